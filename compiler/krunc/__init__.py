@@ -1,0 +1,1 @@
+"""The command krunc: hands launch to the launcher and everything else to the compiler."""

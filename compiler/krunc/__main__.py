@@ -1,0 +1,25 @@
+"""krunc VERB: imports the half that the verb needs and nothing of the other."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; the exit status."""
+    argv = sys.argv[1:]
+    if argv[:1] == ["launch"]:
+        if any(word.endswith((".yaml", ".yml")) for word in argv):
+            from krunc.boxes import launch
+
+            return launch(argv[1:])
+        from krunc_launcher.__main__ import main as launcher
+
+        return launcher(argv[1:])
+    from krunc_compiler.__main__ import main as compiler
+
+    return compiler(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

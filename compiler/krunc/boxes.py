@@ -1,0 +1,55 @@
+"""krunc launch BOX.yaml: compiled here, launched by a fresh process that holds none of this."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_compiler.launching import compile_box_text
+from krunc_launcher import __main__ as launcher
+from krunc_launcher.errors import LaunchError
+from krunc_launcher.locate import locate
+
+_TARGETS = {"v1": "1", "v2_flat": "2"}
+
+
+def launch(argv: list[str]) -> int:
+    """Compile the box of ARGV for --target, or for the libkrun that will be used, and become the
+    launcher of the plan. Returns an exit status only when that fails."""
+    given: dict[str, list[str]] = {"--target": [], "--set": [], "--vars": []}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in given:
+            given[name].append(value if equals else next(words, ""))
+        else:
+            rest.append(word)
+    try:
+        box, options = launcher.options(rest)
+    except launcher.UsageError as error:
+        sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
+        return 2
+    if not box.endswith((".yaml", ".yml")):
+        return launcher.main(rest)
+    target = given["--target"][-1] if given["--target"] else _found(options)
+    text = compile_box_text(box, target, given["--set"], given["--vars"])
+    if text is None:
+        return 1 if "--dry-run" in options else launcher.NOT_STARTED
+    plan = os.memfd_create("plan", 0)
+    os.write(plan, text.encode("utf-8"))
+    os.lseek(plan, 0, os.SEEK_SET)
+    base = options.pop("--base", os.path.dirname(box) or ".")
+    flags = [word if value == "yes" else f"{word}={value}" for word, value in options.items()]
+    program = [sys.executable, "-m", "krunc_launcher", *flags, f"--base={base}", f"/dev/fd/{plan}"]
+    os.execv(sys.executable, program)
+
+
+def _found(options: dict[str, str]) -> str:
+    """The family of the libkrun that the launcher will use; 1 when there is none."""
+    if "--dry-run" in options and "--libkrun" not in options:
+        return "1"
+    try:
+        return _TARGETS[locate(options.get("--libkrun"), None).era]
+    except LaunchError:
+        return "1"

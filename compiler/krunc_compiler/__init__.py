@@ -1,0 +1,1 @@
+"""From boxes to plans, and plans for review."""

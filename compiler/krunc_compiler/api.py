@@ -1,0 +1,143 @@
+"""libkrun's API table and the host steps, as the compiler reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from krunc_schema import load
+
+Version = tuple[int, ...]
+
+
+class Param(NamedTuple):
+    """One argument of a libkrun function or host step; `rules` as in the table."""
+
+    name: str
+    kind: str
+    rules: dict[str, Any]
+
+
+class Function(NamedTuple):
+    """One libkrun function."""
+
+    name: str
+    since: Version
+    removed: Version | None
+    role: str
+    feature: str | None
+    devices: int
+    params: tuple[Param, ...]
+
+
+class Target(NamedTuple):
+    """The libkrun that a plan is for: a family, and a version when one was named."""
+
+    family: int
+    version: Version | None
+    era: str
+
+    def __str__(self) -> str:
+        return dots(self.version) if self.version else str(self.family)
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The table itself: schema/krunc_schema/krun.json."""
+    content: dict[str, Any] = load("krun")
+    return content
+
+
+@cache
+def steps() -> dict[str, tuple[Param, ...]]:
+    """The host steps and their arguments."""
+    content = load("steps")
+    return {name: _params(step) for name, step in content["steps"].items()}
+
+
+@cache
+def functions() -> dict[str, Function]:
+    """Every libkrun function by name."""
+    return {
+        name: Function(
+            name,
+            version(row["since"]),
+            version(row["removed"]) if "removed" in row else None,
+            row["role"],
+            row.get("feature"),
+            row.get("devices", 0),
+            _params(row),
+        )
+        for name, row in table()["functions"].items()
+    }
+
+
+@cache
+def enums() -> dict[str, dict[str, Any]]:
+    """The named values: of libkrun and of the host steps."""
+    named: dict[str, dict[str, Any]] = {**table()["enums"], **load("steps")["enums"]}
+    return named
+
+
+def _params(row: dict[str, Any]) -> tuple[Param, ...]:
+    return tuple(
+        Param(param["name"], param["kind"], param)
+        for param in row["params"]
+        if param["kind"] not in ("context", "length")
+    )
+
+
+def version(text: str) -> Version:
+    """1.16.0 as (1, 16, 0)."""
+    return tuple(int(part) for part in text.split("."))
+
+
+def dots(parts: Version) -> str:
+    """(1, 16) as 1.16."""
+    return ".".join(str(part) for part in parts)
+
+
+def target(text: str) -> Target | None:
+    """The target named TEXT (1, 1.16, 1.16.0, 2), or None when there is no such libkrun."""
+    for era, row in table()["eras"].items():
+        family = str(row["family"])
+        if text == family:
+            return Target(row["family"], None, era)
+        parts = text.split(".")
+        if parts[0] == family == "1" and len(parts) <= 3 and all(map(_number, parts)):
+            return Target(row["family"], version(text), era)
+    return None
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 4
+
+
+def lacks(function: Function, chosen: Target) -> str | None:
+    """Why CHOSEN does not have FUNCTION, or None when it does."""
+    newest = version("1.999") if chosen.family == 1 else version("2.0")
+    wanted = chosen.version or newest
+    padded = (*wanted, 999) if chosen.version and len(wanted) < 3 else wanted
+    if function.since > padded:
+        return f"it came with libkrun {dots(function.since)}"
+    if function.removed and function.removed <= padded:
+        return f"it went away in libkrun {dots(function.removed)}"
+    return None
+
+
+def implied(era: str, calls: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+    """What libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
+    tokens = set()
+    for name, args in calls:
+        tokens.add(name)
+        for argument, value in args.items():
+            names = value if isinstance(value, list) else [value]
+            tokens.update(f"{name}.{argument}={item}" for item in names if isinstance(item, str))
+    return [
+        row["name"]
+        for row in table()["implicit"]
+        if era in row["eras"]
+        and not tokens.intersection(row.get("unless", ()))
+        and all(tokens.intersection(group) for group in row.get("when", ()))
+    ]

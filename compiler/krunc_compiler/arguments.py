@@ -1,0 +1,143 @@
+"""A call's arguments against libkrun's API table: what the table says, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler import api
+from krunc_compiler.findings import Finding, Path, dotted
+from krunc_compiler.operation import Operation
+
+
+def check(operations: list[Operation]) -> list[Finding]:
+    """What libkrun would refuse, garble or die of, each at the key that asked for it."""
+    findings: list[Finding] = []
+    seen: dict[tuple[str, Any], Path] = {}
+    for operation in operations:
+        for param in operation.params():
+            path = operation.place(param.name)
+            value = operation.args[param.name]
+            findings += _check(param, value, path)
+            space = param.rules.get("unique")
+            if space is None or value is None:
+                continue
+            first = seen.setdefault((space, value), path)
+            if first != path:
+                findings.append(_repeated(space, value, path, first))
+    return findings
+
+
+def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
+    return Finding(
+        "KR201",
+        f"the {space} {value!r} is already that of {dotted(first)}",
+        path,
+        hint="libkrun accepts both and the guest gets one of them; choose another",
+    )
+
+
+def _check(param: api.Param, value: Any, path: Path) -> Iterator[Finding]:
+    rules = param.rules
+    match param.kind:
+        case "int":
+            if not rules["min"] <= value <= rules["max"]:
+                bounds = f"{rules['min']} to {rules['max']} {rules.get('unit', '')}".rstrip()
+                yield Finding("KR104", f"{value} is out of range", path, f"allowed: {bounds}")
+        case "text" | "host_path" | "socket_path" if value is not None:
+            yield from _text(value, rules, path)
+        case "texts":
+            yield from _count(value, rules, path)
+            for i, text in enumerate(value):
+                yield from _text(text, rules, (*path, i))
+        case "env":
+            yield from _count(value, rules, path)
+            for name, text in value.items():
+                yield from _variable(name, text, rules, (*path, name))
+        case _:
+            pass
+
+
+def _count(value: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
+    most = rules.get("max_items")
+    if most is not None and len(value) > most:
+        yield Finding(
+            "KR203",
+            f"{len(value)} are too many; the guest's kernel takes {most}",
+            path,
+            hint="with more, the kernel gives up before the program starts and libkrun's exit "
+            "status is 0; write them into a file in the root folder or a share",
+        )
+
+
+def _variable(name: str, text: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
+    reserved = api.table()["reserved_env"]
+    if name.startswith(tuple(reserved["prefixes"])):
+        yield Finding(
+            "KR202",
+            f"variables that start with {reserved['prefixes'][0]} belong to libkrun's init",
+            path,
+            hint="choose another name",
+            at_key=True,
+        )
+    if name in reserved["kernel"]:
+        yield Finding(
+            "KR202",
+            f"the guest's kernel takes the variable {name!r} as a parameter of its own",
+            path,
+            hint="choose another name, or set it in a script that the box runs",
+            at_key=True,
+        )
+    if isinstance(text, str):
+        yield from _text(text, rules, path)
+
+
+def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if "\0" in text:
+        yield Finding("KR202", "a NUL character ends a C string", path, hint="remove it")
+        return
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > rules.get("max_bytes", size) or size < rules.get("min_bytes", 0):
+        yield Finding(
+            "KR204",
+            f"this has {size} bytes; libkrun takes {rules.get('min_bytes', 0)} to "
+            f"{rules.get('max_bytes')}",
+            path,
+            hint="choose a shorter one",
+        )
+    charset = rules.get("charset")
+    if charset is None:
+        return
+    row = api.table()["charsets"][charset]
+    bad = next((c for c in text if c not in allowed(row["pattern"])), None)
+    if bad is not None:
+        yield Finding(
+            "KR202",
+            f"{name_of(bad)} cannot reach the guest unchanged",
+            path,
+            hint=f"allowed is {row['doc']}; put the text into a file in the root folder or a "
+            "share and pass its path",
+        )
+
+
+def allowed(pattern: str) -> frozenset[str]:
+    """The characters of a charset's pattern, [a-b...]*."""
+    characters: set[str] = set()
+    ranges = pattern[1:-2]
+    while ranges:
+        if ranges[1:2] == "-":
+            characters.update(map(chr, range(ord(ranges[0]), ord(ranges[2]) + 1)))
+            ranges = ranges[3:]
+        else:
+            characters.add(ranges[0])
+            ranges = ranges[1:]
+    return frozenset(characters)
+
+
+def name_of(character: str) -> str:
+    """A character as a reader knows it."""
+    names = {"\n": "a line break", "\t": "a tab", '"': "a double quote", " ": "a space"}
+    if character in names:
+        return names[character]
+    code = f"U+{ord(character):04X}"
+    return f"the character {code}" + (f" ({character})" if character.isprintable() else "")

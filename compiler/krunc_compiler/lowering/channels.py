@@ -1,0 +1,71 @@
+"""Unix sockets of the host joined to vsock ports of the guest, the agent's among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from krunc_compiler.api import Target
+from krunc_compiler.box import Agent, Box
+from krunc_compiler.findings import Path
+from krunc_compiler.operation import Operation
+
+# BoxLite's guest agent serves the first and reports readiness over the second.
+LISTEN_PORT = 2695
+NOTIFY_PORT = 2696
+
+
+def lower(box: Box, target: Target) -> Iterator[Operation]:
+    """A port a socket; the agent's two come first."""
+    del target
+    if box.agent.listen is not None:
+        where: Path = ("agent", "listen")
+        yield from _port(box, where, where, LISTEN_PORT, box.agent.listen, True)
+    if box.agent.notify is not None:
+        where = ("agent", "notify")
+        yield from _port(box, where, where, NOTIFY_PORT, box.agent.notify, False)
+    for i, port in enumerate(box.vsock):
+        where = ("vsock", i)
+        yield from _port(box, where, (*where, "socket"), port.port, port.socket, port.listen)
+
+
+def _port(
+    box: Box, where: Path, socket_place: Path, port: int, socket: str, listen: bool
+) -> Iterator[Operation]:
+    origin = box.origin(*where)
+    if listen:
+        yield Operation("step", "clear_stale_socket", origin, {"path": socket})
+    yield Operation(
+        "call",
+        "krun_add_vsock_port2",
+        origin,
+        {"port": port, "filepath": socket, "listen": listen},
+        places={
+            "port": (*where, "port") if where[0] == "vsock" else where,
+            "filepath": socket_place,
+        },
+    )
+
+
+def rewritten(args: tuple[str, ...], agent: Agent) -> list[str]:
+    """ARGS with the agent's Unix sockets replaced by the vsock ports that carry them."""
+    result = list(args)
+    if agent.listen is not None:
+        _rewrite(result, "--listen", LISTEN_PORT)
+    if agent.notify is not None:
+        _rewrite(result, "--notify", NOTIFY_PORT)
+    return result
+
+
+def _rewrite(args: list[str], flag: str, port: int) -> None:
+    """Change the first argument that holds FLAG with a unix:// address: the next one, or inside
+    a shell string every occurrence, each up to a blank or a character that ends a shell word."""
+    uri = f"vsock://{port}"
+    inside = re.compile(rf"{flag} unix://[^\s;&|<>()\"'`]*")
+    for i, text in enumerate(args):
+        if text == flag and args[i + 1 : i + 2] and args[i + 1].startswith("unix://"):
+            args[i + 1] = uri
+            return
+        if inside.search(text):
+            args[i] = inside.sub(f"{flag} {uri}", text)
+            return

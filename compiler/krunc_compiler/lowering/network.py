@@ -1,0 +1,79 @@
+"""The guest's network: a device, TSI, or none; and the vsock device that family 2 must add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from krunc_compiler.api import Target
+from krunc_compiler.box import Box, NetworkDevice, NoNetwork, Tsi
+from krunc_compiler.findings import Path
+from krunc_compiler.operation import Operation
+
+
+def lower(box: Box, target: Target) -> Iterator[Operation]:
+    """The calls of the box's network mode.
+
+    Family 1 adds a vsock device by itself, with TSI unless there is a network device. Family 2
+    adds none.
+    """
+    match box.network:
+        case Tsi():
+            yield from _tsi(box, box.network, target)
+        case NoNetwork():
+            yield from _none(box, target)
+        case NetworkDevice():
+            yield _device(box, box.network)
+            if target.family == 2 and has_ports(box):
+                yield _vsock(_asks(box), [])
+
+
+def has_ports(box: Box) -> bool:
+    """Whether any Unix socket is joined to a vsock port."""
+    return bool(box.vsock or box.agent.listen or box.agent.notify)
+
+
+def _asks(box: Box) -> Path:
+    return box.origin("vsock") if box.vsock else box.origin("agent")
+
+
+def _tsi(box: Box, tsi: Tsi, target: Target) -> Iterator[Operation]:
+    if target.family == 2:
+        yield _vsock(box.origin("network"), ["hijack_inet"])
+    if tsi.ports is not None:
+        # Never called, it would publish every port that the guest listens on.
+        origin = box.origin("network", "ports")
+        yield Operation(
+            "call",
+            "krun_set_port_map",
+            origin or box.origin("network"),
+            {"port_map": list(tsi.ports)},
+            places={"port_map": ("network", "ports")},
+        )
+
+
+def _none(box: Box, target: Target) -> Iterator[Operation]:
+    origin = box.origin("network")
+    if target.family == 1:
+        yield Operation("call", "krun_disable_implicit_vsock", origin, need=("network", "mode"))
+    if has_ports(box):
+        yield _vsock(origin if target.family == 1 else _asks(box), [])
+
+
+def _vsock(origin: Path, tsi_features: list[str]) -> Operation:
+    return Operation("call", "krun_add_vsock", origin, {"tsi_features": tsi_features})
+
+
+def _device(box: Box, device: NetworkDevice) -> Operation:
+    return Operation(
+        "call",
+        "krun_add_net_unixgram" if device.datagram else "krun_add_net_unixstream",
+        box.origin("network"),
+        {
+            "path": device.socket,
+            "fd": "none",
+            "mac": device.mac,
+            "features": list(device.features),
+            "flags": ["vfkit"] if device.vfkit else [],
+        },
+        places={"path": ("network", "socket"), "mac": ("network", "mac")},
+    )

@@ -1,0 +1,39 @@
+"""An operation of a plan: a libkrun call, a host step, or what libkrun does by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from krunc_compiler import api
+from krunc_compiler.findings import Path
+
+Kind = Literal["call", "step", "implicit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One line of a plan.
+
+    `origin` is the key of the box that asked for it, () for a default. `places` says where in
+    the box each argument comes from and `need` which key asks for just this function; neither
+    is written into the plan.
+    """
+
+    kind: Kind
+    name: str
+    origin: Path = ()
+    args: dict[str, Any] = field(default_factory=dict)
+    warn: bool = False
+    places: dict[str, Path] = field(default_factory=dict)
+    need: Path = ()
+
+    def params(self) -> tuple[api.Param, ...]:
+        """The arguments that the table knows for it."""
+        if self.kind == "call":
+            return api.functions()[self.name].params
+        return api.steps()[self.name] if self.kind == "step" else ()
+
+    def place(self, argument: str) -> Path:
+        """Where in the box ARGUMENT comes from; () when it is a default."""
+        return self.places.get(argument, ())

@@ -1,0 +1,264 @@
+"""YAML text to plain values and their places; the scalars of the YAML 1.2 core schema."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+
+# Far above any real box; they bound time and memory for hostile ones.
+MAX_DEPTH = 32
+MAX_NODES = 20_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# YAML 1.2, section 10.3.2 (core schema): so `no` is a word and 1e3 a number.
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_INT = re.compile(r"[-+]?[0-9]{1,40}")
+_OCT = re.compile(r"0o[0-7]{1,40}")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,40}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+class _Refused(Exception):
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class _Node(NamedTuple):
+    span: Span
+    # A scalar, a list of nodes, or a list of (key, value) nodes in a 1-tuple.
+    value: Any
+    kind: str
+    size: int
+
+
+def parse(name: str, text: str) -> tuple[Any, Source]:
+    """The value of one YAML document and the source with its places.
+
+    Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
+    one document, and more than MAX_DEPTH levels or MAX_NODES values.
+    """
+    source = Source(name, text, {})
+    try:
+        node = _Composer(text).document()
+        value = _value(node, (), source.places)
+    except _Refused as refused:
+        raise reject(source, [refused.finding]) from None
+    except yaml.YAMLError as error:
+        raise reject(source, [_syntax(error, text)]) from None
+    return value, source
+
+
+def _syntax(error: yaml.YAMLError, text: str) -> Finding:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        span = Span(mark.line, mark.column, mark.line, mark.column + 1)
+        context = getattr(error, "context", None)
+        problem = getattr(error, "problem", None) or "cannot be read"
+        words = f"{problem}, {context}" if context else str(problem)
+        hint = ""
+        if "\\t" in words or (
+            text.split("\n")[mark.line : mark.line + 1][0:1]
+            and ("\t" in text.split("\n")[mark.line][: mark.column + 1])
+        ):
+            hint = "YAML is indented with spaces; replace the tab"
+        return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
+    position = int(getattr(error, "position", 0))
+    character = getattr(error, "character", 0)
+    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
+    head = text[:position]
+    line = head.count("\n")
+    column = len(head) - (head.rfind("\n") + 1)
+    return Finding(
+        "KR003",
+        f"the character U+{code:04X} may not stand in YAML",
+        hint="remove it, or write it as an escape inside double quotes",
+        span=Span(line, column, line, column + 1),
+    )
+
+
+class _Composer:
+    """Events to nodes. Stops at the first level too many while events still stream."""
+
+    def __init__(self, text: str) -> None:
+        self._events = yaml.parse(text, Loader=_LOADER)
+        self._anchors: dict[str, _Node | None] = {}
+        self._nodes = 0
+
+    def document(self) -> _Node:
+        next(self._events)  # StreamStart
+        event = next(self._events)
+        if isinstance(event, yaml.StreamEndEvent):
+            raise _Refused(
+                Finding(
+                    "KR004",
+                    "the file is empty",
+                    hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
+                    span=Span(0, 0, 0, 0),
+                )
+            )
+        node = self._node(next(self._events), 0)
+        next(self._events)  # DocumentEnd
+        event = next(self._events)
+        if not isinstance(event, yaml.StreamEndEvent):
+            raise _Refused(
+                Finding(
+                    "KR007",
+                    "a second document starts here",
+                    hint="write each box into a file of its own",
+                    span=_span(event),
+                )
+            )
+        return node
+
+    def _node(self, event: yaml.Event, depth: int) -> _Node:
+        span = _span(event)
+        self._count(1, span)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, span)
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            raise TypeError(f"no node starts with {event}")
+        if event.tag is not None and event.tag != "!":
+            raise _Refused(
+                Finding(
+                    "KR007",
+                    f"the tag {event.tag!r} is not known in a box",
+                    hint="remove it; put a value in quotes to make it a string",
+                    span=span,
+                )
+            )
+        if depth > MAX_DEPTH:
+            raise _Refused(Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", span=span))
+        anchor = event.anchor
+        if anchor is not None:
+            self._anchors[anchor] = None
+        node = self._anchored(event, span, depth)
+        if anchor is not None:
+            self._anchors[anchor] = node
+        return node
+
+    def _anchored(
+        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, span: Span, depth: int
+    ) -> _Node:
+        if isinstance(event, yaml.ScalarEvent):
+            plain = event.implicit[0] and not event.style
+            return _Node(span, _scalar(event.value, span) if plain else event.value, "scalar", 1)
+        children: list[Any] = []
+        size = 1
+        if isinstance(event, yaml.SequenceStartEvent):
+            while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
+                children.append(node := self._node(inner, depth + 1))
+                size += node.size
+            return _Node(_join(span, _span(inner)), children, "list", size)
+        while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
+            key = self._node(inner, depth + 1)
+            node = self._node(next(self._events), depth + 1)
+            children.append((key, node))
+            size += key.size + node.size
+        return _Node(_join(span, _span(inner)), children, "map", size)
+
+    def _alias(self, event: yaml.AliasEvent, span: Span) -> _Node:
+        if event.anchor not in self._anchors:
+            raise _Refused(Finding("KR007", f"no anchor &{event.anchor} before this", span=span))
+        node = self._anchors[event.anchor]
+        if node is None:
+            raise _Refused(Finding("KR007", f"*{event.anchor} stands inside itself", span=span))
+        self._count(node.size, span)
+        return node._replace(span=span)
+
+    def _count(self, nodes: int, span: Span) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise _Refused(
+                Finding(
+                    "KR006",
+                    f"more than {MAX_NODES:,} values, counting what aliases repeat",
+                    span=span,
+                )
+            )
+
+
+def _span(event: yaml.Event) -> Span:
+    start: Any = event.start_mark
+    end: Any = event.end_mark
+    return Span(start.line, start.column, end.line, end.column)
+
+
+def _join(start: Span, end: Span) -> Span:
+    return Span(start.line, start.column, end.end_line, end.end_column)
+
+
+def scalar(text: str) -> Any:
+    """The value of plain scalar TEXT (as in --set); raises ValueError for .nan and .inf."""
+    try:
+        return _scalar(text, Span(0, 0, 0, len(text)))
+    except _Refused as refused:
+        raise ValueError(refused.finding.message) from None
+
+
+def _scalar(text: str, span: Span) -> Any:
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if text[0] not in "+-.0123456789":
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCT.fullmatch(text):
+        return int(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        if math.isfinite(number):
+            return number
+    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+        raise _Refused(
+            Finding("KR003", f"{text} is not a finite number", hint="use a number", span=span)
+        )
+    return text
+
+
+def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:
+    places[path] = Place(node.span, key)
+    if node.kind == "scalar":
+        return node.value
+    if node.kind == "list":
+        return [_value(child, (*path, i), places) for i, child in enumerate(node.value)]
+    result: dict[str, Any] = {}
+    firsts: dict[str, int] = {}
+    for key_node, child in node.value:
+        name = key_node.value
+        if not isinstance(name, str):
+            raise _Refused(
+                Finding(
+                    "KR003",
+                    "a key is a word here",
+                    hint="put it in quotes when it is meant as a word",
+                    span=key_node.span,
+                )
+            )
+        if name in result:
+            raise _Refused(
+                Finding(
+                    "KR005",
+                    f"the key {name!r} stands here again; the first is on line {firsts[name]}",
+                    hint="keep one of them",
+                    span=key_node.span,
+                )
+            )
+        firsts[name] = key_node.span.line + 1
+        result[name] = _value(child, (*path, name), places, key_node.span)
+    return result

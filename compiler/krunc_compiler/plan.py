@@ -1,0 +1,124 @@
+"""The plan: its head, its operations, and its text with one operation a line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from dataclasses import dataclass, replace
+from typing import Any
+
+from krunc_compiler import api
+from krunc_compiler.api import Target, Version
+from krunc_compiler.box import RUNTIME
+from krunc_compiler.findings import dotted
+from krunc_compiler.operation import Operation
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan as it is written: plain values, with the operations as in the file."""
+
+    box: str
+    target: str
+    era: str
+    requires: dict[str, Any]
+    digest: str
+    operations: tuple[dict[str, Any], ...]
+
+
+def make(name: str, target: Target, meaning: Any, operations: list[Operation]) -> Plan:
+    """The plan of a box called NAME; MEANING is the box with every default filled in."""
+    canonical = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return Plan(
+        box=name,
+        target=str(target),
+        era=target.era,
+        requires=_requires(target, operations),
+        digest="sha256:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(),
+        operations=tuple(_row(operation) for operation in operations),
+    )
+
+
+def to_text(plan: Plan) -> str:
+    """The text of a plan: the same bytes wherever it is made."""
+    rows = ",\n".join(_json(row) for row in plan.operations)
+    head = {
+        "krunc_plan": FORMAT,
+        "box": plan.box,
+        "target": plan.target,
+        "api": plan.era,
+        "requires": plan.requires,
+        "digest": plan.digest,
+    }
+    lines = "".join(f"{_json(key)}: {_json(value)},\n" for key, value in head.items())
+    return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
+
+
+def moved(operations: list[Operation], prefix: str) -> list[Operation]:
+    """OPERATIONS with relative host paths seen from the plan's folder.
+
+    PREFIX is the way from there to the box's folder, `.` when they are the same.
+    """
+    return [replace(operation, args=_moved(operation, prefix)) for operation in operations]
+
+
+def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
+    args = dict(operation.args)
+    for param in operation.params():
+        path = args.get(param.name)
+        if param.kind not in ("host_path", "socket_path") or not isinstance(path, str):
+            continue
+        if not path.startswith(("/", RUNTIME)):
+            args[param.name] = posixpath.normpath(posixpath.join(prefix, path))
+    return args
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _row(operation: Operation) -> dict[str, Any]:
+    row: dict[str, Any] = {operation.kind: operation.name}
+    if operation.args:
+        row["args"] = operation.args
+    if operation.warn:
+        row["on_failure"] = "warn"
+    row["from"] = dotted(operation.origin) or "default"
+    return row
+
+
+def needs(operation: Operation) -> Version:
+    """The libkrun version from which OPERATION, with its arguments, exists."""
+    function = api.functions()[operation.name]
+    newest = function.since
+    for param in function.params:
+        group = param.rules.get("enum") or param.rules.get("flags")
+        if group is None:
+            continue
+        named = api.enums().get(group) or api.table()["flags"][group]
+        value = operation.args[param.name]
+        for name in value if isinstance(value, list) else [value]:
+            since = named.get(name, {}).get("since") if isinstance(name, str) else None
+            if since is not None:
+                newest = max(newest, api.version(since))
+    return newest
+
+
+def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
+    calls = [operation for operation in operations if operation.kind == "call"]
+    floor = api.version(api.table()["eras"][target.era]["first"])
+    newest = max([floor, *map(needs, calls)])
+    features = {api.functions()[call.name].feature for call in calls}
+    because = [
+        {"call": call.name, "from": dotted(call.need or call.origin) or "default"}
+        for call in calls
+        if needs(call) == newest and newest > floor
+    ]
+    return {
+        "libkrun": api.dots(newest),
+        "features": sorted(feature for feature in features if feature),
+        "because": because,
+    }

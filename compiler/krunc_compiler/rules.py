@@ -1,0 +1,201 @@
+"""What a box means, beyond its shape: rules over several keys, and libkrun's hidden limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from krunc_compiler import api
+from krunc_compiler.api import Target
+from krunc_compiler.box import RUNTIME, Box, DiskRoot, Tsi
+from krunc_compiler.findings import Finding, Path, dotted
+from krunc_compiler.lowering.storage import device_of
+from krunc_compiler.operation import Operation
+from krunc_compiler.plan import needs
+
+_U64 = (1 << 64) - 1
+
+
+def check_box(box: Box) -> list[Finding]:
+    """What is wrong with the box before it is lowered."""
+    return [*_root_disk(box), *_ports(box), *_limits(box)]
+
+
+def _root_disk(box: Box) -> Iterator[Finding]:
+    if not isinstance(box.rootfs, DiskRoot):
+        return
+    root = box.rootfs
+    whole = device_of(box, root.disk)
+    if whole is None:
+        ids = ", ".join(disk.id for disk in box.disks) or "the box has none"
+        yield Finding(
+            "KR206", f"no disk has the id {root.disk!r}", ("rootfs", "disk"), hint=f"disks: {ids}"
+        )
+        return
+    part = (root.device or whole).removeprefix(whole)
+    if part and not part.isdigit():
+        yield Finding(
+            "KR206",
+            f"{root.device!r} is not on the disk {root.disk!r}, which the guest sees as {whole}",
+            ("rootfs", "device"),
+            hint=f"write {whole}, or {whole}1 for its first partition",
+        )
+    disk = next(disk for disk in box.disks if disk.id == root.disk)
+    if disk.read_only and "ro" not in (root.options or "").split(","):
+        yield Finding(
+            "KR206",
+            f"the disk {root.disk!r} is read-only, but the root on it is mounted for writing",
+            ("rootfs",),
+            hint="write `options: ro` under rootfs, or `read_only: false` for the disk",
+        )
+
+
+def _ports(box: Box) -> Iterator[Finding]:
+    if not isinstance(box.network, Tsi) or box.network.ports is None:
+        return
+    seen: dict[tuple[str, str], int] = {}
+    for i, text in enumerate(box.network.ports):
+        path: Path = ("network", "ports", i)
+        for side, port in zip(("host", "guest"), text.split(":"), strict=True):
+            if int(port) > 65535:
+                yield Finding(
+                    "KR104", f"the {side} port {port} is out of range", path, hint="0 to 65535"
+                )
+            first = seen.setdefault((side, port), i)
+            if first != i:
+                yield Finding(
+                    "KR201",
+                    f"the {side} port {port} is already in network.ports[{first}]",
+                    path,
+                    hint="libkrun refuses it; choose another port",
+                )
+
+
+def _limits(box: Box) -> Iterator[Finding]:
+    for name, text in box.limits.items():
+        soft, hard = map(int, text.split(":"))
+        if hard > _U64:
+            yield Finding("KR104", f"{hard} is out of range", ("limits", name), hint=f"0 to {_U64}")
+        if soft > hard:
+            yield Finding(
+                "KR104",
+                f"the soft limit {soft} is above the hard limit {hard}",
+                ("limits", name),
+                hint=f"write {hard}:{hard} or a higher hard limit",
+            )
+
+
+def check_operations(operations: list[Operation], target: Target) -> list[Finding]:
+    """What is wrong with the operations as a whole."""
+    return [
+        *_paths(operations),
+        *_devices(operations),
+        *_command_line(operations),
+        *_available(operations, target),
+    ]
+
+
+def _paths(operations: list[Operation]) -> Iterator[Finding]:
+    most = api.table()["limits"]["socket_path_bytes"]
+    for operation in operations:
+        for param in operation.params():
+            path = operation.args.get(param.name)
+            if param.kind not in ("host_path", "socket_path") or not isinstance(path, str):
+                continue
+            where = operation.place(param.name)
+            rest = path.removeprefix(RUNTIME)
+            parts = rest.split("/")
+            if rest != path and where and ({"", ".", ".."} & set(parts)):
+                yield Finding(
+                    "KR205",
+                    f"{path!r} leaves the runtime folder or names nothing in it",
+                    where,
+                    hint="write runtime:NAME, as in runtime:agent.sock",
+                )
+            size = len(path.encode("utf-8", "surrogatepass"))
+            if param.kind == "socket_path" and path.startswith("/") and size > most and where:
+                yield Finding(
+                    "KR204",
+                    f"a socket's path has {most} bytes at most (unix(7)); this one has {size}",
+                    where,
+                    hint="choose a shorter one, or runtime:NAME",
+                )
+
+
+def _devices(operations: list[Operation]) -> Iterator[Finding]:
+    most = api.table()["limits"]["virtio_devices"]
+    count = devices(operations)
+    if count > most:
+        last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
+        yield Finding(
+            "KR207",
+            f"the box has {count} virtio devices; an x86-64 machine of libkrun has interrupt "
+            f"lines for {most}",
+            last[-1].origin[:1],
+            hint="libkrun's own (balloon, rng, console, vsock) count too; put several folders "
+            "under one share, or several disks into one",
+            at_key=True,
+        )
+
+
+def devices(operations: list[Operation]) -> int:
+    """The virtio devices of the machine, libkrun's implicit ones among them."""
+    implicit = {row["name"]: row.get("devices", 0) for row in api.table()["implicit"]}
+    return sum(
+        api.functions()[o.name].devices if o.kind == "call" else implicit[o.name]
+        for o in operations
+        if o.kind != "step"
+    )
+
+
+def _command_line(operations: list[Operation]) -> Iterator[Finding]:
+    line = api.table()["kernel_cmdline"]
+    calls = {o.name: o for o in operations if o.kind == "call"}
+    program = calls["krun_set_exec"]
+    words = [program.args["exec_path"], calls["krun_set_workdir"].args["workdir_path"]]
+    root = calls.get("krun_set_root_disk_remount")
+    if root is not None:
+        words += [value for value in root.args.values() if value]
+    words += [f"{name}={text}" for name, text in program.args["envp"].items()]
+    words += program.args["argv"]
+    words += [f"{name}={text}," for name, text in calls["krun_set_rlimits"].args["rlimits"].items()]
+    # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
+    size = sum(len(word.encode("utf-8", "surrogatepass")) + 3 for word in words)
+    size += len(line["prolog"]) + 128 + devices(operations) * line["device_bytes"]
+    if size > line["max_bytes"]:
+        yield Finding(
+            "KR204",
+            f"program, arguments and variables make about {size} bytes of the guest's kernel "
+            f"command line, which holds {line['max_bytes']}",
+            ("entrypoint",),
+            hint="the guest would lose the end without a word; put the long texts into a file in "
+            "the root folder or a share",
+            at_key=True,
+        )
+
+
+def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
+    for operation in operations:
+        if operation.kind != "call":
+            continue
+        function = api.functions()[operation.name]
+        why = api.lacks(function, target)
+        since = needs(operation)
+        if why is None and target.version is not None and since > (*target.version, 999):
+            why = f"with these arguments it came with libkrun {api.dots(since)}"
+        if why is not None:
+            asks = operation.need or operation.origin
+            yield Finding(
+                "KR208",
+                f"this needs {operation.name}, which libkrun {target} does not have: {why}",
+                asks,
+                hint=_ways_out(dotted(asks), operation.name, api.dots(since)),
+                at_key=True,
+            )
+
+
+def _ways_out(key: str, function: str, since: str) -> str:
+    if key.endswith("read_only"):
+        return f"use --target {since}, or write `read_only: false` and let the guest write"
+    if function == "krun_disable_implicit_vsock":
+        return f"use --target {since}; an older libkrun cannot switch its TSI network off"
+    return f"use --target {since} or leave this key out"

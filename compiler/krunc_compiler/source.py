@@ -1,0 +1,58 @@
+"""The text of an input: a file or standard input, UTF-8, of a sensible size."""
+
+from __future__ import annotations
+
+import sys
+
+from krunc_compiler.findings import Finding, Source, Span, reject
+
+# Far above any real box or plan; it bounds time and memory for hostile ones.
+MAX_BYTES = 1 << 20
+
+
+def read(path: str) -> tuple[str, str]:
+    """The name under which PATH is reported, and its text; - is standard input.
+
+    Raises Rejected when it cannot be read.
+    """
+    if path == "-":
+        return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+    try:
+        with open(path, "rb") as file:
+            return path, decode(path, file.read(MAX_BYTES + 1))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        finding = Finding("KR001", f"the file cannot be read: {why}")
+        raise reject(Source(path, "", {}), [finding]) from None
+
+
+def decode(name: str, data: bytes) -> str:
+    """The text of a file; raises Rejected when it is too long or not UTF-8."""
+    if len(data) > MAX_BYTES:
+        raise reject(
+            Source(name, "", {}),
+            [
+                Finding(
+                    "KR001",
+                    f"the file has more than {MAX_BYTES:,} bytes",
+                    hint="a box is a page of text; is this the right file?",
+                )
+            ],
+        )
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        line = before.count("\n")
+        column = len(before) - (before.rfind("\n") + 1)
+        raise reject(
+            Source(name, "", {}),
+            [
+                Finding(
+                    "KR002",
+                    f"byte 0x{data[error.start]:02x} is not UTF-8",
+                    hint="save the file as UTF-8",
+                    span=Span(line, column, line, column + 1),
+                )
+            ],
+        ) from None

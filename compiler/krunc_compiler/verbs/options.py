@@ -1,0 +1,55 @@
+"""Options that several verbs share: the target and the variables."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from krunc_compiler import api
+from krunc_compiler.compiling import Inputs
+from krunc_compiler.findings import Finding, reject
+from krunc_compiler.parsing import parse
+from krunc_compiler.source import read
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
+def add_inputs(parser: ArgumentParser) -> None:
+    """--target, --set and --vars."""
+    parser.add_argument(
+        "--target",
+        default="1",
+        metavar="1|1.N|2",
+        help="the libkrun to compile for: family 1 (default), a version of it, or family 2",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a variable of the box",
+    )
+    parser.add_argument(
+        "--vars", action="append", default=[], metavar="FILE", help="a YAML map of variables"
+    )
+
+
+def inputs(args: Namespace) -> Inputs:
+    """The inputs that ARGS name; raises UsageError and Rejected."""
+    target = api.target(args.target)
+    if target is None:
+        raise UsageError(f"--target {args.target}: use 1, a version such as 1.16, or 2")
+    settings = []
+    for text in args.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: write NAME=VALUE")
+        settings.append((name, value))
+    files = []
+    for path in args.vars:
+        value, source = parse(*read(path))
+        if not isinstance(value, dict):
+            raise reject(source, [Finding("KR021", "a file of variables is a map of keys")])
+        files.append(value)
+    return Inputs(target, tuple(files), tuple(settings))

@@ -1,0 +1,119 @@
+"""Writes krunc_launcher/_krun.py and _rules.py from the tables in schema/krunc_schema.
+
+Runs as the build hook of a wheel or an editable install, and by hand after a change of a table:
+python launcher/generate_krun.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # run by hand, without the build's environment
+    BuildHookInterface = object
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PACKAGE = HERE / "krunc_launcher"
+# The launcher prints the doc of these; the others only cost memory.
+_DOCUMENTED = ("implicit", "charsets")
+_PLANNED = ("log", "create", "configure", "enter")
+
+
+class KruncBuildHook(BuildHookInterface):  # type: ignore[misc, valid-type]
+    """Generates both modules before hatchling collects the files."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling for wheels and editable installs alike."""
+        del version, build_data
+        generate()
+
+
+def generate() -> None:
+    """Write both modules."""
+    (PACKAGE / "_rules.py").write_text(rules(), "utf-8")
+    ffi = FFI()
+    ffi.set_source("krunc_launcher._krun", None)
+    ffi.cdef(declarations(_load("krun")))
+    ffi.emit_python_code(str(PACKAGE / "_krun.py"))
+
+
+def declarations(table: dict[str, Any]) -> str:
+    """C declarations of every function of the table, and of the symbols that mark an era."""
+    lines = []
+    for name, row in table["functions"].items():
+        params = ", ".join(f"{param['c']} {param['name']}" for param in row["params"]) or "void"
+        lines.append(f"{row['returns']} {name}({params});")
+    for marker in table["markers"]:
+        if marker["symbol"] not in table["functions"]:
+            lines.append(f"void {marker['symbol']}(void);")
+    # Not in every libc that cffi's parser knows.
+    return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"
+
+
+def rules() -> str:
+    """The text of _rules.py: the tables as Python literals, without what only people read."""
+    table, steps = _load("krun"), _load("steps")
+    values = {
+        "VERSION": _version(),
+        "ERAS": table["eras"],
+        "MARKERS": table["markers"],
+        "CHARSETS": {
+            name: (_characters(row["pattern"]), row["doc"])
+            for name, row in table["charsets"].items()
+        },
+        "LIMITS": table["limits"],
+        "KERNEL_CMDLINE": table["kernel_cmdline"],
+        "RESERVED_ENV": table["reserved_env"],
+        "ENUMS": {
+            **{name: _named(row) for name, row in table["enums"].items()},
+            **{name: {key: (key, i) for i, key in enumerate(row)} for name, row in steps["enums"].items()},
+        },
+        "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
+        "IMPLICIT": table["implicit"],
+        "FUNCTIONS": {
+            name: {key: value for key, value in row.items() if key != "doc"}
+            for name, row in table["functions"].items()
+            if row["role"] in _PLANNED and "vendor" not in row
+        },
+        "STEPS": {
+            name: {key: value for key, value in row.items() if key != "doc"}
+            for name, row in steps["steps"].items()
+        },
+    }
+    head = '"""Generated from schema/krunc_schema by launcher/generate_krun.py."""\n\n'
+    return head + "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    return {name: (value["c"], value["value"]) for name, value in row.items()}
+
+
+def _characters(pattern: str) -> str:
+    expression = re.compile(pattern.removesuffix("*"))
+    return "".join(chr(code) for code in range(128) if expression.fullmatch(chr(code)))
+
+
+def _load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        (ROOT / "schema" / "krunc_schema" / f"{name}.json").read_text("utf-8")
+    )
+    return content
+
+
+def _version() -> str:
+    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    if found is None:
+        sys.exit("generate_krun: no version in pyproject.toml")
+    return found[1]
+
+
+if __name__ == "__main__":
+    generate()

@@ -1,0 +1,164 @@
+"""krunc-launch: a plan to a running VM."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._rules import VERSION
+from krunc_launcher.errors import LaunchError, PlanRefused, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from krunc_launcher.values import Findings
+
+HELP = """\
+usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR] PLAN|-
+
+Replay a plan against libkrun and enter the VM. `krunc launch BOX.yaml` compiles the box first, for
+the libkrun that it finds or for --target, with --set and --vars as in krunc compile.
+
+  --dry-run          print each call as it would be made, with the host steps between; needs
+                     neither libkrun nor KVM
+  --libkrun FILE     the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system,
+                     else the one of pip install 'krunc[libkrun]'
+  --runtime-dir DIR  the folder for runtime: paths; else krunc/BOX below XDG_RUNTIME_DIR or
+                     /run/user/UID, else /tmp/krunc-UID/BOX
+  --base DIR         where relative paths of the plan start; else the plan's folder, for - the
+                     working directory
+  -h, --help         this text
+  --version          krunc's version
+
+examples:
+  krunc launch --dry-run boxes/web.plan.json
+  krunc launch boxes/web.plan.json
+  AGENT_TOKEN=$(cat token) krunc launch agent.plan.json
+  krunc compile web.yaml -o - | krunc launch --dry-run -
+
+exit status: the guest's own; 125 when the plan is wrong or the VM was not started; 2 wrong usage;
+of --dry-run: 0 well, 1 the plan is wrong
+"""
+_USAGE = "krunc launch: {}; see krunc launch --help\n"
+_VALUED = ("--libkrun", "--runtime-dir", "--base")
+NOT_STARTED = 125
+_MOST_FINDINGS = 50
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
+def options(argv: list[str]) -> tuple[str, dict[str, str]]:
+    """The plan's path and the options of ARGV; raises UsageError."""
+    given: dict[str, str] = {}
+    plans: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            plans += rest
+        elif name in _VALUED:
+            if not equals:
+                value = next(rest, "")
+            if not value:
+                raise UsageError(f"{name} needs a value")
+            given[name] = value
+        elif word in ("--dry-run", "-h", "--help", "--version"):
+            given["--help" if word == "-h" else word] = "yes"
+        elif word.startswith("-") and word != "-":
+            raise UsageError(f"there is no option {plain(word)}")
+        else:
+            plans.append(word)
+    if "--help" in given or "--version" in given:
+        return "", given
+    if len(plans) != 1:
+        raise UsageError(f"one plan is needed, not {len(plans)}")
+    return plans[0], given
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
+    try:
+        path, given = options(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        sys.stderr.write(_USAGE.format(error))
+        return 2
+    if not path:
+        sys.stdout.write(HELP if "--help" in given else f"krunc {VERSION}\n")
+        return 0
+    dry = "--dry-run" in given
+    text = ""
+    try:
+        from krunc_launcher import planfile
+
+        text = planfile.read(path)
+        _launch(path, text, given, dry)
+    except PlanRefused as refused:
+        sys.stderr.write(_report(path, text, refused.findings))
+        return 1 if dry else NOT_STARTED
+    except LaunchError as error:
+        sys.stderr.write("".join(f"krunc: {line}\n" for line in error.lines))
+        return 1 if dry else NOT_STARTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return 0
+
+
+def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> None:
+    from krunc_launcher.planfile import parse
+    from krunc_launcher.resolve import Folders, resolve
+    from krunc_launcher.verify import verify
+
+    plan = verify(parse(text))
+    base = given.get("--base") or (os.path.dirname(path) if path != "-" else "")
+    runtime = given.get("--runtime-dir") or _runtime_folder(plan["box"])
+    folders = Folders(os.path.abspath(base or "."), os.path.abspath(runtime))
+    done, found = resolve(plan, folders, None if dry else os.environ)
+    if dry:
+        if found:
+            raise PlanRefused(found)
+        from krunc_launcher.cform import listing
+
+        sys.stdout.write(listing(plan, done))
+        sys.stdout.flush()
+        return
+    from krunc_launcher.locate import fits, locate
+    from krunc_launcher.preflight import preflight
+    from krunc_launcher.replay import replay
+
+    library = locate(given.get("--libkrun"), plan["api"])
+    lacking = fits(library, plan)
+    preflight(done, folders, found)
+    if found:
+        sys.stderr.write("".join(f"krunc: {line}\n" for line in lacking))
+        raise PlanRefused(found)
+    if lacking:
+        raise LaunchError(*lacking)
+    replay(library, done, folders)
+
+
+def _runtime_folder(box: str) -> str:
+    user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    if os.path.isdir(user):
+        return os.path.join(user, "krunc", box)
+    return f"/tmp/krunc-{os.geteuid()}/{box}"
+
+
+def _report(name: str, text: str, findings: Findings) -> str:
+    from krunc_launcher.positions import position
+
+    lines = []
+    for path, sentence in findings[:_MOST_FINDINGS]:
+        line, column = position(text, path)
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+        key = f"{plain(where[1:])}: " if where else ""
+        lines.append(f"{plain(name)}:{line}:{column}: {key}{sentence}\n")
+    more = len(findings) - len(lines)
+    if more:
+        lines.append(f"krunc: and {more} more\n")
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

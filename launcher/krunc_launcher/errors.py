@@ -1,0 +1,44 @@
+"""What ends a launch before the guest runs."""
+
+from __future__ import annotations
+
+
+class LaunchError(Exception):
+    """The VM was not started; `lines` say why, each a sentence for the person who launches."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+
+class PlanRefused(Exception):
+    """The plan is wrong; `findings` are (path in the plan, sentence)."""
+
+    def __init__(self, findings: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+
+def quoted(text: str) -> str:
+    """TEXT in double quotes as C and JSON write it, with what a terminal would obey or hide as
+    escapes."""
+    out = []
+    for character in text:
+        if character in '"\\':
+            out.append("\\" + character)
+        elif character.isprintable():
+            out.append(character)
+        elif character == "\n":
+            out.append("\\n")
+        elif character == "\t":
+            out.append("\\t")
+        else:
+            code = ord(character)
+            # \ooo never takes a following digit along, as \x does in C.
+            out.append(f"\\{code:03o}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+    return '"' + "".join(out) + '"'
+
+
+def plain(text: str) -> str:
+    """TEXT for a message, without quotes around it."""
+    return text if text.isprintable() else quoted(text)[1:-1]

@@ -1,0 +1,134 @@
+"""Finds libkrun, loads it, and tells which API it has."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._krun import ffi
+from krunc_launcher._rules import ERAS, FUNCTIONS, MARKERS
+from krunc_launcher.errors import LaunchError, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VARIABLE = "KRUNC_LIBKRUN"
+# Where the PyPI package smolmachines keeps its libkrun; it is not imported.
+_PACKAGED = os.path.join("smol", "libkrun.so")
+
+
+class Library:
+    """A loaded libkrun; `firmware` keeps libkrunfw loaded as long as it lives."""
+
+    __slots__ = ("era", "firmware", "lib", "path")
+
+    def __init__(self, lib: Any, path: str, era: str, firmware: list[Any]) -> None:
+        self.lib = lib
+        self.path = path
+        self.era = era
+        self.firmware = firmware
+
+    def function(self, name: str) -> Any:
+        """The function NAME, or None when the library lacks it."""
+        return getattr(self.lib, name, None)
+
+
+def locate(chosen: str | None, era: str | None) -> Library:
+    """The libkrun that was CHOSEN, or that KRUNC_LIBKRUN names, or the first that is installed.
+
+    With ERA only libraries of that API are looked for. Raises LaunchError.
+    """
+    chosen = chosen or os.environ.get(VARIABLE)
+    if chosen:
+        return load(chosen)
+    tried = []
+    for name in [era] if era else list(ERAS):
+        candidates = list(ERAS[name]["sonames"])
+        if ERAS[name]["family"] == 2:
+            candidates += [path for path in _packaged() if os.path.exists(path)]
+        for candidate in candidates:
+            tried.append(candidate)
+            try:
+                return load(candidate)
+            except _NotThere:
+                continue
+    wanted = f" for {ERAS[era]['name']}" if era else ""
+    raise LaunchError(
+        f"no libkrun{wanted} was found; tried {', '.join(tried)}",
+        "install it with your system's packages (Fedora, Arch, Nix, Homebrew), or as 2.0-dev with "
+        f"pip install 'krunc[libkrun]', or name one: --libkrun FILE or {VARIABLE}",
+    )
+
+
+def _packaged() -> list[str]:
+    return [os.path.join(folder or ".", _PACKAGED) for folder in sys.path]
+
+
+class _NotThere(LaunchError):
+    """The loader does not know a library of that name."""
+
+
+def load(path: str) -> Library:
+    """Load one library and detect its API by the symbols that mark it; raises LaunchError."""
+    if "/" not in path and not path.startswith("libkrun.so."):
+        path = os.path.join(".", path)  # a file's name, not one for the loader to look up
+    if "/" in path and not os.path.isfile(path):
+        raise LaunchError(f"{plain(path)}: there is no such file; --libkrun names a libkrun.so")
+    firmware = _firmware(path) if "/" in path else []
+    try:
+        # RTLD_LAZY: builds with GPU support leave virglrenderer's symbols unresolved.
+        lib = ffi.dlopen(path, ffi.RTLD_LAZY)
+    except OSError as error:
+        if "/" not in path:
+            raise _NotThere(str(error)) from None
+        raise LaunchError(f"{plain(path)} cannot be loaded: {plain(str(error))}") from None
+    for marker in MARKERS:
+        if getattr(lib, marker["symbol"], None) is not None:
+            if marker["era"] is None:
+                raise LaunchError(
+                    f"{plain(path)} is {marker['name']}, for which krunc makes no plans",
+                    "use libkrun 1.x, or the 2.0-dev of pip install 'krunc[libkrun]'",
+                )
+            return Library(lib, path, marker["era"], firmware)
+    raise LaunchError(f"{plain(path)} is no libkrun: it has none of its functions")
+
+
+def _firmware(path: str) -> list[Any]:
+    """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
+    folder = os.path.dirname(os.path.realpath(path))
+    names = sorted(name for name in os.listdir(folder) if name.startswith("libkrunfw.so."))
+    loaded = []
+    for name in names:
+        try:
+            loaded.append(ffi.dlopen(os.path.join(folder, name), ffi.RTLD_LAZY))
+        except OSError as error:
+            raise LaunchError(f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}") from None
+    return loaded
+
+
+def fits(library: Library, plan: dict[str, Any]) -> list[str]:
+    """What the library lacks for PLAN, each a sentence with the way out."""
+    if library.era != plan["api"]:
+        family = ERAS[library.era]["family"]
+        return [
+            f"the plan is for {ERAS[plan['api']]['name']}, "
+            f"but {plain(library.path)} is {ERAS[library.era]['name']}",
+            f"compile the box with --target {family}, or name another library with --libkrun",
+        ]
+    lacking = []
+    for row in plan["operations"]:
+        name = row.get("call")
+        if name is not None and library.function(name) is None:
+            since = FUNCTIONS[name]["since"]
+            lacking.append(
+                f"{plain(library.path)} has no {name}, which came with libkrun {since} ({row['from']})"
+            )
+    ask = library.function("krun_has_feature")
+    if ask is not None:
+        from krunc_launcher._rules import ENUMS
+
+        for name in plan["requires"]["features"]:
+            if ask(ENUMS["feature"][name][1]) == 0:
+                lacking.append(f"{plain(library.path)} was built without {name}")
+    return lacking

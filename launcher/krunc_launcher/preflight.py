@@ -1,0 +1,173 @@
+"""What the host must have: every check of a plan, before the first libkrun call."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from krunc_launcher.errors import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from krunc_launcher.resolve import Done, Folders
+    from krunc_launcher.values import Findings
+
+
+def preflight(done: list[Done], folders: Folders, found: Findings) -> None:
+    """Append to FOUND each condition of DONE that the host does not meet."""
+    for operation in done:
+        check = _CHECKS.get(operation.name) if operation.kind == "step" else None
+        if check is None:
+            continue
+        for sentence in check(operation.values, folders):
+            found.append((("operations", operation.index), f"{sentence} ({operation.origin})"))
+
+
+def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.probe import quick
+
+    yield from quick()
+
+
+def _folder(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access = values
+    yield from _kind(path, access.c, "folder", stat.S_ISDIR)
+
+
+def _file(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access = values
+    yield from _kind(path, access.c, "file or block device", _is_image)
+
+
+def _is_image(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+
+
+def _kind(path: str, access: str, kind: str, fits: Callable[[int], bool]) -> Iterator[str]:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        yield f"{plain(path)}: {_why(error)}; a {kind} is needed"
+        return
+    if not fits(mode):
+        yield f"{plain(path)} is no {kind}"
+        return
+    wanted = os.R_OK | (os.W_OK if access == "read-write" else 0)
+    if stat.S_ISDIR(mode):
+        wanted |= os.X_OK
+    if not os.access(path, wanted):
+        need = "read" if access == "read" else "read and write"
+        yield f"{plain(path)}: you (uid {os.geteuid()}) may not {need} it"
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, kind = values
+    state = _listener(path, kind.c == "stream")
+    if state != "served":
+        yield (
+            f"{plain(path)}: {_STATES[state]}; start the network program first, or the VM hangs"
+        )
+
+
+def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
+    (path,) = values
+    state = _listener(path, True)
+    if state in ("served", "other", "type", "denied"):
+        yield f"{plain(path)}: {_STATES[state]}; libkrun makes this socket itself"
+    elif state == "absent" and not _soon(path, folders):
+        yield f"{plain(os.path.dirname(path))}: there is no such folder for the socket"
+
+
+def _open_file(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, _ = values
+    if os.path.lexists(path):
+        # A link could lead the launcher to empty another file.
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            yield f"{plain(path)} is not a regular file"
+        elif not os.access(path, os.W_OK):
+            yield f"{plain(path)}: you (uid {os.geteuid()}) may not write it"
+    elif not _soon(path, folders):
+        yield f"{plain(os.path.dirname(path))}: there is no such folder for the file"
+
+
+def _soon(path: str, folders: Folders) -> bool:
+    """Whether the folder of PATH is there, or is the runtime folder, which a step makes."""
+    parent = os.path.dirname(path)
+    return parent == folders.runtime or os.path.isdir(parent)
+
+
+def _runtime(values: list[Any], folders: Folders) -> Iterator[str]:
+    path = folders.runtime
+    for folder in (os.path.dirname(path), path):
+        try:
+            status = os.lstat(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield f"{plain(folder)}: {_why(error)}"
+            return
+        others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+        if not stat.S_ISDIR(status.st_mode):
+            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
+        elif status.st_uid not in (os.geteuid(), 0):
+            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
+        elif others:
+            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
+
+
+_STATES = {
+    "served": "somebody serves this socket",
+    "stale": "nobody serves this socket",
+    "absent": "there is no such socket",
+    "other": "this is not a socket",
+    "type": "this is a socket of another type",
+    "denied": "you may not connect to this socket",
+}
+
+
+def _listener(path: str, stream: bool) -> str:
+    """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return "absent"
+    except OSError:
+        return "denied"
+    if not stat.S_ISSOCK(mode):
+        return "other"
+    from _socket import AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM
+    from _socket import socket as Socket
+
+    probe = Socket(AF_UNIX, (SOCK_STREAM if stream else SOCK_DGRAM) | SOCK_NONBLOCK)
+    try:
+        probe.connect(path)
+    except OSError as error:
+        if error.errno == errno.ECONNREFUSED:
+            return "stale"
+        return {
+            errno.EAGAIN: "served",  # its backlog is full
+            errno.EPROTOTYPE: "type",
+            errno.ENOENT: "absent",
+        }.get(error.errno or 0, "denied")
+    finally:
+        probe.close()
+    return "served"
+
+
+_CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
+    "require_hypervisor": _hypervisor,
+    "require_folder": _folder,
+    "require_file": _file,
+    "require_socket": _socket,
+    "make_runtime_folder": _runtime,
+    "clear_stale_socket": _stale,
+    "open_file": _open_file,
+}

@@ -1,0 +1,169 @@
+"""Why this host's hypervisor does not run a guest; libkrun says -EINVAL to nearly everything.
+
+Linux only: /dev/kvm, by the KVM API (Documentation/virt/kvm/api.rst).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEVICE = "/dev/kvm"
+_API_VERSION = 12
+_GET_API_VERSION, _CREATE_VM, _GET_VCPU_MMAP_SIZE = 0xAE00, 0xAE01, 0xAE04
+_CREATE_VCPU, _SET_USER_MEMORY_REGION, _RUN = 0xAE41, 0x4020AE46, 0xAE80
+_GET_SREGS, _SET_SREGS, _SET_REGS = 0x8138AE83, 0x4138AE84, 0x4090AE82
+_SREGS_SIZE, _REGS_SIZE = 312, 144
+_EXIT_REASON_OFFSET, _EXIT_HLT, _EXIT_INTERNAL_ERROR = 8, 5, 17
+_PAGE = 4096
+# fsin; hlt. Every x86 processor runs fsin itself; KVM's instruction emulator does not know it.
+_CODE = b"\xd9\xfe\xf4"
+
+
+def quick() -> list[str]:
+    """What stops a guest from running here, as far as a start should pay for knowing it."""
+    if sys.platform != "linux":
+        return []
+    try:
+        kvm = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return list(_unopened(error))
+    try:
+        problem = _version(kvm)
+        if problem is None and _suspect():
+            problem = _smoke(kvm)
+        return [problem] if problem else []
+    finally:
+        os.close(kvm)
+
+
+def full(memory_mib: int) -> list[str]:
+    """Everything that may explain why a VM with that much memory did not start."""
+    problems = quick()
+    if not problems and sys.platform == "linux":
+        kvm = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            problem = _smoke(kvm)
+        finally:
+            os.close(kvm)
+        problems = [problem] if problem else []
+    return problems + list(_memory(memory_mib))
+
+
+def _unopened(error: OSError) -> Iterator[str]:
+    if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
+        yield (
+            f"{_DEVICE} is not there: load kvm_intel or kvm_amd, switch virtualisation on in the "
+            "firmware, or, in a virtual machine, let its host give it nested virtualisation"
+        )
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        group = _group()
+        yield (
+            f"you (uid {os.geteuid()}) may not open {_DEVICE}: join its group with "
+            f"`usermod -aG {group} USER` and log in again"
+        )
+    else:
+        yield f"{_DEVICE} cannot be opened: {(error.strerror or str(error)).lower()}"
+
+
+def _group() -> str:
+    try:
+        gid = os.stat(_DEVICE).st_gid
+    except OSError:
+        return "kvm"
+    from grp import getgrgid
+
+    try:
+        return getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _version(kvm: int) -> str | None:
+    from fcntl import ioctl
+
+    try:
+        version = ioctl(kvm, _GET_API_VERSION, 0)
+    except OSError:
+        return f"{_DEVICE} does not answer as KVM"
+    if version != _API_VERSION:
+        return f"{_DEVICE} has KVM API {version}; libkrun needs {_API_VERSION}"
+    return None
+
+
+def _suspect() -> bool:
+    """An x86-64 KVM without its hardware modules is a stand-in that may not run every guest."""
+    hardware = ("kvm_intel", "kvm_amd")
+    return os.uname().machine == "x86_64" and not any(
+        os.path.isdir(f"/sys/module/{name}") for name in hardware
+    )
+
+
+def _smoke(kvm: int) -> str | None:
+    """Run two instructions in a VM; libkrun would run for ten seconds and then exit with 1."""
+    if os.uname().machine != "x86_64":
+        return None
+    try:
+        reason = _run(kvm)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        return f"{_DEVICE} is there, but a VM cannot be made: {why}"
+    if reason == _EXIT_HLT:
+        return None
+    if reason == _EXIT_INTERNAL_ERROR:
+        return (
+            f"{_DEVICE} is there, but cannot run an ordinary guest: it emulates instructions that "
+            "a processor would run (as kvm_pvm does in a rented VM); use a host with hardware or "
+            "nested virtualisation"
+        )
+    return f"{_DEVICE} is there, but a test guest ended with KVM exit reason {reason}"
+
+
+def _run(kvm: int) -> int:
+    from fcntl import ioctl
+    from mmap import mmap
+
+    from krunc_launcher._krun import ffi
+
+    handles = []
+    memory = mmap(-1, _PAGE)
+    try:
+        memory[: len(_CODE)] = _CODE
+        handles.append(vm := ioctl(kvm, _CREATE_VM, 0))
+        pinned = ffi.from_buffer(memory)
+        region = ffi.new("uint64_t[4]", [0, _PAGE, _PAGE, int(ffi.cast("uintptr_t", pinned))])
+        ioctl(vm, _SET_USER_MEMORY_REGION, bytes(ffi.buffer(region)))
+        handles.append(cpu := ioctl(vm, _CREATE_VCPU, 0))
+        shared = mmap(cpu, ioctl(kvm, _GET_VCPU_MMAP_SIZE, 0))
+        special = bytearray(_SREGS_SIZE)
+        ioctl(cpu, _GET_SREGS, special)
+        # The code segment: base 0 (8 bytes), limit 0xffff (4), selector 0 (2).
+        special[:14] = bytes(8) + b"\xff\xff\0\0" + bytes(2)
+        ioctl(cpu, _SET_SREGS, bytes(special))
+        # After sixteen general registers: rip, then rflags, whose bit 1 is always set.
+        registers = bytes(128) + _PAGE.to_bytes(8, "little") + (2).to_bytes(8, "little")
+        ioctl(cpu, _SET_REGS, registers)
+        ioctl(cpu, _RUN, 0)
+        reason = shared[_EXIT_REASON_OFFSET : _EXIT_REASON_OFFSET + 4]
+        shared.close()
+        ffi.release(pinned)
+        return int.from_bytes(reason, "little")
+    finally:
+        for handle in reversed(handles):
+            os.close(handle)
+
+
+def _memory(memory_mib: int) -> Iterator[str]:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return
+    available = next((int(row[1]) // 1024 for row in rows if row[0] == "MemAvailable:"), None)
+    if available is not None and available < memory_mib:
+        yield f"the VM wants {memory_mib} MiB of memory; this host has {available} MiB left"

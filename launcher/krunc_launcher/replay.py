@@ -1,0 +1,114 @@
+"""The calls of a plan, made one after the other; the last one enters the VM."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._krun import ffi
+from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.cform import written
+from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.resolve import Named, Opened, Variable
+from krunc_launcher.steps import Host, act
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.locate import Library
+    from krunc_launcher.resolve import Done, Folders
+
+# What a return value means where libkrun's own number does not say it.
+_ADVICE = {
+    -2: "something it names is not there",
+    -12: "the host has too little memory",
+    -17: "it exists already",
+    -19: "the device that it belongs to is not there",
+    -22: "libkrun refuses the arguments, or cannot build the VM from them",
+    -95: "this build of libkrun lacks the function",
+}
+
+
+def replay(library: Library, done: list[Done], folders: Folders) -> None:
+    """Do every operation; does not return when the VM runs. Raises LaunchError."""
+    host = Host(folders)
+    keep: list[Any] = []
+    context: int | None = None
+    for operation in done:
+        if operation.kind == "step":
+            act(operation, host)
+        if operation.kind != "call":
+            continue
+        params = FUNCTIONS[operation.name]["params"]
+        args = [
+            context if rule["kind"] == "context" else _c(value, host, keep)
+            for rule, value in zip(params, operation.values, strict=True)
+        ]
+        role = FUNCTIONS[operation.name]["role"]
+        if role == "enter":
+            sys.stdout.flush()
+            sys.stderr.flush()
+        result = getattr(library.lib, operation.name)(*args)
+        if role == "enter":
+            raise _not_entered(library, done, result)
+        if result < 0:
+            said = _failed(operation, result)
+            if operation.warn:
+                sys.stderr.write(f"krunc: warning: {said[0]}\n")
+                continue
+            if context is not None:
+                library.lib.krun_free_ctx(context)
+            raise LaunchError(*said)
+        if role == "create":
+            context = result
+
+
+def _c(value: Any, host: Host, keep: list[Any]) -> Any:
+    """VALUE for C; KEEP holds what must stay in memory until the VM is entered."""
+    if value is None:
+        return ffi.NULL
+    if isinstance(value, Named):
+        return value.value
+    if isinstance(value, Opened):
+        return host.opened[value.name]
+    if isinstance(value, str):
+        keep.append(ffi.new("char[]", os.fsencode(value)))
+        return keep[-1]
+    if isinstance(value, bytes):
+        keep.append(ffi.new("uint8_t[]", value))
+        return keep[-1]
+    if isinstance(value, list):
+        if value and isinstance(value[0], int):
+            keep.append(ffi.new("uint16_t[]", value))
+            return keep[-1]
+        texts = [f"{item.name}={item.text}" if isinstance(item, Variable) else item for item in value]
+        strings = [_c(text, host, keep) for text in texts]
+        keep.append(ffi.new("char *[]", [*strings, ffi.NULL]))
+        return keep[-1]
+    return value  # cffi checks the type and range of integers and booleans once more
+
+
+def _failed(operation: Done, result: int) -> tuple[str, ...]:
+    first = f"{written(operation)} returned {result}{_errno(result)} ({operation.origin})"
+    return (first, _ADVICE[result]) if result in _ADVICE else (first,)
+
+
+def _errno(result: int) -> str:
+    from errno import errorcode
+
+    name = errorcode.get(-result)
+    return f", {name}, {os.strerror(-result).lower()}" if name else ""
+
+
+def _not_entered(library: Library, done: list[Done], result: int) -> LaunchError:
+    lines = [f"the VM was not started: krun_start_enter returned {result}{_errno(result)}"]
+    ask = library.function("krun_get_last_error")
+    text = ask() if ask is not None else ffi.NULL
+    if text != ffi.NULL:
+        lines.append(f"libkrun says: {plain(ffi.string(text).decode('utf-8', 'replace'))}")
+    memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
+    from krunc_launcher.probe import full
+
+    lines += full(memory) or ["the hypervisor of this host works; set log: {level: debug} in the box"]
+    return LaunchError(*lines)

@@ -1,0 +1,203 @@
+"""Verified operations to what is really done: absolute paths, numbers for names, secrets."""
+
+from __future__ import annotations
+
+import os
+
+from krunc_launcher import values
+from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, FUNCTIONS, KERNEL_CMDLINE, LIMITS, STEPS
+from krunc_launcher.values import RUNTIME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from krunc_launcher.values import Findings, Path
+
+
+class Named:
+    """A number that the header names; `c` is the name or, for flags, names joined with |."""
+
+    __slots__ = ("c", "value")
+
+    def __init__(self, c: str, value: int) -> None:
+        self.c = c
+        self.value = value
+
+
+class Opened:
+    """The descriptor that an open_file step will have."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Variable:
+    """NAME=text for the guest. With `secret` set, text is that variable of the launcher and is
+    never printed; it is empty in a dry run."""
+
+    __slots__ = ("name", "secret", "text")
+
+    def __init__(self, name: str, text: str, secret: str = "") -> None:
+        self.name = name
+        self.text = text
+        self.secret = secret
+
+
+class Done:
+    """One operation, ready: a call with its arguments in the header's order (the context is
+    None), a host step with its, or a note on what libkrun does by itself."""
+
+    __slots__ = ("index", "kind", "name", "origin", "values", "warn")
+
+    def __init__(self, index: int, kind: str, name: str, args: list[Any], origin: str, warn: bool) -> None:
+        self.index = index
+        self.kind = kind
+        self.name = name
+        self.values = args
+        self.origin = origin
+        self.warn = warn
+
+
+class Folders:
+    """Where relative and runtime: paths start."""
+
+    __slots__ = ("base", "runtime")
+
+    def __init__(self, base: str, runtime: str) -> None:
+        self.base = base
+        self.runtime = runtime
+
+
+def resolve(
+    plan: dict[str, Any], folders: Folders, environment: Mapping[str, str] | None
+) -> tuple[list[Done], Findings]:
+    """The operations of a verified PLAN and what is wrong with their late values.
+
+    ENVIRONMENT is the launcher's; None for a dry run, in which secrets stay unknown.
+    """
+    found: Findings = []
+    done = []
+    for i, row in enumerate(plan["operations"]):
+        kind = "call" if "call" in row else "step" if "step" in row else "implicit"
+        name = row[kind]
+        args: list[Any] = []
+        if kind != "implicit":
+            given = row.get("args", {})
+            for rule in (FUNCTIONS if kind == "call" else STEPS)[name]["params"]:
+                where: Path = ("operations", i, "args", rule["name"])
+                args.append(_value(rule, given, folders, environment, where, found))
+        done.append(Done(i, kind, name, args, row["from"], "on_failure" in row))
+    _command_line(done, found)
+    return done, found
+
+
+def _value(
+    rule: dict[str, Any],
+    given: dict[str, Any],
+    folders: Folders,
+    environment: Mapping[str, str] | None,
+    where: Path,
+    found: Findings,
+) -> Any:
+    kind = rule["kind"]
+    if kind == "context":
+        return None
+    if kind == "length":
+        return len(_bytes(given[rule["of"]]))
+    value = given[rule["name"]]
+    if value is None or kind in ("int", "bool", "text"):
+        return value
+    if kind == "enum":
+        return Named(*ENUMS[rule["enum"]][value])
+    if kind == "flags":
+        rows = [FLAGS[rule["flags"]][name] for name in value]
+        return Named(" | ".join(c for c, _ in rows) or "0", sum(number for _, number in rows))
+    if kind in ("host_path", "socket_path"):
+        path = absolute(value, folders)
+        size, most = len(os.fsencode(path)), LIMITS["socket_path_bytes"]
+        if kind == "socket_path" and size > most:
+            found.append((where, f"{path} has {size} bytes; a socket's path has {most} at most"))
+        return path
+    if kind == "env":
+        return [_variable(name, text, rule, environment, (*where, name), found) for name, text in value.items()]
+    if kind == "rlimits":
+        return [f"{ENUMS[rule['enum']][name][1]}={limit}" for name, limit in value.items()]
+    if kind == "mac":
+        return bytes(int(pair, 16) for pair in value.split(":"))
+    if kind == "fd":
+        if type(value) is dict:
+            return Opened(value["opened"])
+        return rule["named"].get(value, value)
+    if kind == "bytes":
+        return _bytes(value)
+    return value  # texts, port_map and u16s are lists already
+
+
+def _bytes(value: dict[str, str]) -> bytes:
+    from binascii import a2b_base64
+
+    return a2b_base64(value["base64"])
+
+
+def absolute(path: str, folders: Folders) -> str:
+    """PATH from a plan as an absolute one; links are not followed."""
+    if path.startswith(RUNTIME):
+        return os.path.join(folders.runtime, path[len(RUNTIME) :])
+    return os.path.normpath(os.path.join(folders.base, path))
+
+
+def _variable(
+    name: str,
+    text: str | dict[str, str],
+    rule: dict[str, Any],
+    environment: Mapping[str, str] | None,
+    where: Path,
+    found: Findings,
+) -> Variable:
+    if type(text) is not dict:
+        return Variable(name, str(text))
+    secret = text["from_env"]
+    if environment is None:
+        return Variable(name, "", secret)
+    if secret not in environment:
+        found.append((where, f"the launcher's variable {secret} is not set; set it for krunc launch"))
+        return Variable(name, "", secret)
+    unsaid: Findings = []
+    if not values.text(environment[secret], rule, where, unsaid):
+        # What was found would show the secret.
+        allowed = CHARSETS[rule["charset"]][1]
+        found.append((where, f"the value of {secret} cannot reach the guest; allowed: {allowed}"))
+    return Variable(name, environment[secret], secret)
+
+
+def _command_line(done: list[Done], found: Findings) -> None:
+    """libkrun puts these on the guest kernel's command line: too many bytes are cut off."""
+    size = len(KERNEL_CMDLINE["prolog"])
+    last = 0
+    for operation in done:
+        if operation.name not in _ON_COMMAND_LINE:
+            continue
+        last = operation.index
+        for value in operation.values:
+            for item in value if type(value) is list else (value,):
+                if type(item) is Variable:
+                    size += len(item.name) + len(item.text) + 4
+                elif type(item) is str:
+                    size += len(item) + 3
+    most = KERNEL_CMDLINE["max_bytes"]
+    if size > most:
+        sentence = f"about {size} bytes for the guest kernel's command line, which holds {most}"
+        found.append((("operations", last), sentence))
+
+
+_ON_COMMAND_LINE = (
+    "krun_set_exec",
+    "krun_set_env",
+    "krun_set_workdir",
+    "krun_set_rlimits",
+    "krun_set_root_disk_remount",
+)

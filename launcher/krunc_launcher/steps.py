@@ -1,0 +1,79 @@
+"""The host steps that do something, in the plan's order between the calls."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher.errors import LaunchError, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from krunc_launcher.resolve import Done, Folders
+
+
+class Host:
+    """What the steps of one launch leave for later calls: opened descriptors by name."""
+
+    __slots__ = ("folders", "opened")
+
+    def __init__(self, folders: Folders) -> None:
+        self.folders = folders
+        self.opened: dict[str, int] = {}
+
+
+def act(operation: Done, host: Host) -> None:
+    """Do what the step says; conditions were checked before and do nothing here."""
+    action = _ACTIONS.get(operation.name)
+    if action is None:
+        return
+    try:
+        action(operation.values, host)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise LaunchError(f"{operation.name} failed: {why} ({operation.origin})") from None
+
+
+def _runtime(values: list[Any], host: Host) -> None:
+    os.makedirs(os.path.dirname(host.folders.runtime), 0o700, exist_ok=True)
+    try:
+        os.mkdir(host.folders.runtime, 0o700)
+    except FileExistsError:
+        pass  # its owner and mode were checked
+
+
+def _nofile(values: list[Any], host: Host) -> None:
+    from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+    _, hard = getrlimit(RLIMIT_NOFILE)
+    try:
+        setrlimit(RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {error}\n")
+
+
+def _clear(values: list[Any], host: Host) -> None:
+    try:
+        os.unlink(values[0])
+    except FileNotFoundError:
+        pass
+
+
+def _open(values: list[Any], host: Host) -> None:
+    path, name = values
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        host.opened[name] = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
+
+
+_ACTIONS: dict[str, Callable[[list[Any], Host], None]] = {
+    "make_runtime_folder": _runtime,
+    "raise_nofile": _nofile,
+    "clear_stale_socket": _clear,
+    "open_file": _open,
+}

@@ -1,0 +1,256 @@
+"""A plan as hostile input: every finding at once, or operations that may be resolved."""
+
+from __future__ import annotations
+
+from krunc_launcher import values
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, IMPLICIT, LIMITS, STEPS
+from krunc_launcher.errors import PlanRefused
+from krunc_launcher.values import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.values import Findings, Path
+
+FORMAT = 1
+_HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
+_KINDS = ("call", "step", "implicit")
+_BOX_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789"
+_BOX = _BOX_FIRST + "_.-"
+_UNPLANNED = ("context", "length")
+
+
+def verify(plan: Any) -> dict[str, Any]:
+    """PLAN, when all of it may be believed; raises PlanRefused with all findings otherwise.
+
+    Afterwards each operation is known and of the plan's era, its arguments fit the table, and the
+    order is one that libkrun means.
+    """
+    found: Findings = []
+    if type(plan) is not dict:
+        raise PlanRefused([((), f"found {shown(plan)}; a plan is an object")])
+    if plan.get("krunc_plan") != FORMAT or type(plan["krunc_plan"]) is not int:
+        version = plan.get("krunc_plan")
+        if type(version) is int and version > FORMAT:
+            sentence = f"format {version} is newer than this krunc, which knows {FORMAT}"
+        else:
+            sentence = f'this is no plan: "krunc_plan": {FORMAT} is missing'
+        raise PlanRefused([(("krunc_plan",) if "krunc_plan" in plan else (), sentence)])
+    _keys(plan, _HEAD, (), (), found)
+    if found:
+        raise PlanRefused(found)
+    _head(plan, found)
+    operations = plan["operations"]
+    if type(operations) is not list or not 0 < len(operations) <= LIMITS["plan_operations"]:
+        most = LIMITS["plan_operations"]
+        found.append((("operations",), f"a list of 1 to {most} operations is needed"))
+    if found:
+        raise PlanRefused(found)
+    for i, row in enumerate(operations):
+        _operation(row, plan["api"], ("operations", i), found)
+    if not found:
+        _together(plan, found)
+    if found:
+        raise PlanRefused(found)
+    return plan
+
+
+def _keys(
+    row: dict[str, Any], needed: tuple[str, ...], may: tuple[str, ...], path: Path, found: Findings
+) -> None:
+    for key in row:
+        if key not in needed and key not in may:
+            allowed = ", ".join((*needed, *may)) or "none"
+            found.append(((*path, key), f"the key {shown(key)} is not known; allowed: {allowed}"))
+    for key in needed:
+        if key not in row:
+            found.append((path, f"the key {key} is missing"))
+
+
+def _head(plan: dict[str, Any], found: Findings) -> None:
+    box = plan["box"]
+    if type(box) is not str or not 0 < len(box) < 64 or box.strip(_BOX) or box[0] not in _BOX_FIRST:
+        found.append((("box",), f"found {shown(box)}; allowed: lower-case letters, digits, _ . -"))
+    if not _is_version(plan["target"]):
+        found.append((("target",), f"found {shown(plan['target'])}; a version is needed"))
+    if type(plan["api"]) is not str or plan["api"] not in ERAS:
+        found.append((("api",), f"found {shown(plan['api'])}; allowed: {', '.join(ERAS)}"))
+    digest = plan["digest"]
+    if type(digest) is not str or len(digest) != 71 or not digest.startswith("sha256:"):
+        found.append((("digest",), "sha256: and 64 hexadecimal digits are needed"))
+    requires = plan["requires"]
+    if type(requires) is not dict:
+        found.append((("requires",), f"found {shown(requires)}; an object is needed"))
+        return
+    before = len(found)
+    _keys(requires, ("libkrun", "features", "because"), (), ("requires",), found)
+    if len(found) > before:
+        return
+    if not _is_version(requires["libkrun"]):
+        found.append((("requires", "libkrun"), "a version is needed, as in 1.16.0"))
+    features = requires["features"]
+    if type(features) is not list or not all(
+        type(name) is str and name in ENUMS["feature"] for name in features
+    ):
+        allowed = ", ".join(ENUMS["feature"])
+        found.append((("requires", "features"), f"a list is needed of: {allowed}"))
+    because = requires["because"]
+    if type(because) is not list or not all(
+        type(row) is dict
+        and set(row) == {"call", "from"}
+        and all(type(item) is str for item in row.values())
+        for row in because
+    ):
+        found.append((("requires", "because"), 'a list of {"call": ..., "from": ...} is needed'))
+
+
+def _is_version(value: Any) -> bool:
+    if type(value) is not str or len(value) > 20:
+        return False
+    parts = value.split(".")
+    return len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)
+
+
+def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
+    if type(row) is not dict:
+        found.append((path, f"found {shown(row)}; an operation is an object"))
+        return
+    kinds = [kind for kind in _KINDS if kind in row]
+    if len(kinds) != 1:
+        found.append((path, f"an operation has one of the keys {', '.join(_KINDS)}"))
+        return
+    kind = kinds[0]
+    origin = row.get("from")
+    if type(origin) is not str or not 0 < len(origin) <= 512:
+        found.append((path, "from is missing: the key of the box, or default"))
+    name = row[kind]
+    if kind == "implicit":
+        _keys(row, ("implicit", "from"), (), path, found)
+        if type(name) is not str:
+            found.append(((*path, kind), f"found {shown(name)}; a name is needed"))
+        return
+    rule = (FUNCTIONS if kind == "call" else STEPS).get(name) if type(name) is str else None
+    if rule is None:
+        what = "function of libkrun that a plan may call" if kind == "call" else "host step"
+        found.append(((*path, kind), f"{shown(name)} is no {what}"))
+        return
+    if kind == "call" and not exists(rule, era):
+        found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
+        return
+    warn = ("on_failure",) if rule.get("role") == "log" else ()
+    params = [param for param in rule["params"] if param["kind"] not in _UNPLANNED]
+    _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
+    if row.get("on_failure", "warn") != "warn":
+        found.append(((*path, "on_failure"), 'allowed: "warn"'))
+    args = row.get("args", {})
+    if type(args) is not dict:
+        found.append(((*path, "args"), f"found {shown(args)}; an object is needed"))
+        return
+    where = (*path, "args")
+    _keys(args, tuple(param["name"] for param in params), (), where, found)
+    for param in params:
+        if param["name"] in args:
+            values.check(args[param["name"]], param, (*where, param["name"]), found)
+
+
+def exists(rule: dict[str, Any], era: str) -> bool:
+    """Whether a function is in ERA at all."""
+    flat = ERAS[era]["family"] == 2
+    if flat:
+        return "removed" not in rule
+    return bool(rule["since"] != ERAS["v2_flat"]["first"])
+
+
+def _together(plan: dict[str, Any], found: Findings) -> None:
+    """What no operation shows alone: order, repetition, what excludes what, what is implied."""
+    operations = plan["operations"]
+    era = plan["api"]
+    names = [row["call"] for row in operations if "call" in row]
+    _order(operations, found)
+    seen: set[str] = set()
+    unique: dict[tuple[str, Any], int] = {}
+    opened: set[str] = set()
+    for i, row in enumerate(operations):
+        if "implicit" in row:
+            continue
+        path: Path = ("operations", i)
+        name = row.get("call") or row["step"]
+        rule = (FUNCTIONS if "call" in row else STEPS)[name]
+        if name in seen and rule["repeat"] == "once":
+            found.append((path, f"{name} may stand only once"))
+        for other in rule.get("excludes", ()):
+            if other in names:
+                found.append((path, f"{name} and {other} may not stand in one plan"))
+        for need in rule.get("needs", ()):
+            applies = need.get("era", era) == era and need.get("with", names[0]) in names
+            if applies and seen.isdisjoint(need["any"]):
+                found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
+        seen.add(name)
+        for param in rule["params"]:
+            value = row.get("args", {}).get(param["name"])
+            where = (*path, "args", param["name"])
+            if "unique" in param and value is not None:
+                first = unique.setdefault((param["unique"], value), i)
+                if first != i:
+                    sentence = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                    found.append((where, sentence))
+            if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
+                found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
+        if name == "open_file":
+            opened.add(row["args"]["name"])
+    _implied(operations, era, found)
+
+
+def _order(operations: list[dict[str, Any]], found: Findings) -> None:
+    created = called = False
+    roles = []
+    for i, row in enumerate(operations):
+        path: Path = ("operations", i)
+        if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
+            found.append((path, f"{row['step']} stands before the first call"))
+        if "call" not in row:
+            continue
+        called = True
+        role = FUNCTIONS[row["call"]]["role"]
+        roles.append(role)
+        if role == "log" and created:
+            found.append((path, f"{row['call']} stands before krun_create_ctx"))
+        if role in ("configure", "enter") and not created:
+            found.append((path, f"{row['call']} needs krun_create_ctx before it"))
+        if role == "enter" and i != len(operations) - 1:
+            found.append((path, f"nothing stands behind {row['call']}"))
+        created = created or role == "create"
+    if "enter" not in roles:
+        found.append((("operations",), "krun_start_enter is missing at the end"))
+
+
+def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
+    """A reader sees what libkrun does by itself as operations: these must be all and true."""
+    tokens: set[str] = set()
+    for row in operations:
+        if "call" in row:
+            tokens.add(row["call"])
+            for name, value in row.get("args", {}).items():
+                for item in value if type(value) is list else (value,):
+                    if type(item) is str:
+                        tokens.add(f"{row['call']}.{name}={item}")
+    honest = {
+        row["name"]
+        for row in IMPLICIT
+        if era in row["eras"]
+        and tokens.isdisjoint(row.get("unless", ()))
+        and not any(tokens.isdisjoint(group) for group in row.get("when", ()))
+    }
+    stated: set[str] = set()
+    for i, row in enumerate(operations):
+        name = row.get("implicit")
+        if name is None:
+            continue
+        if name not in honest:
+            found.append((("operations", i), f"the calls do not imply {shown(name)}"))
+        if name in stated:
+            found.append((("operations", i), f"{shown(name)} stands here twice"))
+        stated.add(name)
+    for name in sorted(honest - stated):
+        found.append((("operations",), f"the calls imply {name}, which the plan does not state"))

@@ -1,0 +1,39 @@
+#!/bin/busybox sh
+# The first program of the emulated machine. It mounts the host's file system, makes it the root
+# and hands over to serve.sh. Whatever fails here ends the machine; the reason is on its console.
+#
+# Every command is an applet of busybox: Debian's shell prefers them to programs on the path. The
+# environment holds kvmhost_state and kvmhost_idle, from the kernel's command line.
+set -e
+trap '/bin/busybox poweroff -f' EXIT
+/bin/busybox mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t devtmpfs dev /dev
+
+load() {
+    for module in /modules/"$1"/*; do insmod "$module"; done
+}
+load other &
+other=$!
+load root
+mount -t virtiofs root /root
+
+mkdir /dev/pts /dev/shm /dev/kvmhost
+mount -t devpts -o mode=620,gid=5,ptmxmode=666 pts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
+cp /bin/busybox /serve.sh /dev/kvmhost
+hostname kvmhost
+ip link set lo up
+
+wait $other
+chmod 666 /dev/kvm /dev/net/tun
+
+# /proc last: the shell finds its applets by /proc/self/exe.
+for directory in dev sys proc; do mount -o move /$directory /root/$directory; done
+# The shell that stays as process 1 only waits, so it also reaps what others leave behind.
+exec /bin/busybox switch_root /root /dev/kvmhost/busybox sh -c 'sh /dev/kvmhost/serve.sh; poweroff -f'

@@ -1,0 +1,55 @@
+"""The first file system of the emulated machine, as the kernel wants it: a "newc" cpio archive."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kvmhost import kernel
+from kvmhost.lock import locked
+
+# virtiofs for the root file system; the others are loaded while that is being mounted.
+ROOT_MODULES = ("virtio_pci", "virtiofs")
+OTHER_MODULES = ("kvm_amd", "tun")
+
+_SCRIPTS = Path(__file__).parent
+_DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
+
+
+def prepare(tree: Path, busybox: Path) -> Path:
+    """The archive for this kernel, this busybox and these scripts, made when the cache has none."""
+    scripts = {name: (_SCRIPTS / name).read_bytes() for name in ("init.sh", "serve.sh")}
+    origin = (tree.name, ROOT_MODULES, OTHER_MODULES, busybox.stat().st_mtime_ns, scripts)
+    path = kernel.cache() / f"initrd-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"
+    with locked(kernel.cache()):
+        if not path.exists():
+            new = path.with_suffix(".new")
+            new.write_bytes(_archive(_contents(tree, busybox, scripts)))
+            new.rename(path)
+    return path
+
+
+def _contents(
+    tree: Path, busybox: Path, scripts: Mapping[str, bytes]
+) -> Iterator[tuple[str, int, bytes]]:
+    """Name, mode and content of each file; directories come before what is in them."""
+    for directory in ("bin", "dev", "proc", "sys", "root", "modules"):
+        yield directory, _DIRECTORY, b""
+    yield "init", _PROGRAM, scripts["init.sh"]
+    yield "serve.sh", _FILE, scripts["serve.sh"]
+    yield "bin/busybox", _PROGRAM, busybox.read_bytes()
+    for group, names in (("root", ROOT_MODULES), ("other", OTHER_MODULES)):
+        yield f"modules/{group}", _DIRECTORY, b""
+        for i, (name, data) in enumerate(kernel.modules(tree, names).items()):
+            yield f"modules/{group}/{i:02}-{name}.ko", _FILE, data
+
+
+def _archive(files: Iterator[tuple[str, int, bytes]]) -> bytes:
+    """Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's source."""
+    parts = []
+    for inode, (name, mode, data) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):
+        path = name.encode() + b"\0"
+        # inode, mode, uid, gid, links, mtime, size, 2 x device, 2 x rdev, name's size, checksum
+        fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(path), 0)
+        head = b"070701" + b"".join(b"%08x" % field for field in fields) + path
+        parts += [head, bytes(-len(head) % 4), data, bytes(-len(data) % 4)]
+    return b"".join(parts)

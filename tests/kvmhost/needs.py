@@ -1,0 +1,51 @@
+"""What the emulated machine needs of this one, and which package brings what is missing."""
+
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from kvmhost import kernel
+from kvmhost.errors import HostError
+
+# Debian 12 keeps virtiofsd with QEMU's own programs, Debian 13 below libexec.
+_VIRTIOFSD_PATH = "/usr/lib/qemu:/usr/libexec:/usr/bin"
+_QEMU = "qemu-system-x86_64 (apt-get install qemu-system-x86)"
+_VIRTIOFSD = "virtiofsd (apt-get install qemu-system-common, from Debian 13 on virtiofsd)"
+_BUSYBOX = "a statically linked busybox (apt-get install busybox-static)"
+_KERNEL = f"the kernel package {kernel.PACKAGE} (apt-get update)"
+
+_PT_INTERP = 3  # elf(5): names the dynamic loader; a static program has none
+
+
+class Programs(NamedTuple):
+    qemu: str
+    virtiofsd: str
+    busybox: Path
+
+
+def find() -> Programs:
+    """The programs, or one error that names everything that is missing."""
+    qemu = shutil.which("qemu-system-x86_64")
+    virtiofsd = shutil.which("virtiofsd", path=_VIRTIOFSD_PATH)
+    busybox = shutil.which("busybox")
+    static = busybox and _is_static(Path(busybox))
+    has_kernel = kernel.cached() or kernel.current_package()
+    wanted = {_QEMU: qemu, _VIRTIOFSD: virtiofsd, _BUSYBOX: static, _KERNEL: has_kernel}
+    missing = [name for name, found in wanted.items() if not found]
+    if os.geteuid() != 0:
+        missing.append("root: virtiofsd serves the files of every user")
+    if missing or not (qemu and virtiofsd and busybox):
+        raise HostError("missing on this machine:" + "".join(f"\n  {name}" for name in missing))
+    return Programs(qemu, virtiofsd, Path(busybox))
+
+
+def _is_static(program: Path) -> bool:
+    data = program.read_bytes()
+    if data[:5] != b"\x7fELF\x02":
+        return False
+    (offset,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    kinds = [struct.unpack_from("<I", data, offset + size * i)[0] for i in range(count)]
+    return _PT_INTERP not in kinds

@@ -1,0 +1,105 @@
+"""Whatever is given, the compiler answers with a plan or with findings."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from krunc_compiler import api
+from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.findings import Rejected
+from krunc_compiler.plan import to_text
+from krunc_compiler.reading import read_plan
+from krunc_compiler.reporting import report
+from krunc_compiler.review.text import show
+from krunc_schema import load
+
+_KEYS = sorted(
+    {name for name in load("box.schema")["properties"]}
+    | {"path", "disk", "tag", "id", "format", "read_only", "mode", "ports", "socket", "mac"}
+    | {"cpus", "memory", "port", "listen", "executable", "args", "env", "from_env", "level"}
+)
+_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["tsi", "none", "all", "./x", "/x", "runtime:x", "raw", "1:1", "{{ x }}", "4GiB"])
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=5), inner, max_size=5),
+    max_leaves=12,
+)
+_GOOD = {
+    "krunc": 1,
+    "name": "good",
+    "rootfs": {"path": "./rootfs"},
+    "network": {"mode": "tsi"},
+    "entrypoint": {"executable": "/bin/true"},
+}
+
+
+def compiled(text: str, target: str = "1") -> str | None:
+    """The plan of a box, or None when it is refused with findings that can be shown."""
+    chosen = api.target(target)
+    assert chosen is not None
+    try:
+        return to_text(compile_box("box.yaml", text, Inputs(chosen)))
+    except Rejected as rejected:
+        assert rejected.findings
+        assert report(rejected.findings).endswith(("error\n", "errors\n"))
+        return None
+
+
+@given(st.text())
+def test_any_text(text: str) -> None:
+    compiled(text)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=6), st.sampled_from(["1", "1.16", "2"]))
+def test_any_values_in_a_good_box(values: dict[str, object], target: str) -> None:
+    compiled(yaml.safe_dump({**_GOOD, **values}, allow_unicode=True), target)
+
+
+@given(st.lists(st.text(max_size=30), max_size=5), st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4))
+def test_what_reaches_a_plan_reaches_the_guest_unchanged(
+    args: list[str], env: dict[str, str]
+) -> None:
+    program = {"executable": "/bin/echo", "args": args, "env": env}
+    plan = compiled(json.dumps({**_GOOD, "entrypoint": program}))
+    if plan is None:
+        return
+    rows = json.loads(plan)["operations"]
+    (call,) = (row["args"] for row in rows if row.get("call") == "krun_set_exec")
+    assert call["argv"] == args
+    assert call["envp"] == env
+    for text in [*args, *env.values()]:
+        assert text.isascii()
+        assert '"' not in text
+        assert text.isprintable() or not text
+
+
+@given(st.text())
+def test_any_text_as_a_plan(text: str) -> None:
+    try:
+        show(read_plan("x.plan.json", text), False)
+    except Rejected as rejected:
+        report(rejected.findings)
+
+
+@given(st.data())
+def test_a_changed_plan_is_shown_or_refused(data: st.DataObject) -> None:
+    plan = json.loads(compiled(json.dumps(_GOOD)) or "")
+    row = data.draw(st.sampled_from(plan["operations"]))
+    row[data.draw(st.sampled_from([*row, "args", "extra"]))] = data.draw(_VALUES)
+    try:
+        show(read_plan("x.plan.json", json.dumps(plan)), False)
+    except Rejected as rejected:
+        report(rejected.findings)
