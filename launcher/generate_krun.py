@@ -10,24 +10,38 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cffi import FFI
 
-try:
+if TYPE_CHECKING:
+    from hatchling.builders.config import BuilderConfig
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ModuleNotFoundError:  # run by hand, without the build's environment
-    BuildHookInterface = object
+
+    Hook = BuildHookInterface[BuilderConfig]
+else:
+    try:
+        from hatchling.builders.hooks.plugin.interface import BuildHookInterface as Hook
+    except ModuleNotFoundError:  # run by hand, without the build's environment
+        Hook = object
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 PACKAGE = HERE / "krunc_launcher"
-# The launcher prints the doc of these; the others only cost memory.
-_DOCUMENTED = ("implicit", "charsets")
+_RULES_HEAD = '''\
+"""Generated from schema/krunc_schema by launcher/generate_krun.py."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+'''
 _PLANNED = ("log", "create", "configure", "enter")
 
 
-class KruncBuildHook(BuildHookInterface):  # type: ignore[misc, valid-type]
+class KruncBuildHook(Hook):
     """Generates both modules before hatchling collects the files."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -74,7 +88,10 @@ def rules() -> str:
         "RESERVED_ENV": table["reserved_env"],
         "ENUMS": {
             **{name: _named(row) for name, row in table["enums"].items()},
-            **{name: {key: (key, i) for i, key in enumerate(row)} for name, row in steps["enums"].items()},
+            **{
+                name: {key: (key, i) for i, key in enumerate(row)}
+                for name, row in steps["enums"].items()
+            },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
         "IMPLICIT": table["implicit"],
@@ -88,8 +105,11 @@ def rules() -> str:
             for name, row in steps["steps"].items()
         },
     }
-    head = '"""Generated from schema/krunc_schema by launcher/generate_krun.py."""\n\n'
-    return head + "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[dict[str, Any]]"}
+    lines = [
+        f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in values.items()
+    ]
+    return _RULES_HEAD + "".join(lines)
 
 
 def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from krunc_compiler.box import Agent
 from krunc_compiler.lowering.channels import rewritten
 
@@ -24,7 +23,11 @@ L, N = "vsock://2695", "vsock://2696"
         (["--listen", "unix:///a"], Agent(None, "n"), ["--listen", "unix:///a"]),
         (["-c", "x --listen unix:///a"], BOTH, ["-c", f"x --listen {L}"]),
         (["-c", "x --listen unix:///a --v"], BOTH, ["-c", f"x --listen {L} --v"]),
-        (["-c", "--listen unix:///a --notify unix:///b"], BOTH, ["-c", f"--listen {L} --notify {N}"]),
+        (
+            ["-c", "--listen unix:///a --notify unix:///b"],
+            BOTH,
+            ["-c", f"--listen {L} --notify {N}"],
+        ),
         # Where BoxLite 0.9.7 differs: what ends a shell word stays.
         (["-c", "x --listen unix:///a; y"], BOTH, ["-c", f"x --listen {L}; y"]),
         (["-c", "sh -c 'x --listen unix:///a'"], BOTH, ["-c", f"sh -c 'x --listen {L}'"]),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from golden import agree
-
 from krunc_compiler.__main__ import main
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from krunc_compiler.__main__ import main
 
 BOX = """\
@@ -76,7 +75,10 @@ def test_a_folder_is_all_its_boxes(box: Path, capsys: pytest.CaptureFixture[str]
     Path("more/other.yml").write_text(BOX)
     Path("more/values.yaml").write_text("port: 1\n")
     assert main(["compile", "."]) == 0
-    assert sorted(map(str, Path().rglob("*.plan.json"))) == ["good.plan.json", "more/other.plan.json"]
+    assert sorted(map(str, Path().rglob("*.plan.json"))) == [
+        "good.plan.json",
+        "more/other.plan.json",
+    ]
     assert "skipped more/values.yaml" in capsys.readouterr().err
 
 
@@ -147,7 +149,9 @@ def test_variables(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_wrong_usage(box: Path, arguments: list[str]) -> None:
     Path("empty").mkdir()
-    done = subprocess.run([sys.executable, "-m", "krunc", *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "krunc", *arguments], capture_output=True, text=True
+    )
     assert done.returncode == 2, done
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -168,9 +172,7 @@ def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("huge.yaml", "huge.yaml: error[KR001]: the file has more than 1,048,576 bytes"),
     ],
 )
-def test_unreadable(
-    box: Path, file: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable(box: Path, file: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("huge.yaml").write_bytes(b"#" * (1 << 20) + b"\n")
     Path("folder.yaml").mkdir()
     assert main(["show", file]) == 1

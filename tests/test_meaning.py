@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from krunc_compiler import api
 from krunc_compiler.compiling import Inputs, compile_box
 from krunc_compiler.findings import Path
@@ -37,7 +36,10 @@ log: {level: warn}
 DISK = FOLDER.replace(
     "rootfs: {path: ./rootfs}",
     "rootfs: {disk: a, device: /dev/vda1, fstype: btrfs, options: noatime}",
-).replace("{mode: tsi, ports: [\"1:1\"]}", "{mode: NAME, socket: runtime:s, mac: '02:00:00:00:00:01', features: [csum]EXTRA}")
+).replace(
+    '{mode: tsi, ports: ["1:1"]}',
+    "{mode: NAME, socket: runtime:s, mac: '02:00:00:00:00:01', features: [csum]EXTRA}",
+)
 STREAM = DISK.replace("NAME", "unixstream").replace("EXTRA", "")
 DATAGRAM = DISK.replace("NAME", "unixgram").replace("EXTRA", ", vfkit: true")
 
@@ -67,7 +69,11 @@ CHANGES: list[tuple[str, str, str]] = [
     (FOLDER, "A: x", "A: y"),
     (FOLDER, "from_env: C", "from_env: D"),
     (FOLDER, "workdir: /a", "workdir: /b"),
-    *((FOLDER, "limits: {", f"limits: {{{name}: 5, ") for name in load("krun")["enums"]["rlimit"] if name not in ("nproc", "nofile")),
+    *(
+        (FOLDER, "limits: {", f"limits: {{{name}: 5, ")
+        for name in load("krun")["enums"]["rlimit"]
+        if name not in ("nproc", "nofile")
+    ),
     (FOLDER, '"1:2"', '"2:2"'),
     (FOLDER, "nofile: 3", "nofile: 4"),
     (FOLDER, "runtime:console", "runtime:log"),
@@ -123,7 +129,9 @@ def test_the_changes_cover_the_schema() -> None:
     for box, old, new in CHANGES:
         for text in (box, box.replace(old, new)):
             _, source = parse("box.yaml", text)
-            said |= {tuple(part for part in path if isinstance(part, str)) for path in source.places}
+            said |= {
+                tuple(part for part in path if isinstance(part, str)) for path in source.places
+            }
     assert known <= said, sorted(known - said)
 
 

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 import pytest
-
 from krunc_compiler.findings import Rejected, Span
 from krunc_compiler.parsing import parse
 
@@ -76,7 +75,9 @@ HOSTILE = {
     "block nesting": "".join(" " * i + "-\n" for i in range(1_200)),
     "map nesting": "{a: " * 100_000,
     "bomb": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-    + "".join(f"b{i}: &b{i} [{','.join(['*a' if not i else f'*b{i - 1}'] * 10)}]\n" for i in range(9)),
+    + "".join(
+        f"b{i}: &b{i} [{','.join(['*a' if not i else f'*b{i - 1}'] * 10)}]\n" for i in range(9)
+    ),
     "many keys": "".join(f"k{i}: v\n" for i in range(60_000)),
     "long number": "a: " + "9" * 900_000,
     "long float": "a: 1" + "0" * 500_000 + ".5",

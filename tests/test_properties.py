@@ -7,7 +7,6 @@ import json
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from krunc_compiler import api
 from krunc_compiler.compiling import Inputs, compile_box
 from krunc_compiler.findings import Rejected
@@ -18,7 +17,7 @@ from krunc_compiler.review.text import show
 from krunc_schema import load
 
 _KEYS = sorted(
-    {name for name in load("box.schema")["properties"]}
+    set(load("box.schema")["properties"])
     | {"path", "disk", "tag", "id", "format", "read_only", "mode", "ports", "socket", "mac"}
     | {"cpus", "memory", "port", "listen", "executable", "args", "env", "from_env", "level"}
 )
@@ -28,12 +27,16 @@ _LEAVES = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20)
-    | st.sampled_from(["tsi", "none", "all", "./x", "/x", "runtime:x", "raw", "1:1", "{{ x }}", "4GiB"])
+    | st.sampled_from(
+        ["tsi", "none", "all", "./x", "/x", "runtime:x", "raw", "1:1", "{{ x }}", "4GiB"]
+    )
 )
 _VALUES = st.recursive(
     _LEAVES,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=5), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=5), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 _GOOD = {
@@ -63,12 +66,18 @@ def test_any_text(text: str) -> None:
 
 
 @settings(max_examples=300)
-@given(st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=6), st.sampled_from(["1", "1.16", "2"]))
+@given(
+    st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=6),
+    st.sampled_from(["1", "1.16", "2"]),
+)
 def test_any_values_in_a_good_box(values: dict[str, object], target: str) -> None:
     compiled(yaml.safe_dump({**_GOOD, **values}, allow_unicode=True), target)
 
 
-@given(st.lists(st.text(max_size=30), max_size=5), st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4))
+@given(
+    st.lists(st.text(max_size=30), max_size=5),
+    st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4),
+)
 def test_what_reaches_a_plan_reaches_the_guest_unchanged(
     args: list[str], env: dict[str, str]
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-
 from krunc_compiler.__main__ import main
 from krunc_compiler.planschema import plan_schema
 from krunc_schema import load
@@ -79,7 +78,9 @@ def test_named_values_are_the_tables() -> None:
     assert set(box["$defs"]["net_features"]["items"]["enum"]) == set(table["flags"]["net_features"])
     disk = box["properties"]["disks"]["items"]["properties"]
     assert set(disk["format"]["enum"]) <= set(table["enums"]["disk_format"])
-    assert set(box["properties"]["log"]["properties"]["level"]["enum"]) < set(table["enums"]["log_level"])
+    assert set(box["properties"]["log"]["properties"]["level"]["enum"]) < set(
+        table["enums"]["log_level"]
+    )
     assert set(box["properties"]["limits"]["properties"]) == set(table["enums"]["rlimit"])
 
 
@@ -108,7 +109,14 @@ KINDS = {
 @pytest.mark.parametrize(("name", "row"), load("krun")["functions"].items())
 def test_the_table_is_consistent(name: str, row: dict[str, Any]) -> None:
     table = load("krun")
-    widths = {"uint8_t": 8, "uint16_t": 16, "uint32_t": 32, "uint64_t": 64, "uid_t": 32, "gid_t": 32}
+    widths = {
+        "uint8_t": 8,
+        "uint16_t": 16,
+        "uint32_t": 32,
+        "uint64_t": 64,
+        "uid_t": 32,
+        "gid_t": 32,
+    }
     for param in row["params"]:
         kind, c = param["kind"], param["c"].replace("* *", "**").replace("uint8_t*", "uint8_t *")
         assert c in KINDS[kind] | {c.replace("**", "* *")}, (param, c)
@@ -120,7 +128,10 @@ def test_the_table_is_consistent(name: str, row: dict[str, Any]) -> None:
             assert param["of"] in [other["name"] for other in row["params"]]
         if "charset" in param:
             assert param["charset"] in table["charsets"]
-    for needed in [*row.get("excludes", []), *(n for need in row.get("needs", []) for n in need["any"])]:
+    for needed in [
+        *row.get("excludes", []),
+        *(n for need in row.get("needs", []) for n in need["any"]),
+    ]:
         assert needed in table["functions"], needed
     assert row["role"] in ("log", "create", "configure", "enter", "free", "query", "code")
 

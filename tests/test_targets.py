@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from krunc_compiler import api
 from krunc_compiler.compiling import Inputs, compile_box
 from krunc_compiler.findings import Rejected, dotted
@@ -39,8 +38,18 @@ IMPLICIT = ["[balloon]", "[rng]", "[init]", "[kernel]"]
             [],
             ["[console_on_stdio]", "[vsock_with_tsi]", "[all_guest_ports_published]"],
         ),
-        ("{mode: none}", "1", ["krun_disable_implicit_vsock"], ["[console_on_stdio]", "[no_network]"]),
-        ("{mode: unixstream, socket: /s}", "1", ["krun_add_net_unixstream"], ["[console_on_stdio]"]),
+        (
+            "{mode: none}",
+            "1",
+            ["krun_disable_implicit_vsock"],
+            ["[console_on_stdio]", "[no_network]"],
+        ),
+        (
+            "{mode: unixstream, socket: /s}",
+            "1",
+            ["krun_add_net_unixstream"],
+            ["[console_on_stdio]"],
+        ),
         ("{mode: unixgram, socket: /s}", "1", ["krun_add_net_unixgram"], ["[console_on_stdio]"]),
         ("{mode: tsi}", "2", ["krun_add_vsock", "krun_set_port_map"], []),
         ("{mode: tsi, ports: all}", "2", ["krun_add_vsock"], ["[all_guest_ports_published]"]),
@@ -90,7 +99,9 @@ def test_vsock_without_tsi_when_there_is_no_network() -> None:
 
 
 def test_a_device_with_vsock_ports() -> None:
-    text = BOX.replace("{mode: tsi}", "{mode: unixgram, socket: /s}") + "agent: {listen: runtime:a}\n"
+    text = (
+        BOX.replace("{mode: tsi}", "{mode: unixgram, socket: /s}") + "agent: {listen: runtime:a}\n"
+    )
     assert "[vsock]" in calls(text, "1")
     assert calls(text, "2")[3:5] == ["krun_add_net_unixgram", "krun_add_vsock"]
 
@@ -120,7 +131,10 @@ def test_no_network_is_never_weakened(target: str) -> None:
 def test_a_plan_says_what_it_needs_and_why() -> None:
     chosen = api.target("1")
     assert chosen is not None
-    text = BOX + "shares: [{tag: a, path: /a, read_only: true}]\ndisks: [{id: a, path: /a, format: raw}]\n"
+    text = (
+        BOX
+        + "shares: [{tag: a, path: /a, read_only: true}]\ndisks: [{id: a, path: /a, format: raw}]\n"
+    )
     assert compile_box("box.yaml", text, Inputs(chosen)).requires == {
         "libkrun": "1.18.0",
         "features": ["blk"],
@@ -128,6 +142,8 @@ def test_a_plan_says_what_it_needs_and_why() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["0", "3", "1.", ".1", "1.16.0.1", "2.0", "one", "", "1.16-rc1", "１"])
+@pytest.mark.parametrize(
+    "text", ["0", "3", "1.", ".1", "1.16.0.1", "2.0", "one", "", "1.16-rc1", "１"]
+)
 def test_no_such_target(text: str) -> None:
     assert api.target(text) is None

@@ -43,6 +43,7 @@ def launch(argv: list[str]) -> int:
     flags = [word if value == "yes" else f"{word}={value}" for word, value in options.items()]
     program = [sys.executable, "-m", "krunc_launcher", *flags, f"--base={base}", f"/dev/fd/{plan}"]
     os.execv(sys.executable, program)
+    return None
 
 
 def _found(options: dict[str, str]) -> str:

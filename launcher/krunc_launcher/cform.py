@@ -20,14 +20,17 @@ def listing(plan: dict[str, Any], done: list[Done]) -> str:
     needs = plan["requires"]
     built = f" with {', '.join(needs['features'])}" if needs["features"] else ""
     name = ERAS[plan["api"]]["name"]
-    lines = [f"/* {plan['box']}: {len(done)} operations for {name}, needs libkrun >= {needs['libkrun']}{built} */"]
+    needed = f"needs libkrun >= {needs['libkrun']}{built}"
+    lines = [f"/* {plan['box']}: {len(done)} operations for {name}, {needed} */"]
     for operation in done:
         text = f"{_LABELS[operation.kind]}  {written(operation)}"
         note = operation.origin.replace("*/", "* /")
         if operation.warn:
             note += "; a failure is only a warning"
         shown = quoted(note)[1:-1]
-        lines.append(f"{text:<{_COLUMN}} /* {shown} */" if len(text) < _COLUMN else f"{text}  /* {shown} */")
+        lines.append(
+            f"{text:<{_COLUMN}} /* {shown} */" if len(text) < _COLUMN else f"{text}  /* {shown} */"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -71,5 +74,7 @@ def _c(rule: dict[str, Any], value: Any) -> str:
 
 def _item(item: Any) -> str:
     if isinstance(item, Variable):
-        return quoted(f"{item.name}=<from_env {item.secret}>" if item.secret else f"{item.name}={item.text}")
+        return quoted(
+            f"{item.name}=<from_env {item.secret}>" if item.secret else f"{item.name}={item.text}"
+        )
     return quoted(item) if isinstance(item, str) else str(item)

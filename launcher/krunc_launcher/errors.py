@@ -35,7 +35,13 @@ def quoted(text: str) -> str:
         else:
             code = ord(character)
             # \ooo never takes a following digit along, as \x does in C.
-            out.append(f"\\{code:03o}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+            out.append(
+                f"\\{code:03o}"
+                if code < 256
+                else f"\\u{code:04x}"
+                if code < 65536
+                else f"\\U{code:08x}"
+            )
     return '"' + "".join(out) + '"'
 
 

@@ -31,7 +31,7 @@ class Library:
 
     def function(self, name: str) -> Any:
         """The function NAME, or None when the library lacks it."""
-        return getattr(self.lib, name, None)
+        return _symbol(self.lib, name)
 
 
 def locate(chosen: str | None, era: str | None) -> Library:
@@ -84,7 +84,7 @@ def load(path: str) -> Library:
             raise _NotThere(str(error)) from None
         raise LaunchError(f"{plain(path)} cannot be loaded: {plain(str(error))}") from None
     for marker in MARKERS:
-        if getattr(lib, marker["symbol"], None) is not None:
+        if _symbol(lib, marker["symbol"]) is not None:
             if marker["era"] is None:
                 raise LaunchError(
                     f"{plain(path)} is {marker['name']}, for which krunc makes no plans",
@@ -92,6 +92,13 @@ def load(path: str) -> Library:
                 )
             return Library(lib, path, marker["era"], firmware)
     raise LaunchError(f"{plain(path)} is no libkrun: it has none of its functions")
+
+
+def _symbol(lib: Any, name: str) -> Any:
+    try:
+        return getattr(lib, name)
+    except (AttributeError, ffi.error):
+        return None
 
 
 def _firmware(path: str) -> list[Any]:
@@ -103,7 +110,9 @@ def _firmware(path: str) -> list[Any]:
         try:
             loaded.append(ffi.dlopen(os.path.join(folder, name), ffi.RTLD_LAZY))
         except OSError as error:
-            raise LaunchError(f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}") from None
+            raise LaunchError(
+                f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}"
+            ) from None
     return loaded
 
 
@@ -121,9 +130,8 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
         name = row.get("call")
         if name is not None and library.function(name) is None:
             since = FUNCTIONS[name]["since"]
-            lacking.append(
-                f"{plain(library.path)} has no {name}, which came with libkrun {since} ({row['from']})"
-            )
+            came = f"which came with libkrun {since} ({row['from']})"
+            lacking.append(f"{plain(library.path)} has no {name}, {came}")
     ask = library.function("krun_has_feature")
     if ask is not None:
         from krunc_launcher._rules import ENUMS

@@ -53,7 +53,9 @@ class _Context:
 
     strict = True
     object_hook = None
-    memo: dict[str, str] = {}
+
+    def __init__(self) -> None:
+        self.memo: dict[str, str] = {}
 
     @staticmethod
     def object_pairs_hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -86,9 +88,12 @@ def parse(text: str) -> Any:
     """
     start = len(text) - len(text.lstrip(_BLANKS))
     try:
-        value, end = make_scanner(_Context())(text, start)
+        context: Any = _Context()
+        value, end = make_scanner(context)(text, start)
     except StopIteration as stop:
-        raise PlanRefused([((), f"this is not JSON: no value at {_place(text, stop.value)}")]) from None
+        raise PlanRefused(
+            [((), f"this is not JSON: no value at {_place(text, stop.value)}")]
+        ) from None
     except RecursionError:
         raise PlanRefused([((), "the plan is nested too deeply")]) from None
     except ValueError as error:

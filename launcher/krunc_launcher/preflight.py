@@ -72,9 +72,7 @@ def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
     path, kind = values
     state = _listener(path, kind.c == "stream")
     if state != "served":
-        yield (
-            f"{plain(path)}: {_STATES[state]}; start the network program first, or the VM hangs"
-        )
+        yield (f"{plain(path)}: {_STATES[state]}; start the network program first, or the VM hangs")
 
 
 def _stale(values: list[Any], folders: Folders) -> Iterator[str]:

@@ -82,7 +82,9 @@ def _c(value: Any, host: Host, keep: list[Any]) -> Any:
         if value and isinstance(value[0], int):
             keep.append(ffi.new("uint16_t[]", value))
             return keep[-1]
-        texts = [f"{item.name}={item.text}" if isinstance(item, Variable) else item for item in value]
+        texts = [
+            f"{item.name}={item.text}" if isinstance(item, Variable) else item for item in value
+        ]
         strings = [_c(text, host, keep) for text in texts]
         keep.append(ffi.new("char *[]", [*strings, ffi.NULL]))
         return keep[-1]
@@ -106,9 +108,13 @@ def _not_entered(library: Library, done: list[Done], result: int) -> LaunchError
     ask = library.function("krun_get_last_error")
     text = ask() if ask is not None else ffi.NULL
     if text != ffi.NULL:
-        lines.append(f"libkrun says: {plain(ffi.string(text).decode('utf-8', 'replace'))}")
+        said: Any = ffi.string(text)
+        said = said.decode("utf-8", "replace")
+        lines.append(f"libkrun says: {plain(said)}")
     memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
     from krunc_launcher.probe import full
 
-    lines += full(memory) or ["the hypervisor of this host works; set log: {level: debug} in the box"]
+    lines += full(memory) or [
+        "the hypervisor of this host works; set log: {level: debug} in the box"
+    ]
     return LaunchError(*lines)

@@ -53,7 +53,9 @@ class Done:
 
     __slots__ = ("index", "kind", "name", "origin", "values", "warn")
 
-    def __init__(self, index: int, kind: str, name: str, args: list[Any], origin: str, warn: bool) -> None:
+    def __init__(
+        self, index: int, kind: str, name: str, args: list[Any], origin: str, warn: bool
+    ) -> None:
         self.index = index
         self.kind = kind
         self.name = name
@@ -123,7 +125,10 @@ def _value(
             found.append((where, f"{path} has {size} bytes; a socket's path has {most} at most"))
         return path
     if kind == "env":
-        return [_variable(name, text, rule, environment, (*where, name), found) for name, text in value.items()]
+        return [
+            _variable(name, text, rule, environment, (*where, name), found)
+            for name, text in value.items()
+        ]
     if kind == "rlimits":
         return [f"{ENUMS[rule['enum']][name][1]}={limit}" for name, limit in value.items()]
     if kind == "mac":
@@ -164,7 +169,9 @@ def _variable(
     if environment is None:
         return Variable(name, "", secret)
     if secret not in environment:
-        found.append((where, f"the launcher's variable {secret} is not set; set it for krunc launch"))
+        found.append(
+            (where, f"the launcher's variable {secret} is not set; set it for krunc launch")
+        )
         return Variable(name, "", secret)
     unsaid: Findings = []
     if not values.text(environment[secret], rule, where, unsaid):

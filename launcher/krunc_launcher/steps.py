@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -39,10 +40,9 @@ def act(operation: Done, host: Host) -> None:
 
 def _runtime(values: list[Any], host: Host) -> None:
     os.makedirs(os.path.dirname(host.folders.runtime), 0o700, exist_ok=True)
-    try:
+    # Where it exists its owner and mode were checked.
+    if not os.path.isdir(host.folders.runtime):
         os.mkdir(host.folders.runtime, 0o700)
-    except FileExistsError:
-        pass  # its owner and mode were checked
 
 
 def _nofile(values: list[Any], host: Host) -> None:
@@ -56,10 +56,8 @@ def _nofile(values: list[Any], host: Host) -> None:
 
 
 def _clear(values: list[Any], host: Host) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(values[0])
-    except FileNotFoundError:
-        pass
 
 
 def _open(values: list[Any], host: Host) -> None:

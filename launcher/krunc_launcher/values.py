@@ -136,7 +136,9 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
 
 def is_name(value: Any) -> bool:
     """Whether VALUE may name a variable of an environment."""
-    return type(value) is str and value[:1] in _NAME_FIRST and value != "" and not value.strip(_NAME)
+    return (
+        type(value) is str and value[:1] in _NAME_FIRST and value != "" and not value.strip(_NAME)
+    )
 
 
 def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:

@@ -193,7 +193,9 @@ def _together(plan: dict[str, Any], found: Findings) -> None:
             if "unique" in param and value is not None:
                 first = unique.setdefault((param["unique"], value), i)
                 if first != i:
-                    sentence = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                    sentence = (
+                        f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                    )
                     found.append((where, sentence))
             if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))

@@ -1,0 +1,114 @@
+"""The C text of a recording libkrun of one era."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krunc_schema import load
+
+_HEAD = r"""
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static FILE *out(void) {
+    static FILE *file;
+    const char *path = getenv("KRUN_RECORDER");
+    if (!file) file = fopen(path ? path : "/dev/null", "a");
+    return file;
+}
+static void text(const char *s) {
+    if (!s) { fputs("null", out()); return; }
+    fputc('"', out());
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') fprintf(out(), "\\%c", c);
+        else if (c < 32) fprintf(out(), "\\u%04x", c);
+        else fputc(c, out());
+    }
+    fputc('"', out());
+}
+static void texts(const char *const *list) {
+    if (!list) { fputs("null", out()); return; }
+    fputc('[', out());
+    for (int i = 0; list[i]; i++) { if (i) fputs(", ", out()); text(list[i]); }
+    fputc(']', out());
+}
+static void bytes(const uint8_t *data, size_t size) {
+    fputc('"', out());
+    for (size_t i = 0; i < size; i++) fprintf(out(), "%02x", data[i]);
+    fputc('"', out());
+}
+static void end(void) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    fprintf(out(), "], \"nofile\": %llu}\n", (unsigned long long)limit.rlim_cur);
+}
+static int answer(const char *name) {
+    const char *fail = getenv("KRUN_RECORDER_FAIL");
+    size_t size = strlen(name);
+    fflush(out());
+    if (fail && !strncmp(fail, name, size) && fail[size] == '=') return atoi(fail + size + 1);
+    return 0;
+}
+"""
+_NUMBERS = {"bool", "int", "size_t", "uid_t", "gid_t"}
+
+
+def functions(era: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The functions that a libkrun of ERA has, but for those in WITHOUT."""
+    flat = era == "v2_flat"
+    return {
+        name: row
+        for name, row in load("krun")["functions"].items()
+        if name not in without
+        and "vendor" not in row
+        and ("removed" not in row if flat else row["since"] != "2.0")
+    }
+
+
+def source(era: str, without: frozenset[str] = frozenset()) -> str:
+    """C for a library of ERA."""
+    return _HEAD + "\n".join(_function(name, row) for name, row in functions(era, without).items())
+
+
+def _function(name: str, row: dict[str, Any]) -> str:
+    params = ", ".join(f"{param['c']} {param['name']}" for param in row["params"]) or "void"
+    body = [f'fputs("{{\\"call\\": \\"{name}\\", \\"args\\": [", out());']
+    for i, param in enumerate(row["params"]):
+        if i:
+            body.append('fputs(", ", out());')
+        body.append(_print(param, row["params"]))
+    body.append("end();")
+    if row["role"] == "enter":
+        body.append(f'int result = answer("{name}"); if (result < 0) return result;')
+        body.append('const char *status = getenv("KRUN_RECORDER_EXIT");')
+        body.append("_exit(status ? atoi(status) : 0);")
+    elif row["role"] == "create":
+        body.append(f'int result = answer("{name}"); return result < 0 ? result : 42;')
+    else:
+        body.append(f'return answer("{name}");')
+    return f"{row['returns']} {name}({params}) {{\n    " + "\n    ".join(body) + "\n}"
+
+
+def _print(param: dict[str, Any], params: list[dict[str, Any]]) -> str:
+    name, kind, c = param["name"], param["kind"], param["c"]
+    if kind == "mac":
+        return f"bytes({name}, 6);"
+    if kind == "bytes":
+        length = next(other["name"] for other in params if other.get("of") == name)
+        return f"bytes({name}, {length});"
+    if kind in ("pointer", "u16s"):
+        return 'fputs("null", out());'
+    if c == "bool":
+        return f'fputs({name} ? "true" : "false", out());'
+    if c in _NUMBERS or c.startswith("uint"):
+        return f'fprintf(out(), "%lld", (long long){name});'
+    return f"texts({name});" if "const *" in c else f"text({name});"

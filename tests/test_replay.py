@@ -1,0 +1,282 @@
+"""What is called is what the plan says, call for call, and the dry run says the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_schema import load
+from recorder.fixtures import LAUNCHER, Launch
+from test_meaning import DATAGRAM, FOLDER, STREAM
+
+ROOT = Path(__file__).parent.parent
+CONTEXT = 42
+VARIABLES = {"AGENT_TOKEN": "s3cret", "C": "s3cret"}
+
+
+def expected(plan: dict[str, Any], base: Path, runtime: Path) -> list[dict[str, Any]]:
+    """The calls of a PLAN as the recorder writes them, worked out from the API table alone."""
+    table = load("krun")
+    calls = []
+    for row in plan["operations"]:
+        if "call" not in row:
+            continue
+        args = []
+        for param in table["functions"][row["call"]]["params"]:
+            value = row.get("args", {}).get(param["name"])
+            kind = param["kind"]
+            if kind == "context":
+                value = CONTEXT
+            elif value is None:
+                pass
+            elif kind == "enum":
+                value = table["enums"][param["enum"]][value]["value"]
+            elif kind == "flags":
+                value = sum(table["flags"][param["flags"]][name]["value"] for name in value)
+            elif kind in ("host_path", "socket_path"):
+                value = (
+                    f"{runtime}/{value[8:]}"
+                    if value.startswith("runtime:")
+                    else os.path.normpath(base / value)
+                )
+            elif kind == "env":
+                value = [
+                    f"{name}={text if isinstance(text, str) else VARIABLES[text['from_env']]}"
+                    for name, text in value.items()
+                ]
+            elif kind == "rlimits":
+                value = [
+                    f"{table['enums']['rlimit'][name]['value']}={x}" for name, x in value.items()
+                ]
+            elif kind == "mac":
+                value = value.replace(":", "")
+            elif kind == "fd":
+                value = param["named"][value] if isinstance(value, str) else value
+            args.append(value)
+        calls.append({"call": row["call"], "args": args})
+    return calls
+
+
+def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.socket]:
+    """Make what the conditions of PLAN ask for; the sockets live as long as they are held."""
+    held = []
+    runtime.mkdir(mode=0o700)
+    for row in plan["operations"]:
+        path = Path(str(row.get("args", {}).get("path", "")))
+        if str(path).startswith("runtime:"):
+            path = runtime / str(path)[8:]
+        if row.get("step") == "require_folder":
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        if row.get("step") == "require_file":
+            (folder / path).write_bytes(b"")
+        if row.get("step") == "require_socket":
+            kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
+            held.append(server := socket.socket(socket.AF_UNIX, kind))
+            server.bind(str(path))
+            if kind == socket.SOCK_STREAM:
+                server.listen()
+    return held
+
+
+BOXES = {path.stem: path.read_text() for path in sorted((ROOT / "boxes").glob("*.yaml"))}
+BOXES |= {"folder": FOLDER, "stream": STREAM, "datagram": DATAGRAM}
+
+
+@pytest.mark.parametrize("target", ["1", "2"])
+@pytest.mark.parametrize("name", BOXES)
+def test_call_for_call(
+    name: str, target: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    (tmp_path / "box.yaml").write_text(BOXES[name])
+    assert main(["compile", str(tmp_path / "box.yaml"), "--target", target]) == 0
+    file = tmp_path / "box.plan.json"
+    plan = json.loads(file.read_text())
+    runtime = tmp_path / "run"
+    dry = subprocess.run(
+        [*LAUNCHER, "--dry-run", "--runtime-dir", str(runtime), str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    held = furnish(tmp_path, plan, runtime)
+    done = launch(file, KRUN_RECORDER_EXIT="7", **VARIABLES)
+    assert done.returncode == 7, done.stderr
+    assert done.stderr == ""
+    wanted = expected(plan, tmp_path, runtime)
+    for call, seen in zip(wanted, done.calls, strict=True):
+        for i, value in enumerate(call["args"]):
+            if isinstance(value, dict):  # a descriptor that the launcher opened
+                assert seen["args"][i] > 2
+                call["args"][i] = seen["args"][i]
+    assert done.calls == wanted
+    assert "s3cret" not in dry.stdout
+    for call, line in zip(
+        wanted, [line for line in dry.stdout.splitlines() if line.startswith("call")], strict=True
+    ):
+        assert f" {call['call']}(" in line
+        assert texts(line) == [text.replace("s3cret", "") for text in texts_of(call)]
+    for server in held:
+        server.close()
+
+
+def texts(line: str) -> list[str]:
+    """The C strings of a line of the dry run, the named secrets left empty."""
+    line = re.sub(r"/\* open_file \*/ \"\w+\"", "", line)
+    code = line.rsplit("  /*", 1)[0]
+    return [
+        re.sub(r"<from_env \w+>", "", text.replace('\\"', '"'))
+        for text in re.findall(r'"((?:[^"\\]|\\.)*)"', code)
+    ]
+
+
+def texts_of(call: dict[str, Any]) -> list[str]:
+    """The texts among the arguments of a recorded call, the MAC aside."""
+    params = load("krun")["functions"][call["call"]]["params"]
+    found: list[str] = []
+    for param, value in zip(params, call["args"], strict=True):
+        if param["kind"] != "mac":
+            found += value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    return found
+
+
+@pytest.mark.parametrize("target", ["1", "2"])
+def test_dry_run(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool
+) -> None:
+    from golden import agree
+
+    (tmp_path / "box.yaml").write_text(STREAM)
+    main(["compile", str(tmp_path / "box.yaml"), "--target", target])
+    done = subprocess.run(
+        [
+            *LAUNCHER,
+            "--dry-run",
+            "--base",
+            "/base",
+            "--runtime-dir=/run/one",
+            str(tmp_path / "box.plan.json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    agree(Path(__file__).parent / "golden" / f"dry-run.{target}.txt", done.stdout, update_golden)
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    """A plan whose conditions hold."""
+    (tmp_path / "hello.yaml").write_text(BOXES["hello"])
+    (tmp_path / "rootfs").mkdir()
+    main(["compile", str(tmp_path / "hello.yaml")])
+    return tmp_path / "hello.plan.json"
+
+
+def test_a_call_that_fails(hello: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(hello, KRUN_RECORDER_FAIL="krun_set_root=-22")
+    assert done.returncode == 125
+    assert done.stderr == (
+        f'krunc: krun_set_root(ctx, "{hello.parent}/rootfs"); returned -22, EINVAL, invalid '
+        "argument (rootfs.path)\n"
+        "krunc: libkrun refuses the arguments, or cannot build the VM from them\n"
+    )
+    assert [call["call"] for call in done.calls][-2:] == ["krun_set_root", "krun_free_ctx"]
+
+
+def test_a_log_that_fails_is_a_warning(hello: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(hello, KRUN_RECORDER_FAIL="krun_init_log=-22")
+    assert done.returncode == 0
+    assert done.stderr.startswith("krunc: warning: krun_init_log(2, KRUN_LOG_LEVEL_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("kvm", "reason"),
+    [("works", "the hypervisor of this host works"), ("novm", "a VM cannot be made")],
+)
+def test_a_start_that_fails(
+    hello: Path, launch: Callable[..., Launch], kvm: str, reason: str
+) -> None:
+    if kvm == "novm" and not Path("/sys/module/kvm_intel").exists():
+        pytest.skip("without hardware modules the preflight finds this already")
+    done = launch(hello, KRUN_RECORDER_FAIL="krun_start_enter=-22", kvm=kvm)
+    assert done.returncode == 125
+    assert "the VM was not started: krun_start_enter returned -22, EINVAL" in done.stderr
+    assert reason in done.stderr
+
+
+def test_environment_is_never_null(hello: Path, launch: Callable[..., Launch]) -> None:
+    (call,) = (call for call in launch(hello).calls if call["call"] == "krun_set_exec")
+    assert call["args"][3] == []
+
+
+def test_nofile_is_raised_before_virtiofs(hello: Path, launch: Callable[..., Launch]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        limits = {call["call"]: call["nofile"] for call in launch(hello, raw=True).calls}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert limits["krun_create_ctx"] == 256
+    assert limits["krun_set_root"] == before[1]
+
+
+def test_the_launcher_imports_next_to_nothing(hello: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(hello, PYTHONVERBOSE="1")
+    imported = set(re.findall(r"^import '?([\w.]+)'?", done.stderr, re.MULTILINE))
+    heavy = {
+        "argparse", "cffi", "collections", "ctypes", "dataclasses", "enum", "functools", "hashlib",
+        "inspect", "json", "jsonschema", "jinja2", "logging", "pathlib", "pycparser", "re",
+        "subprocess", "typing", "yaml", "krunc_compiler", "krunc_schema", "socket",
+    }  # fmt: skip
+    assert "krunc_launcher.replay" in imported
+    # site-packages may hold .pth files that import at start: they are not the launcher's.
+    bare = subprocess.run([LAUNCHER[0], "-v", "-c", "pass"], capture_output=True, text=True)
+    before = set(re.findall(r"^import '?([\w.]+)'?", bare.stderr, re.MULTILINE))
+    assert not (imported - before) & heavy
+
+
+def test_a_box_is_launched_by_a_process_without_the_compiler(
+    hello: Path,
+    tmp_path: Path,
+    launch: Callable[..., Launch],
+    build: Callable[..., Path],
+    fake_kvm: Path,
+) -> None:
+    record = tmp_path / "calls"
+    done = subprocess.run(
+        [
+            LAUNCHER[0],
+            "-m",
+            "krunc",
+            "launch",
+            "--libkrun",
+            str(build("v2_flat")),
+            "--set",
+            "greeting=Hi",
+            str(tmp_path / "hello.yaml"),
+        ],
+        env={
+            **os.environ,
+            "LD_PRELOAD": str(fake_kvm),
+            "KRUN_RECORDER": str(record),
+            "KRUN_RECORDER_EXIT": "3",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    calls = [json.loads(line) for line in record.read_text().splitlines()]
+    (program,) = (call["args"] for call in calls if call["call"] == "krun_set_exec")
+    assert program[2] == ["echo", "Hi"]
+    assert "krun_add_virtiofs3" in [call["call"] for call in calls], (
+        "compiled for the library found"
+    )
