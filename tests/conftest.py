@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A test says what holds, not how fast: the machine may be busy.
+settings.register_profile("krunc", deadline=None)
+settings.load_profile("krunc")
 
 pytest_plugins = ["recorder.fixtures"]
 

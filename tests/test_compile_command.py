@@ -102,7 +102,7 @@ def test_check(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["compile", "--check", "good.yaml"]) == 0
     assert capsys.readouterr() == ("", "")
-    box.write_text(BOX.replace("mode: tsi", "mode: tsi # a comment"))
+    box.write_text("# a comment\n" + BOX)
     assert main(["compile", "--check", "good.yaml"]) == 0, "a comment changes no plan"
     box.write_text(BOX.replace("/bin/echo", "/bin/cat"))
     before = Path("good.plan.json").read_bytes()

@@ -78,5 +78,4 @@ def test_no_path_of_one_machine() -> None:
     )
     for name in listed.stdout.split():
         data = (ROOT / name).read_bytes()
-        assert b"/ro" + b"ot/" not in data, name
-        assert b"/wo" + b"rk/" not in data.replace(b"workdir: /work", b""), name
+        assert str(ROOT).encode() not in data, name

@@ -150,7 +150,7 @@ class _Composer:
         self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, span: Span, depth: int
     ) -> _Node:
         if isinstance(event, yaml.ScalarEvent):
-            plain = event.implicit[0] and not event.style
+            plain = event.tag is None and event.implicit[0] and not event.style
             return _Node(span, _scalar(event.value, span) if plain else event.value, "scalar", 1)
         children: list[Any] = []
         size = 1

@@ -88,8 +88,7 @@ def parse(text: str) -> Any:
     """
     start = len(text) - len(text.lstrip(_BLANKS))
     try:
-        context: Any = _Context()
-        value, end = make_scanner(context)(text, start)
+        value, end = _scan(text, start)
     except StopIteration as stop:
         raise PlanRefused(
             [((), f"this is not JSON: no value at {_place(text, stop.value)}")]
@@ -109,6 +108,18 @@ def parse(text: str) -> Any:
     if _depth(value, 1) > LIMITS["plan_depth"]:
         raise PlanRefused([((), "the plan is nested too deeply")])
     return value
+
+
+def _scan(text: str, start: int) -> tuple[Any, int]:
+    context: Any = _Context()
+    try:
+        return make_scanner(context)(text, start)
+    except SystemError:
+        # CPython's scanner finds json.JSONDecodeError only when json is imported already
+        # (Modules/_json.c, raise_errmsg). Nobody pays for that import but a broken plan.
+        import json  # noqa: F401
+
+        return make_scanner(context)(text, start)
 
 
 def _place(text: str, position: int) -> str:

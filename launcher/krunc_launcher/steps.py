@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -56,7 +55,7 @@ def _nofile(values: list[Any], host: Host) -> None:
 
 
 def _clear(values: list[Any], host: Host) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    if os.path.lexists(values[0]):
         os.unlink(values[0])
 
 

@@ -15,7 +15,9 @@ import pytest
 from recorder.source import source
 
 HERE = Path(__file__).parent
-LAUNCHER = [sys.executable, "-m", "krunc_launcher"]
+# As the console script starts it; `python -m` would import more than the launcher does.
+_START = "import sys; from krunc_launcher.__main__ import main; sys.exit(main())"
+LAUNCHER = [sys.executable, "-c", _START]
 
 
 class Launch(NamedTuple):
