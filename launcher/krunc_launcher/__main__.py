@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from _io import TextIOWrapper
 
 from krunc_launcher._rules import VERSION
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krunc_launcher.values import Findings
+    from collections.abc import Iterable
 
 HELP = """\
 usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR] PLAN|-
@@ -28,6 +29,11 @@ the libkrun that it finds or for --target, with --set and --vars as in krunc com
                      working directory
   -h, --help         this text
   --version          krunc's version
+
+environment:
+  KRUNC_LIBKRUN      the libkrun to use
+  XDG_RUNTIME_DIR    where runtime: paths go
+  any other          what the plan names with from_env
 
 examples:
   krunc launch --dry-run boxes/web.plan.json
@@ -83,59 +89,96 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         sys.stderr.write(_USAGE.format(error))
         return 2
+    _streams()
     if not path:
-        sys.stdout.write(HELP if "--help" in given else f"krunc {VERSION}\n")
-        return 0
+        return _print(HELP if "--help" in given else f"krunc {VERSION}\n")
     dry = "--dry-run" in given
     text = ""
     try:
         from krunc_launcher import planfile
 
         text = planfile.read(path)
-        _launch(path, text, given, dry)
+        return _launch(path, text, given, dry)
     except PlanRefused as refused:
-        sys.stderr.write(_report(path, text, refused.findings))
-        return 1 if dry else NOT_STARTED
+        sys.stderr.write(_report(path, text, refused))
     except LaunchError as error:
-        sys.stderr.write("".join(f"krunc: {line}\n" for line in error.lines))
-        return 1 if dry else NOT_STARTED
-    except BrokenPipeError:
+        sys.stderr.write(_lines(error.lines))
+    return 1 if dry else NOT_STARTED
+
+
+def _streams() -> None:
+    """Standard streams that take every text, and a Ctrl-C that ends the process at once.
+
+    A closed descriptor 0, 1 or 2 would be given to the next file opened, to /dev/kvm perhaps.
+    """
+    from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
+
+    signal(SIGINT, SIG_DFL)
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Else the interpreter tries once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"krunc: the output cannot be written: {error.strerror}\n")
         return 1
     return 0
 
 
-def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> None:
-    from krunc_launcher.planfile import parse
+def _lines(sentences: Iterable[str]) -> str:
+    return "".join(f"krunc: {sentence}\n" for sentence in sentences)
+
+
+def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
+    from krunc_launcher.planfile import folder, parse
     from krunc_launcher.resolve import Folders, resolve
-    from krunc_launcher.verify import verify
+    from krunc_launcher.verify import keyed, verify
 
     plan = verify(parse(text))
-    base = given.get("--base") or (os.path.dirname(path) if path != "-" else "")
+    base = given.get("--base") or folder(path)
     runtime = given.get("--runtime-dir") or _runtime_folder(plan["box"])
-    folders = Folders(os.path.abspath(base or "."), os.path.abspath(runtime))
+    folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
     done, found = resolve(plan, folders, None if dry else os.environ)
+    found = keyed(plan, found)
     if dry:
         if found:
             raise PlanRefused(found)
         from krunc_launcher.cform import listing
 
-        sys.stdout.write(listing(plan, done))
-        sys.stdout.flush()
-        return
+        return _print(listing(plan, done))
     from krunc_launcher.locate import fits, locate
     from krunc_launcher.preflight import preflight
     from krunc_launcher.replay import replay
 
-    library = locate(given.get("--libkrun"), plan["api"])
-    lacking = fits(library, plan)
+    library, lacking = None, []
+    try:
+        library = locate(given.get("--libkrun"), plan["api"])
+        lacking = fits(library, plan)
+    except LaunchError as error:
+        lacking = list(error.lines)
     preflight(done, folders, found)
     if found:
-        sys.stderr.write("".join(f"krunc: {line}\n" for line in lacking))
+        sys.stderr.write(_lines(lacking))
         raise PlanRefused(found)
-    if lacking:
+    if library is None or lacking:
         raise LaunchError(*lacking)
     replay(library, done, folders)
+    return NOT_STARTED
 
 
 def _runtime_folder(box: str) -> str:
@@ -145,16 +188,16 @@ def _runtime_folder(box: str) -> str:
     return f"/tmp/krunc-{os.geteuid()}/{box}"
 
 
-def _report(name: str, text: str, findings: Findings) -> str:
+def _report(name: str, text: str, refused: PlanRefused) -> str:
     from krunc_launcher.positions import position
 
     lines = []
-    for path, sentence in findings[:_MOST_FINDINGS]:
-        line, column = position(text, path)
+    for path, sentence in refused.findings[:_MOST_FINDINGS]:
+        line, column = refused.place or position(text, path)
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
         key = f"{plain(where[1:])}: " if where else ""
         lines.append(f"{plain(name)}:{line}:{column}: {key}{sentence}\n")
-    more = len(findings) - len(lines)
+    more = len(refused.findings) - len(lines)
     if more:
         lines.append(f"krunc: and {more} more\n")
     return "".join(lines)

@@ -12,11 +12,17 @@ class LaunchError(Exception):
 
 
 class PlanRefused(Exception):
-    """The plan is wrong; `findings` are (path in the plan, sentence)."""
+    """The plan is wrong; `findings` are (path in the plan, sentence). A text that is no plan at
+    all has one, at `place`: its line and column, from 1."""
 
-    def __init__(self, findings: list[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(
+        self,
+        findings: list[tuple[tuple[str | int, ...], str]],
+        place: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__(findings)
         self.findings = findings
+        self.place = place
 
 
 def quoted(text: str) -> str:

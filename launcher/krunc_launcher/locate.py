@@ -104,7 +104,11 @@ def _symbol(lib: Any, name: str) -> Any:
 def _firmware(path: str) -> list[Any]:
     """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
     folder = os.path.dirname(os.path.realpath(path))
-    names = sorted(name for name in os.listdir(folder) if name.startswith("libkrunfw.so."))
+    try:
+        listed = os.listdir(folder)
+    except OSError:
+        return []  # a folder that may be searched, not read: the loader has to find it
+    names = sorted(name for name in listed if name.startswith("libkrunfw.so."))
     loaded = []
     for name in names:
         try:
@@ -126,6 +130,8 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
             f"compile the box with --target {family}, or name another library with --libkrun",
         ]
     lacking = []
+    if library.function("krun_free_ctx") is None:
+        lacking.append(f"{plain(library.path)} has no krun_free_ctx")
     for row in plan["operations"]:
         name = row.get("call")
         if name is not None and library.function(name) is None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BLANKS = " \t\r\n"
-_MAX_DIGITS = 20
+_STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+# Those of the largest number of 64 bits, 18446744073709551615; a sign takes one of them.
+MAX_DIGITS = 20
 
 
 def read(path: str) -> str:
@@ -24,17 +26,7 @@ def read(path: str) -> str:
     """
     most = LIMITS["plan_bytes"]
     try:
-        if path == "-":
-            handle = os.dup(0)
-        else:
-            # A FIFO or a device could keep the launcher waiting, or never end.
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            mode = os.fstat(handle).st_mode
-            if not stat.S_ISREG(mode) and not path.startswith("/dev/fd/"):
-                os.close(handle)
-                kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-                raise LaunchError(f"{plain(path)}: this is {kind}, not a plan")
-        with open(handle, "rb") as file:
+        with open(_opened(path), "rb") as file:
             data = file.read(most + 1)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
@@ -45,11 +37,32 @@ def read(path: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise PlanRefused([((), f"line {line} is not UTF-8")]) from None
+        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8")) + 1
+        raise PlanRefused([((), "this is not UTF-8")], (line, column)) from None
+
+
+def folder(path: str) -> str:
+    """Where relative paths of the plan in the file PATH start: its folder, if it is in one."""
+    return "." if path == "-" or path.startswith(_STREAMS) else os.path.dirname(path) or "."
+
+
+def _opened(path: str) -> int:
+    if path in ("-", "/dev/stdin"):
+        return os.dup(0)
+    # A FIFO or a device could keep the launcher waiting, or never end.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if path.startswith(_STREAMS):
+        os.set_blocking(handle, True)
+    elif not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise LaunchError(f"{plain(path)}: this is {kind}, not a plan")
+    return handle
 
 
 class _Context:
-    """What json's scanner in C asks for; each refusal is a ValueError with a sentence."""
+    """What json's scanner in C asks for. Its refusals have no words: grammar finds them."""
 
     strict = True
     object_hook = None
@@ -61,24 +74,20 @@ class _Context:
     def object_pairs_hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"the key {plain(twice)!r} stands twice in one object")
+            raise ValueError
         return result
 
     @staticmethod
-    def parse_float(text: str) -> Any:
-        raise ValueError(f"{text[:_MAX_DIGITS]} is not a whole number")
-
-    @staticmethod
     def parse_int(text: str) -> int:
-        if len(text) > _MAX_DIGITS + 1:
-            raise ValueError(f"a number has more than {_MAX_DIGITS} digits")
+        if len(text) > MAX_DIGITS:
+            raise ValueError
         return int(text)
 
     @staticmethod
-    def parse_constant(text: str) -> Any:
-        raise ValueError(f"{text} is not a number")
+    def parse_float(text: str) -> Any:
+        raise ValueError
+
+    parse_constant = parse_float
 
 
 def parse(text: str) -> Any:
@@ -87,44 +96,23 @@ def parse(text: str) -> Any:
     Raises PlanRefused.
     """
     start = len(text) - len(text.lstrip(_BLANKS))
+    context: Any = _Context()
     try:
-        value, end = _scan(text, start)
-    except StopIteration as stop:
-        raise PlanRefused(
-            [((), f"this is not JSON: no value at {_place(text, stop.value)}")]
-        ) from None
-    except RecursionError:
-        raise PlanRefused([((), "the plan is nested too deeply")]) from None
-    except ValueError as error:
-        # json.JSONDecodeError has a position; our own refusals have none.
-        position = getattr(error, "pos", None)
-        why = getattr(error, "msg", str(error))
-        where = "" if position is None else f" at {_place(text, position)}"
-        raise PlanRefused([((), f"this is not a plan: {why}{where}")]) from None
-    rest = text[end:].lstrip(_BLANKS)
-    if rest:
-        where = _place(text, len(text) - len(rest))
-        raise PlanRefused([((), f"something stands behind the plan at {where}")])
-    if _depth(value, 1) > LIMITS["plan_depth"]:
-        raise PlanRefused([((), "the plan is nested too deeply")])
+        value, end = make_scanner(context)(text, start)
+    except (StopIteration, ValueError, RecursionError, SystemError):
+        # SystemError: the scanner has something to say, for which it would need json.decoder.
+        raise _refused(text) from None
+    if text[end:].strip(_BLANKS) or _depth(value, 1) > LIMITS["plan_depth"]:
+        raise _refused(text)
     return value
 
 
-def _scan(text: str, start: int) -> tuple[Any, int]:
-    context: Any = _Context()
-    try:
-        return make_scanner(context)(text, start)
-    except SystemError:
-        # CPython's scanner finds json.JSONDecodeError only when json is imported already
-        # (Modules/_json.c, raise_errmsg). Nobody pays for that import but a broken plan.
-        import json  # noqa: F401
+def _refused(text: str) -> PlanRefused:
+    from krunc_launcher.grammar import flaw
+    from krunc_launcher.positions import place
 
-        return make_scanner(context)(text, start)
-
-
-def _place(text: str, position: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
+    found = flaw(text)
+    return PlanRefused([((), found.sentence)], place(text, found.offset))
 
 
 def _depth(value: Any, level: int) -> int:

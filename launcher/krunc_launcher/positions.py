@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from krunc_launcher.values import Path
 
 _BLANKS = " \t\r\n"
-_ENDS = ",]}" + _BLANKS
+ENDS = ",]}" + _BLANKS
 
 
 def position(text: str, path: Path) -> tuple[int, int]:
@@ -15,17 +15,22 @@ def position(text: str, path: Path) -> tuple[int, int]:
 
     The place of the nearest value above when there is none; line 1 when TEXT is not JSON.
     """
-    offset = _skip(text, 0)
+    offset = skip(text, 0)
     for part in path:
         inner = _child(text, offset, part)
         if inner is None:
             break
         offset = inner
-    line = text.count("\n", 0, offset) + 1
-    return line, offset - text.rfind("\n", 0, offset)
+    return place(text, offset)
 
 
-def _skip(text: str, offset: int) -> int:
+def place(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, from 1, of OFFSET in TEXT."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def skip(text: str, offset: int) -> int:
+    """Behind the blanks at OFFSET."""
     while text[offset : offset + 1] in tuple(_BLANKS):
         offset += 1
     return offset
@@ -36,19 +41,19 @@ def _child(text: str, offset: int, part: str | int) -> int | None:
     opener = text[offset : offset + 1]
     if opener not in ("{", "["):
         return None
-    offset = _skip(text, offset + 1)
+    offset = skip(text, offset + 1)
     index = 0
     while offset < len(text) and text[offset] not in "]}":
         name: str | int = index
         if opener == "{":
             end = _end(text, offset)
             name = _string(text[offset:end])
-            offset = _skip(text, _skip(text, end) + 1)
+            offset = skip(text, skip(text, end) + 1)
         if name == part:
             return offset
-        offset = _skip(text, _end(text, offset))
+        offset = skip(text, _end(text, offset))
         if text[offset : offset + 1] == ",":
-            offset = _skip(text, offset + 1)
+            offset = skip(text, offset + 1)
         index += 1
     return None
 
@@ -56,7 +61,7 @@ def _child(text: str, offset: int, part: str | int) -> int | None:
 def _end(text: str, offset: int) -> int:
     """Behind the value at OFFSET."""
     if text[offset : offset + 1] not in ('"', "{", "["):
-        while offset < len(text) and text[offset] not in _ENDS:
+        while offset < len(text) and text[offset] not in ENDS:
             offset += 1
         return offset
     level = 0

@@ -70,16 +70,16 @@ def _why(error: OSError) -> str:
 
 def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
     path, kind = values
-    state = _listener(path, kind.c == "stream")
+    state = listener(path, kind.c == "stream")
     if state != "served":
-        yield (f"{plain(path)}: {_STATES[state]}; start the network program first, or the VM hangs")
+        yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
 
 
 def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
     (path,) = values
-    state = _listener(path, True)
+    state = listener(path, True)
     if state in ("served", "other", "type", "denied"):
-        yield f"{plain(path)}: {_STATES[state]}; libkrun makes this socket itself"
+        yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
     elif state == "absent" and not _soon(path, folders):
         yield f"{plain(os.path.dirname(path))}: there is no such folder for the socket"
 
@@ -121,7 +121,7 @@ def _runtime(values: list[Any], folders: Folders) -> Iterator[str]:
             yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
 
 
-_STATES = {
+STATES = {
     "served": "somebody serves this socket",
     "stale": "nobody serves this socket",
     "absent": "there is no such socket",
@@ -131,7 +131,7 @@ _STATES = {
 }
 
 
-def _listener(path: str, stream: bool) -> str:
+def listener(path: str, stream: bool) -> str:
     """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
     try:
         mode = os.lstat(path).st_mode

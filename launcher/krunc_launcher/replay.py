@@ -7,7 +7,6 @@ import sys
 
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
-from krunc_launcher.cform import written
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.resolve import Named, Opened, Variable
 from krunc_launcher.steps import Host, act
@@ -37,12 +36,17 @@ def replay(library: Library, done: list[Done], folders: Folders) -> None:
     context: int | None = None
     for operation in done:
         if operation.kind == "step":
-            act(operation, host)
+            try:
+                act(operation, host)
+            except LaunchError:
+                if context is not None:
+                    library.lib.krun_free_ctx(context)
+                raise
         if operation.kind != "call":
             continue
         params = FUNCTIONS[operation.name]["params"]
         args = [
-            context if rule["kind"] == "context" else _c(value, host, keep)
+            context if rule["kind"] == "context" else _c(value, rule["kind"], host, keep)
             for rule, value in zip(params, operation.values, strict=True)
         ]
         role = FUNCTIONS[operation.name]["role"]
@@ -64,7 +68,7 @@ def replay(library: Library, done: list[Done], folders: Folders) -> None:
             context = result
 
 
-def _c(value: Any, host: Host, keep: list[Any]) -> Any:
+def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
     """VALUE for C; KEEP holds what must stay in memory until the VM is entered."""
     if value is None:
         return ffi.NULL
@@ -79,19 +83,21 @@ def _c(value: Any, host: Host, keep: list[Any]) -> Any:
         keep.append(ffi.new("uint8_t[]", value))
         return keep[-1]
     if isinstance(value, list):
-        if value and isinstance(value[0], int):
+        if kind == "u16s":
             keep.append(ffi.new("uint16_t[]", value))
             return keep[-1]
         texts = [
             f"{item.name}={item.text}" if isinstance(item, Variable) else item for item in value
         ]
-        strings = [_c(text, host, keep) for text in texts]
+        strings = [_c(text, "text", host, keep) for text in texts]
         keep.append(ffi.new("char *[]", [*strings, ffi.NULL]))
         return keep[-1]
     return value  # cffi checks the type and range of integers and booleans once more
 
 
 def _failed(operation: Done, result: int) -> tuple[str, ...]:
+    from krunc_launcher.cform import written
+
     first = f"{written(operation)} returned {result}{_errno(result)} ({operation.origin})"
     return (first, _ADVICE[result]) if result in _ADVICE else (first,)
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.preflight import STATES, listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ def _nofile(values: list[Any], host: Host) -> None:
 
 
 def _clear(values: list[Any], host: Host) -> None:
-    if os.path.lexists(values[0]):
+    # Looked at once more: somebody may have come since the conditions were checked.
+    state = listener(values[0], True)
+    if state == "stale":
         os.unlink(values[0])
+    elif state != "absent":
+        raise LaunchError(f"{plain(values[0])}: {STATES[state]}; it is not removed")
 
 
 def _open(values: list[Any], host: Host) -> None:

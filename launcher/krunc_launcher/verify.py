@@ -45,15 +45,30 @@ def verify(plan: Any) -> dict[str, Any]:
     if type(operations) is not list or not 0 < len(operations) <= LIMITS["plan_operations"]:
         most = LIMITS["plan_operations"]
         found.append((("operations",), f"a list of 1 to {most} operations is needed"))
-    if found:
+        raise PlanRefused(found)
+    if type(plan["api"]) is not str or plan["api"] not in ERAS:
         raise PlanRefused(found)
     for i, row in enumerate(operations):
         _operation(row, plan["api"], ("operations", i), found)
     if not found:
         _together(plan, found)
     if found:
-        raise PlanRefused(found)
+        raise PlanRefused(keyed(plan, found))
     return plan
+
+
+def keyed(plan: dict[str, Any], found: Findings) -> Findings:
+    """FOUND with the key of the box behind each sentence on an operation that a key asked for."""
+    return [(path, sentence + _key(plan["operations"], path)) for path, sentence in found]
+
+
+def _key(operations: list[Any], path: Path) -> str:
+    if len(path) < 2 or type(path[1]) is not int or type(operations[path[1]]) is not dict:
+        return ""
+    origin = operations[path[1]].get("from")
+    if type(origin) is not str or not origin.isprintable() or origin in ("", "default"):
+        return ""
+    return f" ({origin[:80]})"
 
 
 def _keys(
@@ -76,8 +91,18 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
         found.append((("target",), f"found {shown(plan['target'])}; a version is needed"))
     if type(plan["api"]) is not str or plan["api"] not in ERAS:
         found.append((("api",), f"found {shown(plan['api'])}; allowed: {', '.join(ERAS)}"))
+    elif (
+        _is_version(plan["target"])
+        and int(plan["target"].split(".")[0]) != ERAS[plan["api"]]["family"]
+    ):
+        found.append((("api",), f"{shown(plan['api'])} is not the API of target {plan['target']}"))
     digest = plan["digest"]
-    if type(digest) is not str or len(digest) != 71 or not digest.startswith("sha256:"):
+    if (
+        type(digest) is not str
+        or len(digest) != 71
+        or not digest.startswith("sha256:")
+        or digest[7:].strip("0123456789abcdef")
+    ):
         found.append((("digest",), "sha256: and 64 hexadecimal digits are needed"))
     requires = plan["requires"]
     if type(requires) is not dict:
@@ -122,8 +147,9 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         return
     kind = kinds[0]
     origin = row.get("from")
-    if type(origin) is not str or not 0 < len(origin) <= 512:
-        found.append((path, "from is missing: the key of the box, or default"))
+    if type(origin) is not str or not 0 < len(origin) <= 512 or not origin.isprintable():
+        where = (*path, "from") if "from" in row else path
+        found.append((where, "from is needed: the key of the box in printable text, or default"))
     name = row[kind]
     if kind == "implicit":
         _keys(row, ("implicit", "from"), (), path, found)
@@ -166,7 +192,7 @@ def _together(plan: dict[str, Any], found: Findings) -> None:
     """What no operation shows alone: order, repetition, what excludes what, what is implied."""
     operations = plan["operations"]
     era = plan["api"]
-    names = [row["call"] for row in operations if "call" in row]
+    names = {row["call"] for row in operations if "call" in row}
     _order(operations, found)
     seen: set[str] = set()
     unique: dict[tuple[str, Any], int] = {}
@@ -183,7 +209,7 @@ def _together(plan: dict[str, Any], found: Findings) -> None:
             if other in names:
                 found.append((path, f"{name} and {other} may not stand in one plan"))
         for need in rule.get("needs", ()):
-            applies = need.get("era", era) == era and need.get("with", names[0]) in names
+            applies = need.get("era", era) == era and need.get("with", name) in names
             if applies and seen.isdisjoint(need["any"]):
                 found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
         seen.add(name)

@@ -1,0 +1,131 @@
+"""Real microVMs: krunc launch, with its Python, in an emulated host that has a KVM."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from kvmhost import job, machine
+
+ROOT = Path(__file__).parent.parent
+KRUNC = [sys.executable, "-m", "krunc"]
+# A boot takes 10 to 20 s of emulation; this only ends what hangs.
+TIMEOUT = 240
+
+pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("boot")]
+
+Boot = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One emulated host for all boots."""
+    directory = tmp_path_factory.mktemp("kvmhost")
+    machine.up(directory, machine.IDLE)
+    yield directory
+    machine.down(directory)
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A copy of the example boxes with all that they use."""
+    for box in (ROOT / "boxes").glob("*.yaml"):
+        (tmp_path / box.name).write_text(box.read_text())
+    subprocess.run([ROOT / "boxes" / "make-inputs", tmp_path], check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.fixture
+def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Boot:
+    """Compiles a box for the library in turn and launches it in the emulated host."""
+
+    def run(box: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+        library, target = libkrun
+        assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
+        plan = str(boxes / f"{box}.plan.json")
+        options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
+        environment = {"PATH": "/usr/bin:/bin", **env}
+        return job.run(
+            emulated, [*KRUNC, "launch", *options, plan], timeout=TIMEOUT, env=environment
+        )
+
+    return run
+
+
+def test_hello(boot: Boot) -> None:
+    done = boot("hello")
+    assert (done.returncode, done.stdout) == (0, b"Hello from a microVM\n"), done
+
+
+PROBE = """\
+krunc: 1
+name: probe
+machine: {cpus: 2, memory: 256MiB}
+rootfs: {path: ./rootfs}
+shares: [{tag: out, path: ./out, read_only: false}]
+network: {mode: tsi}
+entrypoint:
+  executable: /bin/sh
+  args: [/sbin/probe, one, two words, $HOME]
+  env: {GREETING: "a  b", TOKEN: {from_env: PROBE_TOKEN}}
+  workdir: /tmp
+limits: {nofile: "1000:2000", nproc: 300}
+"""
+PROGRAM = """\
+mount -t virtiofs out /out || exit 10
+{ echo "changed by the guest"; cat /out/given; } >/out/new && mv /out/new /out/given
+echo "args $# [$1] [$2] [$3]"
+echo "env [$GREETING] [$TOKEN]"
+echo "in $(pwd) with $(/bin/busybox nproc) cpus"
+echo "nofile $(ulimit -Sn) $(ulimit -Hn)"
+echo "host variable [$LEAKED]"
+echo "on stderr" >&2
+exit 7
+"""
+
+
+def test_everything_reaches_the_guest(boot: Boot, boxes: Path) -> None:
+    (boxes / "probe.yaml").write_text(PROBE)
+    (boxes / "rootfs/sbin/probe").write_text(PROGRAM)
+    (boxes / "out/given").write_text("given by the host\n")
+    done = boot("probe", PROBE_TOKEN="s3cret", LEAKED="yes")
+    assert done.returncode == 7, done
+    assert done.stdout.decode() == (
+        "args 3 [one] [two words] [$HOME]\n"
+        "env [a  b] [s3cret]\n"
+        "in /tmp with 2 cpus\n"
+        "nofile 1000 2000\n"
+        "host variable []\n"
+    )
+    assert b"on stderr\n" in done.stderr
+    assert (boxes / "out/given").read_text() == "changed by the guest\ngiven by the host\n"
+
+
+def test_disk(boot: Boot, boxes: Path) -> None:
+    done = boot("disk")
+    assert done.returncode == 0, done
+    console = (boxes / "run/console.log").read_text(errors="replace")
+    assert "ext4" in console, console
+    assert "data says these are the data" in console
+
+
+@pytest.mark.parametrize("libkrun", ["2.0-dev"], indirect=True)
+def test_build_cannot_change_its_source(boot: Boot, boxes: Path) -> None:
+    """1.16.0 cannot forbid writing: the compiler refuses the box for it."""
+    source = (boxes / "src/main.c").read_text()
+    done = boot("build")
+    assert done.returncode == 0, done
+    assert (boxes / "src/main.c").read_text() == source
+    assert (
+        boxes / "out/result"
+    ).read_text() == f"built {source.strip()} with 2 jobs, nofile 1024\n"
+
+
+def test_a_program_that_is_missing(boot: Boot, boxes: Path) -> None:
+    box = boxes / "hello.yaml"
+    box.write_text(box.read_text().replace("/bin/busybox", "/bin/missing"))
+    assert boot("hello").returncode == 127

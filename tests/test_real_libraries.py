@@ -1,0 +1,98 @@
+"""Plans are replayed against both real libkruns, up to the call that enters the VM."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from test_meaning import DATAGRAM, FOLDER, STREAM
+from test_replay import BOXES, furnish
+
+# The launcher without its last step: libkrun itself is asked, nothing is entered.
+_ALL_BUT_ENTER = """
+import os, sys
+from krunc_launcher.locate import fits, locate
+from krunc_launcher.planfile import parse, read
+from krunc_launcher.replay import replay
+from krunc_launcher.resolve import Folders, resolve
+from krunc_launcher.verify import verify
+plan = verify(parse(read(sys.argv[2])))
+folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
+done, found = resolve(plan, folders, os.environ)
+library = locate(sys.argv[1], None)
+print("|".join(fits(library, plan)), found)
+replay(library, done[:-1], folders)
+print("ready to enter")
+"""
+# What 1.16.0 lacks is asked of 2.0-dev.
+NEWER = {"build", "isolated", "folder-none"}
+NAMES = [*BOXES, "folder-none"]
+TEXTS = {
+    **BOXES,
+    "folder": FOLDER,
+    "stream": STREAM,
+    "datagram": DATAGRAM,
+    "folder-none": FOLDER.replace('{mode: tsi, ports: ["1:1"]}', "{mode: none}"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configured(name: str, libkrun: tuple[Path, str], tmp_path: Path) -> None:
+    library, target = libkrun
+    box = tmp_path / "box.yaml"
+    box.write_text(TEXTS[name])
+    main(["compile", str(box), "--target", target])
+    file = tmp_path / "box.plan.json"
+    held = furnish(tmp_path, json.loads(file.read_text()), tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(tmp_path / "run")],
+        env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    for server in held:
+        server.close()
+    if target == "1" and name in NEWER:
+        assert (
+            "krun_disable_implicit_vsock, which came with libkrun 1.17.0 (network)" in done.stdout
+        )
+        return
+    assert done.stdout == " []\nready to enter\n", done
+
+
+def test_the_extra_is_found_without_being_named(libkrun_2: Path) -> None:
+    program = "from krunc_launcher.locate import locate; print(locate(None, 'v2_flat').path)"
+    environment = {name: value for name, value in os.environ.items() if name != "KRUNC_LIBKRUN"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() in (str(libkrun_2), "libkrun.so.2")
+
+
+def test_the_symbols_of_the_table_are_those_of_the_libraries(
+    libkrun_1: Path, libkrun_2: Path
+) -> None:
+    """The table says what a released library has; BoxLite's build has some of 1.17 besides."""
+    from krunc_compiler import api
+    from krunc_launcher.locate import load
+
+    one, two = load(str(libkrun_1)), load(str(libkrun_2))
+    assert (one.era, two.era) == ("v1", "v2_flat")
+    chosen = api.target("1.16")
+    flat = api.target("2")
+    assert chosen is not None
+    assert flat is not None
+    optional = {"gpu", "input", "tee"}
+    for name, function in api.functions().items():
+        if function.feature in optional or "tee" in name or "nitro" in name:
+            continue
+        if api.lacks(function, chosen) is None:
+            assert one.function(name) is not None, name
+        if api.lacks(function, flat) is None and "vhost" not in name:
+            assert two.function(name) is not None, name
