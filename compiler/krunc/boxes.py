@@ -11,6 +11,12 @@ from krunc_launcher.errors import LaunchError
 from krunc_launcher.locate import locate
 
 _TARGETS = {"v1": "1", "v2_flat": "2"}
+# As the console script starts it. With -m, or -c alone, the working directory would come first
+# on sys.path, and a stranger's krunc_launcher.py in it would run.
+_LAUNCHER = (
+    "import sys; sys.path = [folder for folder in sys.path if folder]; "
+    "from krunc_launcher.__main__ import main; sys.exit(main())"
+)
 
 
 def launch(argv: list[str]) -> int:
@@ -36,13 +42,13 @@ def launch(argv: list[str]) -> int:
     text = compile_box_text(box, target, given["--set"], given["--vars"])
     if text is None:
         return 1 if "--dry-run" in options else launcher.NOT_STARTED
-    plan = os.memfd_create("plan", 0)
+    plan = os.memfd_create(f"plan of {os.path.basename(box)}"[:80], 0)
     os.write(plan, text.encode("utf-8"))
     os.lseek(plan, 0, os.SEEK_SET)
     base = options.pop("--base", os.path.dirname(box) or ".")
     flags = [word if value == "yes" else f"{word}={value}" for word, value in options.items()]
-    program = [sys.executable, "-m", "krunc_launcher", *flags, f"--base={base}", f"/dev/fd/{plan}"]
-    os.execv(sys.executable, program)
+    passed = [*flags, f"--base={base}", f"/dev/fd/{plan}"]
+    os.execv(sys.executable, [sys.executable, "-c", _LAUNCHER, *passed])
     return None
 
 

@@ -165,18 +165,18 @@ def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
     from krunc_launcher.preflight import preflight
     from krunc_launcher.replay import replay
 
-    library, lacking = None, []
+    library = None
     try:
         library = locate(given.get("--libkrun"), plan["api"])
-        lacking = fits(library, plan)
+        problems = fits(library, plan)
     except LaunchError as error:
-        lacking = list(error.lines)
-    preflight(done, folders, found)
+        problems = list(error.lines)
+    problems += preflight(done, folders)
     if found:
-        sys.stderr.write(_lines(lacking))
+        sys.stderr.write(_lines(problems))
         raise PlanRefused(found)
-    if library is None or lacking:
-        raise LaunchError(*lacking)
+    if library is None or problems:
+        raise LaunchError(*problems)
     replay(library, done, folders)
     return NOT_STARTED
 
@@ -189,9 +189,11 @@ def _runtime_folder(box: str) -> str:
 
 
 def _report(name: str, text: str, refused: PlanRefused) -> str:
+    from krunc_launcher.planfile import title
     from krunc_launcher.positions import position
 
     lines = []
+    name = title(name)
     for path, sentence in refused.findings[:_MOST_FINDINGS]:
         line, column = refused.place or position(text, path)
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)

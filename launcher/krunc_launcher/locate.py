@@ -43,6 +43,7 @@ def locate(chosen: str | None, era: str | None) -> Library:
     if chosen:
         return load(chosen)
     tried = []
+    broken: list[str] = []
     for name in [era] if era else list(ERAS):
         candidates = list(ERAS[name]["sonames"])
         if ERAS[name]["family"] == 2:
@@ -51,22 +52,24 @@ def locate(chosen: str | None, era: str | None) -> Library:
             tried.append(candidate)
             try:
                 return load(candidate)
-            except _NotThere:
-                continue
+            except _NotThere as error:
+                broken += error.lines
     wanted = f" for {ERAS[era]['name']}" if era else ""
     raise LaunchError(
         f"no libkrun{wanted} was found; tried {', '.join(tried)}",
+        *broken,
         "install it with your system's packages (Fedora, Arch, Nix, Homebrew), or as 2.0-dev with "
         f"pip install 'krunc[libkrun]', or name one: --libkrun FILE or {VARIABLE}",
     )
 
 
 def _packaged() -> list[str]:
-    return [os.path.join(folder or ".", _PACKAGED) for folder in sys.path]
+    # Not an empty entry, which is the working directory: it may hold a stranger's files.
+    return [os.path.join(folder, _PACKAGED) for folder in sys.path if folder]
 
 
 class _NotThere(LaunchError):
-    """The loader does not know a library of that name."""
+    """The loader has no library of that name; `lines` say more where it has a broken one."""
 
 
 def load(path: str) -> Library:
@@ -80,9 +83,12 @@ def load(path: str) -> Library:
         # RTLD_LAZY: builds with GPU support leave virglrenderer's symbols unresolved.
         lib = ffi.dlopen(path, ffi.RTLD_LAZY)
     except OSError as error:
+        why = f"{plain(path)} cannot be loaded: {plain(str(error))}"
         if "/" not in path:
-            raise _NotThere(str(error)) from None
-        raise LaunchError(f"{plain(path)} cannot be loaded: {plain(str(error))}") from None
+            absent = f"{path}: cannot open shared object file" in str(error)
+            raise _NotThere(*(() if absent else (why,))) from None
+        bound = ("unset LD_BIND_NOW, which libkrun may not survive",)
+        raise LaunchError(why, *(bound if "LD_BIND_NOW" in os.environ else ())) from None
     for marker in MARKERS:
         if _symbol(lib, marker["symbol"]) is not None:
             if marker["era"] is None:
@@ -108,7 +114,8 @@ def _firmware(path: str) -> list[Any]:
         listed = os.listdir(folder)
     except OSError:
         return []  # a folder that may be searched, not read: the loader has to find it
-    names = sorted(name for name in listed if name.startswith("libkrunfw.so."))
+    start = "libkrunfw.so."
+    names = sorted(n for n in listed if n.startswith(start) and n[len(start) :].isdigit())
     loaded = []
     for name in names:
         try:

@@ -46,6 +46,18 @@ def folder(path: str) -> str:
     return "." if path == "-" or path.startswith(_STREAMS) else os.path.dirname(path) or "."
 
 
+def title(path: str) -> str:
+    """What a person calls the plan in the file PATH: one made on the way has no file."""
+    if path.startswith(_STREAMS):
+        try:
+            link = os.readlink(path)
+        except OSError:
+            return path
+        if link.startswith("/memfd:"):
+            return link.removeprefix("/memfd:").removesuffix(" (deleted)")
+    return path
+
+
 def _opened(path: str) -> int:
     if path in ("-", "/dev/stdin"):
         return os.dup(0)

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
@@ -14,17 +15,29 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.resolve import Done, Folders
-    from krunc_launcher.values import Findings
 
 
-def preflight(done: list[Done], folders: Folders, found: Findings) -> None:
-    """Append to FOUND each condition of DONE that the host does not meet."""
+def preflight(done: list[Done], folders: Folders) -> list[str]:
+    """What of DONE this host does not meet: a sentence each, with the key of the box."""
+    problems = []
     for operation in done:
-        check = _CHECKS.get(operation.name) if operation.kind == "step" else None
-        if check is None:
+        if operation.kind == "step" and operation.name in _CHECKS:
+            sentences = list(_CHECKS[operation.name](operation.values, folders))
+        elif operation.kind == "call":
+            sentences = list(_descriptors(operation))
+        else:
             continue
-        for sentence in check(operation.values, folders):
-            found.append((("operations", operation.index), f"{sentence} ({operation.origin})"))
+        problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
+    return problems
+
+
+def _descriptors(operation: Done) -> Iterator[str]:
+    for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True):
+        if rule["kind"] == "fd" and type(value) is int and value > 2:
+            try:
+                os.fstat(value)
+            except OSError:
+                yield f"descriptor {value} is not open; the program that launches has to open it"
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -102,7 +115,8 @@ def _soon(path: str, folders: Folders) -> bool:
     return parent == folders.runtime or os.path.isdir(parent)
 
 
-def _runtime(values: list[Any], folders: Folders) -> Iterator[str]:
+def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
+    """Why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
     for folder in (os.path.dirname(path), path):
         try:
@@ -144,7 +158,14 @@ def listener(path: str, stream: bool) -> str:
     from _socket import AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM
     from _socket import socket as Socket
 
-    probe = Socket(AF_UNIX, (SOCK_STREAM if stream else SOCK_DGRAM) | SOCK_NONBLOCK)
+    from krunc_launcher.listeners import kinds
+
+    kind = SOCK_STREAM if stream else SOCK_DGRAM
+    serving = kinds(path)
+    if serving:
+        return "served" if kind in serving else "type"
+    # Nobody, or somebody in another network namespace.
+    probe = Socket(AF_UNIX, kind | SOCK_NONBLOCK)
     try:
         probe.connect(path)
     except OSError as error:
@@ -165,7 +186,7 @@ _CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
     "require_folder": _folder,
     "require_file": _file,
     "require_socket": _socket,
-    "make_runtime_folder": _runtime,
+    "make_runtime_folder": runtime_folder,
     "clear_stale_socket": _stale,
     "open_file": _open_file,
 }

@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 
 from krunc_launcher import values
-from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, FUNCTIONS, KERNEL_CMDLINE, LIMITS, STEPS
+from krunc_launcher._rules import (
+    CHARSETS,
+    ENUMS,
+    FLAGS,
+    FUNCTIONS,
+    IMPLICIT,
+    KERNEL_CMDLINE,
+    LIMITS,
+    STEPS,
+)
 from krunc_launcher.values import RUNTIME
 
 TYPE_CHECKING = False
@@ -93,7 +102,7 @@ def resolve(
                 where: Path = ("operations", i, "args", rule["name"])
                 args.append(_value(rule, given, folders, environment, where, found))
         done.append(Done(i, kind, name, args, row["from"], "on_failure" in row))
-    _command_line(done, found)
+    _command_line(plan, done, found)
     return done, found
 
 
@@ -181,30 +190,52 @@ def _variable(
     return Variable(name, environment[secret], secret)
 
 
-def _command_line(done: list[Done], found: Findings) -> None:
-    """libkrun puts these on the guest kernel's command line: too many bytes are cut off."""
-    size = len(KERNEL_CMDLINE["prolog"])
+def _command_line(plan: dict[str, Any], done: list[Done], found: Findings) -> None:
+    """libkrun puts these on the guest kernel's command line, which cuts off what is too much."""
+    size = len(KERNEL_CMDLINE["prolog"]) + _devices(plan) * KERNEL_CMDLINE["device_bytes"]
     last = 0
     for operation in done:
-        if operation.name not in _ON_COMMAND_LINE:
+        words = _WORDS.get(operation.name)
+        if words is None:
             continue
         last = operation.index
-        for value in operation.values:
-            for item in value if type(value) is list else (value,):
-                if type(item) is Variable:
-                    size += len(item.name) + len(item.text) + 4
-                elif type(item) is str:
-                    size += len(item) + 3
+        for word, value in zip(words, operation.values, strict=True):
+            if type(value) is not list:
+                size += len(word) + len(value) + 1 if value else 0
+            elif word:  # one word of them all, within quotes
+                size += len(word) + len(",".join(value)) + 3
+            else:
+                size += sum(_length(item) + 3 for item in value)
+        size += len(" --") if operation.name == "krun_set_exec" else 0
     most = KERNEL_CMDLINE["max_bytes"]
     if size > most:
         sentence = f"about {size} bytes for the guest kernel's command line, which holds {most}"
         found.append((("operations", last), sentence))
 
 
-_ON_COMMAND_LINE = (
-    "krun_set_exec",
-    "krun_set_env",
-    "krun_set_workdir",
-    "krun_set_rlimits",
-    "krun_set_root_disk_remount",
-)
+# What stands before each argument on the command line; lists without a word are quoted items.
+_WORDS = {
+    "krun_set_exec": ("", "KRUN_INIT=", "", ""),
+    "krun_set_env": ("", ""),
+    "krun_set_workdir": ("", "KRUN_WORKDIR="),
+    "krun_set_rlimits": ("", "KRUN_RLIMITS="),
+    "krun_set_root_disk_remount": (
+        "",
+        "KRUN_BLOCK_ROOT_DEVICE=",
+        "KRUN_BLOCK_ROOT_FSTYPE=",
+        "KRUN_BLOCK_ROOT_OPTIONS=",
+    ),
+}
+
+
+def _length(item: str | Variable) -> int:
+    return len(item) if isinstance(item, str) else len(item.name) + 1 + len(item.text)
+
+
+def _devices(plan: dict[str, Any]) -> int:
+    implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
+    return sum(
+        FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
+        for row in plan["operations"]
+        if "step" not in row
+    )

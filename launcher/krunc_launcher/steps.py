@@ -6,7 +6,7 @@ import os
 import sys
 
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.preflight import STATES, listener
+from krunc_launcher.preflight import STATES, listener, runtime_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,10 +39,13 @@ def act(operation: Done, host: Host) -> None:
 
 
 def _runtime(values: list[Any], host: Host) -> None:
-    os.makedirs(os.path.dirname(host.folders.runtime), 0o700, exist_ok=True)
-    # Where it exists its owner and mode were checked.
-    if not os.path.isdir(host.folders.runtime):
-        os.mkdir(host.folders.runtime, 0o700)
+    folder = host.folders.runtime
+    os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o700)
+    # Below /tmp somebody else may have made one of the two since they were checked.
+    for problem in runtime_folder([], host.folders):
+        raise LaunchError(problem)
 
 
 def _nofile(values: list[Any], host: Host) -> None:

@@ -145,5 +145,7 @@ def _kill(directory: Path, files: Path) -> None:
     if _status(files) is None and machine.alive(directory):
         machine.order(directory, f"kill {files.name}")
         end = time.monotonic() + _KILL_TIMEOUT
-        while _status(files) is None and machine.alive(directory) and time.monotonic() < end:
+        while _status(files) is None:
+            if not machine.alive(directory) or time.monotonic() > end:
+                raise machine.lost(directory, "does not kill a job when told to")
             time.sleep(_POLL)

@@ -1,0 +1,76 @@
+"""Who serves a Unix socket, asked of the kernel and not by connecting to it.
+
+Network programs that take one client, as gvproxy for QEMU's protocol or `passt --one-off` do,
+would be gone after a connection that only asked.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# sock_diag(7), linux/netlink.h, linux/unix_diag.h, net/tcp_states.h
+_NETLINK, _SOCK_DIAG, _BY_FAMILY = 16, 4, 20
+_DUMP, _ERROR, _DONE = 0x301, 2, 3
+_LISTENING, _UNCONNECTED = 1 << 10, 1 << 7
+_SHOW_NAME, _SHOW_FILE = 1, 2
+_NAME, _FILE = 0, 1
+_UNIX, _RAW, _DATAGRAM = 1, 3, 2
+_BUFFER = 65536
+
+
+def kinds(path: str) -> set[int]:
+    """The types (SOCK_STREAM, SOCK_DGRAM) of the sockets that serve the file PATH in this network
+    namespace; empty when there are none, or when the kernel has no unix_diag."""
+    inode = os.lstat(path).st_ino & 0xFFFFFFFF
+    name = os.path.basename(os.fsencode(path))
+    found = set()
+    try:
+        for kind, state, attributes in _bound():
+            file = attributes.get(_FILE, b"")
+            bound = os.path.basename(attributes.get(_NAME, b"").rstrip(b"\0"))
+            # Each open datagram socket takes what is sent to it; a stream has to listen.
+            serves = kind == _DATAGRAM or 1 << state == _LISTENING
+            if serves and bound == name and int.from_bytes(file[:4], "little") == inode:
+                found.add(kind)
+    except OSError:
+        return set()
+    return found
+
+
+def _bound() -> Iterator[tuple[int, int, dict[int, bytes]]]:
+    """Type, TCP state and attributes of each Unix socket that listens or waits."""
+    from _socket import socket
+    from _struct import pack
+
+    wanted = pack(
+        "=BBHIIIII", _UNIX, 0, 0, _LISTENING | _UNCONNECTED, 0, _SHOW_NAME | _SHOW_FILE, 0, 0
+    )
+    kernel = socket(_NETLINK, _RAW, _SOCK_DIAG)
+    try:
+        kernel.settimeout(1)
+        kernel.send(pack("=IHHII", 16 + len(wanted), _BY_FAMILY, _DUMP, 1, 0) + wanted)
+        while True:
+            for kind, message in _parts(kernel.recv(_BUFFER), "=IH", 16):
+                if kind in (_ERROR, _DONE):
+                    return
+                attributes = dict(_parts(message[16:], "=HH", 4))
+                yield message[1], message[2], attributes
+    finally:
+        kernel.close()
+
+
+def _parts(data: bytes, head: str, size: int) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of the messages or attributes in DATA, each behind a HEAD of SIZE bytes
+    and padded to a multiple of four."""
+    from _struct import unpack_from
+
+    while len(data) >= size:
+        length, kind = unpack_from(head, data)
+        if length < size:
+            return
+        yield kind, data[size:length]
+        data = data[length + 3 & ~3 :]
