@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         return _FAILED
     except subprocess.TimeoutExpired as expired:
         command = shlex.join(expired.cmd)
-        print(f"kvmhost: killed after {expired.timeout:g} s: {command}", file=sys.stderr)
+        print(f"kvmhost: timed out after {expired.timeout:g} s, killed: {command}", file=sys.stderr)
         return _TIMED_OUT
     except BrokenPipeError:
         # Nobody reads our output any more. Python would complain again when it flushes.

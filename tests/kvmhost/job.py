@@ -64,8 +64,15 @@ def stream(
     files = Path(tempfile.mkdtemp(prefix="job-", dir=machine.state(directory)))
     try:
         (files / "in").write_bytes(stdin)
-        script = _script(argv, files, cwd or Path.cwd(), os.environ if env is None else env)
-        (files / "command").write_bytes(script)
+        (files / "command").write_bytes(
+            _script(
+                argv,
+                files,
+                cwd or Path.cwd(),
+                os.environ if env is None else env,
+                has_stdin=bool(stdin),
+            )
+        )
         with (files / "out").open("w+b") as job_out, (files / "err").open("w+b") as job_err:
             pairs = ((job_out, out), (job_err, err))
             machine.order(directory, f"run {files.name}")
@@ -81,26 +88,27 @@ def stream(
         shutil.rmtree(files, ignore_errors=True)
 
 
-def _script(argv: Sequence[str], files: Path, cwd: Path, env: Mapping[str, str]) -> bytes:
+def _script(
+    argv: Sequence[str], files: Path, cwd: Path, env: Mapping[str, str], *, has_stdin: bool
+) -> bytes:
     """What serve.sh sources: becomes the command, in a session of its own, or fails with 125.
 
     GNU's env and not busybox's, which would prefer its applets to programs on the path. Shells
     without job control start what runs in the background deaf to SIGINT and SIGQUIT; env undoes it.
     """
-    variables = [f"{name}={value}" for name, value in env.items()]
     command = list(argv)
     if "=" in command[0]:  # env would take it for a variable
         command = ["/bin/sh", "-c", 'exec "$@"', "sh", *command]
-    words = [
-        *("setsid", "/usr/bin/env", "-i", "--default-signal=INT,QUIT", "--"),
-        *variables,
-        *command,
-    ]
-    quoted = " ".join(map(shlex.quote, words))
-    lines = (
-        f"cd {shlex.quote(str(cwd))} || exit 125",
-        f"exec {quoted} <{shlex.quote(str(files / 'in'))}",
-    )
+    words = ["setsid", "/usr/bin/env", "-i", "--default-signal=INT,QUIT", "--"]
+    words += [*(f"{name}={value}" for name, value in env.items()), *command]
+    lines = [f"cd {shlex.quote(str(cwd))} || exit 125", f"exec {shlex.join(words)}"]
+    if has_stdin:  # as a pipe, which is what most commands get there; else it is /dev/null
+        source, pipe = shlex.quote(str(files / "in")), f"/dev/kvmhost/{files.name}/in"
+        lines[1:] = [
+            f"mkfifo {pipe}",
+            f"(dd bs=64k if={source} of={pipe} 2>/dev/null &)",
+            f"{lines[1]} <{pipe}",
+        ]
     return os.fsencode("".join(f"{line}\n" for line in lines))
 
 
