@@ -63,6 +63,18 @@ EDITS: dict[str, tuple[Change, str]] = {
     "bad api": (lambda p: p.update(api="v9"), 'api: found "v9"; allowed: v1, v2_flat'),
     "other api": (lambda p: p.update(api="v2_flat"), "krun_set_root is not in libkrun 2.0-dev"),
     "bad digest": (lambda p: p.update(digest="md5:1"), "digest: sha256: and 64"),
+    "digest not hexadecimal": (
+        lambda p: p.update(digest="sha256:" + "z" * 64),
+        "digest: sha256: and 64 hexadecimal digits",
+    ),
+    "target of another api": (
+        lambda p: p.update(target="2"),
+        'api: "v1" is not the API of target 2',
+    ),
+    "from that hides": (
+        lambda p: p["operations"][0].update({"from": "a\u202eb"}),
+        "operations[0].from: from is needed: the key of the box in printable text",
+    ),
     "bad features": (lambda p: p["requires"].update(features=["x"]), "requires.features: a list"),
     "no operations": (lambda p: p.update(operations=[]), "operations: a list of 1 to 4096"),
     "operation is text": (lambda p: p["operations"].append("x"), "an operation is an object"),
@@ -199,6 +211,10 @@ EDITS: dict[str, tuple[Change, str]] = {
         lambda p: row(p, "krun_set_exec")["args"].update(argv=["a\nb"]),
         'argv[0]: found "a\\nb"',
     ),
+    "end of the arguments": (
+        lambda p: row(p, "krun_set_exec")["args"].update(argv=["a", "--", "b"]),
+        'argv[1]: "--" ends the list: the guest drops the rest (entrypoint)',
+    ),
     "too many arguments": (
         lambda p: row(p, "krun_set_exec")["args"].update(argv=["a"] * 33),
         "found 33 items; at most 32",
@@ -260,6 +276,58 @@ EDITS: dict[str, tuple[Change, str]] = {
     "tag twice": (
         lambda p: p["operations"].insert(14, dict(row(p, "krun_add_virtiofs"))),
         'the virtiofs tag "a" is that of operations[',
+    ),
+    "tag of the root": (
+        lambda p: row(p, "krun_add_virtiofs")["args"].update(tag="/dev/root"),
+        'the virtiofs tag "/dev/root" is that of operations[',
+    ),
+    "too many devices": (
+        lambda p: [
+            p["operations"].insert(
+                14,
+                {
+                    "call": "krun_add_virtiofs",
+                    "args": {"tag": f"t{i}", "path": "a"},
+                    "from": "shares[1]",
+                },
+            )
+            for i in range(9)
+        ],
+        "operations: 17 virtio devices, libkrun's own among them; a machine has room for 11",
+    ),
+    "fewer items than said": (
+        lambda p: p["operations"].insert(
+            14,
+            {
+                "call": "krun_add_vhost_user_device",
+                "args": {
+                    "device_type": "rng",
+                    "socket_path": "s",
+                    "name": None,
+                    "num_queues": 65535,
+                    "queue_sizes": [1],
+                },
+                "from": "x",
+            },
+        ),
+        "queue_sizes: found 1 items; num_queues says 65535 (x)",
+    ),
+    "list without an end": (
+        lambda p: p["operations"].insert(
+            14,
+            {
+                "call": "krun_add_vhost_user_device",
+                "args": {
+                    "device_type": "rng",
+                    "socket_path": "s",
+                    "name": None,
+                    "num_queues": 0,
+                    "queue_sizes": [1],
+                },
+                "from": "x",
+            },
+        ),
+        "queue_sizes: a 0 is needed at the end where num_queues is 0 (x)",
     ),
     "two roots": (
         lambda p: p["operations"].insert(

@@ -50,6 +50,14 @@ def _check(param: api.Param, value: Any, path: Path) -> Iterator[Finding]:
             yield from _count(value, rules, path)
             for i, text in enumerate(value):
                 yield from _text(text, rules, (*path, i))
+                if text in rules.get("refused", ()):
+                    yield Finding(
+                        "KR202",
+                        f"the argument {text!r} ends the list: the guest's kernel drops it and "
+                        "all that follow",
+                        (*path, i),
+                        hint="start the program from a script in the root folder or a share",
+                    )
         case "env":
             yield from _count(value, rules, path)
             for name, text in value.items():

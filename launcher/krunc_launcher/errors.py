@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class LaunchError(Exception):
     """The VM was not started; `lines` say why, each a sentence for the person who launches."""
@@ -54,3 +58,14 @@ def quoted(text: str) -> str:
 def plain(text: str) -> str:
     """TEXT for a message, without quotes around it."""
     return text if text.isprintable() else quoted(text)[1:-1]
+
+
+def shown(value: Any) -> str:
+    """VALUE for a message, short."""
+    if isinstance(value, str):
+        return quoted(value if len(value) < 80 else value[:77] + "...")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        return str(value)
+    return "a list" if isinstance(value, list) else "an object"

@@ -93,8 +93,8 @@ def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
     state = listener(path, True)
     if state in ("served", "other", "type", "denied"):
         yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
-    elif state == "absent" and not _soon(path, folders):
-        yield f"{plain(os.path.dirname(path))}: there is no such folder for the socket"
+    elif state == "absent":
+        yield from _parent(path, "socket", folders)
 
 
 def _open_file(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -105,14 +105,18 @@ def _open_file(values: list[Any], folders: Folders) -> Iterator[str]:
             yield f"{plain(path)} is not a regular file"
         elif not os.access(path, os.W_OK):
             yield f"{plain(path)}: you (uid {os.geteuid()}) may not write it"
-    elif not _soon(path, folders):
-        yield f"{plain(os.path.dirname(path))}: there is no such folder for the file"
+    else:
+        yield from _parent(path, "file", folders)
 
 
-def _soon(path: str, folders: Folders) -> bool:
-    """Whether the folder of PATH is there, or is the runtime folder, which a step makes."""
+def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
+    """Why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
     parent = os.path.dirname(path)
-    return parent == folders.runtime or os.path.isdir(parent)
+    if not os.path.isdir(parent):
+        if parent != folders.runtime:
+            yield f"{plain(parent)}: there is no such folder for the {what}"
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        yield f"{plain(parent)}: you (uid {os.geteuid()}) may not make a {what} in it"
 
 
 def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -149,7 +153,7 @@ def listener(path: str, stream: bool) -> str:
     """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
     try:
         mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "absent"
     except OSError:
         return "denied"

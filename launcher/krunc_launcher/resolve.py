@@ -10,11 +10,11 @@ from krunc_launcher._rules import (
     ENUMS,
     FLAGS,
     FUNCTIONS,
-    IMPLICIT,
     KERNEL_CMDLINE,
     LIMITS,
     STEPS,
 )
+from krunc_launcher.sequence import devices
 from krunc_launcher.values import RUNTIME
 
 TYPE_CHECKING = False
@@ -192,7 +192,9 @@ def _variable(
 
 def _command_line(plan: dict[str, Any], done: list[Done], found: Findings) -> None:
     """libkrun puts these on the guest kernel's command line, which cuts off what is too much."""
-    size = len(KERNEL_CMDLINE["prolog"]) + _devices(plan) * KERNEL_CMDLINE["device_bytes"]
+    size = (
+        len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * KERNEL_CMDLINE["device_bytes"]
+    )
     last = 0
     for operation in done:
         words = _WORDS.get(operation.name)
@@ -230,12 +232,3 @@ _WORDS = {
 
 def _length(item: str | Variable) -> int:
     return len(item) if isinstance(item, str) else len(item.name) + 1 + len(item.text)
-
-
-def _devices(plan: dict[str, Any]) -> int:
-    implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
-    return sum(
-        FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
-        for row in plan["operations"]
-        if "step" not in row
-    )

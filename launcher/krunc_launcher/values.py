@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, RESERVED_ENV
-from krunc_launcher.errors import quoted
+from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,17 +25,6 @@ def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
     if value is None and rule.get("nullable"):
         return
     _CHECKS[rule["kind"]](value, rule, path, found)
-
-
-def shown(value: Any) -> str:
-    """VALUE for a message, short."""
-    if isinstance(value, str):
-        return quoted(value if len(value) < 80 else value[:77] + "...")
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return str(value)
-    return "a list" if isinstance(value, list) else "an object"
 
 
 def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
@@ -116,6 +105,10 @@ def _texts(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
     if _list(value, path, found, rule["max_items"]):
         for i, item in enumerate(value):
             text(item, rule, (*path, i), found)
+            if type(item) is str and item in rule.get("refused", ()):
+                found.append(((*path, i), f"{shown(item)} ends the list: the guest drops the rest"))
+            if item in rule.get("refused", ()):
+                found.append(((*path, i), f"{shown(item)} ends the list for the guest's kernel"))
 
 
 def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -227,6 +220,15 @@ def _u16s(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
     if _list(value, path, found):
         for i, item in enumerate(value):
             _int(item, {"min": 0, "max": 65535}, (*path, i), found)
+
+
+def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """C is told the length of this list by another argument, and would read beyond it."""
+    items, count = args[rule["name"]], args.get(rule["count"])
+    if count == 0 and items[-1:] != [0]:
+        found.append((path, f"a 0 is needed at the end where {rule['count']} is 0"))
+    if count and len(items) != count:
+        found.append((path, f"found {len(items)} items; {rule['count']} says {count}"))
 
 
 def _text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:

@@ -51,6 +51,12 @@ static void end(void) {
     getrlimit(RLIMIT_NOFILE, &limit);
     fprintf(out(), "], \"nofile\": %llu}\n", (unsigned long long)limit.rlim_cur);
 }
+static void numbers(const uint16_t *list, size_t count) {
+    if (!list) { fputs("null", out()); return; }
+    fputc('[', out());
+    for (size_t i = 0; i < count; i++) fprintf(out(), "%s%u", i ? ", " : "", list[i]);
+    fputc(']', out());
+}
 static int answer(const char *name) {
     const char *fail = getenv("KRUN_RECORDER_FAIL");
     size_t size = strlen(name);
@@ -108,7 +114,9 @@ def _print(param: dict[str, Any], params: list[dict[str, Any]]) -> str:
     if kind == "bytes":
         length = next(other["name"] for other in params if other.get("of") == name)
         return f"bytes({name}, {length});"
-    if kind in ("pointer", "u16s"):
+    if kind == "u16s":
+        return f"numbers({name}, {param['count']});"
+    if kind == "pointer":
         return 'fputs("null", out());'
     if c == "bool":
         return f'fputs({name} ? "true" : "false", out());'

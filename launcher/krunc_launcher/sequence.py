@@ -1,0 +1,140 @@
+"""What no operation of a plan shows alone: order, repetition, needs, what is implied."""
+
+from __future__ import annotations
+
+from krunc_launcher._rules import FUNCTIONS, IMPLICIT, LIMITS, STEPS
+from krunc_launcher.errors import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.values import Findings, Path
+
+
+def together(plan: dict[str, Any], found: Findings) -> None:
+    """Append what is wrong with the operations of PLAN, each of which is well by itself."""
+    operations = plan["operations"]
+    era = plan["api"]
+    names = {row["call"] for row in operations if "call" in row}
+    _order(operations, found)
+    seen: set[str] = set()
+    unique = _taken(operations)
+    opened: set[str] = set()
+    for i, row in enumerate(operations):
+        if "implicit" in row:
+            continue
+        path: Path = ("operations", i)
+        name = row.get("call") or row["step"]
+        rule = (FUNCTIONS if "call" in row else STEPS)[name]
+        if name in seen and rule["repeat"] == "once":
+            found.append((path, f"{name} may stand only once"))
+        for other in rule.get("excludes", ()):
+            if other in names:
+                found.append((path, f"{name} and {other} may not stand in one plan"))
+        for need in rule.get("needs", ()):
+            applies = need.get("era", era) == era and need.get("with", name) in names
+            if applies and seen.isdisjoint(need["any"]):
+                found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
+        seen.add(name)
+        for param in rule["params"]:
+            value = row.get("args", {}).get(param["name"])
+            where = (*path, "args", param["name"])
+            if "unique" in param and value is not None:
+                first = unique.setdefault((param["unique"], value), i)
+                if first != i:
+                    sentence = (
+                        f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                    )
+                    found.append((where, sentence))
+            if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
+                found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
+        if name == "open_file":
+            opened.add(row["args"]["name"])
+    _implied(operations, era, found)
+    _devices(operations, found)
+
+
+def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
+    """The names that calls take for what they make themselves, and the operations that do."""
+    return {
+        (space, value): i
+        for i, row in enumerate(operations)
+        if "call" in row
+        for space, value in FUNCTIONS[row["call"]].get("takes", ())
+    }
+
+
+def _order(operations: list[dict[str, Any]], found: Findings) -> None:
+    created = called = False
+    roles = []
+    for i, row in enumerate(operations):
+        path: Path = ("operations", i)
+        if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
+            found.append((path, f"{row['step']} stands before the first call"))
+        if "call" not in row:
+            continue
+        called = True
+        role = FUNCTIONS[row["call"]]["role"]
+        roles.append(role)
+        if role == "log" and created:
+            found.append((path, f"{row['call']} stands before krun_create_ctx"))
+        if role in ("configure", "enter") and not created:
+            found.append((path, f"{row['call']} needs krun_create_ctx before it"))
+        if role == "enter" and i != len(operations) - 1:
+            found.append((path, f"nothing stands behind {row['call']}"))
+        created = created or role == "create"
+    if "enter" not in roles:
+        found.append((("operations",), "krun_start_enter is missing at the end"))
+
+
+def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
+    """A reader sees what libkrun does by itself as operations: these must be all and true."""
+    tokens: set[str] = set()
+    for row in operations:
+        if "call" in row:
+            tokens.add(row["call"])
+            for name, value in row.get("args", {}).items():
+                for item in value if type(value) is list else (value,):
+                    if type(item) is str:
+                        tokens.add(f"{row['call']}.{name}={item}")
+    honest = {
+        row["name"]
+        for row in IMPLICIT
+        if era in row["eras"]
+        and tokens.isdisjoint(row.get("unless", ()))
+        and not any(tokens.isdisjoint(group) for group in row.get("when", ()))
+    }
+    stated: set[str] = set()
+    for i, row in enumerate(operations):
+        name = row.get("implicit")
+        if name is None:
+            continue
+        if name not in honest:
+            found.append((("operations", i), f"the calls do not imply {shown(name)}"))
+        if name in stated:
+            found.append((("operations", i), f"{shown(name)} stands here twice"))
+        stated.add(name)
+    for name in sorted(honest - stated):
+        found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
+
+
+def devices(operations: list[dict[str, Any]]) -> int:
+    """The virtio devices of the machine, libkrun's own among them."""
+    implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
+    return sum(
+        FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
+        for row in operations
+        if "step" not in row
+    )
+
+
+def _devices(operations: list[dict[str, Any]], found: Findings) -> None:
+    if found:
+        return
+    most, count = LIMITS["virtio_devices"], devices(operations)
+    if count > most:
+        sentence = (
+            f"{count} virtio devices, libkrun's own among them; a machine has room for {most}"
+        )
+        found.append((("operations",), sentence))
