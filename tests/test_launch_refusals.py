@@ -352,6 +352,10 @@ EDITS: dict[str, tuple[Change, str]] = {
         ),
         "needs krun_disable_implicit_vsock before it",
     ),
+    "hypervisor not asked for": (
+        lambda p: p["operations"].pop(0),
+        "require_hypervisor is missing before the first call",
+    ),
     "implicit missing": (lambda p: p["operations"].pop(-2), "the calls imply"),
     "implicit false": (
         lambda p: p["operations"].insert(-1, {"implicit": "no_network", "from": "x"}),

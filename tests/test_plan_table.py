@@ -130,13 +130,16 @@ def arrived(row: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("era", "name"), PLANNED, ids=lambda value: value)
-def test_function(era: str, name: str, tmp_path: Path, build: Callable[..., Path]) -> None:
+def test_function(
+    era: str, name: str, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
     role = TABLE["functions"][name]["role"]
     create = {"call": "krun_create_ctx", "from": "default"}
     with (tmp_path / "descriptor").open("w") as file:
         tested = calls(era, name, file.fileno()) if role in ("log", "configure") else []
         rows = [*tested, create] if role == "log" else [create, *tested]
         operations = [
+            {"step": "require_hypervisor", "from": "default"},
             *rows,
             *implied(era, rows),
             {"call": "krun_start_enter", "from": "default"},
@@ -146,7 +149,12 @@ def test_function(era: str, name: str, tmp_path: Path, build: Callable[..., Path
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         done = subprocess.run(
             [*LAUNCHER, "--libkrun", str(build(era)), str(tmp_path / "plan.json")],
-            env={**os.environ, "KRUN_RECORDER": str(tmp_path / "calls"), "KRUN_RECORDER_EXIT": "7"},
+            env={
+                **os.environ,
+                "LD_PRELOAD": str(fake_kvm),
+                "KRUN_RECORDER": str(tmp_path / "calls"),
+                "KRUN_RECORDER_EXIT": "7",
+            },
             capture_output=True,
             text=True,
             pass_fds=[file.fileno()],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from krunc_compiler import api
 from krunc_compiler.compiling import Inputs, compile_box
@@ -147,3 +149,25 @@ def test_a_plan_says_what_it_needs_and_why() -> None:
 )
 def test_no_such_target(text: str) -> None:
     assert api.target(text) is None
+
+
+def test_the_agent_box_makes_boxlites_calls_in_boxlites_order() -> None:
+    """As boxlite-shim 0.2.11 was recorded against a recording library, but for what is implicit."""
+    text = (Path(__file__).parent.parent / "boxes" / "boxlite-agent.yaml").read_text("utf-8")
+    assert [name for name in calls(text, "1") if not name.startswith("[")] == [
+        "krun_init_log",
+        "krun_create_ctx",
+        "krun_set_vm_config",
+        "krun_add_net_unixstream",
+        "krun_set_rlimits",
+        "krun_add_virtiofs",
+        "krun_add_virtiofs",
+        "krun_add_disk2",
+        "krun_set_root_disk_remount",
+        "krun_set_workdir",
+        "krun_set_exec",
+        "krun_add_vsock_port2",
+        "krun_add_vsock_port2",
+        "krun_set_console_output",
+        "krun_start_enter",
+    ]

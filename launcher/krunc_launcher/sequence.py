@@ -51,6 +51,9 @@ def together(plan: dict[str, Any], found: Findings) -> None:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
         if name == "open_file":
             opened.add(row["args"]["name"])
+    for name, rule in STEPS.items():
+        if rule.get("required") and name not in seen:
+            found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
     _devices(operations, found)
 
