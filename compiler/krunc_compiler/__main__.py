@@ -7,10 +7,16 @@ import os
 import sys
 from importlib import import_module
 
-from krunc_compiler.findings import Rejected
+from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.reporting import report
 
-VERBS = ("compile", "show", "schema")
+# Each verb is a module of its own, imported only when it is called.
+VERBS = {
+    "compile": "validate boxes and compile them into plans",
+    "show": "show what a plan lets a VM do, then its operations",
+    "schema": "print the JSON Schema of a box or a plan",
+    "launch": "replay a plan against libkrun and enter the VM",
+}
 _EPILOG = """\
 A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
 `krunc VERB --help` has examples.
@@ -23,8 +29,6 @@ exit status: 0 well, 1 the input is wrong or differs, 2 wrong usage; of launch: 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb with ARGV; return the exit status."""
     args = _parser(sys.argv[1:] if argv is None else argv)
-    from krunc_compiler.verbs.options import UsageError
-
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -62,21 +66,21 @@ def _parser(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print krunc's version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        module = import_module(f"krunc_compiler.verbs.{name}")
+    for name, summary in VERBS.items():
+        called = name in argv[:1] and name != "launch"
         child = verbs.add_parser(
             name,
-            help=module.HELP,
-            description=module.HELP[0].upper() + module.HELP[1:] + ".",
-            epilog=module.EXAMPLES,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            add_help=called,
         )
-        module.add_arguments(child)
-        child.set_defaults(run=module.run)
-    verbs.add_parser(
-        "launch", help="replay a plan against libkrun and enter the VM", add_help=False
-    )
+        if called:
+            module = import_module(f"krunc_compiler.verbs.{name}")
+            child.epilog = module.EXAMPLES
+            module.add_arguments(child)
+            child.set_defaults(run=module.run)
     return parser.parse_args(argv)
 
 

@@ -62,6 +62,10 @@ class Rejected(Exception):
         self.findings = findings
 
 
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
 def reject(source: Source, findings: list[Finding]) -> Rejected:
     """The exception for FINDINGS in SOURCE."""
     return Rejected([Located(source, finding) for finding in findings])

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Rejected
+from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.plan import to_text
 from krunc_compiler.reporting import report
 from krunc_compiler.source import read
-from krunc_compiler.verbs.options import UsageError, inputs
+from krunc_compiler.verbs.options import inputs
 
 
 def compile_box_text(

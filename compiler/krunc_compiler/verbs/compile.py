@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from krunc_compiler.compiling import Inputs, compile_box
-from krunc_compiler.findings import Finding, Located, Rejected
+from krunc_compiler.findings import Finding, Located, Rejected, UsageError
 from krunc_compiler.plan import to_text
 from krunc_compiler.reporting import only, printable, report
 from krunc_compiler.source import read
-from krunc_compiler.verbs.options import UsageError, add_inputs, inputs
+from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.writing import write
 
-HELP = "validate boxes and compile them into plans"
 EXAMPLES = """\
 examples:
   krunc compile boxes/web.yaml             writes boxes/web.plan.json

@@ -6,13 +6,9 @@ from argparse import ArgumentParser, Namespace
 
 from krunc_compiler import api
 from krunc_compiler.compiling import Inputs
-from krunc_compiler.findings import Finding, reject
+from krunc_compiler.findings import Finding, UsageError, reject
 from krunc_compiler.parsing import parse
 from krunc_compiler.source import read
-
-
-class UsageError(Exception):
-    """The command line asks for something that cannot be."""
 
 
 def add_inputs(parser: ArgumentParser) -> None:

@@ -8,7 +8,6 @@ from argparse import ArgumentParser, Namespace
 
 from krunc_schema import text
 
-HELP = "print the JSON Schema of a box or a plan"
 EXAMPLES = """\
 examples:
   krunc schema box >box.schema.json        for an editor: yaml-language-server and others

@@ -13,7 +13,6 @@ from krunc_compiler.review.text import show
 from krunc_compiler.source import read
 from krunc_compiler.verbs.options import add_inputs, inputs
 
-HELP = "show what a plan lets a VM do, then its operations"
 EXAMPLES = """\
 examples:
   krunc show boxes/web.plan.json           a plan, as committed
