@@ -16,7 +16,7 @@ KRUNC = [sys.executable, "-m", "krunc"]
 # A boot takes 10 to 20 s of emulation; this only ends what hangs.
 TIMEOUT = 240
 
-pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("boot")]
+pytestmark = pytest.mark.boot
 
 Boot = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -63,11 +63,11 @@ def running(pidfile: Path) -> bool:
 
 
 def stop(pidfile: Path) -> None:
-    """Kill the program and wait until it is gone."""
+    """Kill the program, with what it started in its session's first group, and wait for the end."""
     if not running(pidfile):
         return
     pid = int(pidfile.read_text())
-    os.kill(pid, signal.SIGKILL)
+    os.killpg(pid, signal.SIGKILL)
     while running(pidfile):
         time.sleep(0.01)
     # Only our own children need this; for others it is the starter's or process 1's to do.

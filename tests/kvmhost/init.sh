@@ -12,7 +12,9 @@ mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t devtmpfs dev /dev
 
 load() {
-    for module in /modules/"$1"/*; do insmod "$module"; done
+    for module in /modules/"$1"/*.ko; do
+        if [ -e "$module" ]; then insmod "$module"; fi
+    done
 }
 load other &
 other=$!

@@ -73,17 +73,22 @@ def image(tree: Path) -> Path:
 def modules(tree: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     """The modules of these names and those that they need, in the order to load them.
 
-    The package has no modules.dep (depmod makes it at installation), so dependencies are read from
+    Debian 13's kernel has some built in. The package has no modules.dep (depmod makes it at installation), so dependencies are read from
     the modules themselves. Signatures are cut off: checking them costs 0.3 s of each boot.
     """
     files = {
         _plain(path.name.partition(".")[0]): path
         for path in sorted(tree.glob("**/kernel/**/*.ko*"))
     }
+    built_in = {
+        _plain(Path(line).stem)
+        for path in tree.glob("**/modules.builtin")
+        for line in path.read_text().splitlines()
+    }
     loading: dict[str, bytes] = {}
 
     def add(name: str) -> None:
-        if name in loading:
+        if name in loading or name in built_in:
             return
         if name not in files:
             raise HostError(f"{tree} has no kernel module {name}")

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from kvmhost.errors import HostError
+
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
@@ -18,6 +20,9 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            owner = os.fstat(fd).st_uid
+            if owner != os.geteuid():  # who waited for us below a world-writable directory?
+                raise HostError(f"{directory} belongs to another user, {owner}")
             fcntl.flock(fd, fcntl.LOCK_EX)
             if _is_at(fd, directory):
                 yield

@@ -1,6 +1,5 @@
 """The emulated KVM host, as its command line and as a library: real boots, real jobs."""
 
-import lzma
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kvmhost import detached, job, kernel, machine
+from kvmhost import job, machine
 from kvmhost.errors import HostError
 
 KVMHOST = [sys.executable, str(Path(__file__).parent)]
@@ -47,7 +46,9 @@ def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
 
 def machines_of(directory: Path) -> list[str]:
     """The emulated machines whose files are below directory, by their command lines."""
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    processes = subprocess.run(
+        ["ps", "-wwe", "-o", "args"], capture_output=True, text=True, check=True
+    )
     return [line for line in processes.stdout.splitlines() if f"path={directory}" in line]
 
 
@@ -196,9 +197,6 @@ class TestInside:
         assert (done.stdout.decode(), done.stderr) == (said, b"text\n")
 
     def test_what_a_job_leaves_behind_is_reaped(self, directory: Path) -> None:
-        script = "sleep 1 & exec sh -c 'while [ -e /proc/$0 ]; do sleep 0.1; done' $!"
-        done = job.run(directory, ["setsid", "-f", "sh", "-c", script])
-        assert done.returncode == 0
         script = (
             "(sleep 0.2 & echo $!) | { read pid; while [ -e /proc/$pid ]; do sleep 0.1; done; }"
         )
@@ -253,26 +251,3 @@ class TestWithoutMachine:
     @pytest.mark.parametrize("argv", [["run"], ["run", "-t", "x", "true"], []], ids=" ".join)
     def test_wrong_usage(self, argv: list[str]) -> None:
         assert kvmhost(*argv).returncode == 2
-
-    def test_modules_come_after_what_they_need(self, tmp_path: Path) -> None:
-        signed = b"\0depends=\0" + b"S" * 5 + bytes(8) + b"\0\0\0\5~Module signature appended~\n"
-        folder = tmp_path / "lib/modules/6.1/kernel/virt"
-        folder.mkdir(parents=True)
-        (folder / "top.ko").write_bytes(b"\0depends=left-one,right\0")
-        (folder / "left-one.ko.xz").write_bytes(lzma.compress(b"\0depends=right\0"))
-        (folder / "right.ko").write_bytes(signed)
-        assert list(kernel.modules(tmp_path, ("top",)).items()) == [
-            ("right", b"\0depends=\0"),
-            ("left_one", b"\0depends=right\0"),
-            ("top", b"\0depends=left-one,right\0"),
-        ]
-
-    def test_a_program_runs_while_it_holds_its_pid_file(self, tmp_path: Path) -> None:
-        pidfile = tmp_path / "pid"
-        assert not detached.running(pidfile)
-        argv = ["/bin/sh", "-c", "echo text; sleep 1000"]
-        detached.start(argv, pidfile, tmp_path / "log", inherited=2, die_with_parent=False)
-        assert detached.running(pidfile)
-        wait_for(lambda: (tmp_path / "log").read_text() == "text\n")
-        detached.stop(pidfile)
-        assert not detached.running(pidfile)
