@@ -144,6 +144,8 @@ def test_variables(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["compile", "--check", "-"], id="nothing to compare with"),
         pytest.param(["compile", "empty"], id="folder without boxes"),
         pytest.param(["show"], id="nothing to show"),
+        pytest.param(["launch", "--dry-run", "good.yaml", "--set", "x"], id="launch: no value"),
+        pytest.param(["launch", "--dry-run", "good.yaml", "--target", "9"], id="launch: no target"),
         pytest.param(["schema", "bux"], id="no such schema"),
     ],
 )

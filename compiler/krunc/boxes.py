@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_compiler.findings import UsageError
 from krunc_compiler.launching import compile_box_text
 from krunc_launcher import __main__ as launcher
 from krunc_launcher.errors import LaunchError
@@ -33,13 +34,13 @@ def launch(argv: list[str]) -> int:
             rest.append(word)
     try:
         box, options = launcher.options(rest)
-    except launcher.UsageError as error:
+        if not box.endswith((".yaml", ".yml")):
+            return launcher.main(rest)
+        target = given["--target"][-1] if given["--target"] else _found(options)
+        text = compile_box_text(box, target, given["--set"], given["--vars"])
+    except (launcher.UsageError, UsageError) as error:
         sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
         return 2
-    if not box.endswith((".yaml", ".yml")):
-        return launcher.main(rest)
-    target = given["--target"][-1] if given["--target"] else _found(options)
-    text = compile_box_text(box, target, given["--set"], given["--vars"])
     if text is None:
         return 1 if "--dry-run" in options else launcher.NOT_STARTED
     plan = os.memfd_create(f"plan of {os.path.basename(box)}"[:80], 0)
