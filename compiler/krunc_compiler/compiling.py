@@ -60,10 +60,9 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
         raise reject(source, findings)
     complete = filled(value, schema, validator(schema))
     box = from_filled(complete, frozenset(source.places))
-    if findings := rules.check_box(box):
-        raise reject(source, findings)
     operations = lower(box, inputs.target)
-    findings = arguments.check(operations) + rules.check_operations(operations, inputs.target)
+    findings = rules.check_box(box) + arguments.check(operations)
+    findings += rules.check_operations(operations, inputs.target)
     if findings:
         raise reject(source, findings)
     operations = moved(operations, inputs.prefix)

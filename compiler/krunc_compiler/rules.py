@@ -16,7 +16,7 @@ _U64 = (1 << 64) - 1
 
 
 def check_box(box: Box) -> list[Finding]:
-    """What is wrong with the box before it is lowered."""
+    """What is wrong with the box, whatever it is lowered to."""
     return [*_root_disk(box), *_ports(box), *_limits(box)]
 
 
