@@ -22,10 +22,3 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are written instead of compared."""
     return bool(request.config.getoption("--update-golden"))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All boots go to one worker: two emulated machines would only slow each other down."""
-    for item in items:
-        if item.get_closest_marker("boot"):
-            item.add_marker(pytest.mark.xdist_group("boot"))
