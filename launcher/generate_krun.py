@@ -86,6 +86,7 @@ def rules() -> str:
         "LIMITS": table["limits"],
         "KERNEL_CMDLINE": table["kernel_cmdline"],
         "RESERVED_ENV": table["reserved_env"],
+        "GUEST_CONFIGURATION": table["guest_configuration"],
         "ENUMS": {
             **{name: _named(row) for name, row in table["enums"].items()},
             **{
@@ -98,7 +99,7 @@ def rules() -> str:
         "FUNCTIONS": {
             name: {key: value for key, value in row.items() if key != "doc"}
             for name, row in table["functions"].items()
-            if row["role"] in _PLANNED and "vendor" not in row
+            if row["role"] in _PLANNED
         },
         "STEPS": {
             name: {key: value for key, value in row.items() if key != "doc"}

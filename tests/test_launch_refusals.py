@@ -159,8 +159,16 @@ EDITS: dict[str, tuple[Change, str]] = {
         "found 0; allowed: none",
     ),
     "fd not opened": (
-        lambda p: row(p, "krun_add_net_unixstream")["args"].update(fd={"opened": "x"}),
+        lambda p: row(p, "krun_add_net_unixstream")["args"].update(path=None, fd={"opened": "x"}),
         'no open_file before it opens "x"',
+    ),
+    "path and fd": (
+        lambda p: row(p, "krun_add_net_unixstream")["args"].update(fd=5),
+        "exactly one of path and fd is needed",
+    ),
+    "neither path nor fd": (
+        lambda p: row(p, "krun_add_net_unixstream")["args"].update(path=None),
+        "exactly one of path and fd is needed",
     ),
     "null path": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path=None),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from test_meaning import DATAGRAM, FOLDER, STREAM
-from test_replay import BOXES, furnish
+from test_meaning import DATAGRAM, DEVICES, FAMILY_2, FOLDER, STORAGE, STREAM
+from test_replay import furnish
 
 # The launcher without its last step: libkrun itself is asked, nothing is entered.
 _ALL_BUT_ENTER = """
@@ -29,23 +29,67 @@ print("|".join(fits(library, plan)), found)
 replay(library, done[:-1], folders)
 print("ready to enter")
 """
+ROOT = Path(__file__).parent.parent
+
+
+def without(box: str, *lines: str) -> str:
+    """BOX without what the real libraries, or this machine, do not have."""
+    for line in lines:
+        assert line in box, line
+        box = box.replace(line, "")
+    return box
+
+
+# The whole surface, as far as the builds of the two libraries go: neither is for TEEs, neither
+# has vhost-user, and no machine here has a tap interface, a terminal or nested virtualisation.
+_TAP = next(line for line in DEVICES.splitlines(True) if "mode: tap" in line)
+_VHOST = next(line for line in DEVICES.splitlines(True) if line.startswith("vhost_user"))
+_SERVED = without(DEVICES, _TAP, _VHOST, "{name: p, terminal: /dev/null}, ")
 # What 1.16.0 lacks is asked of 2.0-dev.
 NEWER = {"build", "isolated", "folder-none"}
-NAMES = [*BOXES, "folder-none"]
 TEXTS = {
-    **BOXES,
+    **{path.stem: path.read_text() for path in sorted((ROOT / "boxes").glob("*.yaml"))},
     "folder": FOLDER,
     "stream": STREAM,
     "datagram": DATAGRAM,
     "folder-none": FOLDER.replace('{mode: tsi, ports: ["1:1"]}', "{mode: none}"),
 }
+# What each of the two has beside these.
+OLD = {
+    "devices": without(
+        _SERVED,
+        *(line for line in DEVICES.splitlines(True) if line.startswith(("gpu", "input_devices"))),
+        *(line for line in DEVICES.splitlines(True) if line.startswith(("displays", "  - {width"))),
+    ).replace("dhcp: true", "dhcp: false"),
+    "machine": FOLDER
+    + """\
+boot: {kernel: {path: ./vmlinux, format: elf, initramfs: ./initrd, cmdline: console=hvc0}}
+run_as: {uid: 0, gid: 0}
+""",
+}
+FLAT = {
+    "storage": without(STORAGE, ", tee: ./tee.json", "nested: true, "),
+    "devices": _SERVED,
+    "fork": FAMILY_2,
+}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_configured(name: str, libkrun: tuple[Path, str], tmp_path: Path) -> None:
+CASES = [
+    *(("1.16.0", name, text) for name, text in {**TEXTS, **OLD}.items()),
+    *(("2.0-dev", name, text) for name, text in {**TEXTS, **FLAT}.items()),
+]
+
+
+@pytest.mark.parametrize(
+    ("libkrun", "name", "text"),
+    CASES,
+    ids=lambda value: value if len(value) < 20 else "",
+    indirect=["libkrun"],
+)
+def test_configured(name: str, text: str, libkrun: tuple[Path, str], tmp_path: Path) -> None:
     library, target = libkrun
     box = tmp_path / "box.yaml"
-    box.write_text(TEXTS[name])
+    box.write_text(text)
     main(["compile", str(box), "--target", target])
     file = tmp_path / "box.plan.json"
     held = furnish(tmp_path, json.loads(file.read_text()), tmp_path / "run")

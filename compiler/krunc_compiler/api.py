@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from krunc_schema import load
 
 Version = tuple[int, ...]
+PATH_KINDS = ("host_path", "socket_path")
 
 
 class Param(NamedTuple):
@@ -126,14 +127,20 @@ def lacks(function: Function, chosen: Target) -> str | None:
     return None
 
 
+def _said(value: Any) -> list[str]:
+    """What of an argument tells implicit things apart: names, or the kind of a content."""
+    if isinstance(value, dict):
+        return [f"{{{key}}}" for key in value]
+    return [item for item in (value if isinstance(value, list) else [value]) if type(item) is str]
+
+
 def implied(era: str, calls: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
     """What libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
     tokens = set()
     for name, args in calls:
         tokens.add(name)
         for argument, value in args.items():
-            names = value if isinstance(value, list) else [value]
-            tokens.update(f"{name}.{argument}={item}" for item in names if isinstance(item, str))
+            tokens.update(f"{name}.{argument}={item}" for item in _said(value))
     return [
         row["name"]
         for row in table()["implicit"]

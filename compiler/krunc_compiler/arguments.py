@@ -9,6 +9,12 @@ from krunc_compiler import api
 from krunc_compiler.findings import Finding, Path, dotted
 from krunc_compiler.operation import Operation
 
+# The guest's kernel command line cannot carry everything; these two can.
+_OTHER_WAYS = (
+    "use entrypoint.script, or with a folder as root --target 1.19 or 2, whose libkrun reads a "
+    "configuration file"
+)
+
 
 def check(operations: list[Operation]) -> list[Finding]:
     """What libkrun would refuse, garble or die of, each at the key that asked for it."""
@@ -18,9 +24,11 @@ def check(operations: list[Operation]) -> list[Finding]:
         for param in operation.params():
             path = operation.place(param.name)
             value = operation.args[param.name]
-            findings += _check(param, value, path)
+            if value is None:
+                continue
+            findings += _check(operation, param, value, path)
             space = param.rules.get("unique")
-            if space is None or value is None:
+            if space is None:
                 continue
             first = seen.setdefault((space, value), path)
             if first != path:
@@ -37,33 +45,63 @@ def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
     )
 
 
-def _check(param: api.Param, value: Any, path: Path) -> Iterator[Finding]:
+def _check(operation: Operation, param: api.Param, value: Any, path: Path) -> Iterator[Finding]:
     rules = param.rules
     match param.kind:
         case "int":
             if not rules["min"] <= value <= rules["max"]:
                 bounds = f"{rules['min']} to {rules['max']} {rules.get('unit', '')}".rstrip()
                 yield Finding("KR104", f"{value} is out of range", path, f"allowed: {bounds}")
-        case "text" | "host_path" | "socket_path" if value is not None:
+        case "text" | "host_path" | "socket_path":
             yield from _text(value, rules, path)
         case "texts":
             yield from _count(value, rules, path)
             for i, text in enumerate(value):
-                yield from _text(text, rules, (*path, i))
+                where = operation.item_place(param.name, i)
+                yield from _text(text, rules, where)
                 if text in rules.get("refused", ()):
                     yield Finding(
                         "KR202",
                         f"the argument {text!r} ends the list: the guest's kernel drops it and "
                         "all that follow",
-                        (*path, i),
-                        hint="start the program from a script in the root folder or a share",
+                        where,
+                        hint=_OTHER_WAYS,
                     )
         case "env":
             yield from _count(value, rules, path)
             for name, text in value.items():
                 yield from _variable(name, text, rules, (*path, name))
+        case "bytes":
+            yield from _content(value, path)
         case _:
             pass
+
+
+def _content(content: dict[str, Any], path: Path) -> Iterator[Finding]:
+    """A content that stands in the plan; the program's, which stands at PATH, key by key."""
+    if "process" not in content:
+        return
+    process = content["process"]
+    yield from _readable(process["cwd"], (*path, "workdir"))
+    for i, text in enumerate(process["args"]):
+        yield from _readable(text, (*path, "args", i - 1) if i else (*path, "executable"))
+    for name, text in process["env"].items():
+        where = (*path, "env", name)
+        yield from _reserved(name, where)
+        if isinstance(text, str):
+            yield from _readable(text, where)
+
+
+def _readable(text: str, path: Path) -> Iterator[Finding]:
+    rules = api.table()["guest_configuration"]
+    bad = next((c for c in text if c < " " and c not in rules["controls"]), None)
+    if bad is not None:
+        yield Finding(
+            "KR202",
+            f"{name_of(bad)} cannot reach the guest unchanged",
+            path,
+            hint=f"{rules['doc']}; use entrypoint.script",
+        )
 
 
 def _count(value: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
@@ -74,30 +112,34 @@ def _count(value: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
             f"{len(value)} are too many; the guest's kernel takes {most}",
             path,
             hint="with more, the kernel gives up before the program starts and libkrun's exit "
-            "status is 0; write them into a file in the root folder or a share",
+            f"status is 0; {_OTHER_WAYS}",
         )
 
 
 def _variable(name: str, text: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
-    reserved = api.table()["reserved_env"]
-    if name.startswith(tuple(reserved["prefixes"])):
-        yield Finding(
-            "KR202",
-            f"variables that start with {reserved['prefixes'][0]} belong to libkrun's init",
-            path,
-            hint="choose another name",
-            at_key=True,
-        )
-    if name in reserved["kernel"]:
+    yield from _reserved(name, path)
+    if name in api.table()["reserved_env"]["kernel"]:
         yield Finding(
             "KR202",
             f"the guest's kernel takes the variable {name!r} as a parameter of its own",
             path,
-            hint="choose another name, or set it in a script that the box runs",
+            hint=f"choose another name, or {_OTHER_WAYS}",
             at_key=True,
         )
     if isinstance(text, str):
         yield from _text(text, rules, path)
+
+
+def _reserved(name: str, path: Path) -> Iterator[Finding]:
+    prefix = api.table()["reserved_env"]["prefixes"][0]
+    if name.startswith(prefix):
+        yield Finding(
+            "KR202",
+            f"variables that start with {prefix} belong to libkrun's init",
+            path,
+            hint="choose another name",
+            at_key=True,
+        )
 
 
 def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
@@ -123,8 +165,7 @@ def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
             "KR202",
             f"{name_of(bad)} cannot reach the guest unchanged",
             path,
-            hint=f"allowed is {row['doc']}; put the text into a file in the root folder or a "
-            "share and pass its path",
+            hint=f"allowed is {row['doc']}; {_OTHER_WAYS}",
         )
 
 

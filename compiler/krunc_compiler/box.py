@@ -1,25 +1,59 @@
-"""The box, typed, with every default filled in; made only from a checked value."""
+"""The box, typed, with every default filled in. Sizes are in MiB."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
-from jsonschema import Draft202012Validator
-
+from krunc_compiler.consoles import Console, Descriptor, Log
 from krunc_compiler.findings import Path
+from krunc_compiler.networks import NetworkDevices, NoNetwork, Tsi
 
-_MIB = {"MiB": 1, "GiB": 1024}
 RUNTIME = "runtime:"
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The virtual machine; memory in MiB."""
+    """The virtual machine itself."""
 
     cpus: int
     memory_mib: int
+    nested: bool
+    split_irqchip: bool
+    oem_strings: tuple[str, ...]
+    tee: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel instead of libkrunfw's."""
+
+    path: str
+    format: str
+    initramfs: str | None
+    cmdline: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What the guest boots; what is None is libkrun's own."""
+
+    kernel: Kernel | None
+    firmware: str | None
+    init: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A file, or an empty folder, on top of a folder of the host. Exactly one of text, file,
+    base64 and folder is given; a mode that is not is that of its kind."""
+
+    path: str
+    text: str | None
+    file: str | None
+    base64: str | None
+    folder: bool
+    mode: int
+    once: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,9 @@ class FolderRoot:
     """The guest's root is a folder of the host."""
 
     path: str
+    read_only: bool
+    dax_mib: int
+    overlay: tuple[Overlay, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +83,9 @@ class Share:
     tag: str
     path: str
     read_only: bool
+    dax_mib: int
+    semantics: str
+    overlay: tuple[Overlay, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +96,8 @@ class Disk:
     path: str
     format: str
     read_only: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Tsi:
-    """The guest's sockets are the host's; ports is None when all are published."""
-
-    ports: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class NoNetwork:
-    """Neither a network device nor TSI."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkDevice:
-    """A virtio-net device whose frames go over a Unix socket."""
-
-    datagram: bool
-    socket: str
-    mac: str
-    features: tuple[str, ...]
-    vfkit: bool
+    direct_io: bool
+    sync: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,36 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class VhostUser:
+    """A virtio device that another program serves."""
+
+    type: str
+    socket: str
+    name: str | None
+    queue_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A virtio GPU; window_mib is None for libkrun's own."""
+
+    flags: tuple[str, ...]
+    window_mib: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """A display of the GPU."""
+
+    width: int
+    height: int
+    edid: str | None
+    dpi: int | None
+    size_mm: tuple[int, int] | None
+    refresh_rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class FromEnv:
     """A value that the launcher takes from its own environment."""
 
@@ -107,12 +156,39 @@ class FromEnv:
 
 @dataclass(frozen=True, slots=True)
 class Entrypoint:
-    """The guest's program."""
+    """What the guest runs: a program, or a script for /bin/sh (then executable is empty)."""
 
     executable: str
+    script: str | None
     args: tuple[str, ...]
     env: dict[str, str | FromEnv]
     workdir: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """The host user that the VM's process becomes."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Where TSI may connect to."""
+
+    cidrs: tuple[str, ...]
+    hosts: tuple[str, ...]
+    resolvers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Smolmachines:
+    """What only that fork of libkrun has."""
+
+    egress: Egress | None
+    control_socket: str | None
+    cpu_template: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,110 +197,26 @@ class Box:
 
     name: str
     machine: Machine
+    boot: Boot
     rootfs: FolderRoot | DiskRoot
     shares: tuple[Share, ...]
     disks: tuple[Disk, ...]
-    network: Tsi | NoNetwork | NetworkDevice
+    network: Tsi | NoNetwork | NetworkDevices
     vsock: tuple[VsockPort, ...]
     agent: Agent
+    vhost_user: tuple[VhostUser, ...]
+    gpu: Gpu | None
+    displays: tuple[Display, ...]
+    input_devices: tuple[str | Descriptor, ...]
+    sound: bool
     entrypoint: Entrypoint
     limits: dict[str, str]
-    console_output: str | None
-    log_level: str
+    console: Console
+    log: Log
+    run_as: RunAs | None
+    smolmachines: Smolmachines | None
     written: frozenset[Path]
 
     def origin(self, *path: str | int) -> Path:
         """PATH when the box itself states it, else (): a default."""
         return path if path in self.written else ()
-
-
-def filled(value: Any, schema: dict[str, Any], validator: Draft202012Validator) -> Any:
-    """VALUE, which fits SCHEMA, with SCHEMA's defaults for what it leaves out."""
-    schema = _resolved(schema, validator)
-    for branch in schema.get("oneOf", ()):
-        if validator.evolve(schema=branch).is_valid(value):
-            return filled(value, branch, validator)
-    if isinstance(value, list):
-        items = schema.get("items", {})
-        return [filled(item, items, validator) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    result = dict(value)
-    for key, rule in properties.items():
-        if key in value:
-            result[key] = filled(value[key], rule, validator)
-        else:
-            default = _resolved(rule, validator).get("default")
-            if default is not None:
-                result[key] = filled(deepcopy(default), rule, validator)
-    return result
-
-
-def _resolved(schema: dict[str, Any], validator: Draft202012Validator) -> dict[str, Any]:
-    whole: Any = validator.schema
-    while "$ref" in schema:
-        target = whole["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-        schema = {**target, **{key: rule for key, rule in schema.items() if key != "$ref"}}
-    return schema
-
-
-def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:
-    """The box of a checked and filled VALUE."""
-    agent = value.get("agent", {})
-    entrypoint = value["entrypoint"]
-    return Box(
-        name=value["name"],
-        machine=Machine(value["machine"]["cpus"], mebibytes(value["machine"]["memory"])),
-        rootfs=_rootfs(value["rootfs"]),
-        shares=tuple(Share(**share) for share in value["shares"]),
-        disks=tuple(Disk(**disk) for disk in value["disks"]),
-        network=_network(value["network"]),
-        vsock=tuple(VsockPort(**port) for port in value["vsock"]),
-        agent=Agent(agent.get("listen"), agent.get("notify")),
-        entrypoint=Entrypoint(
-            entrypoint["executable"],
-            tuple(entrypoint["args"]),
-            {
-                name: text if isinstance(text, str) else FromEnv(text["from_env"])
-                for name, text in entrypoint["env"].items()
-            },
-            entrypoint["workdir"],
-        ),
-        limits={name: _both(limit) for name, limit in value["limits"].items()},
-        console_output=value["console"].get("output"),
-        log_level=value["log"]["level"],
-        written=written,
-    )
-
-
-def mebibytes(text: str) -> int:
-    """4GiB as 4096."""
-    return int(text[:-3]) * _MIB[text[-3:]]
-
-
-def _both(limit: int | str) -> str:
-    return limit if isinstance(limit, str) else f"{limit}:{limit}"
-
-
-def _rootfs(value: dict[str, Any]) -> FolderRoot | DiskRoot:
-    if "path" in value:
-        return FolderRoot(value["path"])
-    return DiskRoot(value["disk"], value.get("device"), value["fstype"], value.get("options"))
-
-
-def _network(value: dict[str, Any]) -> Tsi | NoNetwork | NetworkDevice:
-    mode = value["mode"]
-    if mode == "none":
-        return NoNetwork()
-    if mode == "tsi":
-        ports = value["ports"]
-        return Tsi(None if ports == "all" else tuple(ports))
-    datagram = mode == "unixgram"
-    return NetworkDevice(
-        datagram,
-        value["socket"],
-        value["mac"],
-        tuple(value["features"]),
-        datagram and value["vfkit"],
-    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from krunc_compiler.findings import Finding, Path
+from krunc_compiler.refs import resolved
 
 _TYPES = {
     "array": "a list",
@@ -42,18 +43,19 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
     return strict
 
 
-def _broken(error: ValidationError) -> _Broken:
-    where = list(error.relative_schema_path)
-    fields: Any = error
+def _broken(error: ValidationError, defs: dict[str, Any]) -> _Broken:
+    where, fields = list(error.relative_schema_path), cast(Any, error)
+    rule = fields.validator_value
+    alternatives = error.validator in ("oneOf", "anyOf")
     return _Broken(
         keyword=str(error.validator),
-        rule=fields.validator_value,
+        rule=[resolved(branch, defs) for branch in rule] if alternatives else rule,
         value=fields.instance,
         schema=fields.schema,
         path=tuple(error.relative_path),
         is_name="propertyNames" in where,
         branch=int(where[0]) if where and isinstance(where[0], int) else 0,
-        context=tuple(map(_broken, error.context or ())),
+        context=tuple(_broken(inner, defs) for inner in error.context or ()),
     )
 
 
@@ -72,7 +74,7 @@ def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
     """Everything about VALUE that does not fit SCHEMA."""
     findings: list[Finding] = []
     for error in validator(schema).iter_errors(value):
-        findings += _findings(_broken(error), ())
+        findings += _findings(_broken(error, schema.get("$defs", {})), ())
     return list(dict.fromkeys(findings))
 
 
@@ -138,13 +140,13 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
             hint=_about(error.schema) or _forms(rules),
         )
         return
-    modes = [rule.get("properties", {}).get("mode", {}).get("const") for rule in rules]
-    if all(modes):
-        mode = error.value.get("mode")
-        if mode not in modes:
-            yield _without_mode(error, path, modes)
+    key = _discriminator(rules)
+    if key:
+        known = [_const(rule, key) for rule in rules if _const(rule, key)]
+        if error.value.get(key) not in known:
+            yield _of_no_kind(error, path, key, known)
             return
-        fitting = [modes.index(mode)]
+        fitting = [i for i in fitting if _const(rules[i], key) == error.value[key]]
     ways = [rule.get("required", [""])[0] for rule in rules]
     if not error.value and all(ways):
         keys = " or ".join(map(repr, ways))
@@ -152,16 +154,43 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
         return
     meant = min(fitting, key=lambda index: _distance(branches[index]))
     for inner in branches[meant]:
-        yield from _findings(inner, path)
+        if inner.keyword == "additionalProperties" and not inner.path:
+            yield from _of_another_form(inner, rules, path)
+        else:
+            yield from _findings(inner, path)
 
 
-def _without_mode(error: _Broken, path: Path, modes: list[str]) -> Finding:
-    if "mode" not in error.value:
-        hint = f"allowed: {', '.join(modes)}"
-        return Finding("KR102", "the key 'mode' is missing", path, hint, at_key=True)
-    mode = error.value["mode"]
-    message = f"{_shown(mode)} is not allowed here"
-    return Finding("KR105", message, (*path, "mode"), hint=_allowed(mode, modes))
+def _of_another_form(error: _Broken, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
+    """The unknown keys of a form; those of a sibling form do not go with this one's."""
+    own = next(iter(error.schema.get("required", ())), "")
+    for finding in _unknown(error, path):
+        key = finding.path[-1]
+        if own and own in error.value and any(key in rule.get("properties", {}) for rule in rules):
+            message = f"the key {key!r} does not go with {own!r}"
+            yield finding._replace(code="KR107", message=message, hint="leave one of them out")
+        else:
+            yield finding
+
+
+def _discriminator(rules: list[dict[str, Any]]) -> str:
+    """The key whose constant tells the branches that are maps apart; empty when there is none."""
+    maps = [rule for rule in rules if rule.get("type") == "object"]
+    if len(maps) < 2:
+        return ""
+    return next((key for key in maps[0]["properties"] if all(_const(m, key) for m in maps)), "")
+
+
+def _const(rule: dict[str, Any], key: str) -> Any:
+    return rule.get("properties", {}).get(key, {}).get("const")
+
+
+def _of_no_kind(error: _Broken, path: Path, key: str, kinds: list[str]) -> Finding:
+    if key not in error.value:
+        hint = f"allowed: {', '.join(kinds)}"
+        return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
+    kind = error.value[key]
+    message = f"{_shown(kind)} is not allowed here"
+    return Finding("KR105", message, (*path, key), hint=_allowed(kind, kinds))
 
 
 def _distance(errors: list[_Broken]) -> int:

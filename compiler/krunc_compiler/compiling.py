@@ -9,7 +9,7 @@ from krunc_schema import load
 
 from krunc_compiler import arguments, rendering, rules, variables
 from krunc_compiler.api import Target
-from krunc_compiler.box import filled, from_filled
+from krunc_compiler.boxvalue import filled, from_filled
 from krunc_compiler.checking import check, validator
 from krunc_compiler.findings import Finding, reject
 from krunc_compiler.lowering.steps import lower
@@ -66,4 +66,4 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
     if findings:
         raise reject(source, findings)
     operations = moved(operations, inputs.prefix)
-    return make(box.name, inputs.target, {**complete, "vars": known}, operations)
+    return make(box.name, inputs.target, {**value, "vars": known}, operations)

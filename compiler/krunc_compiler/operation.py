@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ class Operation:
     origin: Path = ()
     args: dict[str, Any] = field(default_factory=dict)
     warn: bool = False
-    places: dict[str, Path] = field(default_factory=dict)
+    places: Mapping[str, Path] = field(default_factory=dict)
     need: Path = ()
 
     def params(self) -> tuple[api.Param, ...]:
@@ -34,6 +35,21 @@ class Operation:
             return api.functions()[self.name].params
         return api.steps()[self.name] if self.kind == "step" else ()
 
+    def paths(self) -> Iterator[tuple[api.Param, str]]:
+        """The paths of the host among its arguments, each with its rule."""
+        for param in self.params():
+            value = self.args.get(param.name)
+            if param.kind == "bytes" and isinstance(value, dict):
+                value = value.get("file")
+            elif param.kind not in api.PATH_KINDS:
+                continue
+            if isinstance(value, str):
+                yield param, value
+
     def place(self, argument: str) -> Path:
         """Where in the box ARGUMENT comes from; () when it is a default."""
         return self.places.get(argument, ())
+
+    def item_place(self, argument: str, index: int) -> Path:
+        """Where in the box an item of the list ARGUMENT comes from."""
+        return self.places.get(f"{argument}[{index}]", (*self.place(argument), index))

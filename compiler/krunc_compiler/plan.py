@@ -30,7 +30,7 @@ class Plan:
 
 
 def make(name: str, target: Target, meaning: Any, operations: list[Operation]) -> Plan:
-    """The plan of a box called NAME; MEANING is the box with every default filled in."""
+    """The plan of a box called NAME; MEANING is its value, variables and expressions worked out."""
     canonical = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return Plan(
         box=name,
@@ -67,12 +67,10 @@ def moved(operations: list[Operation], prefix: str) -> list[Operation]:
 
 def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
     args = dict(operation.args)
-    for param in operation.params():
-        path = args.get(param.name)
-        if param.kind not in ("host_path", "socket_path") or not isinstance(path, str):
-            continue
+    for param, path in operation.paths():
         if not path.startswith(("/", RUNTIME)):
-            args[param.name] = posixpath.normpath(posixpath.join(prefix, path))
+            path = posixpath.normpath(posixpath.join(prefix, path))
+            args[param.name] = {"file": path} if param.kind == "bytes" else path
     return args
 
 

@@ -104,15 +104,11 @@ def _value(param: Param) -> dict[str, Any]:
         case "mac":
             return {"type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
         case "fd":
-            named = (
-                {"enum": list(rules["named"])}
-                if rules["named"]
-                else {"type": "integer", "minimum": 3}
-            )
-            return {"oneOf": [named, {"$ref": "#/$defs/opened"}]}
+            handed_down = {"type": "integer", "minimum": 3, "maximum": 1048575}
+            named = [{"enum": list(rules["named"])}] if rules["named"] else []
+            return {"oneOf": [*named, handed_down, {"$ref": "#/$defs/opened"}]}
         case "bytes":
-            properties = {"base64": {"type": "string"}}
-            return {"type": "object", "required": ["base64"], "properties": properties}
+            return {"$ref": "#/$defs/content"}
         case "u16s":
             return {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 65535}}
         case _:

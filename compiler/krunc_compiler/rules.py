@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler import api
+from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
-from krunc_compiler.box import RUNTIME, Box, DiskRoot, Tsi
+from krunc_compiler.box import RUNTIME, Box, DiskRoot
 from krunc_compiler.findings import Finding, Path, dotted
 from krunc_compiler.lowering.storage import device_of
+from krunc_compiler.networks import Tsi
 from krunc_compiler.operation import Operation
 from krunc_compiler.plan import needs
 
@@ -17,7 +18,7 @@ _U64 = (1 << 64) - 1
 
 def check_box(box: Box) -> list[Finding]:
     """What is wrong with the box, whatever it is lowered to."""
-    return [*_root_disk(box), *_ports(box), *_limits(box)]
+    return [*conflicts.check(box), *_root_disk(box), *_ports(box), *_limits(box)]
 
 
 def _root_disk(box: Box) -> Iterator[Finding]:
@@ -97,10 +98,7 @@ def check_operations(operations: list[Operation], target: Target) -> list[Findin
 def _paths(operations: list[Operation]) -> Iterator[Finding]:
     most = api.table()["limits"]["socket_path_bytes"]
     for operation in operations:
-        for param in operation.params():
-            path = operation.args.get(param.name)
-            if param.kind not in ("host_path", "socket_path") or not isinstance(path, str):
-                continue
+        for param, path in operation.paths():
             where = operation.place(param.name)
             rest = path.removeprefix(RUNTIME)
             parts = rest.split("/")
@@ -123,7 +121,7 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
 
 def _devices(operations: list[Operation]) -> Iterator[Finding]:
     most = api.table()["limits"]["virtio_devices"]
-    count = devices(operations)
+    count = command_line.devices(operations)
     if count > most:
         last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
         yield Finding(
@@ -137,38 +135,17 @@ def _devices(operations: list[Operation]) -> Iterator[Finding]:
         )
 
 
-def devices(operations: list[Operation]) -> int:
-    """The virtio devices of the machine, libkrun's implicit ones among them."""
-    implicit = {row["name"]: row.get("devices", 0) for row in api.table()["implicit"]}
-    return sum(
-        api.functions()[o.name].devices if o.kind == "call" else implicit[o.name]
-        for o in operations
-        if o.kind != "step"
-    )
-
-
 def _command_line(operations: list[Operation]) -> Iterator[Finding]:
-    line = api.table()["kernel_cmdline"]
-    calls = {o.name: o for o in operations if o.kind == "call"}
-    program = calls["krun_set_exec"]
-    words = [program.args["exec_path"], calls["krun_set_workdir"].args["workdir_path"]]
-    root = calls.get("krun_set_root_disk_remount")
-    if root is not None:
-        words += [value for value in root.args.values() if value]
-    words += [f"{name}={text}" for name, text in program.args["envp"].items()]
-    words += program.args["argv"]
-    words += [f"{name}={text}," for name, text in calls["krun_set_rlimits"].args["rlimits"].items()]
-    # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
-    size = sum(len(word.encode("utf-8", "surrogatepass")) + 3 for word in words)
-    size += len(line["prolog"]) + 128 + devices(operations) * line["device_bytes"]
-    if size > line["max_bytes"]:
+    size, most = command_line.size(operations), command_line.room()
+    if size > most:
         yield Finding(
             "KR204",
             f"program, arguments and variables make about {size} bytes of the guest's kernel "
-            f"command line, which holds {line['max_bytes']}",
+            f"command line, which holds {most}",
             ("entrypoint",),
-            hint="the guest would lose the end without a word; put the long texts into a file in "
-            "the root folder or a share",
+            hint="the guest would lose the end without a word; put long texts into a file in "
+            "the root folder or a share, or with a folder as root use --target 1.19 or 2, whose "
+            "libkrun reads a configuration file",
             at_key=True,
         )
 
@@ -188,12 +165,16 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
                 "KR208",
                 f"this needs {operation.name}, which libkrun {target} does not have: {why}",
                 asks,
-                hint=_ways_out(dotted(asks), operation.name, api.dots(since)),
+                hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
                 at_key=True,
             )
 
 
-def _ways_out(key: str, function: str, since: str) -> str:
+def _ways_out(key: str, function: str, since: str, target: Target) -> str:
+    removed = api.functions()[function].removed
+    if removed is not None and target.family == 2:
+        return "use --target 1 or leave this key out"
+    since = "2" if since == "2.0" else since
     if key.endswith("read_only"):
         return f"use --target {since}, or write `read_only: false` and let the guest write"
     if function == "krun_disable_implicit_vsock":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from krunc_launcher._rules import ERAS, FUNCTIONS, IMPLICIT, STEPS
 from krunc_launcher.errors import quoted
-from krunc_launcher.resolve import Named, Opened, Variable
+from krunc_launcher.resolve import Content, Named, Opened, Variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,11 +65,23 @@ def _c(rule: dict[str, Any], value: Any) -> str:
     if isinstance(value, Named):
         return value.c
     if isinstance(value, Opened):
-        return f"/* open_file */ {quoted(value.name)}"
+        return f"/* opened as */ {quoted(value.name)}"
+    if isinstance(value, Content):
+        return _content(rule, value)
     if isinstance(value, bytes):
         return "{" + ", ".join(f"0x{byte:02x}" for byte in value) + "}"
     items = [_item(item) for item in value]
     return "{" + ", ".join([*items, "NULL"] if rule["kind"] != "u16s" else items) + "}"
+
+
+def _content(rule: dict[str, Any], content: Content) -> str:
+    if content.path:
+        what = "the size" if rule["kind"] == "length" else "the content"
+        return f"/* {what} of */ {quoted(content.path)}"
+    if rule["kind"] == "length":
+        # With a secret in it, its real size is known only at launch.
+        return "/* its size */" if "<from_env " in content.shown else str(len(content.load()))
+    return quoted(content.shown)
 
 
 def _item(item: Any) -> str:

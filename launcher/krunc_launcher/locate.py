@@ -146,10 +146,29 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
             came = f"which came with libkrun {since} ({row['from']})"
             lacking.append(f"{plain(library.path)} has no {name}, {came}")
     ask = library.function("krun_has_feature")
-    if ask is not None:
+    if ask is None:
+        lacking += [_untold(library, row) for row in plan["operations"] if _silent(row)]
+    else:
         from krunc_launcher._rules import ENUMS
 
         for name in plan["requires"]["features"]:
             if ask(ENUMS["feature"][name][1]) == 0:
                 lacking.append(f"{plain(library.path)} was built without {name}")
+    check = library.function("krun_check_nested_virt")
+    nested = any(row.get("call") == "krun_set_nested_virt" for row in plan["operations"])
+    if nested and check is not None and check() == 0:
+        lacking.append(f"{plain(library.path)} finds no nested virtualisation on this host")
     return lacking
+
+
+def _silent(row: dict[str, Any]) -> bool:
+    """Whether libkrun ignores the call without a word when it was built without its feature."""
+    return "call" in row and "silent" in FUNCTIONS[row["call"]]
+
+
+def _untold(library: Library, row: dict[str, Any]) -> str:
+    feature = FUNCTIONS[row["call"]]["feature"]
+    return (
+        f"{plain(library.path)} cannot tell whether it was built with {feature}, and would ignore "
+        f"{row['call']} if not ({row['from']}); use libkrun 1.17.3 or newer"
+    )

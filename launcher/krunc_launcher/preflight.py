@@ -24,7 +24,7 @@ def preflight(done: list[Done], folders: Folders) -> list[str]:
         if operation.kind == "step" and operation.name in _CHECKS:
             sentences = list(_CHECKS[operation.name](operation.values, folders))
         elif operation.kind == "call":
-            sentences = list(_descriptors(operation))
+            sentences = [*_descriptors(operation), *_contents(operation), *_kernel(operation, done)]
         else:
             continue
         problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
@@ -38,6 +38,26 @@ def _descriptors(operation: Done) -> Iterator[str]:
                 os.fstat(value)
             except OSError:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
+
+
+def _contents(operation: Done) -> Iterator[str]:
+    from krunc_launcher.resolve import Content
+
+    for value in operation.values:
+        if isinstance(value, Content):
+            try:
+                value.load()
+            except OSError as error:
+                yield f"{plain(value.path)} cannot be read: {_why(error)}"
+            return  # the second one is its length
+
+
+def _kernel(operation: Done, done: list[Done]) -> Iterator[str]:
+    if operation.name == "krun_set_kernel":
+        from krunc_launcher.kernel import unfit
+
+        memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
+        yield from unfit(operation.values, memory, os.uname().machine)
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -86,6 +106,23 @@ def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
     state = listener(path, kind.c == "stream")
     if state != "served":
         yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
+
+
+def _tap(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.tap import missing
+
+    yield from missing(values[0])
+
+
+def _nested(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.nested import unavailable
+
+    yield from unavailable()
+
+
+def _device(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access, _ = values
+    yield from _kind(path, access.c, "device", stat.S_ISCHR)
 
 
 def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -193,4 +230,7 @@ _CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
     "make_runtime_folder": runtime_folder,
     "clear_stale_socket": _stale,
     "open_file": _open_file,
+    "open_device": _device,
+    "require_tap": _tap,
+    "require_nested_virtualization": _nested,
 }

@@ -8,7 +8,7 @@ import sys
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.resolve import Named, Opened, Variable
+from krunc_launcher.resolve import Content, Named, Opened, Variable
 from krunc_launcher.steps import Host, act
 
 TYPE_CHECKING = False
@@ -79,6 +79,10 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
     if isinstance(value, str):
         keep.append(ffi.new("char[]", os.fsencode(value)))
         return keep[-1]
+    if isinstance(value, Content):
+        value = value.load()
+        if kind == "length":
+            return len(value)
     if isinstance(value, bytes):
         keep.append(ffi.new("uint8_t[]", value))
         return keep[-1]

@@ -56,6 +56,25 @@ class Variable:
         self.secret = secret
 
 
+class Content:
+    """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file."""
+
+    __slots__ = ("data", "path", "shown")
+
+    def __init__(self, data: bytes | None, shown: str, path: str = "") -> None:
+        self.data = data
+        self.shown = shown
+        self.path = path
+
+    def load(self) -> bytes:
+        """The bytes; a file is read once. Raises OSError."""
+        if self.data is None:
+            from krunc_launcher.contents import read
+
+            self.data = read(self.path)
+        return self.data
+
+
 class Done:
     """One operation, ready: a call with its arguments in the header's order (the context is
     None), a host step with its, or a note on what libkrun does by itself."""
@@ -98,9 +117,11 @@ def resolve(
         args: list[Any] = []
         if kind != "implicit":
             given = row.get("args", {})
-            for rule in (FUNCTIONS if kind == "call" else STEPS)[name]["params"]:
+            rules = (FUNCTIONS if kind == "call" else STEPS)[name]["params"]
+            for rule in rules:
                 where: Path = ("operations", i, "args", rule["name"])
                 args.append(_value(rule, given, folders, environment, where, found))
+            args = _sized(rules, args)
         done.append(Done(i, kind, name, args, row["from"], "on_failure" in row))
     _command_line(plan, done, found)
     return done, found
@@ -118,7 +139,7 @@ def _value(
     if kind == "context":
         return None
     if kind == "length":
-        return len(_bytes(given[rule["of"]]))
+        return None  # that of the content beside it, see _sized
     value = given[rule["name"]]
     if value is None or kind in ("int", "bool", "text"):
         return value
@@ -147,14 +168,20 @@ def _value(
             return Opened(value["opened"])
         return rule["named"].get(value, value)
     if kind == "bytes":
-        return _bytes(value)
+        from krunc_launcher import contents
+
+        path = absolute(value["file"], folders) if "file" in value else ""
+        return contents.resolve(value, path, environment, where, found)
     return value  # texts, port_map and u16s are lists already
 
 
-def _bytes(value: dict[str, str]) -> bytes:
-    from binascii import a2b_base64
-
-    return a2b_base64(value["base64"])
+def _sized(rules: list[dict[str, Any]], args: list[Any]) -> list[Any]:
+    """ARGS with each content once more in the place of its length."""
+    places = {rule["name"]: i for i, rule in enumerate(rules)}
+    return [
+        args[places[rule["of"]]] if rule["kind"] == "length" else value
+        for rule, value in zip(rules, args, strict=True)
+    ]
 
 
 def absolute(path: str, folders: Folders) -> str:

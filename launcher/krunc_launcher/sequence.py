@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import FUNCTIONS, IMPLICIT, LIMITS, STEPS
+from krunc_launcher._rules import FUNCTIONS, GUEST_CONFIGURATION, IMPLICIT, LIMITS, STEPS
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.values import Findings, Path
+
+
+_OPENING = ("open_file", "open_device")
 
 
 def together(plan: dict[str, Any], found: Findings) -> None:
@@ -49,12 +52,13 @@ def together(plan: dict[str, Any], found: Findings) -> None:
                     found.append((where, sentence))
             if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
-        if name == "open_file":
+        if name in _OPENING:
             opened.add(row["args"]["name"])
     for name, rule in STEPS.items():
         if rule.get("required") and name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
+    _configuration(operations, names, found)
     _devices(operations, found)
 
 
@@ -98,6 +102,9 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
         if "call" in row:
             tokens.add(row["call"])
             for name, value in row.get("args", {}).items():
+                if type(value) is dict:
+                    tokens.update(f"{row['call']}.{name}={{{key}}}" for key in value)
+                    continue
                 for item in value if type(value) is list else (value,):
                     if type(item) is str:
                         tokens.add(f"{row['call']}.{name}={item}")
@@ -120,6 +127,26 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
         stated.add(name)
     for name in sorted(honest - stated):
         found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
+
+
+def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
+    """The file in which init finds the program is that alone, and there is one program."""
+    stated = 0
+    for i, row in enumerate(operations):
+        if row.get("call") != "krun_fs_add_overlay_file":
+            continue
+        args = row["args"]
+        is_file = args["path"].lstrip("/") == GUEST_CONFIGURATION["path"]
+        if "process" not in args["data"]:
+            if is_file and args["fs_tag"] == GUEST_CONFIGURATION["fs_tag"]:
+                found.append((("operations", i, "args", "data"), "a process is needed here"))
+            continue
+        stated += 1
+        if not is_file or args["fs_tag"] != GUEST_CONFIGURATION["fs_tag"]:
+            name = f"{GUEST_CONFIGURATION['fs_tag']} {GUEST_CONFIGURATION['path']}"
+            found.append((("operations", i, "args", "data"), f"a process stands only in {name}"))
+        if "krun_set_exec" in names or stated > 1:
+            found.append((("operations", i), "the plan names more than one program"))
 
 
 def devices(operations: list[dict[str, Any]]) -> int:

@@ -76,9 +76,19 @@ def _open(values: list[Any], host: Host) -> None:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
+def _open_device(values: list[Any], host: Host) -> None:
+    path, access, name = values
+    flags = os.O_RDWR if access.c == "read-write" else os.O_RDONLY
+    try:
+        host.opened[name] = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
+
+
 _ACTIONS: dict[str, Callable[[list[Any], Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
     "open_file": _open,
+    "open_device": _open_device,
 }

@@ -179,6 +179,11 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
     for param in params:
         if param["name"] in args:
             values.check(args[param["name"]], param, (*where, param["name"]), found)
+    one_of = rule.get("one_of")
+    if one_of and len(found) == before:
+        given = [name for name in one_of if args[name] not in (None, "none")]
+        if len(given) != 1:
+            found.append((where, f"exactly one of {' and '.join(one_of)} is needed"))
     for param in params:
         if "count" in param and len(found) == before and args.get(param["name"]) is not None:
             values.counted(args, param, (*where, param["name"]), found)

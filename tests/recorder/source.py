@@ -75,7 +75,7 @@ def functions(era: str, without: frozenset[str] = frozenset()) -> dict[str, Any]
         name: row
         for name, row in load("krun")["functions"].items()
         if name not in without
-        and "vendor" not in row
+        and row["returns"] != "const char *"
         and ("removed" not in row if flat else row["since"] != "2.0")
     }
 

@@ -1,4 +1,4 @@
-"""libkrun's log, the context, vCPUs and memory."""
+"""libkrun's log, the context, and the machine: vCPUs, memory, what the CPU offers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ from collections.abc import Iterator
 
 from krunc_compiler.api import Target
 from krunc_compiler.box import Box
+from krunc_compiler.lowering.endpoints import opening, value
 from krunc_compiler.operation import Operation
+
+_INIT_LOG = (1, 13)
 
 
 def log(box: Box, target: Target) -> Iterator[Operation]:
-    """The log goes to stderr; without it a failed start says nothing but -22."""
-    del target
-    args = {"target_fd": "stderr", "level": box.log_level, "style": "auto", "options": []}
-    yield Operation("call", "krun_init_log", box.origin("log", "level"), args, warn=True)
+    """Without a log a failed start says nothing but -22. Before 1.13 only its level can be set."""
+    settings = box.log
+    level = box.origin("log", "level")
+    plain = (settings.target, settings.style, settings.environment) == ("stderr", "auto", True)
+    if target.version is not None and target.version < _INIT_LOG and plain:
+        yield Operation("call", "krun_set_log_level", level, {"level": settings.level}, warn=True)
+        return
+    yield from opening(settings.target, "log", ("log", "target", "file"), box)
+    yield Operation(
+        "call",
+        "krun_init_log",
+        level if plain else box.origin("log"),
+        {
+            "target_fd": value(settings.target, "log"),
+            "level": settings.level,
+            "style": settings.style,
+            "options": [] if settings.environment else ["no_env"],
+        },
+        warn=True,
+    )
 
 
 def context(box: Box, target: Target) -> Iterator[Operation]:
@@ -23,12 +42,45 @@ def context(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def configuration(box: Box, target: Target) -> Iterator[Operation]:
-    """vCPUs and memory."""
+    """vCPUs, memory, and what else the box says of the machine."""
     del target
+    machine = box.machine
     yield Operation(
         "call",
         "krun_set_vm_config",
         box.origin("machine"),
-        {"num_vcpus": box.machine.cpus, "ram_mib": box.machine.memory_mib},
+        {"num_vcpus": machine.cpus, "ram_mib": machine.memory_mib},
         places={"num_vcpus": ("machine", "cpus"), "ram_mib": ("machine", "memory")},
     )
+    if machine.nested:
+        nested = ("machine", "nested")
+        yield Operation("call", "krun_set_nested_virt", nested, {"enabled": True})
+    if machine.split_irqchip:
+        split = ("machine", "split_irqchip")
+        yield Operation("call", "krun_split_irqchip", split, {"enable": True})
+    if machine.oem_strings:
+        yield Operation(
+            "call",
+            "krun_set_smbios_oem_strings",
+            ("machine", "oem_strings"),
+            {"oem_strings": list(machine.oem_strings)},
+            places={"oem_strings": ("machine", "oem_strings")},
+        )
+    if machine.tee is not None:
+        tee = ("machine", "tee")
+        yield Operation(
+            "call",
+            "krun_set_tee_config_file",
+            tee,
+            {"filepath": machine.tee},
+            places={"filepath": tee},
+        )
+
+
+def run_as(box: Box, target: Target) -> Iterator[Operation]:
+    """The host user that the process becomes; libkrun changes the group first."""
+    del target
+    if box.run_as is not None:
+        uid, gid = ("run_as", "uid"), ("run_as", "gid")
+        yield Operation("call", "krun_setgid", gid, {"gid": box.run_as.gid})
+        yield Operation("call", "krun_setuid", uid, {"uid": box.run_as.uid})

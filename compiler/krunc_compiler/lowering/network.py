@@ -1,28 +1,31 @@
-"""The guest's network: a device, TSI, or none; and the vsock device that family 2 must add."""
+"""The guest's network: devices, TSI, or none; and the vsock device that must be added."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from krunc_compiler.api import Target
-from krunc_compiler.box import Box, NetworkDevice, NoNetwork, Tsi
+from krunc_compiler.box import Box
 from krunc_compiler.findings import Path
+from krunc_compiler.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
 from krunc_compiler.operation import Operation
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:
     """The calls of the box's network mode.
 
-    Family 1 adds a vsock device by itself, with TSI unless there is a network device. Family 2
-    adds none.
+    Family 1 adds a vsock device by itself, with TSI for internet sockets unless there is a
+    network device. Family 2 adds none.
     """
     match box.network:
         case Tsi():
             yield from _tsi(box, box.network, target)
         case NoNetwork():
             yield from _none(box, target)
-        case NetworkDevice():
-            yield _device(box, box.network)
+        case NetworkDevices(devices):
+            for i, device in enumerate(devices):
+                yield _device(device, box.network.place(i))
             if target.family == 2 and has_ports(box):
                 yield _vsock(_asks(box), [])
 
@@ -37,8 +40,13 @@ def _asks(box: Box) -> Path:
 
 
 def _tsi(box: Box, tsi: Tsi, target: Target) -> Iterator[Operation]:
+    wanted = [name for name, on in (("hijack_inet", tsi.inet), ("hijack_unix", tsi.unix)) if on]
     if target.family == 2:
-        yield _vsock(box.origin("network"), ["hijack_inet"])
+        yield _vsock(box.origin("network"), wanted)
+    elif wanted != ["hijack_inet"]:
+        key = ("network", "unix") if tsi.unix else ("network", "inet")
+        yield Operation("call", "krun_disable_implicit_vsock", box.origin("network"), need=key)
+        yield _vsock(box.origin("network"), wanted)
     if tsi.ports is not None:
         # Never called, it would publish every port that the guest listens on.
         origin = box.origin("network", "ports")
@@ -63,17 +71,21 @@ def _vsock(origin: Path, tsi_features: list[str]) -> Operation:
     return Operation("call", "krun_add_vsock", origin, {"tsi_features": tsi_features})
 
 
-def _device(box: Box, device: NetworkDevice) -> Operation:
-    return Operation(
-        "call",
-        "krun_add_net_unixgram" if device.datagram else "krun_add_net_unixstream",
-        box.origin("network"),
-        {
-            "path": device.socket,
-            "fd": "none",
-            "mac": device.mac,
-            "features": list(device.features),
-            "flags": ["vfkit"] if device.vfkit else [],
-        },
-        places={"path": ("network", "socket"), "mac": ("network", "mac")},
-    )
+def _device(device: SocketDevice | TapDevice, where: Path) -> Operation:
+    common: dict[str, Any] = {"mac": device.mac, "features": list(device.features)}
+    dhcp = ["dhcp_client"] if device.dhcp else []
+    places: dict[str, Path] = {"mac": (*where, "mac"), "flags": (*where, "dhcp")}
+    need = (*where, "dhcp") if device.dhcp else ()
+    if isinstance(device, TapDevice):
+        args = {"tap_name": device.device, **common, "flags": dhcp}
+        places["tap_name"] = (*where, "device")
+        return Operation("call", "krun_add_net_tap", where, args, places=places, need=need)
+    args = {
+        "path": device.socket,
+        "fd": "none" if device.fd is None else device.fd,
+        **common,
+        "flags": [*(["vfkit"] if device.vfkit else []), *dhcp],
+    }
+    places["path"] = (*where, "socket")
+    name = "krun_add_net_unixgram" if device.datagram else "krun_add_net_unixstream"
+    return Operation("call", name, where, args, places=places, need=need)

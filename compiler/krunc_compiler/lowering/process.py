@@ -1,13 +1,28 @@
-"""The guest's program: limits, working directory, arguments, environment."""
+"""The guest's program: limits, working directory, arguments, environment.
+
+They reach the guest on its kernel's command line, or in the configuration file that libkrun's
+init reads, which lies on top of the root.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from krunc_compiler.api import Target
 from krunc_compiler.box import Box, FromEnv
+from krunc_compiler.findings import Path
+from krunc_compiler.lowering import script
 from krunc_compiler.lowering.channels import rewritten
+from krunc_compiler.lowering.storage import ROOT_TAG
 from krunc_compiler.operation import Operation
+
+_SHELL = "/bin/sh"
+_WHERE: Path = ("entrypoint",)
+# What libkrun's init opens when no program stands on the command line (since libkrun 1.3).
+CONFIGURATION = ".krun_config.json"
+_SCRIPT = ".krunc_script"
+_REGULAR = 0o100000
 
 
 def limits(box: Box, target: Target) -> Iterator[Operation]:
@@ -22,36 +37,72 @@ def limits(box: Box, target: Target) -> Iterator[Operation]:
     )
 
 
-def workdir(box: Box, target: Target) -> Iterator[Operation]:
-    """The working directory, always said."""
+def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
+    """The program as libkrun's calls take it. Its environment is never NULL: that would pass the
+    host's on."""
     del target
+    entrypoint = box.entrypoint
+    args = rewritten(entrypoint.args, box.agent)
+    places: dict[str, Path] = {"envp": (*_WHERE, "env")}
+    if entrypoint.script is None:
+        executable = entrypoint.executable
+        places |= {"exec_path": (*_WHERE, "executable"), "argv": (*_WHERE, "args")}
+    else:
+        executable = _SHELL
+        args = ["-c", script.for_command_line(entrypoint.script), "script", *args]
+        before = len(args) - len(entrypoint.args)
+        for i in range(len(args)):
+            own: Path = ("script",) if i < before else ("args", i - before)
+            places[f"argv[{i}]"] = (*_WHERE, *own)
     yield Operation(
         "call",
         "krun_set_workdir",
         box.origin("entrypoint", "workdir"),
-        {"workdir_path": box.entrypoint.workdir},
-        places={"workdir_path": ("entrypoint", "workdir")},
+        {"workdir_path": entrypoint.workdir},
+        places={"workdir_path": (*_WHERE, "workdir")},
     )
-
-
-def program(box: Box, target: Target) -> Iterator[Operation]:
-    """The program. Its environment is never NULL: that would pass the host's on."""
-    del target
     yield Operation(
         "call",
         "krun_set_exec",
-        box.origin("entrypoint"),
-        {
-            "exec_path": box.entrypoint.executable,
-            "argv": rewritten(box.entrypoint.args, box.agent),
-            "envp": {
-                name: {"from_env": value.name} if isinstance(value, FromEnv) else value
-                for name, value in box.entrypoint.env.items()
-            },
-        },
-        places={
-            "exec_path": ("entrypoint", "executable"),
-            "argv": ("entrypoint", "args"),
-            "envp": ("entrypoint", "env"),
-        },
+        box.origin(*_WHERE),
+        {"exec_path": executable, "argv": args, "envp": _environment(box)},
+        places=places,
     )
+
+
+def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:
+    """The program as init's configuration file, in which every text arrives as it is. Both files
+    are gone when they have been read once."""
+    del target
+    entrypoint = box.entrypoint
+    words = [entrypoint.executable, *rewritten(entrypoint.args, box.agent)]
+    if entrypoint.script is not None:
+        words = [_SHELL, f"/{_SCRIPT}", *words[1:]]
+        place = (*_WHERE, "script")
+        text = {"text": entrypoint.script}
+        yield _file(_SCRIPT, text, 0o755, False, place)
+    process = {"cwd": entrypoint.workdir, "env": _environment(box), "args": words}
+    yield _file(CONFIGURATION, {"process": process}, 0o600, True, _WHERE)
+
+
+def _file(path: str, data: dict[str, Any], mode: int, once: bool, place: Path) -> Operation:
+    args = {
+        "fs_tag": ROOT_TAG,
+        "path": path,
+        "data": data,
+        "mode": _REGULAR | mode,
+        "one_shot": once,
+    }
+    return Operation("call", "krun_fs_add_overlay_file", place, args, places={"data": place})
+
+
+def _environment(box: Box) -> dict[str, Any]:
+    return {
+        name: {"from_env": value.name} if isinstance(value, FromEnv) else value
+        for name, value in box.entrypoint.env.items()
+    }
+
+
+def has_secrets(box: Box) -> bool:
+    """Whether a value of the launcher's environment goes to the guest."""
+    return any(isinstance(value, FromEnv) for value in box.entrypoint.env.values())

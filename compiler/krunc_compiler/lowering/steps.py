@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from krunc_compiler.api import Target, implied
-from krunc_compiler.box import Box
+from krunc_compiler import command_line
+from krunc_compiler.api import Target, functions, implied, lacks
+from krunc_compiler.box import Box, FolderRoot
 from krunc_compiler.lowering import (
+    booting,
     channels,
     conditions,
     console,
+    devices,
+    extensions,
     machine,
     network,
     process,
@@ -17,23 +21,33 @@ from krunc_compiler.lowering import (
 )
 from krunc_compiler.operation import Operation
 
+Step = Callable[[Box, Target], Iterator[Operation]]
+
 # The order of libkrun calls is that of BoxLite's engine; libkrun accepts most wrong orders
-# without a word and then means something else.
-STEPS: tuple[Callable[[Box, Target], Iterator[Operation]], ...] = (
-    conditions.lower,
+# without a word and then means something else. The program comes between the two parts.
+BEFORE_PROGRAM: tuple[Step, ...] = (
     machine.log,
     machine.context,
     machine.configuration,
+    booting.kernel,
+    booting.implicit_init,
     network.lower,
+    extensions.smolmachines,
     storage.open_files,
     process.limits,
     storage.shares,
     storage.disks,
     storage.root,
-    process.workdir,
-    process.program,
+)
+AFTER_PROGRAM: tuple[Step, ...] = (
     channels.lower,
+    devices.gpu,
+    devices.displays,
+    devices.inputs,
+    devices.sound,
+    devices.vhost_user,
     console.lower,
+    machine.run_as,
 )
 
 # What of the implicit things a key of the box asks for.
@@ -49,7 +63,34 @@ def lower(box: Box, target: Target) -> list[Operation]:
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
-    operations = [operation for step in STEPS for operation in step(box, target)]
+    if not _can_have_file(box, target):
+        return _lowered(box, target, process.on_the_command_line)
+    in_file = _lowered(box, target, process.in_the_configuration_file)
+    # On the command line every process of the guest can read the secrets, and a script is escaped.
+    better = process.has_secrets(box) or box.entrypoint.script is not None
+    if better and _surely_has_file(target):
+        return in_file
+    on_line = _lowered(box, target, process.on_the_command_line)
+    return on_line if command_line.fits(on_line) else in_file
+
+
+def _can_have_file(box: Box, target: Target) -> bool:
+    """Whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
+    disk it cannot: init reads the file after it has mounted the disk (seen on 2.0-dev)."""
+    overlay = functions()["krun_fs_add_overlay_file"]
+    return isinstance(box.rootfs, FolderRoot) and lacks(overlay, target) is None
+
+
+def _surely_has_file(target: Target) -> bool:
+    """Whether every libkrun of TARGET can: for family 1 without a version some are older."""
+    return target.family == 2 or target.version is not None
+
+
+def _lowered(box: Box, target: Target, program: Step) -> list[Operation]:
+    steps = (*BEFORE_PROGRAM, program, *AFTER_PROGRAM)
+    operations = [operation for step in steps for operation in step(box, target)]
+    demands = list(conditions.lower(box, target))
+    operations = [*demands, *conditions.runtime(operations), *operations]
     calls = [(o.name, o.args) for o in operations if o.kind == "call"]
     for name in implied(target.era, calls):
         origin = box.origin(_ASKED_BY[name]) if name in _ASKED_BY else ()

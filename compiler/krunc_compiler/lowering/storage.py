@@ -1,16 +1,21 @@
-"""Shares, disks and the root file system."""
+"""Shares, disks, the root file system, and what lies on top of folders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from krunc_compiler.api import Target
-from krunc_compiler.box import Box, DiskRoot, FolderRoot
+from krunc_compiler.box import Box, Disk, DiskRoot, FolderRoot, Overlay, Share
+from krunc_compiler.findings import Path
 from krunc_compiler.operation import Operation
 
-# KRUN_FS_ROOT_TAG and the DAX window that krun_set_root gives the root since libkrun 1.9.5.
-_ROOT_TAG = "/dev/root"
-_ROOT_WINDOW = 512 << 20
+# KRUN_FS_ROOT_TAG, and the DAX window in MiB that krun_set_root gives the root since 1.9.5.
+ROOT_TAG = "/dev/root"
+_ROOT_WINDOW = 512
+_INIT = "/init.krun"
+_FILE, _FOLDER = 0o100000, 0o040000
+_ADD_DISK2 = (1, 10)
 
 
 def open_files(box: Box, target: Target) -> Iterator[Operation]:
@@ -20,38 +25,61 @@ def open_files(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def shares(box: Box, target: Target) -> Iterator[Operation]:
-    """Folders over virtiofs. Only krun_add_virtiofs3 can forbid writing."""
+    """Folders over virtiofs, each with the oldest call that says what the box says."""
     del target
     for i, share in enumerate(box.shares):
-        args: dict[str, object] = {"tag": share.tag, "path": share.path}
-        if share.read_only:
-            args |= {"shm_size": 0, "read_only": True}
+        where: Path = ("shares", i)
+        name, args, need = _share(share)
         yield Operation(
             "call",
-            "krun_add_virtiofs3" if share.read_only else "krun_add_virtiofs",
-            box.origin("shares", i),
-            args,
-            places={"tag": ("shares", i, "tag"), "path": ("shares", i, "path")},
-            need=("shares", i, "read_only") if share.read_only else (),
+            name,
+            box.origin(*where),
+            {"tag": share.tag, "path": share.path, **args},
+            places={"tag": (*where, "tag"), "path": (*where, "path"), "shm_size": (*where, "dax")},
+            need=(*where, need) if need else (),
         )
+        yield from _overlays(share.tag, share.overlay, (*where, "overlay"))
+
+
+def _share(share: Share) -> tuple[str, dict[str, Any], str]:
+    """The call, its arguments beside tag and path, and the key that asks for just this call."""
+    window = {"shm_size": share.dax_mib << 20}
+    mode = {"read_only": share.read_only}
+    if share.semantics != "complete":
+        more = {**window, **mode, "semantics": share.semantics}
+        return "krun_add_virtiofs4", more, "semantics"
+    if share.read_only:
+        # Only this one can forbid writing.
+        return "krun_add_virtiofs3", {**window, **mode}, "read_only"
+    if share.dax_mib:
+        return "krun_add_virtiofs2", window, "dax"
+    return "krun_add_virtiofs", {}, ""
 
 
 def disks(box: Box, target: Target) -> Iterator[Operation]:
     """Disks with their format named, in the order in which the guest sees them."""
-    del target
     for i, disk in enumerate(box.disks):
+        where: Path = ("disks", i)
+        name, args, need = _disk(disk, target)
         yield Operation(
             "call",
-            "krun_add_disk2",
-            box.origin("disks", i),
-            {
-                "block_id": disk.id,
-                "disk_path": disk.path,
-                "disk_format": disk.format,
-                "read_only": disk.read_only,
-            },
-            places={"block_id": ("disks", i, "id"), "disk_path": ("disks", i, "path")},
+            name,
+            box.origin(*where),
+            {"block_id": disk.id, "disk_path": disk.path, **args},
+            places={"block_id": (*where, "id"), "disk_path": (*where, "path")},
+            need=(*where, need) if need else (),
         )
+
+
+def _disk(disk: Disk, target: Target) -> tuple[str, dict[str, Any], str]:
+    kind = {"disk_format": disk.format, "read_only": disk.read_only}
+    if disk.direct_io or disk.sync != "full":
+        more = {**kind, "direct_io": disk.direct_io, "sync_mode": disk.sync}
+        return "krun_add_disk3", more, "direct_io" if disk.direct_io else "sync"
+    old = target.version is not None and target.version < _ADD_DISK2
+    if old and disk.format == "raw":
+        return "krun_add_disk", {"read_only": disk.read_only}, ""
+    return "krun_add_disk2", kind, "format"
 
 
 def device_of(box: Box, disk: str) -> str | None:
@@ -63,24 +91,9 @@ def device_of(box: Box, disk: str) -> str | None:
 def root(box: Box, target: Target) -> Iterator[Operation]:
     """Exactly one root: a folder, or a disk that the guest's init mounts over an empty one."""
     match box.rootfs:
-        case FolderRoot(path):
-            args: dict[str, object] = {"root_path": path}
-            if target.family == 2:
-                args = {
-                    "tag": _ROOT_TAG,
-                    "path": path,
-                    "shm_size": _ROOT_WINDOW,
-                    "read_only": False,
-                }
-            name = "krun_set_root" if target.family == 1 else "krun_add_virtiofs3"
-            place = "root_path" if target.family == 1 else "path"
-            yield Operation(
-                "call",
-                name,
-                box.origin("rootfs", "path"),
-                args,
-                places={place: ("rootfs", "path")},
-            )
+        case FolderRoot():
+            yield _folder(box, box.rootfs, target)
+            yield from _overlays(ROOT_TAG, box.rootfs.overlay, ("rootfs", "overlay"))
         case DiskRoot(disk, device, fstype, options):
             yield Operation(
                 "call",
@@ -97,3 +110,54 @@ def root(box: Box, target: Target) -> Iterator[Operation]:
                     "options": ("rootfs", "options"),
                 },
             )
+    if box.boot.init is not None:
+        place = ("boot", "init")
+        content = {"file": box.boot.init}
+        yield _file(ROOT_TAG, _INIT, content, 0o755, False, place, {"data": place})
+
+
+def _folder(box: Box, folder: FolderRoot, target: Target) -> Operation:
+    place = ("rootfs", "path")
+    changed = "read_only" if folder.read_only else "dax" if folder.dax_mib != _ROOT_WINDOW else ""
+    if target.family == 1 and not changed:
+        args: dict[str, Any] = {"root_path": folder.path}
+        return Operation(
+            "call", "krun_set_root", box.origin(*place), args, places={"root_path": place}
+        )
+    args = {
+        "tag": ROOT_TAG,
+        "path": folder.path,
+        "shm_size": folder.dax_mib << 20,
+        "read_only": folder.read_only,
+    }
+    need = ("rootfs", changed) if changed else ()
+    origin = box.origin("rootfs") if changed else box.origin(*place)
+    places: dict[str, Path] = {"path": place, "shm_size": ("rootfs", "dax")}
+    return Operation("call", "krun_add_virtiofs3", origin, args, places=places, need=need)
+
+
+def _overlays(tag: str, overlay: tuple[Overlay, ...], place: Path) -> Iterator[Operation]:
+    for i, item in enumerate(overlay):
+        where = (*place, i)
+        places: dict[str, Path] = {"path": (*where, "path")}
+        if item.folder:
+            args = {"fs_tag": tag, "path": item.path, "mode": _FOLDER | item.mode}
+            yield Operation("call", "krun_fs_add_overlay_dir", where, args, places=places)
+            continue
+        kind = "file" if item.file is not None else "base64" if item.base64 is not None else "text"
+        content = {kind: getattr(item, kind)}
+        places["data"] = (*where, kind)
+        yield _file(tag, item.path, content, item.mode, item.once, where, places)
+
+
+def _file(
+    tag: str,
+    path: str,
+    content: dict[str, Any],
+    mode: int,
+    once: bool,
+    origin: Path,
+    places: dict[str, Path],
+) -> Operation:
+    args = {"fs_tag": tag, "path": path, "data": content, "mode": _FILE | mode, "one_shot": once}
+    return Operation("call", "krun_fs_add_overlay_file", origin, args, places=places)

@@ -1,0 +1,56 @@
+"""What the guest kernel's command line can carry, which libkrun 1.x and 2.0-dev make of a plan."""
+
+from __future__ import annotations
+
+from krunc_compiler import api, arguments
+from krunc_compiler.operation import Operation
+
+_ON_IT = ("krun_set_exec", "krun_set_workdir", "krun_set_rlimits", "krun_set_root_disk_remount")
+
+
+def fits(operations: list[Operation]) -> bool:
+    """Whether all that OPERATIONS put on the command line reaches the guest unchanged."""
+    return not arguments.check(carried(operations)) and size(operations) <= room()
+
+
+def carried(operations: list[Operation]) -> list[Operation]:
+    """Those of OPERATIONS that libkrun writes on the command line."""
+    return [o for o in operations if o.kind == "call" and o.name in _ON_IT]
+
+
+def room() -> int:
+    """The bytes that an x86-64 guest keeps of its command line."""
+    most: int = api.table()["kernel_cmdline"]["max_bytes"]
+    return most
+
+
+def size(operations: list[Operation]) -> int:
+    """About how many bytes the command line of OPERATIONS has, at most."""
+    line = api.table()["kernel_cmdline"]
+    words: list[str] = []
+    for operation in carried(operations):
+        for value in operation.args.values():
+            words += _words(value)
+    # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
+    total = sum(len(word.encode("utf-8", "surrogatepass")) + 3 for word in words)
+    return total + len(line["prolog"]) + 128 + devices(operations) * int(line["device_bytes"])
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return [f"{name}={text}," for name, text in value.items()]
+    return []
+
+
+def devices(operations: list[Operation]) -> int:
+    """The virtio devices of the machine, libkrun's implicit ones among them."""
+    implicit = {row["name"]: row.get("devices", 0) for row in api.table()["implicit"]}
+    return sum(
+        api.functions()[o.name].devices if o.kind == "call" else implicit[o.name]
+        for o in operations
+        if o.kind != "step"
+    )

@@ -1,0 +1,53 @@
+"""Whether a tap interface can be used: with a missing one the VM hangs without a word."""
+
+from __future__ import annotations
+
+import os
+
+from krunc_launcher.errors import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_INTERFACES = "/sys/class/net"
+_TUN = "/dev/net/tun"
+_IFF_TAP = 0x0002  # linux/if_tun.h
+_CAP_NET_ADMIN = 1 << 12  # linux/capability.h
+
+
+def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
+    """Why the launching user cannot attach a VM to the tap interface NAME."""
+    folder = os.path.join(interfaces, name)
+    if "/" in name or name in (".", "..") or not os.path.isdir(folder):
+        yield (
+            f"{plain(name)}: there is no such network interface; make one with "
+            f"ip tuntap add {plain(name)} mode tap user {os.geteuid()}"
+        )
+        return
+    flags = _read(os.path.join(folder, "tun_flags"))
+    if flags is None or not int(flags, 16) & _IFF_TAP:
+        yield f"{plain(name)} is no tap interface"
+        return
+    owner = _read(os.path.join(folder, "owner"))
+    if owner != str(os.geteuid()) and not _may_administer():
+        yield (
+            f"{plain(name)} belongs to uid {owner}, and you (uid {os.geteuid()}) have no "
+            "CAP_NET_ADMIN; make it yours: ip tuntap add ... user"
+        )
+    if not os.access(_TUN, os.R_OK | os.W_OK):
+        yield f"{_TUN}: you (uid {os.geteuid()}) may not read and write it"
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def _may_administer() -> bool:
+    with open("/proc/self/status") as file:
+        held = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(held, 16) & _CAP_NET_ADMIN)
