@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from krunc_compiler.__main__ import main
-from kvmhost import job, machine
-
-ROOT = Path(__file__).parent.parent
-KRUNC = [sys.executable, "-m", "krunc"]
-# A boot takes 10 to 20 s of emulation; this only ends what hangs.
-TIMEOUT = 240
+from boots import Boot
 
 pytestmark = pytest.mark.boot
 
-Boot = Callable[..., subprocess.CompletedProcess[bytes]]
+Booting = Callable[..., Boot]
+Shown = Callable[[str], None]
 
 
-@pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One emulated host for all boots."""
-    directory = tmp_path_factory.mktemp("kvmhost")
-    machine.up(directory, machine.IDLE)
-    yield directory
-    machine.down(directory)
-
-
-@pytest.fixture
-def boxes(tmp_path: Path) -> Path:
-    """A copy of the example boxes with all that they use."""
-    for box in (ROOT / "boxes").glob("*.yaml"):
-        (tmp_path / box.name).write_text(box.read_text())
-    subprocess.run([ROOT / "boxes" / "make-inputs", tmp_path], check=True, capture_output=True)
-    return tmp_path
-
-
-# The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
-# both processors were busy: then nothing that the program prints is left, whatever its status.
-_NO_CONSOLE = b"unable to open an initial console"
-_TRIES = 4
-
-
-@pytest.fixture
-def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Boot:
-    """Compiles a box for the library in turn and launches it in the emulated host."""
-
-    def run(box: str, prints: bool = False, **env: str) -> subprocess.CompletedProcess[bytes]:
-        library, target = libkrun
-        assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
-        plan = str(boxes / f"{box}.plan.json")
-        options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
-        command = [*KRUNC, "launch", *options, plan]
-        environment = {"PATH": "/usr/bin:/bin", **env}
-        console = boxes / "run/console.log"
-        for _ in range(_TRIES):
-            done = job.run(emulated, command, timeout=TIMEOUT, env=environment)
-            written = console.read_bytes() if console.exists() else b""
-            if _NO_CONSOLE not in done.stderr + written and (done.stdout or not prints):
-                break
-        return done
-
-    return run
-
-
-def test_hello(boot: Boot) -> None:
+def test_hello(boot: Booting, shown: Shown) -> None:
     done = boot("hello", prints=True)
-    assert (done.returncode, done.stdout) == (0, b"Hello from a microVM\n"), done
+    assert (done.status, done.stdout) == (0, "Hello from a microVM\n"), done
+    shown("output and exit status")
 
 
 PROBE = """\
@@ -99,44 +52,292 @@ exit 7
 """
 
 
-def test_everything_reaches_the_guest(boot: Boot, boxes: Path) -> None:
+def test_everything_reaches_the_guest(boot: Booting, boxes: Path, shown: Shown) -> None:
     (boxes / "probe.yaml").write_text(PROBE)
     (boxes / "rootfs/sbin/probe").write_text(PROGRAM)
     (boxes / "out/given").write_text("given by the host\n")
     done = boot("probe", prints=True, PROBE_TOKEN="s3cret", LEAKED="yes")
-    assert done.returncode == 7, done
-    assert done.stdout.decode() == (
+    assert done.status == 7, done
+    assert done.stdout == (
         "args 3 [one] [two words] [$HOME]\n"
         "env [a  b] [s3cret]\n"
         "in /tmp with 2 cpus\n"
         "nofile 1000 2000\n"
         "host variable []\n"
     )
-    assert b"on stderr\n" in done.stderr
+    assert "on stderr\n" in done.stderr
     assert (boxes / "out/given").read_text().endswith("changed by the guest\ngiven by the host\n")
+    shown("two vCPUs, limits, workdir, a secret")
+    shown("a writable share")
 
 
-def test_disk(boot: Boot, boxes: Path) -> None:
+def test_disk(boot: Booting, boxes: Path, shown: Shown) -> None:
     done = boot("disk")
-    assert done.returncode == 0, done
+    assert done.status == 0, done
     console = (boxes / "run/console.log").read_text(errors="replace")
     assert "ext4" in console, console
     assert "data says these are the data" in console
+    shown("root on a disk, mounted anew")
+    shown("console to a file")
 
 
 @pytest.mark.parametrize("libkrun", ["2.0-dev"], indirect=True)
-def test_build_cannot_change_its_source(boot: Boot, boxes: Path) -> None:
+def test_build_cannot_change_its_source(boot: Booting, boxes: Path, shown: Shown) -> None:
     """1.16.0 cannot forbid writing: the compiler refuses the box for it."""
     source = (boxes / "src/main.c").read_text()
     done = boot("build")
-    assert done.returncode == 0, done
+    assert done.status == 0, done
     assert (boxes / "src/main.c").read_text() == source
     assert (
         boxes / "out/result"
     ).read_text() == f"built {source.strip()} with 2 jobs, nofile 1024\n"
+    shown("a read-only share: writing fails")
 
 
-def test_a_program_that_is_missing(boot: Boot, boxes: Path) -> None:
+def test_a_program_that_is_missing(boot: Booting, boxes: Path) -> None:
     box = boxes / "hello.yaml"
     box.write_text(box.read_text().replace("/bin/busybox", "/bin/missing"))
-    assert boot("hello").returncode == 127
+    assert boot("hello").status == 127
+
+
+# What a kernel command line cannot carry, in a script and, where the library has the
+# configuration file, in arguments and variables.
+ODD = ['a"b c', "x  y", "", "tail\\n", "é日本🎉", "line 1\nline 2\ttab", "env", "%d '$x' `y`"]
+SCRIPT = """\
+# A comment with "quotes", 'others' and é.
+for word in "$@"; do printf '[%s]' "$word"; done
+printf '\\n%s arguments\\n' $#
+cat <<'END'
+  "two"  blanks, \\back\\slashes, 100 % and *
+  é日本🎉
+END
+"""
+
+
+def test_a_script_arrives_exactly(boot: Booting, boxes: Path, shown: Shown) -> None:
+    box = {
+        "krunc": 1,
+        "name": "script",
+        "rootfs": {"path": "./rootfs"},
+        "network": {"mode": "tsi"},
+        "entrypoint": {"script": SCRIPT, "args": ["x  y", "$z"]},
+    }
+    (boxes / "script.yaml").write_text(json.dumps(box, ensure_ascii=False))
+    done = boot("script", prints=True)
+    assert done.stdout == (
+        '[x  y][$z]\n2 arguments\n  "two"  blanks, \\back\\slashes, 100 % and *\n  é日本🎉\n'
+    ), done
+    assert done.status == 0
+    shown("a script: quotes, UTF-8, line breaks")
+
+
+@pytest.mark.parametrize("libkrun", ["2.0-dev"], indirect=True)
+def test_arguments_and_variables_arrive_exactly(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """1.16.0 has only the command line: the compiler names the script as the way out."""
+    words = [*ODD, "--", *(f"a{i}" for i in range(60))]
+    env = {"init": "/evil", "QUOTED": 'a"b\\', "LINES": "1\n2", "U": "é🎉", "EMPTY": ""}
+    env |= {f"V{i}": str(i) for i in range(40)}
+    show = (
+        "for word in \"$@\"; do printf '[%s]' \"$word\"; done; printf '\\n%s\\n' $#;"
+        ' printf "<%s>" "$init" "$QUOTED" "$LINES" "$U" "$EMPTY" "$V0" "$V39" "$TOKEN";'
+        " printf '\\n'; cat /proc/cmdline; ls -a / | grep -c krun_config"
+    )
+    box = {
+        "krunc": 1,
+        "name": "exact",
+        "rootfs": {"path": "./rootfs"},
+        "network": {"mode": "tsi"},
+        "entrypoint": {
+            "executable": "/bin/sh",
+            "args": ["-c", show, "sh", *words],
+            "env": {**env, "TOKEN": {"from_env": "TOKEN"}},
+        },
+    }
+    (boxes / "exact.yaml").write_text(json.dumps(box, ensure_ascii=False))
+    done = boot("exact", prints=True, TOKEN='s3"cret')
+    lines = "".join(f"[{word}]" for word in words) + f"\n{len(words)}\n"
+    assert done.stdout.startswith(lines), done
+    values = ["/evil", 'a"b\\', "1\n2", "é🎉", "", "0", "39", 's3"cret']
+    assert "".join(f"<{value}>" for value in values) in done.stdout, done
+    assert "cret" not in done.stdout.partition(">\n")[2], "no secret on the kernel's command line"
+    assert done.stdout.endswith("\n0\n"), "the configuration file is gone"
+    shown("70 arguments and 46 variables, any text")
+
+
+# Not 127.0.0.1, which the TSI of 2.0-dev (smolmachines) refuses with EACCES.
+SERVER = "10.9.0.1:7001"
+CHANNELS = """\
+krunc: 1
+name: channels
+machine: {cpus: 1, memory: 256MiB}
+rootfs: {path: ./rootfs}
+disks:
+  - {id: raw, path: ./raw.img, format: raw}
+  - {id: cow, path: ./cow.qcow2, format: qcow2, read_only: true}
+network: {mode: NETWORK}
+vsock:
+  - {port: 5000, socket: runtime:in.sock, listen: true}
+  - {port: 5001, socket: runtime:out.sock, listen: false}
+entrypoint:
+  script: |
+    echo "raw says $(/bin/busybox head -n 1 /dev/vda)"
+    echo "cow says $(/bin/busybox head -n 1 /dev/vdb)"
+    echo "written by the guest" | /bin/busybox dd of=/dev/vda conv=fsync 2>/dev/null
+    if echo changed | /bin/busybox dd of=/dev/vdb conv=fsync 2>/dev/null; then echo "cow changed"; fi
+    echo "out answers $(vsock connect 5001 'from the guest')"
+    echo "in hears $(vsock serve 5000)"
+    if answer=$(echo ping | /bin/busybox nc -w 20 10.9.0.1 7001); then
+      echo "tcp answers $answer"
+    else
+      echo "tcp fails"
+    fi
+"""
+
+
+def channels(boot: Booting, boxes: Path, vsock: Path, network: str) -> tuple[Boot, str]:
+    """A boot with everything that goes between the guest and the host; and the folder."""
+    shutil.copy(vsock, boxes / "rootfs/bin/vsock")
+    (boxes / "raw.img").write_bytes(b"raw data\n".ljust(1 << 20, b"\0"))
+    (boxes / "plain.img").write_bytes(b"cow data\n".ljust(1 << 20, b"\0"))
+    convert = ["qemu-img", "convert", "-O", "qcow2"]
+    subprocess.run([*convert, boxes / "plain.img", boxes / "cow.qcow2"], check=True)
+    (boxes / "channels.yaml").write_text(CHANNELS.replace("NETWORK", network))
+    run = str(boxes / "run")
+    host = {
+        "unix": {f"{run}/out.sock": "from the host"},
+        "call": {f"{run}/in.sock": "a line of the host"},
+        "setup": [["busybox", "ip", "address", "replace", "10.9.0.1/32", "dev", "lo"]],
+        "tcp": {SERVER: "a server of the host"},
+    }
+    done = boot("channels", prints=True, host=host)
+    assert "raw says raw data\ncow says cow data\n" in done.stdout, done
+    assert "cow changed" not in done.stdout
+    assert (boxes / "raw.img").read_bytes().startswith(b"written by the guest\n")
+    assert "out answers from the host\nin hears a line of the host\n" in done.stdout, done
+    assert done.heard[f"{run}/out.sock"] == "from the guest"
+    assert done.heard[f"{run}/in.sock"] == "the guest heard a line of the host"
+    return done, run
+
+
+def test_channels_and_tsi(boot: Booting, boxes: Path, vsock: Path, shown: Shown) -> None:
+    done, _ = channels(boot, boxes, vsock, "tsi")
+    assert "tcp answers a server of the host\n" in done.stdout, done
+    assert done.heard[SERVER] == "ping"
+    shown("raw and qcow2 disks, one read-only")
+    shown("vsock, both directions")
+    shown("TSI reaches a TCP server of the host")
+
+
+@pytest.mark.parametrize("libkrun", ["2.0-dev"], indirect=True)
+def test_no_network(boot: Booting, boxes: Path, vsock: Path, shown: Shown) -> None:
+    """1.16.0 cannot switch TSI off: the compiler refuses the box for it."""
+    done, _ = channels(boot, boxes, vsock, "none")
+    assert "tcp fails\n" in done.stdout, done
+    assert SERVER not in done.heard
+    shown("network none: the same connection fails")
+
+
+OVERLAY = """\
+krunc: 1
+name: overlay
+rootfs:
+  path: ./rootfs
+  read_only: true
+  overlay:
+    - {path: /motd, text: "laid over\\n", mode: "0640"}
+    - {path: /made, folder: true, mode: "0711"}
+    - {path: /made/given, file: ./given}
+network: {mode: none}
+entrypoint:
+  script: |
+    cat /motd /made/given
+    /bin/busybox stat -c '%a %F' /motd /made
+    if echo x 2>/dev/null >/written; then echo "root changed"; else echo "root is read-only"; fi
+"""
+
+
+@pytest.mark.parametrize("libkrun", ["2.0-dev"], indirect=True)
+def test_overlay(boot: Booting, boxes: Path, shown: Shown) -> None:
+    (boxes / "overlay.yaml").write_text(OVERLAY)
+    (boxes / "given").write_text("from a file of the host\n")
+    done = boot("overlay", prints=True)
+    assert done.stdout == (
+        "laid over\nfrom a file of the host\n640 regular file\n711 directory\nroot is read-only\n"
+    ), done
+    assert not (boxes / "rootfs/motd").exists()
+    shown("overlay files and folders")
+    shown("a read-only root")
+
+
+RUN_AS = """\
+krunc: 1
+name: run-as
+rootfs: {path: ./rootfs}
+network: {mode: tsi}
+entrypoint: {script: "echo made >/out/made && echo ok"}
+run_as: {uid: 1234, gid: 1235}
+"""
+
+
+def test_run_as(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """A file that the guest's root makes belongs to the user that the VM's process became."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        root = Path(folder) / "rootfs"
+        shutil.copytree(boxes / "rootfs", root, symlinks=True)
+        for path in (root, *root.iterdir()):
+            os.chown(path, 1234, 1235)
+        (boxes / "run-as.yaml").write_text(RUN_AS.replace("./rootfs", str(root)))
+        done = boot("run-as", prints=True)
+        assert (done.status, done.stdout) == (0, "ok\n"), done
+        made = (root / "out/made").stat()
+        assert (made.st_uid, made.st_gid) == (1234, 1235)
+    shown("another user on the host")
+
+
+PASST = """\
+krunc: 1
+name: passt
+rootfs: {path: ./rootfs}
+network: {mode: unixstream, socket: runtime:passt.sock}
+entrypoint:
+  script: |
+    cat >/tmp/configure <<'END'
+    #!/bin/sh
+    if [ "$1" = bound ]; then
+      /bin/busybox ip address add "$ip/$mask" dev "$interface"
+      /bin/busybox ip route add default via "$router"
+    fi
+    END
+    /bin/busybox chmod 755 /tmp/configure
+    /bin/busybox ip link set eth0 up
+    /bin/busybox udhcpc -q -n -f -i eth0 -s /tmp/configure 2>/dev/null
+    /bin/busybox ip -o -4 address show dev eth0
+    /bin/busybox ip route | grep default
+    # passt does not end a connection of which one half is closed.
+    echo ping | /bin/busybox timeout 8 /bin/busybox nc -w 8 10.9.1.1 7002
+"""
+
+
+def test_passt(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """A network device that passt serves, on an interface of the host made for it."""
+    (boxes / "passt.yaml").write_text(PASST)
+    socket = str(boxes / "run/passt.sock")
+    address = ["-i", "tap9", "-a", "10.9.1.77", "-n", "24", "-g", "10.9.1.1"]
+    host = {
+        "setup": [
+            ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
+            ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
+            ["busybox", "ip", "link", "set", "tap9", "up"],
+            ["mkdir", "-p", "-m", "700", str(boxes / "run")],
+            ["rm", "-f", socket],
+        ],
+        "beside": [["passt", "-q", "-f", *address, "--runas", "0", "-s", socket]],
+        "await": [socket],
+        "tcp": {"127.0.0.1:7002": "a server behind passt"},
+    }
+    done = boot("passt", prints=True, host=host)
+    assert "inet 10.9.1.77/24" in done.stdout, done
+    assert "default via 10.9.1.1" in done.stdout, done
+    assert "a server behind passt\n" in done.stdout, done
+    shown("passt: an address by DHCP, a connection")

@@ -1,0 +1,116 @@
+"""Fixtures that boot real microVMs in an emulated host, and the matrix of what they showed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from krunc_compiler.__main__ import main
+from kvmhost import job, machine
+
+HERE = Path(__file__).parent
+KRUNC = [sys.executable, "-m", "krunc"]
+# A boot takes 10 to 20 s of emulation; this only ends what hangs.
+TIMEOUT = 120
+# The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
+# both processors were busy: then nothing that the program prints is left, whatever its status.
+_NO_CONSOLE = "unable to open an initial console"
+_TRIES = 4
+
+
+class Boot(NamedTuple):
+    """How a launch ended, and what the host's side of its sockets heard."""
+
+    status: int
+    stdout: str
+    stderr: str
+    heard: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One emulated host for all boots."""
+    directory = tmp_path_factory.mktemp("kvmhost")
+    machine.up(directory, machine.IDLE)
+    yield directory
+    machine.down(directory)
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A copy of the example boxes with all that they use."""
+    for box in (HERE.parent / "boxes").glob("*.yaml"):
+        (tmp_path / box.name).write_text(box.read_text())
+    inputs = [HERE.parent / "boxes" / "make-inputs", tmp_path]
+    subprocess.run(inputs, check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program for guests that speaks vsock."""
+    program = tmp_path_factory.mktemp("guest") / "vsock"
+    subprocess.run(["cc", "-static", "-O1", "-o", program, HERE / "guest/vsock.c"], check=True)
+    return program
+
+
+@pytest.fixture
+def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[..., Boot]:
+    """Compiles a box for the library in turn and launches it in the emulated host.
+
+    `host` is what the host does meanwhile, as hostside.py takes it; `prints` repeats a boot of
+    which no output is left.
+    """
+
+    def run(box: str, prints: bool = False, host: dict[str, Any] | None = None, **env: str) -> Boot:
+        library, target = libkrun
+        assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
+        options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
+        command = [*KRUNC, "launch", *options, str(boxes / f"{box}.plan.json")]
+        order = json.dumps({**(host or {}), "command": command}).encode()
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
+        console = boxes / "run/console.log"
+        for _ in range(_TRIES):
+            driver = [sys.executable, str(HERE / "hostside.py")]
+            done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
+            assert done.returncode == 0, done
+            result = Boot(**json.loads(done.stdout.splitlines()[-1]))
+            written = console.read_text(errors="replace") if console.exists() else ""
+            if _NO_CONSOLE not in result.stderr + written and (result.stdout or not prints):
+                break
+        return result
+
+    return run
+
+
+_SHOWN: dict[str, set[str]] = {}
+
+
+@pytest.fixture
+def shown(request: pytest.FixtureRequest, libkrun: tuple[Path, str]) -> Callable[[str], None]:
+    """Notes that a boot of the library in turn has shown something, for the matrix."""
+    del libkrun
+    library = request.node.callspec.params["libkrun"]
+
+    def note(what: str) -> None:
+        _SHOWN.setdefault(what, set()).add(library)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The matrix: what was seen in a guest, with which library."""
+    if not _SHOWN:
+        return
+    columns = ("1.16.0", "2.0-dev")
+    terminalreporter.section("boots of real microVMs")
+    width = max(map(len, _SHOWN))
+    terminalreporter.write_line(f"{'':{width}}  {columns[0]:8}{columns[1]}")
+    for what, libraries in _SHOWN.items():
+        marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
+        terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
