@@ -295,6 +295,35 @@ def test_run_as(boot: Booting, boxes: Path, shown: Shown) -> None:
     shown("another user on the host")
 
 
+STOP = """\
+krunc: 1
+name: stop
+rootfs: {path: ./rootfs}
+network: {mode: tsi}
+entrypoint:
+  script: |
+    trap 'echo "asked to stop"; exit 9' INT
+    echo ready
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1; done
+    echo "not stopped"
+stop: {grace: 20}
+"""
+
+
+def test_sigterm_asks_the_guest_to_stop(boot: Booting, boxes: Path, shown: Shown) -> None:
+    (boxes / "stop.yaml").write_text(STOP)
+    done = boot("stop", prints=True, host={"signal": {"after": "ready", "send": "SIGTERM"}})
+    assert (done.status, done.stdout) == (9, "ready\nasked to stop\n"), done
+    shown("SIGTERM: a clean stop")
+
+
+def test_sigterm_ends_what_does_not_stop(boot: Booting, boxes: Path) -> None:
+    stubborn = STOP.replace("""trap 'echo "asked to stop"; exit 9' INT""", "trap '' INT")
+    (boxes / "stop.yaml").write_text(stubborn.replace("grace: 20", "grace: 1"))
+    done = boot("stop", prints=True, host={"signal": {"after": "ready", "send": "SIGTERM"}})
+    assert (done.status, done.stdout) == (-15, "ready\n"), done
+
+
 PASST = """\
 krunc: 1
 name: passt

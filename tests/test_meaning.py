@@ -69,6 +69,7 @@ network: {mode: tsi, inet: true, unix: true}
 entrypoint: {script: "echo 'a'", args: [b], env: {A: x}, workdir: /w}
 log: {level: info, target: {file: runtime:krun.log}, style: never, environment: false}
 run_as: {uid: 1000, gid: 1001}
+stop: {on_sigterm: interrupt, grace: 5}
 """
 DEVICES = """\
 krunc: 1
@@ -188,6 +189,8 @@ CHANGES: list[tuple[str, str, str]] = [
     (STORAGE, "runtime:krun.log", "runtime:other.log"),
     (STORAGE, "style: never", "style: always"),
     (STORAGE, "environment: false", "environment: true"),
+    (STORAGE, "grace: 5", "grace: 6"),
+    (STORAGE, "on_sigterm: interrupt", "on_sigterm: kill"),
     (STORAGE, "uid: 1000", "uid: 1002"),
     (STORAGE, "gid: 1001", "gid: 1002"),
     (DEVICES, "firmware: ./fw", "firmware: ./other"),

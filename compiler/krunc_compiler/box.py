@@ -166,6 +166,15 @@ class Entrypoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """What a SIGTERM does: interrupt, kill, or None when the box leaves it open; after an
+    interrupt the program has grace_s seconds."""
+
+    on_sigterm: str | None
+    grace_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunAs:
     """The host user that the VM's process becomes."""
 
@@ -213,6 +222,7 @@ class Box:
     limits: dict[str, str]
     console: Console
     log: Log
+    stop: Stop
     run_as: RunAs | None
     smolmachines: Smolmachines | None
     written: frozenset[Path]

@@ -25,6 +25,7 @@ from krunc_compiler.box import (
     RunAs,
     Share,
     Smolmachines,
+    Stop,
     VhostUser,
     VsockPort,
 )
@@ -100,6 +101,7 @@ def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:
             value["log"]["style"],
             value["log"]["environment"],
         ),
+        stop=Stop(value["stop"].get("on_sigterm"), value["stop"]["grace"]),
         run_as=RunAs(**value["run_as"]) if "run_as" in value else None,
         smolmachines=_smolmachines(value.get("extensions", {}).get("smolmachines")),
         written=written,

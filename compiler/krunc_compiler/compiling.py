@@ -61,7 +61,7 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
     complete = filled(value, schema, validator(schema))
     box = from_filled(complete, frozenset(source.places))
     operations = lower(box, inputs.target)
-    findings = rules.check_box(box) + arguments.check(operations)
+    findings = rules.check_box(box, inputs.target) + arguments.check(operations)
     findings += rules.check_operations(operations, inputs.target)
     if findings:
         raise reject(source, findings)

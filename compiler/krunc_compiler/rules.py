@@ -8,6 +8,7 @@ from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
 from krunc_compiler.box import RUNTIME, Box, DiskRoot
 from krunc_compiler.findings import Finding, Path, dotted
+from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.networks import Tsi
 from krunc_compiler.operation import Operation
@@ -16,9 +17,28 @@ from krunc_compiler.plan import needs
 _U64 = (1 << 64) - 1
 
 
-def check_box(box: Box) -> list[Finding]:
-    """What is wrong with the box, whatever it is lowered to."""
-    return [*conflicts.check(box), *_root_disk(box), *_ports(box), *_limits(box)]
+def check_box(box: Box, target: Target) -> list[Finding]:
+    """What is wrong with the keys of the box."""
+    return [
+        *conflicts.check(box),
+        *_root_disk(box),
+        *_ports(box),
+        *_limits(box),
+        *_stop(box, target),
+    ]
+
+
+def _stop(box: Box, target: Target) -> Iterator[Finding]:
+    asked = box.origin("stop") and box.stop.on_sigterm != "kill"
+    if asked and not can_interrupt(box, target):
+        yield Finding(
+            "KR209",
+            "with console.output, libkrun 1.x cannot interrupt the guest's program",
+            ("stop",),
+            hint="write `on_sigterm: kill`, or in place of console.output a device: "
+            "{type: virtio, output: {file: ...}, error: {file: ...}}",
+            at_key=True,
+        )
 
 
 def _root_disk(box: Box) -> Iterator[Finding]:

@@ -37,6 +37,8 @@ def replay(library: Library, done: list[Done], folders: Folders) -> None:
     for operation in done:
         if operation.kind == "step":
             try:
+                if operation.name == "stop_on_sigterm":
+                    _ask_on_sigterm(library, operation, context)
                 act(operation, host)
             except LaunchError:
                 if context is not None:
@@ -66,6 +68,15 @@ def replay(library: Library, done: list[Done], folders: Folders) -> None:
             raise LaunchError(*said)
         if role == "create":
             context = result
+
+
+def _ask_on_sigterm(library: Library, operation: Done, context: int | None) -> None:
+    from krunc_launcher.stop import ask_on_sigterm
+
+    # -EINVAL on all builds but those for macOS and EFI.
+    eventfd = library.function("krun_get_shutdown_eventfd")
+    found = eventfd(context) if eventfd is not None and context is not None else -1
+    ask_on_sigterm(operation.values[0], found)
 
 
 def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:

@@ -77,6 +77,19 @@ def configuration(box: Box, target: Target) -> Iterator[Operation]:
         )
 
 
+def stop(box: Box, target: Target) -> Iterator[Operation]:
+    """What SIGTERM does; libkrun itself would end the VM at once."""
+    if box.stop.on_sigterm != "kill" and can_interrupt(box, target):
+        args = {"grace_s": box.stop.grace_s}
+        yield Operation("step", "stop_on_sigterm", box.origin("stop"), args)
+
+
+def can_interrupt(box: Box, target: Target) -> bool:
+    """Whether a SIGINT reaches the guest's program: krun_set_console_output takes away the
+    console's input, and SIGINT then ends the VM (1.16.0, seen in boots)."""
+    return target.family == 2 or box.console.output is None
+
+
 def run_as(box: Box, target: Target) -> Iterator[Operation]:
     """The host user that the process becomes; libkrun changes the group first."""
     del target

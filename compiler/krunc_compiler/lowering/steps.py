@@ -48,6 +48,7 @@ AFTER_PROGRAM: tuple[Step, ...] = (
     devices.vhost_user,
     console.lower,
     machine.run_as,
+    machine.stop,
 )
 
 # What of the implicit things a key of the box asks for.
