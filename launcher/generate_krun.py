@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 '''
+_FOR_PEOPLE = ("doc", "keys", "unreached")
 _PLANNED = ("log", "create", "configure", "enter")
 
 
@@ -97,12 +98,12 @@ def rules() -> str:
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
-            name: {key: value for key, value in row.items() if key != "doc"}
+            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
             for name, row in table["functions"].items()
             if row["role"] in _PLANNED
         },
         "STEPS": {
-            name: {key: value for key, value in row.items() if key != "doc"}
+            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
             for name, row in steps["steps"].items()
         },
     }

@@ -154,11 +154,20 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
         for name in plan["requires"]["features"]:
             if ask(ENUMS["feature"][name][1]) == 0:
                 lacking.append(f"{plain(library.path)} was built without {name}")
+    limit = library.function("krun_get_max_vcpus")
+    wanted = max([row["args"]["num_vcpus"] for row in plan["operations"] if _sizes(row)], default=1)
+    most = limit() if limit is not None and wanted > 1 else 0
+    if 0 < most < wanted:
+        lacking.append(f"the box wants {wanted} vCPUs; this host gives a VM {most} at most")
     check = library.function("krun_check_nested_virt")
     nested = any(row.get("call") == "krun_set_nested_virt" for row in plan["operations"])
     if nested and check is not None and check() == 0:
         lacking.append(f"{plain(library.path)} finds no nested virtualisation on this host")
     return lacking
+
+
+def _sizes(row: dict[str, Any]) -> bool:
+    return row.get("call") == "krun_set_vm_config"
 
 
 def _silent(row: dict[str, Any]) -> bool:

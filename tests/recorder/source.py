@@ -89,8 +89,8 @@ def _function(name: str, row: dict[str, Any]) -> str:
     params = ", ".join(f"{param['c']} {param['name']}" for param in row["params"]) or "void"
     if row["role"] == "query":
         # The launcher asks these; what it asks is no call of a plan. 1 is yes for krun_has_feature.
-        yes = -22 if name == "krun_get_shutdown_eventfd" else 1
-        return f"{row['returns']} {name}({params}) {{ return {yes}; }}"
+        answer = {"krun_get_shutdown_eventfd": -22, "krun_get_max_vcpus": 255}.get(name, 1)
+        return f"{row['returns']} {name}({params}) {{ return {answer}; }}"
     body = [f'fputs("{{\\"call\\": \\"{name}\\", \\"args\\": [", out());']
     for i, param in enumerate(row["params"]):
         if i:

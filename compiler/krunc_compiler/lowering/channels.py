@@ -13,37 +13,42 @@ from krunc_compiler.operation import Operation
 # BoxLite's guest agent serves the first and reports readiness over the second.
 LISTEN_PORT = 2695
 NOTIFY_PORT = 2696
+# krun_add_vsock_port2 came with libkrun 1.10; before, only the guest could connect.
+_DIRECTIONS = (1, 10)
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:
     """A port a socket; the agent's two come first."""
-    del target
     if box.agent.listen is not None:
         where: Path = ("agent", "listen")
-        yield from _port(box, where, where, LISTEN_PORT, box.agent.listen, True)
+        yield from _port(box, target, where, where, LISTEN_PORT, box.agent.listen, True)
     if box.agent.notify is not None:
         where = ("agent", "notify")
-        yield from _port(box, where, where, NOTIFY_PORT, box.agent.notify, False)
+        yield from _port(box, target, where, where, NOTIFY_PORT, box.agent.notify, False)
     for i, port in enumerate(box.vsock):
         where = ("vsock", i)
-        yield from _port(box, where, (*where, "socket"), port.port, port.socket, port.listen)
+        place = (*where, "socket")
+        yield from _port(box, target, where, place, port.port, port.socket, port.listen)
 
 
 def _port(
-    box: Box, where: Path, socket_place: Path, port: int, socket: str, listen: bool
+    box: Box, target: Target, where: Path, socket_place: Path, port: int, socket: str, listen: bool
 ) -> Iterator[Operation]:
     origin = box.origin(*where)
     if listen:
         yield Operation("step", "clear_stale_socket", origin, {"path": socket})
+    old = target.version is not None and target.version < _DIRECTIONS and not listen
+    args: dict[str, object] = {"port": port, "filepath": socket}
     yield Operation(
         "call",
-        "krun_add_vsock_port2",
+        "krun_add_vsock_port" if old else "krun_add_vsock_port2",
         origin,
-        {"port": port, "filepath": socket, "listen": listen},
+        args if old else {**args, "listen": listen},
         places={
             "port": (*where, "port") if where[0] == "vsock" else where,
             "filepath": socket_place,
         },
+        need=() if old or not listen else where,
     )
 
 
