@@ -15,8 +15,10 @@ VERBS = {
     "compile": "validate boxes and compile them into plans",
     "show": "show what a plan lets a VM do, then its operations",
     "schema": "print the JSON Schema of a box or a plan",
+    "import": "turn what another tool runs (BoxLite) into a box",
     "launch": "replay a plan against libkrun and enter the VM",
 }
+_MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 _EPILOG = """\
 A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
 `krunc VERB --help` has examples.
@@ -77,7 +79,7 @@ def _parser(argv: list[str]) -> argparse.Namespace:
             add_help=called,
         )
         if called:
-            module = import_module(f"krunc_compiler.verbs.{name}")
+            module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
             child.epilog = module.EXAMPLES
             module.add_arguments(child)
             child.set_defaults(run=module.run)
