@@ -1,0 +1,118 @@
+"""Texts of a plan as a reader may see them: nothing in them can fake or hide anything.
+
+A plan is a stranger's text. A value of it stands in a sentence as one word: bare when it is plain,
+else in double quotes with everything escaped that is not seen, that changes the reading order, or
+that joins the character before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
+# Letters and signs by their category, but nothing is seen of them.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+# What stands in a sentence; a longer text is there with its ends, and whole in its operation.
+MOST, _HEAD, _TAIL = 240, 140, 60
+
+
+def visible(text: str) -> str:
+    """TEXT with an escape for each character that a reader does not see as itself."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_seen(c) else _escape(c) for c in text)
+
+
+def _is_seen(c: str) -> bool:
+    return (
+        c.isprintable()
+        and unicodedata.category(c)[0] != "M"
+        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+        and c not in _BLANK
+    )
+
+
+def _escape(c: str) -> str:
+    code = ord(c)
+    return _SHORT.get(c) or (f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+
+
+def quoted(text: str) -> str:
+    """TEXT in double quotes, whole."""
+    return '"' + visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def word(text: str) -> str:
+    """TEXT as one word of a sentence."""
+    if len(text) > MOST:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
+        return f"{ends} ({len(text)} characters, sha256 {digest})"
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def words(texts: list[str]) -> str:
+    """TEXTS as a list in a sentence, cut when it is long."""
+    shown = ", ".join(map(word, texts[:40]))
+    return shown + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
+
+
+def shown(value: Any) -> str:
+    """A JSON value, whole, in one line."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case dict():
+            return "{" + ", ".join(f"{key(k)}: {shown(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(shown, value)) + "]"
+        case str():
+            return quoted(value)
+        case _:
+            return str(value)
+
+
+def key(text: str) -> str:
+    """The key of a map: bare when it is plain."""
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal TEXT takes."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def folded(text: str, room: int) -> list[str]:
+    """TEXT in pieces of at most ROOM columns, broken behind blanks where there are any."""
+    pieces: list[str] = []
+    line, used = "", 0
+    for part in re.findall(r" *[^ ]+ *|^ *$", text):
+        wide = columns(part.rstrip(" "))
+        if line and used + wide > room:
+            pieces.append(line)
+            line, used = "", 0
+        while columns(part.rstrip(" ")) > room:
+            cut = _fits(part, room)
+            pieces.append(part[:cut])
+            part = part[cut:]
+        line += part
+        used += columns(part)
+    return [*pieces, line] if line or not pieces else pieces
+
+
+def _fits(text: str, room: int) -> int:
+    used, at = columns(text[0]), 1
+    while used + columns(text[at]) <= room:
+        used += columns(text[at])
+        at += 1
+    # Behind a sign where a reader expects a break, when there is one in the second half.
+    signs = max(text.rfind(sign, at // 2, at) for sign in "(,=/")
+    return signs + 1 if signs > 0 else at
