@@ -135,7 +135,7 @@ def display_setting(row: Row) -> Iterator[Fact]:
 
 def _values(args: dict[str, Any]) -> str:
     return ", ".join(
-        str(value) if isinstance(value, int) else word(shown(value)) for value in args.values()
+        word(value if isinstance(value, str) else shown(value)) for value in args.values()
     )
 
 

@@ -48,6 +48,12 @@ def replaced_environment(row: Row) -> Iterator[Fact]:
     yield from environment(row, row.args["envp"])
 
 
+def of_the_root(row: Row) -> Iterator[Fact]:
+    """No call names a program."""
+    text = "what the root's own file /.krun_config.json names, or a shell"
+    yield row.fact("program", "program", text)
+
+
 def workdir(row: Row) -> Iterator[Fact]:
     """The working directory."""
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))

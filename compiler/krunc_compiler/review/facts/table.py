@@ -89,6 +89,7 @@ IMPLICIT: dict[str, Reading] = {
     "console_on_stdio": console.on_stdio,
     "kernel": machine.own_kernel,
     "init": machine.own_init,
+    "program_of_the_root": process.of_the_root,
 }
 
 _DEMAND = "a demand: the launch stops where it is not met, and the call that uses it is read"
