@@ -55,7 +55,7 @@ def test_json_fits_its_schema(plan: Path, capsys: pytest.CaptureFixture[str]) ->
     assert check(json.loads(capsys.readouterr().out), load("diff.schema")) == []
 
 
-@pytest.mark.parametrize("name", ["box", "plan", "review", "diff"])
+@pytest.mark.parametrize("name", ["box", "plan", "review", "diff", "policy", "check"])
 def test_a_schema_is_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", name]) == 0
     schema = json.loads(capsys.readouterr().out)

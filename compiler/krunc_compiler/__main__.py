@@ -15,6 +15,7 @@ VERBS = {
     "compile": "validate boxes and compile them into plans",
     "show": "show what a plan lets a VM do, then its operations",
     "diff": "show what changes in meaning between two plans, the worst first",
+    "check": "check boxes, their committed plans, and the policies over them",
     "digest": "print the digest of what a plan means",
     "schema": "print the JSON Schema of a box, a plan, or an output",
     "launch": "replay a plan against libkrun and enter the VM",
