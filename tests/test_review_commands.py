@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_a_terminal_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     plain = capsys.readouterr().out
     assert "\x1b" not in plain
     assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_the_wheel_holds_what_is_no_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert "krunc_compiler/review/page.html.j2" in names
+    assert {f"krunc_schema/{name}.schema.json" for name in ("review", "diff", "policy")} <= names
