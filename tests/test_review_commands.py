@@ -91,7 +91,7 @@ def test_diff_with_standard_input(
 
 def test_both_sides_are_found_wrong(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.yaml").write_text("krunc: 1\n")
-    assert main(["diff", "HEAD:nothing", "bad.yaml"]) == 1
+    assert main(["diff", "HEAD:nothing", "bad.yaml"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "HEAD:nothing: error[KR001]: neither a file nor in git" in said.err

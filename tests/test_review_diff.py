@@ -72,6 +72,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"limits": {"nproc": "1:2"}}, "neutral limits: nofile 1048576:1048576, nproc 1:2; before: nofile 1048576:1048576, nproc 4096:8192"),
     ({}, {"log": {"level": "debug"}}, "neutral log: level debug, on the launcher's stderr; before: level error, on the launcher's stderr"),
     ({}, {"name": "two"}, "neutral box two, before one"),
+    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); before: file runtime:c (console); runtime: is the folder of another box"),
 ]  # fmt: skip
 
 

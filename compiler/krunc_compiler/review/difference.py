@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reached
+from krunc_compiler.box import RUNTIME
+from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import SILENT
 from krunc_compiler.review.matching import Pair, match, named
 from krunc_compiler.review.summary import Review
@@ -65,14 +66,30 @@ def compare(old: Review | None, new: Review | None) -> Difference:
 
 def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
     before, after = _subjects(old), _subjects(new)
-    reached = [side.reached() if side else Reached(()) for side in (old, new)]
+    renamed = bool(old and new and old.value["box"] != new.value["box"])
+    reached = [
+        Reached(
+            one for fact in side.facts() for one in fact.reach if not (renamed and _runtime(one))
+        )
+        if side
+        else Reached(())
+        for side in (old, new)
+    ]
     for subject in dict.fromkeys([*before, *after]):
         was, now = before.get(subject), after.get(subject)
-        if was and now and _same(was, now):
+        moved = renamed and now is not None and any(map(_runtime, now.reach))
+        if was and now and _same(was, now) and not moved:
             continue
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
-        yield _change(was, now, *reached)
+        change = _change(was, now, *reached)
+        note = "; runtime: is the folder of another box" if moved else ""
+        yield change._replace(text=change.text + note)
+
+
+def _runtime(reach: Reach) -> bool:
+    """Whether it is in the folder of the run, which has the box's name."""
+    return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
 
 
 def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from krunc_compiler.findings import Located, Rejected, UsageError
+from krunc_compiler.reporting import report
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.markdown import to_markdown
@@ -26,8 +27,7 @@ OLD and NEW are plans or boxes (compiled with the options below): files, REV:pat
 - for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
 print nothing in text and markdown. `krunc schema diff` describes the JSON.
 
-exit status: 0 they mean the same, 1 they differ or the input is wrong (then with findings),
-2 wrong usage
+exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong usage
 """
 
 
@@ -43,7 +43,12 @@ def run(args: Namespace) -> int:
     """Print the difference."""
     if args.old == args.new == "-":
         raise UsageError("only one side can be standard input")
-    difference = compare(*_both(args))
+    try:
+        difference = compare(*_both(args))
+    except Rejected as rejected:
+        # 1 would say that they differ.
+        sys.stderr.write(report(rejected.findings))
+        return 2
     match args.format:
         case "json":
             sys.stdout.write(json.dumps(difference_document(difference), indent=1) + "\n")
