@@ -214,7 +214,9 @@ def reached(value: dict[str, Any]) -> set[tuple[str, ...]]:
         found.add(("read" if share["read_only"] else "write", "folder", share["path"]))
     for disk in value["disks"]:
         verb = "read" if disk["read_only"] else "write"
-        found |= {(verb, "disk", disk["path"]), (verb, disk["format"], disk["path"])}
+        found.add((verb, "disk", disk["path"]))
+        if disk["format"] == "qcow2":  # it can name further files, a raw one cannot
+            found.add((verb, "qcow2", disk["path"]))
     network = value["network"]
     if network["mode"] == "tsi":
         found.add(("tsi",))

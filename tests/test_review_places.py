@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
+from golden import agree
 from krunc_compiler.review.comment import MARK, comment
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.markdown import MOST
@@ -322,3 +323,9 @@ def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path, taken: Pa
         == 1
     )
     assert run("bash", "-c", steps["Result"]["run"], given={"KRUNC_STATUS": "0"}).returncode == 0
+
+
+def test_the_demonstration_is_true(update_golden: bool) -> None:
+    given = {"KRUNC_COMMENT": str(SCRIPT)}
+    shown = run(str(ROOT / "docs" / "review-demo"), given=given).stdout
+    agree(ROOT / "docs" / "review-demo.md", shown, update_golden)

@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.box import RUNTIME
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import SILENT
+from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named
-from krunc_compiler.review.summary import Review
+from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word, words
 
 Effect = Literal["opens", "narrows", "neutral"]
@@ -57,6 +57,8 @@ def compare(old: Review | None, new: Review | None) -> Difference:
     shown_new = {change.new.operation for change in changes if change.new}
     if old and new:
         rest = [pair for pair in pairs if pair.old not in shown_old and pair.new not in shown_new]
+        if changes:
+            rest = [pair for pair in rest if not _is_stated(pair, old, new)]
         changes += _rest(old, new, rest, [pair for pair in pairs if pair.moved])
         changes += _head(old.value, new.value)
     rank = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
@@ -124,6 +126,14 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     if was:
         text += f"; before: {was.text if was.kind == now.kind else f'{was.kind} {was.text}'}"
     return Change(effect, now.kind, text, now.origin, was, now)
+
+
+def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
+    """Whether an operation comes or goes that only states what the facts show."""
+    if pair.old is not None and pair.new is not None:
+        return False
+    row = old.operations[pair.old] if pair.old is not None else new.operations[pair.new or 0]
+    return row[kind_of(row)] in STATED
 
 
 def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iterator[Change]:

@@ -114,4 +114,6 @@ SILENT: dict[str, str] = {
     "vsock": "a device without TSI; each of its ports is read",
     "no_network": "the isolation list is made from what reaches a network",
 }
+# Those of them that come and go with a fact: a difference names them where no fact shows it.
+STATED = frozenset(name for name, why in SILENT.items() if why == _STATED) | {"no_network", "vsock"}
 READINGS: dict[str, dict[str, Reading]] = {"call": CALLS, "step": STEPS, "implicit": IMPLICIT}
