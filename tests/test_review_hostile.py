@@ -169,7 +169,7 @@ def test_each_string_stands_whole_in_the_operations(kind: str) -> None:
     seen = 0
     for row, line in zip(found.operations, lines, strict=True):
         for text in leaves(row.get("args", {})):
-            assert visible(quoted(text)[1:-1]) in line.text
+            assert quoted(text)[1:-1] in line.text
             seen += MARK in text
     assert seen > 130
 
@@ -264,6 +264,7 @@ WORDS = {
     "a b": '"a b"',
     "a,b": '"a,b"',
     'a"b\\': '"a\\"b\\\\"',
+    "a" + " " * 17: '"a' + "\\u0020" * 17 + '"',
     "\\u202e": '"\\\\u202e"',
     "\u202e": '"\\u202e"',
     "a\tb\n": '"a\\tb\\n"',

@@ -42,8 +42,9 @@ def _escape(c: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """TEXT in double quotes, whole."""
-    return '"' + visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    """TEXT in double quotes, whole; blanks are escaped where more than 16 stand together."""
+    escaped = visible(text.replace("\\", "\\\\").replace('"', '\\"'))
+    return '"' + re.sub(" {17,}", lambda run: "\\u0020" * len(run[0]), escaped) + '"'
 
 
 def word(text: str) -> str:
@@ -85,34 +86,36 @@ def key(text: str) -> str:
 
 def columns(text: str) -> int:
     """How many columns of a terminal TEXT takes."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(c: str) -> int:
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
 
 
 def folded(text: str, room: int) -> list[str]:
-    """TEXT in pieces of at most ROOM columns, broken behind blanks where there are any."""
+    """TEXT in pieces of at most ROOM columns (2 for a wide character), blanks at their ends aside.
+
+    It is broken behind blanks where there are any. Nothing is lost: joined, the pieces are TEXT.
+    """
     pieces: list[str] = []
-    line, used = "", 0
-    for part in re.findall(r" *[^ ]+ *|^ *$", text):
-        wide = columns(part.rstrip(" "))
-        if line and used + wide > room:
-            pieces.append(line)
-            line, used = "", 0
-        while columns(part.rstrip(" ")) > room:
-            cut = _fits(part, room)
-            pieces.append(part[:cut])
-            part = part[cut:]
-        line += part
-        used += columns(part)
-    return [*pieces, line] if line or not pieces else pieces
+    start = used = broken = 0
+    for at, c in enumerate(text):
+        if c == " ":
+            used += 1
+            broken = at + 1
+            continue
+        wide = _columns(c)
+        if used + wide > room and at > start:
+            cut = broken if broken > start else _sign(text, start, at)
+            pieces.append(text[start:cut])
+            start = cut
+            used = columns(text[start:at])
+        used += wide
+    return [*pieces, text[start:]]
 
 
-def _fits(text: str, room: int) -> int:
-    used, at = columns(text[0]), 1
-    while used + columns(text[at]) <= room:
-        used += columns(text[at])
-        at += 1
-    # Behind a sign where a reader expects a break, when there is one in the second half.
-    signs = max(text.rfind(sign, at // 2, at) for sign in "(,=/")
-    return signs + 1 if signs > 0 else at
+def _sign(text: str, start: int, end: int) -> int:
+    """Behind a sign where a reader expects a break, when the second half of the piece has one."""
+    sign = max(text.rfind(one, (start + end) // 2, end) for one in "(,=/")
+    return sign + 1 if sign > start else end
