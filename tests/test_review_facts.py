@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler import api
+from krunc_compiler.api import Param
 from krunc_compiler.review.fact import BY_NAME, KINDS, Fact
 from krunc_compiler.review.facts.table import CALLS, IMPLICIT, SILENT, STEPS
 from reviews import call, reviewed, step
@@ -249,3 +250,55 @@ def test_the_table_of_kinds_is_in_the_documentation() -> None:
     for kind in KINDS:
         row = f"| {kind.name} | {kind.verb} | {kind.comes} ... | {kind.goes} ... |"
         assert row in text if kind.verb else kind.name in text
+
+
+def sample(rules: dict[str, Any], path: str) -> Any:
+    """An argument for the parameter RULES; whatever can name something of the host is PATH."""
+    match rules["kind"]:
+        case "host_path" | "socket_path":
+            return path
+        case "bytes":
+            return {"file": path}
+        case "env":
+            return {"A": {"from_env": path}}
+        case "texts":
+            return [f"{path}:/guest"]
+        case "port_map":
+            return ["1:1"]
+        case "rlimits":
+            return {"nproc": "1:1"}
+        case "flags" | "u16s":
+            return []
+        case "int":
+            return 1
+        case "bool":
+            return True
+        case "fd":
+            return 9
+        case "enum":
+            return "read-write" if rules["enum"] == "access" else "raw"
+        case _:
+            return "a"
+
+
+NAMES_SOMETHING = [
+    (kind, name, param)
+    for kind, rows in (("call", {name: api.functions()[name].params for name in CALLED}), ("step", api.steps()))
+    for name, params in rows.items()
+    for param in params
+    if param.kind in ("host_path", "socket_path", "bytes", "env", "fd") and name not in SILENT
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "param"), NAMES_SOMETHING, ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
+def test_nothing_of_the_host_is_named_without_a_reach(kind: str, name: str, param: Param) -> None:
+    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    args = {one.name: sample(one.rules, "elsewhere") for one in params}
+    args[param.name] = sample(param.rules, "here")
+    found = reviewed({kind: name, "args": args})
+    targets = {reach.target for fact in found.facts() for reach in fact.reach}
+    if param.kind == "fd":
+        log = name in ("krun_init_log",)  # libkrun's own words, none of the guest's
+        assert log or {"fd 9", "the inherited descriptor 9"} & targets
+    else:
+        assert "here" in targets

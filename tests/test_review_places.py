@@ -294,7 +294,7 @@ def test_pre_commit_would_take_the_file() -> None:
     run("pre-commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml"))
 
 
-def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path, taken: Path) -> None:
+def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path) -> None:
     """Its shell steps, one after the other, as the runner would call them."""
     (repository / "boxes/web.yaml").write_text(json.dumps(CLOSED))
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))

@@ -108,12 +108,13 @@ def _user(facts: list[Fact]) -> Fact:
         for what in ("uid", "gid")
         for one in (said[what].reach if what in said else [Reach("user", what, None)])
     )
+    ids = sorted(reach, key=lambda one: one.noun, reverse=True)
     held = all(one.target is not None for one in reach)
     last = said.get("uid") or said.get("gid")
     return Fact(
         "isolation",
         ("user",),
-        "the VMM gives up the rights of the launching user"
+        "the VMM becomes " + " and ".join(f"{one.noun} {one.target}" for one in ids)
         if held
         else "the VMM keeps the rights of the launching user",
         last.origin if last else "",

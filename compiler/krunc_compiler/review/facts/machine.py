@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler.review.fact import Fact, Reach, Row
-from krunc_compiler.review.facts.storage import same
+from krunc_compiler.review.facts.storage import content, same
 from krunc_compiler.review.facts.streams import stream
 from krunc_compiler.review.words import shown, word, words
 
@@ -130,7 +130,11 @@ def display_setting(row: Row) -> Iterator[Fact]:
     what = row.name.removeprefix("krun_display_set_").replace("_", " ")
     rest = {name: value for name, value in row.args.items() if name != "display_id"}
     number = row.args["display_id"]
-    yield row.fact("display", ("display", str(number), what), f"{number}: {what} {_values(rest)}")
+    subject = ("display", str(number), what)
+    yield row.fact("display", subject, f"{number}: {what} {_values(rest)}")
+    for value in rest.values():
+        if isinstance(value, dict):
+            yield from content(row, subject, value, f"display {number}'s {what}")
 
 
 def _values(args: dict[str, Any]) -> str:

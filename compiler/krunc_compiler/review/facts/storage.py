@@ -95,19 +95,24 @@ def overlay(row: Row) -> Iterator[Fact]:
     tag, path, data = row.args["fs_tag"], row.args["path"], row.args["data"]
     where = f"{word(path)} in " + ("the root" if tag == ROOT_TAG else f"share {word(tag)}")
     is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
-    if "file" in data:
-        yield row.fact(
-            "reads",
-            ("overlay", tag, path),
-            f"file {word(data['file'])} (as {where})",
-            Reach("read", "file", same(data["file"])),
-        )
-    if "process" in data:
-        yield from program(row, data["process"], None if is_program else where)
-    elif is_program:
+    if is_program and "process" in data:
+        yield from program(row, data["process"], None)
+    else:
+        yield from content(row, ("overlay", tag, path), data, where)
+    if is_program and "process" not in data:
         yield row.fact("program", "program", f"as the file {where} says: {_size(data)}")
     if not (is_program and "process" in data):
         yield row.fact("overlay", ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
+
+
+def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
+    """What the bytes of an argument take from the host: a file, or a program's secrets."""
+    if "file" in data:
+        path = data["file"]
+        text = f"file {word(path)} (as {where})"
+        yield row.fact("reads", subject, text, Reach("read", "file", same(path)))
+    if "process" in data:
+        yield from program(row, data["process"], where)
 
 
 def _size(data: dict[str, Any]) -> str:
