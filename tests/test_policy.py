@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib import import_module
 from pathlib import Path
@@ -268,6 +269,14 @@ def test_sarif(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = Path("boxes/open.yaml").read_text().splitlines()[policy["startLine"] - 1]
     assert '"network"' in line
     assert line[policy["startColumn"] - 1 :].startswith('"network"')
+
+
+def test_a_name_that_is_no_utf8(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(os.fsdecode(b"boxes/\xff.yaml")).write_text("krunc: 1\n")
+    for form in ("sarif", "json", "github", "junit", "text"):
+        assert main(["check", "--format", form]) == 1
+        said = capsys.readouterr().out
+        assert re.search(r"%FF|\\udcff", said)
 
 
 def test_github(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,14 @@ def test_diff_of_revisions(repository: Path, capsys: pytest.CaptureFixture[str])
     assert main(["diff", "HEAD:./one.plan.json", "one.plan.json"]) == 0
 
 
+def test_a_box_is_compiled_for_the_plan_beside_it(repository: Path) -> None:
+    Path("two.plan.json").write_text(compiled(BOX, "2"))
+    assert main(["diff", "two.plan.json", "HEAD~1:boxes/one.yaml"]) == 0
+    assert main(["diff", "boxes/one.yaml", "two.plan.json"]) == 0
+    assert main(["diff", "boxes/one.yaml", "two.plan.json", "--target", "1"]) == 1
+    assert main(["diff", "boxes/one.yaml", "HEAD:boxes/one.yaml"]) == 0
+
+
 def test_diff_with_standard_input(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -52,7 +53,9 @@ def github(findings: Sequence[Located]) -> str:
             places |= {"col": record["column"], "endColumn": record["end_column"]}
         places["title"] = f"krunc {record['code']}"
         given = ",".join(
-            f"{name}={_property(str(value))}" for name, value in places.items() if value is not None
+            f"{name}={_property(printable(str(value)))}"
+            for name, value in places.items()
+            if value is not None
         )
         lines.append(f"::{record['level']} {given}::{_command(sentence(record))}\n")
     return "".join(lines)
@@ -90,7 +93,9 @@ def sarif(findings: Sequence[Located], version: str) -> dict[str, Any]:
 
 
 def _result(record: dict[str, Any], codes: list[str]) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(record["file"], safe="/")}}
+    place: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(os.fsencode(record["file"]), safe="/")}
+    }
     if record["line"] is not None:
         place["region"] = {
             "startLine": record["line"],

@@ -7,6 +7,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from krunc_compiler.findings import Located, Rejected, UsageError
+from krunc_compiler.plan import Plan
+from krunc_compiler.reading import read_plan
 from krunc_compiler.reporting import report
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import compare
@@ -14,7 +16,14 @@ from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.verbs.reviewed import NOTHING, add_format, plan_of, terminal
+from krunc_compiler.verbs.reviewed import (
+    NOTHING,
+    add_format,
+    compiled,
+    is_box,
+    terminal,
+    text_of,
+)
 
 EXAMPLES = """\
 examples:
@@ -37,6 +46,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW")
     add_format(parser, ("text", "markdown", "html", "json"))
     add_inputs(parser)
+    # Beside a plan, a box is compiled for the plan's target.
+    parser.set_defaults(target=None)
 
 
 def run(args: Namespace) -> int:
@@ -64,14 +75,27 @@ def run(args: Namespace) -> int:
 
 
 def _both(args: Namespace) -> list[Review | None]:
-    given = inputs(args)
-    sides: list[Review | None] = []
+    """Both sides. A box is compiled for the target of the plan on the other side, if any."""
+    texts: list[tuple[str, str] | None] = []
+    plans: list[Plan | None] = []
     findings: list[Located] = []
     for argument in (args.old, args.new):
+        text, plan = None, None
         try:
-            sides.append(None if argument == NOTHING else review(plan_of(argument, given)))
+            text = text_of(argument) if argument != NOTHING else None
+            plan = read_plan(*text) if text and not is_box(*text) else None
+        except Rejected as rejected:
+            findings += rejected.findings
+        texts.append(text)
+        plans.append(plan)
+    targets = [plan.target for plan in plans if plan]
+    given = inputs(Namespace(**{**vars(args), "target": args.target or (targets or ["1"])[0]}))
+    for i, text in enumerate(texts):
+        try:
+            if text and is_box(*text):
+                plans[i] = compiled(*text, given)
         except Rejected as rejected:
             findings += rejected.findings
     if findings:
         raise Rejected(findings)
-    return sides
+    return [review(plan) if plan else None for plan in plans]

@@ -31,11 +31,13 @@ def add_format(parser: ArgumentParser, formats: tuple[str, ...]) -> None:
 def plan_of(argument: str, inputs: Inputs) -> Plan:
     """The plan that ARGUMENT names: a plan or a box, in a file, on standard input (-), or at a
     revision (REV:path, as git has it). A box is compiled. Raises Rejected and UsageError."""
-    name, text = _text(argument)
-    if is_box(name, text):
-        # Read again, so that a box and its plan are reviewed alike.
-        text = to_text(compile_box(name, text, inputs))
-    return read_plan(name, text)
+    name, text = text_of(argument)
+    return compiled(name, text, inputs) if is_box(name, text) else read_plan(name, text)
+
+
+def compiled(name: str, text: str, inputs: Inputs) -> Plan:
+    """The plan of a box, read again so that a box and its plan are reviewed alike."""
+    return read_plan(name, to_text(compile_box(name, text, inputs)))
 
 
 def is_box(name: str, text: str) -> bool:
@@ -45,7 +47,8 @@ def is_box(name: str, text: str) -> bool:
     return not name.endswith(".json") and not text.lstrip().startswith("{")
 
 
-def _text(argument: str) -> tuple[str, str]:
+def text_of(argument: str) -> tuple[str, str]:
+    """The name and the text of what ARGUMENT names. Raises Rejected and UsageError."""
     revision, colon, path = argument.partition(":")
     if argument == "-" or os.path.exists(argument) or not (colon and revision and path):
         return read(argument)
