@@ -153,8 +153,8 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_set_kernel_console", console_id="ttyS0"), ["console the kernel's is ttyS0"]),
     (call("krun_add_serial_console_default", input_fd="none", output_fd="stderr"), ["console a serial port on the launcher's stderr"]),
     (call("krun_nitro_set_start_flags", start_flags=1), ["enclave start flags 1"]),
-    (step("stop_on_sigterm", by="eventfd"), ["stop on SIGTERM the guest is asked to shut down"]),
-    (step("stop_on_sigterm", by="interrupt"), ["stop on SIGTERM the guest is interrupted as by Ctrl-C"]),
+    (step("stop_on_sigterm", grace_s=10), ["stop SIGTERM asks the guest's program to stop; a second one, or 10 seconds, end the VM"]),
+    (step("stop_on_sigterm", by="eventfd"), ["stop SIGTERM asks the guest's program to stop, by eventfd"]),
 ]  # fmt: skip
 
 
@@ -302,3 +302,18 @@ def test_nothing_of_the_host_is_named_without_a_reach(kind: str, name: str, para
         assert log or {"fd 9", "the inherited descriptor 9"} & targets
     else:
         assert "here" in targets
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("call", name) for name in CALLED), *(("step", name) for name in api.steps())],
+)
+def test_an_operation_is_read_with_the_arguments_of_the_table(kind: str, name: str) -> None:
+    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    args = {one.name: sample(one.rules, "here") for one in params}
+    for nulled in [None, *(one.name for one in params if one.rules.get("nullable"))]:
+        given = {key: None if key == nulled else value for key, value in args.items()}
+        found = reviewed({kind: name, "args": given})
+        assert bool([fact for fact in found.facts() if fact.operation == 0]) == (
+            name not in SILENT and (name, nulled) != ("krun_add_vsock", None)
+        )

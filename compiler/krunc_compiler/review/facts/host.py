@@ -55,11 +55,10 @@ def open_files(row: Row) -> Iterator[Fact]:
 
 
 def stop(row: Row) -> Iterator[Fact]:
-    """What SIGTERM does."""
-    ways = {
-        "interrupt": "the guest is interrupted as by Ctrl-C",
-        "eventfd": "the guest is asked to shut down",
-    }
-    way = row.args["by"]
-    text = ways.get(way) if isinstance(way, str) else None
-    yield row.fact("stop", "stop", f"on SIGTERM {text or word(str(way))}")
+    """What SIGTERM does: without this step it ends the VM at once."""
+    args = dict(row.args)
+    grace = args.pop("grace_s", None)
+    after = f"; a second one, or {grace} seconds, end the VM" if grace is not None else ""
+    more = "".join(f", {name} {word(str(value))}" for name, value in args.items())
+    text = f"SIGTERM asks the guest's program to stop{more}{after}"
+    yield row.fact("stop", "stop", text)
