@@ -11,6 +11,7 @@ from krunc_compiler import api
 from krunc_compiler.api import Param
 from krunc_compiler.review.fact import BY_NAME, KINDS, Fact
 from krunc_compiler.review.facts.table import CALLS, IMPLICIT, SILENT, STEPS
+from krunc_compiler.review.isolation import TOPICS
 from reviews import call, reviewed, step
 
 CALLED = [
@@ -199,6 +200,8 @@ def held(*operations: dict[str, Any]) -> dict[str, bool | None]:
 LOST: list[tuple[dict[str, Any], set[str]]] = [
     ({"implicit": "no_network"}, set()),
     ({"implicit": "vsock_with_tsi"}, {"network"}),
+    (call("krun_add_vsock", tsi_features=["hijack_unix"]), {"network", "sockets"}),
+    (call("krun_set_control_socket", socket_path="/c"), {"sockets"}),
     (call("krun_set_port_map", port_map=["1:1"]), {"ports"}),
     (call("krun_set_port_map", port_map=[]), set()),
     (call("krun_add_vsock_port", **PORT), {"sockets"}),
@@ -213,7 +216,7 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("operation", "lost"), LOST, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("operation", "lost"), LOST, ids=range(len(LOST)))
 def test_isolation(operation: dict[str, Any], lost: set[str]) -> None:
     found = held(operation)
     assert {topic for topic, has in found.items() if not has} == {*lost, "user"}
@@ -317,3 +320,9 @@ def test_an_operation_is_read_with_the_arguments_of_the_table(kind: str, name: s
         assert bool([fact for fact in found.facts() if fact.operation == 0]) == (
             name not in SILENT and (name, nulled) != ("krun_add_vsock", None)
         )
+
+
+def test_the_isolation_is_in_the_documentation() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "review.md").read_text("utf-8")
+    for topic in TOPICS:
+        assert f"| {topic.name} | {topic.has} | {topic.lacks} |" in text
