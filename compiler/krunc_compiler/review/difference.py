@@ -85,7 +85,7 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
         change = _change(was, now, *reached)
-        note = "; runtime: is the folder of another box" if moved else ""
+        note = "; runtime: is the folder of another box" if moved and was else ""
         yield change._replace(text=change.text + note)
 
 

@@ -26,20 +26,15 @@ def _template() -> Template:
 
 def plan_page(review: Review) -> str:
     """The page of one plan."""
-    return _page(plan_sheet(review), picture(review), None)
+    return _page(plan_sheet(review), [("The box", picture(review))], last=False)
 
 
 def difference_page(difference: Difference) -> str:
-    """The page of a difference, with a picture of both sides."""
-    old, new = (picture(side) if side else None for side in (difference.old, difference.new))
-    return _page(change_sheet(difference), new or old, old if new else None)
+    """The page of a difference: the changes, then a picture of each side."""
+    sides = (("After", difference.new), ("Before", difference.old))
+    pictures = [(title, picture(side)) for title, side in sides if side]
+    return _page(change_sheet(difference), pictures, last=True)
 
 
-def _page(sheet: Sheet, shown: Picture | None, before: Picture | None) -> str:
-    return _template().render(sheet=sheet, pictures=_titled(shown, before)) + "\n"
-
-
-def _titled(shown: Picture | None, before: Picture | None) -> list[tuple[str, Picture]]:
-    if shown is None:
-        return []
-    return [("After", shown), ("Before", before)] if before else [("The box", shown)]
+def _page(sheet: Sheet, pictures: list[tuple[str, Picture]], last: bool) -> str:
+    return _template().render(sheet=sheet, pictures=pictures, last=last) + "\n"

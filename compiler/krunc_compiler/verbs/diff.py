@@ -32,7 +32,7 @@ examples:
   krunc diff /dev/null web.plan.json                a plan that did not exist
   krunc diff old.plan.json new.plan.json --format markdown >comment.md
 
-OLD and NEW are plans or boxes (compiled with the options below): files, REV:path as git has it,
+OLD and NEW are plans or boxes: files, REV:path as git has it,
 - for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
 print nothing in text and markdown. `krunc schema diff` describes the JSON.
 
