@@ -13,7 +13,9 @@ from krunc_compiler.findings import Rejected
 from krunc_compiler.plan import to_text
 from krunc_compiler.reading import read_plan
 from krunc_compiler.reporting import report
-from krunc_compiler.review.text import show
+from krunc_compiler.review.plan_sheet import plan_sheet
+from krunc_compiler.review.summary import review
+from krunc_compiler.review.text import to_text as shown
 from krunc_schema import load
 
 _KEYS = sorted(
@@ -105,7 +107,7 @@ def test_what_reaches_a_plan_reaches_the_guest_unchanged(
 @given(st.text())
 def test_any_text_as_a_plan(text: str) -> None:
     try:
-        show(read_plan("x.plan.json", text), False)
+        shown(plan_sheet(review(read_plan("x.plan.json", text))))
     except Rejected as rejected:
         report(rejected.findings)
 
@@ -116,6 +118,6 @@ def test_a_changed_plan_is_shown_or_refused(data: st.DataObject) -> None:
     row = data.draw(st.sampled_from(plan["operations"]))
     row[data.draw(st.sampled_from([*row, "args", "extra"]))] = data.draw(_VALUES)
     try:
-        show(read_plan("x.plan.json", json.dumps(plan)), False)
+        shown(plan_sheet(review(read_plan("x.plan.json", json.dumps(plan)))))
     except Rejected as rejected:
         report(rejected.findings)

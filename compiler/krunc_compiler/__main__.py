@@ -14,8 +14,11 @@ from krunc_compiler.reporting import report
 VERBS = {
     "compile": "validate boxes and compile them into plans",
     "show": "show what a plan lets a VM do, then its operations",
-    "schema": "print the JSON Schema of a box or a plan",
+    "diff": "show what changes in meaning between two plans, the worst first",
+    "check": "check boxes, their committed plans, and the policies over them",
+    "digest": "print the digest of what a plan means",
     "import": "turn what another tool runs (BoxLite) into a box",
+    "schema": "print the JSON Schema of a box, a plan, or an output",
     "launch": "replay a plan against libkrun and enter the VM",
 }
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module

@@ -1,4 +1,4 @@
-"""krunc schema: the JSON Schema of a box or a plan."""
+"""krunc schema: the JSON Schema of a box, a plan, or what krunc prints about them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ EXAMPLES = """\
 examples:
   krunc schema box >box.schema.json        for an editor: yaml-language-server and others
   krunc schema plan | jq .properties
+  krunc schema review                      what krunc show --format json prints
 
 exit status: 0 well, 2 wrong usage
 """
@@ -19,15 +20,15 @@ exit status: 0 well, 2 wrong usage
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("what", choices=("box", "plan"))
+    parser.add_argument("what", choices=("box", "plan", "review", "diff", "policy", "check"))
 
 
 def run(args: Namespace) -> int:
     """Print one schema."""
-    if args.what == "box":
-        sys.stdout.write(text("box.schema"))
-    else:
+    if args.what == "plan":
         from krunc_compiler.planschema import plan_schema
 
         sys.stdout.write(json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(text(f"{args.what}.schema"))
     return 0

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.plan import Plan, to_text
-from krunc_compiler.reading import read_plan
-from krunc_compiler.review.text import show
-from krunc_compiler.source import read
+from krunc_compiler.review.document import review_document
+from krunc_compiler.review.markdown import to_markdown
+from krunc_compiler.review.plan_sheet import plan_sheet
+from krunc_compiler.review.summary import review
+from krunc_compiler.review.text import to_text
 from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.verbs.reviewed import add_format, plan_of, terminal
 
 EXAMPLES = """\
 examples:
   krunc show boxes/web.plan.json           a plan, as committed
   krunc show boxes/web.yaml --target 2     a box: compiled, nothing is written
+  krunc show main:boxes/web.plan.json      a plan at a revision, as git names it
+  krunc show web.plan.json --format html >web.html
+  krunc show web.plan.json --format json | jq '.exposure[].text'
   krunc compile web.yaml -o - | krunc show -
+
+`krunc schema review` describes the JSON.
 
 exit status: 0 well, 1 the input is wrong, 2 wrong usage
 """
@@ -25,21 +31,25 @@ exit status: 0 well, 1 the input is wrong, 2 wrong usage
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("file", metavar="PLAN|BOX", help="a plan, a box (.yaml), or - for either")
+    parser.add_argument(
+        "file", metavar="PLAN|BOX", help="a plan, a box (.yaml), REV:path, or - for either"
+    )
+    add_format(parser, ("text", "markdown", "html", "json"))
     add_inputs(parser)
 
 
 def run(args: Namespace) -> int:
     """Print the review of one plan."""
-    name, text = read(args.file)
-    is_box = name.endswith((".yaml", ".yml")) or (
-        args.file == "-" and not text.lstrip().startswith("{")
-    )
-    plan: Plan
-    if is_box:
-        plan = read_plan(name, to_text(compile_box(name, text, inputs(args))))
-    else:
-        plan = read_plan(name, text)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sys.stdout.write(show(plan, colour))
+    found = review(plan_of(args.file, inputs(args)))
+    match args.format:
+        case "json":
+            sys.stdout.write(json.dumps(review_document(found), indent=1) + "\n")
+        case "markdown":
+            sys.stdout.write(to_markdown(plan_sheet(found)))
+        case "html":
+            from krunc_compiler.review.page import plan_page
+
+            sys.stdout.write(plan_page(found))
+        case _:
+            sys.stdout.write(to_text(plan_sheet(found), *terminal()))
     return 0

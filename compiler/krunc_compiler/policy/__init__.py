@@ -1,0 +1,1 @@
+"""Rules over plans that a repository keeps for itself."""

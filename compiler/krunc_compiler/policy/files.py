@@ -1,0 +1,79 @@
+"""The policies of a repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from krunc_schema import load
+
+from krunc_compiler.checking import check
+from krunc_compiler.findings import Finding, Source, reject
+from krunc_compiler.parsing import parse
+from krunc_compiler.policy import rules, schemas
+from krunc_compiler.review.summary import Review
+from krunc_compiler.source import read
+
+FOLDER = ".krunc"
+
+
+class Policy(NamedTuple):
+    """A policy: rules of krunc's own form, or else a JSON Schema."""
+
+    source: Source
+    value: dict[str, Any]
+    base: str
+    is_schema: bool
+
+    def judge(self, review: Review, folder: str) -> list[Finding]:
+        """What of a plan, whose relative paths start at FOLDER, the policy does not allow."""
+        name = os.path.basename(self.source.name)
+        if self.is_schema:
+            try:
+                found = list(schemas.judge(self.value, review.value))
+            except ValueError as error:
+                raise reject(self.source, [Finding("KR503", str(error))]) from None
+        else:
+            found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
+        message = self.value.get("message", "") if not self.is_schema else ""
+        return [
+            one._replace(hint="; ".join(filter(None, [f"{name}: {one.hint}" if one.hint else name,
+                                                      message])))
+            for one in found
+        ]  # fmt: skip
+
+
+def find() -> list[str]:
+    """The policies of the git repository (else folder) that the working directory is in."""
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return sorted(
+        os.path.relpath(path)
+        for ending in ("yaml", "yml", "json")
+        for path in (top / FOLDER).glob(f"policy*.{ending}")
+    )
+
+
+def policy_of(path: str) -> Policy:
+    """The policy in the file PATH; raises Rejected."""
+    name, text = read(path)
+    value, source = parse(name, text)
+    if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
+        raise reject(
+            source,
+            [
+                Finding(
+                    "KR503",
+                    "this is no policy",
+                    hint="write krunc_policy: 1 (krunc schema policy), or $schema and a schema",
+                )
+            ],
+        )
+    is_schema = "krunc_policy" not in value
+    findings = schemas.wrong(value) if is_schema else check(value, load("policy.schema"))
+    if findings:
+        raise reject(source, findings)
+    folder = os.path.dirname(os.path.abspath(path))
+    base = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else folder
+    return Policy(source, value, base, is_schema)

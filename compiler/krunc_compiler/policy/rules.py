@@ -1,0 +1,183 @@
+"""The declarative policy: what plans may reach and be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from krunc_compiler.findings import Finding
+from krunc_compiler.policy.paths import allowed, named
+from krunc_compiler.review.fact import Fact, Reach
+from krunc_compiler.review.summary import Review
+from krunc_compiler.review.words import word, words
+
+_NETWORKS = {
+    "TSI": "tsi",
+    "TSI for Unix": "tsi_unix",
+    "stream socket": "unixstream",
+    "datagram socket": "unixgram",
+    "tap": "tap",
+    "descriptor": "descriptor",
+}
+
+
+class Place(NamedTuple):
+    """Where relative paths start: those of the plan, and those of the policy."""
+
+    plan: str
+    policy: str
+
+
+def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Finding]:
+    """What of a plan POLICY, which fits its schema, does not allow."""
+    name = review.value["box"]
+    if not named(name, [policy.get("boxes", "*")]):
+        return
+    allow = policy.get("allow", {})
+    for key, asks in _ASKS.items():
+        if key in allow:
+            for fact, what in asks(review, allow[key], place):
+                yield _finding(key, allow[key], fact, what)
+    if "names" in allow and not named(name, [allow["names"]]):
+        yield Finding(
+            "KR501",
+            f"the box is called {word(name)}",
+            ("box",),
+            f"allow.names: {word(allow['names'])}",
+        )
+    for fact in review.isolation:
+        if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
+            yield _finding("isolation", [fact.subject[0]], fact, fact.text)
+
+
+def _finding(key: str, value: Any, fact: Fact, what: str) -> Finding:
+    path = ("operations", fact.operation) if fact.operation is not None else ("operations",)
+    limit = words([str(item) for item in value]) or "nothing" if isinstance(value, list) else value
+    where = key if key == "isolation" else f"allow.{key}"
+    return Finding("KR501", f"{fact.kind}: {what}", path, f"{where}: {limit}")
+
+
+Found = Iterator[tuple[Fact, str]]
+Asks = Callable[[Review, Any, Place], Found]
+
+
+def _reaches(review: Review, *verbs: str) -> Iterator[tuple[Fact, Reach]]:
+    for fact in review.facts():
+        if fact.kind != "isolation":
+            yield from ((fact, reach) for reach in sorted(fact.reach, key=repr)
+                        if reach.verb in verbs)  # fmt: skip
+
+
+def _writes(review: Review, paths: list[str], place: Place) -> Found:
+    seen = set()
+    for fact, reach in _reaches(review, "write"):
+        if fact not in seen and not _is_allowed(reach, paths, place):
+            seen.add(fact)
+            yield fact, fact.text
+
+
+def _reads(review: Review, paths: list[str], place: Place) -> Found:
+    seen = set()
+    for fact, reach in _reaches(review, "read"):
+        if fact.kind == "reads" and fact not in seen and not _is_allowed(reach, paths, place):
+            seen.add(fact)
+            yield fact, fact.text
+
+
+def _is_allowed(reach: Reach, paths: list[str], place: Place) -> bool:
+    return isinstance(reach.target, str) and allowed(reach.target, place.plan, paths, place.policy)
+
+
+def _sockets(review: Review, paths: list[str], place: Place) -> Found:
+    for fact, reach in _reaches(review, "listen", "connect"):
+        if reach.noun != "TCP port" and not _is_allowed(reach, paths, place):
+            yield fact, fact.text
+
+
+def _roots(review: Review, paths: list[str], place: Place) -> Found:
+    disks = [fact for fact in review.exposure if fact.subject[0] == "disk"]
+    disks.sort(key=lambda fact: fact.operation or 0)
+    for fact in review.machine:
+        if fact.kind != "root" or fact.operation is None:
+            continue
+        row = review.operations[fact.operation]
+        device = row.get("args", {}).get("device")
+        if device is not None:
+            # /dev/vdb1 is on the second disk; what cannot be told apart is not allowed.
+            letter = device.removeprefix("/dev/vd")[:1]
+            number = ord(letter) - ord("a") if device.startswith("/dev/vd") and letter else -1
+            used = disks[number : number + 1] if number >= 0 else []
+        else:
+            used = [one for one in review.exposure if one.operation == fact.operation]
+        reaches = [reach for one in used for reach in one.reach if reach.verb == "read"]
+        if not reaches or not all(_is_allowed(reach, paths, place) for reach in reaches):
+            yield fact, fact.text + (f", {used[0].text}" if device and used else "")
+
+
+def _networks(review: Review, modes: list[str], place: Place) -> Found:
+    seen = set()
+    for fact, reach in _reaches(review, "network"):
+        if fact not in seen and _NETWORKS.get(reach.noun) not in modes:
+            seen.add(fact)
+            yield fact, fact.text
+
+
+def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
+    spans = [
+        tuple(map(int, port.split("-"))) if isinstance(port, str) else (port, port)
+        for port in ports
+    ]
+    for fact, reach in _reaches(review, "listen"):
+        if reach.noun != "TCP port":
+            continue
+        host = str(reach.target).partition(":")[0] if reach.target is not None else ""
+        number = int(host) if host.isascii() and host.isdigit() else -1
+        if not any(first <= number <= last for first, last in spans):
+            yield fact, fact.text
+
+
+def _secrets(review: Review, names: list[str], place: Place) -> Found:
+    for fact, reach in _reaches(review, "secret"):
+        if not named(str(reach.target), names):
+            yield fact, fact.text
+
+
+def _devices(review: Review, names: list[str], place: Place) -> Found:
+    seen = set()
+    for fact, reach in _reaches(review, "device"):
+        target = str(reach.target or "")
+        if reach.noun == "input" and target.startswith("the device "):
+            continue  # the step that opens it is asked
+        title = target if reach.noun in ("read", "write") else reach.noun
+        if fact not in seen and not named(title, names):
+            seen.add(fact)
+            yield fact, fact.text
+
+
+def _memory(review: Review, most: str, place: Place) -> Found:
+    number, unit = int(most[:-3]), most[-3:]
+    return _taken(review, "MiB", number * 1024 if unit == "GiB" else number)
+
+
+def _cpus(review: Review, most: int, place: Place) -> Found:
+    return _taken(review, "vCPUs", most)
+
+
+def _taken(review: Review, noun: str, most: int) -> Found:
+    for fact, reach in _reaches(review, "take"):
+        if reach.noun == noun and isinstance(reach.target, int) and reach.target > most:
+            yield fact, fact.text
+
+
+_ASKS: dict[str, Asks] = {
+    "writes": _writes,
+    "reads": _reads,
+    "roots": _roots,
+    "sockets": _sockets,
+    "networks": _networks,
+    "ports": _ports,
+    "secrets": _secrets,
+    "devices": _devices,
+    "memory": _memory,
+    "cpus": _cpus,
+}

@@ -1,0 +1,195 @@
+"""What changes in meaning between two plans, the worst first.
+
+A change is judged by what of the host is reached: something that the old plan did not reach opens,
+something that the new one no longer reaches narrows, all else is neutral. The kinds in fact.KINDS
+order the changes and word them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from krunc_compiler.box import RUNTIME
+from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
+from krunc_compiler.review.facts.table import SILENT, STATED
+from krunc_compiler.review.matching import Pair, match, named
+from krunc_compiler.review.summary import Review, kind_of
+from krunc_compiler.review.words import word, words
+
+Effect = Literal["opens", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("opens", "narrows", "neutral")
+# Behind the kinds of facts: changes that no fact shows.
+MORE_KINDS = ("operation", "order", "demands", "head")
+
+
+class Change(NamedTuple):
+    """One change; `old` and `new` are the facts that it is between, where it is between facts."""
+
+    effect: Effect
+    kind: str
+    text: str
+    origin: str
+    old: Fact | None = None
+    new: Fact | None = None
+
+
+class Difference(NamedTuple):
+    """Between two plans, of which one may be missing. Without changes they mean the same."""
+
+    old: Review | None
+    new: Review | None
+    changes: tuple[Change, ...]
+    pairs: tuple[Pair, ...]
+
+    def of(self, effect: Effect) -> list[Change]:
+        """The changes with that EFFECT."""
+        return [change for change in self.changes if change.effect == effect]
+
+
+def compare(old: Review | None, new: Review | None) -> Difference:
+    """What is different in NEW; None is a plan that does not exist, which reaches nothing."""
+    pairs = match(old.operations if old else [], new.operations if new else [])
+    changes = list(_facts(old, new))
+    shown_old = {change.old.operation for change in changes if change.old}
+    shown_new = {change.new.operation for change in changes if change.new}
+    if old and new:
+        rest = [pair for pair in pairs if pair.old not in shown_old and pair.new not in shown_new]
+        if changes:
+            rest = [pair for pair in rest if not _is_stated(pair, old, new)]
+        changes += _rest(old, new, rest, [pair for pair in pairs if pair.moved])
+        changes += _head(old.value, new.value)
+    rank = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
+    changes.sort(key=lambda change: (EFFECTS.index(change.effect), rank[change.kind]))
+    return Difference(old, new, tuple(changes), tuple(pairs))
+
+
+def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
+    before, after = _subjects(old), _subjects(new)
+    renamed = bool(old and new and old.value["box"] != new.value["box"])
+    reached = [
+        Reached(
+            one for fact in side.facts() for one in fact.reach if not (renamed and _runtime(one))
+        )
+        if side
+        else Reached(())
+        for side in (old, new)
+    ]
+    for subject in dict.fromkeys([*before, *after]):
+        was, now = before.get(subject), after.get(subject)
+        moved = renamed and now is not None and any(map(_runtime, now.reach))
+        if was and now and _same(was, now) and not moved:
+            continue
+        if not (was and now) and (was or now).held:  # type: ignore[union-attr]
+            continue
+        change = _change(was, now, *reached)
+        note = "; runtime: is the folder of another box" if moved and was else ""
+        yield change._replace(text=change.text + note)
+
+
+def _runtime(reach: Reach) -> bool:
+    """Whether it is in the folder of the run, which has the box's name."""
+    return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
+
+
+def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
+    """The facts by what they are about; a number tells those with one subject apart."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    found = {}
+    for fact in review.facts() if review else ():
+        subject = (BY_NAME[fact.kind].group, fact.subject)
+        found[subject, seen[subject]] = fact
+        seen[subject] += 1
+    return found
+
+
+def _same(was: Fact, now: Fact) -> bool:
+    return (was.kind, was.text, was.reach, was.held) == (now.kind, now.text, now.reach, now.held)
+
+
+def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> Change:
+    effect: Effect = "neutral"
+    if now and not all(map(old.covers, now.reach)):
+        effect = "opens"
+    elif was and not all(map(new.covers, was.reach)):
+        effect = "narrows"
+    if now is None:
+        assert was is not None
+        return Change(
+            effect, was.kind, f"{BY_NAME[was.kind].goes} {was.text}", was.origin, was, now
+        )
+    kind = BY_NAME[now.kind]
+    comes = "isolated:" if now.held else kind.comes
+    text = f"{comes} {now.text}"
+    if was:
+        text += f"; before: {was.text if was.kind == now.kind else f'{was.kind} {was.text}'}"
+    return Change(effect, now.kind, text, now.origin, was, now)
+
+
+def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
+    """Whether an operation comes or goes that only states what the facts show."""
+    if pair.old is not None and pair.new is not None:
+        return False
+    row = old.operations[pair.old] if pair.old is not None else new.operations[pair.new or 0]
+    return row[kind_of(row)] in STATED
+
+
+def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iterator[Change]:
+    """The operations whose change no fact shows: none of them reaches anything."""
+    demands: dict[bool, list[str]] = {True: [], False: []}
+    for pair in rest:
+        was = old.operations[pair.old] if pair.old is not None else None
+        now = new.operations[pair.new] if pair.new is not None else None
+        row: dict[str, Any] = now or was or {}
+        if row.get("step") in SILENT:
+            if was:
+                demands[False].append(_demand(was))
+            if now:
+                demands[True].append(_demand(now))
+        elif was is None or now is None:
+            sign = "no longer: " if now is None else "new: "
+            yield Change("neutral", "operation", sign + word(named(row)), row["from"])
+        elif pair.changed:
+            text = f"{word(named(now))}: {_differing(was, now)}"
+            yield Change("neutral", "operation", text, now["from"])
+    comes = [text for text in demands[True] if text not in demands[False]]
+    goes = [text for text in demands[False] if text not in demands[True]]
+    if comes or goes:
+        parts = [f"now {'; '.join(comes)}"] * bool(comes) + [f"no longer {'; '.join(goes)}"] * bool(
+            goes
+        )
+        yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
+    if moved:
+        names = [named(new.operations[pair.new]) for pair in moved if pair.new is not None]
+        yield Change("neutral", "order", f"in another order: {words(names)}", "")
+
+
+def _demand(row: dict[str, Any]) -> str:
+    return " ".join([row["step"], *(word(str(value)) for value in row.get("args", {}).values())])
+
+
+def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
+    old, new = ({**row, **row.get("args", {})} for row in (was, now))
+    parts = [
+        f"{name} {_brief(new.get(name))}, before {_brief(old.get(name))}"
+        for name in dict.fromkeys([*new, *old])
+        if name not in ("args", "from") and old.get(name) != new.get(name)
+    ]
+    return "; ".join(parts) or "another order of keys"
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return word(text)
+
+
+def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    was, now = ({**value, **value["requires"]} for value in (old, new))
+    for name in dict.fromkeys([*now, *was]):
+        if name in ("digest", "operations", "requires", "because"):
+            continue
+        if was.get(name) != now.get(name):
+            text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
+            yield Change("neutral", "head", text, "")

@@ -1,0 +1,129 @@
+"""A fact about a plan, what of the host it reaches, and the table by which changes are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+Group = Literal["machine", "exposure", "isolation"]
+
+
+class Reach(NamedTuple):
+    """One thing of the host that the VM may use: verb, noun, target.
+
+    A target of None is all of them; a number is the most that may be taken.
+    """
+
+    verb: str
+    noun: str
+    target: str | int | None = ""
+
+
+class Fact(NamedTuple):
+    """One line for the reader, read off one operation of the plan.
+
+    `kind` is a row of KINDS. `subject` says which thing it is, the same in an older and a newer
+    plan. `text` is ready to be shown. `operation` counts the operations from 0. `held` tells, of an
+    isolation, whether the plan has it.
+    """
+
+    kind: str
+    subject: tuple[str, ...]
+    text: str
+    origin: str
+    operation: int | None
+    reach: frozenset[Reach] = frozenset()
+    held: bool | None = None
+
+
+class Row(NamedTuple):
+    """An operation as a reading sees it; `opened` has what its descriptors lead to, by name."""
+
+    name: str
+    args: dict[str, Any]
+    origin: str
+    operation: int
+    opened: dict[str, str]
+
+    def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
+        """A fact that this operation shows."""
+        named = (subject,) if isinstance(subject, str) else subject
+        return Fact(kind, named, text, self.origin, self.operation, frozenset(reach))
+
+
+class Kind(NamedTuple):
+    """How a kind of fact is shown, and what it means that such a fact comes or goes.
+
+    `verb` is that of the reaches which judge it: a new reach opens, a lost one narrows. A kind
+    without one is neutral: it changes what the VM is, not what of the host it can use.
+    """
+
+    name: str
+    group: Group
+    loud: bool
+    verb: str
+    comes: str
+    goes: str
+
+
+# The worst first: the review shows and the difference sorts by it. docs/review.md prints it.
+KINDS = (
+    Kind("other", "exposure", True, "other", "krunc cannot read", "gone is"),
+    Kind(
+        "writes",
+        "exposure",
+        True,
+        "write",
+        "the guest can write to",
+        "the guest can no longer write to",
+    ),
+    Kind(
+        "network", "exposure", True, "network", "the guest reaches", "the guest no longer reaches"
+    ),
+    Kind("listens", "exposure", True, "listen", "the host listens on", "closed is"),
+    Kind("secrets", "exposure", True, "secret", "the guest gets", "the guest no longer gets"),
+    Kind("devices", "exposure", True, "device", "the guest uses", "the guest no longer uses"),
+    Kind(
+        "connects",
+        "exposure",
+        True,
+        "connect",
+        "the guest connects to",
+        "the guest no longer connects to",
+    ),
+    Kind("isolation", "isolation", True, "without", "not isolated:", "isolated:"),
+    Kind("reads", "exposure", False, "read", "the guest can read", "the guest can no longer read"),
+    Kind("stdio", "exposure", False, "stdio", "the guest has", "the guest no longer has"),
+    Kind("launcher", "exposure", False, "launch", "the launcher", "no longer: the launcher"),
+    Kind("vCPUs", "machine", False, "take", "vCPUs:", "no vCPUs:"),
+    Kind("memory", "machine", False, "take", "memory:", "no memory:"),
+    *(
+        Kind(name, "machine", False, "", f"{name}:", f"no longer {name}:")
+        for name in (
+            *("root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
+            *("network device", "console", "display", "overlay", "volume", "cpu", "smbios"),
+            *("interrupts", "nested", "user", "stop", "status", "log", "enclave"),
+        )
+    ),
+)
+BY_NAME = {kind.name: kind for kind in KINDS}
+RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}
+
+
+class Reached:
+    """All that a plan reaches, for the question whether something more is reached."""
+
+    def __init__(self, reaches: Iterable[Reach]) -> None:
+        self._targets: dict[tuple[str, str], set[str | int | None]] = {}
+        for reach in reaches:
+            self._targets.setdefault(reach[:2], set()).add(reach.target)
+
+    def covers(self, reach: Reach) -> bool:
+        """Whether REACH is no more than what is reached."""
+        targets = self._targets.get(reach[:2], set())
+        if reach.target in targets or None in targets:
+            return True
+        number = reach.target
+        return isinstance(number, int) and any(
+            isinstance(known, int) and known >= number for known in targets
+        )

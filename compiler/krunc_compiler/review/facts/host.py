@@ -1,0 +1,64 @@
+"""Host steps: what the launcher itself opens, makes and removes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts.storage import access, same
+from krunc_compiler.review.words import word
+
+
+def file(row: Row) -> Iterator[Fact]:
+    """A file that is emptied, for a later call."""
+    path, name = row.args["path"], row.args["name"]
+    kind, reach = access("file", path, False)
+    yield row.fact(kind, ("opened", name), f"file {word(path)} ({word(name)})", *reach)
+
+
+def device(row: Row) -> Iterator[Fact]:
+    """A device or terminal that is opened, for a later call."""
+    path, name = row.args["path"], row.args["name"]
+    read_only = row.args["access"] == "read"
+    reach = [Reach("device", "read", same(path))]
+    if not read_only:
+        reach.append(Reach("device", "write", same(path)))
+    mode = "reads" if read_only else "reads and writes"
+    yield row.fact("devices", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
+
+
+def opened(row: Row) -> dict[str, str]:
+    """What a step opens, by the name that later calls use."""
+    if "name" not in row.args or "path" not in row.args:
+        return {}
+    what = "the device" if "access" in row.args else "the file"
+    return {row.args["name"]: f"{what} {word(row.args['path'])}"}
+
+
+def runtime_folder(row: Row) -> Iterator[Fact]:
+    """The folder of runtime: paths."""
+    text = "makes the runtime folder where it is missing"
+    yield row.fact("launcher", "runtime folder", text, Reach("launch", "runtime folder"))
+
+
+def stale_socket(row: Row) -> Iterator[Fact]:
+    """A socket nobody listens on."""
+    path = row.args["path"]
+    text = f"removes a stale socket {word(path)}"
+    yield row.fact("launcher", ("stale", path), text, Reach("launch", "remove", same(path)))
+
+
+def open_files(row: Row) -> Iterator[Fact]:
+    """The limit of open files."""
+    text = "raises its limit of open files to the hard limit"
+    yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
+
+
+def stop(row: Row) -> Iterator[Fact]:
+    """What SIGTERM does: without this step it ends the VM at once."""
+    args = dict(row.args)
+    grace = args.pop("grace_s", None)
+    after = f"; a second one, or {grace} seconds, end the VM" if grace is not None else ""
+    more = "".join(f", {name} {word(str(value))}" for name, value in args.items())
+    text = f"SIGTERM asks the guest's program to stop{more}{after}"
+    yield row.fact("stop", "stop", text)

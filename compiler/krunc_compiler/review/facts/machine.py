@@ -1,0 +1,176 @@
+"""The machine: vCPUs, memory, kernel, displays, and devices of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts.storage import content, same
+from krunc_compiler.review.facts.streams import stream
+from krunc_compiler.review.words import shown, word, words
+
+
+def size(row: Row) -> Iterator[Fact]:
+    """vCPUs and memory; more of them takes more of the host."""
+    cpus, memory = row.args["num_vcpus"], row.args["ram_mib"]
+    yield row.fact("vCPUs", "vCPUs", str(cpus), Reach("take", "vCPUs", cpus))
+    yield row.fact("memory", "memory", f"{memory} MiB", Reach("take", "MiB", memory))
+
+
+def log(row: Row) -> Iterator[Fact]:
+    """libkrun's own log."""
+    args = row.args
+    target = args.get("target_fd", "stderr")
+    where = "libkrun's default" if target == "default" else stream(row, target)
+    options = f", {words(args['options'])}" if args.get("options") else ""
+    yield row.fact("log", "log", f"level {word(str(args['level']))}, on {where}{options}")
+
+
+def kernel(row: Row) -> Iterator[Fact]:
+    """A kernel of the host's file system instead of libkrunfw's."""
+    args = row.args
+    line = f", command line {word(args['cmdline'])}" if args["cmdline"] else ""
+    shape = word(str(args["kernel_format"]))
+    yield row.fact("kernel", "kernel", f"{word(args['kernel_path'])}, {shape}{line}")
+    own = Reach("without", "libkrunfw's kernel")
+    yield _read(row, "kernel", args["kernel_path"], own)
+    if args["initramfs"] is not None:
+        yield _read(row, "initramfs", args["initramfs"])
+
+
+def _read(row: Row, what: str, path: str, *more: Reach) -> Fact:
+    reach = Reach("read", "file", same(path))
+    return row.fact("reads", what, f"file {word(path)} ({what})", reach, *more)
+
+
+def firmware(row: Row) -> Iterator[Fact]:
+    """A firmware of the host's file system instead of a kernel."""
+    path = row.args["firmware_path"]
+    yield row.fact("firmware", "firmware", word(path))
+    yield _read(row, "firmware", path, Reach("without", "libkrunfw's kernel"))
+
+
+def enclave_image(row: Row) -> Iterator[Fact]:
+    """AWS Nitro: the image of the enclave."""
+    yield row.fact("enclave", "image", f"AWS Nitro, image {word(row.args['image_path'])}")
+    yield _read(row, "enclave image", row.args["image_path"])
+
+
+def enclave_flags(row: Row) -> Iterator[Fact]:
+    """AWS Nitro: 1 is debug mode, in which the host can read the enclave's console."""
+    flags = row.args["start_flags"]
+    reach = [Reach("without", "an enclave closed to the host")] if flags else []
+    yield row.fact("enclave", "flags", f"start flags {flags}", *reach)
+
+
+def confidential(row: Row) -> Iterator[Fact]:
+    """The configuration of a confidential VM."""
+    yield _read(row, "TEE configuration", row.args["filepath"])
+
+
+def own_kernel(row: Row) -> Iterator[Fact]:
+    """The kernel when no call names one."""
+    yield row.fact("kernel", "kernel", "libkrunfw's")
+
+
+def own_init(row: Row) -> Iterator[Fact]:
+    """The first program of the guest when no call forbids it."""
+    yield row.fact("init", "init", "libkrun's")
+
+
+def no_init(row: Row) -> Iterator[Fact]:
+    """libkrun's first program is not there."""
+    yield row.fact("init", "init", "the root's own, none of libkrun's")
+
+
+def gpu(row: Row) -> Iterator[Fact]:
+    """The GPU of the host."""
+    flags = row.args["virgl_flags"]
+    size_ = f", window of {row.args['shm_size']} bytes" if "shm_size" in row.args else ""
+    text = f"the host's GPU through virglrenderer ({words(flags) or 'no flags'}{size_})"
+    reach = [Reach("device", "GPU", flag) for flag in flags]
+    yield row.fact("devices", "GPU", text, Reach("device", "GPU"), *reach)
+
+
+def sound(row: Row) -> Iterator[Fact]:
+    """Sound over the host's PipeWire."""
+    if row.args["enable"]:
+        text = "sound of the host, microphone included, through PipeWire"
+        yield row.fact("devices", "sound", text, Reach("device", "sound"))
+
+
+def input_device(row: Row) -> Iterator[Fact]:
+    """An input device of the host."""
+    leads = stream(row, row.args["input_fd"])
+    yield row.fact(
+        "devices", ("input", leads), f"input from {leads}", Reach("device", "input", leads)
+    )
+
+
+def backend(row: Row) -> Iterator[Fact]:
+    """A device that a program of the host implements; it shares the guest's memory."""
+    args = row.args
+    kind, path = args["device_type"], args["socket_path"]
+    named = f" {word(args['name'])}" if args.get("name") else ""
+    text = f"socket {word(path)}: the program behind it is the {word(str(kind))} device{named}"
+    reach = Reach("connect", f"vhost-user {kind}", same(path))
+    subject = ("vhost-user", str(kind), str(args.get("name") or ""))
+    yield row.fact("connects", subject, text, reach)
+
+
+def display(row: Row) -> Iterator[Fact]:
+    """A display."""
+    text = f"{row.args['width']} x {row.args['height']} pixels"
+    yield row.fact("display", "display", text)
+
+
+def display_setting(row: Row) -> Iterator[Fact]:
+    """What a display says of itself."""
+    what = row.name.removeprefix("krun_display_set_").replace("_", " ")
+    rest = {name: value for name, value in row.args.items() if name != "display_id"}
+    number = row.args["display_id"]
+    subject = ("display", str(number), what)
+    yield row.fact("display", subject, f"{number}: {what} {_values(rest)}")
+    for value in rest.values():
+        if isinstance(value, dict):
+            yield from content(row, subject, value, f"display {number}'s {what}")
+
+
+def _values(args: dict[str, Any]) -> str:
+    return ", ".join(
+        word(value if isinstance(value, str) else shown(value)) for value in args.values()
+    )
+
+
+def nested(row: Row) -> Iterator[Fact]:
+    """Whether the guest can have VMs of its own."""
+    if row.args["enabled"]:
+        text = "the guest can run VMs of its own"
+        yield row.fact("nested", "nested", text, Reach("without", "nested virtualisation off"))
+    else:
+        yield row.fact("nested", "nested", "off")
+
+
+def interrupts(row: Row) -> Iterator[Fact]:
+    """Who emulates the interrupt controller."""
+    who = "split between libkrun and KVM" if row.args["enable"] else "in KVM"
+    yield row.fact("interrupts", "interrupts", f"the controller is {who}")
+
+
+def smbios(row: Row) -> Iterator[Fact]:
+    """Strings in the guest's SMBIOS tables."""
+    yield row.fact("smbios", "smbios", words(row.args["oem_strings"]) or "no strings")
+
+
+def cpu(row: Row) -> Iterator[Fact]:
+    """A profile that hides CPU features."""
+    yield row.fact("cpu", "cpu", f"template {_values(row.args)}")
+
+
+def user(row: Row) -> Iterator[Fact]:
+    """The user or group that the VMM becomes before the VM is built. 0 may do everything."""
+    what = "uid" if row.name == "krun_setuid" else "gid"
+    number = row.args[what]
+    reach = Reach("user", what, str(number) if number else None)
+    yield row.fact("user", what, f"the VMM runs with {what} {number}", reach)

@@ -1,0 +1,145 @@
+"""Networks, published ports and Unix sockets that are joined to the guest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts.storage import same
+from krunc_compiler.review.facts.streams import stream
+from krunc_compiler.review.words import word, words
+
+_COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
+TSI = Reach("network", "TSI", None)
+
+
+def tsi(row: Row) -> Iterator[Fact]:
+    """The guest's internet sockets are the host's."""
+    text = "TSI: the guest connects wherever the launching user can, localhost included"
+    yield row.fact("network", "TSI", text, TSI)
+
+
+def vsock(row: Row) -> Iterator[Fact]:
+    """The vsock device; with TSI the guest's sockets are the host's."""
+    for feature in row.args["tsi_features"]:
+        if feature == "hijack_inet":
+            yield from tsi(row)
+        elif feature == "hijack_unix":
+            text = "TSI: the guest connects to Unix sockets of the host by their paths"
+            yield row.fact("network", "TSI for Unix", text, Reach("network", "TSI for Unix", None))
+        else:
+            named = f"TSI: {word(feature)}"
+            yield row.fact("network", ("TSI", feature), named, Reach("network", "TSI", feature))
+
+
+def allowed(row: Row) -> Iterator[Fact]:
+    """An egress policy: TSI only to these addresses and names. It narrows what `tsi` said."""
+    addresses, hosts, resolvers = (
+        _listed(row.args, ending) for ending in ("cidrs", "hosts", "resolvers")
+    )
+    targets = [*addresses, *hosts]
+    to = f"only to {words(targets)}" if targets else "nowhere"
+    names = f", names resolved by {words(resolvers)}" if resolvers else ""
+    reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
+    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}", *reach)
+
+
+def _listed(args: dict[str, Any], ending: str) -> list[str]:
+    return [
+        str(item) for name, value in args.items() if name.endswith(ending) for item in value or ()
+    ]
+
+
+def all_ports(row: Row) -> Iterator[Fact]:
+    """No port map: libkrun publishes all."""
+    text = "every port that the guest listens on is opened here"
+    yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
+
+
+def ports(row: Row) -> Iterator[Fact]:
+    """HOST:GUEST ports."""
+    for text in row.args["port_map"]:
+        host, _, guest = text.partition(":")
+        shown = f"TCP port {word(host)} to guest port {word(guest)}"
+        yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
+
+
+def port(row: Row) -> Iterator[Fact]:
+    """A Unix socket joined to a vsock port; without `listen` the guest connects."""
+    number, path = row.args["port"], row.args["filepath"]
+    subject = ("vsock port", str(number))
+    if row.args.get("listen", False):
+        text = f"socket {word(path)} to vsock port {number}"
+        yield row.fact("listens", subject, text, Reach("listen", f"vsock {number}", same(path)))
+    else:
+        text = f"socket {word(path)} from vsock port {number}"
+        yield row.fact("connects", subject, text, Reach("connect", "socket", same(path)))
+
+
+def control(row: Row) -> Iterator[Fact]:
+    """A socket over which the VM is paused and resumed."""
+    for path in row.args.values():
+        text = f"socket {word(str(path))}: who connects to it pauses and resumes the VM"
+        reach = Reach("listen", "control socket", same(str(path)))
+        yield row.fact("listens", "control socket", text, reach)
+
+
+def device(row: Row) -> Iterator[Fact]:
+    """A network device whose frames go to a program of the host, or to a tap."""
+    args = row.args
+    subject = ("network device", args["mac"])
+    features = args["features"]
+    offloads = "libkrun's usual" if features == _COMPAT else words(features) or "no"
+    flags = f", {words(args['flags'])}" if args["flags"] else ""
+    yield row.fact(
+        "network device", subject, f"MAC {word(args['mac'])}, {offloads} offloads{flags}"
+    )
+    if "tap_name" in args:
+        name = args["tap_name"]
+        text = f"whatever the host's tap device {word(name)} leads to"
+        yield row.fact("network", subject, text, Reach("network", "tap", name))
+        return
+    if args["path"] is not None:
+        reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
+        text = f"through the program behind socket {word(args['path'])}"
+        yield row.fact("network", subject, text, reach)
+    if args["fd"] != "none":
+        yield _through(row, subject, args["fd"])
+
+
+def _socket(row: Row) -> str:
+    return "datagram" if row.name == "krun_add_net_unixgram" else "stream"
+
+
+def _through(row: Row, subject: tuple[str, ...], descriptor: Any) -> Fact:
+    leads = stream(row, descriptor)
+    reach = Reach("network", "descriptor", leads)
+    return row.fact("network", subject, f"through the program behind {leads}", reach)
+
+
+def passt(row: Row) -> Iterator[Fact]:
+    """The old way to a network device over a descriptor."""
+    yield _through(row, ("network device", "legacy"), row.args["fd"])
+
+
+def gvproxy(row: Row) -> Iterator[Fact]:
+    """The old way to a network device over a datagram socket."""
+    path = row.args["path"]
+    text = f"through the program behind socket {word(path)}"
+    reach = Reach("network", "datagram socket", same(path))
+    yield row.fact("network", ("network device", "legacy"), text, reach)
+
+
+def mac(row: Row) -> Iterator[Fact]:
+    """The old way to name the device's address."""
+    text = f"MAC {word(row.args['mac'])}"
+    yield row.fact("network device", ("network device", "legacy"), text)
+
+
+def attestation(row: Row) -> Iterator[Fact]:
+    """The VMM asks a server whether it may start."""
+    url = row.args["url"]
+    yield row.fact(
+        "connects", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)
+    )

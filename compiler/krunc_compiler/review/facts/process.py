@@ -1,0 +1,66 @@
+"""The guest's program: its arguments, its environment, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.words import word
+
+
+def executed(row: Row) -> Iterator[Fact]:
+    """krun_set_exec."""
+    yield row.fact("program", "program", command([row.args["exec_path"], *row.args["argv"]]))
+    yield from environment(row, row.args["envp"])
+
+
+def program(row: Row, process: dict[str, Any], where: str | None) -> Iterator[Fact]:
+    """A program in a configuration file: that which runs, or, WHERE, one that something may run."""
+    text = command(process.get("args", []))
+    if where is None:
+        yield row.fact("program", "program", text)
+        if process.get("cwd") is not None:
+            yield row.fact("workdir", "workdir", word(process["cwd"]))
+    yield from environment(row, process.get("env") or {})
+
+
+def command(args: list[str]) -> str:
+    """A program with its arguments."""
+    return " ".join(map(word, args)) or "none is named"
+
+
+def environment(row: Row, env: dict[str, Any]) -> Iterator[Fact]:
+    """Variables; one that the launcher takes from its own environment is a secret."""
+    for name, value in env.items():
+        subject = ("variable", name)
+        if isinstance(value, str):
+            yield row.fact("env", subject, f"{word(name)}={word(value)}")
+            continue
+        source = value["from_env"]
+        yield row.fact("env", subject, f"{word(name)} from the launcher's {word(source)}")
+        text = f"variable {word(source)} as {word(name)}"
+        yield row.fact("secrets", subject, text, Reach("secret", "variable", source))
+
+
+def replaced_environment(row: Row) -> Iterator[Fact]:
+    """krun_set_env."""
+    yield from environment(row, row.args["envp"])
+
+
+def of_the_root(row: Row) -> Iterator[Fact]:
+    """No call names a program."""
+    text = "what the root's own file /.krun_config.json names, or a shell"
+    yield row.fact("program", "program", text)
+
+
+def workdir(row: Row) -> Iterator[Fact]:
+    """The working directory."""
+    yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
+
+
+def limits(row: Row) -> Iterator[Fact]:
+    """Limits inside the guest: they protect nothing of the host."""
+    rlimits = row.args["rlimits"]
+    text = ", ".join(f"{word(name)} {word(limit)}" for name, limit in rlimits.items())
+    yield row.fact("limits", "limits", text or "the guest kernel's")

@@ -1,0 +1,143 @@
+"""Folders, disks and the files that libkrun puts over them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import posixpath
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts.process import program
+from krunc_compiler.review.words import word
+
+ROOT_TAG = "/dev/root"
+# The size of the memory window that libkrun itself gives a root.
+_ROOT_WINDOW = 512 << 20
+# libkrun's init takes the program from this file of the root.
+PROGRAM_FILE = ".krun_config.json"
+
+
+def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
+    """The kind of fact that using PATH is, and what it reaches; who can write can read."""
+    read = Reach("read", noun, same(path))
+    return ("reads", (read,)) if read_only else ("writes", (read, Reach("write", noun, same(path))))
+
+
+def same(path: str) -> str:
+    """PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
+
+
+def folder(row: Row) -> Iterator[Fact]:
+    """A share, or the root when its tag is the root's."""
+    tag = row.args.get("tag", ROOT_TAG)
+    path = row.args["root_path"] if "root_path" in row.args else row.args["path"]
+    read_only = row.args.get("read_only", False)
+    is_root = tag == ROOT_TAG
+    what = "the guest's root" if is_root else f"share {word(tag)}"
+    if is_root:
+        mode = "read-only" if read_only else "the guest can write to it"
+        yield row.fact("root", "root", f"folder {word(path)}, {mode}")
+    kind, reach = access("folder", path, read_only)
+    what += ", ownership is not kept" if row.args.get("semantics") == "simplified" else ""
+    window = row.args.get("shm_size", 0)
+    if window and not (is_root and window == _ROOT_WINDOW):
+        what += f", a window of {window} bytes"
+    yield row.fact(kind, ("share", tag), f"folder {word(path)} ({what})", *reach)
+
+
+def disk(row: Row) -> Iterator[Fact]:
+    """A disk image or block device."""
+    args = row.args
+    name = args.get("block_id", "root" if row.name == "krun_set_root_disk" else "data")
+    kind, reach = access("disk", args["disk_path"], args.get("read_only", False))
+    shape = args.get("disk_format", "raw")
+    # An image of another format can name further files of the host, which are opened too.
+    if shape != "raw":
+        reach = (*reach, *(Reach(one.verb, f"disk as {shape}", one.target) for one in reach))
+    extra = "".join(
+        f", {text}"
+        for name_, text in (("direct_io", "past the page cache"),)
+        if args.get(name_) is True
+    )
+    if args.get("sync_mode") in ("none", "relaxed"):
+        extra += f", flushes {args['sync_mode']}"
+    text = f"{word(shape)} disk {word(args['disk_path'])} ({word(name)}{extra})"
+    yield row.fact(kind, ("disk", name), text, *reach)
+    if row.name == "krun_set_root_disk":
+        yield row.fact("root", "root", f"disk {word(args['disk_path'])}, raw")
+
+
+def root_disk(row: Row) -> Iterator[Fact]:
+    """The root is a file system on a disk."""
+    args = row.args
+    system = word(args["fstype"]) if args["fstype"] else "any file system"
+    options = f", options {word(args['options'])}" if args["options"] else ""
+    yield row.fact("root", "root", f"disk {word(args['device'])}, {system}{options}")
+    # Seen in boots of 1.16.0 and 2.0-dev: the status travels over the root share, which is absent.
+    yield row.fact("status", "status", "0 whatever the program ends with")
+
+
+def volumes(row: Row) -> Iterator[Fact]:
+    """host:guest, of old libkruns on macOS."""
+    for text in row.args["mapped_volumes"]:
+        host = text.partition(":")[0]
+        _, reach = access("folder", host, False)
+        yield row.fact("writes", ("volume", text), f"folder {word(host)} (mapped volume)", *reach)
+
+
+def overlay(row: Row) -> Iterator[Fact]:
+    """A file that the guest sees in a share though no file of the host is there."""
+    tag, path, data = row.args["fs_tag"], row.args["path"], row.args["data"]
+    where = f"{word(path)} in " + ("the root" if tag == ROOT_TAG else f"share {word(tag)}")
+    is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
+    if is_program and "process" in data:
+        yield from program(row, data["process"], None)
+    else:
+        yield from content(row, ("overlay", tag, path), data, where)
+    if is_program and "process" not in data:
+        yield row.fact("program", "program", f"as the file {where} says: {_size(data)}")
+    if not (is_program and "process" in data):
+        yield row.fact("overlay", ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
+
+
+def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
+    """What the bytes of an argument take from the host: a file, or a program's secrets."""
+    if "file" in data:
+        path = data["file"]
+        text = f"file {word(path)} (as {where})"
+        yield row.fact("reads", subject, text, Reach("read", "file", same(path)))
+    if "process" in data:
+        yield from program(row, data["process"], where)
+
+
+def _size(data: dict[str, Any]) -> str:
+    if "file" in data:
+        return f"what the host's file {word(data['file'])} holds"
+    if "process" in data:
+        return "a program's configuration"
+    if "text" in data:
+        text = str(data["text"])
+        return f"the text {word(text)}"
+    try:
+        content = base64.b64decode(str(data.get("base64", "")), validate=True)
+    except (binascii.Error, ValueError):
+        return "bytes that cannot be decoded"
+    return f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _mode(row: Row) -> str:
+    once = ", seen once" if row.args.get("one_shot") else ""
+    return f", mode {row.args['mode']:o}{once}" if "mode" in row.args else once
+
+
+def overlay_folder(row: Row) -> Iterator[Fact]:
+    """An empty folder that the guest sees in a share."""
+    tag, path = row.args["fs_tag"], row.args["path"]
+    where = "the root" if tag == ROOT_TAG else f"share {word(tag)}"
+    text = f"{word(path)} in {where}: an empty folder{_mode(row)}"
+    yield row.fact("overlay", ("overlay", tag, path), text)

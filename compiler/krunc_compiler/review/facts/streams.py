@@ -1,0 +1,18 @@
+"""What a descriptor of a plan leads to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krunc_compiler.review.fact import Row
+from krunc_compiler.review.words import word
+
+
+def stream(row: Row, descriptor: Any) -> str:
+    """The stream of the launcher, the opened file, or the number that is inherited."""
+    if isinstance(descriptor, dict):
+        name = str(descriptor.get("opened"))
+        return row.opened.get(name, f"{word(name)}, which nothing opens")
+    if isinstance(descriptor, str):
+        return f"the launcher's {word(descriptor)}"
+    return f"the inherited descriptor {descriptor}"

@@ -1,0 +1,119 @@
+"""Every operation that a plan may hold: how it is read, or why it tells nothing of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from krunc_compiler.review.fact import Fact, Row
+from krunc_compiler.review.facts import console, host, machine, network, process, storage
+
+Reading = Callable[[Row], Iterator[Fact]]
+
+CALLS: dict[str, Reading] = {
+    "krun_set_log_level": machine.log,
+    "krun_init_log": machine.log,
+    "krun_set_vm_config": machine.size,
+    "krun_set_cpu_template": machine.cpu,
+    "krun_set_nested_virt": machine.nested,
+    "krun_split_irqchip": machine.interrupts,
+    "krun_set_smbios_oem_strings": machine.smbios,
+    "krun_setuid": machine.user,
+    "krun_setgid": machine.user,
+    "krun_set_kernel": machine.kernel,
+    "krun_set_firmware": machine.firmware,
+    "krun_disable_implicit_init": machine.no_init,
+    "krun_set_tee_config_file": machine.confidential,
+    "krun_set_attestation_url": network.attestation,
+    "krun_nitro_set_image": machine.enclave_image,
+    "krun_nitro_set_start_flags": machine.enclave_flags,
+    "krun_set_root": storage.folder,
+    "krun_add_virtiofs": storage.folder,
+    "krun_add_virtiofs2": storage.folder,
+    "krun_add_virtiofs3": storage.folder,
+    "krun_add_virtiofs4": storage.folder,
+    "krun_fs_add_overlay_file": storage.overlay,
+    "krun_fs_add_overlay_dir": storage.overlay_folder,
+    "krun_set_mapped_volumes": storage.volumes,
+    "krun_add_disk": storage.disk,
+    "krun_add_disk2": storage.disk,
+    "krun_add_disk3": storage.disk,
+    "krun_set_root_disk": storage.disk,
+    "krun_set_data_disk": storage.disk,
+    "krun_set_root_disk_remount": storage.root_disk,
+    "krun_set_exec": process.executed,
+    "krun_set_env": process.replaced_environment,
+    "krun_set_workdir": process.workdir,
+    "krun_set_rlimits": process.limits,
+    "krun_add_vsock": network.vsock,
+    "krun_add_vsock_port": network.port,
+    "krun_add_vsock_port2": network.port,
+    "krun_set_port_map": network.ports,
+    "krun_set_egress_policy": network.allowed,
+    "krun_set_control_socket": network.control,
+    "krun_add_net_unixstream": network.device,
+    "krun_add_net_unixgram": network.device,
+    "krun_add_net_tap": network.device,
+    "krun_set_passt_fd": network.passt,
+    "krun_set_gvproxy_path": network.gvproxy,
+    "krun_set_net_mac": network.mac,
+    "krun_set_gpu_options": machine.gpu,
+    "krun_set_gpu_options2": machine.gpu,
+    "krun_set_snd_device": machine.sound,
+    "krun_add_display": machine.display,
+    "krun_display_set_edid": machine.display_setting,
+    "krun_display_set_dpi": machine.display_setting,
+    "krun_display_set_physical_size": machine.display_setting,
+    "krun_display_set_refresh_rate": machine.display_setting,
+    "krun_add_input_device_fd": machine.input_device,
+    "krun_add_vhost_user_device": machine.backend,
+    "krun_set_console_output": console.output,
+    "krun_set_kernel_console": console.kernel_console,
+    "krun_add_virtio_console_default": console.descriptors,
+    "krun_add_serial_console_default": console.descriptors,
+    "krun_add_console_port_tty": console.descriptors,
+    "krun_add_console_port_inout": console.descriptors,
+}
+
+STEPS: dict[str, Reading] = {
+    "open_file": host.file,
+    "open_device": host.device,
+    "make_runtime_folder": host.runtime_folder,
+    "clear_stale_socket": host.stale_socket,
+    "raise_nofile": host.open_files,
+    "stop_on_sigterm": host.stop,
+}
+
+IMPLICIT: dict[str, Reading] = {
+    "vsock_with_tsi": network.tsi,
+    "all_guest_ports_published": network.all_ports,
+    "console_on_stdio": console.on_stdio,
+    "kernel": machine.own_kernel,
+    "init": machine.own_init,
+    "program_of_the_root": process.of_the_root,
+}
+
+_DEMAND = "a demand: the launch stops where it is not met, and the call that uses it is read"
+_STATED = "what follows from its being there or not stands in the plan as an implicit operation"
+
+# What says nothing of the host, and why that is so.
+SILENT: dict[str, str] = {
+    "krun_create_ctx": "an empty configuration",
+    "krun_start_enter": "builds what the other calls configured",
+    "krun_disable_implicit_vsock": _STATED,
+    "krun_disable_implicit_console": _STATED,
+    "krun_add_virtio_console_multiport": "an empty console; each of its ports is read",
+    "require_hypervisor": _DEMAND,
+    "require_folder": _DEMAND,
+    "require_file": _DEMAND,
+    "require_socket": _DEMAND,
+    "require_device": _DEMAND,
+    "require_tap": _DEMAND,
+    "require_nested_virtualization": _DEMAND,
+    "balloon": "the guest gives unused memory back",
+    "rng": "random numbers of the host, which nobody can tell apart",
+    "vsock": "a device without TSI; each of its ports is read",
+    "no_network": "the isolation list is made from what reaches a network",
+}
+# Those of them that come and go with a fact: a difference names them where no fact shows it.
+STATED = frozenset(name for name, why in SILENT.items() if why == _STATED) | {"no_network", "vsock"}
+READINGS: dict[str, dict[str, Reading]] = {"call": CALLS, "step": STEPS, "implicit": IMPLICIT}

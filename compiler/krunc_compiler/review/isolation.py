@@ -1,0 +1,121 @@
+"""The isolation that a plan has and the isolation that it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from krunc_compiler.review.fact import Fact, Reach
+
+
+class Topic(NamedTuple):
+    """An isolation, and the reaches that take it away: a verb, with one noun or with any but one.
+
+    `lost_by` has verb and noun; a noun of "" is any, one behind "!" is any other.
+    """
+
+    name: str
+    lost_by: tuple[tuple[str, str], ...]
+    has: str
+    lacks: str
+
+
+# docs/review.md prints it.
+TOPICS = (
+    Topic(
+        "network", (("network", ""),), "the guest reaches no network", "the guest reaches a network"
+    ),
+    Topic(
+        "ports",
+        (("listen", "TCP port"),),
+        "no port of the host leads into the guest",
+        "ports of the host lead into the guest",
+    ),
+    Topic(
+        "sockets",
+        (("listen", "!TCP port"), ("connect", ""), ("network", "TSI for Unix")),
+        "no Unix socket of the host leads to the VM or from it",
+        "Unix sockets of the host lead to the VM or from it",
+    ),
+    Topic(
+        "files",
+        (("write", ""),),
+        "the guest can change no file of the host",
+        "the guest can change files of the host",
+    ),
+    Topic("secrets", (("secret", ""),), "the guest gets no secret", "the guest gets secrets"),
+    Topic(
+        "devices",
+        (("device", ""),),
+        "no device of the host is passed through",
+        "devices of the host are passed through",
+    ),
+    Topic(
+        "kernel",
+        (("without", "libkrunfw's kernel"),),
+        "the guest kernel is libkrunfw's",
+        "the guest kernel or firmware is a file of the host",
+    ),
+    Topic(
+        "nesting",
+        (("without", "nested virtualisation off"),),
+        "the guest cannot run VMs of its own",
+        "the guest can run VMs of its own",
+    ),
+)
+
+
+def isolation(facts: list[Fact]) -> Iterator[Fact]:
+    """One fact a topic, held or not, with the operation that takes it away."""
+    for topic in TOPICS:
+        lost = next((fact for fact in facts if any(_takes(topic, r) for r in fact.reach)), None)
+        yield Fact(
+            "isolation",
+            (topic.name,),
+            topic.lacks if lost else topic.has,
+            lost.origin if lost else "",
+            lost.operation if lost else None,
+            frozenset({Reach("without", topic.name)}) if lost else frozenset(),
+            held=lost is None,
+        )
+    yield Fact(
+        "isolation",
+        ("environment",),
+        "the launcher's environment is not passed on",
+        "",
+        None,
+        held=True,
+    )
+    yield _user(facts)
+
+
+def _takes(topic: Topic, reach: Reach) -> bool:
+    return any(
+        reach.verb == verb
+        and (not noun or (reach.noun != noun[1:] if noun[0] == "!" else reach.noun == noun))
+        for verb, noun in topic.lost_by
+    )
+
+
+def _user(facts: list[Fact]) -> Fact:
+    """A plan that sets no user leaves the VMM all rights of the launching one."""
+    said = {fact.subject[0]: fact for fact in facts if fact.kind == "user"}
+    reach = frozenset(
+        one
+        for what in ("uid", "gid")
+        for one in (said[what].reach if what in said else [Reach("user", what, None)])
+    )
+    ids = sorted(reach, key=lambda one: one.noun, reverse=True)
+    held = all(one.target is not None for one in reach)
+    last = said.get("uid") or said.get("gid")
+    return Fact(
+        "isolation",
+        ("user",),
+        "the VMM becomes " + " and ".join(f"{one.noun} {one.target}" for one in ids)
+        if held
+        else "the VMM keeps the rights of the launching user",
+        last.origin if last else "",
+        last.operation if last else None,
+        reach,
+        held=held,
+    )

@@ -1,0 +1,116 @@
+"""Which operation of an old plan is which of a new one, and which of them moved."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Any, NamedTuple
+
+from krunc_compiler import api
+from krunc_compiler.api import Param
+from krunc_compiler.review.summary import kind_of
+
+Identity = tuple[str, ...]
+
+
+class Pair(NamedTuple):
+    """An operation in both plans, or in one: the indexes; `moved` when the order changed."""
+
+    old: int | None
+    new: int | None
+    changed: bool = False
+    moved: bool = False
+
+
+def identity(row: dict[str, Any]) -> Identity:
+    """What an operation is about: a share's tag, a disk's id, a port, an address, a path.
+
+    Functions that make the same thing share it: krun_add_virtiofs and krun_add_virtiofs3.
+    """
+    kind = kind_of(row)
+    name, args = row[kind], row.get("args", {})
+    for param in _params(kind, name):
+        if "unique" in param.rules and param.name in args:
+            return (kind, param.rules["unique"], str(args[param.name]))
+    if kind == "call":
+        taken = api.table()["functions"].get(name, {}).get("takes", ())
+        if taken:
+            return (kind, *taken[0])
+    if kind == "step" and "path" in args:
+        return (kind, name, str(args["path"]))
+    if "fs_tag" in args:
+        return (kind, name, str(args["fs_tag"]), str(args.get("path")))
+    return (kind, name)
+
+
+def _params(kind: str, name: str) -> tuple[Param, ...]:
+    if kind == "call":
+        return api.functions()[name].params if name in api.functions() else ()
+    return api.steps().get(name, ()) if kind == "step" else ()
+
+
+def named(row: dict[str, Any]) -> str:
+    """The operation for a sentence: its name and what it is about."""
+    about = identity(row)[2:]
+    name: str = row[kind_of(row)]
+    return " ".join([name, *about])
+
+
+def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
+    """The operations that are not the same in both, in order; equal meaning gives none.
+
+    The key of the box does not count.
+    """
+    places = {identity_: i for i, identity_ in enumerate(_identities(new))}
+    both: list[tuple[int, int]] = []
+    gone: list[Pair] = []
+    for i, identity_ in enumerate(_identities(old)):
+        if identity_ in places:
+            both.append((i, places[identity_]))
+        else:
+            gone.append(Pair(i, None))
+    kept = _in_order([j for _, j in both])
+    met = {j for _, j in both}
+    found = [Pair(None, j) for j in range(len(new)) if j not in met]
+    for i, j in both:
+        changed = _meaning(old[i]) != _meaning(new[j])
+        if changed or j not in kept:
+            found.append(Pair(i, j, changed, j not in kept))
+    return sorted(gone + found, key=_place)
+
+
+def _place(pair: Pair) -> tuple[int, bool]:
+    return (pair.new, True) if pair.new is not None else (pair.old or 0, False)
+
+
+def _meaning(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "from"}
+
+
+def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
+    """Each row's identity with a number, since a plan may say the same thing twice."""
+    seen: Counter[Identity] = Counter()
+    found = []
+    for row in rows:
+        one = identity(row)
+        found.append((one, seen[one]))
+        seen[one] += 1
+    return found
+
+
+def _in_order(numbers: list[int]) -> set[int]:
+    """A longest rising run of NUMBERS: what stayed while the others moved."""
+    ends: list[int] = []
+    at: list[int] = []
+    before: list[int] = []
+    for index, number in enumerate(numbers):
+        place = bisect_left(ends, number)
+        before.append(at[place - 1] if place else -1)
+        ends[place : place + 1] = [number]
+        at[place : place + 1] = [index]
+    kept = set()
+    index = at[-1] if at else -1
+    while index >= 0:
+        kept.add(numbers[index])
+        index = before[index]
+    return kept

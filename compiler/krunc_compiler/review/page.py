@@ -1,0 +1,40 @@
+"""A sheet as one HTML file: no network, no script, light and dark."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from krunc_compiler.review.change_sheet import change_sheet
+from krunc_compiler.review.difference import Difference
+from krunc_compiler.review.picture import Picture, picture
+from krunc_compiler.review.plan_sheet import plan_sheet
+from krunc_compiler.review.sheet import Sheet
+from krunc_compiler.review.summary import Review
+
+
+@cache
+def _template() -> Template:
+    text = files("krunc_compiler.review").joinpath("page.html.j2").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)
+
+
+def plan_page(review: Review) -> str:
+    """The page of one plan."""
+    return _page(plan_sheet(review), [("The box", picture(review))], last=False)
+
+
+def difference_page(difference: Difference) -> str:
+    """The page of a difference: the changes, then a picture of each side."""
+    sides = (("After", difference.new), ("Before", difference.old))
+    pictures = [(title, picture(side)) for title, side in sides if side]
+    return _page(change_sheet(difference), pictures, last=True)
+
+
+def _page(sheet: Sheet, pictures: list[tuple[str, Picture]], last: bool) -> str:
+    return _template().render(sheet=sheet, pictures=pictures, last=last) + "\n"

@@ -1,0 +1,77 @@
+"""The sheet of one plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler import api
+from krunc_compiler.review.fact import BY_NAME, Fact
+from krunc_compiler.review.sheet import Line, Section, Sheet
+from krunc_compiler.review.summary import Review, kind_of
+from krunc_compiler.review.words import shown, word, words
+
+_REASONS = 8
+
+
+def plan_sheet(review: Review) -> Sheet:
+    """What the VM is, what of the host it reaches, what isolates it, then every operation."""
+    era = api.table()["eras"][review.value["api"]]["name"]
+    return Sheet(
+        word(review.value["box"]),
+        f"a plan for {era}",
+        (
+            *_needs(review.value["requires"]),
+            Line("digest", review.digest),
+            Line("reaches", _counts(review.exposure), tone="loud"),
+        ),
+        (
+            Section("The VM", tuple(map(_line, review.machine))),
+            Section(
+                "What of the host it reaches", tuple(map(_line, review.exposure)), empty="nothing"
+            ),
+            Section("What isolates it", tuple(map(_held, review.isolation))),
+            Section(
+                "Operations, in order, and the key of the box that asks for each",
+                tuple(
+                    Line(f"{number:>3} {kind_of(row)}", operation(row), word(row["from"]))
+                    for number, row in enumerate(review.operations, 1)
+                ),
+                long=True,
+            ),
+        ),
+    )
+
+
+def _needs(requires: dict[str, Any]) -> Iterator[Line]:
+    built = f", built with {words(requires['features'])}" if requires["features"] else ""
+    yield Line("needs", f"libkrun {word(requires['libkrun'])} or newer{built}")
+    because = requires["because"]
+    for row in because[:_REASONS]:
+        yield Line("because", f"of {word(row['call'])}", word(row["from"]))
+    if len(because) > _REASONS:
+        yield Line("because", f"of {len(because) - _REASONS} more calls")
+
+
+def _counts(exposure: tuple[Fact, ...]) -> str:
+    counts = Counter(fact.kind for fact in exposure)
+    return ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing of the host"
+
+
+def _line(fact: Fact) -> Line:
+    loud = BY_NAME[fact.kind].loud
+    return Line(fact.kind, fact.text, word(fact.origin), "loud" if loud else "")
+
+
+def _held(fact: Fact) -> Line:
+    origin = word(fact.origin) if fact.origin else ""
+    return Line("has" if fact.held else "lacks", fact.text, origin, "" if fact.held else "loud")
+
+
+def operation(row: dict[str, Any]) -> str:
+    """One operation of a plan, whole."""
+    kind = kind_of(row)
+    args = ", ".join(f"{name}={shown(value)}" for name, value in row.get("args", {}).items())
+    text = f"{word(row[kind])}({args})" if kind == "call" else f"{word(row[kind])} {args}".rstrip()
+    return text + (", a failure is a warning" if row.get("on_failure") else "")

@@ -1,0 +1,34 @@
+"""What a reader gets to see, before it is text, markdown or HTML."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Tone = Literal["", "opens", "narrows", "neutral", "loud"]
+
+
+class Line(NamedTuple):
+    """One row: a label of krunc's own, a text in which values are quoted, the key of the box."""
+
+    label: str
+    text: str
+    origin: str = ""
+    tone: Tone = ""
+
+
+class Section(NamedTuple):
+    """Rows under a title; `empty` stands for no rows, and `long` ones may be folded away."""
+
+    title: str
+    lines: tuple[Line, ...]
+    empty: str = ""
+    long: bool = False
+
+
+class Sheet(NamedTuple):
+    """A title (a name of the plan's and krunc's words about it), the head, the sections."""
+
+    name: str
+    about: str
+    head: tuple[Line, ...]
+    sections: tuple[Section, ...]

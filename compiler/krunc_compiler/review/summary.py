@@ -1,0 +1,115 @@
+"""A plan reviewed: what the VM is, what of the host it reaches, what isolates it.
+
+It is read off the plan's operations alone and shares nothing with the lowering that made them, so
+a plan edited by hand shows what it would do. An operation without a reading is shown as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from krunc_compiler import api
+from krunc_compiler.plan import Plan, to_text
+from krunc_compiler.review.digest import digest
+from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
+from krunc_compiler.review.facts.host import opened
+from krunc_compiler.review.facts.table import READINGS, SILENT
+from krunc_compiler.review.isolation import isolation
+from krunc_compiler.review.words import shown, word
+
+OPERATION_KINDS = ("call", "step", "implicit")
+
+
+class Review(NamedTuple):
+    """What is shown of a plan; `value` is its JSON value, `digest` that of its meaning."""
+
+    value: dict[str, Any]
+    digest: str
+    machine: tuple[Fact, ...]
+    exposure: tuple[Fact, ...]
+    isolation: tuple[Fact, ...]
+
+    @property
+    def operations(self) -> list[dict[str, Any]]:
+        """The operations as they stand in the plan."""
+        rows: list[dict[str, Any]] = self.value["operations"]
+        return rows
+
+    def facts(self) -> tuple[Fact, ...]:
+        """All facts."""
+        return (*self.machine, *self.exposure, *self.isolation)
+
+    def reached(self) -> Reached:
+        """All that is reached."""
+        return Reached(reach for fact in self.facts() for reach in fact.reach)
+
+
+def review(plan: Plan) -> Review:
+    """The review of PLAN, exposure with the worst first."""
+    value: dict[str, Any] = json.loads(to_text(plan))
+    value["operations"] = [_ordered(row) for row in value["operations"]]
+    found = _limited(_read(value["operations"]))
+    ordered = sorted(found, key=lambda fact: RANK[fact.kind])
+    return Review(
+        value,
+        digest(value),
+        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "machine"),
+        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "exposure"),
+        tuple(sorted(isolation(found), key=lambda fact: bool(fact.held))),
+    )
+
+
+def _ordered(row: dict[str, Any]) -> dict[str, Any]:
+    """ROW with its arguments in the order of libkrun's header and their maps sorted: the order in
+    which a plan has its keys means nothing."""
+    if "args" not in row:
+        return row
+    kind = kind_of(row)
+    params = (
+        api.functions()[row[kind]].params
+        if row[kind] in api.functions()
+        else api.steps().get(row[kind], ())
+    )
+    order = {param.name: place for place, param in enumerate(params)}
+    names = sorted(row["args"], key=lambda name: (order.get(name, len(order)), name))
+    return {**row, "args": {name: _sorted(row["args"][name]) for name in names}}
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """Whether an operation is a call, a step or implicit."""
+    return next(kind for kind in OPERATION_KINDS if kind in row)
+
+
+def _read(operations: list[dict[str, Any]]) -> list[Fact]:
+    found: list[Fact] = []
+    names: dict[str, str] = {}
+    for index, operation in enumerate(operations):
+        kind = kind_of(operation)
+        row = Row(operation[kind], operation.get("args", {}), operation["from"], index, names)
+        reading = READINGS[kind].get(row.name)
+        if reading is not None:
+            found += reading(row)
+        elif row.name not in SILENT:
+            text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
+            exact = json.dumps([kind, row.args], sort_keys=True)
+            reach = Reach("other", row.name, exact)
+            found.append(row.fact("other", (kind, row.name), text, reach))
+        if kind == "step":
+            names.update(opened(row))
+    return found
+
+
+def _limited(facts: list[Fact]) -> list[Fact]:
+    """FACTS in which an egress policy, where there is one, says what TSI reaches."""
+    tsi = [fact for fact in facts if fact.kind == "network" and fact.subject == ("TSI",)]
+    if all(any(reach.target is None for reach in fact.reach) for fact in tsi):
+        return facts
+    open_ = [fact for fact in tsi if any(reach.target is None for reach in fact.reach)]
+    return [fact for fact in facts if fact not in open_]

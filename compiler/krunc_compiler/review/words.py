@@ -1,0 +1,121 @@
+"""Texts of a plan as a reader may see them: nothing in them can fake or hide anything.
+
+A plan is a stranger's text. A value of it stands in a sentence as one word: bare when it is plain,
+else in double quotes with everything escaped that is not seen, that changes the reading order, or
+that joins the character before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
+# Letters and signs by their category, but nothing is seen of them.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+# What stands in a sentence; a longer text is there with its ends, and whole in its operation.
+MOST, _HEAD, _TAIL = 240, 140, 60
+
+
+def visible(text: str) -> str:
+    """TEXT with an escape for each character that a reader does not see as itself."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_seen(c) else _escape(c) for c in text)
+
+
+def _is_seen(c: str) -> bool:
+    return (
+        c.isprintable()
+        and unicodedata.category(c)[0] != "M"
+        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+        and c not in _BLANK
+    )
+
+
+def _escape(c: str) -> str:
+    code = ord(c)
+    return _SHORT.get(c) or (f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+
+
+def quoted(text: str) -> str:
+    """TEXT in double quotes, whole; blanks are escaped where more than 16 stand together."""
+    escaped = visible(text.replace("\\", "\\\\").replace('"', '\\"'))
+    return '"' + re.sub(" {17,}", lambda run: "\\u0020" * len(run[0]), escaped) + '"'
+
+
+def word(text: str) -> str:
+    """TEXT as one word of a sentence."""
+    if len(text) > MOST:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
+        return f"{ends} ({len(text)} characters, sha256 {digest})"
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def words(texts: list[str]) -> str:
+    """TEXTS as a list in a sentence, cut when it is long."""
+    shown = ", ".join(map(word, texts[:40]))
+    return shown + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
+
+
+def shown(value: Any) -> str:
+    """A JSON value, whole, in one line."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case dict():
+            return "{" + ", ".join(f"{key(k)}: {shown(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(shown, value)) + "]"
+        case str():
+            return quoted(value)
+        case _:
+            return str(value)
+
+
+def key(text: str) -> str:
+    """The key of a map: bare when it is plain."""
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal TEXT takes."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(c: str) -> int:
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def folded(text: str, room: int) -> list[str]:
+    """TEXT in pieces of at most ROOM columns (2 for a wide character), blanks at their ends aside.
+
+    It is broken behind blanks where there are any. Nothing is lost: joined, the pieces are TEXT.
+    """
+    pieces: list[str] = []
+    start = used = broken = 0
+    for at, c in enumerate(text):
+        if c == " ":
+            used += 1
+            broken = at + 1
+            continue
+        wide = _columns(c)
+        if used + wide > room and at > start:
+            cut = broken if broken > start else _sign(text, start, at)
+            pieces.append(text[start:cut])
+            start = cut
+            used = columns(text[start:at])
+        used += wide
+    return [*pieces, text[start:]]
+
+
+def _sign(text: str, start: int, end: int) -> int:
+    """Behind a sign where a reader expects a break, when the second half of the piece has one."""
+    sign = max(text.rfind(one, (start + end) // 2, end) for one in "(,=/")
+    return sign + 1 if sign > start else end

@@ -1,0 +1,237 @@
+"""krunc check: boxes valid, committed plans current, policies kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import NamedTuple
+
+from krunc_compiler import interchange
+from krunc_compiler.compiling import compile_box
+from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
+from krunc_compiler.parsing import parse
+from krunc_compiler.plan import to_text
+from krunc_compiler.policy.files import Policy, find, policy_of
+from krunc_compiler.reading import read_plan
+from krunc_compiler.reporting import only, report
+from krunc_compiler.review.change_sheet import change_sheet
+from krunc_compiler.review.difference import Difference, compare
+from krunc_compiler.review.summary import Review, review
+from krunc_compiler.review.text import to_text as sheet_text
+from krunc_compiler.source import read
+from krunc_compiler.verbs.compile import ENDING
+from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.verbs.reviewed import add_format, terminal
+
+EXAMPLES = """\
+examples:
+  krunc check                              everything below this folder
+  krunc check boxes/web.yaml deploy        a box, and a folder of boxes and plans
+  krunc check --policy strict.yaml boxes
+  krunc check --format sarif >krunc.sarif
+
+A box must be valid, and its plan (NAME.plan.json beside it) what it compiles to; else the
+difference in meaning is shown. Each plan must keep the policies: .krunc/policy*.yaml and .json at
+the top of the git repository, or the files given. `krunc schema policy` describes the YAML form.
+
+exit status: 0 well, 1 something was found, 2 wrong usage
+"""
+_BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
+
+
+class Checked(NamedTuple):
+    """The files that were looked at, what was found, and how plans differ from their boxes."""
+
+    files: list[str]
+    findings: list[Located]
+    differences: list[Difference]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        default=["."],
+        metavar="PATH",
+        help="a box, a plan, or a folder of them (default: this one)",
+    )
+    parser.add_argument(
+        "--policy", action="append", metavar="FILE", help="a policy, instead of those in .krunc"
+    )
+    add_format(parser, ("text", "github", "sarif", "json", "junit"))
+    add_inputs(parser)
+    # A plan says for which libkrun it was compiled; the option asks for another.
+    parser.set_defaults(target=None)
+
+
+def run(args: Namespace) -> int:
+    """Check everything, then print what was found."""
+    boxes, plans = _files(args.paths)
+    checked = Checked([], [], [])
+    policies = _policies(args.policy if args.policy is not None else find(), checked)
+    for box in boxes:
+        plan = str(Path(box).parent / (Path(box).stem + ENDING))
+        _box(box, plan, args, policies, checked)
+        if plan in plans:
+            plans.remove(plan)
+    for plan in plans:
+        _plan(plan, policies, checked)
+    sys.stdout.write(_shown(args.format, checked, len(boxes)))
+    return 1 if any(not item.finding.warning for item in checked.findings) else 0
+
+
+def _files(paths: list[str]) -> tuple[list[str], list[str]]:
+    boxes: list[str] = []
+    plans: list[str] = []
+    for given in paths:
+        for path in _below(given):
+            (plans if path.endswith(ENDING) else boxes).append(path)
+    if not boxes and not plans:
+        raise UsageError(f"no box and no plan in {' '.join(paths)}")
+    return list(dict.fromkeys(boxes)), list(dict.fromkeys(plans))
+
+
+def _below(given: str) -> list[str]:
+    if not os.path.isdir(given):
+        return [given]
+    found = []
+    for folder, folders, names in os.walk(given):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.normpath(os.path.join(folder, name))
+            if name.endswith(ENDING) or (name.endswith((".yaml", ".yml")) and _is_box(path)):
+                found.append(path)
+    return found
+
+
+def _is_box(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return any(line.startswith(_BOX_STARTS) for line in file)
+    except OSError:
+        return True  # it is reported when it is read
+
+
+def _policies(paths: list[str], checked: Checked) -> list[Policy]:
+    policies = []
+    for path in paths:
+        checked.files.append(path)
+        try:
+            policies.append(policy_of(path))
+        except Rejected as rejected:
+            checked.findings.extend(rejected.findings)
+    return policies
+
+
+def _box(box: str, plan: str, args: Namespace, policies: list[Policy], checked: Checked) -> None:
+    """Compile BOX, compare its plan, and hold the box to the policies."""
+    checked.files.append(box)
+    committed, text = _committed(box, plan, checked)
+    try:
+        name, written = read(box)
+        target = args.target or (committed.value["target"] if committed else "1")
+        given = inputs(Namespace(**{**vars(args), "target": target}))
+        made = to_text(compile_box(name, written, given))
+        current = review(read_plan(plan, made))
+    except Rejected as rejected:
+        checked.findings.extend(rejected.findings)
+        return
+    if text is None:
+        finding = Finding("KR301", f"{box} has no plan", hint="krunc compile makes it")
+        checked.findings.extend(only(plan, finding))
+    elif text != made:
+        message = f"this is not what {box} compiles to"
+        hint = "run krunc compile and review the difference"
+        checked.findings.extend(only(plan, Finding("KR301", message, hint=hint)))
+        if committed:
+            checked.differences.append(compare(committed, current))
+    _, source = parse(name, written)
+    _judge(current, box, source, policies, checked)
+
+
+def _committed(box: str, plan: str, checked: Checked) -> tuple[Review | None, str | None]:
+    """The review of the plan beside BOX and its text; None for what there is not."""
+    if not os.path.exists(plan):
+        return None, None
+    checked.files.append(plan)
+    text = ""
+    try:
+        name, text = read(plan)
+        return review(read_plan(name, text)), text
+    except Rejected as rejected:
+        checked.findings.extend(rejected.findings)
+        return None, text
+
+
+def _plan(plan: str, policies: list[Policy], checked: Checked) -> None:
+    """Hold a plan, whose box is not at hand, to the policies."""
+    checked.files.append(plan)
+    try:
+        name, text = read(plan)
+        found = review(read_plan(name, text))
+    except Rejected as rejected:
+        checked.findings.extend(rejected.findings)
+        return
+    _, source = parse(name, text)
+    _judge(found, plan, source, policies, checked)
+
+
+def _judge(
+    found: Review, path: str, source: Source, policies: list[Policy], checked: Checked
+) -> None:
+    """Findings stand at the key of the box that asks for the operation, else at the operation."""
+    folder = os.path.dirname(os.path.abspath(path))
+    for policy in policies:
+        try:
+            findings = policy.judge(found, folder)
+        except Rejected as rejected:
+            checked.findings.extend(one for one in rejected.findings if one not in checked.findings)
+            continue
+        for finding in findings:
+            checked.findings.append(Located(source, _placed(finding, found, source)))
+
+
+def _placed(finding: Finding, found: Review, source: Source) -> Finding:
+    if finding.path in source.places:
+        return finding
+    if finding.path == ("box",):
+        return finding._replace(path=("name",))
+    operations = found.operations
+    if len(finding.path) < 2 or finding.path[0] != "operations":
+        return finding._replace(path=())
+    number = finding.path[1]
+    assert isinstance(number, int)
+    keys = {dotted(path): path for path in source.places}
+    origin = operations[number]["from"]
+    message = f"{finding.message} (operation {number + 1} of the plan)"
+    return finding._replace(path=keys.get(origin, ()), message=message, at_key=True)
+
+
+def _shown(form: str, checked: Checked, boxes: int) -> str:
+    match form:
+        case "github":
+            return interchange.github(checked.findings)
+        case "sarif":
+            from importlib.metadata import version
+
+            return (
+                json.dumps(interchange.sarif(checked.findings, version("krunc")), indent=1) + "\n"
+            )
+        case "junit":
+            return interchange.junit(checked.files, checked.findings)
+        case "json":
+            document = {
+                "krunc_check": 1,
+                "checked": checked.files,
+                "findings": interchange.records(checked.findings),
+            }
+            return json.dumps(document, indent=1) + "\n"
+        case _:
+            parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
+            if checked.findings:
+                return "\n".join([*parts, report(checked.findings)])
+            return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"

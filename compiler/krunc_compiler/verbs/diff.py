@@ -1,0 +1,101 @@
+"""krunc diff: what changes in meaning between two plans."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+
+from krunc_compiler.findings import Located, Rejected, UsageError
+from krunc_compiler.plan import Plan
+from krunc_compiler.reading import read_plan
+from krunc_compiler.reporting import report
+from krunc_compiler.review.change_sheet import change_sheet, difference_document
+from krunc_compiler.review.difference import compare
+from krunc_compiler.review.markdown import to_markdown
+from krunc_compiler.review.summary import Review, review
+from krunc_compiler.review.text import to_text
+from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.verbs.reviewed import (
+    NOTHING,
+    add_format,
+    compiled,
+    is_box,
+    terminal,
+    text_of,
+)
+
+EXAMPLES = """\
+examples:
+  krunc diff main:boxes/web.plan.json boxes/web.plan.json
+  krunc diff boxes/web.plan.json boxes/web.yaml     what compiling again would change
+  krunc diff /dev/null web.plan.json                a plan that did not exist
+  krunc diff old.plan.json new.plan.json --format markdown >comment.md
+
+OLD and NEW are plans or boxes: files, REV:path as git has it,
+- for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
+print nothing in text and markdown. `krunc schema diff` describes the JSON.
+
+exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong usage
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("old", metavar="OLD")
+    parser.add_argument("new", metavar="NEW")
+    add_format(parser, ("text", "markdown", "html", "json"))
+    add_inputs(parser)
+    # Beside a plan, a box is compiled for the plan's target.
+    parser.set_defaults(target=None)
+
+
+def run(args: Namespace) -> int:
+    """Print the difference."""
+    if args.old == args.new == "-":
+        raise UsageError("only one side can be standard input")
+    try:
+        difference = compare(*_both(args))
+    except Rejected as rejected:
+        # 1 would say that they differ.
+        sys.stderr.write(report(rejected.findings))
+        return 2
+    match args.format:
+        case "json":
+            sys.stdout.write(json.dumps(difference_document(difference), indent=1) + "\n")
+        case "html":
+            from krunc_compiler.review.page import difference_page
+
+            sys.stdout.write(difference_page(difference))
+        case "markdown" if difference.changes:
+            sys.stdout.write(to_markdown(change_sheet(difference)))
+        case "text" if difference.changes:
+            sys.stdout.write(to_text(change_sheet(difference), *terminal()))
+    return 1 if difference.changes else 0
+
+
+def _both(args: Namespace) -> list[Review | None]:
+    """Both sides. A box is compiled for the target of the plan on the other side, if any."""
+    texts: list[tuple[str, str] | None] = []
+    plans: list[Plan | None] = []
+    findings: list[Located] = []
+    for argument in (args.old, args.new):
+        text, plan = None, None
+        try:
+            text = text_of(argument) if argument != NOTHING else None
+            plan = read_plan(*text) if text and not is_box(*text) else None
+        except Rejected as rejected:
+            findings += rejected.findings
+        texts.append(text)
+        plans.append(plan)
+    targets = [plan.target for plan in plans if plan]
+    given = inputs(Namespace(**{**vars(args), "target": args.target or (targets or ["1"])[0]}))
+    for i, text in enumerate(texts):
+        try:
+            if text and is_box(*text):
+                plans[i] = compiled(*text, given)
+        except Rejected as rejected:
+            findings += rejected.findings
+    if findings:
+        raise Rejected(findings)
+    return [review(plan) if plan else None for plan in plans]
