@@ -340,3 +340,84 @@ def test_the_policy_in_the_documentation_is_one(tmp_path: Path) -> None:
     assert blocks
     for block in blocks:
         assert check(yaml.safe_load(block), load("policy.schema")) == []
+
+
+WAIVED = """\
+krunc: 1
+name: waived
+labels: {LABELS}
+waivers: [WAIVERS]
+rootfs: {path: ./rootfs}
+network: {mode: tsi}
+entrypoint: {executable: /bin/true}
+"""
+STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels: [owner]\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "waivers", "status", "said"),
+    [
+        ("owner: me", "", 1, ["error[KR501]: network: network: TSI", "krunc: 1 error"]),
+        ("team: me", "", 1, ["error[KR501]: the box has no label owner", "krunc: 2 errors"]),
+        (
+            "owner: me",
+            "{rule: allow.networks, reason: a demo}",
+            0,
+            ["warning[KR501]: network: network: TSI", 'waived: "a demo"'],
+        ),
+        (
+            "team: me",
+            "{rule: allow.networks, reason: r}, {rule: labels.owner, reason: nobody yet}",
+            0,
+            ['the box has no label owner; waived: "nobody yet"'],
+        ),
+        (
+            "owner: me",
+            "{rule: allow.networks, reason: r}, {rule: allow.writes, reason: r}",
+            0,
+            ["warning[KR504]: waivers[1]: the waiver of 'allow.writes' waives nothing"],
+        ),
+        ("owner: me", "{rule: allow.networks}", 1, ["the key 'reason' is missing"]),
+    ],
+)
+def test_a_waiver_stands_in_the_box(
+    labels: str,
+    waivers: str,
+    status: int,
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "strict.yaml").write_text(STRICT)
+    box = tmp_path / "boxes" / "waived.yaml"
+    box.write_text(WAIVED.replace("LABELS", labels).replace("WAIVERS", waivers))
+    main(["compile", str(box)])
+    capsys.readouterr()
+    assert main(["check", "--policy", "strict.yaml", "boxes"]) == status
+    shown = capsys.readouterr().out
+    for text in said:
+        assert text in shown, shown
+
+
+def test_a_waiver_is_seen_by_every_reviewer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stands in the review, and a new one opens."""
+    box = tmp_path / "box.yaml"
+    box.write_text(WAIVED.replace("LABELS", "owner: me").replace("WAIVERS", ""))
+    main(["compile", str(box)])
+    (tmp_path / "old.plan.json").write_text((tmp_path / "box.plan.json").read_text())
+    waiver = "{rule: allow.networks, reason: a demo}"
+    box.write_text(WAIVED.replace("LABELS", "owner: me").replace("WAIVERS", waiver))
+    main(["compile", str(box)])
+    capsys.readouterr()
+    main(["show", str(tmp_path / "box.plan.json")])
+    shown = capsys.readouterr().out
+    assert 'waives     allow.networks, because "a demo"' in shown
+    assert "owner: me" in shown
+    assert main(["diff", str(tmp_path / "old.plan.json"), str(tmp_path / "box.plan.json")]) == 1
+    difference = capsys.readouterr().out
+    assert difference.index("OPENS") < difference.index("allow.networks")

@@ -201,10 +201,20 @@ class Smolmachines:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """A rule of a policy that the box may break, and why."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """One microVM. `written` holds the places that the box itself states; the rest is default."""
 
     name: str
+    labels: dict[str, str]
+    waivers: tuple[Waiver, ...]
     machine: Machine
     boot: Boot
     rootfs: FolderRoot | DiskRoot

@@ -28,6 +28,7 @@ from krunc_compiler.box import (
     Stop,
     VhostUser,
     VsockPort,
+    Waiver,
 )
 from krunc_compiler.consoles import (
     Console,
@@ -76,6 +77,8 @@ def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:
     agent = value.get("agent", {})
     return Box(
         name=value["name"],
+        labels=value["labels"],
+        waivers=tuple(Waiver(**waiver) for waiver in value["waivers"]),
         machine=_machine(value["machine"]),
         boot=_boot(value.get("boot", {})),
         rootfs=_rootfs(value["rootfs"]),

@@ -66,4 +66,4 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
     if findings:
         raise reject(source, findings)
     operations = moved(operations, inputs.prefix)
-    return make(box.name, inputs.target, {**value, "vars": known}, operations)
+    return make(box, inputs.target, {**value, "vars": known}, operations)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from krunc_compiler import api
 from krunc_compiler.api import Target, Version
-from krunc_compiler.box import RUNTIME
+from krunc_compiler.box import RUNTIME, Box
 from krunc_compiler.findings import dotted
 from krunc_compiler.operation import Operation
 
@@ -27,18 +27,22 @@ class Plan:
     requires: dict[str, Any]
     digest: str
     operations: tuple[dict[str, Any], ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    waivers: tuple[dict[str, str], ...] = ()
 
 
-def make(name: str, target: Target, meaning: Any, operations: list[Operation]) -> Plan:
-    """The plan of a box called NAME; MEANING is its value, variables and expressions worked out."""
+def make(box: Box, target: Target, meaning: Any, operations: list[Operation]) -> Plan:
+    """The plan of BOX; MEANING is its value with variables and expressions worked out."""
     canonical = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return Plan(
-        box=name,
+        box=box.name,
         target=str(target),
         era=target.era,
         requires=_requires(target, operations),
         digest="sha256:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(),
         operations=tuple(_row(operation) for operation in operations),
+        labels=box.labels,
+        waivers=tuple({"rule": one.rule, "reason": one.reason} for one in box.waivers),
     )
 
 
@@ -52,6 +56,8 @@ def to_text(plan: Plan) -> str:
         "api": plan.era,
         "requires": plan.requires,
         "digest": plan.digest,
+        **({"labels": plan.labels} if plan.labels else {}),
+        **({"waivers": plan.waivers} if plan.waivers else {}),
     }
     lines = "".join(f"{_json(key)}: {_json(value)},\n" for key, value in head.items())
     return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'

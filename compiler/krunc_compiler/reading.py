@@ -50,6 +50,8 @@ def read_plan(name: str, text: str) -> Plan:
         requires=value["requires"],
         digest=value["digest"],
         operations=tuple(value["operations"]),
+        labels=value.get("labels", {}),
+        waivers=tuple(value.get("waivers", ())),
     )
 
 

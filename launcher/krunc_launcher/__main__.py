@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HELP = """\
-usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR] PLAN|-
+usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
+                    [--require-digest DIGEST|FILE] PLAN|-
 
 Replay a plan against libkrun and enter the VM. `krunc launch BOX.yaml` compiles the box first, for
 the libkrun that it finds or for --target, with --set and --vars as in krunc compile.
@@ -27,6 +28,9 @@ the libkrun that it finds or for --target, with --set and --vars as in krunc com
                      /run/user/UID, else /tmp/krunc-UID/BOX
   --base DIR         where relative paths of the plan start; else the plan's folder, for - the
                      working directory
+  --require-digest DIGEST|FILE
+                     refuse every plan but those approved: sha256:... as krunc digest prints it, or
+                     a file of such lines
   -h, --help         this text
   --version          krunc's version
 
@@ -39,13 +43,14 @@ examples:
   krunc launch --dry-run boxes/web.plan.json
   krunc launch boxes/web.plan.json
   AGENT_TOKEN=$(cat token) krunc launch agent.plan.json
+  krunc launch --require-digest approved.txt web.plan.json
   krunc compile web.yaml -o - | krunc launch --dry-run -
 
 exit status: the guest's own; 125 when the plan is wrong or the VM was not started; 2 wrong usage;
 of --dry-run: 0 well, 1 the plan is wrong
 """
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
-_VALUED = ("--libkrun", "--runtime-dir", "--base")
+_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest")
 NOT_STARTED = 125
 _MOST_FINDINGS = 50
 
@@ -150,6 +155,10 @@ def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
     from krunc_launcher.verify import keyed, verify
 
     plan = verify(parse(text))
+    if "--require-digest" in given:
+        from krunc_launcher.digest import require
+
+        require(plan, given["--require-digest"])
     base = given.get("--base") or folder(path)
     runtime = given.get("--runtime-dir") or _runtime_folder(plan["box"])
     folders = Folders(os.path.abspath(base), os.path.abspath(runtime))

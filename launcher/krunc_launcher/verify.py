@@ -37,7 +37,7 @@ def verify(plan: Any) -> dict[str, Any]:
         else:
             sentence = f'this is no plan: "krunc_plan": {FORMAT} is missing'
         raise PlanRefused([(("krunc_plan",) if "krunc_plan" in plan else (), sentence)])
-    _keys(plan, _HEAD, (), (), found)
+    _keys(plan, _HEAD, ("labels", "waivers"), (), found)
     if found:
         raise PlanRefused(found)
     _head(plan, found)
@@ -96,6 +96,7 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
         and int(plan["target"].split(".")[0]) != ERAS[plan["api"]]["family"]
     ):
         found.append((("api",), f"{shown(plan['api'])} is not the API of target {plan['target']}"))
+    _notes(plan, found)
     digest = plan["digest"]
     if (
         type(digest) is not str
@@ -128,6 +129,20 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
         for row in because
     ):
         found.append((("requires", "because"), 'a list of {"call": ..., "from": ...} is needed'))
+
+
+def _notes(plan: dict[str, Any], found: Findings) -> None:
+    """Labels and waivers: for reviewers, nothing is done with them here."""
+    labels, waivers = plan.get("labels", {}), plan.get("waivers", [])
+    if type(labels) is not dict or not all(type(text) is str for text in labels.values()):
+        found.append((("labels",), "an object of texts is needed"))
+    if type(waivers) is not list or not all(
+        type(row) is dict
+        and set(row) == {"rule", "reason"}
+        and all(type(text) is str for text in row.values())
+        for row in waivers
+    ):
+        found.append((("waivers",), 'a list of {"rule": ..., "reason": ...} is needed'))
 
 
 def _is_version(value: Any) -> bool:

@@ -106,7 +106,7 @@ def _root(
         where = ("guest_rootfs", "strategy", "Disk", "device_path")
         known = ", ".join(f"/dev/vd{chr(ord('a') + i)}" for i in range(min(len(disks), 26)))
         hint = f"the block devices are {known or 'none'}"
-        findings.append(Finding("KR501", f"no block device is {device}", where, hint))
+        findings.append(Finding("KR511", f"no block device is {device}", where, hint))
         return {"path": _path(root["path"])}
     return {"disk": disks[number]["block_id"], "device": device, "fstype": "ext4"}
 

@@ -13,6 +13,7 @@ from krunc_compiler.findings import Finding, Source, reject
 from krunc_compiler.parsing import parse
 from krunc_compiler.policy import rules, schemas
 from krunc_compiler.review.summary import Review
+from krunc_compiler.review.words import word
 from krunc_compiler.source import read
 
 FOLDER = ".krunc"
@@ -37,11 +38,25 @@ class Policy(NamedTuple):
         else:
             found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
         message = self.value.get("message", "") if not self.is_schema else ""
-        return [
-            one._replace(hint="; ".join(filter(None, [f"{name}: {one.hint}" if one.hint else name,
-                                                      message])))
-            for one in found
-        ]  # fmt: skip
+        return [self._shown(one, name, message, review) for one in found]
+
+    def _shown(self, found: Finding, name: str, message: str, review: Review) -> Finding:
+        """FOUND with the policy's name and message; a warning when the box has a waiver for it."""
+        rule = name if self.is_schema else rules.rule_of(found)
+        hint = "; ".join(filter(None, [f"{name}: {found.hint}" if found.hint else name, message]))
+        for waiver in review.value.get("waivers", ()):
+            if waiver["rule"] == rule:
+                text = f"{found.message}; waived: {word(waiver['reason'])}"
+                return found._replace(hint=hint, message=text, warning=True)
+        return found._replace(hint=hint)
+
+    def rules_broken(self, review: Review, folder: str) -> set[str]:
+        """The rules that a waiver can name and that the plan breaks."""
+        if self.is_schema:
+            name = os.path.basename(self.source.name)
+            return {name} if any(schemas.judge(self.value, review.value)) else set()
+        place = rules.Place(folder, self.base)
+        return set(map(rules.rule_of, rules.judge(self.value, review, place)))
 
 
 def find() -> list[str]:

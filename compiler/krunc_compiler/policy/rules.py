@@ -45,9 +45,18 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
             ("box",),
             f"allow.names: {word(allow['names'])}",
         )
+    for label in policy.get("labels", ()):
+        if label not in review.value.get("labels", {}):
+            yield Finding("KR501", f"the box has no label {word(label)}", (), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
             yield _finding("isolation", [fact.subject[0]], fact, fact.text)
+
+
+def rule_of(finding: Finding) -> str:
+    """The rule that FINDING is about, as a waiver names it: allow.writes, isolation.kernel."""
+    key, _, limit = finding.hint.partition(": ")
+    return key if key.startswith("allow.") else f"{key}.{limit}"
 
 
 def _finding(key: str, value: Any, fact: Fact, what: str) -> Finding:

@@ -91,6 +91,7 @@ KINDS = (
         "the guest connects to",
         "the guest no longer connects to",
     ),
+    Kind("waives", "exposure", True, "waive", "not asked by policies:", "asked by policies again:"),
     Kind("isolation", "isolation", True, "without", "not isolated:", "isolated:"),
     Kind("reads", "exposure", False, "read", "the guest can read", "the guest can no longer read"),
     Kind("stdio", "exposure", False, "stdio", "the guest has", "the guest no longer has"),
@@ -100,7 +101,7 @@ KINDS = (
     *(
         Kind(name, "machine", False, "", f"{name}:", f"no longer {name}:")
         for name in (
-            *("root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
+            *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
             *("network device", "console", "display", "overlay", "volume", "cpu", "smbios"),
             *("interrupts", "nested", "user", "stop", "status", "log", "enclave"),
         )

@@ -49,7 +49,7 @@ def review(plan: Plan) -> Review:
     """The review of PLAN, exposure with the worst first."""
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
-    found = _limited(_read(value["operations"]))
+    found = [*_noted(value), *_limited(_read(value["operations"]))]
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(
         value,
@@ -104,6 +104,20 @@ def _read(operations: list[dict[str, Any]]) -> list[Fact]:
         if kind == "step":
             names.update(opened(row))
     return found
+
+
+def _noted(value: dict[str, Any]) -> list[Fact]:
+    """What the head of a plan says to its reviewers."""
+    labels = value.get("labels", {})
+    facts = [
+        Fact("label", (name,), f"{word(name)}: {word(labels[name])}", f"labels.{name}", None)
+        for name in sorted(labels)
+    ]
+    for i, waiver in enumerate(value.get("waivers", ())):
+        text = f"{word(waiver['rule'])}, because {word(waiver['reason'])}"
+        reach = frozenset({Reach("waive", "rule", waiver["rule"])})
+        facts.append(Fact("waives", (waiver["rule"],), text, f"waivers[{i}]", None, reach))
+    return facts
 
 
 def _limited(facts: list[Fact]) -> list[Fact]:

@@ -185,14 +185,21 @@ def _judge(
 ) -> None:
     """Findings stand at the key of the box that asks for the operation, else at the operation."""
     folder = os.path.dirname(os.path.abspath(path))
+    broken: set[str] = set()
     for policy in policies:
         try:
             findings = policy.judge(found, folder)
         except Rejected as rejected:
             checked.findings.extend(one for one in rejected.findings if one not in checked.findings)
             continue
+        broken |= policy.rules_broken(found, folder)
         for finding in findings:
             checked.findings.append(Located(source, _placed(finding, found, source)))
+    for i, waiver in enumerate(found.value.get("waivers", ())):
+        if waiver["rule"] not in broken:
+            message = f"the waiver of {waiver['rule']!r} waives nothing"
+            finding = Finding("KR504", message, ("waivers", i), "leave it out", warning=True)
+            checked.findings.append(Located(source, finding))
 
 
 def _placed(finding: Finding, found: Review, source: Source) -> Finding:

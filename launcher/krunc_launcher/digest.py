@@ -1,0 +1,84 @@
+"""The digest of what a plan means, and whether it is one that was approved.
+
+docs/review.md has the algorithm; the compiler's krunc digest prints the same.
+"""
+
+from __future__ import annotations
+
+from _json import encode_basestring_ascii
+
+from krunc_launcher.errors import LaunchError, plain, quoted
+
+try:
+    # Python 3.12 and newer
+    from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_START = "sha256:"
+_HEX = "0123456789abcdef"
+_MOST_BYTES = 1 << 20
+
+
+def digest(plan: dict[str, Any]) -> str:
+    """sha256: and 64 hexadecimal digits for the JSON value of a verified plan."""
+    return _START + str(sha256(_written(_meaning(plan)).encode("ascii")).hexdigest())
+
+
+def require(plan: dict[str, Any], approved: str) -> None:
+    """Raise LaunchError unless the plan's digest is APPROVED, or stands in the file of that name:
+    one digest a line, what follows it is a name; # starts a comment."""
+    found = digest(plan)
+    known = [approved] if approved.startswith(_START) else _listed(approved)
+    for one in known:
+        rest = one.removeprefix(_START)
+        if rest == one or len(rest) != 64 or rest.strip(_HEX):
+            raise LaunchError(
+                f"--require-digest: {quoted(one[:80])} is no digest; krunc digest PLAN prints one"
+            )
+    if found not in known:
+        raise LaunchError(
+            f"the plan's digest is {found}, which is not approved: it is not the plan that was "
+            "reviewed",
+            "review it (krunc show, krunc diff) and approve this digest, or launch the plan that "
+            "was approved",
+        )
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why}") from None
+    lines = (line.split("#")[0].split() for line in text.splitlines())
+    return [words[0] for words in lines if words]
+
+
+def _meaning(plan: dict[str, Any]) -> dict[str, Any]:
+    requires = _without(plan["requires"], "because")
+    operations = [_without(row, "from") for row in plan["operations"]]
+    return {**_without(plan, "digest"), "requires": requires, "operations": operations}
+
+
+def _without(value: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if key != name}
+
+
+def _written(value: Any) -> str:
+    """VALUE as JSON in ASCII without blanks, the keys sorted."""
+    if isinstance(value, dict):
+        pairs = (f"{encode_basestring_ascii(key)}:{_written(value[key])}" for key in sorted(value))
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    if isinstance(value, str):
+        return str(encode_basestring_ascii(value))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
