@@ -128,7 +128,7 @@ def test_a_moved_disk_is_moved_and_not_changed() -> None:
     difference = compare(reviewed_box(one), reviewed_box(two))
     assert not difference.of("opens")
     assert [change.text for change in difference.changes if change.kind == "order"] == [
-        'in another order: "require_file a.img", "krun_add_disk2 a"'
+        "in another order: require_file a.img, krun_add_disk2 a"
     ]
     assert all(pair.moved and not pair.changed for pair in difference.pairs)
 
