@@ -61,7 +61,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({}, {"roots": ["boxes/rootfs"]}, []),
     ({}, {"roots": ["images"]}, ["root: folder rootfs, the guest can write to it"]),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.img"]}, []),
-    ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda, ext4, raw disk ../images/a.img (d)"]),
+    ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda (../images/a.img), ext4"]),
     ({}, {"names": "o*"}, []),
     ({}, {"names": "two*"}, ["the box is called one"]),
 ]  # fmt: skip

@@ -131,7 +131,7 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_set_vm_config", num_vcpus=2, ram_mib=512), ["vCPUs 2", "memory 512 MiB"]),
     (call("krun_set_log_level", level="warn"), ["log level warn, on the launcher's stderr"]),
     (call("krun_init_log", target_fd="stdout", level="off", style="auto", options=["no_env"]), ["log level off, on the launcher's stdout, no_env"]),
-    (call("krun_set_root_disk_remount", device="/dev/vda", fstype=None, options="ro"), ["root disk /dev/vda, any file system, options ro", "status 0 whatever the program ends with"]),
+    (call("krun_set_root_disk_remount", device="/dev/vda", fstype=None, options="ro"), ["root disk /dev/vda (no disk of this plan), any file system, options ro", "status 0 whatever the program ends with"]),
     (call("krun_set_exec", exec_path="/a", argv=["b c", ""], envp={"A": "x y"}), ['program /a "b c" ""', 'env A="x y"']),
     (call("krun_fs_add_overlay_file", **OVERLAY, data={"process": PROCESS}), ['program /bin/a "b c"', "workdir /w", "env A=x", "env T from the launcher's TOKEN"]),
     (call("krun_fs_add_overlay_file", **{**OVERLAY, "path": "//./.krun_config.json"}, data={"text": "{}"}), ['program as the file //./.krun_config.json in the root says: the text "{}"', 'overlay //./.krun_config.json in the root: the text "{}", mode 644']),

@@ -37,13 +37,18 @@ class Fact(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An operation as a reading sees it; `opened` has what its descriptors lead to, by name."""
+    """An operation as a reading sees it.
+
+    `opened` has what its descriptors lead to, by name; `disks` the paths of the disks before it,
+    in the order in which the guest sees them.
+    """
 
     name: str
     args: dict[str, Any]
     origin: str
     operation: int
     opened: dict[str, str]
+    disks: list[str]
 
     def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
         """A fact that this operation shows."""
