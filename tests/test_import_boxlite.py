@@ -361,6 +361,17 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.sampled_fro
         "#",
         "\t",
         "{{{{%",
+        "@",
+        "%",
+        "=",
+        "-",
+        "---",
+        "...",
+        "a:",
+        "1:2",
+        "0x1",
+        "+1",
+        ".5",
         "é\x85\u2028",
     ]
 )

@@ -61,7 +61,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({}, {"roots": ["boxes/rootfs"]}, []),
     ({}, {"roots": ["images"]}, ["root: folder rootfs, the guest can write to it"]),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.img"]}, []),
-    ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda, ext4, raw disk ../images/a.img (d)"]),
+    ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda (../images/a.img), ext4"]),
     ({}, {"names": "o*"}, []),
     ({}, {"names": "two*"}, ["the box is called one"]),
 ]  # fmt: skip
@@ -284,6 +284,26 @@ def test_a_name_that_is_no_utf8(repository: Path, capsys: pytest.CaptureFixture[
         assert main(["check", "--format", form]) == 1
         said = capsys.readouterr().out
         assert re.search(r"%FF|\\udcff", said)
+
+
+def test_a_text_of_a_plan_makes_no_link_and_no_command(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = {**SHARE, "path": "[a](https://b.example)\n::error::c\u202e<img src=x>"}
+    Path("boxes/open.plan.json").write_text(compiled({**BOX, "shares": [share]}))
+    Path("boxes/open.yaml").unlink()
+    Path(".krunc/policy.yaml").write_text("krunc_policy: 1\nallow: {writes: []}\n")
+    assert main(["check", "boxes/open.plan.json", "--format", "sarif"]) == 1
+    said = capsys.readouterr().out
+    assert "[a] (https:/b.example)" in said
+    assert "](" not in said
+    assert main(["check", "boxes/open.plan.json", "--format", "github"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("::error file=boxes/open.plan.json") for line in lines)
+    assert main(["check", "boxes/open.plan.json", "--format", "junit"]) == 1
+    (_, case) = ElementTree.fromstring(capsys.readouterr().out).findall("testcase")
+    assert "\\u202e<img src=x>" in str(case.findtext("failure"))
 
 
 def test_github(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,9 +128,19 @@ def test_a_moved_disk_is_moved_and_not_changed() -> None:
     difference = compare(reviewed_box(one), reviewed_box(two))
     assert not difference.of("opens")
     assert [change.text for change in difference.changes if change.kind == "order"] == [
-        'in another order: "require_file a.img", "krun_add_disk2 a"'
+        "in another order: require_file a.img, krun_add_disk2 a"
     ]
     assert all(pair.moved and not pair.changed for pair in difference.pairs)
+
+
+def test_a_moved_disk_that_is_the_root_is_another_root() -> None:
+    disks = [call("krun_add_disk", block_id=n, disk_path=f"{n}.img", read_only=True) for n in "ab"]
+    root = call("krun_set_root_disk_remount", device="/dev/vda1", fstype="ext4", options=None)
+    difference = compare(reviewed(*disks, root), reviewed(*disks[::-1], root))
+    assert [change.text for change in difference.changes] == [
+        "root: disk /dev/vda1 (b.img), ext4; before: disk /dev/vda1 (a.img), ext4",
+        "in another order: krun_add_disk a",
+    ]
 
 
 def test_the_worst_comes_first() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -123,6 +124,19 @@ PAGES: dict[str, Callable[[str], str]] = {
 }
 
 
+def is_seen(line: str) -> bool:
+    """Whether each character of LINE is seen where it stands."""
+    return all(
+        c == " "
+        or (
+            unicodedata.category(c)[0] in "LNPS"
+            and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+            and c not in "\u115f\u1160\u2800\u3164\uffa0"
+        )
+        for c in line
+    )
+
+
 def rows(sheet: Sheet) -> int:
     return len(sheet.head) + sum(len(section.lines) for section in sheet.sections)
 
@@ -135,7 +149,7 @@ def test_text(kind: str, name: str) -> None:
         shown = to_text(sheet, width)
         lines = shown.splitlines()
         assert lines == shown.split("\n")[:-1], "nothing else breaks a line"
-        assert all(visible(line) == line for line in lines)
+        assert all(map(is_seen, lines))
         assert max(map(columns, lines)) <= width
         # What is at the left is krunc's: titles, and the labels of rows.
         starts = {line.strip() for line in lines if line[:1].strip() and MARK not in line}
@@ -198,7 +212,7 @@ def test_markdown(kind: str, name: str) -> None:
             assert re.fullmatch(r"<details><summary>[A-Za-z ,:]+ \(\d+\)</summary>\n|</details>\n?", token.content)  # fmt: skip
     items = sum(token.type == "list_item_open" for token in tokens)
     assert items == rows(sheet)
-    assert all(visible(line) == line for line in text.split("\n"))
+    assert all(map(is_seen, text.split("\n")))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -212,7 +226,7 @@ def test_html(kind: str, name: str) -> None:
     assert not any(MARK in attribute for attribute in shape.attributes)
     assert kind != "template" or any("{{ 7 * 7 }}" in text for text in shape.texts)
     assert any(MARK in text for text in shape.texts)
-    assert all(visible(line) == line for line in page.split("\n"))
+    assert all(map(is_seen, page.split("\n")))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -234,7 +248,7 @@ def test_names_of_operations(kind: str) -> None:
     found = review(plan({"call": text}, {"step": text}, {"implicit": text}))
     shown = to_text(plan_sheet(found), 133)
     assert shown.count("other ") == 2  # the row's label and the count at the head
-    assert all(visible(line) == line for line in shown.split("\n"))
+    assert all(map(is_seen, shown.split("\n")))
     assert MARK in plan_page(found)
 
 
@@ -272,6 +286,8 @@ WORDS = {
     "caf\u00e9": '"caf\u00e9"',
     "cafe\u0301": '"cafe\\u0301"',
     "\u6f22": '"\u6f22"',
+    "\u05d0\u0627": '"\\u05d0\\u0627"',
+    "\u3164\u00a0": '"\\u3164\\u00a0"',
 }
 
 

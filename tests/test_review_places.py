@@ -108,17 +108,24 @@ def taken(tmp_path: Path) -> Path:
 
 
 def test_pre_commit(repository: Path, taken: Path, tmp_path: Path) -> None:
-    Path("boxes/web.yaml").write_text(json.dumps(OPEN))
-    run("git", "add", ".")
-    given = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
-    command = ["pre-commit", "try-repo", str(taken), "krunc-check", "--all-files", "--verbose"]
-    assert "all well" in run(*command, given=given).stdout
+    """The documented configuration, with the real pre-commit: it installs krunc from a clone."""
+    revision = run("git", "-C", str(taken), "rev-parse", "HEAD").stdout.strip()
+    lines = documented("yaml", "krunc-check")
+    lines = lines.replace("https://github.com/OWNER/krunc", str(taken)).replace("COMMIT", revision)
+    Path(".pre-commit-config.yaml").write_text(lines)
     Path("boxes/web.yaml").write_text(json.dumps(CLOSED))
     run("git", "add", ".")
-    done = run(*command, check=False, given=given)
+    given = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
+    command = ["pre-commit", "run", "--all-files", "--verbose"]
+    done = run(*command, "krunc-check", check=False, given=given)
     assert done.returncode == 1
     assert "error[KR301]" in done.stdout
     assert "the guest no longer reaches TSI" in done.stdout
+    done = run(*command, "krunc-compile", check=False, given=given)
+    assert done.returncode == 1
+    assert "files were modified by this hook" in done.stdout
+    run("git", "add", ".")
+    assert "all well" in run(*command, given=given).stdout
 
 
 class Service(BaseHTTPRequestHandler):

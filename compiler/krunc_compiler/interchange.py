@@ -107,7 +107,8 @@ def _result(record: dict[str, Any], codes: list[str]) -> dict[str, Any]:
         "ruleId": record["code"],
         "ruleIndex": codes.index(record["code"]),
         "level": record["level"],
-        "message": {"text": sentence(record)},
+        # [text](target) would be a link.
+        "message": {"text": sentence(record).replace("](", "] (")},
         "locations": [{"physicalLocation": place}],
     }
 

@@ -195,7 +195,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         if param["name"] in args:
             values.check(args[param["name"]], param, (*where, param["name"]), found)
     one_of = rule.get("one_of")
-    if one_of and len(found) == before:
+    if one_of and len(found) == before and all(name in args for name in one_of):
         given = [name for name in one_of if args[name] not in (None, "none")]
         if len(given) != 1:
             found.append((where, f"exactly one of {' and '.join(one_of)} is needed"))

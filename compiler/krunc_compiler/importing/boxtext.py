@@ -10,7 +10,7 @@ from krunc_compiler.parsing import scalar
 from krunc_compiler.reporting import printable
 
 _WIDTH = 96
-_PLAIN = re.compile(r"[A-Za-z0-9_./@+=%-][A-Za-z0-9_./@+=%:-]*")
+_PLAIN = re.compile(r"(?!---|\.\.\.)(?:[A-Za-z0-9_./+]|-(?=[A-Za-z0-9_./-]))[A-Za-z0-9_./@+=%:-]*")
 _OPENING = re.compile(r"\{\{|\{%|\{#")
 _NOT_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krunc_compiler.findings import Finding
 from krunc_compiler.policy.paths import allowed, named
 from krunc_compiler.review.fact import Fact, Reach
+from krunc_compiler.review.facts.storage import disk_number
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word, words
 
@@ -112,15 +113,14 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
         row = review.operations[fact.operation]
         device = row.get("args", {}).get("device")
         if device is not None:
-            # /dev/vdb1 is on the second disk; what cannot be told apart is not allowed.
-            letter = device.removeprefix("/dev/vd")[:1]
-            number = ord(letter) - ord("a") if device.startswith("/dev/vd") and letter else -1
-            used = disks[number : number + 1] if number >= 0 else []
+            # What is on no disk of the plan is not allowed.
+            number = disk_number(device)
+            used = [] if number is None else disks[number : number + 1]
         else:
             used = [one for one in review.exposure if one.operation == fact.operation]
         reaches = [reach for one in used for reach in one.reach if reach.verb == "read"]
         if not reaches or not all(_is_allowed(reach, paths, place) for reach in reaches):
-            yield fact, fact.text + (f", {used[0].text}" if device and used else "")
+            yield fact, fact.text
 
 
 def _networks(review: Review, modes: list[str], place: Place) -> Found:

@@ -17,12 +17,15 @@ from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named
 from krunc_compiler.review.summary import Review, kind_of
-from krunc_compiler.review.words import word, words
+from krunc_compiler.review.words import word
 
 Effect = Literal["opens", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("opens", "narrows", "neutral")
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "demands", "head")
+
+# How many of the moved operations are named.
+_NAMED = 40
 
 
 class Change(NamedTuple):
@@ -150,9 +153,9 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
                 demands[True].append(_demand(now))
         elif was is None or now is None:
             sign = "no longer: " if now is None else "new: "
-            yield Change("neutral", "operation", sign + word(named(row)), row["from"])
+            yield Change("neutral", "operation", sign + named(row), row["from"])
         elif pair.changed:
-            text = f"{word(named(now))}: {_differing(was, now)}"
+            text = f"{named(now)}: {_differing(was, now)}"
             yield Change("neutral", "operation", text, now["from"])
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
@@ -163,7 +166,9 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
         yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
     if moved:
         names = [named(new.operations[pair.new]) for pair in moved if pair.new is not None]
-        yield Change("neutral", "order", f"in another order: {words(names)}", "")
+        rest_of = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        text = f"in another order: {', '.join(names[:_NAMED])}{rest_of}"
+        yield Change("neutral", "order", text, "")
 
 
 def _demand(row: dict[str, Any]) -> str:
@@ -188,7 +193,7 @@ def _brief(value: Any) -> str:
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     was, now = ({**value, **value["requires"]} for value in (old, new))
     for name in dict.fromkeys([*now, *was]):
-        if name in ("digest", "operations", "requires", "because"):
+        if name in ("digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
             text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"

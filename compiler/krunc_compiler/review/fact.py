@@ -37,13 +37,18 @@ class Fact(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An operation as a reading sees it; `opened` has what its descriptors lead to, by name."""
+    """An operation as a reading sees it.
+
+    `opened` has what its descriptors lead to, by name; `disks` the paths of the disks before it,
+    in the order in which the guest sees them.
+    """
 
     name: str
     args: dict[str, Any]
     origin: str
     operation: int
     opened: dict[str, str]
+    disks: list[str]
 
     def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
         """A fact that this operation shows."""
@@ -54,57 +59,60 @@ class Row(NamedTuple):
 class Kind(NamedTuple):
     """How a kind of fact is shown, and what it means that such a fact comes or goes.
 
-    `verb` is that of the reaches which judge it: a new reach opens, a lost one narrows. A kind
-    without one is neutral: it changes what the VM is, not what of the host it can use.
+    `verbs` are those of the reaches that its facts can have: a new reach opens, a lost one narrows.
+    A kind without any is neutral: it changes what the VM is, not what of the host it can use.
     """
 
     name: str
     group: Group
     loud: bool
-    verb: str
+    verbs: tuple[str, ...]
     comes: str
     goes: str
 
 
+def _exposure(name: str, loud: bool, verbs: str, comes: str, goes: str) -> Kind:
+    return Kind(name, "exposure", loud, tuple(verbs.split()), comes, goes)
+
+
+def _machine(name: str, verbs: str = "") -> Kind:
+    return Kind(name, "machine", False, tuple(verbs.split()), f"{name}:", f"no longer {name}:")
+
+
 # The worst first: the review shows and the difference sorts by it. docs/review.md prints it.
 KINDS = (
-    Kind("other", "exposure", True, "other", "krunc cannot read", "gone is"),
-    Kind(
+    _exposure("other", True, "other", "krunc cannot read", "gone is"),
+    _exposure(
         "writes",
-        "exposure",
         True,
-        "write",
+        "write read",
         "the guest can write to",
         "the guest can no longer write to",
     ),
-    Kind(
-        "network", "exposure", True, "network", "the guest reaches", "the guest no longer reaches"
+    _exposure("network", True, "network", "the guest reaches", "the guest no longer reaches"),
+    _exposure("listens", True, "listen", "the host listens on", "closed is"),
+    _exposure("secrets", True, "secret", "the guest gets", "the guest no longer gets"),
+    _exposure("devices", True, "device", "the guest uses", "the guest no longer uses"),
+    _exposure(
+        "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
     ),
-    Kind("listens", "exposure", True, "listen", "the host listens on", "closed is"),
-    Kind("secrets", "exposure", True, "secret", "the guest gets", "the guest no longer gets"),
-    Kind("devices", "exposure", True, "device", "the guest uses", "the guest no longer uses"),
-    Kind(
-        "connects",
-        "exposure",
-        True,
-        "connect",
-        "the guest connects to",
-        "the guest no longer connects to",
-    ),
-    Kind("waives", "exposure", True, "waive", "not asked by policies:", "asked by policies again:"),
-    Kind("isolation", "isolation", True, "without", "not isolated:", "isolated:"),
-    Kind("reads", "exposure", False, "read", "the guest can read", "the guest can no longer read"),
-    Kind("stdio", "exposure", False, "stdio", "the guest has", "the guest no longer has"),
-    Kind("launcher", "exposure", False, "launch", "the launcher", "no longer: the launcher"),
-    Kind("vCPUs", "machine", False, "take", "vCPUs:", "no vCPUs:"),
-    Kind("memory", "machine", False, "take", "memory:", "no memory:"),
-    *(
-        Kind(name, "machine", False, "", f"{name}:", f"no longer {name}:")
-        for name in (
+    _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
+    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "isolated:"),
+    _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
+    _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
+    _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
+    _machine("vCPUs", "take"),
+    _machine("memory", "take"),
+    _machine("nested", "without"),
+    _machine("enclave", "without"),
+    _machine("user", "user"),
+    *map(
+        _machine,
+        (
             *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
-            *("network device", "console", "display", "overlay", "volume", "cpu", "smbios"),
-            *("interrupts", "nested", "user", "stop", "status", "log", "enclave"),
-        )
+            *("network device", "console", "display", "overlay", "cpu", "smbios"),
+            *("interrupts", "stop", "status", "log"),
+        ),
     ),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

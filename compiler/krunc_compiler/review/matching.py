@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from krunc_compiler import api
 from krunc_compiler.api import Param
 from krunc_compiler.review.summary import kind_of
+from krunc_compiler.review.words import word
 
 Identity = tuple[str, ...]
 
@@ -53,7 +54,7 @@ def named(row: dict[str, Any]) -> str:
     """The operation for a sentence: its name and what it is about."""
     about = identity(row)[2:]
     name: str = row[kind_of(row)]
-    return " ".join([name, *about])
+    return " ".join(map(word, [name, *about]))
 
 
 def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:

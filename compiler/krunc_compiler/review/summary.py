@@ -90,9 +90,12 @@ def kind_of(row: dict[str, Any]) -> str:
 def _read(operations: list[dict[str, Any]]) -> list[Fact]:
     found: list[Fact] = []
     names: dict[str, str] = {}
+    disks: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
-        row = Row(operation[kind], operation.get("args", {}), operation["from"], index, names)
+        row = Row(
+            operation[kind], operation.get("args", {}), operation["from"], index, names, disks
+        )
         reading = READINGS[kind].get(row.name)
         if reading is not None:
             found += reading(row)
@@ -101,6 +104,8 @@ def _read(operations: list[dict[str, Any]]) -> list[Fact]:
             exact = json.dumps([kind, row.args], sort_keys=True)
             reach = Reach("other", row.name, exact)
             found.append(row.fact("other", (kind, row.name), text, reach))
+        if kind == "call" and "disk_path" in row.args:
+            disks.append(str(row.args["disk_path"]))
         if kind == "step":
             names.update(opened(row))
     return found

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,9 +78,18 @@ def root_disk(row: Row) -> Iterator[Fact]:
     args = row.args
     system = word(args["fstype"]) if args["fstype"] else "any file system"
     options = f", options {word(args['options'])}" if args["options"] else ""
-    yield row.fact("root", "root", f"disk {word(args['device'])}, {system}{options}")
+    number = disk_number(args["device"])
+    known = number is not None and number < len(row.disks)
+    image = word(row.disks[number]) if known and number is not None else "no disk of this plan"
+    yield row.fact("root", "root", f"disk {word(args['device'])} ({image}), {system}{options}")
     # Seen in boots of 1.16.0 and 2.0-dev: the status travels over the root share, which is absent.
     yield row.fact("status", "status", "0 whatever the program ends with")
+
+
+def disk_number(device: str) -> int | None:
+    """Which disk the guest's DEVICE is on, from 0: /dev/vdb1 is on number 1; None if none is."""
+    found = re.fullmatch("/dev/vd([a-z])[0-9]*", device)
+    return ord(found[1]) - ord("a") if found else None
 
 
 def volumes(row: Row) -> Iterator[Fact]:
