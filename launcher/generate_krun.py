@@ -69,6 +69,8 @@ def declarations(table: dict[str, Any]) -> str:
     for marker in table["markers"]:
         if marker["symbol"] not in table["functions"]:
             lines.append(f"void {marker['symbol']}(void);")
+    # The C library's own, for what Python does not offer without importing much.
+    lines += ["long syscall(long number, ...);", "int prctl(int option, ...);"]
     # Not in every libc that cffi's parser knows.
     return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"
 

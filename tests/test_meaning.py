@@ -71,6 +71,7 @@ entrypoint: {script: "echo 'a'", args: [b], env: {A: x}, workdir: /w}
 log: {level: info, target: {file: runtime:krun.log}, style: never, environment: false}
 run_as: {uid: 1000, gid: 1001}
 stop: {on_sigterm: interrupt, grace: 5}
+confine: required
 labels: {owner: me}
 waivers: [{rule: allow.writes, reason: why}]
 """
@@ -193,6 +194,8 @@ CHANGES: list[tuple[str, str, str]] = [
     (STORAGE, "style: never", "style: always"),
     (STORAGE, "environment: false", "environment: true"),
     (STORAGE, "grace: 5", "grace: 6"),
+    (STORAGE, "confine: required", "confine: off"),
+    (STORAGE, "confine: required", "confine: best-effort"),
     (STORAGE, "owner: me", "owner: you"),
     (STORAGE, "rule: allow.writes", "rule: allow.reads"),
     (STORAGE, "reason: why", "reason: because"),

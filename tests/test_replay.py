@@ -115,6 +115,8 @@ def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.so
     return held
 
 
+# Nobody knows what these need of the host: the boxes' best effort is none.
+UNCONFINED = ("krun_set_gpu_options2", "krun_set_gpu_options", "krun_set_snd_device")
 BOXES = {path.stem: path.read_text() for path in sorted((ROOT / "boxes").glob("*.yaml"))}
 BOXES |= WHOLE
 
@@ -140,7 +142,12 @@ def test_call_for_call(
     held = furnish(tmp_path, plan, runtime)
     done = launch(file, KRUN_RECORDER_EXIT="7", **VARIABLES)
     assert done.returncode == 7, done.stderr
-    assert done.stderr == ""
+    calls = {row.get("call") for row in plan["operations"]}
+    unknown = next((one for one in UNCONFINED if one in calls), "")
+    warning = (
+        f"krunc: warning: the VM is not confined: what {unknown} needs of the host is not known"
+    )
+    assert done.stderr == (warning + "\n" if unknown else "")
     wanted = expected(plan, tmp_path, runtime)
     for call, seen in zip(wanted, done.calls, strict=True):
         for i, value in enumerate(call["args"]):

@@ -154,6 +154,8 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_add_serial_console_default", input_fd="none", output_fd="stderr"), ["console a serial port on the launcher's stderr"]),
     (call("krun_nitro_set_start_flags", start_flags=1), ["enclave start flags 1"]),
     (step("stop_on_sigterm", grace_s=10), ["stop SIGTERM asks the guest's program to stop; a second one, or 10 seconds, end the VM"]),
+    (step("confine", mode="required"), ["confine what the plan does not name is out of reach, or the VM is not started"]),
+    (step("confine", mode="best-effort"), ["confine what the plan does not name is out of reach where the kernel can do it"]),
     (step("stop_on_sigterm", by="eventfd"), ["stop SIGTERM asks the guest's program to stop, by eventfd"]),
 ]  # fmt: skip
 
@@ -218,7 +220,11 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
 @pytest.mark.parametrize(("operation", "lost"), LOST, ids=range(len(LOST)))
 def test_isolation(operation: dict[str, Any], lost: set[str]) -> None:
     found = held(operation)
-    assert {topic for topic, has in found.items() if not has} == {*lost, "user"}
+    assert {topic for topic, has in found.items() if not has} == {
+        *lost,
+        "user",
+        "confinement",
+    }
     assert found["environment"]
 
 
@@ -227,6 +233,11 @@ def test_the_user_is_given_up_when_both_ids_are_set_and_none_is_root() -> None:
     assert held(uid, gid)["user"]
     assert not held(uid)["user"]
     assert not held(call("krun_setuid", uid=0), gid)["user"]
+
+
+def test_confinement_is_held_only_when_the_vm_does_not_start_without_it() -> None:
+    assert held(step("confine", mode="required"))["confinement"]
+    assert not held(step("confine", mode="best-effort"))["confinement"]
 
 
 def test_an_egress_policy_limits_tsi() -> None:
@@ -276,7 +287,7 @@ def sample(rules: dict[str, Any], path: str) -> Any:
         case "fd":
             return 9
         case "enum":
-            return "read-write" if rules["enum"] == "access" else "raw"
+            return {"access": "read-write", "confinement": "required"}.get(rules["enum"], "raw")
         case _:
             return "a"
 

@@ -232,6 +232,7 @@ class Box:
     limits: dict[str, str]
     console: Console
     log: Log
+    confine: str
     stop: Stop
     run_as: RunAs | None
     smolmachines: Smolmachines | None

@@ -104,6 +104,7 @@ def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:
             value["log"]["style"],
             value["log"]["environment"],
         ),
+        confine=value["confine"],
         stop=Stop(value["stop"].get("on_sigterm"), value["stop"]["grace"]),
         run_as=RunAs(**value["run_as"]) if "run_as" in value else None,
         smolmachines=_smolmachines(value.get("extensions", {}).get("smolmachines")),

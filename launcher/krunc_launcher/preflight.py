@@ -17,11 +17,22 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve import Done, Folders
 
 
+def _confinement(operation: Done, done: list[Done]) -> Iterator[str]:
+    if operation.name == "confine" and operation.values[0].c == "required":
+        from krunc_launcher.confine import missing
+
+        why = missing(done)
+        if why:
+            yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
+
+
 def preflight(done: list[Done], folders: Folders) -> list[str]:
     """What of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
     for operation in done:
-        if operation.kind == "step" and operation.name in _CHECKS:
+        if operation.name == "confine":
+            sentences = list(_confinement(operation, done))
+        elif operation.kind == "step" and operation.name in _CHECKS:
             sentences = list(_CHECKS[operation.name](operation.values, folders))
         elif operation.kind == "call":
             sentences = [*_descriptors(operation), *_contents(operation), *_kernel(operation, done)]

@@ -31,7 +31,11 @@ _ADVICE = {
 
 def replay(library: Library, done: list[Done], folders: Folders) -> None:
     """Do every operation; does not return when the VM runs. Raises LaunchError."""
-    host = Host(folders)
+    host = Host(done, folders)
+    if any(operation.name == "confine" for operation in done):
+        from krunc_launcher.confine import scratch
+
+        scratch(done, folders)
     keep: list[Any] = []
     context: int | None = None
     for operation in done:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class Host:
     """What the steps of one launch leave for later calls: opened descriptors by name."""
 
-    __slots__ = ("folders", "opened")
+    __slots__ = ("done", "folders", "opened")
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, done: list[Done], folders: Folders) -> None:
+        self.done = done
         self.folders = folders
         self.opened: dict[str, int] = {}
 
@@ -85,10 +86,23 @@ def _open_device(values: list[Any], host: Host) -> None:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
+def _confine(values: list[Any], host: Host) -> None:
+    from krunc_launcher.confine import confine, missing
+
+    why = missing(host.done)
+    if not why:
+        confine(host.done, host.folders)
+    elif values[0].c == "required":
+        raise LaunchError(f"the VM cannot be confined: {why}")
+    else:
+        sys.stderr.write(f"krunc: warning: the VM is not confined: {why}\n")
+
+
 _ACTIONS: dict[str, Callable[[list[Any], Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
     "open_file": _open,
+    "confine": _confine,
     "open_device": _open_device,
 }

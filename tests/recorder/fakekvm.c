@@ -35,7 +35,7 @@ static int pretend(void) {
         va_start(rest, flags); \
         mode_t mode = va_arg(rest, mode_t); \
         va_end(rest); \
-        if (!strcmp(path, "/dev/kvm")) return pretend(); \
+        if (!strcmp(path, "/dev/kvm") && !(flags & O_PATH)) return pretend(); \
         if (!real) real = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name); \
         return real(path, flags, mode); \
     }

@@ -101,7 +101,7 @@ def launch(build: Callable[..., Path], fake_kvm: Path, tmp_path: Path) -> Callab
         calls = [json.loads(line) for line in lines]
         if not raw:
             for call in calls:
-                del call["nofile"]
+                call.pop("nofile", None)
         return Launch(done.returncode, done.stdout, done.stderr, calls)
 
     return run

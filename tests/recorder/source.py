@@ -14,7 +14,10 @@ _HEAD = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -57,6 +60,28 @@ static void numbers(const uint16_t *list, size_t count) {
     for (size_t i = 0; i < count; i++) fprintf(out(), "%s%u", i ? ", " : "", list[i]);
     fputc(']', out());
 }
+/* What a guest that broke out would try: KRUN_RECORDER_REACH holds lines of r, w, c or t (read,
+ * write, create, TCP to a port of this host) and a path or port. */
+static void reach(void) {
+    const char *wanted = getenv("KRUN_RECORDER_REACH");
+    char *lines = strdup(wanted ? wanted : "");
+    for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
+        int fd, failed = 0;
+        struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        if (*line == 't') {
+            fd = socket(AF_INET, SOCK_STREAM, 0);
+            peer.sin_port = htons((uint16_t)atoi(line + 2));
+            failed = connect(fd, (struct sockaddr *)&peer, sizeof peer) ? errno : 0;
+        } else {
+            int flags = *line == 'r' ? O_RDONLY : *line == 'w' ? O_WRONLY : O_WRONLY | O_CREAT;
+            fd = open(line + 2, flags, 0600);
+            if (fd < 0) failed = errno;
+        }
+        if (fd >= 0) close(fd);
+        fprintf(out(), "{\"reach\": \"%s\", \"errno\": %d}\n", line, failed);
+    }
+    free(lines);
+}
 static int answer(const char *name) {
     const char *fail = getenv("KRUN_RECORDER_FAIL");
     size_t size = strlen(name);
@@ -98,6 +123,7 @@ def _function(name: str, row: dict[str, Any]) -> str:
         body.append(_print(param, row["params"]))
     body.append("end();")
     if row["role"] == "enter":
+        body.append("reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
         body.append('const char *status = getenv("KRUN_RECORDER_EXIT");')
         body.append("_exit(status ? atoi(status) : 0);")

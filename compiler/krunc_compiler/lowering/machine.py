@@ -77,6 +77,13 @@ def configuration(box: Box, target: Target) -> Iterator[Operation]:
         )
 
 
+def confine(box: Box, target: Target) -> Iterator[Operation]:
+    """What of the host is taken from the VM's process; after all that opens something."""
+    del target
+    if box.confine != "off":
+        yield Operation("step", "confine", box.origin("confine"), {"mode": box.confine})
+
+
 def stop(box: Box, target: Target) -> Iterator[Operation]:
     """What SIGTERM does; libkrun itself would end the VM at once."""
     if box.stop.on_sigterm != "kill" and can_interrupt(box, target):

@@ -48,6 +48,7 @@ AFTER_PROGRAM: tuple[Step, ...] = (
     devices.vhost_user,
     console.lower,
     machine.run_as,
+    machine.confine,
     machine.stop,
 )
 

@@ -111,7 +111,7 @@ KINDS = (
         (
             *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
             *("network device", "console", "display", "overlay", "cpu", "smbios"),
-            *("interrupts", "stop", "status", "log"),
+            *("interrupts", "confine", "stop", "status", "log"),
         ),
     ),
 )

@@ -87,6 +87,7 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
         held=True,
     )
     yield _user(facts)
+    yield _confined(facts)
 
 
 def _takes(topic: Topic, reach: Reach) -> bool:
@@ -94,6 +95,34 @@ def _takes(topic: Topic, reach: Reach) -> bool:
         reach.verb == verb
         and (not noun or (reach.noun != noun[1:] if noun[0] == "!" else reach.noun == noun))
         for verb, noun in topic.lost_by
+    )
+
+
+# By the mode of the step, None without one: what the reader is told, and what is lacking.
+_CONFINED = {
+    "required": ("the VMM loses what the plan does not name", ()),
+    "best-effort": (
+        "the VMM loses what the plan does not name only where the host's kernel can",
+        ("confinement for sure",),
+    ),
+    None: (
+        "the VMM can open whatever the launching user can",
+        ("confinement for sure", "confinement"),
+    ),
+}
+
+
+def _confined(facts: list[Fact]) -> Fact:
+    said = next((fact for fact in facts if fact.kind == "confine"), None)
+    text, lacking = _CONFINED[said.subject[1] if said else None]
+    return Fact(
+        "isolation",
+        ("confinement",),
+        text,
+        said.origin if said else "",
+        said.operation if said else None,
+        frozenset(Reach("without", what) for what in lacking),
+        held=not lacking,
     )
 
 

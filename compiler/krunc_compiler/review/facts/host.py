@@ -54,6 +54,14 @@ def open_files(row: Row) -> Iterator[Fact]:
     yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
 
 
+def confine(row: Row) -> Iterator[Fact]:
+    """What of the host is taken from the VM's process."""
+    required = row.args["mode"] == "required"
+    unless = ", or the VM is not started" if required else " where the kernel can do it"
+    text = f"what the plan does not name is out of reach{unless}"
+    yield row.fact("confine", ("confine", "required" if required else "best-effort"), text)
+
+
 def stop(row: Row) -> Iterator[Fact]:
     """What SIGTERM does: without this step it ends the VM at once."""
     args = dict(row.args)

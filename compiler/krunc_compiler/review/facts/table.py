@@ -80,6 +80,7 @@ STEPS: dict[str, Reading] = {
     "make_runtime_folder": host.runtime_folder,
     "clear_stale_socket": host.stale_socket,
     "raise_nofile": host.open_files,
+    "confine": host.confine,
     "stop_on_sigterm": host.stop,
 }
 
