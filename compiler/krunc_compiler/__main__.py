@@ -8,13 +8,15 @@ import sys
 from importlib import import_module
 
 from krunc_compiler.findings import Rejected, UsageError
-from krunc_compiler.reporting import report
+from krunc_compiler.reporting import coloured, report
 
 # Each verb is a module of its own, imported only when it is called.
 VERBS = {
     "compile": "validate boxes and compile them into plans",
     "show": "show what a plan lets a VM do, then its operations",
     "schema": "print the JSON Schema of a box or a plan",
+    "explain": "tell what a finding's code means",
+    "init": "write a commented starter box",
     "launch": "replay a plan against libkrun and enter the VM",
 }
 _EPILOG = """\
@@ -36,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"krunc {args.verb}: {error}\n")
         return 2
     except Rejected as rejected:
-        sys.stderr.write(report(rejected.findings))
+        sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
         return 1
     except BrokenPipeError:
         # The reader left; nothing more can reach it, not even at exit.

@@ -71,7 +71,8 @@ _Strict: Any = _extend(
 def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
     """Everything about VALUE that does not fit SCHEMA."""
     findings: list[Finding] = []
-    for error in validator(schema).iter_errors(value):
+    errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
+    for error in errors:
         findings += _findings(_broken(error), ())
     return list(dict.fromkeys(findings))
 
@@ -104,7 +105,8 @@ def _findings(error: _Broken, above: Path) -> Iterator[Finding]:
         case "minLength" | "minProperties" | "minItems":
             yield Finding("KR104", "this is empty", path, hint=_about(error.schema))
         case _:
-            yield Finding("KR104", f"{_shown(error.value)} is too long", path)
+            size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
+            yield Finding("KR104", f"{_shown(error.value)} is too long", path, hint=size)
 
 
 def _formed(error: _Broken, path: Path, form: str) -> Finding:
@@ -171,7 +173,8 @@ def _distance(errors: list[_Broken]) -> int:
 def _kind(rule: dict[str, Any]) -> str:
     if "const" in rule:
         return str(rule["const"])
-    return _TYPES.get(rule.get("type", "object"), "a map of keys")
+    kinds = rule.get("type", "object")
+    return " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
 def _forms(rules: list[dict[str, Any]]) -> str:
@@ -250,7 +253,10 @@ def _allowed(found: Any, allowed: list[Any]) -> str:
 def _out_of_range(error: _Broken, path: Path) -> Finding:
     low, high = error.schema.get("minimum"), error.schema.get("maximum")
     unit = error.schema.get("x-unit", "")
-    bounds = f"{low} to {high}" if low is not None and high is not None else f"{low} or more"
+    if low is not None and high is not None:
+        bounds = f"{low} to {high}"
+    else:
+        bounds = f"{low} or more" if high is None else f"{high} or less"
     side = "less than the least" if error.keyword == "minimum" else "more than the most"
     return Finding(
         "KR104",

@@ -151,7 +151,8 @@ class _Composer:
     ) -> _Node:
         if isinstance(event, yaml.ScalarEvent):
             plain = event.tag is None and event.implicit[0] and not event.style
-            return _Node(span, _scalar(event.value, span) if plain else event.value, "scalar", 1)
+            kind = "merge" if plain and event.value == "<<" else "scalar"
+            return _Node(span, _scalar(event.value, span) if plain else event.value, kind, 1)
         children: list[Any] = []
         size = 1
         if isinstance(event, yaml.SequenceStartEvent):
@@ -233,13 +234,15 @@ def _scalar(text: str, span: Span) -> Any:
 
 def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:
     places[path] = Place(node.span, key)
-    if node.kind == "scalar":
-        return node.value
     if node.kind == "list":
         return [_value(child, (*path, i), places) for i, child in enumerate(node.value)]
+    if node.kind != "map":
+        return node.value
     result: dict[str, Any] = {}
     firsts: dict[str, int] = {}
     for key_node, child in node.value:
+        if key_node.kind == "merge":
+            continue
         name = key_node.value
         if not isinstance(name, str):
             raise _Refused(
@@ -261,4 +264,33 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
             )
         firsts[name] = key_node.span.line + 1
         result[name] = _value(child, (*path, name), places, key_node.span)
+    for key_node, child in node.value:
+        if key_node.kind == "merge":
+            _merge(child, key_node.span, path, places, result)
     return result
+
+
+def _merge(
+    node: _Node, at: Span, path: Path, places: dict[Path, Place], result: dict[str, Any]
+) -> None:
+    """Add the keys of a `<<`: the map's own keys go before them, earlier maps before later."""
+    for source in node.value if node.kind == "list" else [node]:
+        if source.kind != "map":
+            raise _Refused(
+                Finding(
+                    "KR007",
+                    "<< takes the keys of a map; this is none",
+                    hint='write <<: *NAME, where &NAME marks a map, or put "<<" in quotes',
+                    span=at,
+                )
+            )
+        inner: dict[Path, Place] = {}
+        values = _value(source, path, inner)
+        for name in values:
+            if name in result:
+                continue
+            result[name] = values[name]
+            top = (*path, name)
+            places.update(
+                {where: place for where, place in inner.items() if where[: len(top)] == top}
+            )
