@@ -248,4 +248,4 @@ def _moved(value: Any, path: Path, source: Source) -> Any:
         return value
     if value.startswith(("/", RUNTIME)):
         return value
-    return posixpath.join(folder, value)
+    return posixpath.normpath(posixpath.join(folder, value))

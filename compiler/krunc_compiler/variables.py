@@ -74,7 +74,8 @@ def merge(
     for name in absent:
         if name not in broken:
             known.findings.append(Located(source, _without(name, rules[name])))
-    return known._replace(absent=frozenset(absent))
+    unknown = [name for name in declared if name not in rules] if isinstance(declared, dict) else []
+    return known._replace(absent=frozenset([*absent, *unknown]))
 
 
 def _declared(declared: Any) -> list[tuple[str, Any]]:

@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
     rule = load("box.schema")["properties"]["name"]
     if not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
-    starter = files("krunc_compiler")/ "starters" / f"{args.kind}.yaml"
+    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml"
     text = starter.read_text("utf-8").replace("NAME", name)
     if path == "-":
         sys.stdout.write(text)
