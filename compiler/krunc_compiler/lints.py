@@ -180,12 +180,12 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
 def check_together(boxes: Sequence[Understood]) -> list[Located]:
     """The warnings about boxes that one run compiles: what they cannot have at the same time."""
     findings = []
-    seen: dict[tuple[str, str, str], tuple[int, Path]] = {}
-    writers = {claim[:3] for one in boxes for claim in _claims(one) if claim[4]}
+    seen: dict[tuple[str, str], tuple[int, Path]] = {}
+    writers = {(code, name) for one in boxes for code, _, name, _, writes in _claims(one) if writes}
     for i, one in enumerate(boxes):
         for code, what, name, key, _ in _claims(one):
-            first, first_key = seen.setdefault((code, what, name), (i, key))
-            shared = code == "KR612" and (code, what, name) not in writers
+            first, first_key = seen.setdefault((code, name), (i, key))
+            shared = code == "KR612" and (code, name) not in writers
             both = one.allowed | boxes[first].allowed
             if first == i or shared or code in both:
                 continue
