@@ -137,7 +137,7 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
             "KR103",
             f"{_shown(error.value)} is {_type_of(error.value)}, not {kinds}",
             path,
-            hint=_about(error.schema) or _forms(rules),
+            hint=_about(error.schema) or _forms(rules) or _quotes(error.value, rules),
         )
         return
     modes = [rule.get("properties", {}).get("mode", {}).get("const") for rule in rules]
@@ -182,6 +182,12 @@ def _forms(rules: list[dict[str, Any]]) -> str:
     return f"write {forms[0]}" if forms else ""
 
 
+def _quotes(value: Any, rules: list[dict[str, Any]]) -> str:
+    scalar = isinstance(value, bool | int | float)
+    wants_text = any(rule.get("type") == "string" for rule in rules)
+    return "put it in quotes" if scalar and wants_text else ""
+
+
 def _unknown(error: _Broken, path: Path) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
     for key in error.value:
@@ -218,6 +224,8 @@ def _mistyped(error: _Broken, path: Path) -> Finding:
         hint = "put it in quotes"
     elif rule == "boolean":
         hint = "write true or false"
+    elif "minimum" in error.schema or "maximum" in error.schema:
+        hint = f"allowed: {_bounds(error.schema)}"
     else:
         hint = _about(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
@@ -251,19 +259,22 @@ def _allowed(found: Any, allowed: list[Any]) -> str:
 
 
 def _out_of_range(error: _Broken, path: Path) -> Finding:
-    low, high = error.schema.get("minimum"), error.schema.get("maximum")
-    unit = error.schema.get("x-unit", "")
-    if low is not None and high is not None:
-        bounds = f"{low} to {high}"
-    else:
-        bounds = f"{low} or more" if high is None else f"{high} or less"
     side = "less than the least" if error.keyword == "minimum" else "more than the most"
     return Finding(
         "KR104",
         f"{_shown(error.value)} is {side}, {error.rule}",
         path,
-        hint=f"allowed: {bounds}" + (f" {unit}" if unit else ""),
+        hint=f"allowed: {_bounds(error.schema)}",
     )
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        bounds = f"{low} to {high}"
+    else:
+        bounds = f"{low} or more" if high is None else f"{high} or less"
+    return f"{bounds} {schema.get('x-unit', '')}".rstrip()
 
 
 def _about(schema: dict[str, Any]) -> str:

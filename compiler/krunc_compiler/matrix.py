@@ -21,7 +21,7 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
     if isinstance(matrix, dict):
         columns = {name: _values(column) for name, column in matrix.items()}
         if not columns or not all(columns.values()):
-            return [{}], []
+            return [{}], [_backwards(name) for name in matrix if _is_backwards(matrix[name])]
         names = list(columns)
         combined = product(*(columns[name] or () for name in names))
         found = [dict(zip(names, row, strict=True)) for row in islice(combined, MAX_BOXES + 1)]
@@ -63,6 +63,19 @@ def _values(column: Any) -> list[Any]:
         if isinstance(first, int) and isinstance(last, int):
             return list(islice(range(first, last + 1), MAX_BOXES + 1))
     return []
+
+
+def _is_backwards(column: Any) -> bool:
+    if not isinstance(column, dict):
+        return False
+    first, last = column.get("from"), column.get("to")
+    return isinstance(first, int) and isinstance(last, int) and first > last
+
+
+def _backwards(name: str) -> Finding:
+    return Finding(
+        "KR024", "this range has no numbers", ("matrix", name), hint="from is at most to"
+    )
 
 
 def same_names(names: list[Any]) -> list[Finding]:

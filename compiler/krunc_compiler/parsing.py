@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+from krunc_compiler.syntax import finding_of
 
 # Far above any real box; they bound time and memory for hostile ones.
 MAX_DEPTH = 32
@@ -54,36 +55,8 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
     except _Refused as refused:
         raise reject(source, [refused.finding]) from None
     except yaml.YAMLError as error:
-        raise reject(source, [_syntax(error, text)]) from None
+        raise reject(source, [finding_of(error, text)]) from None
     return value, source
-
-
-def _syntax(error: yaml.YAMLError, text: str) -> Finding:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        span = Span(mark.line, mark.column, mark.line, mark.column + 1)
-        context = getattr(error, "context", None)
-        problem = getattr(error, "problem", None) or "cannot be read"
-        words = f"{problem}, {context}" if context else str(problem)
-        hint = ""
-        if "\\t" in words or (
-            text.split("\n")[mark.line : mark.line + 1][0:1]
-            and ("\t" in text.split("\n")[mark.line][: mark.column + 1])
-        ):
-            hint = "YAML is indented with spaces; replace the tab"
-        return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
-    position = int(getattr(error, "position", 0))
-    character = getattr(error, "character", 0)
-    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
-    head = text[:position]
-    line = head.count("\n")
-    column = len(head) - (head.rfind("\n") + 1)
-    return Finding(
-        "KR003",
-        f"the character U+{code:04X} may not stand in YAML",
-        hint="remove it, or write it as an escape inside double quotes",
-        span=Span(line, column, line, column + 1),
-    )
 
 
 class _Composer:
