@@ -14,6 +14,8 @@ from krunc_compiler.syntax import finding_of
 # Far above any real box; they bound time and memory for hostile ones.
 MAX_DEPTH = 32
 MAX_NODES = 20_000
+# Characters of a number that a finding repeats.
+_SHOWN = 60
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -199,8 +201,9 @@ def _scalar(text: str, span: Span) -> Any:
         if math.isfinite(number):
             return number
     if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
         raise _Refused(
-            Finding("KR003", f"{text} is not a finite number", hint="use a number", span=span)
+            Finding("KR003", f"{shown} is not a finite number", hint="use a number", span=span)
         )
     return text
 

@@ -20,6 +20,7 @@ from krunc_compiler.findings import (
 )
 
 _WIDTH = 96
+_LONGEST = 2_000
 # What YAML takes for the end of a line.
 _LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
@@ -59,12 +60,17 @@ def _one(item: Located, paint: Callable[[str, str], str]) -> str:
     level, colour = ("warning", _YELLOW) if finding.warning else ("error", _RED)
     where = f"{dotted(finding.path)}: " if finding.path else ""
     kind = paint(f"{level}[{finding.code}]", colour)
-    lines = [f"{paint(printable(place), _BOLD)}: {kind}: {printable(where + finding.message)}"]
+    lines = [f"{paint(printable(place), _BOLD)}: {kind}: {_clipped(where + finding.message)}"]
     if span:
         lines += _marked(source, span, paint, colour)
     if finding.hint:
         lines.append(f"    = {paint('help', _CYAN)}: {printable(finding.hint)}")
     return "\n".join(lines)
+
+
+def _clipped(text: str) -> str:
+    """TEXT for a terminal: a hostile key may be as long as a file."""
+    return printable(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
 
 
 def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
