@@ -9,7 +9,7 @@ from hypothesis import settings
 settings.register_profile("krunc", deadline=None)
 settings.load_profile("krunc")
 
-pytest_plugins = ["boots", "libraries", "recorder.fixtures"]
+pytest_plugins = ["boots", "libraries", "packages", "recorder.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -389,10 +389,10 @@ def test_every_text_stays_what_it_is(
     what["guest_rootfs"]["path"] = path
     box, findings = convert(what)
     assert findings == []
-    value, _ = parse("box.yaml", to_yaml(box.value, box.notes, "title"))
-    value, failed = render(value, {})
-    assert failed == []
-    assert value == box.value
+    value, source = parse("box.yaml", to_yaml(box.value, box.notes, "title"))
+    rendered = render(value, {}, source)
+    assert rendered.findings == []
+    assert rendered.value == box.value
 
 
 @given(st.text())

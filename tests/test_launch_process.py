@@ -27,6 +27,7 @@ rootfs: {path: ./rootfs}
 network: {mode: unixstream, socket: ./net.sock}
 agent: {listen: runtime:agent.sock}
 entrypoint: {executable: /bin/a}
+allow: [{code: KR606, reason: it knows its port}]
 """
 
 

@@ -58,7 +58,7 @@ def compiled(text: str, target: str = "1") -> str | None:
         return to_text(compile_box("box.yaml", text, Inputs(chosen)))
     except Rejected as rejected:
         assert rejected.findings
-        assert report(rejected.findings).endswith(("error\n", "errors\n"))
+        assert " error" in report(rejected.findings).splitlines()[-1]
         return None
 
 

@@ -17,8 +17,10 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
     """Every map within SCHEMA."""
     if isinstance(schema, dict):
         yield schema
-        for value in schema.values():
-            yield from parts(value)
+        for key, value in schema.items():
+            # The names under properties are no rules themselves.
+            for part in value.values() if key == "properties" else [value]:
+                yield from parts(part)
     if isinstance(schema, list):
         for value in schema:
             yield from parts(value)

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 from krunc_compiler.findings import Rejected, UsageError
-from krunc_compiler.reporting import report
+from krunc_compiler.reporting import coloured, report
 
 # Each verb is a module of its own, imported only when it is called.
 VERBS = {
@@ -19,6 +19,8 @@ VERBS = {
     "digest": "print the digest of what a plan means",
     "import": "turn what another tool runs (BoxLite) into a box",
     "schema": "print the JSON Schema of a box, a plan, or an output",
+    "explain": "tell what a finding's code means",
+    "init": "write a commented starter box",
     "launch": "replay a plan against libkrun and enter the VM",
 }
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"krunc {args.verb}: {error}\n")
         return 2
     except Rejected as rejected:
-        sys.stderr.write(report(rejected.findings))
+        sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
         return 1
     except BrokenPipeError:
         # The reader left; nothing more can reach it, not even at exit.

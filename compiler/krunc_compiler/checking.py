@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from krunc_compiler import wording
 from krunc_compiler.findings import Finding, Path
 from krunc_compiler.refs import resolved
 
@@ -21,7 +21,6 @@ _TYPES = {
     "object": "a map of keys",
     "string": "a text",
 }
-_SHOWN = 60
 
 
 class _Broken(NamedTuple):
@@ -73,7 +72,8 @@ _Strict: Any = _extend(
 def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
     """Everything about VALUE that does not fit SCHEMA."""
     findings: list[Finding] = []
-    for error in validator(schema).iter_errors(value):
+    errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
+    for error in errors:
         findings += _findings(_broken(error, schema.get("$defs", {})), ())
     return list(dict.fromkeys(findings))
 
@@ -97,23 +97,24 @@ def _findings(error: _Broken, above: Path) -> Iterator[Finding]:
         case "const":
             yield _not_allowed(error, path, [rule])
         case "not":
-            yield Finding("KR105", f"{_shown(error.value)} may not stand here", path)
+            yield Finding("KR105", f"{wording.shown(error.value)} may not stand here", path)
         case "minimum" | "maximum":
             yield _out_of_range(error, path)
         case "pattern":
             form = error.schema.get("x-form", f"a text that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            yield Finding("KR104", "this is empty", path, hint=_about(error.schema))
+            yield Finding("KR104", "this is empty", path, hint=wording.about(error.schema))
         case _:
-            yield Finding("KR104", f"{_shown(error.value)} is too long", path)
+            size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
+            yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
 
 
 def _formed(error: _Broken, path: Path, form: str) -> Finding:
     where = (*path, error.value) if error.is_name else path
     return Finding(
         "KR106",
-        f"{_shown(error.value)} has a wrong form",
+        f"{wording.shown(error.value)} has a wrong form",
         where,
         hint=f"write {form}",
         at_key=error.is_name,
@@ -135,9 +136,11 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
         kinds = " or ".join(dict.fromkeys(_kind(rule) for rule in rules))
         yield Finding(
             "KR103",
-            f"{_shown(error.value)} is {_type_of(error.value)}, not {kinds}",
+            f"{wording.shown(error.value)} is {_type_of(error.value)}, not {kinds}",
             path,
-            hint=_about(error.schema) or _forms(rules),
+            hint=wording.about(error.schema)
+            or wording.forms_of(rules)
+            or wording.quotes(error.value, rules),
         )
         return
     key = _discriminator(rules)
@@ -150,7 +153,7 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
     ways = [rule.get("required", [""])[0] for rule in rules]
     if not error.value and all(ways):
         keys = " or ".join(map(repr, ways))
-        yield Finding("KR102", f"the key {keys} is missing", path, hint=_about(error.schema))
+        yield Finding("KR102", f"the key {keys} is missing", path, hint=wording.about(error.schema))
         return
     meant = min(fitting, key=lambda index: _distance(branches[index]))
     for inner in branches[meant]:
@@ -189,8 +192,8 @@ def _of_no_kind(error: _Broken, path: Path, key: str, kinds: list[str]) -> Findi
         hint = f"allowed: {', '.join(kinds)}"
         return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
     kind = error.value[key]
-    message = f"{_shown(kind)} is not allowed here"
-    return Finding("KR105", message, (*path, key), hint=_allowed(kind, kinds))
+    message = f"{wording.shown(kind)} is not allowed here"
+    return Finding("KR105", message, (*path, key), hint=wording.allowed(kind, kinds))
 
 
 def _distance(errors: list[_Broken]) -> int:
@@ -200,12 +203,8 @@ def _distance(errors: list[_Broken]) -> int:
 def _kind(rule: dict[str, Any]) -> str:
     if "const" in rule:
         return str(rule["const"])
-    return _TYPES.get(rule.get("type", "object"), "a map of keys")
-
-
-def _forms(rules: list[dict[str, Any]]) -> str:
-    forms = [rule["x-form"] for rule in rules if "x-form" in rule]
-    return f"write {forms[0]}" if forms else ""
+    kinds = rule.get("type", "object")
+    return " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
 def _unknown(error: _Broken, path: Path) -> Iterator[Finding]:
@@ -229,7 +228,7 @@ def _missing(error: _Broken, path: Path) -> Iterator[Finding]:
                 "KR102",
                 f"the key {key!r} is missing",
                 path,
-                hint=_about(properties.get(key, {})),
+                hint=wording.about(properties.get(key, {})),
                 at_key=True,
             )
 
@@ -244,13 +243,15 @@ def _mistyped(error: _Broken, path: Path) -> Finding:
         hint = "put it in quotes"
     elif rule == "boolean":
         hint = "write true or false"
+    elif "minimum" in error.schema or "maximum" in error.schema:
+        hint = f"allowed: {wording.bounds(error.schema)}"
     else:
-        hint = _about(error.schema)
+        hint = wording.about(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
 
 
 def _is(value: Any, wanted: str) -> str:
-    return f"{_shown(value)} is {_type_of(value)}, not {wanted}"
+    return f"{wording.shown(value)} is {_type_of(value)}, not {wanted}"
 
 
 def _type_of(value: Any) -> str:
@@ -263,38 +264,17 @@ def _type_of(value: Any) -> str:
 def _not_allowed(error: _Broken, path: Path, allowed: list[Any]) -> Finding:
     return Finding(
         "KR105",
-        f"{_shown(error.value)} is not allowed here",
+        f"{wording.shown(error.value)} is not allowed here",
         path,
-        hint=_allowed(error.value, allowed),
+        hint=wording.allowed(error.value, allowed),
     )
-
-
-def _allowed(found: Any, allowed: list[Any]) -> str:
-    words = [str(item) for item in allowed]
-    close = get_close_matches(str(found), words, 1)
-    guess = f"did you mean {close[0]}? " if close else ""
-    return f"{guess}allowed: {', '.join(words)}"
 
 
 def _out_of_range(error: _Broken, path: Path) -> Finding:
-    low, high = error.schema.get("minimum"), error.schema.get("maximum")
-    unit = error.schema.get("x-unit", "")
-    bounds = f"{low} to {high}" if low is not None and high is not None else f"{low} or more"
     side = "less than the least" if error.keyword == "minimum" else "more than the most"
     return Finding(
         "KR104",
-        f"{_shown(error.value)} is {side}, {error.rule}",
+        f"{wording.shown(error.value)} is {side}, {error.rule}",
         path,
-        hint=f"allowed: {bounds}" + (f" {unit}" if unit else ""),
+        hint=f"allowed: {wording.bounds(error.schema)}",
     )
-
-
-def _about(schema: dict[str, Any]) -> str:
-    """The first sentence of a description."""
-    text = str(schema.get("description", ""))
-    return text.split(". ")[0].rstrip(".")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

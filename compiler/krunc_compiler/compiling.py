@@ -1,30 +1,37 @@
-"""From the text of a box to its plan, in one line of stages."""
+"""From the text of a box to its plans, in one line of stages."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_schema import load
 
-from krunc_compiler import arguments, rendering, rules, variables
+from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
 from krunc_compiler.api import Target
 from krunc_compiler.boxvalue import filled, from_filled
 from krunc_compiler.checking import check, validator
-from krunc_compiler.findings import Finding, reject
+from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError
+from krunc_compiler.lints import Understood
 from krunc_compiler.lowering.steps import lower
-from krunc_compiler.parsing import parse
+from krunc_compiler.pieces import Pieces, cut, holds
 from krunc_compiler.plan import Plan, make, moved
+from krunc_compiler.variables import Known, Values
+
+# Of how many boxes of a matrix the findings at one place are told.
+_ALIKE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a compilation depends on beside the box: the target, the variables given, and the
-    way from the plan's folder to the box's."""
+    """What a compilation depends on beside the box: the target, the variables given, the box of
+    a matrix that is wanted, and the way from the plan's folder to the box's."""
 
     target: Target
-    files: tuple[dict[str, Any], ...] = ()
+    files: tuple[Values, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    box: str | None = None
     prefix: str = "."
 
     def seen_from(self, prefix: str) -> Inputs:
@@ -32,38 +39,150 @@ class Inputs:
         return replace(self, prefix=prefix)
 
 
-def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
-    """The plan of the box in TEXT, which came from the file NAME.
+class Loaded(NamedTuple):
+    """A box file with all that it extends: its raw value, and the variables of each box in it."""
 
-    Raises Rejected with everything that is wrong with it.
+    value: dict[str, Any]
+    source: Source
+    known: Known
+    rows: list[dict[str, Any]]
+    is_matrix: bool
+
+    def variables(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The variables of the box that ROW of the matrix makes."""
+        return {**self.known.values, **row}
+
+
+class Compiled(NamedTuple):
+    """A box of a file: its plan, and what rules over several boxes need."""
+
+    plan: Plan
+    understood: Understood
+    is_matrix: bool
+
+
+def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
+    """The boxes of the file NAME before anything in them is evaluated.
+
+    Raises Rejected when it or a box that it extends cannot be read, and for a matrix that makes
+    no sense; UsageError when it has no box of the wanted name.
     """
-    value, source = parse(name, text)
-    if not isinstance(value, dict):
-        kind = "a list" if isinstance(value, list) else "one value"
-        raise reject(
-            source,
-            [
-                Finding(
-                    "KR004",
-                    f"the file holds {kind}; a box is a map of keys",
-                    hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
-                )
-            ],
-        )
-    known, findings = variables.merge(value.get("vars"), inputs.files, inputs.settings)
-    value, failed = rendering.render(value, known)
-    findings += failed
+    value, source = extending.load(name, text)
+    known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
+    rows, findings = matrix.rows(value.get("matrix"), known.values)
+    loaded = Loaded(value, source, known, rows, rows != [{}])
+    if loaded.is_matrix and not findings:
+        names = [_name(loaded, row) for row in rows]
+        findings = matrix.same_names(names)
+        if inputs.box is not None:
+            rows = [row for row, found in zip(rows, names, strict=True) if found == inputs.box]
+            if not rows:
+                few = ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
+                raise UsageError(f"no box of {name} has the name {inputs.box}; it has {few}")
+            loaded = loaded._replace(rows=rows)
+    if findings:
+        raise Rejected([*known.findings, *(Located(source, found) for found in findings)])
+    return loaded
+
+
+def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
+    name = {"name": loaded.value.get("name")}
+    return rendering.render(name, loaded.variables(row), loaded.source).value["name"]
+
+
+def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], list[Located]]:
+    """The plans of the boxes in TEXT, which came from the file NAME, and the warnings.
+
+    Raises Rejected with everything that is wrong, the warnings among it.
+    """
+    loaded = load_box(name, text, inputs)
+    results: list[Compiled] = []
+    findings: list[list[Finding]] = []
+    for row in loaded.rows:
+        result, found = _compile(loaded, row, inputs)
+        findings.append(found)
+        if result is not None:
+            results.append(result)
+    if inputs.box is not None and results and results[0].plan.box != inputs.box:
+        raise UsageError(f"the box of {name} has the name {results[0].plan.box}")
+    located = [*loaded.known.findings, *(Located(loaded.source, item) for item in _once(findings))]
+    if any(not item.finding.warning for item in located):
+        raise Rejected(located)
+    return results, located
+
+
+def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
+    """The plan of the one box in TEXT, which came from the file NAME.
+
+    Raises Rejected with everything that is wrong with it, UsageError when it makes several.
+    """
+    results, _ = compile_all(name, text, inputs)
+    if len(results) > 1:
+        few = ", ".join(result.plan.box for result in results[:8])
+        raise UsageError(f"{name} makes {len(results)} boxes; choose one with --box: {few}")
+    return results[0].plan
+
+
+def _once(rows: list[list[Finding]]) -> list[Finding]:
+    """The findings of the boxes of a matrix: when they differ in values only, those of one box."""
+    kept: dict[Finding, None] = {}
+    told: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        new = [found for found in row if found not in kept]
+        for found in new:
+            if told[_where(found)] < _ALIKE:
+                kept[found] = None
+        told.update({_where(found) for found in new})
+    return [
+        found
+        if told[_where(found)] <= _ALIKE
+        else found._replace(message=f"{found.message} (and alike in other boxes of the matrix)")
+        for found in kept
+    ]
+
+
+def _where(finding: Finding) -> tuple[Any, ...]:
+    return finding.code, finding.path, finding.at_key
+
+
+def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
+    """The value of one box without expressions and defaults, and what is wrong with its shape."""
     schema = load("box.schema")
-    broken = {finding.path for finding in failed}
-    findings += [found for found in check(value, schema) if found.path not in broken]
-    if findings:
-        raise reject(source, findings)
+    rendered = rendering.render(
+        loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
+    )
+    value = extending.rebased(rendered.value, loaded.source, schema)
+    misfits = [found for found in check(value, schema) if found.path not in rendered.broken]
+    return value, Pieces([*rendered.findings, *misfits], rendered.broken)
+
+
+def _compile(
+    loaded: Loaded, row: dict[str, Any], inputs: Inputs
+) -> tuple[Compiled | None, list[Finding]]:
+    value, pieces = evaluated(loaded, row)
+    schema = load("box.schema")
+    findings = pieces.findings
+    removed = None
+    if findings or pieces.broken:
+        # Rules still run on the part that is well-formed.
+        part = cut(value, pieces, schema)
+        if part is None:
+            return None, findings
+        value, removed = part
     complete = filled(value, schema, validator(schema))
-    box = from_filled(complete, frozenset(source.places))
+    box = from_filled(complete, frozenset(loaded.source.places))
     operations = lower(box, inputs.target)
-    findings = rules.check_box(box, inputs.target) + arguments.check(operations)
-    findings += rules.check_operations(operations, inputs.target)
-    if findings:
-        raise reject(source, findings)
+    found = rules.check_box(box, inputs.target) + arguments.check(operations)
+    found += rules.check_operations(operations, inputs.target)
+    if removed is not None:
+        return None, findings + [item for item in found if holds(item, removed)]
+    warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    findings = found + warned
+    if any(not finding.warning for finding in findings):
+        return None, findings
+    meaning = {
+        key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
+    }
     operations = moved(operations, inputs.prefix)
-    return make(box, inputs.target, {**value, "vars": known}, operations)
+    plan = make(box, inputs.target, {**meaning, "vars": loaded.variables(row)}, operations)
+    return Compiled(plan, Understood(box, loaded.source, allowed), loaded.is_matrix), findings

@@ -18,10 +18,14 @@ class Span(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a value stands, and its key when it has one."""
+    """Where a value stands, and its key when it has one.
+
+    `source` is the text that holds it, when that is not the one that is reported about.
+    """
 
     value: Span
     key: Span | None = None
+    source: Source | None = None
 
 
 class Finding(NamedTuple):
@@ -40,11 +44,15 @@ class Finding(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A text that was read, and the places of its values."""
+    """A text that was read, and the places of its values.
+
+    `folder` leads from the box that is compiled to this text's folder, "" when they share it.
+    """
 
     name: str
     text: str
     places: dict[Path, Place]
+    folder: str = ""
 
 
 class Located(NamedTuple):
@@ -82,16 +90,39 @@ def dotted(path: Path) -> str:
     return text
 
 
-def span_of(source: Source, finding: Finding) -> Span | None:
-    """The marked piece of the source: the nearest written place at or above the path."""
-    if finding.span is not None:
-        return finding.span
+def placed(item: Located) -> tuple[Source, Span | None]:
+    """The text that a finding is about, and the marked piece of it.
+
+    That is the nearest written place at or above the finding's path.
+    """
+    source, finding = item
     for length in range(len(finding.path), -1, -1):
         place = source.places.get(finding.path[:length])
         if place is None:
             continue
+        text = place.source or source
+        if finding.span is not None:
+            return text, finding.span
         whole = length == len(finding.path)
         if place.key is not None and (finding.at_key or not whole):
-            return place.key
-        return place.value
-    return None
+            return text, place.key
+        return text, place.value
+    return source, finding.span
+
+
+def ordered(findings: list[Located]) -> list[Located]:
+    """FINDINGS without repetitions: errors first, in the order of files and lines."""
+    seen: dict[tuple[bool, str, int, int, str, str, str], Located] = {}
+    for item in findings:
+        source, span = placed(item)
+        at = span or Span(0, 0, 0, 0)
+        found = item.finding
+        where = (found.warning, source.name, at.line, at.column)
+        seen.setdefault((*where, found.message, found.code, dotted(found.path)), item)
+    return [seen[key] for key in sorted(seen)]
+
+
+def counts(findings: list[Located]) -> tuple[int, int]:
+    """How many of FINDINGS are errors, and how many are warnings."""
+    errors = sum(not item.finding.warning for item in findings)
+    return errors, len(findings) - errors

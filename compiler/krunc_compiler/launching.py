@@ -6,25 +6,36 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Rejected
+from krunc_compiler.compiling import compile_all
+from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.plan import to_text
-from krunc_compiler.reporting import report
+from krunc_compiler.reporting import coloured, report
 from krunc_compiler.source import read
 from krunc_compiler.verbs.options import inputs
 
 
 def compile_box_text(
-    path: str, target: str, settings: Sequence[str] = (), files: Sequence[str] = ()
+    path: str,
+    target: str,
+    settings: Sequence[str] = (),
+    files: Sequence[str] = (),
+    box: str | None = None,
 ) -> str | None:
     """The plan of the box in the file PATH, its paths seen from the box's folder.
 
-    SETTINGS are NAME=VALUE, FILES hold variables. Returns None after it has said on stderr what
-    is wrong; raises UsageError when TARGET or a setting is none.
+    SETTINGS are NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.
+    Returns None after it has said on stderr what is wrong; raises UsageError when TARGET or a
+    setting is none, or when BOX does not choose one.
     """
     try:
-        given = inputs(Namespace(target=target, set=list(settings), vars=list(files)))
-        return to_text(compile_box(*read(path), given))
+        chosen = Namespace(target=target, set=list(settings), vars=list(files), box=box)
+        results, warned = compile_all(*read(path), inputs(chosen))
     except Rejected as rejected:
-        sys.stderr.write(report(rejected.findings))
-    return None
+        sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
+        return None
+    if len(results) > 1:
+        few = ", ".join(result.plan.box for result in results[:8])
+        raise UsageError(f"{path} makes {len(results)} boxes; choose one with --box: {few}")
+    if warned:
+        sys.stderr.write(report(warned, coloured(sys.stderr)))
+    return to_text(results[0].plan)

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import yaml
 
 from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+from krunc_compiler.syntax import finding_of
 
 # Far above any real box; they bound time and memory for hostile ones.
 MAX_DEPTH = 32
 MAX_NODES = 20_000
+# Characters of a number that a finding repeats.
+_SHOWN = 60
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -54,36 +57,8 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
     except _Refused as refused:
         raise reject(source, [refused.finding]) from None
     except yaml.YAMLError as error:
-        raise reject(source, [_syntax(error, text)]) from None
+        raise reject(source, [finding_of(error, text)]) from None
     return value, source
-
-
-def _syntax(error: yaml.YAMLError, text: str) -> Finding:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        span = Span(mark.line, mark.column, mark.line, mark.column + 1)
-        context = getattr(error, "context", None)
-        problem = getattr(error, "problem", None) or "cannot be read"
-        words = f"{problem}, {context}" if context else str(problem)
-        hint = ""
-        if "\\t" in words or (
-            text.split("\n")[mark.line : mark.line + 1][0:1]
-            and ("\t" in text.split("\n")[mark.line][: mark.column + 1])
-        ):
-            hint = "YAML is indented with spaces; replace the tab"
-        return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
-    position = int(getattr(error, "position", 0))
-    character = getattr(error, "character", 0)
-    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
-    head = text[:position]
-    line = head.count("\n")
-    column = len(head) - (head.rfind("\n") + 1)
-    return Finding(
-        "KR003",
-        f"the character U+{code:04X} may not stand in YAML",
-        hint="remove it, or write it as an escape inside double quotes",
-        span=Span(line, column, line, column + 1),
-    )
 
 
 class _Composer:
@@ -151,7 +126,8 @@ class _Composer:
     ) -> _Node:
         if isinstance(event, yaml.ScalarEvent):
             plain = event.tag is None and event.implicit[0] and not event.style
-            return _Node(span, _scalar(event.value, span) if plain else event.value, "scalar", 1)
+            kind = "merge" if plain and event.value == "<<" else "scalar"
+            return _Node(span, _scalar(event.value, span) if plain else event.value, kind, 1)
         children: list[Any] = []
         size = 1
         if isinstance(event, yaml.SequenceStartEvent):
@@ -225,21 +201,24 @@ def _scalar(text: str, span: Span) -> Any:
         if math.isfinite(number):
             return number
     if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
         raise _Refused(
-            Finding("KR003", f"{text} is not a finite number", hint="use a number", span=span)
+            Finding("KR003", f"{shown} is not a finite number", hint="use a number", span=span)
         )
     return text
 
 
 def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:
     places[path] = Place(node.span, key)
-    if node.kind == "scalar":
-        return node.value
     if node.kind == "list":
         return [_value(child, (*path, i), places) for i, child in enumerate(node.value)]
+    if node.kind != "map":
+        return node.value
     result: dict[str, Any] = {}
     firsts: dict[str, int] = {}
     for key_node, child in node.value:
+        if key_node.kind == "merge":
+            continue
         name = key_node.value
         if not isinstance(name, str):
             raise _Refused(
@@ -261,4 +240,33 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
             )
         firsts[name] = key_node.span.line + 1
         result[name] = _value(child, (*path, name), places, key_node.span)
+    for key_node, child in node.value:
+        if key_node.kind == "merge":
+            _merge(child, key_node.span, path, places, result)
     return result
+
+
+def _merge(
+    node: _Node, at: Span, path: Path, places: dict[Path, Place], result: dict[str, Any]
+) -> None:
+    """Add the keys of a `<<`: the map's own keys go before them, earlier maps before later."""
+    for source in node.value if node.kind == "list" else [node]:
+        if source.kind != "map":
+            raise _Refused(
+                Finding(
+                    "KR007",
+                    "<< takes the keys of a map; this is none",
+                    hint='write <<: *NAME, where &NAME marks a map, or put "<<" in quotes',
+                    span=at,
+                )
+            )
+        inner: dict[Path, Place] = {}
+        values = _value(source, path, inner)
+        for name in values:
+            if name in result:
+                continue
+            result[name] = values[name]
+            top = (*path, name)
+            places.update(
+                {where: place for where, place in inner.items() if where[: len(top)] == top}
+            )

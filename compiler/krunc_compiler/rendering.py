@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import Any, NamedTuple
 
-from krunc_compiler.findings import Finding, Path
-
-if TYPE_CHECKING:
-    from jinja2.sandbox import SandboxedEnvironment
+from krunc_compiler.findings import Finding, Path, Source, Span
 
 # A rendered string longer than this is a mistake or an attack.
 MAX_TEXT = 100_000
-_MAX_NUMBER = 1 << 64
+# These say what the expressions may use; they hold no expressions.
+LITERAL = ("vars", "matrix", "extends", "allow")
+
+
+class Rendered(NamedTuple):
+    """A value without expressions; `broken` are the places whose expression failed."""
+
+    value: Any
+    findings: list[Finding]
+    broken: frozenset[Path]
+
+
+class _Scope(NamedTuple):
+    source: Source
+    variables: Mapping[str, Any]
+    absent: frozenset[str]
+    findings: list[Finding]
+    broken: set[Path]
 
 
 def has_expressions(value: Any) -> bool:
@@ -26,119 +42,114 @@ def has_expressions(value: Any) -> bool:
     return False
 
 
-def render(value: Any, variables: Mapping[str, Any]) -> tuple[Any, list[Finding]]:
+def render(
+    value: Any,
+    variables: Mapping[str, Any],
+    source: Source,
+    absent: frozenset[str] = frozenset(),
+) -> Rendered:
     """VALUE with its expressions evaluated, and what is wrong with them.
 
-    A string that is one whole expression takes the expression's type.
+    A string that is one whole expression takes the expression's type. An expression that fails
+    for want of an ABSENT variable, about which there is a finding already, is only broken.
     """
     if not has_expressions(value):
-        return value, []
-    findings: list[Finding] = []
-    return _walk(value, (), _environment(), variables, findings), findings
+        return Rendered(value, [], frozenset())
+    scope = _Scope(source, variables, absent, [], set())
+    result = _walk(value, (), scope)
+    return Rendered(result, scope.findings, frozenset(scope.broken))
 
 
-def _walk(
-    value: Any,
-    path: Path,
-    environment: SandboxedEnvironment,
-    variables: Mapping[str, Any],
-    findings: list[Finding],
-) -> Any:
+def _walk(value: Any, path: Path, scope: _Scope) -> Any:
     if isinstance(value, dict):
         return {
-            key: item
-            if not path and key == "vars"
-            else _walk(item, (*path, key), environment, variables, findings)
+            key: item if not path and key in LITERAL else _walk(item, (*path, key), scope)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [
-            _walk(item, (*path, i), environment, variables, findings)
-            for i, item in enumerate(value)
-        ]
+        return [_walk(item, (*path, i), scope) for i, item in enumerate(value)]
     if isinstance(value, str) and has_expressions(value):
-        return _evaluate(value, path, environment, variables, findings)
+        return _string(value, path, scope)
     return value
 
 
-def _environment() -> SandboxedEnvironment:
-    from jinja2 import StrictUndefined
-    from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import SandboxedEnvironment
+def _string(text: str, path: Path, scope: _Scope) -> Any:
+    """TEXT evaluated; TEXT itself when that fails."""
+    # Jinja2 is imported only for a box that has expressions.
+    from krunc_compiler.expressions import FAILURES, evaluate, plain, segments, undefined
 
-    class Bounded(SandboxedEnvironment):
-        """The sandbox does not stop 'x' * 10**9 or 9 ** 9 ** 9; this one does."""
-
-        intercepted_binops = frozenset({"*", "**", "+", "%"})
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            sizes = [len(side) for side in (left, right) if hasattr(side, "__len__")]
-            numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
-            if operator == "*" and sizes and numbers and sizes[0] * numbers[0] > MAX_TEXT:
-                raise SecurityError("the result would be too long")
-            if operator == "**" and (max(numbers, default=0) > 10_000 or numbers[-1:] > [64]):
-                raise SecurityError("the number would be too large")
-            if operator == "%" and isinstance(left, str):
-                raise SecurityError("use ~ to join texts instead of the % operator")
-            return super().call_binop(context, operator, left, right)
-
-    environment = Bounded(undefined=StrictUndefined, keep_trailing_newline=True)
-    # No loops and no calls that make endless things: an expression is a value.
-    environment.globals.clear()
-    for name in ("format", "xmlattr", "urlize", "pprint", "random", "center", "indent", "wordwrap"):
-        environment.filters.pop(name, None)
-    return environment
-
-
-def _evaluate(
-    text: str,
-    path: Path,
-    environment: SandboxedEnvironment,
-    variables: Mapping[str, Any],
-    findings: list[Finding],
-) -> Any:
-    from jinja2 import TemplateError, nodes
-
+    count = 0
+    parts: list[Any] = []
     try:
-        tree = environment.parse(text)
-        parts = [
-            part
-            for output in tree.body
-            if isinstance(output, nodes.Output)
-            for part in output.nodes
-        ]
-        if any(not isinstance(output, nodes.Output) for output in tree.body) or (
-            "{#" in text and not parts
-        ):
-            raise _refused("only {{ expressions }} may stand in a box, no {% statements %}")
-        if len(parts) == 1 and not isinstance(parts[0], nodes.TemplateData):
-            inner = text.strip()[2:-2].strip("-+")
-            result = environment.compile_expression(inner, undefined_to_none=False)(**variables)
-            if environment.undefined in type(result).__mro__:
-                str(result)  # StrictUndefined raises here and names the variable
-        else:
-            result = environment.from_string(text).render(**variables)
-    except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError) as error:
-        known = ", ".join(variables) or "none"
-        findings.append(
+        for is_expression, part in segments(text):
+            count += is_expression
+            parts.append(plain(evaluate(part, scope.variables)) if is_expression else part)
+    except FAILURES as error:
+        scope.broken.add(path)
+        missing = undefined(error)
+        if missing not in scope.absent:
+            scope.findings.append(_failed(error, missing, path, max(count, 1), scope))
+        return text
+    result = parts[0] if len(parts) == 1 and count else "".join(map(str, parts))
+    if isinstance(result, str) and len(result) > MAX_TEXT:
+        scope.broken.add(path)
+        scope.findings.append(
             Finding(
                 "KR020",
-                f"the expression fails: {error}",
+                "the expression's result is too long",
                 path,
-                hint=f"variables: {known}; they are declared under vars",
+                hint=f"at most {MAX_TEXT:,} characters",
             )
         )
-        return text
-    if isinstance(result, str) and len(result) > MAX_TEXT:
-        findings.append(Finding("KR020", "the expression's result is too long", path))
-        return text
-    if isinstance(result, float | int) and abs(result) > _MAX_NUMBER:
-        findings.append(Finding("KR020", "the expression's result is too large", path))
         return text
     return result
 
 
-def _refused(message: str) -> Exception:
-    from jinja2 import TemplateError
+def _failed(
+    error: BaseException, missing: str | None, path: Path, count: int, scope: _Scope
+) -> Finding:
+    known = ", ".join(scope.variables) or "none"
+    hint = f"variables: {known}; they are declared under vars"
+    if missing is not None:
+        close = get_close_matches(missing, scope.variables, 1)
+        hint = f"did you mean {close[0]}? {hint}" if close else hint
+    said = str(error) or type(error).__name__
+    if isinstance(error, RecursionError | MemoryError | SyntaxError):
+        said = "it is nested too deeply"
+    return Finding(
+        "KR020",
+        f"the expression fails: {said}",
+        path,
+        hint=hint,
+        span=_span(scope.source, path, count, missing),
+    )
 
-    return TemplateError(message)
+
+def _span(source: Source, path: Path, count: int, word: str | None) -> Span | None:
+    """Where the COUNTth expression of the value at PATH stands in the source, or WORD in it."""
+    place = source.places.get(path)
+    if place is None:
+        return None
+    lines = (place.source or source).text.split("\n")
+    start, end = place.value[:2], place.value[2:]
+    if end[0] >= len(lines):
+        return None
+    opened = [
+        (line, match.start())
+        for line in range(start[0], end[0] + 1)
+        for match in re.finditer(r"\{[{%#]", lines[line])
+        if start <= (line, match.start()) < end
+    ]
+    if len(opened) < count:
+        return None
+    line, column = opened[count - 1]
+    text = lines[line]
+    closed = text.find("}}", column)
+    last = closed + 2 if closed >= 0 else len(text.rstrip())
+    if end[0] == line:
+        last = min(last, end[1])
+    if word is not None:
+        found = re.search(rf"\b{re.escape(word)}\b", text[column:last])
+        if found:
+            return Span(line, column + found.start(), line, column + found.end())
+    return Span(line, column, line, last)

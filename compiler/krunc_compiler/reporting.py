@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
+from collections.abc import Callable
+from typing import TextIO
 
-from krunc_compiler.findings import Finding, Located, Source, Span, dotted, span_of
+from krunc_compiler.findings import (
+    Finding,
+    Located,
+    Source,
+    Span,
+    counts,
+    dotted,
+    ordered,
+    placed,
+)
 
 _WIDTH = 96
+_LONGEST = 2_000
+# What YAML takes for the end of a line.
+_LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+_RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
 
 
-def report(findings: list[Located]) -> str:
+def coloured(stream: TextIO) -> bool:
+    """Whether STREAM is a terminal that may get colours."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def report(findings: list[Located], colour: bool = False) -> str:
     """All FINDINGS as text, errors first, in the order of files and lines."""
-    ordered = sorted(findings, key=_order)
-    errors = sum(not item.finding.warning for item in ordered)
-    warnings = len(ordered) - errors
-    parts = [_one(item) for item in ordered]
-    counts = [
-        f"{count} {word}{'s' if count > 1 else ''}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
-        if count
-    ]
-    return "\n".join([*parts, "krunc: " + ", ".join(counts)]) + "\n"
+    items = ordered(findings)
+    paint = _paint if colour else _leave
+    return "\n".join([*(_one(item, paint) for item in items), "krunc: " + summary(items)]) + "\n"
 
 
-def _order(item: Located) -> tuple[bool, str, int, int, str]:
-    span = span_of(item.source, item.finding) or Span(0, 0, 0, 0)
-    return (item.finding.warning, item.source.name, span.line, span.column, item.finding.message)
+def summary(findings: list[Located]) -> str:
+    """2 errors, 1 warning."""
+    named = zip(counts(findings), ("error", "warning"), strict=True)
+    return ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in named if count)
 
 
-def _one(item: Located) -> str:
-    source, finding = item
-    span = span_of(source, finding)
+def _paint(text: str, colour: str) -> str:
+    return f"{colour}{text}{_PLAIN}"
+
+
+def _leave(text: str, colour: str) -> str:
+    del colour
+    return text
+
+
+def _one(item: Located, paint: Callable[[str, str], str]) -> str:
+    finding = item.finding
+    source, span = placed(item)
     place = f"{source.name}:{span.line + 1}:{span.column + 1}" if span else source.name
-    level = "warning" if finding.warning else "error"
+    level, colour = ("warning", _YELLOW) if finding.warning else ("error", _RED)
     where = f"{dotted(finding.path)}: " if finding.path else ""
-    lines = [f"{place}: {level}[{finding.code}]: {where}{finding.message}"]
+    kind = paint(f"{level}[{finding.code}]", colour)
+    lines = [f"{paint(printable(place), _BOLD)}: {kind}: {_clipped(where + finding.message)}"]
     if span:
-        lines += _marked(source, span)
+        lines += _marked(source, span, paint, colour)
     if finding.hint:
-        lines.append(f"    = help: {finding.hint}")
-    return "\n".join(printable(line) for line in lines)
+        lines.append(f"    = {paint('help', _CYAN)}: {printable(finding.hint)}")
+    return "\n".join(lines)
 
 
-def _marked(source: Source, span: Span) -> list[str]:
-    all_lines = source.text.split("\n")
+def _clipped(text: str) -> str:
+    """TEXT for a terminal: a hostile key may be as long as a file."""
+    return printable(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
+
+
+def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
+    all_lines = _LINE_END.split(source.text)
     if span.line >= len(all_lines) or not all_lines[span.line].strip():
         return []
     line = all_lines[span.line].replace("\t", " ")
@@ -52,9 +83,10 @@ def _marked(source: Source, span: Span) -> list[str]:
     shown = line[start : start + _WIDTH]
     width = max(1, min(end, start + len(shown)) - span.column)
     number = str(span.line + 1)
+    marks = paint("^" * width, colour)
     return [
-        f"    {number} | {shown}",
-        f"    {' ' * len(number)} | {' ' * (span.column - start)}{'^' * width}",
+        f"    {number} | {printable(shown)}",
+        f"    {' ' * len(number)} | {' ' * (span.column - start)}{marks}",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from krunc_compiler.findings import Finding, Source, Span, reject
@@ -20,10 +21,25 @@ def read(path: str) -> tuple[str, str]:
     try:
         with open(path, "rb") as file:
             return path, decode(path, file.read(MAX_BYTES + 1))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        why = (getattr(error, "strerror", None) or str(error)).lower()
         finding = Finding("KR001", f"the file cannot be read: {why}")
         raise reject(Source(path, "", {}), [finding]) from None
+
+
+def read_file(path: str) -> str:
+    """The text of the file PATH, which a box names; devices and pipes are refused.
+
+    Raises Rejected when it cannot be read.
+    """
+    try:
+        strange = os.path.exists(path) and not os.path.isfile(path)
+    except ValueError:
+        strange = False
+    if strange:
+        finding = Finding("KR001", "this is no file of text")
+        raise reject(Source(path, "", {}), [finding])
+    return read(f"./{path}" if path == "-" else path)[1]
 
 
 def decode(name: str, data: bytes) -> str:
@@ -40,7 +56,7 @@ def decode(name: str, data: bytes) -> str:
             ],
         )
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
         line = before.count("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,9 +10,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
-from krunc_compiler import interchange
-from krunc_compiler.compiling import compile_box
+from krunc_compiler import lints
+from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
+from krunc_compiler.formats import document, formatted, junit
 from krunc_compiler.parsing import parse
 from krunc_compiler.plan import to_text
 from krunc_compiler.policy.files import Policy, find, policy_of
@@ -22,7 +24,7 @@ from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text as sheet_text
 from krunc_compiler.source import read
-from krunc_compiler.verbs.compile import ENDING
+from krunc_compiler.verbs.compile import ENDING, plan_file
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
@@ -73,13 +75,11 @@ def run(args: Namespace) -> int:
     boxes, plans = _files(args.paths)
     checked = Checked([], [], [])
     policies = _policies(args.policy if args.policy is not None else find(), checked)
-    for box in boxes:
-        plan = str(Path(box).parent / (Path(box).stem + ENDING))
-        _box(box, plan, args, policies, checked)
-        if plan in plans:
-            plans.remove(plan)
+    understood = [one for box in boxes for one in _box(box, args, policies, checked)]
+    checked.findings.extend(lints.check_together(understood))
     for plan in plans:
-        _plan(plan, policies, checked)
+        if plan not in checked.files:
+            _plan(plan, policies, checked)
     sys.stdout.write(_shown(args.format, checked, len(boxes)))
     return 1 if any(not item.finding.warning for item in checked.findings) else 0
 
@@ -127,19 +127,40 @@ def _policies(paths: list[str], checked: Checked) -> list[Policy]:
     return policies
 
 
-def _box(box: str, plan: str, args: Namespace, policies: list[Policy], checked: Checked) -> None:
-    """Compile BOX, compare its plan, and hold the box to the policies."""
+def _box(
+    box: str, args: Namespace, policies: list[Policy], checked: Checked
+) -> list[lints.Understood]:
+    """Compile BOX, compare its plans, and hold them to the policies."""
     checked.files.append(box)
-    committed, text = _committed(box, plan, checked)
     try:
-        name, written = read(box)
-        target = args.target or (committed.value["target"] if committed else "1")
-        given = inputs(Namespace(**{**vars(args), "target": target}))
-        made = to_text(compile_box(name, written, given))
-        current = review(read_plan(plan, made))
+        name, text = read(box)
+        made, warned = compile_all(name, text, _inputs(args, plan_file(box, None)))
+        places = [plan_file(box, one) for one in made]
+        if made[0].is_matrix:
+            made, warned = compile_all(name, text, _inputs(args, *places))
     except Rejected as rejected:
         checked.findings.extend(rejected.findings)
-        return
+        return []
+    checked.findings.extend(warned)
+    for one, place in zip(made, places, strict=True):
+        _compare(one, box, str(place), policies, checked)
+    return [one.understood for one in made]
+
+
+def _inputs(args: Namespace, *plans: Path) -> Inputs:
+    """The inputs of a box with these PLANS: its target is theirs, unless the user names one."""
+    target = args.target
+    for plan in plans:
+        if target is None and plan.exists():
+            with contextlib.suppress(Rejected):  # it is reported when it is compared
+                target = read_plan(*read(str(plan))).target
+    return inputs(Namespace(**{**vars(args), "target": target or "1"}))
+
+
+def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], checked: Checked) -> None:
+    made = to_text(one.plan)
+    current = review(read_plan(plan, made))
+    committed, text = _committed(plan, checked)
     if text is None:
         finding = Finding("KR301", f"{box} has no plan", hint="krunc compile makes it")
         checked.findings.extend(only(plan, finding))
@@ -149,12 +170,11 @@ def _box(box: str, plan: str, args: Namespace, policies: list[Policy], checked: 
         checked.findings.extend(only(plan, Finding("KR301", message, hint=hint)))
         if committed:
             checked.differences.append(compare(committed, current))
-    _, source = parse(name, written)
-    _judge(current, box, source, policies, checked)
+    _judge(current, box, one.understood.source, policies, checked)
 
 
-def _committed(box: str, plan: str, checked: Checked) -> tuple[Review | None, str | None]:
-    """The review of the plan beside BOX and its text; None for what there is not."""
+def _committed(plan: str, checked: Checked) -> tuple[Review | None, str | None]:
+    """The review of the committed PLAN and its text; None for what there is not."""
     if not os.path.exists(plan):
         return None, None
     checked.files.append(plan)
@@ -220,25 +240,15 @@ def _placed(finding: Finding, found: Review, source: Source) -> Finding:
 
 def _shown(form: str, checked: Checked, boxes: int) -> str:
     match form:
-        case "github":
-            return interchange.github(checked.findings)
-        case "sarif":
-            from importlib.metadata import version
-
-            return (
-                json.dumps(interchange.sarif(checked.findings, version("krunc")), indent=1) + "\n"
-            )
         case "junit":
-            return interchange.junit(checked.files, checked.findings)
+            return junit(checked.files, checked.findings)
         case "json":
-            document = {
-                "krunc_check": 1,
-                "checked": checked.files,
-                "findings": interchange.records(checked.findings),
-            }
-            return json.dumps(document, indent=1) + "\n"
-        case _:
+            value = document(checked.findings, krunc_check=1, checked=checked.files)
+            return json.dumps(value, indent=1) + "\n"
+        case "text":
             parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
             if checked.findings:
                 return "\n".join([*parts, report(checked.findings)])
             return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"
+        case _:
+            return formatted(checked.findings, form)

@@ -6,13 +6,17 @@ import difflib
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from krunc_compiler.compiling import Inputs, compile_box
-from krunc_compiler.findings import Finding, Located, Rejected, UsageError
+from krunc_compiler import lints
+from krunc_compiler.compiling import Compiled, Inputs, compile_all
+from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
+from krunc_compiler.formats import formatted
+from krunc_compiler.lints import Understood
 from krunc_compiler.plan import to_text
-from krunc_compiler.reporting import only, printable, report
+from krunc_compiler.reporting import coloured, only, printable, report, summary
 from krunc_compiler.source import read
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.writing import write
@@ -25,6 +29,10 @@ examples:
   krunc compile - <web.yaml                from standard input to standard output
   krunc compile --check boxes              fails when a committed plan is out of date
   krunc compile web.yaml --target 2 --set port=9090
+  krunc compile boxes --check --format github    annotations for a pull request
+
+Findings as text go to standard error; json, github and sarif go to standard output, unless a plan
+goes there: then to standard error too. Warnings do not change the exit status.
 
 exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 """
@@ -33,7 +41,29 @@ ENDING = ".plan.json"
 
 class _Job(NamedTuple):
     box: str
-    plan: Path | None  # None: standard output
+    folder: Path | None  # of the plans; None: standard output
+    file: str | None  # the plan's name, when the command line tells it
+
+    def plan(self, compiled: Compiled) -> Path | None:
+        """The file of a plan; None: standard output."""
+        if self.folder is None:
+            return None
+        if self.file is not None:
+            return self.folder / self.file
+        return self.folder / plan_file(self.box, compiled).name
+
+
+def plan_file(box: str, compiled: Compiled | None) -> Path:
+    """Where the plan of the file BOX goes; a plan of a matrix is named after COMPILED, its box."""
+    if compiled is not None and compiled.is_matrix:
+        return Path(box).parent / (compiled.plan.box + ENDING)
+    return Path(box).parent / (("stdin" if box == "-" else Path(box).stem) + ENDING)
+
+
+class _Made(NamedTuple):
+    job: _Job
+    plan: Path | None
+    text: str
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -43,12 +73,25 @@ def add_arguments(parser: ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="where the plan goes; default: beside the box, NAME.plan.json for NAME.yaml",
+        help="where the plan goes; default: beside the box, NAME.plan.json for NAME.yaml, or "
+        "for each box NAME of a matrix",
     )
     parser.add_argument(
         "--check",
         action="store_true",
         help="write nothing; fail when a plan is not what its box compiles to",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "github", "sarif"),
+        default="text",
+        help="how findings are written",
+    )
+    parser.add_argument(
+        "--warnings-as-errors", action="store_true", help="write nothing when there are warnings"
+    )
+    parser.add_argument(
+        "--this-host", action="store_true", help="warn about what this host does not have"
     )
     add_inputs(parser)
 
@@ -56,37 +99,82 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
     given = inputs(args)
-    texts: list[tuple[_Job, str]] = []
+    made: list[_Made] = []
+    understood: list[Understood] = []
     findings: list[Located] = []
-    for job in _jobs(args):
+    jobs = _jobs(args)
+    for job in jobs:
         try:
-            texts.append((job, _compile(job, given)))
+            compiled, warned = compile_all(*read(job.box), _seen_from(job, given))
         except Rejected as rejected:
             findings += rejected.findings
+            continue
+        findings += warned
+        understood += [one.understood for one in compiled]
+        made += [_Made(job, job.plan(one), to_text(one.plan)) for one in compiled]
+    _distinct(made, args.output)
+    findings += lints.check_together(understood)
+    if args.this_host:
+        findings += _of_this_host(understood)
+    failed = any(args.warnings_as_errors or not item.finding.warning for item in findings)
     if args.check:
-        for job, text in texts:
-            findings += _compare(job, text)
-    if findings:
-        sys.stderr.write(report(findings))
+        differs = [item for one in made for item in _compare(one, args.format)]
+        findings += differs
+        failed = failed or bool(differs)
+    if findings or args.format != "text":
+        _tell(findings, args.format, any(job.folder is None for job in jobs))
+    if failed:
         return 1
     if not args.check:
-        for job, text in texts:
-            _write(job, text)
+        for one in made:
+            _write(one)
     return 0
+
+
+def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
+    if form == "text":
+        sys.stderr.write(report(findings, coloured(sys.stderr)))
+        return
+    stream = sys.stderr if plan_on_stdout else sys.stdout
+    stream.write(formatted(findings, form))
+    if findings and stream is sys.stdout:
+        sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
+
+
+def _of_this_host(boxes: list[Understood]) -> list[Located]:
+    cpus = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return [
+        Located(one.source, finding)
+        for one in boxes
+        for finding in lints.check_host(one.box, cpus, memory)
+        if finding.code not in one.allowed
+    ]
 
 
 def _jobs(args: Namespace) -> list[_Job]:
     boxes = [box for given in args.boxes for box in _boxes(given)]
     if len(boxes) > 1 and args.output is not None and not os.path.isdir(args.output):
         raise UsageError(f"{len(boxes)} boxes and one output: -o takes a folder then")
-    jobs = [_Job(box, _plan_of(box, args.output)) for box in boxes]
-    plans = [job.plan for job in jobs if job.plan is not None]
-    for plan in plans:
-        if plans.count(plan) > 1:
-            raise UsageError(f"two boxes would be written to {plan}")
-    if args.check and any(job.plan is None for job in jobs):
+    jobs = [_job(box, args.output) for box in boxes]
+    if args.check and any(job.folder is None for job in jobs):
         raise UsageError("--check compares with a file: name the box, or the plan with -o")
+    if len({os.path.normpath(box) for box in boxes}) < len(boxes):
+        raise UsageError("a box is named twice")
     return jobs
+
+
+def _distinct(made: list[_Made], output: str | None) -> None:
+    """Raise UsageError when two plans would have one place."""
+    plans = Counter(one.plan for one in made)
+    for plan, count in plans.items():
+        if count > 1:
+            if output is None or os.path.isdir(output):
+                raise UsageError(f"two boxes would be written to {plan}")
+            raise UsageError(
+                f"{count} boxes of a matrix and one output: -o takes a folder then, or "
+                "choose one with --box"
+            )
 
 
 def _boxes(given: str) -> list[str]:
@@ -115,61 +203,64 @@ def _is_box(path: Path) -> bool:
         return True  # it is reported when it is compiled
 
 
-def _plan_of(box: str, output: str | None) -> Path | None:
+def _job(box: str, output: str | None) -> _Job:
     if output == "-" or (output is None and box == "-"):
-        return None
-    name = ("stdin" if box == "-" else Path(box).stem) + ENDING
+        return _Job(box, None, None)
     if output is None:
-        return Path(box).parent / name
-    return Path(output) / name if os.path.isdir(output) else Path(output)
+        return _Job(box, Path(box).parent, None)
+    if os.path.isdir(output):
+        return _Job(box, Path(output), None)
+    return _Job(box, Path(output).parent, Path(output).name)
 
 
-def _compile(job: _Job, given: Inputs) -> str:
-    name, text = read(job.box)
+def _seen_from(job: _Job, given: Inputs) -> Inputs:
+    if job.folder is None:
+        return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
     # realpath: relpath of two names of one folder is only then the way between them.
-    prefix = "."
-    if job.plan is not None:
-        prefix = os.path.relpath(os.path.realpath(home), os.path.realpath(job.plan.parent))
-    return to_text(compile_box(name, text, given.seen_from(prefix)))
+    return given.seen_from(os.path.relpath(os.path.realpath(home), os.path.realpath(job.folder)))
 
 
-def _compare(job: _Job, text: str) -> list[Located]:
-    assert job.plan is not None
+def _compare(made: _Made, form: str) -> list[Located]:
+    job, plan, text = made
+    assert plan is not None
     try:
-        old = job.plan.read_text("utf-8", "replace")
+        old = plan.read_text("utf-8", "replace")
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
-        return only(str(job.plan), finding)
+        return only(str(plan), finding)
     if old == text:
         return []
     lines = difflib.unified_diff(
         old.splitlines(),
         text.splitlines(),
-        str(job.plan),
+        str(plan),
         f"what {job.box} compiles to",
         "",
         "",
         0,
         "",
     )
-    sys.stdout.write("".join(printable(line) + "\n" for line in lines))
+    # A machine's format has standard output for itself.
+    stream = sys.stdout if form == "text" else sys.stderr
+    stream.write("".join(printable(line) + "\n" for line in lines))
     message = f"this is not what {job.box} compiles to"
     return only(
-        str(job.plan), Finding("KR301", message, hint="run krunc compile and review the difference")
+        str(plan), Finding("KR301", message, hint="run krunc compile and review the difference")
     )
 
 
-def _write(job: _Job, text: str) -> None:
-    if job.plan is None:
+def _write(made: _Made) -> None:
+    _, plan, text = made
+    if plan is None:
         sys.stdout.write(text)
         return
     try:
-        changed = write(job.plan, text)
+        changed = write(plan, text)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR302", f"the plan cannot be written: {why}")
-        raise Rejected(only(str(job.plan), finding)) from None
+        raise Rejected(only(str(plan), finding)) from None
     state = "wrote" if changed else "unchanged:"
-    sys.stderr.write(f"krunc: {state} {printable(str(job.plan))}\n")
+    sys.stderr.write(f"krunc: {state} {printable(str(plan))}\n")

@@ -9,6 +9,7 @@ from krunc_compiler.compiling import Inputs
 from krunc_compiler.findings import Finding, UsageError, reject
 from krunc_compiler.parsing import parse
 from krunc_compiler.source import read
+from krunc_compiler.variables import Values
 
 
 def add_inputs(parser: ArgumentParser) -> None:
@@ -29,6 +30,9 @@ def add_inputs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--vars", action="append", default=[], metavar="FILE", help="a YAML map of variables"
     )
+    parser.add_argument(
+        "--box", metavar="NAME", help="of a file whose matrix makes several boxes, only this one"
+    )
 
 
 def inputs(args: Namespace) -> Inputs:
@@ -42,10 +46,10 @@ def inputs(args: Namespace) -> Inputs:
         if not equals:
             raise UsageError(f"--set {text}: write NAME=VALUE")
         settings.append((name, value))
-    files = []
+    files: list[Values] = []
     for path in args.vars:
         value, source = parse(*read(path))
         if not isinstance(value, dict):
             raise reject(source, [Finding("KR021", "a file of variables is a map of keys")])
-        files.append(value)
-    return Inputs(target, tuple(files), tuple(settings))
+        files.append(Values(value, source))
+    return Inputs(target, tuple(files), tuple(settings), getattr(args, "box", None))

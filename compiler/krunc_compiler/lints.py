@@ -1,0 +1,277 @@
+"""What a box may say but hardly means: warnings, each of which the box can allow by its code."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from krunc_compiler import catalogue
+from krunc_compiler.box import RUNTIME, Box, FolderRoot
+from krunc_compiler.findings import Finding, Located, Path, Source, dotted
+from krunc_compiler.networks import NetworkDevices, SocketDevice, Tsi
+
+_HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
+# Who can write to one of these commands a daemon that is root on the host.
+_DAEMONS = (
+    "/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+)
+
+
+class Understood(NamedTuple):
+    """A box that compiled, where it is written, and the warnings that it allows."""
+
+    box: Box
+    source: Source
+    allowed: frozenset[str]
+
+
+def check(box: Box) -> list[Finding]:
+    """The warnings about one box by itself."""
+    found = [*_nested(box), *_broad(box), *_tilde(box), *_daemons(box), *_unused_channels(box)]
+    return [finding._replace(warning=True) for finding in found]
+
+
+def _folders(box: Box) -> list[tuple[str, Path, bool]]:
+    """The host folders that the guest gets: path, key, and whether it can write there."""
+    folders: list[tuple[str, Path, bool]] = [
+        (share.path, ("shares", i, "path"), not share.read_only)
+        for i, share in enumerate(box.shares)
+    ]
+    if isinstance(box.rootfs, FolderRoot):
+        folders.insert(0, (box.rootfs.path, ("rootfs", "path"), not box.rootfs.read_only))
+    return folders
+
+
+def _normal(path: str) -> str:
+    normal = posixpath.normpath(path)
+    normal = "/" + normal.lstrip("/") if normal.startswith("/") else normal
+    # /var/run is a link to /run wherever there is a /run.
+    return "/run" + normal[8:] if normal == "/var/run" or normal[:9] == "/var/run/" else normal
+
+
+def _within(inner: str, outer: str) -> bool:
+    """Whether the path INNER is OUTER or below it, as far as their texts tell."""
+    if inner.startswith("/") != outer.startswith("/"):
+        return False
+    if outer == ".":
+        return not inner.startswith("..")
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def _nested(box: Box) -> Iterator[Finding]:
+    folders = _folders(box)
+    for i, (path, key, _) in enumerate(folders):
+        for other, other_key, writes in (*folders[:i], *folders[i + 1 :]):
+            inner, outer = _normal(path), _normal(other)
+            if path.startswith(RUNTIME) != other.startswith(RUNTIME) or not _within(inner, outer):
+                continue
+            if inner == outer and folders.index((path, key, _)) < folders.index(
+                (other, other_key, writes)
+            ):
+                continue
+            can = "there it can write" if writes else "there it can read"
+            yield Finding(
+                "KR601",
+                f"this folder is reached through {dotted(other_key)} ({other}) too; {can}",
+                key,
+                hint="the guest has the wider of both rights; share folders that do not overlap",
+            )
+
+
+def _broad(box: Box) -> Iterator[Finding]:
+    for path, key, writes in _folders(box):
+        right = "write" if writes else "read"
+        if _normal(path) == "/":
+            yield Finding(
+                "KR602",
+                f"the guest can {right} all files of the host that the launching user can",
+                key,
+                hint="share the folder that the guest needs",
+            )
+        elif _HOME.fullmatch(_normal(path)):
+            yield Finding(
+                "KR603",
+                f"the guest can {right} a home folder: keys, tokens and shell start files",
+                key,
+                hint="share a folder below it",
+            )
+
+
+def _tilde(box: Box) -> Iterator[Finding]:
+    paths = [(path, key) for path, key, _ in _folders(box)]
+    paths += [(disk.path, ("disks", i, "path")) for i, disk in enumerate(box.disks)]
+    for path, key in paths:
+        if path == "~" or path.startswith(("~/", "$")):
+            yield Finding(
+                "KR604",
+                f"{path.split('/')[0]!r} is taken literally: no shell expands it",
+                key,
+                hint=f"write the whole path, or ./{path} when a folder has that name",
+            )
+
+
+def _daemons(box: Box) -> Iterator[Finding]:
+    for path, key, _ in _folders(box):
+        reached = [socket for socket in _DAEMONS if _within(socket, _normal(path))]
+        if reached and _normal(path) != "/":
+            yield _commands(reached[0], key)
+    for i, port in enumerate(box.vsock):
+        if not port.listen and _normal(port.socket) in _DAEMONS:
+            yield _commands(_normal(port.socket), ("vsock", i, "socket"))
+
+
+def _commands(socket: str, key: Path) -> Finding:
+    return Finding(
+        "KR605",
+        f"the guest reaches {socket}, which commands a daemon of the host",
+        key,
+        hint="a guest that may use it can become root on the host; give it a proxy that filters",
+    )
+
+
+def _unused_channels(box: Box) -> Iterator[Finding]:
+    said = " ".join(box.entrypoint.args)
+    for name, path, port in (
+        ("listen", box.agent.listen, 2695),
+        ("notify", box.agent.notify, 2696),
+    ):
+        if path is not None and f"--{name}" not in said and str(port) not in said:
+            yield Finding(
+                "KR606",
+                f"no argument of the program says --{name} unix://..., so nothing tells it of "
+                f"this channel",
+                ("agent", name),
+                hint=f"add --{name} unix:///run/{name}.sock to entrypoint.args, or leave the key "
+                f"out when the program knows vsock port {port} by itself",
+                at_key=True,
+            )
+
+
+def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
+    """The warnings about BOX on a host that has CPUS processors and MEMORY_MIB of memory."""
+    found = []
+    if box.machine.cpus > cpus:
+        found.append(
+            Finding(
+                "KR607",
+                f"{box.machine.cpus} vCPUs; this host has {cpus} processors",
+                ("machine", "cpus"),
+                hint="the vCPUs would take turns; ask for fewer",
+                warning=True,
+            )
+        )
+    if box.machine.memory_mib > memory_mib:
+        found.append(
+            Finding(
+                "KR607",
+                f"{box.machine.memory_mib} MiB of memory; this host has {memory_mib} MiB",
+                ("machine", "memory"),
+                hint="the host would kill the VM when it uses what it was given",
+                warning=True,
+            )
+        )
+    return found
+
+
+def check_together(boxes: Sequence[Understood]) -> list[Located]:
+    """The warnings about boxes that one run compiles: what they cannot have at the same time."""
+    findings = []
+    seen: dict[tuple[str, str], tuple[int, Path]] = {}
+    writers = {(code, name) for one in boxes for code, _, name, _, writes in _claims(one) if writes}
+    for i, one in enumerate(boxes):
+        for code, what, name, key, _ in _claims(one):
+            first, first_key = seen.setdefault((code, name), (i, key))
+            shared = code == "KR612" and (code, name) not in writers
+            both = one.allowed | boxes[first].allowed
+            if first == i or shared or code in both:
+                continue
+            other = boxes[first]
+            at = f"{dotted(first_key)} of {other.source.name}"
+            at += f" (box {other.box.name})" if other.source.name == one.source.name else ""
+            finding = Finding(
+                code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
+            )
+            findings.append(Located(one.source, finding))
+    return findings
+
+
+_AT_ONCE = {
+    "KR611": "the two boxes cannot run at the same time; choose another host port",
+    "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
+    "KR613": "the second box to start would not get it; choose another socket",
+    "KR614": "plans and runtime folders are named after it; choose another name",
+}
+
+
+def _claims(one: Understood) -> Iterator[tuple[str, str, str, Path, bool]]:
+    """What a box claims of the host: code, words, identity, key, whether it writes there."""
+    box = one.box
+    folder = posixpath.dirname(one.source.name)
+
+    def whole(path: str) -> str:
+        return _normal(posixpath.join(folder, path))
+
+    yield "KR614", f"the name {box.name!r}", box.name, ("name",), True
+    if isinstance(box.network, Tsi):
+        for i, text in enumerate(box.network.ports or ()):
+            port = text.split(":")[0]
+            yield "KR611", f"the host port {port}", port, ("network", "ports", i), True
+    for i, disk in enumerate(box.disks):
+        if not disk.path.startswith(RUNTIME):
+            name = whole(disk.path)
+            where: Path = ("disks", i, "path")
+            yield "KR612", f"the disk {disk.path}", name, where, not disk.read_only
+    sockets: list[tuple[str, Path]] = [
+        (port.socket, ("vsock", i, "socket")) for i, port in enumerate(box.vsock) if port.listen
+    ]
+    if box.agent.listen is not None:
+        sockets.append((box.agent.listen, ("agent", "listen")))
+    if isinstance(box.network, NetworkDevices):
+        sockets += [
+            (device.socket, (*box.network.place(i), "socket"))
+            for i, device in enumerate(box.network.devices)
+            if isinstance(device, SocketDevice) and device.socket is not None
+        ]
+    for path, where in sockets:
+        if not path.startswith(RUNTIME):
+            yield "KR613", f"the socket {path}", whole(path), where, True
+
+
+def silenced(
+    findings: list[Finding], allow: Sequence[dict[str, Any]]
+) -> tuple[list[Finding], frozenset[str]]:
+    """FINDINGS without what the box allows, with what is wrong with ALLOW; the codes allowed.
+
+    ALLOW fits the schema.
+    """
+    codes = {entry["code"] for entry in allow}
+    raised = {finding.code for finding in findings}
+    kept = [finding for finding in findings if finding.code not in codes]
+    for i, entry in enumerate(allow):
+        code, at = entry["code"], ("allow", i, "code")
+        known = catalogue.entry(code)
+        if known is None or not known.warning:
+            kept.append(
+                Finding(
+                    "KR608",
+                    f"{code} is no warning, so it cannot be allowed",
+                    at,
+                    hint="`krunc explain` lists the warnings; an error has to be mended",
+                )
+            )
+        elif code not in raised and not known.depends_on_run:
+            kept.append(
+                Finding(
+                    "KR609",
+                    f"nothing here raises {code}",
+                    at,
+                    hint="leave this entry out",
+                    warning=True,
+                )
+            )
+    return kept, frozenset(codes)

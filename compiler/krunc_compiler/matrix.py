@@ -1,0 +1,95 @@
+"""One file, several boxes: the rows of a box's matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice, product
+from typing import Any
+
+from krunc_compiler.findings import Finding
+
+# Far above any real fleet of one file; it bounds time for hostile boxes.
+MAX_BOXES = 1_000
+
+
+def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """The variables of each box that a file makes; one row without any when it has no MATRIX.
+
+    A map of lists makes every combination, in the order of the file; a list of maps is the rows
+    themselves. What does not fit the schema is left to it. DECLARED are the names under vars.
+    """
+    if isinstance(matrix, dict):
+        columns = {name: _values(column) for name, column in matrix.items()}
+        if not columns or not all(columns.values()):
+            return [{}], [_backwards(name) for name in matrix if _is_backwards(matrix[name])]
+        names = list(columns)
+        combined = product(*(columns[name] or () for name in names))
+        found = [dict(zip(names, row, strict=True)) for row in islice(combined, MAX_BOXES + 1)]
+    elif isinstance(matrix, list) and matrix and all(isinstance(row, dict) for row in matrix):
+        found = matrix[: MAX_BOXES + 1]
+    else:
+        return [{}], []
+    findings = []
+    if len(found) > MAX_BOXES:
+        found = found[:1]
+        findings.append(
+            Finding(
+                "KR024",
+                f"this makes more than {MAX_BOXES:,} boxes",
+                ("matrix",),
+                hint="use several files that extend one",
+                at_key=True,
+            )
+        )
+    for name in dict.fromkeys(name for row in found for name in row):
+        if name in declared:
+            findings.append(
+                Finding(
+                    "KR024",
+                    f"{name!r} is a variable under vars too",
+                    ("matrix", name) if isinstance(matrix, dict) else ("matrix",),
+                    hint="keep it in one of them",
+                    at_key=True,
+                )
+            )
+    return found, findings
+
+
+def _values(column: Any) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    if isinstance(column, dict):
+        first, last = column.get("from"), column.get("to")
+        if isinstance(first, int) and isinstance(last, int):
+            return list(islice(range(first, last + 1), MAX_BOXES + 1))
+    return []
+
+
+def _is_backwards(column: Any) -> bool:
+    if not isinstance(column, dict):
+        return False
+    first, last = column.get("from"), column.get("to")
+    return isinstance(first, int) and isinstance(last, int) and first > last
+
+
+def _backwards(name: str) -> Finding:
+    return Finding(
+        "KR024", "this range has no numbers", ("matrix", name), hint="from is at most to"
+    )
+
+
+def same_names(names: list[Any]) -> list[Finding]:
+    """A finding when two boxes of a matrix have one of NAMES."""
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name in seen:
+            return [
+                Finding(
+                    "KR024",
+                    f"two boxes of the matrix have the name {name!r}",
+                    ("name",),
+                    hint="use the matrix in the name, as in name: web-{{ n }}",
+                )
+            ]
+        seen.add(name)
+    return []

@@ -1,0 +1,56 @@
+"""What libyaml says about text that is not YAML, as a finding with a way out."""
+
+from __future__ import annotations
+
+import yaml
+
+from krunc_compiler.findings import Finding, Span
+
+# A part of libyaml's words, and what to do.
+_WAYS_OUT = {
+    "mapping values are not allowed": "keys of one map start in the same column, each with a "
+    "space after its colon; put a text with a colon in quotes",
+    "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
+    "did not find expected ',' or": "close the bracket or brace, or write the comma",
+    "did not find expected node content": "write a value, or close the bracket or brace",
+    "unexpected end of stream": "close the quote",
+    "unknown escape character": "use single quotes, or write the backslash twice",
+    "expected <document start>": "write each box into a file of its own",
+    "did not find expected key": "keys of one map start in the same column",
+    "did not find expected '-' indicator": "items of one list start in the same column",
+    "found character that cannot start any token": "put the text in quotes",
+}
+
+
+def finding_of(error: yaml.YAMLError, text: str) -> Finding:
+    """The finding for ERROR about TEXT."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return _character(error, text)
+    span = Span(mark.line, mark.column, mark.line, mark.column + 1)
+    words = str(getattr(error, "problem", None) or "cannot be read")
+    hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
+    context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
+    if context:
+        words += f", {context}"
+        if start is not None and start.line < mark.line:
+            words += f" that starts on line {start.line + 1}"
+    line = text.split("\n")[mark.line : mark.line + 1]
+    if "\\t" in words or (line and "\t" in line[0][: mark.column + 1]):
+        hint = "YAML is indented with spaces; replace the tab"
+    return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
+
+
+def _character(error: yaml.YAMLError, text: str) -> Finding:
+    position = int(getattr(error, "position", 0))
+    character = getattr(error, "character", 0)
+    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
+    head = text[:position]
+    line = head.count("\n")
+    column = len(head) - (head.rfind("\n") + 1)
+    return Finding(
+        "KR003",
+        f"the character U+{code:04X} may not stand in YAML",
+        hint="remove it, or write it as an escape inside double quotes",
+        span=Span(line, column, line, column + 1),
+    )

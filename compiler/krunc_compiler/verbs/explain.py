@@ -1,0 +1,40 @@
+"""krunc explain: what a finding's code means."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from difflib import get_close_matches
+
+from krunc_compiler import catalogue
+from krunc_compiler.findings import UsageError
+
+EXAMPLES = """\
+examples:
+  krunc explain KR201                      what it is, why, and the way out
+  krunc explain                            all codes
+
+exit status: 0 well, 2 no such code
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("codes", nargs="*", metavar="CODE", help="as in error[KR201]")
+
+
+def run(args: Namespace) -> int:
+    """Print the entries of the codes, or the list of all."""
+    if not args.codes:
+        sys.stdout.write(catalogue.listed())
+        return 0
+    found = []
+    for given in args.codes:
+        item = catalogue.entry(given.upper())
+        if item is None:
+            close = get_close_matches(given.upper(), catalogue.entries(), 1)
+            hint = f"did you mean {close[0]}?" if close else "`krunc explain` lists them"
+            raise UsageError(f"no finding has the code {given}; {hint}")
+        found.append(catalogue.explained(item))
+    sys.stdout.write("\n".join(found))
+    return 0

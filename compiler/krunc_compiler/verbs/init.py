@@ -1,0 +1,72 @@
+"""krunc init: a commented starter box."""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import ArgumentParser, Namespace
+from importlib.resources import files
+from pathlib import Path
+
+from krunc_schema import load
+
+from krunc_compiler.findings import Finding, Rejected, UsageError
+from krunc_compiler.reporting import only, printable
+
+EXAMPLES = """\
+examples:
+  krunc init                               hello.yaml
+  krunc init web --kind agent              web.yaml
+  krunc init boxes/build.yaml --kind build
+  krunc init - --kind disk                 to standard output
+
+exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
+"""
+KINDS = {
+    "hello": "one program in a root folder",
+    "agent": "code that nobody has read: no network, two channels",
+    "build": "read-only source, results in another folder",
+    "disk": "a root on a disk image",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument(
+        "file", nargs="?", metavar="NAME|FILE|-", help="the box's name or file; default: the kind"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="hello",
+        help="; ".join(f"{kind}: {text}" for kind, text in KINDS.items()),
+    )
+
+
+def run(args: Namespace) -> int:
+    """Write one box; a file that exists is left alone."""
+    given = args.file or args.kind
+    path = given if given == "-" or given.endswith((".yaml", ".yml")) else f"{given}.yaml"
+    name = args.kind if path == "-" else Path(path).stem
+    rule = load("box.schema")["properties"]["name"]
+    if not re.fullmatch(rule["pattern"], name):
+        raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
+    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml"
+    text = starter.read_text("utf-8").replace("NAME", name)
+    if path == "-":
+        sys.stdout.write(text)
+        return 0
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise _refused(path, "the file exists", "choose another name, or remove it") from None
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise _refused(path, f"the box cannot be written: {why}", "") from None
+    sys.stderr.write(f"krunc: wrote {printable(path)}; next: krunc compile {printable(path)}\n")
+    return 0
+
+
+def _refused(path: str, message: str, hint: str) -> Rejected:
+    return Rejected(only(path, Finding("KR302", message, hint=hint)))

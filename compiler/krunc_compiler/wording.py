@@ -1,0 +1,52 @@
+"""The words of findings about a value: what was found, what is allowed."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import Any
+
+_SHOWN = 60
+
+
+def forms_of(rules: list[dict[str, Any]]) -> str:
+    """How a text is to be written, where one of RULES says it."""
+    forms = [rule["x-form"] for rule in rules if "x-form" in rule]
+    return f"write {forms[0]}" if forms else ""
+
+
+def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
+    """The advice to quote VALUE, where RULES want a text."""
+    scalar = isinstance(value, bool | int | float)
+    wants_text = any(rule.get("type") == "string" for rule in rules)
+    return "put it in quotes" if scalar and wants_text else ""
+
+
+def allowed(found: Any, allowed: list[Any]) -> str:
+    """The ALLOWED values, the nearest to FOUND first."""
+    words = [str(item) for item in allowed]
+    close = get_close_matches(str(found), words, 1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return f"{guess}allowed: {', '.join(words)}"
+
+
+def bounds(schema: dict[str, Any]) -> str:
+    """The range that SCHEMA allows, with its unit."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        text = f"{low} to {high}"
+    else:
+        text = f"{low} or more" if high is None else f"{high} or less"
+    return f"{text} {schema.get('x-unit', '')}".rstrip()
+
+
+def about(schema: dict[str, Any]) -> str:
+    """The first sentence of a description."""
+    text = str(schema.get("description", ""))
+    return text.split(". ")[0].rstrip(".")
+
+
+def shown(value: Any) -> str:
+    """VALUE as JSON, shortened."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

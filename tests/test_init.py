@@ -1,0 +1,45 @@
+"""krunc init: every starter box compiles as it is, without a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_compiler.verbs.init import KINDS
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["1", "2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_starter_compiles(kind: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "mine", "--kind", kind]) == 0
+    assert capsys.readouterr() == ("", "krunc: wrote mine.yaml; next: krunc compile mine.yaml\n")
+    text = Path("mine.yaml").read_text()
+    assert "NAME" not in text
+    assert text.count("# ") > 4
+    assert main(["compile", "mine.yaml", "--target", target, "--warnings-as-errors"]) == 0
+    assert capsys.readouterr().err == "krunc: wrote mine.plan.json\n"
+
+
+def test_names_files_and_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init"]) == 0
+    assert main(["init", "sub.yml", "--kind", "disk"]) == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["hello.yaml", "sub.yml"]
+    assert "\nname: sub\n" in Path("sub.yml").read_text()
+    capsys.readouterr()
+    assert main(["init", "-", "--kind", "build"]) == 0
+    assert "\nname: build\n" in capsys.readouterr().out
+
+
+def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("hello.yaml").write_text("mine")
+    assert main(["init", "hello"]) == 1
+    assert capsys.readouterr().err.startswith("hello.yaml: error[KR302]: the file exists")
+    assert Path("hello.yaml").read_text() == "mine"
+    assert main(["init", "no/such/folder"]) == 1
+    assert main(["init", "Not a name"]) == 2

@@ -1,0 +1,194 @@
+"""Warnings: what raises them, what does not, how a box allows them, and what they change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from krunc_compiler import api, lints
+from krunc_compiler.__main__ import main
+from krunc_compiler.compiling import Inputs, compile_all
+
+MINIMAL = {
+    "krunc": "1",
+    "name": "good",
+    "rootfs": "{path: ./rootfs}",
+    "network": "{mode: tsi}",
+    "entrypoint": "{executable: /bin/true}",
+}
+
+
+def box(**keys: str) -> str:
+    """The text of a box with KEYS."""
+    return "".join(f"{key}: {value}\n" for key, value in {**MINIMAL, **keys}.items())
+
+
+def warned(text: str) -> list[tuple[str, str]]:
+    """The codes and keys of the warnings about a box."""
+    target = api.target("1")
+    assert target is not None
+    _, findings = compile_all("box.yaml", text, Inputs(target))
+    assert all(item.finding.warning for item in findings)
+    return [(item.finding.code, ".".join(map(str, item.finding.path))) for item in findings]
+
+
+def shares(*paths: str) -> str:
+    """Shares of PATHS."""
+    return "[" + ", ".join(f"{{tag: t{i}, path: '{path}'}}" for i, path in enumerate(paths)) + "]"
+
+
+SHARES: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = [
+    (("./a", "./b"), []),
+    (("./a", "./a/b"), [("KR601", "shares.1.path")]),
+    (("./a/b", "a"), [("KR601", "shares.0.path")]),
+    (("./a", "./ab"), []),
+    (("./a", "a/."), [("KR601", "shares.1.path")]),
+    (("./rootfs/x",), [("KR601", "shares.0.path")]),
+    ((".",), [("KR601", "rootfs.path")]),
+    (("/srv", "/srv/../etc"), []),
+    (("../a", "."), [("KR601", "rootfs.path")]),
+    (("/",), [("KR602", "shares.0.path")]),
+    (("//",), [("KR602", "shares.0.path")]),
+    (("/root",), [("KR603", "shares.0.path")]),
+    (("/home",), [("KR603", "shares.0.path")]),
+    (("/home/ann/",), [("KR603", "shares.0.path")]),
+    (("/home/ann/src",), []),
+    (("/Users/ann",), [("KR603", "shares.0.path")]),
+    (("~/src",), [("KR604", "shares.0.path")]),
+    (("$HOME/src",), [("KR604", "shares.0.path")]),
+    (("a~",), []),
+    (("/var/run",), [("KR605", "shares.0.path")]),
+    (("/run",), [("KR605", "shares.0.path")]),
+    (("/run/docker.sock",), [("KR605", "shares.0.path")]),
+    (("/run/user/1000",), []),
+    (("/var/runner",), []),
+]
+
+
+@pytest.mark.parametrize(("paths", "codes"), SHARES)
+def test_shares(paths: tuple[str, ...], codes: list[tuple[str, str]]) -> None:
+    assert warned(box(shares=shares(*paths))) == codes
+
+
+def agent(*args: str) -> str:
+    """A program with arguments."""
+    return f"{{executable: /bin/agent, args: [{', '.join(args)}]}}"
+
+
+OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
+    ({"rootfs": "{path: /}"}, [("KR602", "rootfs.path")]),
+    ({"vsock": "[{port: 5, socket: /run/docker.sock, listen: false}]"}, [("KR605", "vsock.0.socket")]),
+    ({"vsock": "[{port: 5, socket: /run/docker.sock, listen: true}]"}, []),
+    ({"disks": "[{id: a, path: ~/a.img, format: raw}]"}, [("KR604", "disks.0.path")]),
+    ({"agent": "{listen: 'runtime:a'}"}, [("KR606", "agent.listen")]),
+    ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("--listen", "unix:///a")}, []),
+    ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("-p", "'2695'")}, []),
+    ({"agent": "{notify: 'runtime:a'}", "entrypoint": agent("--listen", "unix:///a")}, [("KR606", "agent.notify")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "codes"), OTHERS)
+def test_other_warnings(keys: dict[str, str], codes: list[tuple[str, str]]) -> None:
+    assert warned(box(**keys)) == codes
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_warning_changes_no_exit_status_unless_asked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("box.yaml").write_text(box(shares=shares("/")))
+    assert main(["compile", "box.yaml", "--warnings-as-errors"]) == 1
+    assert not list(here.glob("*.json"))
+    assert main(["compile", "box.yaml"]) == 0
+    assert "box.yaml:6:26: warning[KR602]" in capsys.readouterr().err
+    assert main(["compile", "--check", "box.yaml"]) == 0
+    assert main(["compile", "--check", "box.yaml", "--warnings-as-errors"]) == 1
+
+
+def test_what_is_allowed_is_silent_and_changes_no_plan(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("box.yaml").write_text(box(shares=shares("/")))
+    main(["compile", "box.yaml"])
+    Path("box.yaml").write_text(
+        box(shares=shares("/"), allow="[{code: KR602, reason: the backup reads all}]")
+    )
+    capsys.readouterr()
+    assert main(["compile", "--check", "box.yaml", "--warnings-as-errors"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+ALLOWS = {
+    "no reason": ("[{code: KR602}]", "error[KR102]: allow[0]: the key 'reason' is missing"),
+    "an empty reason": (
+        "[{code: KR602, reason: ''}]",
+        "error[KR104]: allow[0].reason: this is empty",
+    ),
+    "an error": ("[{code: KR201, reason: x}]", "error[KR608]: allow[0].code: KR201 is no warning"),
+    "nothing": ("[{code: KR999, reason: x}]", "error[KR608]: allow[0].code: KR999 is no warning"),
+    "unused": (
+        "[{code: KR603, reason: x}]",
+        "warning[KR609]: allow[0].code: nothing here raises KR603",
+    ),
+    "no code": (
+        "[{code: root, reason: x}]",
+        'error[KR106]: allow[0].code: "root" has a wrong form',
+    ),
+}
+
+
+@pytest.mark.parametrize(("allow", "message"), ALLOWS.values(), ids=ALLOWS)
+def test_allow_is_checked(
+    allow: str, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("box.yaml").write_text(box(allow=allow))
+    main(["compile", "box.yaml"])
+    assert message in capsys.readouterr().err
+
+
+PAIRS: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
+    "nothing in common": ({}, {}, []),
+    "one host port": ({"network": "{mode: tsi, ports: ['1:1']}"}, {"network": "{mode: tsi, ports: ['1:2']}"}, ["KR611"]),
+    "two host ports": ({"network": "{mode: tsi, ports: ['1:1']}"}, {"network": "{mode: tsi, ports: ['2:1']}"}, []),
+    "a disk": ({"disks": "[{id: a, path: a, format: raw}]"}, {"disks": "[{id: b, path: ./a, format: raw}]"}, ["KR612"]),
+    "a disk, one reads": ({"disks": "[{id: a, path: a, format: raw, read_only: true}]"}, {"disks": "[{id: b, path: ./a, format: raw}]"}, ["KR612"]),
+    "a disk that both read": ({"disks": "[{id: a, path: a, format: raw, read_only: true}]"}, {"disks": "[{id: b, path: ./a, format: raw, read_only: true}]"}, []),
+    "a socket": ({"vsock": "[{port: 5, socket: /s, listen: true}]"}, {"agent": "{listen: /s}", "entrypoint": agent("--listen", "unix:///s")}, ["KR613"]),
+    "a socket of the run": ({"vsock": "[{port: 5, socket: 'runtime:s', listen: true}]"}, {"vsock": "[{port: 5, socket: 'runtime:s', listen: true}]"}, []),
+    "a served socket": ({"vsock": "[{port: 5, socket: /s, listen: false}]"}, {"vsock": "[{port: 5, socket: /s, listen: false}]"}, []),
+    "a name": ({"name": "same"}, {"name": "same"}, ["KR614"]),
+    "allowed in one": ({"name": "same", "allow": "[{code: KR614, reason: one or the other}]"}, {"name": "same"}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other", "codes"), PAIRS.values(), ids=PAIRS)
+def test_boxes_of_one_run(
+    one: dict[str, str],
+    other: dict[str, str],
+    codes: list[str],
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("a.yaml").write_text(box(**{"name": "a", **one}))
+    Path("b.yaml").write_text(box(**{"name": "b", **other}))
+    assert main(["compile", "."]) == 0
+    said = capsys.readouterr().err
+    assert [line.split("[")[1][:5] for line in said.splitlines() if ": warning[" in line] == codes
+    assert said.count("of a.yaml too") == len(codes)
+
+
+def test_this_host() -> None:
+    target = api.target("1")
+    assert target is not None
+    (one,), _ = compile_all("box.yaml", box(machine="{cpus: 3, memory: 2GiB}"), Inputs(target))
+    found = lints.check_host(one.understood.box, 2, 2047)
+    assert [(item.path, item.message) for item in found] == [
+        (("machine", "cpus"), "3 vCPUs; this host has 2 processors"),
+        (("machine", "memory"), "2048 MiB of memory; this host has 2047 MiB"),
+    ]
+    assert lints.check_host(one.understood.box, 3, 2048) == []
