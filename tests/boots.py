@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from krunc_compiler.__main__ import main
 from kvmhost import job, machine
+from kvmhost.errors import HostError
 
 HERE = Path(__file__).parent
 KRUNC = [sys.executable, "-m", "krunc"]
@@ -20,6 +21,8 @@ TIMEOUT = 120
 # The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
 # both processors were busy: then nothing that the program prints is left, whatever its status.
 _NO_CONSOLE = "unable to open an initial console"
+# A guest's kernel that panics under emulation, seen when the processors were busy.
+_PANIC = "Kernel Offset: disabled"
 _TRIES = 4
 
 
@@ -64,7 +67,7 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
     """Compiles a box for the library in turn and launches it in the emulated host.
 
     `host` is what the host does meanwhile, as hostside.py takes it; `prints` repeats a boot of
-    which no output is left.
+    which no output is left. What was repeated is told at the end of the run.
     """
 
     def run(box: str, prints: bool = False, host: dict[str, Any] | None = None, **env: str) -> Boot:
@@ -75,20 +78,33 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
         order = json.dumps({**(host or {}), "command": command}).encode()
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
         console = boxes / "run/console.log"
-        for _ in range(_TRIES):
-            driver = [sys.executable, str(HERE / "hostside.py")]
-            done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
+        driver = [sys.executable, str(HERE / "hostside.py")]
+        for left in reversed(range(_TRIES)):
+            try:
+                done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
+            except (subprocess.TimeoutExpired, HostError):
+                if left < _TRIES - 1:
+                    raise
+                _REPEATED.append(f"{box}: the boot hung, or its machine was lost")
+                # A machine in which one VM hung is not trusted with another.
+                machine.down(emulated)
+                machine.up(emulated, machine.IDLE)
+                continue
             assert done.returncode == 0, done
             result = Boot(**json.loads(done.stdout.splitlines()[-1]))
             written = console.read_text(errors="replace") if console.exists() else ""
-            if _NO_CONSOLE not in result.stderr + written and (result.stdout or not prints):
-                break
+            said = result.stderr + result.stdout + written
+            if _NO_CONSOLE in said or _PANIC in said or (prints and not result.stdout):
+                _REPEATED.append(f"{box}: the guest's console or kernel failed")
+                continue
+            break
         return result
 
     return run
 
 
 _SHOWN: dict[str, set[str]] = {}
+_REPEATED: list[str] = []
 
 
 @pytest.fixture
@@ -114,3 +130,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for what, libraries in _SHOWN.items():
         marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
         terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
+    for why in _REPEATED:
+        terminalreporter.write_line(f"repeated: {why}")

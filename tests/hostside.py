@@ -37,6 +37,9 @@ def serve(server: socket.socket, name: str, answer: str, heard: dict[str, str]) 
         with client, client.makefile("rw") as stream:
             heard[name] = stream.readline().rstrip("\n")
             stream.write(answer + "\n")
+            stream.flush()
+            # libkrun's TSI can lose what was sent right before the end of a connection.
+            time.sleep(2)
 
 
 def call(path: str, line: str, heard: dict[str, str], ended: threading.Event) -> None:

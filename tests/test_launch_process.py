@@ -270,3 +270,17 @@ def test_a_box_made_on_the_way_is_called_by_its_name(
     assert done.returncode == 125
     assert done.stderr.startswith("plan of box.yaml:")
     assert "the launcher's variable NO_SUCH is not set" in done.stderr
+
+
+def test_one_box_of_a_matrix(
+    plan: Path, server: Any, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    box = plan.with_name("box.yaml")
+    box.write_text(BOX.replace("name: box", "name: 'box-{{ n }}'\nmatrix: {n: [1, 2]}"))
+    command = (sys.executable, "-m", "krunc", "launch", "--libkrun", build("v1"))
+    environment = {**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_EXIT": "7"}
+    done = run(*command, "--box=box-2", box, env=environment)
+    assert (done.returncode, done.stderr) == (7, "")
+    done = run(*command, box, env=environment)
+    assert done.returncode == 2
+    assert "choose one with --box: box-1, box-2" in done.stderr

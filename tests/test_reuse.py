@@ -99,6 +99,30 @@ MERGES: list[tuple[str, str, str, Any]] = [
     ),
     ("network: {mode: tsi, ports: ['1:1']}", "network: {mode: none}", "network", {"mode": "none"}),
     (
+        "entrypoint: {executable: /bin/a, args: [b]}",
+        "entrypoint: {script: echo, args: [c]}",
+        "entrypoint",
+        {"script": "echo", "args": ["c"]},
+    ),
+    (
+        "rootfs: {path: r, overlay: [{path: /a, text: a}, {path: /b, text: b}]}",
+        "rootfs: {overlay: [{path: /b, file: ./c, mode: '0600'}]}",
+        "rootfs",
+        {
+            "path": "r",
+            "overlay": [
+                {"path": "/a", "text": "a"},
+                {"path": "/b", "file": "./c", "mode": "0600"},
+            ],
+        },
+    ),
+    (
+        "network: {mode: unixgram, socket: ./a.sock}",
+        "network: {fd: 3, vfkit: false}",
+        "network",
+        {"mode": "unixgram", "fd": 3, "vfkit": False},
+    ),
+    (
         "rootfs: {path: ./x}",
         "rootfs: {disk: a}\ndisks: [{id: a, path: a, format: raw}]",
         "rootfs",
@@ -429,3 +453,42 @@ def test_the_effective_box_compiles_to_the_same_calls() -> None:
     first = compile_box("box.yaml", box, inputs(settings=(("n", "3"),)))
     strip = [{key: row[key] for key in row if key != "from"} for row in first.operations]
     assert strip == [{key: row[key] for key in row if key != "from"} for row in again.operations]
+
+
+def test_every_kind_of_host_path_of_a_base_starts_at_its_folder() -> None:
+    Path("lib").mkdir()
+    Path("lib/base.yaml").write_text(
+        """\
+boot: {kernel: {path: k, format: elf, initramfs: ./i}, init: ./init}
+rootfs: {path: r, overlay: [{path: /a, file: f}, {path: /b, file: runtime:g}]}
+network: {mode: devices, devices: [{mode: unixgram, socket: n}, {mode: tap, device: tap0, mac: "02:00:00:00:00:01"}]}
+console: {devices: [{type: virtio, output: {file: o}}]}
+"""
+    )
+    box = "extends: lib/base.yaml\nkrunc: 1\nname: a\nentrypoint: {executable: /x}\n"
+    value = yaml.safe_load(effective("box.yaml", box, inputs()))
+    assert (value["boot"]["kernel"]["path"], value["boot"]["kernel"]["initramfs"]) == (
+        "lib/k",
+        "lib/i",
+    )
+    assert value["boot"]["init"] == "lib/init"
+    assert value["rootfs"]["path"] == "lib/r"
+    assert [item["file"] for item in value["rootfs"]["overlay"]] == ["lib/f", "runtime:g"]
+    assert value["network"]["devices"][0]["socket"] == "lib/n"
+    assert value["network"]["devices"][1]["device"] == "tap0"
+    assert value["console"]["devices"][0]["output"] == {"file": "lib/o"}
+
+
+def test_show_effective(capsys: pytest.CaptureFixture[str]) -> None:
+    text = MINIMAL.replace("good", "box-{{ n }}") + "matrix: {n: [1, 2]}\n"
+    Path("box.yaml").write_text(text)
+    assert main(["show", "--effective", "box.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert [value["name"] for value in yaml.safe_load_all(out)] == ["box-1", "box-2"]
+    assert main(["show", "--effective", "--box", "box-2", "box.yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["name"] == "box-2"
+    assert main(["show", "--effective", "--format", "json", "box.yaml"]) == 2
+    assert main(["compile", "--box", "box-1", "box.yaml", "-o", "a.plan.json"]) == 0
+    capsys.readouterr()
+    assert main(["show", "--effective", "a.plan.json"]) == 2
+    assert capsys.readouterr().err.endswith("a.plan.json is a plan\n")

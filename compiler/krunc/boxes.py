@@ -23,7 +23,7 @@ _LAUNCHER = (
 def launch(argv: list[str]) -> int:
     """Compile the box of ARGV for --target, or for the libkrun that will be used, and become the
     launcher of the plan. Returns an exit status only when that fails."""
-    given: dict[str, list[str]] = {"--target": [], "--set": [], "--vars": []}
+    given: dict[str, list[str]] = {"--target": [], "--set": [], "--vars": [], "--box": []}
     rest: list[str] = []
     words = iter(argv)
     for word in words:
@@ -37,7 +37,8 @@ def launch(argv: list[str]) -> int:
         if not box.endswith((".yaml", ".yml")):
             return launcher.main(rest)
         target = given["--target"][-1] if given["--target"] else _found(options)
-        text = compile_box_text(box, target, given["--set"], given["--vars"])
+        chosen = given["--box"][-1] if given["--box"] else None
+        text = compile_box_text(box, target, given["--set"], given["--vars"], chosen)
     except (launcher.UsageError, UsageError) as error:
         sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
         return 2

@@ -18,7 +18,7 @@ usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR
                     [--require-digest DIGEST|FILE] PLAN|-
 
 Replay a plan against libkrun and enter the VM. `krunc launch BOX.yaml` compiles the box first, for
-the libkrun that it finds or for --target, with --set and --vars as in krunc compile.
+the libkrun that it finds or for --target, with --set, --vars and --box as in krunc compile.
 
   --dry-run          print each call as it would be made, with the host steps between; needs
                      neither libkrun nor KVM

@@ -6,13 +6,14 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krunc_compiler.findings import UsageError
 from krunc_compiler.review.document import review_document
 from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.plan_sheet import plan_sheet
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.verbs.reviewed import add_format, plan_of, terminal
+from krunc_compiler.verbs.reviewed import add_format, is_box, plan_of, terminal, text_of
 
 EXAMPLES = """\
 examples:
@@ -21,6 +22,7 @@ examples:
   krunc show main:boxes/web.plan.json      a plan at a revision, as git names it
   krunc show web.plan.json --format html >web.html
   krunc show web.plan.json --format json | jq '.exposure[].text'
+  krunc show --effective web.yaml          the box as understood, and where each value is from
   krunc compile web.yaml -o - | krunc show -
 
 `krunc schema review` describes the JSON.
@@ -35,11 +37,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         "file", metavar="PLAN|BOX", help="a plan, a box (.yaml), REV:path, or - for either"
     )
     add_format(parser, ("text", "markdown", "html", "json"))
+    parser.add_argument(
+        "--effective",
+        action="store_true",
+        help="instead of the review, the whole box as YAML: every default, and for each value the "
+        "line of a box, variable or default that it comes from",
+    )
     add_inputs(parser)
 
 
 def run(args: Namespace) -> int:
     """Print the review of one plan."""
+    if args.effective:
+        return _effective(args)
     found = review(plan_of(args.file, inputs(args)))
     match args.format:
         case "json":
@@ -52,4 +62,16 @@ def run(args: Namespace) -> int:
             sys.stdout.write(plan_page(found))
         case _:
             sys.stdout.write(to_text(plan_sheet(found), *terminal()))
+    return 0
+
+
+def _effective(args: Namespace) -> int:
+    from krunc_compiler.effective import effective
+
+    name, text = text_of(args.file)
+    if not is_box(name, text):
+        raise UsageError(f"--effective is for boxes; {name} is a plan")
+    if args.format != "text":
+        raise UsageError("--effective writes YAML; it goes with no --format")
+    sys.stdout.write(effective(name, text, inputs(args)))
     return 0
