@@ -207,3 +207,21 @@ def test_the_same_bytes_everywhere(box: Path) -> None:
         )
         seen.add(done.stdout)
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_is_written_is_utf_8(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "box.yaml").write_text(
+        "krunc: 1\nname: a\nrootfs: {path: ./\u20ac}\nnetwork: {mode: tsi}\n"
+        "entrypoint: {executable: /x}\nmemroy: \u20ac\n",
+        "utf-8",
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "krunc", "compile", "box.yaml", "-o", "-"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert "memroy: \u20ac".encode() in done.stderr
+    box = tmp_path / "box.yaml"
+    box.write_text(box.read_text("utf-8").replace("memroy: \u20ac\n", ""), "utf-8")
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    operations = json.loads(done.stdout.decode("utf-8"))["operations"]
+    assert "\u20ac" in str(operations)

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.reporting import coloured, report
@@ -35,6 +36,7 @@ exit status: 0 well, 1 the input is wrong or differs, 2 wrong usage; of launch: 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb with ARGV; return the exit status."""
+    _streams()
     args = _parser(sys.argv[1:] if argv is None else argv)
     try:
         status: int = args.run(args)
@@ -50,6 +52,14 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _streams() -> None:
+    """What is written to a file or a pipe is UTF-8; a terminal of another encoding gets escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 class _Version(argparse.Action):
