@@ -70,7 +70,14 @@ def declarations(table: dict[str, Any]) -> str:
         if marker["symbol"] not in table["functions"]:
             lines.append(f"void {marker['symbol']}(void);")
     # The C library's own, for what Python does not offer without importing much.
-    lines += ["long syscall(long number, ...);", "int prctl(int option, ...);"]
+    lines += [
+        "long syscall(long number, ...);",
+        "int prctl(int option, ...);",
+        "int capget(void *head, void *sets);",
+        "int capset(void *head, const void *sets);",
+        "int inotify_init1(int flags);",
+        "int inotify_add_watch(int fd, const char *path, uint32_t mask);",
+    ]
     # Not in every libc that cffi's parser knows.
     return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"
 

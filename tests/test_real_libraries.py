@@ -26,7 +26,7 @@ folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
 done, found = resolve(plan, folders, os.environ)
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
-replay(library, done[:-1], folders)
+replay(library, done[:-1], folders, lambda word: None)
 print("ready to enter")
 """
 ROOT = Path(__file__).parent.parent

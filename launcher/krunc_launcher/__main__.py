@@ -11,11 +11,16 @@ from krunc_launcher.errors import LaunchError, PlanRefused, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from krunc_launcher.resolve import Folders
+    from krunc_launcher.watch import Vm
 
 HELP = """\
 usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
-                    [--require-digest DIGEST|FILE] PLAN|-
+                    [--require-digest DIGEST|FILE] [--exit-record FILE] [--die-with-parent]
+                    PLAN|-
 
 Replay a plan against libkrun and enter the VM. `krunc launch BOX.yaml` compiles the box first, for
 the libkrun that it finds or for --target, with --set, --vars and --box as in krunc compile.
@@ -31,6 +36,9 @@ the libkrun that it finds or for --target, with --set, --vars and --box as in kr
   --require-digest DIGEST|FILE
                      refuse every plan but those approved: sha256:... as krunc digest prints it, or
                      a file of such lines
+  --exit-record FILE
+                     write how it ended into FILE, as JSON, when it has
+  --die-with-parent  end the VM when the process that started the launcher ends
   -h, --help         this text
   --version          krunc's version
 
@@ -46,11 +54,13 @@ examples:
   krunc launch --require-digest approved.txt web.plan.json
   krunc compile web.yaml -o - | krunc launch --dry-run -
 
-exit status: the guest's own; 125 when the plan is wrong or the VM was not started; 2 wrong usage;
-of --dry-run: 0 well, 1 the plan is wrong
+exit status: the guest's own; 125 when the plan is wrong, the VM was not started, the guest ended
+before its program was started, or libkrun crashed; 137 when the VM was killed; 2 wrong usage; of
+--dry-run: 0 well, 1 the plan is wrong. SIGTERM asks the guest to stop, as the plan says.
 """
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
-_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest")
+_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest", "--exit-record")
+_FLAGS = ("--dry-run", "--die-with-parent", "-h", "--help", "--version")
 NOT_STARTED = 125
 _MOST_FINDINGS = 50
 
@@ -74,7 +84,7 @@ def options(argv: list[str]) -> tuple[str, dict[str, str]]:
             if not value:
                 raise UsageError(f"{name} needs a value")
             given[name] = value
-        elif word in ("--dry-run", "-h", "--help", "--version"):
+        elif word in _FLAGS:
             given["--help" if word == "-h" else word] = "yes"
         elif word.startswith("-") and word != "-":
             raise UsageError(f"there is no option {plain(word)}")
@@ -97,18 +107,56 @@ def main(argv: list[str] | None = None) -> int:
     _streams()
     if not path:
         return _print(HELP if "--help" in given else f"krunc {VERSION}\n")
-    dry = "--dry-run" in given
+    if "--dry-run" in given:
+        return _guarded(path, lambda text: _dry_run(path, text, given), 1)
+    return _watched(path, given)
+
+
+def _guarded(path: str, work: Callable[[str], int], failed: int) -> int:
+    """What WORK makes of the plan's text, or FAILED after it was said on stderr why not."""
     text = ""
     try:
         from krunc_launcher import planfile
 
         text = planfile.read(path)
-        return _launch(path, text, given, dry)
+        return work(text)
     except PlanRefused as refused:
         sys.stderr.write(_report(path, text, refused))
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
-    return 1 if dry else NOT_STARTED
+    return failed
+
+
+def _watched(path: str, given: dict[str, str]) -> int:
+    """Fork the process that becomes the VM's, and wait for it."""
+    from krunc_launcher.watch import Terminal, Vm, Watcher, die_with_parent, end_by, hold, release
+
+    if "--die-with-parent" in given:
+        die_with_parent()
+    terminal = Terminal()
+    mask = hold()
+    vm = Vm()
+    if not vm.pid:
+        release(mask)
+        return _guarded(path, lambda text: _launch(path, text, given, vm), NOT_STARTED)
+    from krunc_launcher.shed import wipe
+
+    wipe()
+    _, end = Watcher([vm]).next()
+    terminal.restore()
+    if end.words:
+        sys.stderr.write(_lines([end.words]))
+    if "--exit-record" in given:
+        from krunc_launcher.record import write
+
+        try:
+            write(given["--exit-record"], end)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            sys.stderr.write(_lines([f"the exit record cannot be written: {why}"]))
+    if end.status < 0:
+        end_by(-end.status)
+    return end.status
 
 
 def _streams() -> None:
@@ -149,10 +197,11 @@ def _lines(sentences: Iterable[str]) -> str:
     return "".join(f"krunc: {sentence}\n" for sentence in sentences)
 
 
-def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
+def _verified(path: str, text: str, given: dict[str, str]) -> tuple[dict[str, Any], Folders]:
+    """The plan in TEXT, checked as far as it can be alone, and its folders."""
     from krunc_launcher.planfile import folder, parse
-    from krunc_launcher.resolve import Folders, resolve
-    from krunc_launcher.verify import keyed, verify
+    from krunc_launcher.resolve import Folders
+    from krunc_launcher.verify import verify
 
     plan = verify(parse(text))
     if "--require-digest" in given:
@@ -161,19 +210,32 @@ def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
         require(plan, given["--require-digest"])
     base = given.get("--base") or folder(path)
     runtime = given.get("--runtime-dir") or _runtime_folder(plan["box"])
-    folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
-    done, found = resolve(plan, folders, None if dry else os.environ)
-    found = keyed(plan, found)
-    if dry:
-        if found:
-            raise PlanRefused(found)
-        from krunc_launcher.cform import listing
+    return plan, Folders(os.path.abspath(base), os.path.abspath(runtime))
 
-        return _print(listing(plan, done))
+
+def _dry_run(path: str, text: str, given: dict[str, str]) -> int:
+    from krunc_launcher.cform import listing
+    from krunc_launcher.resolve import resolve
+    from krunc_launcher.verify import keyed
+
+    plan, folders = _verified(path, text, given)
+    done, found = resolve(plan, folders, None)
+    if found:
+        raise PlanRefused(keyed(plan, found))
+    return _print(listing(plan, done))
+
+
+def _launch(path: str, text: str, given: dict[str, str], vm: Vm) -> int:
     from krunc_launcher.locate import fits, locate
+    from krunc_launcher.mark import program_file
     from krunc_launcher.preflight import preflight
     from krunc_launcher.replay import replay
+    from krunc_launcher.resolve import resolve
+    from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
+    from krunc_launcher.verify import keyed
 
+    plan, folders = _verified(path, text, given)
+    done, found = resolve(plan, folders, os.environ)
     library = None
     try:
         library = locate(given.get("--libkrun"), plan["api"])
@@ -183,10 +245,16 @@ def _launch(path: str, text: str, given: dict[str, str], dry: bool) -> int:
     problems += preflight(done, folders)
     if found:
         sys.stderr.write(_lines(problems))
-        raise PlanRefused(found)
+        raise PlanRefused(keyed(plan, found))
     if library is None or problems:
         raise LaunchError(*problems)
-    replay(library, done, folders)
+    program = program_file(plan, done)
+    if program:
+        vm.mark(program)
+    close_descriptors(done, vm.channels())
+    forget_environment(done)
+    drop_capabilities(done)
+    replay(library, done, folders, vm.note)
     return NOT_STARTED
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
@@ -13,6 +14,7 @@ from krunc_launcher.steps import Host, act
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.locate import Library
@@ -29,8 +31,11 @@ _ADVICE = {
 }
 
 
-def replay(library: Library, done: list[Done], folders: Folders) -> None:
-    """Do every operation; does not return when the VM runs. Raises LaunchError."""
+def replay(
+    library: Library, done: list[Done], folders: Folders, note: Callable[[str], None]
+) -> None:
+    """Do every operation; does not return when the VM runs. NOTE is told of each call before it is
+    made. Raises LaunchError."""
     host = Host(done, folders)
     if any(operation.name == "confine" for operation in done):
         from krunc_launcher.confine import scratch
@@ -59,8 +64,12 @@ def replay(library: Library, done: list[Done], folders: Folders) -> None:
         if role == "enter":
             sys.stdout.flush()
             sys.stderr.flush()
+            note(f"enter {monotonic()}")
+        else:
+            note(f"call {operation.name}")
         result = getattr(library.lib, operation.name)(*args)
         if role == "enter":
+            note("returned")
             raise _not_entered(library, done, result)
         if result < 0:
             said = _failed(operation, result)

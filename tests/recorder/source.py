@@ -8,6 +8,7 @@ from krunc_schema import load
 
 _HEAD = r"""
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,9 +22,22 @@ _HEAD = r"""
 #include <sys/types.h>
 #include <unistd.h>
 
+/* The launcher scrubs the environment, so it is read when the library is loaded. */
+static const char *copied(const char *name) {
+    const char *value = getenv(name);
+    return value ? strdup(value) : NULL;
+}
+static const char *record, *wanted, *fail, *status, *die;
+__attribute__((constructor)) static void load(void) {
+    record = copied("KRUN_RECORDER");
+    wanted = copied("KRUN_RECORDER_REACH");
+    fail = copied("KRUN_RECORDER_FAIL");
+    status = copied("KRUN_RECORDER_EXIT");
+    die = copied("KRUN_RECORDER_SIGNAL");
+}
 static FILE *out(void) {
     static FILE *file;
-    const char *path = getenv("KRUN_RECORDER");
+    const char *path = record;
     if (!file) file = fopen(path ? path : "/dev/null", "a");
     return file;
 }
@@ -63,7 +77,6 @@ static void numbers(const uint16_t *list, size_t count) {
 /* What a guest that broke out would try: KRUN_RECORDER_REACH holds lines of r, w, c or t (read,
  * write, create, TCP to a port of this host) and a path or port. */
 static void reach(void) {
-    const char *wanted = getenv("KRUN_RECORDER_REACH");
     char *lines = strdup(wanted ? wanted : "");
     for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
         int fd, failed = 0;
@@ -83,7 +96,6 @@ static void reach(void) {
     free(lines);
 }
 static int answer(const char *name) {
-    const char *fail = getenv("KRUN_RECORDER_FAIL");
     size_t size = strlen(name);
     fflush(out());
     if (fail && !strncmp(fail, name, size) && fail[size] == '=') return atoi(fail + size + 1);
@@ -125,7 +137,7 @@ def _function(name: str, row: dict[str, Any]) -> str:
     if row["role"] == "enter":
         body.append("reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
-        body.append('const char *status = getenv("KRUN_RECORDER_EXIT");')
+        body.append("if (die) raise(atoi(die));")
         body.append("_exit(status ? atoi(status) : 0);")
     elif row["role"] == "create":
         body.append(f'int result = answer("{name}"); return result < 0 ? result : 42;')
