@@ -27,13 +27,14 @@ static const char *copied(const char *name) {
     const char *value = getenv(name);
     return value ? strdup(value) : NULL;
 }
-static const char *record, *wanted, *fail, *status, *die;
+static const char *record, *wanted, *fail, *status, *die, *stay;
 __attribute__((constructor)) static void load(void) {
     record = copied("KRUN_RECORDER");
     wanted = copied("KRUN_RECORDER_REACH");
     fail = copied("KRUN_RECORDER_FAIL");
     status = copied("KRUN_RECORDER_EXIT");
     die = copied("KRUN_RECORDER_SIGNAL");
+    stay = copied("KRUN_RECORDER_STAY");
 }
 static FILE *out(void) {
     static FILE *file;
@@ -138,6 +139,7 @@ def _function(name: str, row: dict[str, Any]) -> str:
         body.append("reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
         body.append("if (die) raise(atoi(die));")
+        body.append("fflush(out()); while (stay) pause();")
         body.append("_exit(status ? atoi(status) : 0);")
     elif row["role"] == "create":
         body.append(f'int result = answer("{name}"); return result < 0 ? result : 42;')
