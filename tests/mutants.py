@@ -47,6 +47,8 @@ def changed(value: Any, seen: dict[Any, list[Any]], dice: random.Random) -> Any:
     """A copy of the plan VALUE with one to three changes; SEEN are values in plans, by their keys."""
     value = json.loads(json.dumps(value))
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
+        if not value:
+            break
         *above, last = dice.choice([path for path in places(value) if path])
         parent = value
         for part in above:
@@ -70,6 +72,7 @@ def changed(value: Any, seen: dict[Any, list[Any]], dice: random.Random) -> Any:
             case _:
                 same = [item for item in _POOL if type(item) is type(parent[last])]
                 parent[last] = dice.choice([*seen.get(last, []), *same, None])
+        value = json.loads(json.dumps(value))  # no part of it is in it twice
     return value
 
 
@@ -98,6 +101,8 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     calls = [json.loads(line, strict=False) for line in lines]
     for call in calls:
         del call["nofile"]
+    if status == _REFUSED and calls and calls[-1]["call"] == "krun_free_ctx":
+        del calls[-1]  # a host step failed between the calls
     wanted = expected(value, folder, folder / "run")
     assert status in (_ENDED, _REFUSED), (status, value)
     assert calls == (wanted if status == _ENDED else wanted[: len(calls)]), (calls, wanted)
@@ -112,7 +117,7 @@ def main() -> None:
     (folder / "x").write_bytes(b"what is in \xff it")
     os.environ.update(VARIABLES, KRUN_RECORDER=str(folder / "calls.jsonl"), KRUN_RECORDER_EXIT="7")
     # What the host lacks would hide nearly all that is replayed.
-    preflight.preflight = lambda done, folders: []  # type: ignore[misc]
+    preflight.preflight = lambda done, folders: []
     dice = random.Random(1)
     values = [json.loads(Path(plan).read_text("utf-8")) for plan in plans]
     seen: dict[Any, list[Any]] = {}
@@ -139,9 +144,8 @@ def main() -> None:
                 figures["entered"] += replayed(plan, mutant, library, folder) == _ENDED
     # Bytes, too: these are only verified, for their paths could lead anywhere.
     for value in values:
-        text = json.dumps(value).encode()
         for _ in range(int(mutants)):
-            data = bytearray(text)
+            data = bytearray(json.dumps(value).encode())
             for _ in range(dice.choice((1, 1, 2, 8))):
                 data[dice.randrange(len(data))] = dice.randrange(256)
             figures["mutants"] += 1

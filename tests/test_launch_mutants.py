@@ -25,7 +25,16 @@ def test_no_mutant_escapes(
         text = tmp_path / f"{era}.c"
         text.write_text(source(era))
         libraries.append(str(tmp_path / f"lib{era}.so"))
-        build = ["cc", "-g", "-fsanitize=address", "-shared", "-fPIC", "-o", libraries[-1], text]
+        build: list[str | Path] = [
+            "cc",
+            "-g",
+            "-fsanitize=address",
+            "-shared",
+            "-fPIC",
+            "-o",
+            libraries[-1],
+            text,
+        ]
         subprocess.run(build, check=True)
     asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True)
     folder = tmp_path / "mutants"

@@ -148,10 +148,11 @@ class Display:
 
 
 @dataclass(frozen=True, slots=True)
-class FromEnv:
-    """A value that the launcher takes from its own environment."""
+class Secret:
+    """A value that the launcher fetches: `source` is from_env, from_file or from_fd, of `name`."""
 
-    name: str
+    source: str
+    name: str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Entrypoint:
     executable: str
     script: str | None
     args: tuple[str, ...]
-    env: dict[str, str | FromEnv]
+    env: dict[str, str | Secret]
     workdir: str
 
 

@@ -17,12 +17,12 @@ from krunc_compiler.box import (
     Egress,
     Entrypoint,
     FolderRoot,
-    FromEnv,
     Gpu,
     Kernel,
     Machine,
     Overlay,
     RunAs,
+    Secret,
     Share,
     Smolmachines,
     Stop,
@@ -231,7 +231,7 @@ def _entrypoint(value: dict[str, Any]) -> Entrypoint:
         value.get("script"),
         tuple(value["args"]),
         {
-            name: text if isinstance(text, str) else FromEnv(text["from_env"])
+            name: text if isinstance(text, str) else Secret(*next(iter(text.items())))
             for name, text in value["env"].items()
         },
         value["workdir"],

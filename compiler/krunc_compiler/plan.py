@@ -74,10 +74,30 @@ def moved(operations: list[Operation], prefix: str) -> list[Operation]:
 def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
     args = dict(operation.args)
     for param, path in operation.paths():
-        if not path.startswith(("/", RUNTIME)):
-            path = posixpath.normpath(posixpath.join(prefix, path))
+        if path != (path := _seen(path, prefix)):
             args[param.name] = {"file": path} if param.kind == "bytes" else path
+    for name, value in args.items():
+        if name == "envp" and isinstance(value, dict):
+            args[name] = _moved_secrets(value, prefix)
+        elif name == "data" and "process" in value:
+            process = value["process"]
+            args[name] = {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
     return args
+
+
+def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        name: {"from_file": _seen(value["from_file"], prefix)}
+        if isinstance(value, dict) and "from_file" in value
+        else value
+        for name, value in env.items()
+    }
+
+
+def _seen(path: str, prefix: str) -> str:
+    if path.startswith(("/", RUNTIME)):
+        return path
+    return posixpath.normpath(posixpath.join(prefix, path))
 
 
 def _json(value: Any) -> str:

@@ -80,13 +80,11 @@ def _content(rule: dict[str, Any], content: Content) -> str:
         return f"/* {what} of */ {quoted(content.path)}"
     if rule["kind"] == "length":
         # With a secret in it, its real size is known only at launch.
-        return "/* its size */" if "<from_env " in content.shown else str(len(content.load()))
+        return "/* its size */" if content.secret else str(len(content.load()))
     return quoted(content.shown)
 
 
 def _item(item: Any) -> str:
     if isinstance(item, Variable):
-        return quoted(
-            f"{item.name}=<from_env {item.secret}>" if item.secret else f"{item.name}={item.text}"
-        )
+        return quoted(f"{item.name}={item.secret}" if item.secret else f"{item.name}={item.text}")
     return quoted(item) if isinstance(item, str) else str(item)

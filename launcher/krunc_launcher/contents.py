@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher import values
+from krunc_launcher import secrets, values
 from krunc_launcher._rules import GUEST_CONFIGURATION, LIMITS, RESERVED_ENV
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from krunc_launcher.resolve import Content
+    from krunc_launcher.secrets import Secrets
     from krunc_launcher.values import Findings, Path
 
 _FORMS = '{"text": TEXT}, {"base64": TEXT}, {"file": PATH} or {"process": {cwd, env, args}}'
@@ -93,8 +93,7 @@ def _process(given: Any, where: Path, found: Findings) -> None:
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])):
             found.append((place, f"libkrun's init takes {name} for itself"))
         if type(item) is dict:
-            if list(item) != ["from_env"] or not values.is_name(item["from_env"]):
-                found.append((place, 'allowed: a text, or {"from_env": NAME}'))
+            secrets.check(item, place, found)
         else:
             _text(item, place, found)
 
@@ -112,32 +111,34 @@ def readable(text: str) -> bool:
 def resolve(
     value: dict[str, Any],
     absolute: str,
-    environment: Mapping[str, str] | None,
+    given: Secrets | None,
     where: Path,
     found: Findings,
 ) -> Content:
-    """A verified content; ABSOLUTE is the path of a file. Without ENVIRONMENT secrets stay
-    unknown; what is wrong with them is appended to FOUND."""
+    """A verified content; ABSOLUTE is the path of a file. Without GIVEN secrets stay unknown; what
+    is wrong with them is appended to FOUND."""
     from krunc_launcher.resolve import Content
 
-    ((kind, given),) = value.items()
+    ((kind, content),) = value.items()
     if kind == "text":
-        return Content(given.encode("utf-8"), given)
+        return Content(content.encode("utf-8"), content)
     if kind == "base64":
         from binascii import a2b_base64
 
-        data = a2b_base64(given)
+        data = a2b_base64(content)
         return Content(data, f"{len(data)} bytes")
     if kind == "file":
         return Content(None, "", absolute)
-    open_text = _configuration(given, None, where, found)
-    if environment is None:
-        return Content(open_text.encode("utf-8"), open_text)
-    return Content(_configuration(given, environment, where, found).encode("utf-8"), open_text)
+    open_text = _configuration(content, None, where, found)
+    secret = any(type(text) is dict for text in content["env"].values())
+    if given is None or not secret:
+        return Content(open_text.encode("utf-8"), open_text, secret=secret)
+    closed = _configuration(content, given, where, found)
+    return Content(closed.encode("utf-8"), open_text, secret=True)
 
 
 def _configuration(
-    process: dict[str, Any], environment: Mapping[str, str] | None, where: Path, found: Findings
+    process: dict[str, Any], given: Secrets | None, where: Path, found: Findings
 ) -> str:
     """The file's text. init's reader is confused by other keys, another order and \\u escapes."""
     from _json import encode_basestring
@@ -145,20 +146,13 @@ def _configuration(
     env = []
     for name, text in process["env"].items():
         if type(text) is dict:
-            secret = text["from_env"]
-            text = f"<from_env {secret}>"
-            if environment is not None:
-                text = environment.get(secret)
-                if text is None:
-                    sentence = (
-                        f"the launcher's variable {secret} is not set; set it for krunc launch"
-                    )
-                    found.append(((*where, "process", "env", name), sentence))
-                    text = ""
-                elif not readable(text) or not _encodable(text):
-                    sentence = f"the value of {secret} cannot reach the guest"
-                    doc = GUEST_CONFIGURATION["doc"]
-                    found.append(((*where, "process", "env", name), f"{sentence}; {doc}"))
+            item, place = text, (*where, "process", "env", name)
+            text = secrets.shown(item)
+            if given is not None:
+                text = given.value(item, place, found) or ""
+                if not readable(text) or not _encodable(text):
+                    sentence = f"the value of {secrets.shown(item)} cannot reach the guest"
+                    found.append((place, f"{sentence}; {GUEST_CONFIGURATION['doc']}"))
                     text = ""
         env.append(encode_basestring(f"{name}={text}"))
     args = map(encode_basestring, process["args"])

@@ -14,6 +14,7 @@ from krunc_launcher._rules import (
     LIMITS,
     STEPS,
 )
+from krunc_launcher.secrets import Secrets, shown
 from krunc_launcher.sequence import devices
 from krunc_launcher.values import RUNTIME
 
@@ -45,8 +46,8 @@ class Opened:
 
 
 class Variable:
-    """NAME=text for the guest. With `secret` set, text is that variable of the launcher and is
-    never printed; it is empty in a dry run."""
+    """NAME=text for the guest. With `secret` set, which says where it comes from, text is never
+    printed; it is empty in a dry run."""
 
     __slots__ = ("name", "secret", "text")
 
@@ -59,12 +60,15 @@ class Variable:
 class Content:
     """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file."""
 
-    __slots__ = ("data", "path", "shown")
+    __slots__ = ("data", "path", "secret", "shown")
 
-    def __init__(self, data: bytes | None, shown: str, path: str = "") -> None:
+    def __init__(
+        self, data: bytes | None, shown: str, path: str = "", secret: bool = False
+    ) -> None:
         self.data = data
         self.shown = shown
         self.path = path
+        self.secret = secret
 
     def load(self) -> bytes:
         """The bytes; a file is read once. Raises OSError."""
@@ -111,16 +115,17 @@ def resolve(
     """
     found: Findings = []
     done = []
+    given = None if environment is None else Secrets(environment, folders)
     for i, row in enumerate(plan["operations"]):
         kind = "call" if "call" in row else "step" if "step" in row else "implicit"
         name = row[kind]
         args: list[Any] = []
         if kind != "implicit":
-            given = row.get("args", {})
+            stated = row.get("args", {})
             rules = (FUNCTIONS if kind == "call" else STEPS)[name]["params"]
             for rule in rules:
                 where: Path = ("operations", i, "args", rule["name"])
-                args.append(_value(rule, given, folders, environment, where, found))
+                args.append(_value(rule, stated, folders, given, where, found))
             args = _sized(rules, args)
         done.append(Done(i, kind, name, args, row["from"], "on_failure" in row))
     _command_line(plan, done, found)
@@ -129,9 +134,9 @@ def resolve(
 
 def _value(
     rule: dict[str, Any],
-    given: dict[str, Any],
+    stated: dict[str, Any],
     folders: Folders,
-    environment: Mapping[str, str] | None,
+    given: Secrets | None,
     where: Path,
     found: Findings,
 ) -> Any:
@@ -140,7 +145,7 @@ def _value(
         return None
     if kind == "length":
         return None  # that of the content beside it, see _sized
-    value = given[rule["name"]]
+    value = stated[rule["name"]]
     if value is None or kind in ("int", "bool", "text"):
         return value
     if kind == "enum":
@@ -156,7 +161,7 @@ def _value(
         return path
     if kind == "env":
         return [
-            _variable(name, text, rule, environment, (*where, name), found)
+            _variable(name, text, rule, given, (*where, name), found)
             for name, text in value.items()
         ]
     if kind == "rlimits":
@@ -171,7 +176,7 @@ def _value(
         from krunc_launcher import contents
 
         path = absolute(value["file"], folders) if "file" in value else ""
-        return contents.resolve(value, path, environment, where, found)
+        return contents.resolve(value, path, given, where, found)
     return value  # texts, port_map and u16s are lists already
 
 
@@ -193,28 +198,22 @@ def absolute(path: str, folders: Folders) -> str:
 
 def _variable(
     name: str,
-    text: str | dict[str, str],
+    text: str | dict[str, Any],
     rule: dict[str, Any],
-    environment: Mapping[str, str] | None,
+    given: Secrets | None,
     where: Path,
     found: Findings,
 ) -> Variable:
     if type(text) is not dict:
         return Variable(name, str(text))
-    secret = text["from_env"]
-    if environment is None:
-        return Variable(name, "", secret)
-    if secret not in environment:
-        found.append(
-            (where, f"the launcher's variable {secret} is not set; set it for krunc launch")
-        )
-        return Variable(name, "", secret)
+    secret = shown(text)
+    value = given.value(text, where, found) if given is not None else None
     unsaid: Findings = []
-    if not values.text(environment[secret], rule, where, unsaid):
+    if value is not None and not values.text(value, rule, where, unsaid):
         # What was found would show the secret.
         allowed = CHARSETS[rule["charset"]][1]
         found.append((where, f"the value of {secret} cannot reach the guest; allowed: {allowed}"))
-    return Variable(name, environment[secret], secret)
+    return Variable(name, value or "", secret)
 
 
 def _command_line(plan: dict[str, Any], done: list[Done], found: Findings) -> None:

@@ -119,8 +119,9 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])) or name in RESERVED_ENV["kernel"]:
             found.append((where, f"the guest's kernel or init takes {name} for itself"))
         if type(item) is dict:
-            if list(item) != ["from_env"] or not is_name(item["from_env"]):
-                found.append((where, 'allowed: a text, or {"from_env": NAME}'))
+            from krunc_launcher import secrets
+
+            secrets.check(item, where, found)
         else:
             text(item, rule, where, found)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler.api import Target
-from krunc_compiler.box import Box, FromEnv
+from krunc_compiler.box import Box, Secret
 from krunc_compiler.findings import Path
 from krunc_compiler.lowering import script
 from krunc_compiler.lowering.channels import rewritten
@@ -98,11 +98,11 @@ def _file(path: str, data: dict[str, Any], mode: int, once: bool, place: Path) -
 
 def _environment(box: Box) -> dict[str, Any]:
     return {
-        name: {"from_env": value.name} if isinstance(value, FromEnv) else value
+        name: {value.source: value.name} if isinstance(value, Secret) else value
         for name, value in box.entrypoint.env.items()
     }
 
 
 def has_secrets(box: Box) -> bool:
-    """Whether a value of the launcher's environment goes to the guest."""
-    return any(isinstance(value, FromEnv) for value in box.entrypoint.env.values())
+    """Whether a value that only the launcher knows goes to the guest."""
+    return any(isinstance(value, Secret) for value in box.entrypoint.env.values())

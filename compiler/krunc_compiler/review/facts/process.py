@@ -22,7 +22,7 @@ def program(row: Row, process: dict[str, Any], where: str | None) -> Iterator[Fa
         yield row.fact("program", "program", text)
         if process.get("cwd") is not None:
             yield row.fact("workdir", "workdir", word(process["cwd"]))
-    yield from environment(row, process.get("env") or {})
+    yield from environment(row, process.get("env") or {}, open_=False)
 
 
 def command(args: list[str]) -> str:
@@ -30,17 +30,29 @@ def command(args: list[str]) -> str:
     return " ".join(map(word, args)) or "none is named"
 
 
-def environment(row: Row, env: dict[str, Any]) -> Iterator[Fact]:
-    """Variables; one that the launcher takes from its own environment is a secret."""
+_SECRETS = {
+    "from_env": ("variable", "the launcher's"),
+    "from_file": ("file", "the file"),
+    "from_fd": ("descriptor", "the launcher's descriptor"),
+}
+
+
+def environment(row: Row, env: dict[str, Any], open_: bool = True) -> Iterator[Fact]:
+    """Variables; one that the launcher fetches is a secret.
+
+    OPEN_ when libkrun puts them on the command line of the guest's kernel.
+    """
     for name, value in env.items():
         subject = ("variable", name)
         if isinstance(value, str):
             yield row.fact("env", subject, f"{word(name)}={word(value)}")
             continue
-        source = value["from_env"]
-        yield row.fact("env", subject, f"{word(name)} from the launcher's {word(source)}")
-        text = f"variable {word(source)} as {word(name)}"
-        yield row.fact("secrets", subject, text, Reach("secret", "variable", source))
+        ((kind, source),) = value.items()
+        what, text = _SECRETS[kind]
+        yield row.fact("env", subject, f"{word(name)} from {text} {word(str(source))}")
+        text = f"{what} {word(str(source))} as {word(name)}"
+        text += " (in the guest's /proc/cmdline)" if open_ else ""
+        yield row.fact("secrets", subject, text, Reach("secret", what, str(source)))
 
 
 def replaced_environment(row: Row) -> Iterator[Fact]:
