@@ -138,8 +138,8 @@ def place(tmp_path: Path) -> Path:
     """What the specs name."""
     for name in ("share", "root", "home"):
         (tmp_path / name).mkdir()
-    for name in ("a.img", "b.img"):
-        (tmp_path / name).write_bytes(b"\0" * 4096)
+    (tmp_path / "a.img").write_bytes(bytes(4096))
+    (tmp_path / "b.img").write_bytes(b"QFI\xfb".ljust(4096, b"\0"))
     return tmp_path
 
 

@@ -92,6 +92,7 @@ def without_host(box: str) -> str:
 
 # What stands in each file that a box names.
 CONTENT = b"what is in \xff it"
+MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
 
 
 def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.socket]:
@@ -105,7 +106,7 @@ def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.so
         if row.get("step") == "require_folder":
             (folder / path).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_file":
-            (folder / path).write_bytes(CONTENT)
+            (folder / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
         if row.get("step") == "require_socket":
             kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
             held.append(server := socket.socket(socket.AF_UNIX, kind))

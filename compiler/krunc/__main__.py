@@ -16,6 +16,10 @@ def main() -> int:
         from krunc_launcher.__main__ import main as launcher
 
         return launcher(argv[1:])
+    if argv[:1] == ["doctor"]:
+        from krunc_launcher.__main__ import main as launcher
+
+        return launcher(argv)
     from krunc_compiler.__main__ import main as compiler
 
     return compiler(argv)

@@ -23,7 +23,9 @@ VERBS = {
     "explain": "tell what a finding's code means",
     "init": "write a commented starter box",
     "launch": "replay a plan against libkrun and enter the VM",
+    "doctor": "check what this host has and lacks to run VMs",
 }
+_OF_THE_LAUNCHER = ("launch", "doctor")
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 _EPILOG = """\
 A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
@@ -84,7 +86,7 @@ def _parser(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--version", action=_Version, nargs=0, help="print krunc's version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, summary in VERBS.items():
-        called = name in argv[:1] and name != "launch"
+        called = name in argv[:1] and name not in _OF_THE_LAUNCHER
         child = verbs.add_parser(
             name,
             help=summary,

@@ -12,11 +12,6 @@ from krunc_launcher.errors import LaunchError, PlanRefused, plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
-
-    from krunc_launcher.resolve import Folders
-    from krunc_launcher.watch import Vm
-
 HELP = """\
 usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
                     [--require-digest DIGEST|FILE] [--exit-record FILE] [--die-with-parent]
@@ -99,8 +94,13 @@ def options(argv: list[str]) -> tuple[str, dict[str, str]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["doctor"]:
+        from krunc_launcher.doctor import main as doctor
+
+        return doctor(argv[1:])
     try:
-        path, given = options(sys.argv[1:] if argv is None else argv)
+        path, given = options(argv)
     except UsageError as error:
         sys.stderr.write(_USAGE.format(error))
         return 2
@@ -108,7 +108,9 @@ def main(argv: list[str] | None = None) -> int:
     if not path:
         return _print(HELP if "--help" in given else f"krunc {VERSION}\n")
     if "--dry-run" in given:
-        return _guarded(path, lambda text: _dry_run(path, text, given), 1)
+        from krunc_launcher.launch import dry_run
+
+        return _guarded(path, lambda text: _print(dry_run(path, text, given)), 1)
     return _watched(path, given)
 
 
@@ -121,7 +123,7 @@ def _guarded(path: str, work: Callable[[str], int], failed: int) -> int:
         text = planfile.read(path)
         return work(text)
     except PlanRefused as refused:
-        sys.stderr.write(_report(path, text, refused))
+        sys.stderr.write(_lines(refused.also) + _report(path, text, refused))
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
     return failed
@@ -137,8 +139,10 @@ def _watched(path: str, given: dict[str, str]) -> int:
     mask = hold()
     vm = Vm()
     if not vm.pid:
+        from krunc_launcher.launch import launch
+
         release(mask)
-        return _guarded(path, lambda text: _launch(path, text, given, vm), NOT_STARTED)
+        return _guarded(path, lambda text: launch(path, text, given, vm), NOT_STARTED)
     from krunc_launcher.shed import wipe
 
     wipe()
@@ -195,74 +199,6 @@ def _print(text: str) -> int:
 
 def _lines(sentences: Iterable[str]) -> str:
     return "".join(f"krunc: {sentence}\n" for sentence in sentences)
-
-
-def _verified(path: str, text: str, given: dict[str, str]) -> tuple[dict[str, Any], Folders]:
-    """The plan in TEXT, checked as far as it can be alone, and its folders."""
-    from krunc_launcher.planfile import folder, parse
-    from krunc_launcher.resolve import Folders
-    from krunc_launcher.verify import verify
-
-    plan = verify(parse(text))
-    if "--require-digest" in given:
-        from krunc_launcher.digest import require
-
-        require(plan, given["--require-digest"])
-    base = given.get("--base") or folder(path)
-    runtime = given.get("--runtime-dir") or _runtime_folder(plan["box"])
-    return plan, Folders(os.path.abspath(base), os.path.abspath(runtime))
-
-
-def _dry_run(path: str, text: str, given: dict[str, str]) -> int:
-    from krunc_launcher.cform import listing
-    from krunc_launcher.resolve import resolve
-    from krunc_launcher.verify import keyed
-
-    plan, folders = _verified(path, text, given)
-    done, found = resolve(plan, folders, None)
-    if found:
-        raise PlanRefused(keyed(plan, found))
-    return _print(listing(plan, done))
-
-
-def _launch(path: str, text: str, given: dict[str, str], vm: Vm) -> int:
-    from krunc_launcher.locate import fits, locate
-    from krunc_launcher.mark import program_file
-    from krunc_launcher.preflight import preflight
-    from krunc_launcher.replay import replay
-    from krunc_launcher.resolve import resolve
-    from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
-    from krunc_launcher.verify import keyed
-
-    plan, folders = _verified(path, text, given)
-    done, found = resolve(plan, folders, os.environ)
-    library = None
-    try:
-        library = locate(given.get("--libkrun"), plan["api"])
-        problems = fits(library, plan)
-    except LaunchError as error:
-        problems = list(error.lines)
-    problems += preflight(done, folders)
-    if found:
-        sys.stderr.write(_lines(problems))
-        raise PlanRefused(keyed(plan, found))
-    if library is None or problems:
-        raise LaunchError(*problems)
-    program = program_file(plan, done)
-    if program:
-        vm.mark(program)
-    close_descriptors(done, vm.channels())
-    forget_environment(done)
-    drop_capabilities(done)
-    replay(library, done, folders, vm.note)
-    return NOT_STARTED
-
-
-def _runtime_folder(box: str) -> str:
-    user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    if os.path.isdir(user):
-        return os.path.join(user, "krunc", box)
-    return f"/tmp/krunc-{os.geteuid()}/{box}"
 
 
 def _report(name: str, text: str, refused: PlanRefused) -> str:

@@ -51,6 +51,16 @@ def abi() -> int:
     return max(0, _call(_CREATE_RULESET, ffi.NULL, 0, _VERSION))
 
 
+def held(version: int) -> str:
+    """What confinement by that ABI holds, for a reader."""
+    more = ["files"]
+    more += ["truncation"] if version >= 3 else []
+    more += ["TCP"] if version >= 4 else []
+    more += ["device ioctls"] if version >= 5 else []
+    more += ["abstract sockets and signals"] if version >= 6 else []
+    return ", ".join(more)
+
+
 def _call(number: int, *args: Any) -> int:
     libc: Any = ffi.dlopen(None)
     words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]

@@ -17,14 +17,16 @@ class LaunchError(Exception):
 
 class PlanRefused(Exception):
     """The plan is wrong; `findings` are (path in the plan, sentence). A text that is no plan at
-    all has one, at `place`: its line and column, from 1."""
+    all has one, at `place`: its line and column, from 1. `also` is what the host lacks besides."""
 
     def __init__(
         self,
         findings: list[tuple[tuple[str | int, ...], str]],
         place: tuple[int, int] | None = None,
+        also: list[str] | None = None,
     ) -> None:
         super().__init__(findings)
+        self.also = also or []
         self.findings = findings
         self.place = place
 

@@ -35,7 +35,13 @@ def preflight(done: list[Done], folders: Folders) -> list[str]:
         elif operation.kind == "step" and operation.name in _CHECKS:
             sentences = list(_CHECKS[operation.name](operation.values, folders))
         elif operation.kind == "call":
-            sentences = [*_descriptors(operation), *_contents(operation), *_kernel(operation, done)]
+            sentences = [
+                *_descriptors(operation),
+                *_contents(operation),
+                *_kernel(operation, done),
+                *_image(operation),
+                *_memory(operation),
+            ]
         else:
             continue
         problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
@@ -69,6 +75,26 @@ def _kernel(operation: Done, done: list[Done]) -> Iterator[str]:
 
         memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
         yield from unfit(operation.values, memory, os.uname().machine)
+
+
+def _image(operation: Done) -> Iterator[str]:
+    """The format of a disk, which only newer calls name; the others take it as raw."""
+    names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
+    if "disk_path" not in names:
+        return
+    from krunc_launcher.images import unfit
+
+    given = dict(zip(names, operation.values, strict=True))
+    declared = given["disk_format"].c if "disk_format" in given else "KRUN_DISK_FORMAT_RAW"
+    yield from unfit(given["disk_path"], declared.rpartition("_")[2].lower())
+
+
+def _memory(operation: Done) -> Iterator[str]:
+    if operation.name == "krun_set_vm_config":
+        wanted = operation.values[2]
+        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        if wanted > has:
+            yield f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all"
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
