@@ -66,15 +66,28 @@ def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[..., Boot]:
     """Compiles a box for the library in turn and launches it in the emulated host.
 
-    `host` is what the host does meanwhile, as hostside.py takes it; `prints` repeats a boot of
+    `host` is what the host does meanwhile, as hostside.py takes it; `start` is another launcher than
+    krunc, and `change` edits the plan; `prints` repeats a boot of
     which no output is left. What was repeated is told at the end of the run.
     """
 
-    def run(box: str, prints: bool = False, host: dict[str, Any] | None = None, **env: str) -> Boot:
+    def run(
+        box: str,
+        prints: bool = False,
+        host: dict[str, Any] | None = None,
+        start: list[str] = KRUNC,
+        change: Callable[[dict[str, Any]], None] | None = None,
+        **env: str,
+    ) -> Boot:
         library, target = libkrun
         assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
+        plan = boxes / f"{box}.plan.json"
+        if change is not None:
+            value = json.loads(plan.read_text())
+            change(value)
+            plan.write_text(json.dumps(value))
         options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
-        command = [*KRUNC, "launch", *options, str(boxes / f"{box}.plan.json")]
+        command = [*start, "launch", *options, str(plan)]
         order = json.dumps({**(host or {}), "command": command}).encode()
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
         console = boxes / "run/console.log"

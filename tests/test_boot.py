@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from boots import Boot
@@ -69,6 +71,63 @@ def test_everything_reaches_the_guest(boot: Booting, boxes: Path, shown: Shown) 
     assert (boxes / "out/given").read_text().endswith("changed by the guest\ngiven by the host\n")
     shown("two vCPUs, limits, workdir, a secret")
     shown("a writable share")
+
+
+# A krunc whose table allows what the guest's kernel cannot take: 40 arguments.
+PATCHED = """\
+import sys
+from krunc_launcher import _rules
+for rule in _rules.FUNCTIONS["krun_set_exec"]["params"]:
+    rule["max_items"] = 1000
+from krunc.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_a_guest_whose_kernel_gives_up(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """libkrun ends with status 0 then, as if the program had."""
+
+    def change(plan: dict[str, Any]) -> None:
+        for row in plan["operations"]:
+            if row.get("call") == "krun_set_exec":
+                row["args"]["argv"] = ["echo", *(f"a{i}" for i in range(60))]
+
+    done = boot("hello", start=[sys.executable, "-c", PATCHED], change=change)
+    assert "the guest ended before its program was started" in done.stderr, done
+    assert done.status == 125
+    shown("a guest's kernel that gives up: status 125")
+
+
+LINKS = """\
+krunc: 1
+name: links
+machine: {cpus: 1, memory: 256MiB}
+rootfs: {path: ./rootfs}
+shares: [{tag: shared, path: ./shared, read_only: false}]
+network: {mode: tsi}
+confine: required
+entrypoint:
+  script: |
+    mkdir -p /mnt && /bin/busybox mount -t virtiofs shared /mnt || exit 3
+    cat /mnt/inside
+    cat /mnt/outside /mnt/above 2>/dev/null && echo "out of the share"
+    /bin/busybox ln -s BASE/secret /mnt/made && cat /mnt/made 2>/dev/null && echo "out of the share"
+    echo "end"
+"""
+
+
+def test_links_lead_nowhere(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """A guest that can write to a share cannot reach with links what lies beside it."""
+    (boxes / "secret").write_text("a secret\n")
+    (boxes / "shared").mkdir()
+    (boxes / "shared/inside").write_text("inside\n")
+    (boxes / "shared/outside").symlink_to(boxes / "secret")
+    (boxes / "shared/above").symlink_to("../secret")
+    (boxes / "links.yaml").write_text(LINKS.replace("BASE", str(boxes)))
+    done = boot("links", prints=True)
+    assert done.stdout == "inside\nend\n", done
+    assert done.status == 0
+    shown("confined; links out of a share lead nowhere")
 
 
 def test_disk(boot: Booting, boxes: Path, shown: Shown) -> None:

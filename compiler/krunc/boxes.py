@@ -33,9 +33,13 @@ def launch(argv: list[str]) -> int:
         else:
             rest.append(word)
     try:
-        box, options = launcher.options(rest)
-        if not box.endswith((".yaml", ".yml")):
+        paths, options = launcher.options(rest)
+        boxes = [path for path in paths if path.endswith((".yaml", ".yml"))]
+        if not boxes:
             return launcher.main(rest)
+        if len(paths) > 1:
+            raise UsageError("several VMs are started from plans: krunc compile makes them")
+        (box,) = boxes
         target = given["--target"][-1] if given["--target"] else _found(options)
         chosen = given["--box"][-1] if given["--box"] else None
         text = compile_box_text(box, target, given["--set"], given["--vars"], chosen)

@@ -12,13 +12,17 @@ from krunc_launcher.errors import LaunchError, PlanRefused, plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from krunc_launcher.watch import End, Vm
 HELP = """\
 usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
                     [--require-digest DIGEST|FILE] [--exit-record FILE] [--die-with-parent]
                     PLAN|-
+       krunc launch --log-dir DIR [option...] PLAN|FOLDER...
 
-Replay a plan against libkrun and enter the VM. `krunc launch BOX.yaml` compiles the box first, for
-the libkrun that it finds or for --target, with --set, --vars and --box as in krunc compile.
+Replay a plan against libkrun and enter the VM. Several plans, or all of a folder, are started from
+one warmed process, each in a process of its own. `krunc launch BOX.yaml` compiles the box first,
+for the libkrun that it finds or for --target, with --set, --vars and --box as in krunc compile.
 
   --dry-run          print each call as it would be made, with the host steps between; needs
                      neither libkrun nor KVM
@@ -33,6 +37,8 @@ the libkrun that it finds or for --target, with --set, --vars and --box as in kr
                      a file of such lines
   --exit-record FILE
                      write how it ended into FILE, as JSON, when it has
+  --log-dir DIR      for several plans: where each VM's output goes, NAME.out and NAME.err; then
+                     --exit-record and --runtime-dir name folders with one entry for each
   --die-with-parent  end the VM when the process that started the launcher ends
   -h, --help         this text
   --version          krunc's version
@@ -48,13 +54,15 @@ examples:
   AGENT_TOKEN=$(cat token) krunc launch agent.plan.json
   krunc launch --require-digest approved.txt web.plan.json
   krunc compile web.yaml -o - | krunc launch --dry-run -
+  krunc launch --log-dir logs boxes/*.plan.json
 
 exit status: the guest's own; 125 when the plan is wrong, the VM was not started, the guest ended
 before its program was started, or libkrun crashed; 137 when the VM was killed; 2 wrong usage; of
 --dry-run: 0 well, 1 the plan is wrong. SIGTERM asks the guest to stop, as the plan says.
+Of several plans: 0 when all VMs ended with 0, else 1.
 """
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
-_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest", "--exit-record")
+_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest", "--exit-record", "--log-dir")
 _FLAGS = ("--dry-run", "--die-with-parent", "-h", "--help", "--version")
 NOT_STARTED = 125
 _MOST_FINDINGS = 50
@@ -64,8 +72,8 @@ class UsageError(Exception):
     """The command line asks for something that cannot be."""
 
 
-def options(argv: list[str]) -> tuple[str, dict[str, str]]:
-    """The plan's path and the options of ARGV; raises UsageError."""
+def options(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The plans' paths and the options of ARGV; raises UsageError."""
     given: dict[str, str] = {}
     plans: list[str] = []
     rest = iter(argv)
@@ -86,10 +94,14 @@ def options(argv: list[str]) -> tuple[str, dict[str, str]]:
         else:
             plans.append(word)
     if "--help" in given or "--version" in given:
-        return "", given
-    if len(plans) != 1:
-        raise UsageError(f"one plan is needed, not {len(plans)}")
-    return plans[0], given
+        return [], given
+    if not plans:
+        raise UsageError("a plan is needed")
+    if len(plans) > 1 and "--dry-run" in given:
+        raise UsageError("--dry-run takes one plan")
+    if len(plans) > 1 and "--log-dir" not in given:
+        raise UsageError("several plans need --log-dir DIR, for what each VM prints")
+    return plans, given
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -100,17 +112,20 @@ def main(argv: list[str] | None = None) -> int:
 
         return doctor(argv[1:])
     try:
-        path, given = options(argv)
+        paths, given = options(argv)
     except UsageError as error:
         sys.stderr.write(_USAGE.format(error))
         return 2
     _streams()
-    if not path:
+    if not paths:
         return _print(HELP if "--help" in given else f"krunc {VERSION}\n")
+    path = paths[0]
     if "--dry-run" in given:
         from krunc_launcher.launch import dry_run
 
         return _guarded(path, lambda text: _print(dry_run(path, text, given)), 1)
+    if "--log-dir" in given:
+        return _fleet(paths, given)
     return _watched(path, given)
 
 
@@ -139,28 +154,58 @@ def _watched(path: str, given: dict[str, str]) -> int:
     mask = hold()
     vm = Vm()
     if not vm.pid:
-        from krunc_launcher.launch import launch
-
         release(mask)
-        return _guarded(path, lambda text: launch(path, text, given, vm), NOT_STARTED)
+        return _start(path, given, vm)
     from krunc_launcher.shed import wipe
 
     wipe()
     _, end = Watcher([vm]).next()
     terminal.restore()
-    if end.words:
-        sys.stderr.write(_lines([end.words]))
-    if "--exit-record" in given:
-        from krunc_launcher.record import write
-
-        try:
-            write(given["--exit-record"], end)
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            sys.stderr.write(_lines([f"the exit record cannot be written: {why}"]))
+    _tell(end, "", given.get("--exit-record"))
     if end.status < 0:
         end_by(-end.status)
     return end.status
+
+
+def _start(path: str, given: dict[str, str], vm: Vm) -> int:
+    from krunc_launcher.launch import launch
+
+    return _guarded(path, lambda text: launch(path, text, given, vm), NOT_STARTED)
+
+
+def _tell(end: End, name: str, record: str | None) -> None:
+    """Say how the VM called NAME ended, where there is something to say, and in RECORD."""
+    if end.words:
+        sys.stderr.write(_lines([f"{name}{end.words}"]))
+    if record is not None:
+        from krunc_launcher.record import write
+
+        try:
+            write(record, end)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            sys.stderr.write(_lines([f"{name}the exit record cannot be written: {why}"]))
+
+
+def _fleet(paths: list[str], given: dict[str, str]) -> int:
+    from krunc_launcher.fleet import plans_of, run
+
+    def ended(name: str, end: End) -> None:
+        folder = given.get("--exit-record")
+        record = None
+        if folder is not None:
+            record = os.path.join(folder, f"{name}.json")
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+        _tell(end, f"{plain(name)}: ", record)
+        status = 128 - end.status if end.status < 0 else end.status
+        sys.stderr.write(_lines([f"{plain(name)}: ended with status {status}"]))
+
+    try:
+        return run(plans_of(paths), given, _start, ended)
+    except LaunchError as error:
+        sys.stderr.write(_lines(error.lines))
+        return 2
 
 
 def _streams() -> None:
