@@ -8,6 +8,16 @@ import sys
 def main() -> int:
     """Run the command line; the exit status."""
     argv = sys.argv[1:]
+    if argv in (["--help"], ["-h"]):
+        from krunc_compiler.usage import HELP
+
+        sys.stdout.write(HELP)
+        return 0
+    if argv == ["--version"]:
+        from krunc_launcher._rules import VERSION
+
+        sys.stdout.write(f"krunc {VERSION}\n")
+        return 0
     if argv[:1] == ["launch"]:
         if any(word.endswith((".yaml", ".yml")) for word in argv):
             from krunc.boxes import launch

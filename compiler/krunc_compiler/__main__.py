@@ -10,30 +10,10 @@ from io import TextIOWrapper
 
 from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.reporting import coloured, report
+from krunc_compiler.usage import HELP, VERBS
 
-# Each verb is a module of its own, imported only when it is called.
-VERBS = {
-    "compile": "validate boxes and compile them into plans",
-    "show": "show what a plan lets a VM do, then its operations",
-    "diff": "show what changes in meaning between two plans, the worst first",
-    "check": "check boxes, their committed plans, and the policies over them",
-    "digest": "print the digest of what a plan means",
-    "import": "turn what another tool runs (BoxLite) into a box",
-    "schema": "print the JSON Schema of a box, a plan, or an output",
-    "explain": "tell what a finding's code means",
-    "init": "write a commented starter box",
-    "launch": "replay a plan against libkrun and enter the VM",
-    "doctor": "check what this host has and lacks to run VMs",
-}
 _OF_THE_LAUNCHER = ("launch", "doctor")
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
-_EPILOG = """\
-A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
-`krunc VERB --help` has examples.
-
-exit status: 0 well, 1 the input is wrong or differs, 2 wrong usage; of launch: the guest's own,
-125 when the VM could not be started
-"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,27 +44,18 @@ def _streams() -> None:
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-class _Version(argparse.Action):
-    """Asks for the installed version only when it is wanted: the answer costs 38 ms."""
+class _Parser(argparse.ArgumentParser):
+    """The whole command line; its help is written by hand, to be there without a parser."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"krunc {version('krunc')}\n")
-        parser.exit()
+    def format_help(self) -> str:
+        return HELP
 
 
 def _parser(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="krunc",
-        description="Compile declarative boxes into reviewable plans of libkrun calls, "
-        "and launch the plans as microVMs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = _Parser(prog="krunc", usage="krunc VERB ...", allow_abbrev=False)
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print krunc's version")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, summary in VERBS.items():
         called = name in argv[:1] and name not in _OF_THE_LAUNCHER
         child = verbs.add_parser(
