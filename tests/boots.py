@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 from krunc_compiler.__main__ import main
 from kvmhost import job, machine
 from kvmhost.errors import HostError
@@ -80,6 +81,7 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
         **env: str,
     ) -> Boot:
         library, target = libkrun
+        _fit(boxes / f"{box}.yaml")
         assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
         plan = boxes / f"{box}.plan.json"
         if change is not None:
@@ -114,6 +116,19 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
         return result
 
     return run
+
+
+def _fit(box: Path) -> None:
+    """The default memory is more than the emulated host has."""
+    text = box.read_text("utf-8")
+    value = yaml.safe_load(text)
+    if "machine" not in value:
+        small = {"machine": {"cpus": 1, "memory": "512MiB"}}
+        is_json = text.startswith("{")
+        box.write_text(
+            json.dumps({**value, **small}) if is_json else f"{text}{json.dumps(small)[1:-1]}\n",
+            "utf-8",
+        )
 
 
 _SHOWN: dict[str, set[str]] = {}

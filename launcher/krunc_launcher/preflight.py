@@ -94,7 +94,10 @@ def _memory(operation: Done) -> Iterator[str]:
         wanted = operation.values[2]
         has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         if wanted > has:
-            yield f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all"
+            yield (
+                f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all; write less "
+                "under machine.memory"
+            )
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
