@@ -19,6 +19,11 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kru
 @pytest.fixture(scope="session")
 def boxlite() -> Path:
     """The runtime folder of BoxLite 0.2.11: libkrun.so.1.16.0, libkrunfw.so.5, boxlite-shim."""
+    return fetched()
+
+
+def fetched() -> Path:
+    """The same, out of a cache that is filled once."""
     folder = _CACHE / "boxlite-0.2.11"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with open(_CACHE / "lock", "w") as lock:

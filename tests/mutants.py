@@ -101,9 +101,17 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     calls = [json.loads(line, strict=False) for line in lines]
     for call in calls:
         del call["nofile"]
-    if status == _REFUSED and calls and calls[-1]["call"] == "krun_free_ctx":
+    if not calls:
+        assert status == _REFUSED
+        return status
+    if status == _REFUSED and calls[-1]["call"] == "krun_free_ctx":
         del calls[-1]  # a host step failed between the calls
     wanted = expected(value, folder, folder / "run")
+    for made, meant in zip(calls, wanted, strict=False):
+        # The number of a descriptor that a step opened is not in the plan.
+        for i, argument in enumerate(meant["args"]):
+            if isinstance(argument, dict) and type(made["args"][i]) is int:
+                meant["args"][i] = made["args"][i]
     assert status in (_ENDED, _REFUSED), (status, value)
     assert calls == (wanted if status == _ENDED else wanted[: len(calls)]), (calls, wanted)
     return status

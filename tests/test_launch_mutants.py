@@ -14,7 +14,7 @@ from recorder.source import source
 ROOT = Path(__file__).parent.parent
 PLANS = [*sorted(ROOT.glob("boxes/*.plan.json")), *sorted(ROOT.glob("tests/golden/*.plan.json"))]
 # More by hand: KRUNC_MUTANTS=20000 pytest tests/test_launch_mutants.py
-MUTANTS = int(os.environ.get("KRUNC_MUTANTS", "800"))
+MUTANTS = int(os.environ.get("KRUNC_MUTANTS", "400"))
 
 
 def test_no_mutant_escapes(
@@ -46,7 +46,7 @@ def test_no_mutant_escapes(
             *libraries,
             folder,
             str(MUTANTS),
-            str(MUTANTS),
+            str(MUTANTS // 20),
             *PLANS,
         ],
         env={

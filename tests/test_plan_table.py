@@ -40,7 +40,8 @@ def sample(param: dict[str, Any], descriptor: int) -> Any:
     if kind == "fd":
         return next(reversed(param["named"]), descriptor)
     if kind == "int":
-        return param["max"]
+        # More memory than the host has is refused.
+        return 1024 if param["name"] == "ram_mib" else param["max"]
     if kind == "enum":
         return list(TABLE["enums"][param["enum"]])[-1]
     if kind == "flags":

@@ -53,7 +53,7 @@ def expected(plan: dict[str, Any], base: Path, runtime: Path) -> list[dict[str, 
                 )
             elif kind == "env":
                 value = [
-                    f"{name}={text if isinstance(text, str) else VARIABLES[text['from_env']]}"
+                    f"{name}={text if isinstance(text, str) else VARIABLES.get(text.get('from_env', ''))}"
                     for name, text in value.items()
                 ]
             elif kind == "rlimits":
@@ -76,7 +76,7 @@ def content(value: dict[str, Any]) -> bytes:
     ((kind, given),) = value.items()
     if kind == "process":
         env = [
-            f"{name}={text if isinstance(text, str) else VARIABLES[text['from_env']]}"
+            f"{name}={text if isinstance(text, str) else VARIABLES.get(text.get('from_env', ''))}"
             for name, text in given["env"].items()
         ]
         return json.dumps({**given, "env": env}, ensure_ascii=False).encode()
