@@ -75,6 +75,7 @@ def declarations(table: dict[str, Any]) -> str:
         "int prctl(int option, ...);",
         "int capget(void *head, void *sets);",
         "int capset(void *head, const void *sets);",
+        "int fallocate(int fd, int mode, int64_t offset, int64_t size);",
         "int inotify_init1(int flags);",
         "int inotify_add_watch(int fd, const char *path, uint32_t mask);",
     ]

@@ -250,3 +250,31 @@ def test_a_child_signal_that_is_ignored(
         check=False,
     )
     assert done.returncode == 3
+
+
+def test_console_max(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """The old part of a console's file takes no space any more; the new one stays in its place."""
+    box = plan.with_name("box.yaml")
+    box.write_text(BOX + "console: {output: ./console.log}\n")
+    assert main(["compile", str(box)]) == 0
+    console = plan.with_name("console.log")
+    lines = b"".join(b"line %07d\n" % number for number in range(200000))
+    with running(plan, build, fake_kvm, "--console-max", "256KiB") as (launcher, _):
+        with console.open("wb") as writer:
+            writer.write(lines)
+        deadline = time.monotonic() + 20
+        while console.stat().st_blocks * 512 > 1 << 18 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert launcher.poll() is None
+        assert 1 << 16 < console.stat().st_blocks * 512 <= 1 << 18
+        assert console.stat().st_size == len(lines)
+        assert console.read_bytes()[-100000:] == lines[-100000:]
+        assert console.read_bytes()[:100000] == bytes(100000)
+
+
+@pytest.mark.parametrize("size", ["10", "1KiB", "xMiB", "-1MiB", "", "9999999999GiB"])
+def test_console_max_that_is_none(size: str, plan: Path) -> None:
+    command = [*LAUNCHER, f"--console-max={size}", str(plan)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--console-max" in done.stderr

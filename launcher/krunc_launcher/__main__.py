@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from krunc_launcher.watch import End, Vm
 HELP = """\
 usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
-                    [--require-digest DIGEST|FILE] [--exit-record FILE] [--die-with-parent]
-                    PLAN|-
+                    [--require-digest DIGEST|FILE] [--exit-record FILE] [--console-max SIZE]
+                    [--die-with-parent] PLAN|-
        krunc launch --log-dir DIR [option...] PLAN|FOLDER...
 
 Replay a plan against libkrun and enter the VM. Several plans, or all of a folder, are started from
@@ -39,6 +39,9 @@ for the libkrun that it finds or for --target, with --set, --vars and --box as i
                      write how it ended into FILE, as JSON, when it has
   --log-dir DIR      for several plans: where each VM's output goes, NAME.out and NAME.err; then
                      --exit-record and --runtime-dir name folders with one entry for each
+  --console-max SIZE
+                     let no file that a console writes take more than SIZE (10MiB); the newest is
+                     kept, the file's length stays
   --die-with-parent  end the VM when the process that started the launcher ends
   -h, --help         this text
   --version          krunc's version
@@ -62,7 +65,15 @@ before its program was started, or libkrun crashed; 137 when the VM was killed; 
 Of several plans: 0 when all VMs ended with 0, else 1.
 """
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
-_VALUED = ("--libkrun", "--runtime-dir", "--base", "--require-digest", "--exit-record", "--log-dir")
+_VALUED = (
+    "--libkrun",
+    "--runtime-dir",
+    "--base",
+    "--require-digest",
+    "--exit-record",
+    "--log-dir",
+    "--console-max",
+)
 _FLAGS = ("--dry-run", "--die-with-parent", "-h", "--help", "--version")
 NOT_STARTED = 125
 _MOST_FINDINGS = 50
@@ -97,11 +108,22 @@ def options(argv: list[str]) -> tuple[list[str], dict[str, str]]:
         return [], given
     if not plans:
         raise UsageError("a plan is needed")
+    if "--console-max" in given and not console_most(given):
+        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB")
     if len(plans) > 1 and "--dry-run" in given:
         raise UsageError("--dry-run takes one plan")
     if len(plans) > 1 and "--log-dir" not in given:
         raise UsageError("several plans need --log-dir DIR, for what each VM prints")
     return plans, given
+
+
+def console_most(given: dict[str, str]) -> int:
+    """What a console's file may take, in bytes; 0 without a limit."""
+    if "--console-max" not in given:
+        return 0
+    from krunc_launcher.cap import size
+
+    return size(given["--console-max"])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -152,7 +174,7 @@ def _watched(path: str, given: dict[str, str]) -> int:
         die_with_parent()
     terminal = Terminal()
     mask = hold()
-    vm = Vm()
+    vm = Vm(console_most(given))
     if not vm.pid:
         release(mask)
         return _start(path, given, vm)
@@ -202,7 +224,7 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
         sys.stderr.write(_lines([f"{plain(name)}: ended with status {status}"]))
 
     try:
-        return run(plans_of(paths), given, _start, ended)
+        return run(plans_of(paths), given, console_most(given), _start, ended)
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
         return 2

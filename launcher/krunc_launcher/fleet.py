@@ -41,6 +41,7 @@ def name_of(path: str) -> str:
 def run(
     paths: list[str],
     given: dict[str, str],
+    console_most: int,
     start: Callable[[str, dict[str, str], Vm], int],
     ended: Callable[[str, End], None],
 ) -> int:
@@ -65,7 +66,7 @@ def run(
     running: dict[int, str] = {}
     vms = []
     for path, name in zip(paths, names, strict=True):
-        vm = Vm()
+        vm = Vm(console_most)
         if not vm.pid:
             release(mask)
             _redirect(os.path.join(folder, name))

@@ -109,6 +109,9 @@ def launch(path: str, text: str, given: dict[str, str], vm: Vm) -> int:
     program = program_file(ready.plan, ready.done)
     if program:
         vm.mark(program)
+    for operation in ready.done:
+        if operation.name in ("open_file", "krun_set_console_output"):
+            vm.note(f"writes {operation.values[0 if operation.kind == 'step' else 1]}")
     close_descriptors(ready.done, (*vm.channels(), *ready.locks))
     forget_environment(ready.done)
     drop_capabilities(ready.done)

@@ -31,6 +31,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGUSR2,
     pthread_sigmask,
     signal,
+    sigtimedwait,
     sigwaitinfo,
 )
 from time import monotonic
@@ -58,6 +59,7 @@ _SET_PDEATHSIG = 1  # linux/prctl.h
 _NONBLOCK_CLOEXEC = 0o2004000  # IN_NONBLOCK | IN_CLOEXEC of sys/inotify.h
 _IN_OPEN = 0x20  # sys/inotify.h
 _MOST_NOTES = 1 << 16
+_TEND_S = 1.0
 
 
 class End:
@@ -78,9 +80,11 @@ class End:
 class Vm:
     """A process that becomes the VM's. In it, `pid` is 0."""
 
-    __slots__ = ("_marks", "_notes", "_write", "begun", "pid")
+    __slots__ = ("_heard", "_marks", "_most", "_notes", "_write", "begun", "pid")
 
-    def __init__(self) -> None:
+    def __init__(self, console_most: int = 0) -> None:
+        self._heard = b""
+        self._most = console_most
         # What the process says of itself, and what the kernel says of the files that it opens.
         self._notes, self._write = os.pipe()
         libc: Any = ffi.dlopen(None)
@@ -91,6 +95,7 @@ class Vm:
         self.pid = os.fork()
         if self.pid:
             os.close(self._write)
+            os.set_blocking(self._notes, False)
             return
         os.close(self._notes)
         if linux:
@@ -100,7 +105,7 @@ class Vm:
 
     def note(self, word: str) -> None:
         """From the VM's process: tell what it is about to do."""
-        os.write(self._write, f"{word}\n".encode("ascii", "replace"))
+        os.write(self._write, os.fsencode(f"{word}\0"))
 
     def mark(self, program: str) -> None:
         """From the VM's process: the guest has started when libkrun opens PROGRAM for it."""
@@ -129,11 +134,24 @@ class Vm:
         return end
 
     def _said(self) -> list[str]:
-        os.set_blocking(self._notes, False)
         try:
-            return os.read(self._notes, _MOST_NOTES).decode("ascii", "replace").splitlines()
-        except BlockingIOError:  # a process of the VM's that outlived it
-            return []
+            while len(self._heard) < _MOST_NOTES and (more := os.read(self._notes, _MOST_NOTES)):
+                self._heard += more
+        except BlockingIOError:
+            pass  # there is no more yet
+        return os.fsdecode(self._heard).split("\0")[:-1]
+
+    def tend(self) -> bool:
+        """Keep the files that its consoles write small; whether that was asked for."""
+        if self._most:
+            from krunc_launcher.cap import keep
+
+            for word in self._said():
+                if word.startswith("enter "):
+                    break  # from here on a guest that broke out may be who speaks
+                if word.startswith("writes "):
+                    keep(word.removeprefix("writes "), self._most)
+        return bool(self._most)
 
 
 def _nothing(count: int) -> list[Any]:
@@ -241,7 +259,13 @@ class Watcher:
                 return vm, vm.ended(code, frozenset(self._asked))
             if pid:
                 continue
-            told = sigwaitinfo(_WAITED_FOR)
+            tended = [vm.tend() for vm in self._vms.values()]
+            if any(tended):
+                told = sigtimedwait(_WAITED_FOR, _TEND_S)
+                if told is None:
+                    continue
+            else:
+                told = sigwaitinfo(_WAITED_FOR)
             # A Ctrl-C of the terminal reaches the VM's process by itself: nobody sent it.
             if told.si_signo == SIGCHLD or (told.si_signo == SIGINT and not told.si_pid):
                 continue

@@ -1,0 +1,48 @@
+"""Keeps the files that a VM's consoles write from growing without end: what is old becomes a hole.
+
+The end of a file stays where it is, so neither a writer nor `tail -f` notices, and nothing is lost
+between a copy and a cut. Needs a file system that punches holes (fallocate(2): ext4, xfs, btrfs,
+tmpfs).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from krunc_launcher._krun import ffi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
+_LEAST = 1 << 16
+_BLOCK = 4096
+_PUNCH_KEEPING_SIZE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h
+
+
+def size(text: str) -> int:
+    """TEXT such as 10MiB in bytes; 0 when it is none, or less than 64KiB."""
+    number, unit = text[:-3], text[-3:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9):
+        return 0
+    found = int(number) << _UNITS[unit]
+    return found if found >= _LEAST else 0
+
+
+def keep(path: str, most: int) -> None:
+    """Free all but about the last MOST bytes of a file that takes more; a missing one is none."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        found = os.fstat(handle)
+        if stat.S_ISREG(found.st_mode) and found.st_blocks * 512 > most:
+            old = (found.st_size - most // 2) // _BLOCK * _BLOCK
+            if old > 0:
+                libc: Any = ffi.dlopen(None)
+                libc.fallocate(handle, _PUNCH_KEEPING_SIZE, 0, old)
+    finally:
+        os.close(handle)
