@@ -1,0 +1,66 @@
+"""What a launch imports: each module is time at every VM's start, and memory for its whole life."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from golden import agree
+from krunc_compiler.__main__ import main
+from recorder.fixtures import LAUNCHER
+
+ROOT = Path(__file__).parent.parent
+# Their time was measured: 3 to 20 ms each, of a start of 15.
+_DEAR = (
+    "argparse", "ast", "collections", "ctypes", "dataclasses", "enum", "functools", "hashlib",
+    "importlib.metadata", "inspect", "json", "logging", "pathlib", "re", "socket", "subprocess",
+    "tempfile", "threading", "typing", "yaml", "jsonschema", "jinja2", "krunc_compiler", "krunc_schema",
+)  # fmt: skip
+
+
+def imported(*command: str, **variables: str) -> set[str]:
+    """The modules that a command and its children import."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1", **variables},
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines} - {"imported package"}
+
+
+@pytest.mark.parametrize("name", ["launch", "dry-run", "help"])
+def test_only_these_modules(
+    name: str,
+    tmp_path: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    update_golden: bool,
+) -> None:
+    (tmp_path / "rootfs").mkdir()
+    box = tmp_path / "hello.yaml"
+    box.write_text((ROOT / "boxes/hello.yaml").read_text())
+    assert main(["compile", str(box)]) == 0
+    plan = str(tmp_path / "hello.plan.json")
+    words = {
+        "launch": ["--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run"), plan],
+        "dry-run": ["--dry-run", plan],
+        "help": ["--help"],
+    }[name]
+    found = imported(*LAUNCHER, *words, LD_PRELOAD=str(fake_kvm))
+    found -= imported(sys.executable, "-c", "pass")
+    assert not {module for module in found if module.split(".")[0] in _DEAR or module in _DEAR}
+    if sys.version_info[:2] == (3, 11):  # the standard library's own imports differ
+        listed = "".join(f"{module}\n" for module in sorted(found))
+        agree(ROOT / f"tests/golden/modules.{name}.txt", listed, update_golden)
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_imports_no_compiler(word: str) -> None:
+    start = "import sys; from krunc.__main__ import main; sys.exit(main())"
+    found = imported(sys.executable, "-c", start, word)
+    found -= imported(sys.executable, "-c", "pass")
+    assert len(found - {"krunc", "krunc.__main__", "krunc_compiler", "krunc_launcher"}) < 4, found
