@@ -24,7 +24,7 @@ import time
 from typing import Any
 
 # Emulation is slow: a guest has this long to come to its socket, in seconds.
-_PATIENCE = 100
+_PATIENCE = 80
 
 
 def serve(server: socket.socket, name: str, answer: str, heard: dict[str, str]) -> None:
@@ -76,6 +76,8 @@ def main() -> None:
     for path, answer in what.get("unix", {}).items():
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         server = socket.socket(socket.AF_UNIX)
+        if os.path.exists(path):  # of a try that hung
+            os.unlink(path)
         server.bind(path)
         server.listen()
         threading.Thread(target=serve, args=(server, path, answer, heard), daemon=True).start()
