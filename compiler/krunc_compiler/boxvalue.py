@@ -5,8 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
+from krunc_compiler.accepting import Acceptor, acceptor
 from krunc_compiler.box import (
     Agent,
     Boot,
@@ -43,32 +42,33 @@ from krunc_compiler.consoles import (
 )
 from krunc_compiler.findings import Path
 from krunc_compiler.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
-from krunc_compiler.refs import resolved
 
 _MIB = {"MiB": 1, "GiB": 1024}
 
 
-def filled(value: Any, schema: dict[str, Any], validator: Draft202012Validator) -> Any:
+def filled(value: Any, schema: dict[str, Any]) -> Any:
     """VALUE, which fits SCHEMA, with SCHEMA's defaults for what it leaves out."""
-    whole: Any = validator.schema
-    schema = resolved(schema, whole["$defs"])
+    return _filled(value, schema, acceptor(schema))
+
+
+def _filled(value: Any, schema: dict[str, Any], whole: Acceptor) -> Any:
+    schema = whole.resolved(schema)
     for branch in schema.get("oneOf", ()):
-        if validator.evolve(schema=branch).is_valid(value):
-            return filled(value, branch, validator)
+        if whole.part(branch)(value):
+            return _filled(value, branch, whole)
     if isinstance(value, list):
         items = schema.get("items", {})
-        return [filled(item, items, validator) for item in value]
+        return [_filled(item, items, whole) for item in value]
     if not isinstance(value, dict):
         return value
-    properties = schema.get("properties", {})
     result = dict(value)
-    for key, rule in properties.items():
+    for key, rule in schema.get("properties", {}).items():
         if key in value:
-            result[key] = filled(value[key], rule, validator)
+            result[key] = _filled(value[key], rule, whole)
         else:
-            default = resolved(rule, whole["$defs"]).get("default")
+            default = whole.resolved(rule).get("default")
             if default is not None:
-                result[key] = filled(deepcopy(default), rule, validator)
+                result[key] = _filled(deepcopy(default), rule, whole)
     return result
 
 

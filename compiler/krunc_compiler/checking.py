@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, NamedTuple, cast
-
-from jsonschema import Draft202012Validator, ValidationError, validators
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler import wording
+from krunc_compiler.accepting import acceptor, is_type
 from krunc_compiler.findings import Finding, Path
-from krunc_compiler.refs import resolved
+
+if TYPE_CHECKING:
+    from krunc_compiler.misfits import Misfit
 
 _TYPES = {
     "array": "a list",
@@ -23,62 +24,17 @@ _TYPES = {
 }
 
 
-class _Broken(NamedTuple):
-    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says."""
-
-    keyword: str
-    rule: Any
-    value: Any
-    schema: dict[str, Any]
-    path: Path
-    is_name: bool
-    branch: int
-    context: tuple[_Broken, ...]
-
-
-def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    """A validator for SCHEMA, in which true is no number and 1.0 no whole number."""
-    strict: Draft202012Validator = _Strict(schema)
-    return strict
-
-
-def _broken(error: ValidationError, defs: dict[str, Any]) -> _Broken:
-    where, fields = list(error.relative_schema_path), cast(Any, error)
-    rule = fields.validator_value
-    alternatives = error.validator in ("oneOf", "anyOf")
-    return _Broken(
-        keyword=str(error.validator),
-        rule=[resolved(branch, defs) for branch in rule] if alternatives else rule,
-        value=fields.instance,
-        schema=fields.schema,
-        path=tuple(error.relative_path),
-        is_name="propertyNames" in where,
-        branch=int(where[0]) if where and isinstance(where[0], int) else 0,
-        context=tuple(_broken(inner, defs) for inner in error.context or ()),
-    )
-
-
-def _is_integer(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_extend: Any = validators.extend
-_Strict: Any = _extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
-
-
 def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
     """Everything about VALUE that does not fit SCHEMA."""
-    findings: list[Finding] = []
-    errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
-    for error in errors:
-        findings += _findings(_broken(error, schema.get("$defs", {})), ())
-    return list(dict.fromkeys(findings))
+    if acceptor(schema).accepts(value):
+        return []
+    from krunc_compiler.misfits import misfits
+
+    found = (finding for misfit in misfits(value, schema) for finding in _findings(misfit, ()))
+    return list(dict.fromkeys(found))
 
 
-def _findings(error: _Broken, above: Path) -> Iterator[Finding]:
+def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
     path = (*above, *error.path)
     rule = error.rule
     match error.keyword:
@@ -110,7 +66,7 @@ def _findings(error: _Broken, above: Path) -> Iterator[Finding]:
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
 
 
-def _formed(error: _Broken, path: Path, form: str) -> Finding:
+def _formed(error: Misfit, path: Path, form: str) -> Finding:
     where = (*path, error.value) if error.is_name else path
     return Finding(
         "KR106",
@@ -121,9 +77,9 @@ def _formed(error: _Broken, path: Path, form: str) -> Finding:
     )
 
 
-def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
+def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
     """The findings of the branch that was meant."""
-    branches: dict[int, list[_Broken]] = {}
+    branches: dict[int, list[Misfit]] = {}
     for inner in error.context:
         branches.setdefault(inner.branch, []).append(inner)
     rules = error.rule
@@ -163,7 +119,7 @@ def _branch(error: _Broken, path: Path) -> Iterator[Finding]:
             yield from _findings(inner, path)
 
 
-def _of_another_form(error: _Broken, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
+def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
     """The unknown keys of a form; those of a sibling form do not go with this one's."""
     own = next(iter(error.schema.get("required", ())), "")
     for finding in _unknown(error, path):
@@ -187,7 +143,7 @@ def _const(rule: dict[str, Any], key: str) -> Any:
     return rule.get("properties", {}).get(key, {}).get("const")
 
 
-def _of_no_kind(error: _Broken, path: Path, key: str, kinds: list[str]) -> Finding:
+def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Finding:
     if key not in error.value:
         hint = f"allowed: {', '.join(kinds)}"
         return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
@@ -196,7 +152,7 @@ def _of_no_kind(error: _Broken, path: Path, key: str, kinds: list[str]) -> Findi
     return Finding("KR105", message, (*path, key), hint=wording.allowed(kind, kinds))
 
 
-def _distance(errors: list[_Broken]) -> int:
+def _distance(errors: list[Misfit]) -> int:
     return sum(10 if error.keyword == "required" else 1 for error in errors)
 
 
@@ -207,7 +163,7 @@ def _kind(rule: dict[str, Any]) -> str:
     return " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
-def _unknown(error: _Broken, path: Path) -> Iterator[Finding]:
+def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
     for key in error.value:
         if key in known:
@@ -220,7 +176,7 @@ def _unknown(error: _Broken, path: Path) -> Iterator[Finding]:
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 
-def _missing(error: _Broken, path: Path) -> Iterator[Finding]:
+def _missing(error: Misfit, path: Path) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
     for key in error.rule:
         if key not in error.value:
@@ -233,7 +189,7 @@ def _missing(error: _Broken, path: Path) -> Iterator[Finding]:
             )
 
 
-def _mistyped(error: _Broken, path: Path) -> Finding:
+def _mistyped(error: Misfit, path: Path) -> Finding:
     rule = error.rule
     kinds = " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))
     form = error.schema.get("x-form")
@@ -256,12 +212,12 @@ def _is(value: Any, wanted: str) -> str:
 
 def _type_of(value: Any) -> str:
     for name in ("boolean", "integer", "number", "string", "array", "object", "null"):
-        if _Strict({}).is_type(value, name):
+        if is_type(value, name):
             return _TYPES[name]
     return "something else"
 
 
-def _not_allowed(error: _Broken, path: Path, allowed: list[Any]) -> Finding:
+def _not_allowed(error: Misfit, path: Path, allowed: list[Any]) -> Finding:
     return Finding(
         "KR105",
         f"{wording.shown(error.value)} is not allowed here",
@@ -270,7 +226,7 @@ def _not_allowed(error: _Broken, path: Path, allowed: list[Any]) -> Finding:
     )
 
 
-def _out_of_range(error: _Broken, path: Path) -> Finding:
+def _out_of_range(error: Misfit, path: Path) -> Finding:
     side = "less than the least" if error.keyword == "minimum" else "more than the most"
     return Finding(
         "KR104",

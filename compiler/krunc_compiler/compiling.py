@@ -11,7 +11,7 @@ from krunc_schema import load
 from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
 from krunc_compiler.api import Target
 from krunc_compiler.boxvalue import filled, from_filled
-from krunc_compiler.checking import check, validator
+from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError
 from krunc_compiler.lints import Understood
 from krunc_compiler.lowering.steps import lower
@@ -169,7 +169,7 @@ def _compile(
         if part is None:
             return None, findings
         value, removed = part
-    complete = filled(value, schema, validator(schema))
+    complete = filled(value, schema)
     box = from_filled(complete, frozenset(loaded.source.places))
     operations = lower(box, inputs.target)
     found = rules.check_box(box, inputs.target) + arguments.check(operations)

@@ -10,7 +10,6 @@ from typing import Any
 from krunc_schema import load
 
 from krunc_compiler.boxvalue import filled
-from krunc_compiler.checking import validator
 from krunc_compiler.compiling import Inputs, Loaded, compile_all, evaluated, load_box
 from krunc_compiler.findings import Path
 from krunc_compiler.rendering import has_expressions
@@ -34,7 +33,7 @@ def effective(name: str, text: str, inputs: Inputs) -> str:
 def _one(loaded: Loaded, row: dict[str, Any]) -> str:
     schema = load("box.schema")
     value, _ = evaluated(loaded, row)
-    complete = filled(value, schema, validator(schema))
+    complete = filled(value, schema)
     for key in ("vars", "matrix", "allow"):
         complete.pop(key, None)
     names = [f"{name}={json.dumps(item)}" for name, item in loaded.variables(row).items()]

@@ -34,7 +34,7 @@ def operation_schemas() -> dict[tuple[str, str], dict[str, Any]]:
 @cache
 def head_schema() -> dict[str, Any]:
     """The schema of a plan in which an operation is any map of keys."""
-    schema: dict[str, Any] = load("plan.schema")
+    schema: dict[str, Any] = deepcopy(load("plan.schema"))
     schema["properties"]["api"]["enum"] = list(api.table()["eras"])
     return schema
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from krunc_compiler import api
@@ -77,8 +78,14 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
         close = get_close_matches(str(row[kind]), names, 1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
         return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]
-    schema = {**operation_schemas()[kind, row[kind]], "$defs": head_schema()["$defs"]}
+    schema = _operation(kind, row[kind])
     return [found._replace(path=(*where, *found.path)) for found in check(row, schema)]
+
+
+@cache
+def _operation(kind: str, name: str) -> dict[str, Any]:
+    """The schema of one operation, with the definitions that it refers to."""
+    return {**operation_schemas()[kind, name], "$defs": head_schema()["$defs"]}
 
 
 def _implicit(value: dict[str, Any]) -> list[Finding]:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from krunc_compiler import lints
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
-from krunc_compiler.formats import formatted
 from krunc_compiler.lints import Understood
 from krunc_compiler.plan import to_text
 from krunc_compiler.reporting import coloured, only, printable, report, summary
@@ -135,6 +134,8 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
     if form == "text":
         sys.stderr.write(report(findings, coloured(sys.stderr)))
         return
+    from krunc_compiler.formats import formatted  # URLs and XML take as long to import as a compile
+
     stream = sys.stderr if plan_on_stdout else sys.stdout
     stream.write(formatted(findings, form))
     if findings and stream is sys.stdout:
