@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -134,7 +134,7 @@ def _said(value: Any) -> list[str]:
     return [item for item in (value if isinstance(value, list) else [value]) if type(item) is str]
 
 
-def implied(era: str, calls: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """What libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
     tokens = set()
     for name, args in calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from krunc_compiler.consoles import Console, Descriptor, Log
 from krunc_compiler.findings import Path
@@ -11,8 +11,7 @@ from krunc_compiler.networks import NetworkDevices, NoNetwork, Tsi
 RUNTIME = "runtime:"
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """The virtual machine itself."""
 
     cpus: int
@@ -23,8 +22,7 @@ class Machine:
     tee: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A kernel instead of libkrunfw's."""
 
     path: str
@@ -33,8 +31,7 @@ class Kernel:
     cmdline: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(NamedTuple):
     """What the guest boots; what is None is libkrun's own."""
 
     kernel: Kernel | None
@@ -42,8 +39,7 @@ class Boot:
     init: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(NamedTuple):
     """A file, or an empty folder, on top of a folder of the host. Exactly one of text, file,
     base64 and folder is given; a mode that is not is that of its kind."""
 
@@ -56,8 +52,7 @@ class Overlay:
     once: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FolderRoot:
+class FolderRoot(NamedTuple):
     """The guest's root is a folder of the host."""
 
     path: str
@@ -66,8 +61,7 @@ class FolderRoot:
     overlay: tuple[Overlay, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DiskRoot:
+class DiskRoot(NamedTuple):
     """The guest's root is a file system on one of the disks."""
 
     disk: str
@@ -76,8 +70,7 @@ class DiskRoot:
     options: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """A folder of the host that the guest can mount."""
 
     tag: str
@@ -88,8 +81,7 @@ class Share:
     overlay: tuple[Overlay, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(NamedTuple):
     """A disk image or block device."""
 
     id: str
@@ -100,8 +92,7 @@ class Disk:
     sync: str
 
 
-@dataclass(frozen=True, slots=True)
-class VsockPort:
+class VsockPort(NamedTuple):
     """A Unix socket of the host joined to a vsock port of the guest."""
 
     port: int
@@ -109,16 +100,14 @@ class VsockPort:
     listen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(NamedTuple):
     """The agent's two channels."""
 
     listen: str | None
     notify: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class VhostUser:
+class VhostUser(NamedTuple):
     """A virtio device that another program serves."""
 
     type: str
@@ -127,16 +116,14 @@ class VhostUser:
     queue_sizes: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(NamedTuple):
     """A virtio GPU; window_mib is None for libkrun's own."""
 
     flags: tuple[str, ...]
     window_mib: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(NamedTuple):
     """A display of the GPU."""
 
     width: int
@@ -147,16 +134,14 @@ class Display:
     refresh_rate: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """A value that the launcher fetches: `source` is from_env, from_file or from_fd, of `name`."""
 
     source: str
     name: str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Entrypoint:
+class Entrypoint(NamedTuple):
     """What the guest runs: a program, or a script for /bin/sh (then executable is empty)."""
 
     executable: str
@@ -166,8 +151,7 @@ class Entrypoint:
     workdir: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """What a SIGTERM does: interrupt, kill, or None when the box leaves it open; after an
     interrupt the program has grace_s seconds."""
 
@@ -175,16 +159,14 @@ class Stop:
     grace_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunAs:
+class RunAs(NamedTuple):
     """The host user that the VM's process becomes."""
 
     uid: int
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(NamedTuple):
     """Where TSI may connect to."""
 
     cidrs: tuple[str, ...]
@@ -192,8 +174,7 @@ class Egress:
     resolvers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Smolmachines:
+class Smolmachines(NamedTuple):
     """What only that fork of libkrun has."""
 
     egress: Egress | None
@@ -201,16 +182,14 @@ class Smolmachines:
     cpu_template: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(NamedTuple):
     """A rule of a policy that the box may break, and why."""
 
     rule: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """One microVM. `written` holds the places that the box itself states; the rest is default."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from krunc_schema import load
@@ -23,8 +22,7 @@ from krunc_compiler.variables import Known, Values
 _ALIKE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """What a compilation depends on beside the box: the target, the variables given, the box of
     a matrix that is wanted, and the way from the plan's folder to the box's."""
 
@@ -36,7 +34,7 @@ class Inputs:
 
     def seen_from(self, prefix: str) -> Inputs:
         """These inputs for a plan from whose folder PREFIX leads to the box's."""
-        return replace(self, prefix=prefix)
+        return self._replace(prefix=prefix)
 
 
 class Loaded(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """An open descriptor that the launching program hands down."""
 
     fd: int
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A file of the host that is created or emptied."""
 
     path: str
@@ -23,8 +21,7 @@ class File:
 Endpoint = str | Descriptor | File
 
 
-@dataclass(frozen=True, slots=True)
-class VirtioConsole:
+class VirtioConsole(NamedTuple):
     """A virtio console with the program's three streams."""
 
     input: Endpoint
@@ -32,16 +29,14 @@ class VirtioConsole:
     error: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class SerialConsole:
+class SerialConsole(NamedTuple):
     """A serial port."""
 
     input: Endpoint
     output: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class ConsolePort:
+class ConsolePort(NamedTuple):
     """A named port of a console: a terminal (the path of its device, or a descriptor), or an
     input and an output."""
 
@@ -51,15 +46,13 @@ class ConsolePort:
     output: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class PortsConsole:
+class PortsConsole(NamedTuple):
     """A virtio console with named ports."""
 
     ports: tuple[ConsolePort, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(NamedTuple):
     """The consoles: a file, or devices, or neither for the launcher's own streams."""
 
     output: str | None
@@ -67,8 +60,7 @@ class Console:
     kernel: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(NamedTuple):
     """libkrun's own log."""
 
     level: str

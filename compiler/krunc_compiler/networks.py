@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from krunc_compiler.findings import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Tsi:
+class Tsi(NamedTuple):
     """The guest's sockets are the host's; ports is None when all are published."""
 
     ports: tuple[str, ...] | None
@@ -16,13 +15,11 @@ class Tsi:
     unix: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NoNetwork:
+class NoNetwork(NamedTuple):
     """Neither a network device nor TSI."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketDevice:
+class SocketDevice(NamedTuple):
     """A virtio-net device whose frames go over a Unix socket, named or handed down."""
 
     datagram: bool
@@ -34,8 +31,7 @@ class SocketDevice:
     dhcp: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TapDevice:
+class TapDevice(NamedTuple):
     """A virtio-net device on a tap interface of the host."""
 
     device: str
@@ -44,8 +40,7 @@ class TapDevice:
     dhcp: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkDevices:
+class NetworkDevices(NamedTuple):
     """Network devices: eth0, eth1 and so on. `single` when the box has one without a list."""
 
     devices: tuple[SocketDevice | TapDevice, ...]

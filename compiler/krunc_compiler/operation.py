@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from krunc_compiler import api
 from krunc_compiler.findings import Path
@@ -12,8 +12,7 @@ from krunc_compiler.findings import Path
 Kind = Literal["call", "step", "implicit"]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One line of a plan.
 
     `origin` is the key of the box that asked for it, () for a default. `places` says where in
@@ -24,9 +23,9 @@ class Operation:
     kind: Kind
     name: str
     origin: Path = ()
-    args: dict[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = MappingProxyType({})
     warn: bool = False
-    places: Mapping[str, Path] = field(default_factory=dict)
+    places: Mapping[str, Path] = MappingProxyType({})
     need: Path = ()
 
     def params(self) -> tuple[api.Param, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from krunc_compiler import api
 from krunc_compiler.api import Target, Version
@@ -17,8 +18,7 @@ from krunc_compiler.operation import Operation
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A plan as it is written: plain values, with the operations as in the file."""
 
     box: str
@@ -27,7 +27,7 @@ class Plan:
     requires: dict[str, Any]
     digest: str
     operations: tuple[dict[str, Any], ...]
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     waivers: tuple[dict[str, str], ...] = ()
 
 
@@ -68,7 +68,7 @@ def moved(operations: list[Operation], prefix: str) -> list[Operation]:
 
     PREFIX is the way from there to the box's folder, `.` when they are the same.
     """
-    return [replace(operation, args=_moved(operation, prefix)) for operation in operations]
+    return [operation._replace(args=_moved(operation, prefix)) for operation in operations]
 
 
 def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
