@@ -6,8 +6,9 @@
     --table FILE   the table, in Markdown
     --plot FILE    a picture of the ratios (matplotlib)
 
-Needs cc, npm and the packages of `pip install -e .[dev,libkrun]`. Nothing boots: libkrun is the
-recorder of the tests, which ends the process where a VM would be entered.
+Needs cc, npm and the packages of `pip install -e .[dev,libkrun]`; krunc is installed anew, as users
+do. Nothing boots: libkrun is the recorder of the tests, which ends the process where a VM would be
+entered, and a launch is measured up to there.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ import memory  # noqa: E402
 from recorder.source import source  # noqa: E402
 from test_import_boxlite import spec  # noqa: E402
 
-BIN = Path(sys.executable).parent
-PYTHON = str(BIN / "python")
 BOX = """\
 krunc: 1
 name: box-{n}
@@ -84,11 +83,20 @@ def environment(place: Path) -> dict[str, str]:
         "LD_PRELOAD": str(place / "kvm.so"),
         "LD_LIBRARY_PATH": str(place / "libraries"),
         "HOME": str(place),
+        "KRUN_RECORDER_STAMP": str(place / "stamp"),
     }
 
 
-def prepare(place: Path, boxes: int) -> dict[str, Case]:
+def installed(place: Path) -> Path:
+    """The programs of krunc and check-jsonschema as users install them; --editable costs more."""
+    run(sys.executable, "-m", "venv", place / "venv")
+    run(place / "venv/bin/pip", "install", ROOT, "check-jsonschema")
+    return place / "venv/bin"
+
+
+def prepare(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     """Make what is run, in PLACE."""
+    krunc, python = str(programs / "krunc"), str(programs / "python")
     shim = libraries.fetched() / "boxlite-shim"
     (place / "libraries").mkdir()
     recorder = place / "libraries/libkrun.so.1.16.0"
@@ -101,7 +109,7 @@ def prepare(place: Path, boxes: int) -> dict[str, Case]:
     (place / "box.yaml").write_text(BOX.format(n=1, port=8080))
     templated = BOX.format(n=1, port="{{ p }}") + "vars: {p: 8080}\n"
     (place / "templated.yaml").write_text(templated)
-    compiled = [str(BIN / "krunc"), "compile"]
+    compiled = [krunc, "compile"]
     run(*compiled, place / "box.yaml")
     for n in range(boxes):
         (place / "many" / f"box-{n}.yaml").write_text(BOX.format(n=n, port=n % 60000 + 1))
@@ -112,15 +120,15 @@ def prepare(place: Path, boxes: int) -> dict[str, Case]:
         + "matrix: {n: {from: 1, to: 50}}\n"
     )
     run(*compiled, place / "fleet.yaml", "-o", place / "fleet")
-    (place / "same.c").write_text(c_program(place))
+    (place / "same.c").write_text(c_program(place, krunc))
     run("cc", "-O1", "-o", place / "same", place / "same.c", recorder)
     config = json.dumps(spec()).replace("DIR/", f"{place}/")
     schema = ROOT / "schema/krunc_schema/box.schema.json"
     launch = ["--libkrun", str(recorder), "--runtime-dir", str(place / "run")]
     plan = str(place / "box.plan.json")
     no_site = [
-        PYTHON, "-I", "-S", "-c",
-        f"import sys; sys.path[:0] = {site_folders()!r}; "
+        python, "-I", "-S", "-c",
+        f"import sys; sys.path[:0] = {site_folders(python)!r}; "
         "from krunc_launcher.__main__ import main; sys.exit(main())",
     ]  # fmt: skip
     parse = (
@@ -128,18 +136,18 @@ def prepare(place: Path, boxes: int) -> dict[str, Case]:
         "for path in pathlib.Path(sys.argv[1]).iterdir():\n"
         "    yaml.load(path.read_bytes(), yaml.CSafeLoader)"
     )
-    check = [str(BIN / "check-jsonschema"), "--schemafile", str(schema)]
+    check = [str(programs / "check-jsonschema"), "--schemafile", str(schema)]
     many = sorted(map(str, (place / "many").glob("*.yaml")))
     return {
-        "python -c pass": Case([PYTHON, "-c", "pass"]),
-        "python -I -c pass": Case([PYTHON, "-I", "-c", "pass"]),
+        "python -c pass": Case([python, "-c", "pass"]),
+        "python -I -c pass": Case([python, "-I", "-c", "pass"]),
         "C program, same calls": Case([str(place / "same")]),
         "boxlite-shim": Case([str(shim), "--engine", "libkrun", "--config", config]),
-        "krunc launch": Case([str(BIN / "krunc"), "launch", *launch, plan]),
+        "krunc launch": Case([krunc, "launch", *launch, plan]),
         "krunc-launch without site": Case([*no_site, *launch, plan]),
         "each of 50 VMs of one launch": Case(
             [
-                str(BIN / "krunc"),
+                krunc,
                 "launch",
                 *launch,
                 "--log-dir",
@@ -148,15 +156,15 @@ def prepare(place: Path, boxes: int) -> dict[str, Case]:
             ],
             share=50,
         ),
-        "krunc --help": Case([str(BIN / "krunc"), "--help"]),
-        "krunc --version": Case([str(BIN / "krunc"), "--version"]),
-        "import yaml, jsonschema, jinja2": Case([PYTHON, "-c", "import yaml, jsonschema, jinja2"]),
+        "krunc --help": Case([krunc, "--help"]),
+        "krunc --version": Case([krunc, "--version"]),
+        "import yaml, jsonschema, jinja2": Case([python, "-c", "import yaml, jsonschema, jinja2"]),
         "krunc compile, one box": Case([*compiled, str(place / "box.yaml"), "-o", "-"]),
         "krunc compile, one box with expressions": Case(
             [*compiled, str(place / "templated.yaml"), "-o", "-"]
         ),
         "check-jsonschema, one box": Case([*check, str(place / "box.yaml")]),
-        "CSafeLoader, many boxes": Case([PYTHON, "-c", parse, str(place / "many")]),
+        "CSafeLoader, many boxes": Case([python, "-c", parse, str(place / "many")]),
         "krunc compile, many boxes": Case(
             [*compiled, str(place / "many"), "-o", str(place / "plans")],
             again=lambda: again(place / "plans"),
@@ -171,15 +179,17 @@ def again(folder: Path) -> None:
     folder.mkdir()
 
 
-def site_folders() -> list[str]:
-    """Where this Python finds what is installed, editable installs included."""
-    return [entry for entry in sys.path if entry and Path(entry).is_dir()]
+def site_folders(python: str) -> list[str]:
+    """Where that Python finds what is installed."""
+    ask = "import site; print('\\n'.join(site.getsitepackages()))"
+    done = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
-def c_program(place: Path) -> str:
+def c_program(place: Path, krunc: str) -> str:
     """A program that makes the calls of the plan: the listing of the dry run, compiled."""
     listing = subprocess.run(
-        [BIN / "krunc", "launch", "--dry-run", place / "box.plan.json"],
+        [krunc, "launch", "--dry-run", place / "box.plan.json"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     lines = [
@@ -219,9 +229,13 @@ def measure(cases: dict[str, Case], repeat: int, place: Path) -> dict[str, list[
             if "many" in name and turn >= 3:
                 continue
             case.again()
-            start = time.perf_counter()
+            stamp = place / "stamp"
+            stamp.write_bytes(bytes(8))
+            start = time.monotonic_ns()
             done = subprocess.run(case.command, capture_output=True, env=environment(place))
-            times[name].append((time.perf_counter() - start) / case.share)
+            # To the entry of the last VM, where there is one; else to the end.
+            end = int.from_bytes(stamp.read_bytes(), sys.byteorder) or time.monotonic_ns()
+            times[name].append((end - start) / case.share / 1e9)
             if done.returncode:
                 said = done.stderr.decode(errors="replace")
                 raise SystemExit(f"{name}: status {done.returncode}\n{said}")
@@ -282,10 +296,11 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        cases = prepare(place, given.boxes)
+        programs = installed(place)
+        cases = prepare(place, programs, given.boxes)
         times = measure(cases, given.repeat, place)
         sizes = memory.sizes(
-            place, environment(place), str(BIN / "krunc"), cases["boxlite-shim"].command
+            place, environment(place), str(programs / "krunc"), cases["boxlite-shim"].command
         )
     text = table(times, sizes)
     sys.stdout.write(text)

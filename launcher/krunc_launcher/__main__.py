@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from _io import TextIOWrapper
@@ -146,6 +147,9 @@ def main(argv: list[str] | None = None) -> int:
         from krunc_launcher.launch import dry_run
 
         return _guarded(path, lambda text: _print(dry_run(path, text, given)), 1)
+    # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
+    # fork, writes into memory that would stay shared.
+    gc.disable()
     if "--log-dir" in given:
         return _fleet(paths, given)
     return _watched(path, given)

@@ -17,9 +17,11 @@ _HEAD = r"""
 #include <string.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The launcher scrubs the environment, so it is read when the library is loaded. */
@@ -28,6 +30,7 @@ static const char *copied(const char *name) {
     return value ? strdup(value) : NULL;
 }
 static const char *record, *wanted, *fail, *status, *die, *stay;
+static int64_t *stamp; /* when a VM was entered, in ns of CLOCK_MONOTONIC */
 __attribute__((constructor)) static void load(void) {
     record = copied("KRUN_RECORDER");
     wanted = copied("KRUN_RECORDER_REACH");
@@ -35,6 +38,11 @@ __attribute__((constructor)) static void load(void) {
     status = copied("KRUN_RECORDER_EXIT");
     die = copied("KRUN_RECORDER_SIGNAL");
     stay = copied("KRUN_RECORDER_STAY");
+    int fd = open(copied("KRUN_RECORDER_STAMP") ?: "", O_RDWR);
+    if (fd >= 0) {
+        stamp = mmap(NULL, sizeof *stamp, PROT_WRITE, MAP_SHARED, fd, 0);
+        close(fd);
+    }
 }
 static FILE *out(void) {
     static FILE *file;
@@ -96,6 +104,11 @@ static void reach(void) {
     }
     free(lines);
 }
+static void entered(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (stamp) *stamp = now.tv_sec * 1000000000LL + now.tv_nsec;
+}
 static int answer(const char *name) {
     size_t size = strlen(name);
     fflush(out());
@@ -136,7 +149,7 @@ def _function(name: str, row: dict[str, Any]) -> str:
         body.append(_print(param, row["params"]))
     body.append("end();")
     if row["role"] == "enter":
-        body.append("reach();")
+        body.append("entered(); reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
         body.append("if (die) raise(atoi(die));")
         body.append("fflush(out()); while (stay) pause();")
