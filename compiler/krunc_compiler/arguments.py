@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from krunc_compiler import api
@@ -159,7 +160,8 @@ def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
     if charset is None:
         return
     row = api.table()["charsets"][charset]
-    bad = next((c for c in text if c not in allowed(row["pattern"])), None)
+    characters = allowed(row["pattern"])
+    bad = next((c for c in text if c not in characters), None)
     if bad is not None:
         yield Finding(
             "KR202",
@@ -169,6 +171,7 @@ def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
         )
 
 
+@cache
 def allowed(pattern: str) -> frozenset[str]:
     """The characters of a charset's pattern, [a-b...]*."""
     characters: set[str] = set()

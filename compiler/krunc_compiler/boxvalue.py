@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from krunc_compiler.accepting import Acceptor, acceptor
@@ -68,7 +67,7 @@ def _filled(value: Any, schema: dict[str, Any], whole: Acceptor) -> Any:
         else:
             default = whole.resolved(rule).get("default")
             if default is not None:
-                result[key] = _filled(deepcopy(default), rule, whole)
+                result[key] = _filled(default, rule, whole)
     return result
 
 
