@@ -110,6 +110,7 @@ def test_nesting_stops_at_the_first_level_too_many() -> None:
     before = time.process_time()
     with pytest.raises(Rejected) as caught:
         parse("x", "[" * 1_000_000)
-    assert caught.value.findings[0].finding.span == Span(0, 33, 0, 34)
+    # Newer libyamls stop at 1,000 levels by themselves, before the first event.
+    assert caught.value.findings[0].finding.span in (Span(0, 33, 0, 34), Span(0, 1000, 0, 1001))
     # A count would be better; libyaml gives none. The whole text would take minutes.
     assert time.process_time() - before < 10

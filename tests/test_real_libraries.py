@@ -45,6 +45,8 @@ def without(box: str, *lines: str) -> str:
 _TAP = next(line for line in DEVICES.splitlines(True) if "mode: tap" in line)
 _VHOST = next(line for line in DEVICES.splitlines(True) if line.startswith("vhost_user"))
 _SERVED = without(DEVICES, _TAP, _VHOST, "{name: p, terminal: /dev/null}, ")
+# The fork has the template for some processors only.
+_TEMPLATE = "    cpu_template: portable\n"
 # What 1.16.0 lacks is asked of 2.0-dev.
 NEWER = {"build", "isolated", "folder-none"}
 TEXTS = {
@@ -70,7 +72,7 @@ run_as: {uid: 0, gid: 0}
 FLAT = {
     "storage": without(STORAGE, ", tee: ./tee.json", "nested: true, "),
     "devices": _SERVED,
-    "fork": FAMILY_2,
+    "fork": without(FAMILY_2, _TEMPLATE),
 }
 
 
@@ -78,6 +80,27 @@ CASES = [
     *(("1.16.0", name, text) for name, text in {**TEXTS, **OLD}.items()),
     *(("2.0-dev", name, text) for name, text in {**TEXTS, **FLAT}.items()),
 ]
+
+
+def configured(
+    text: str, library: Path, target: str, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """The box TEXT, compiled for TARGET and replayed against LIBRARY as far as it goes."""
+    box = folder / "box.yaml"
+    box.write_text(text)
+    main(["compile", str(box), "--target", target])
+    file = folder / "box.plan.json"
+    held = furnish(folder, json.loads(file.read_text()), folder / "run")
+    done = subprocess.run(
+        [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(folder / "run")],
+        env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    for server in held:
+        server.close()
+    return done
 
 
 @pytest.mark.parametrize(
@@ -88,26 +111,19 @@ CASES = [
 )
 def test_configured(name: str, text: str, libkrun: tuple[Path, str], tmp_path: Path) -> None:
     library, target = libkrun
-    box = tmp_path / "box.yaml"
-    box.write_text(text)
-    main(["compile", str(box), "--target", target])
-    file = tmp_path / "box.plan.json"
-    held = furnish(tmp_path, json.loads(file.read_text()), tmp_path / "run")
-    done = subprocess.run(
-        [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(tmp_path / "run")],
-        env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    for server in held:
-        server.close()
+    done = configured(text, library, target, tmp_path)
     if target == "1" and name in NEWER:
         assert (
             "krun_disable_implicit_vsock, which came with libkrun 1.17.0 (network)" in done.stdout
         )
         return
     assert done.stdout == " []\nready to enter\n", done
+
+
+def test_the_template_of_processors(libkrun_2: Path, tmp_path: Path) -> None:
+    done = configured(FAMILY_2, libkrun_2, "2", tmp_path)
+    refused = "krun_set_cpu_template(ctx, 1); returned -95, ENOTSUP" in done.stderr
+    assert refused != (done.stdout == " []\nready to enter\n"), done
 
 
 def test_the_extra_is_found_without_being_named(libkrun_2: Path) -> None:

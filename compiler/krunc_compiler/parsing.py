@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
-from krunc_compiler.syntax import finding_of
+from krunc_compiler.syntax import MAX_DEPTH, finding_of, too_deep
 
-# Far above any real box; they bound time and memory for hostile ones.
-MAX_DEPTH = 32
+# Far above any real box; it bounds time and memory for hostile ones.
 MAX_NODES = 20_000
 # Characters of a number that a finding repeats.
 _SHOWN = 60
@@ -112,7 +111,7 @@ class _Composer:
                 )
             )
         if depth > MAX_DEPTH:
-            raise _Refused(Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", span=span))
+            raise _Refused(too_deep(span))
         anchor = event.anchor
         if anchor is not None:
             self._anchors[anchor] = None

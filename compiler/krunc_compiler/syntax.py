@@ -21,6 +21,14 @@ _WAYS_OUT = {
     "found character that cannot start any token": "put the text in quotes",
 }
 
+# Far above any real box; it bounds time and memory for hostile ones.
+MAX_DEPTH = 32
+
+
+def too_deep(span: Span) -> Finding:
+    """The finding about the level too many at SPAN."""
+    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", span=span)
+
 
 def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     """The finding for ERROR about TEXT."""
@@ -28,6 +36,9 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     if mark is None:
         return _character(error, text)
     span = Span(mark.line, mark.column, mark.line, mark.column + 1)
+    # libyaml's own bound, far above krunc's; newer ones meet it while they look ahead.
+    if "maximum nesting depth" in str(getattr(error, "problem", None)):
+        return too_deep(span)
     words = str(getattr(error, "problem", None) or "cannot be read")
     hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
     context, start = getattr(error, "context", None), getattr(error, "context_mark", None)

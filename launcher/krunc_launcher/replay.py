@@ -27,7 +27,7 @@ _ADVICE = {
     -17: "it exists already",
     -19: "the device that it belongs to is not there",
     -22: "libkrun refuses the arguments, or cannot build the VM from them",
-    -95: "this build of libkrun lacks the function",
+    -95: "this build of libkrun does not have the function, or not for this host's processor",
 }
 
 
