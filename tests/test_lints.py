@@ -186,9 +186,9 @@ def test_this_host() -> None:
     target = api.target("1")
     assert target is not None
     (one,), _ = compile_all("box.yaml", box(machine="{cpus: 3, memory: 2GiB}"), Inputs(target))
-    found = lints.check_host(one.understood.box, 2, 2047)
+    found = lints.check_host(one.box, 2, 2047)
     assert [(item.path, item.message) for item in found] == [
         (("machine", "cpus"), "3 vCPUs; this host has 2 processors"),
         (("machine", "memory"), "2048 MiB of memory; this host has 2047 MiB"),
     ]
-    assert lints.check_host(one.understood.box, 3, 2048) == []
+    assert lints.check_host(one.box, 3, 2048) == []

@@ -9,10 +9,10 @@ from krunc_schema import load
 
 from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
 from krunc_compiler.api import Target
+from krunc_compiler.box import Box
 from krunc_compiler.boxvalue import filled, from_filled
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError
-from krunc_compiler.lints import Understood
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pieces import Pieces, cut, holds
 from krunc_compiler.plan import Plan, make, moved
@@ -52,10 +52,12 @@ class Loaded(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A box of a file: its plan, and what rules over several boxes need."""
+    """A box of a file: its plan, where it is written, and the warnings that it allows."""
 
     plan: Plan
-    understood: Understood
+    box: Box
+    source: Source
+    allowed: frozenset[str]
     is_matrix: bool
 
 
@@ -183,4 +185,4 @@ def _compile(
     }
     operations = moved(operations, inputs.prefix)
     plan = make(box, inputs.target, {**meaning, "vars": loaded.variables(row)}, operations)
-    return Compiled(plan, Understood(box, loaded.source, allowed), loaded.is_matrix), findings
+    return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix), findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # Where a value stands in a box or a plan: keys and indexes from the top.
@@ -53,6 +54,13 @@ class Source(NamedTuple):
     text: str
     places: dict[Path, Place]
     folder: str = ""
+
+
+def shortened(source: Source, paths: Iterable[Path]) -> Source:
+    """SOURCE with only the places that findings at PATHS need."""
+    above = {path[:length] for path in paths for length in range(len(path) + 1)}
+    places = {path: place for path in above if (place := source.places.get(path)) is not None}
+    return source._replace(places=places)
 
 
 class Located(NamedTuple):

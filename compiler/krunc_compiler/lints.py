@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from krunc_compiler import catalogue
 from krunc_compiler.box import RUNTIME, Box, FolderRoot
-from krunc_compiler.findings import Finding, Located, Path, Source, dotted
-from krunc_compiler.networks import NetworkDevices, SocketDevice, Tsi
+from krunc_compiler.findings import Finding, Path, dotted
+from krunc_compiler.hostpath import normal
 
 _HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
 # Who can write to one of these commands a daemon that is root on the host.
@@ -20,14 +19,6 @@ _DAEMONS = (
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
 )
-
-
-class Understood(NamedTuple):
-    """A box that compiled, where it is written, and the warnings that it allows."""
-
-    box: Box
-    source: Source
-    allowed: frozenset[str]
 
 
 def check(box: Box) -> list[Finding]:
@@ -47,13 +38,6 @@ def _folders(box: Box) -> list[tuple[str, Path, bool]]:
     return folders
 
 
-def _normal(path: str) -> str:
-    normal = posixpath.normpath(path)
-    normal = "/" + normal.lstrip("/") if normal.startswith("/") else normal
-    # /var/run is a link to /run wherever there is a /run.
-    return "/run" + normal[8:] if normal == "/var/run" or normal[:9] == "/var/run/" else normal
-
-
 def _within(inner: str, outer: str) -> bool:
     """Whether the path INNER is OUTER or below it, as far as their texts tell."""
     if inner.startswith("/") != outer.startswith("/"):
@@ -67,7 +51,7 @@ def _nested(box: Box) -> Iterator[Finding]:
     folders = _folders(box)
     for i, (path, key, _) in enumerate(folders):
         for other, other_key, writes in (*folders[:i], *folders[i + 1 :]):
-            inner, outer = _normal(path), _normal(other)
+            inner, outer = normal(path), normal(other)
             if path.startswith(RUNTIME) != other.startswith(RUNTIME) or not _within(inner, outer):
                 continue
             if inner == outer and folders.index((path, key, _)) < folders.index(
@@ -86,14 +70,14 @@ def _nested(box: Box) -> Iterator[Finding]:
 def _broad(box: Box) -> Iterator[Finding]:
     for path, key, writes in _folders(box):
         right = "write" if writes else "read"
-        if _normal(path) == "/":
+        if normal(path) == "/":
             yield Finding(
                 "KR602",
                 f"the guest can {right} all files of the host that the launching user can",
                 key,
                 hint="share the folder that the guest needs",
             )
-        elif _HOME.fullmatch(_normal(path)):
+        elif _HOME.fullmatch(normal(path)):
             yield Finding(
                 "KR603",
                 f"the guest can {right} a home folder: keys, tokens and shell start files",
@@ -117,12 +101,12 @@ def _tilde(box: Box) -> Iterator[Finding]:
 
 def _daemons(box: Box) -> Iterator[Finding]:
     for path, key, _ in _folders(box):
-        reached = [socket for socket in _DAEMONS if _within(socket, _normal(path))]
-        if reached and _normal(path) != "/":
+        reached = [socket for socket in _DAEMONS if _within(socket, normal(path))]
+        if reached and normal(path) != "/":
             yield _commands(reached[0], key)
     for i, port in enumerate(box.vsock):
-        if not port.listen and _normal(port.socket) in _DAEMONS:
-            yield _commands(_normal(port.socket), ("vsock", i, "socket"))
+        if not port.listen and normal(port.socket) in _DAEMONS:
+            yield _commands(normal(port.socket), ("vsock", i, "socket"))
 
 
 def _commands(socket: str, key: Path) -> Finding:
@@ -176,70 +160,6 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
             )
         )
     return found
-
-
-def check_together(boxes: Sequence[Understood]) -> list[Located]:
-    """The warnings about boxes that one run compiles: what they cannot have at the same time."""
-    findings = []
-    seen: dict[tuple[str, str], tuple[int, Path]] = {}
-    writers = {(code, name) for one in boxes for code, _, name, _, writes in _claims(one) if writes}
-    for i, one in enumerate(boxes):
-        for code, what, name, key, _ in _claims(one):
-            first, first_key = seen.setdefault((code, name), (i, key))
-            shared = code == "KR612" and (code, name) not in writers
-            both = one.allowed | boxes[first].allowed
-            if first == i or shared or code in both:
-                continue
-            other = boxes[first]
-            at = f"{dotted(first_key)} of {other.source.name}"
-            at += f" (box {other.box.name})" if other.source.name == one.source.name else ""
-            finding = Finding(
-                code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
-            )
-            findings.append(Located(one.source, finding))
-    return findings
-
-
-_AT_ONCE = {
-    "KR611": "the two boxes cannot run at the same time; choose another host port",
-    "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
-    "KR613": "the second box to start would not get it; choose another socket",
-    "KR614": "plans and runtime folders are named after it; choose another name",
-}
-
-
-def _claims(one: Understood) -> Iterator[tuple[str, str, str, Path, bool]]:
-    """What a box claims of the host: code, words, identity, key, whether it writes there."""
-    box = one.box
-    folder = posixpath.dirname(one.source.name)
-
-    def whole(path: str) -> str:
-        return _normal(posixpath.join(folder, path))
-
-    yield "KR614", f"the name {box.name!r}", box.name, ("name",), True
-    if isinstance(box.network, Tsi):
-        for i, text in enumerate(box.network.ports or ()):
-            port = text.split(":")[0]
-            yield "KR611", f"the host port {port}", port, ("network", "ports", i), True
-    for i, disk in enumerate(box.disks):
-        if not disk.path.startswith(RUNTIME):
-            name = whole(disk.path)
-            where: Path = ("disks", i, "path")
-            yield "KR612", f"the disk {disk.path}", name, where, not disk.read_only
-    sockets: list[tuple[str, Path]] = [
-        (port.socket, ("vsock", i, "socket")) for i, port in enumerate(box.vsock) if port.listen
-    ]
-    if box.agent.listen is not None:
-        sockets.append((box.agent.listen, ("agent", "listen")))
-    if isinstance(box.network, NetworkDevices):
-        sockets += [
-            (device.socket, (*box.network.place(i), "socket"))
-            for i, device in enumerate(box.network.devices)
-            if isinstance(device, SocketDevice) and device.socket is not None
-        ]
-    for path, where in sockets:
-        if not path.startswith(RUNTIME):
-            yield "KR613", f"the socket {path}", whole(path), where, True
 
 
 def silenced(

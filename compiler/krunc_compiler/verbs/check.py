@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
-from krunc_compiler import lints
+from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
 from krunc_compiler.formats import document, formatted, junit
@@ -75,8 +75,8 @@ def run(args: Namespace) -> int:
     boxes, plans = _files(args.paths)
     checked = Checked([], [], [])
     policies = _policies(args.policy if args.policy is not None else find(), checked)
-    understood = [one for box in boxes for one in _box(box, args, policies, checked)]
-    checked.findings.extend(lints.check_together(understood))
+    claimed = [one for box in boxes for one in _box(box, args, policies, checked)]
+    checked.findings.extend(collisions(claimed))
     for plan in plans:
         if plan not in checked.files:
             _plan(plan, policies, checked)
@@ -127,9 +127,7 @@ def _policies(paths: list[str], checked: Checked) -> list[Policy]:
     return policies
 
 
-def _box(
-    box: str, args: Namespace, policies: list[Policy], checked: Checked
-) -> list[lints.Understood]:
+def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) -> list[Claims]:
     """Compile BOX, compare its plans, and hold them to the policies."""
     checked.files.append(box)
     try:
@@ -144,7 +142,7 @@ def _box(
     checked.findings.extend(warned)
     for one, place in zip(made, places, strict=True):
         _compare(one, box, str(place), policies, checked)
-    return [one.understood for one in made]
+    return [claims(one.box, one.source, one.allowed) for one in made]
 
 
 def _inputs(args: Namespace, *plans: Path) -> Inputs:
@@ -170,7 +168,7 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], checked
         checked.findings.extend(only(plan, Finding("KR301", message, hint=hint)))
         if committed:
             checked.differences.append(compare(committed, current))
-    _judge(current, box, one.understood.source, policies, checked)
+    _judge(current, box, one.source, policies, checked)
 
 
 def _committed(plan: str, checked: Checked) -> tuple[Review | None, str | None]:

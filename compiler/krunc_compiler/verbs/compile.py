@@ -7,16 +7,18 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from krunc_compiler import lints
+from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
-from krunc_compiler.lints import Understood
 from krunc_compiler.plan import to_text
 from krunc_compiler.reporting import coloured, only, printable, report, summary
 from krunc_compiler.source import read
+from krunc_compiler.spread import at_once, spread
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.writing import write
 
@@ -65,6 +67,14 @@ class _Made(NamedTuple):
     text: str
 
 
+class _Done(NamedTuple):
+    """What came of a file: small, for there may be many."""
+
+    made: list[_Made]
+    findings: list[Located]
+    claims: list[Claims]
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a folder of boxes, or -")
@@ -97,24 +107,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
-    given = inputs(args)
-    made: list[_Made] = []
-    understood: list[Understood] = []
-    findings: list[Located] = []
     jobs = _jobs(args)
-    for job in jobs:
-        try:
-            compiled, warned = compile_all(*read(job.box), _seen_from(job, given))
-        except Rejected as rejected:
-            findings += rejected.findings
-            continue
-        findings += warned
-        understood += [one.understood for one in compiled]
-        made += [_Made(job, job.plan(one), to_text(one.plan)) for one in compiled]
+    made: list[_Made] = []
+    findings: list[Located] = []
+    claimed: list[Claims] = []
+    for done in spread(partial(_compile, inputs(args), args.this_host), jobs):
+        made += done.made
+        findings += done.findings
+        claimed += done.claims
     _distinct(made, args.output)
-    findings += lints.check_together(understood)
-    if args.this_host:
-        findings += _of_this_host(understood)
+    findings += collisions(claimed)
     failed = any(args.warnings_as_errors or not item.finding.warning for item in findings)
     if args.check:
         differs = [item for one in made for item in _compare(one, args.format)]
@@ -125,8 +127,8 @@ def run(args: Namespace) -> int:
     if failed:
         return 1
     if not args.check:
-        for one in made:
-            _write(one)
+        for state in at_once(_written, made):
+            sys.stderr.write(state)
     return 0
 
 
@@ -142,7 +144,21 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _of_this_host(boxes: list[Understood]) -> list[Located]:
+def _compile(given: Inputs, this_host: bool, job: _Job) -> _Done:
+    try:
+        compiled, findings = compile_all(*read(job.box), _seen_from(job, given))
+    except Rejected as rejected:
+        return _Done([], rejected.findings, [])
+    if this_host:
+        findings += _of_this_host(compiled)
+    return _Done(
+        [_Made(job, job.plan(one), to_text(one.plan)) for one in compiled],
+        findings,
+        [claims(one.box, one.source, one.allowed) for one in compiled],
+    )
+
+
+def _of_this_host(boxes: list[Compiled]) -> list[Located]:
     cpus = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     return [
@@ -252,16 +268,16 @@ def _compare(made: _Made, form: str) -> list[Located]:
     )
 
 
-def _write(made: _Made) -> None:
+def _written(made: _Made) -> str:
+    """Write a plan; what there is to say about it."""
     _, plan, text = made
     if plan is None:
         sys.stdout.write(text)
-        return
+        return ""
     try:
         changed = write(plan, text)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR302", f"the plan cannot be written: {why}")
         raise Rejected(only(str(plan), finding)) from None
-    state = "wrote" if changed else "unchanged:"
-    sys.stderr.write(f"krunc: {state} {printable(str(plan))}\n")
+    return f"krunc: {'wrote' if changed else 'unchanged:'} {printable(str(plan))}\n"

@@ -1,0 +1,65 @@
+"""Work on many things alike: on all processors, with the progress on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+# Fewer are done before a second process has started.
+_MANY = 200
+_CHUNK = 32
+# Results between two looks at the terminal.
+_STEP = 20
+
+
+def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    """What WORK makes of each of ITEMS, in their order; WORK and its results can be pickled.
+
+    Many items are spread over the processors that this process may use.
+    """
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    if len(items) < _MANY or processors < 2:
+        yield from _shown(map(work, items), len(items))
+        return
+    import multiprocessing
+
+    # Forked: what is imported is there, and no other thread runs.
+    with multiprocessing.get_context("fork").Pool(processors, _quiet) as pool:
+        yield from _shown(pool.imap(work, items, _CHUNK), len(items))
+
+
+def at_once(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    """What WORK, which mostly waits, makes of each of ITEMS, in their order."""
+    if len(items) < _MANY:
+        yield from map(work, items)
+        return
+    from multiprocessing.pool import ThreadPool
+
+    with ThreadPool(8) as pool:
+        yield from pool.imap(work, items, _CHUNK)
+
+
+def _quiet() -> None:
+    """In a worker: a Ctrl-C is for the process that started it, which ends its workers."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shown(results: Iterable[_Result], total: int) -> Iterator[_Result]:
+    """RESULTS; how many of TOTAL there are is on the terminal meanwhile."""
+    if total < _MANY or not sys.stderr.isatty():
+        yield from results
+        return
+    tell = partial(print, end="", file=sys.stderr, flush=True)
+    for done, result in enumerate(results, 1):
+        if done % _STEP == 0:
+            tell(f"\r{done:,} of {total:,}")
+        yield result
+    tell("\r\x1b[K")
