@@ -72,7 +72,11 @@ def declarations(table: dict[str, Any]) -> str:
     # The C library's own, for what Python does not offer without importing much.
     lines += [
         "long syscall(long number, ...);",
-        "int prctl(int option, ...);",
+        # Linux passes what follows `...` as it passes the rest.
+        "int prctl(int option, unsigned long, unsigned long, unsigned long, unsigned long);",
+        "int ioctl(int fd, unsigned long request, unsigned long argument);",
+        "int getrlimit(int resource, uint64_t *limits);",
+        "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",
         "int capset(void *head, const void *sets);",
         "int fallocate(int fd, int mode, int64_t offset, int64_t size);",

@@ -79,7 +79,7 @@ import sys
 from krunc_launcher import _rules
 for rule in _rules.FUNCTIONS["krun_set_exec"]["params"]:
     rule["max_items"] = 1000
-from krunc.__main__ import main
+from krunc import main
 sys.exit(main())
 """
 

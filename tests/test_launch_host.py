@@ -133,7 +133,7 @@ def test_more_memory_than_the_host_has(tmp_path: Path, launch: Callable[..., Lau
 
 def doctor(*words: str | Path, kvm: str, **env: str) -> subprocess.CompletedProcess[str]:
     """krunc doctor on a host whose KVM is as FAKE_KVM says."""
-    start = [*LAUNCHER[:2], "import sys; from krunc.__main__ import main; sys.exit(main())"]
+    start = [*LAUNCHER[:2], "import sys; from krunc import main; sys.exit(main())"]
     return subprocess.run(
         [*start, "doctor", *map(str, words)], capture_output=True, text=True, check=False,
         env={**os.environ, "LD_PRELOAD": kvm, **env},

@@ -1,1 +1,36 @@
-"""The command krunc: hands launch to the launcher and everything else to the compiler."""
+"""The command krunc: hands launch to the launcher and everything else to the compiler, importing
+the half that the verb needs and nothing of the other."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; the exit status."""
+    argv = sys.argv[1:]
+    if argv in (["--help"], ["-h"]):
+        from krunc_compiler.usage import HELP
+
+        sys.stdout.write(HELP)
+        return 0
+    if argv == ["--version"]:
+        from krunc_launcher._rules import VERSION
+
+        sys.stdout.write(f"krunc {VERSION}\n")
+        return 0
+    if argv[:1] == ["launch"]:
+        if any(word.endswith((".yaml", ".yml")) for word in argv):
+            from krunc.boxes import launch
+
+            return launch(argv[1:])
+        from krunc_launcher.__main__ import main as launcher
+
+        return launcher(argv[1:])
+    if argv[:1] == ["doctor"]:
+        from krunc_launcher.__main__ import main as launcher
+
+        return launcher(argv)
+    from krunc_compiler.__main__ import main as compiler
+
+    return compiler(argv)

@@ -13,58 +13,12 @@ from krunc_launcher.errors import LaunchError, PlanRefused, plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
 
+    from krunc_launcher.accept import Accepted
     from krunc_launcher.watch import End, Vm
-HELP = """\
-usage: krunc launch [--dry-run] [--libkrun FILE] [--runtime-dir DIR] [--base DIR]
-                    [--require-digest DIGEST|FILE] [--exit-record FILE] [--console-max SIZE]
-                    [--die-with-parent] PLAN|-
-       krunc launch --log-dir DIR [option...] PLAN|FOLDER...
 
-Replay a plan against libkrun and enter the VM. Several plans, or all of a folder, are started from
-one warmed process, each in a process of its own. `krunc launch BOX.yaml` compiles the box first,
-for the libkrun that it finds or for --target, with --set, --vars and --box as in krunc compile.
-
-  --dry-run          print each call as it would be made, with the host steps between; needs
-                     neither libkrun nor KVM
-  --libkrun FILE     the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system,
-                     else the one of pip install 'krunc[libkrun]'
-  --runtime-dir DIR  the folder for runtime: paths; else krunc/BOX below XDG_RUNTIME_DIR or
-                     /run/user/UID, else /tmp/krunc-UID/BOX
-  --base DIR         where relative paths of the plan start; else the plan's folder, for - the
-                     working directory
-  --require-digest DIGEST|FILE
-                     refuse every plan but those approved: sha256:... as krunc digest prints it, or
-                     a file of such lines
-  --exit-record FILE
-                     write how it ended into FILE, as JSON, when it has
-  --log-dir DIR      for several plans: where each VM's output goes, NAME.out and NAME.err; then
-                     --exit-record and --runtime-dir name folders with one entry for each
-  --console-max SIZE
-                     let no file that a console writes take more than SIZE (10MiB); the newest is
-                     kept, the file's length stays
-  --die-with-parent  end the VM when the process that started the launcher ends
-  -h, --help         this text
-  --version          krunc's version
-
-environment:
-  KRUNC_LIBKRUN      the libkrun to use
-  XDG_RUNTIME_DIR    where runtime: paths go
-  any other          what the plan names with from_env
-
-examples:
-  krunc launch --dry-run boxes/web.plan.json
-  krunc launch boxes/web.plan.json
-  AGENT_TOKEN=$(cat token) krunc launch agent.plan.json
-  krunc launch --require-digest approved.txt web.plan.json
-  krunc compile web.yaml -o - | krunc launch --dry-run -
-  krunc launch --log-dir logs boxes/*.plan.json
-
-exit status: the guest's own; 125 when the plan is wrong, the VM was not started, the guest ended
-before its program was started, or libkrun crashed; 137 when the VM was killed; 2 wrong usage; of
---dry-run: 0 well, 1 the plan is wrong. SIGTERM asks the guest to stop, as the plan says.
-Of several plans: 0 when all VMs ended with 0, else 1.
-"""
+    Work = TypeVar("Work")
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
 _VALUED = (
     "--libkrun",
@@ -141,12 +95,17 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     _streams()
     if not paths:
-        return _print(HELP if "--help" in given else f"krunc {VERSION}\n")
+        if "--help" in given:
+            from krunc_launcher.usage import HELP
+
+            return _print(HELP)
+        return _print(f"krunc {VERSION}\n")
     path = paths[0]
     if "--dry-run" in given:
-        from krunc_launcher.launch import dry_run
+        from krunc_launcher.dryrun import dry_run
 
-        return _guarded(path, lambda text: _print(dry_run(path, text, given)), 1)
+        listing = _guarded(path, lambda: dry_run(path, given))
+        return 1 if listing is None else _print(listing)
     # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
     # fork, writes into memory that would stay shared.
     gc.disable()
@@ -155,54 +114,68 @@ def main(argv: list[str] | None = None) -> int:
     return _watched(path, given)
 
 
-def _guarded(path: str, work: Callable[[str], int], failed: int) -> int:
-    """What WORK makes of the plan's text, or FAILED after it was said on stderr why not."""
-    text = ""
+def _guarded(path: str, work: Callable[[], Work]) -> Work | None:
+    """What WORK makes of the plan in PATH, or None after it was said on stderr why nothing."""
     try:
-        from krunc_launcher import planfile
-
-        text = planfile.read(path)
-        return work(text)
+        return work()
     except PlanRefused as refused:
-        sys.stderr.write(_lines(refused.also) + _report(path, text, refused))
+        sys.stderr.write(_lines(refused.also) + _report(path, refused))
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
-    return failed
+    return None
+
+
+def _accepted(path: str, given: dict[str, str]) -> Accepted | None:
+    from krunc_launcher.accept import accept
+
+    return _guarded(path, lambda: accept(path, given))
 
 
 def _watched(path: str, given: dict[str, str]) -> int:
     """Fork the process that becomes the VM's, and wait for it."""
-    from krunc_launcher.watch import Terminal, Vm, Watcher, die_with_parent, end_by, hold, release
+    from time import monotonic
 
+    from krunc_launcher.watch import End, Terminal, Vm, Watcher, die_with_parent, end_by, hold
+
+    begun = monotonic()
     if "--die-with-parent" in given:
         die_with_parent()
     terminal = Terminal()
-    mask = hold()
-    vm = Vm(console_most(given))
-    if not vm.pid:
-        release(mask)
-        return _start(path, given, vm)
-    from krunc_launcher.shed import wipe
+    accepted = _accepted(path, given)
+    if accepted is None:
+        end = End("not_started", NOT_STARTED, ())
+        end.start_s = monotonic() - begun
+    else:
+        import krunc_launcher.launch  # noqa: F401
 
-    wipe()
-    _, end = Watcher([vm]).next()
-    terminal.restore()
+        mask = hold()
+        vm = Vm(console_most(given), begun)
+        if not vm.pid:
+            return _entered(path, accepted, given, vm, mask)
+        from krunc_launcher.shed import wipe
+
+        wipe()
+        _, end = Watcher([vm]).next()
+        terminal.restore()
     _tell(end, "", given.get("--exit-record"))
     if end.status < 0:
         end_by(-end.status)
     return end.status
 
 
-def _start(path: str, given: dict[str, str], vm: Vm) -> int:
+def _entered(path: str, accepted: Accepted, given: dict[str, str], vm: Vm, mask: Any) -> int:
+    """In the VM's process: become the VM, or say why not."""
     from krunc_launcher.launch import launch
+    from krunc_launcher.watch import release
 
-    return _guarded(path, lambda text: launch(path, text, given, vm), NOT_STARTED)
+    release(mask)
+    status = _guarded(path, lambda: launch(accepted, given, vm))
+    return NOT_STARTED if status is None else status
 
 
 def _tell(end: End, name: str, record: str | None) -> None:
     """Say how the VM called NAME ended, where there is something to say, and in RECORD."""
-    if end.words:
-        sys.stderr.write(_lines([f"{name}{end.words}"]))
+    sys.stderr.write(_lines(f"{name}{sentence}" for sentence in end.words))
     if record is not None:
         from krunc_launcher.record import write
 
@@ -227,8 +200,12 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
         status = 128 - end.status if end.status < 0 else end.status
         sys.stderr.write(_lines([f"{plain(name)}: ended with status {status}"]))
 
+    def start(path: str, own: dict[str, str], vm: Vm, mask: Any) -> int:
+        accepted = _accepted(path, own)
+        return NOT_STARTED if accepted is None else _entered(path, accepted, own, vm, mask)
+
     try:
-        return run(plans_of(paths), given, console_most(given), _start, ended)
+        return run(plans_of(paths), given, console_most(given), start, ended)
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
         return 2
@@ -272,14 +249,14 @@ def _lines(sentences: Iterable[str]) -> str:
     return "".join(f"krunc: {sentence}\n" for sentence in sentences)
 
 
-def _report(name: str, text: str, refused: PlanRefused) -> str:
+def _report(name: str, refused: PlanRefused) -> str:
     from krunc_launcher.planfile import title
     from krunc_launcher.positions import position
 
     lines = []
     name = title(name)
     for path, sentence in refused.findings[:_MOST_FINDINGS]:
-        line, column = refused.place or position(text, path)
+        line, column = refused.place or position(refused.text, path)
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
         key = f"{plain(where[1:])}: " if where else ""
         lines.append(f"{plain(name)}:{line}:{column}: {key}{sentence}\n")

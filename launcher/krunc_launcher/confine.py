@@ -101,14 +101,6 @@ def confine(done: list[Done], folders: Folders) -> None:
 
     The calling thread and all that it starts are confined, so call it before libkrun starts any.
     """
-    # What the launcher does after this, and why a start failed: it could not be read then.
-    import fcntl  # noqa: F401
-    import mmap  # noqa: F401
-
-    import krunc_launcher.cform
-    import krunc_launcher.probe
-    import krunc_launcher.stop  # noqa: F401
-
     version = abi()
     handled = _RIGHTS[max(known for known in _RIGHTS if known <= version)]
     calls = {o.name for o in done if o.kind == "call"}
@@ -121,7 +113,7 @@ def confine(done: list[Done], folders: Folders) -> None:
     for path, rights in _needed(done, folders, calls):
         _allow(ruleset, path, rights & handled)
     libc: Any = ffi.dlopen(None)
-    if libc.prctl(_SET_NO_NEW_PRIVS, *(ffi.cast("unsigned long", one) for one in (1, 0, 0, 0))):
+    if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if _call(_RESTRICT_SELF, ruleset, 0):
         raise _failed("landlock_restrict_self")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.resolve import Content
-    from krunc_launcher.secrets import Secrets
+    from krunc_launcher.secrets import Reader
     from krunc_launcher.values import Findings, Path
 
 _FORMS = '{"text": TEXT}, {"base64": TEXT}, {"file": PATH} or {"process": {cwd, env, args}}'
@@ -111,7 +111,7 @@ def readable(text: str) -> bool:
 def resolve(
     value: dict[str, Any],
     absolute: str,
-    given: Secrets | None,
+    given: Reader | None,
     where: Path,
     found: Findings,
 ) -> Content:
@@ -138,7 +138,7 @@ def resolve(
 
 
 def _configuration(
-    process: dict[str, Any], given: Secrets | None, where: Path, found: Findings
+    process: dict[str, Any], given: Reader | None, where: Path, found: Findings
 ) -> str:
     """The file's text. init's reader is confused by other keys, another order and \\u escapes."""
     from _json import encode_basestring
@@ -149,7 +149,7 @@ def _configuration(
             item, place = text, (*where, "process", "env", name)
             text = secrets.shown(item)
             if given is not None:
-                text = given.value(item, place, found) or ""
+                text = given(item, place, found) or ""
                 if not readable(text) or not _encodable(text):
                     sentence = f"the value of {secrets.shown(item)} cannot reach the guest"
                     found.append((place, f"{sentence}; {GUEST_CONFIGURATION['doc']}"))

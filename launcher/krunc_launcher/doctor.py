@@ -129,7 +129,7 @@ def _confinement() -> Check:
 
 
 def _runtime() -> Check:
-    from krunc_launcher.launch import runtime_folder
+    from krunc_launcher.accept import runtime_folder
     from krunc_launcher.preflight import runtime_folder as problems
     from krunc_launcher.resolve import Folders
 
@@ -193,12 +193,13 @@ def _loader_has_firmware() -> bool:
 
 
 def _plan(path: str, library: str | None) -> Check:
+    from krunc_launcher.accept import accept
     from krunc_launcher.launch import prepared
-    from krunc_launcher.planfile import read
 
     found: list[str] = []
     try:
-        ready = prepared(path, read(path), {"--libkrun": library} if library else {})
+        given = {"--libkrun": library} if library else {}
+        ready = prepared(accept(path, given), given)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posix import strerror
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -17,18 +19,29 @@ class LaunchError(Exception):
 
 class PlanRefused(Exception):
     """The plan is wrong; `findings` are (path in the plan, sentence). A text that is no plan at
-    all has one, at `place`: its line and column, from 1. `also` is what the host lacks besides."""
+    all has one, at `place`: its line and column, from 1. `also` is what the host lacks besides,
+    `text` the plan's."""
 
     def __init__(
         self,
         findings: list[tuple[tuple[str | int, ...], str]],
         place: tuple[int, int] | None = None,
         also: list[str] | None = None,
+        text: str = "",
     ) -> None:
         super().__init__(findings)
         self.also = also or []
         self.findings = findings
         self.place = place
+        self.text = text
+
+
+def returned(result: int) -> str:
+    """What a call of libkrun returned, for a reader: `returned -22, EINVAL, invalid argument`."""
+    from errno import errorcode
+
+    name = errorcode.get(-result)
+    return f"returned {result}" + (f", {name}, {strerror(-result).lower()}" if name else "")
 
 
 def quoted(text: str) -> str:

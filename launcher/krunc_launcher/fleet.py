@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from time import monotonic
 
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.watch import End, Vm, Watcher, die_with_parent, hold, release
+from krunc_launcher.watch import End, Vm, Watcher, die_with_parent, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _ENDING = ".plan.json"
 
@@ -42,7 +44,7 @@ def run(
     paths: list[str],
     given: dict[str, str],
     console_most: int,
-    start: Callable[[str, dict[str, str], Vm], int],
+    start: Callable[[str, dict[str, str], Vm, Any], int],
     ended: Callable[[str, End], None],
 ) -> int:
     """Start a VM for each of PATHS by START, in a process of its own; tell ENDED how each ended.
@@ -66,14 +68,13 @@ def run(
     running: dict[int, str] = {}
     vms = []
     for path, name in zip(paths, names, strict=True):
-        vm = Vm(console_most)
+        vm = Vm(console_most, monotonic())
         if not vm.pid:
-            release(mask)
             _redirect(os.path.join(folder, name))
             own = dict(given)
             if "--runtime-dir" in given:
                 own["--runtime-dir"] = os.path.join(given["--runtime-dir"], name)
-            return start(path, own, vm)
+            return start(path, own, vm, mask)
         vms.append(vm)
         running[vm.pid] = name
     from krunc_launcher.shed import wipe
@@ -90,16 +91,8 @@ def run(
 
 def _warm(given: dict[str, str]) -> None:
     """Import what every VM's process needs, and load libkrun, once."""
-    import krunc_launcher.confine
-    import krunc_launcher.launch
-    import krunc_launcher.locks
-    import krunc_launcher.mark
-    import krunc_launcher.planfile
-    import krunc_launcher.preflight
-    import krunc_launcher.replay
-    import krunc_launcher.shed
-    import krunc_launcher.stop
-    import krunc_launcher.verify  # noqa: F401
+    import krunc_launcher.accept
+    import krunc_launcher.launch  # noqa: F401
     from krunc_launcher.locate import locate
 
     try:

@@ -1,87 +1,49 @@
-"""A launch: a plan's text to a running VM, or to the listing of a dry run."""
+"""A launch: an accepted plan to a running VM.
+
+Everything that it needs is imported with it: before the VM's process is forked off, once for many
+VMs, and before a confined process could not read it any more.
+"""
 
 from __future__ import annotations
 
 import os
 
+import krunc_launcher.stop  # noqa: F401
+from krunc_launcher.confine import missing  # noqa: F401
 from krunc_launcher.errors import LaunchError, PlanRefused
+from krunc_launcher.locate import fits, locate
+from krunc_launcher.locks import hold
+from krunc_launcher.mark import program_file
+from krunc_launcher.preflight import preflight
+from krunc_launcher.probe import quick  # noqa: F401
+from krunc_launcher.replay import replay
+from krunc_launcher.resolve import resolve
+from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
+from krunc_launcher.verify import keyed
 from krunc_launcher.watch import FAILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from krunc_launcher.accept import Accepted
     from krunc_launcher.locate import Library
-    from krunc_launcher.resolve import Done, Folders
+    from krunc_launcher.resolve import Done
     from krunc_launcher.watch import Vm
 
 
-def runtime_folder(box: str) -> str:
-    """The runtime folder of BOX when none is named."""
-    user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    if os.path.isdir(user):
-        return os.path.join(user, "krunc", box)
-    return f"/tmp/krunc-{os.geteuid()}/{box}"
-
-
-def _verified(path: str, text: str, given: dict[str, str]) -> tuple[dict[str, Any], Folders]:
-    """The plan in TEXT, checked as far as it can be alone, and its folders."""
-    from krunc_launcher.planfile import folder, parse
-    from krunc_launcher.resolve import Folders
-    from krunc_launcher.verify import verify
-
-    plan = verify(parse(text))
-    if "--require-digest" in given:
-        from krunc_launcher.digest import require
-
-        require(plan, given["--require-digest"])
-    base = given.get("--base") or folder(path)
-    runtime = given.get("--runtime-dir") or runtime_folder(plan["box"])
-    return plan, Folders(os.path.abspath(base), os.path.abspath(runtime))
-
-
-def dry_run(path: str, text: str, given: dict[str, str]) -> str:
-    """What would be called; raises PlanRefused and LaunchError."""
-    from krunc_launcher.cform import listing
-    from krunc_launcher.resolve import resolve
-    from krunc_launcher.verify import keyed
-
-    plan, folders = _verified(path, text, given)
-    done, found = resolve(plan, folders, None)
-    if found:
-        raise PlanRefused(keyed(plan, found))
-    return listing(plan, done)
-
-
 class Prepared:
-    """A plan that can be launched here; `locks` are descriptors that hold its disks."""
+    """What can be launched here; `locks` are descriptors that hold the disks."""
 
-    __slots__ = ("done", "folders", "library", "locks", "plan")
+    __slots__ = ("done", "library", "locks")
 
-    def __init__(
-        self,
-        plan: dict[str, Any],
-        done: list[Done],
-        folders: Folders,
-        library: Library,
-        locks: list[int],
-    ) -> None:
-        self.plan = plan
+    def __init__(self, done: list[Done], library: Library, locks: list[int]) -> None:
         self.done = done
-        self.folders = folders
         self.library = library
         self.locks = locks
 
 
-def prepared(path: str, text: str, given: dict[str, str]) -> Prepared:
-    """The plan in TEXT after every check; raises PlanRefused or LaunchError with all that fails."""
-    from krunc_launcher.locate import fits, locate
-    from krunc_launcher.locks import hold
-    from krunc_launcher.preflight import preflight
-    from krunc_launcher.resolve import resolve
-    from krunc_launcher.verify import keyed
-
-    plan, folders = _verified(path, text, given)
+def prepared(accepted: Accepted, given: dict[str, str]) -> Prepared:
+    """The plan after every check; raises PlanRefused or LaunchError with all that fails."""
+    plan, folders = accepted.plan, accepted.folders
     done, found = resolve(plan, folders, os.environ)
     library = None
     try:
@@ -93,20 +55,16 @@ def prepared(path: str, text: str, given: dict[str, str]) -> Prepared:
     locks, taken = hold(done)
     problems += taken
     if found:
-        raise PlanRefused(keyed(plan, found), also=problems)
+        raise PlanRefused(keyed(plan, found), also=problems, text=accepted.text)
     if library is None or problems:
         raise LaunchError(*problems)
-    return Prepared(plan, done, folders, library, locks)
+    return Prepared(done, library, locks)
 
 
-def launch(path: str, text: str, given: dict[str, str], vm: Vm) -> int:
-    """Become the VM of the plan in TEXT; raises PlanRefused and LaunchError."""
-    from krunc_launcher.mark import program_file
-    from krunc_launcher.replay import replay
-    from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
-
-    ready = prepared(path, text, given)
-    program = program_file(ready.plan, ready.done)
+def launch(accepted: Accepted, given: dict[str, str], vm: Vm) -> int:
+    """Become the VM of the plan; raises PlanRefused and LaunchError."""
+    ready = prepared(accepted, given)
+    program = program_file(accepted.plan, ready.done)
     if program:
         vm.mark(program)
     for operation in ready.done:
@@ -115,5 +73,5 @@ def launch(path: str, text: str, given: dict[str, str], vm: Vm) -> int:
     close_descriptors(ready.done, (*vm.channels(), *ready.locks))
     forget_environment(ready.done)
     drop_capabilities(ready.done)
-    replay(ready.library, ready.done, ready.folders, vm.note)
+    replay(ready.library, ready.done, accepted.folders, vm.note)
     return FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -250,6 +249,8 @@ def listener(path: str, stream: bool) -> str:
     try:
         probe.connect(path)
     except OSError as error:
+        import errno
+
         if error.errno == errno.ECONNREFUSED:
             return "stale"
         return {

@@ -5,13 +5,13 @@ Linux only: /dev/kvm, by the KVM API (Documentation/virt/kvm/api.rst).
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _DEVICE = "/dev/kvm"
 _API_VERSION = 12
@@ -56,6 +56,8 @@ def full(memory_mib: int) -> list[str]:
 
 
 def _unopened(error: OSError) -> Iterator[str]:
+    import errno
+
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         yield (
             f"{_DEVICE} is not there: load kvm_intel or kvm_amd, switch virtualisation on in the "
@@ -85,11 +87,11 @@ def _group() -> str:
 
 
 def _version(kvm: int) -> str | None:
-    from fcntl import ioctl
+    from krunc_launcher._krun import ffi
 
-    try:
-        version = ioctl(kvm, _GET_API_VERSION, 0)
-    except OSError:
+    libc: Any = ffi.dlopen(None)
+    version = libc.ioctl(kvm, _GET_API_VERSION, 0)
+    if version < 0:
         return f"{_DEVICE} does not answer as KVM"
     if version != _API_VERSION:
         return f"{_DEVICE} has KVM API {version}; libkrun needs {_API_VERSION}"

@@ -20,7 +20,7 @@ def write(path: str, end: End) -> None:
         "status": str(128 - end.status if end.status < 0 else end.status),
         "reason": quoted(end.reason),
         "signal": str(end.signal) if end.signal else "null",
-        "message": quoted(end.words),
+        "message": quoted("; ".join(end.words)),
         "start_s": f"{end.start_s:.3f}",
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }

@@ -8,7 +8,7 @@ from time import monotonic
 
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, returned
 from krunc_launcher.resolve import Content, Named, Opened, Variable
 from krunc_launcher.steps import Host, act
 
@@ -30,12 +30,14 @@ _ADVICE = {
     -95: "this build of libkrun does not have the function, or not for this host's processor",
 }
 
+_MOST_SAID = 2000
+
 
 def replay(
     library: Library, done: list[Done], folders: Folders, note: Callable[[str], None]
 ) -> None:
     """Do every operation; does not return when the VM runs. NOTE is told of each call before it is
-    made. Raises LaunchError."""
+    made, and of what krun_start_enter returned. Raises LaunchError."""
     host = Host(done, folders)
     if any(operation.name == "confine" for operation in done):
         from krunc_launcher.confine import scratch
@@ -69,8 +71,9 @@ def replay(
             note(f"call {operation.name}")
         result = getattr(library.lib, operation.name)(*args)
         if role == "enter":
-            note("returned")
-            raise _not_entered(library, done, result)
+            memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
+            note(f"returned {result} {memory} {_last_error(library)}")
+            return
         if result < 0:
             said = _failed(operation, result)
             if operation.warn:
@@ -126,29 +129,15 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
 def _failed(operation: Done, result: int) -> tuple[str, ...]:
     from krunc_launcher.cform import written
 
-    first = f"{written(operation)} returned {result}{_errno(result)} ({operation.origin})"
+    first = f"{written(operation)} {returned(result)} ({operation.origin})"
     return (first, _ADVICE[result]) if result in _ADVICE else (first,)
 
 
-def _errno(result: int) -> str:
-    from errno import errorcode
-
-    name = errorcode.get(-result)
-    return f", {name}, {os.strerror(-result).lower()}" if name else ""
-
-
-def _not_entered(library: Library, done: list[Done], result: int) -> LaunchError:
-    lines = [f"the VM was not started: krun_start_enter returned {result}{_errno(result)}"]
+def _last_error(library: Library) -> str:
     ask = library.function("krun_get_last_error")
     text = ask() if ask is not None else ffi.NULL
-    if text != ffi.NULL:
-        said: Any = ffi.string(text)
-        said = said.decode("utf-8", "replace")
-        lines.append(f"libkrun says: {plain(said)}")
-    memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
-    from krunc_launcher.probe import full
-
-    lines += full(memory) or [
-        "the hypervisor of this host works; set log: {level: debug} in the box"
-    ]
-    return LaunchError(*lines)
+    if text == ffi.NULL:
+        return ""
+    said: Any = ffi.string(text)
+    # Nobody reads the notes before the end, and a pipe is soon full.
+    return str(said.decode("utf-8", "replace"))[:_MOST_SAID]

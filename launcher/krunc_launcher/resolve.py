@@ -14,7 +14,6 @@ from krunc_launcher._rules import (
     LIMITS,
     STEPS,
 )
-from krunc_launcher.secrets import Secrets, shown
 from krunc_launcher.sequence import devices
 from krunc_launcher.values import RUNTIME
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from krunc_launcher.secrets import Reader, Secrets
     from krunc_launcher.values import Findings, Path
 
 
@@ -115,7 +115,7 @@ def resolve(
     """
     found: Findings = []
     done = []
-    given = None if environment is None else Secrets(environment, folders)
+    given = None if environment is None else _reader(environment, folders)
     for i, row in enumerate(plan["operations"]):
         kind = "call" if "call" in row else "step" if "step" in row else "implicit"
         name = row[kind]
@@ -132,11 +132,25 @@ def resolve(
     return done, found
 
 
+def _reader(environment: Mapping[str, str], folders: Folders) -> Reader:
+    """Reads secrets; what that takes is imported by the first of them, for most plans have none."""
+    kept: list[Secrets] = []
+
+    def read(item: dict[str, Any], where: Path, found: Findings) -> str | None:
+        from krunc_launcher.secrets import Secrets
+
+        if not kept:
+            kept.append(Secrets(environment, folders))
+        return kept[0].value(item, where, found)
+
+    return read
+
+
 def _value(
     rule: dict[str, Any],
     stated: dict[str, Any],
     folders: Folders,
-    given: Secrets | None,
+    given: Reader | None,
     where: Path,
     found: Findings,
 ) -> Any:
@@ -200,14 +214,16 @@ def _variable(
     name: str,
     text: str | dict[str, Any],
     rule: dict[str, Any],
-    given: Secrets | None,
+    given: Reader | None,
     where: Path,
     found: Findings,
 ) -> Variable:
     if type(text) is not dict:
         return Variable(name, str(text))
+    from krunc_launcher.secrets import shown
+
     secret = shown(text)
-    value = given.value(text, where, found) if given is not None else None
+    value = given(text, where, found) if given is not None else None
     unsaid: Findings = []
     if value is not None and not values.text(value, rule, where, unsaid):
         # What was found would show the secret.

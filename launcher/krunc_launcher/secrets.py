@@ -10,11 +10,14 @@ from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from krunc_launcher.resolve import Folders
     from krunc_launcher.values import Findings, Path
+
+    # The secret of a verified item at a place of the plan; None after the findings were told why.
+    Reader = Callable[[dict[str, Any], Path, Findings], str | None]
 
 FORMS = 'a text, {"from_env": NAME}, {"from_file": PATH} or {"from_fd": NUMBER}'
 _MOST_BYTES = 65536

@@ -27,6 +27,7 @@ _NO_ENV = 1  # KRUN_LOG_OPTION_NO_ENV of libkrun.h
 _FILES = (0, 1, 3, 4, 6, 7, 27, 31)
 _NET_ADMIN = 12
 _VERSION_3 = 0x20080522
+_STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
 _CAPBSET_DROP = 24  # linux/prctl.h
 
 
@@ -64,8 +65,9 @@ def wipe() -> None:
     """Overwrite the environment that this process was started with, in its own memory."""
     if sys.platform != "linux":
         return
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
+    handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    fields = os.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
+    os.close(handle)
     # Fields 50 and 51 of proc_pid_stat(5), env_start and env_end; the first two were cut off.
     start, end = int(fields[47]), int(fields[48])
     if 0 < start < end:
@@ -89,7 +91,7 @@ def drop_capabilities(done: list[Done]) -> None:
     for number in range(64):
         if not kept >> number & 1:
             # -EINVAL beyond the last one of this kernel, -EPERM without CAP_SETPCAP.
-            libc.prctl(_CAPBSET_DROP, *(ffi.cast("unsigned long", n) for n in (number, 0, 0, 0)))
+            libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)
     left = held & kept
     for place, half in ((0, left & 0xFFFFFFFF), (3, left >> 32)):
         sets[place], sets[place + 1], sets[place + 2] = half, half, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_launcher._krun import ffi
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.preflight import STATES, listener, runtime_folder
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.resolve import Done, Folders
+
+
+# asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
+_RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 
 
 class Host:
@@ -50,13 +55,13 @@ def _runtime(values: list[Any], host: Host) -> None:
 
 
 def _nofile(values: list[Any], host: Host) -> None:
-    from resource import RLIMIT_NOFILE, getrlimit, setrlimit
-
-    _, hard = getrlimit(RLIMIT_NOFILE)
-    try:
-        setrlimit(RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {error}\n")
+    libc: Any = ffi.dlopen(None)
+    limits = ffi.new("uint64_t[2]")
+    failed = libc.getrlimit(_RLIMIT_NOFILE, limits)
+    limits[0] = limits[1]
+    if failed or libc.setrlimit(_RLIMIT_NOFILE, limits):
+        why = os.strerror(ffi.errno).lower()
+        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {why}\n")
 
 
 def _clear(values: list[Any], host: Host) -> None:

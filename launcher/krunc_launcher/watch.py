@@ -1,8 +1,9 @@
 """The process above the VM's: it passes signals on, and tells how the VM ended.
 
 libkrun ends its process itself: with status 0 when the guest's kernel panics, by SIGABRT when its
-Rust code panics. Only another process can make a message and an exit status of that. It is forked
-off before the plan is read, so it stays small, and it keeps nothing that the plan names open.
+Rust code panics. Only another process can make a message and an exit status of that. It forks the
+VM's process off when the plan is accepted: secrets are read, and what the plan names is opened,
+only there.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from krunc_launcher.errors import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 FAILED = 125
@@ -68,21 +70,23 @@ class End:
 
     __slots__ = ("reason", "run_s", "signal", "start_s", "status", "words")
 
-    def __init__(self, reason: str, status: int, words: str, number: int = 0) -> None:
+    def __init__(self, reason: str, status: int, words: Iterable[str], number: int = 0) -> None:
         self.reason = reason
         self.status = status
-        self.words = words
+        self.words = tuple(words)
         self.signal = number
         self.start_s = 0.0
         self.run_s: float | None = None
 
 
 class Vm:
-    """A process that becomes the VM's. In it, `pid` is 0."""
+    """A process that becomes the VM's. In it, `pid` is 0. CONSOLE_MOST is how many bytes a file
+    that a console writes may take, 0 for no limit; the launch has BEGUN then (monotonic)."""
 
     __slots__ = ("_heard", "_marks", "_most", "_notes", "_write", "begun", "pid")
 
-    def __init__(self, console_most: int = 0) -> None:
+    def __init__(self, console_most: int, begun: float) -> None:
+        self.begun = begun
         self._heard = b""
         self._most = console_most
         # What the process says of itself, and what the kernel says of the files that it opens.
@@ -90,7 +94,6 @@ class Vm:
         libc: Any = ffi.dlopen(None)
         linux = sys.platform == "linux"
         self._marks = int(libc.inotify_init1(_NONBLOCK_CLOEXEC)) if linux else -1
-        self.begun = monotonic()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid:
@@ -99,7 +102,7 @@ class Vm:
             return
         os.close(self._notes)
         if linux:
-            libc.prctl(_SET_PDEATHSIG, ffi.cast("unsigned long", SIGKILL), *_nothing(3))
+            libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(FAILED)
 
@@ -154,10 +157,6 @@ class Vm:
         return bool(self._most)
 
 
-def _nothing(count: int) -> list[Any]:
-    return [ffi.cast("unsigned long", 0)] * count
-
-
 def _readable(descriptor: int) -> bool:
     try:
         return bool(os.read(descriptor, 4096))
@@ -170,11 +169,16 @@ def _explained(
 ) -> End:
     if os.WIFEXITED(code):
         status = os.WEXITSTATUS(code)
-        if not entered or "returned" in notes:
-            return End("not_started", status, "")
+        back = next((word for word in notes if word.startswith(_RETURNED)), None)
+        if back is not None:
+            from krunc_launcher.unentered import reasons
+
+            return End("not_started", status, reasons(back.removeprefix(_RETURNED)))
+        if not entered:
+            return End("not_started", status, ())
         if status == 0 and unseen:
-            return End("guest_kernel", FAILED, _NEVER_RAN)
-        return End("exited", status, "")
+            return End("guest_kernel", FAILED, [_NEVER_RAN])
+        return End("exited", status, ())
     number = os.WTERMSIG(code)
     if number in _CRASHES:
         doing = notes[-1].partition(" ")[2] if notes and not entered else ""
@@ -183,13 +187,14 @@ def _explained(
             f"libkrun crashed {when}: {_CRASHES[number]} ended the VM's process; what libkrun said "
             "of it stands above"
         )
-        return End("crashed", FAILED, words, number)
+        return End("crashed", FAILED, [words], number)
     if number == SIGKILL and SIGKILL not in asked:
         words = "the VM's process was killed (SIGKILL): by the host for want of memory, or by hand"
-        return End("killed", 128 + SIGKILL, words, number)
-    return End("signal", -number, "", number)
+        return End("killed", 128 + SIGKILL, [words], number)
+    return End("signal", -number, (), number)
 
 
+_RETURNED = "returned "
 _NEVER_RAN = (
     "the guest ended before its program was started: its kernel panicked or gave up, which libkrun "
     "reports as success; what the kernel said is on the console"
@@ -200,7 +205,7 @@ def die_with_parent() -> None:
     """End this process, and so the VMs below it, when the process that started it ends."""
     parent = os.getppid()
     libc: Any = ffi.dlopen(None)
-    if libc.prctl(_SET_PDEATHSIG, ffi.cast("unsigned long", SIGKILL), *_nothing(3)):
+    if libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0):
         raise LaunchError(f"--die-with-parent: {os.strerror(ffi.errno).lower()}")
     if os.getppid() != parent:
         os._exit(FAILED)

@@ -1,0 +1,51 @@
+"""A plan's file to a plan that may be believed, and the folders that its paths start from."""
+
+from __future__ import annotations
+
+import os
+
+from krunc_launcher.errors import PlanRefused
+from krunc_launcher.planfile import folder, parse, read
+from krunc_launcher.resolve import Folders
+from krunc_launcher.verify import verify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Accepted:
+    """A verified plan, with its text for what is found later."""
+
+    __slots__ = ("folders", "plan", "text")
+
+    def __init__(self, plan: dict[str, Any], folders: Folders, text: str) -> None:
+        self.plan = plan
+        self.folders = folders
+        self.text = text
+
+
+def accept(path: str, given: dict[str, str]) -> Accepted:
+    """The plan in the file PATH, checked as far as it can be alone, also against the digests that
+    were approved. Raises PlanRefused and LaunchError."""
+    text = read(path)
+    try:
+        plan = verify(parse(text))
+    except PlanRefused as refused:
+        refused.text = text
+        raise
+    if "--require-digest" in given:
+        from krunc_launcher.digest import require
+
+        require(plan, given["--require-digest"])
+    base = given.get("--base") or folder(path)
+    runtime = given.get("--runtime-dir") or runtime_folder(plan["box"])
+    return Accepted(plan, Folders(os.path.abspath(base), os.path.abspath(runtime)), text)
+
+
+def runtime_folder(box: str) -> str:
+    """The runtime folder of BOX when none is named."""
+    user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    if os.path.isdir(user):
+        return os.path.join(user, "krunc", box)
+    return f"/tmp/krunc-{os.geteuid()}/{box}"
