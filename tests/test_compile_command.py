@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -225,3 +226,21 @@ def test_what_is_written_is_utf_8(encoding: str, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
     operations = json.loads(done.stdout.decode("utf-8"))["operations"]
     assert "\u20ac" in str(operations)
+
+
+CLOSED = {
+    "nothing can be written": ("show", ">/dev/full", 1, "krunc show: the output cannot be written: no space left on device\n"),
+    "standard output is closed": ("show", ">&-", 0, ""),
+    "both are closed": ("show", ">&- 2>&-", 0, ""),
+    "help without standard output": ("--help", ">&-", 0, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "streams", "status", "said"), CLOSED.values(), ids=CLOSED)
+def test_streams_that_take_nothing(
+    verb: str, streams: str, status: int, said: str, box: Path
+) -> None:
+    plan = [str(box)] if verb == "show" else []
+    command = shlex.join([sys.executable, "-m", "krunc", verb, *plan])
+    done = subprocess.run(["sh", "-c", f"{command} {streams}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, said)

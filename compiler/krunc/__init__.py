@@ -3,7 +3,28 @@ the half that the verb needs and nothing of the other."""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
+
+
+def run() -> None:
+    """The command: `main`, and nothing that only a longer life would need.
+
+    A short run leaves little garbage to look for, and its memory need not be handed back piece by
+    piece: together they take a fifth of the compilation of a box.
+    """
+    gc.disable()
+    # Who closed one wants nothing of it.
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDWR), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_RDWR), "w")
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            status = status or 1  # the reader left, or the disk is full
+    os._exit(status)
 
 
 def main() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from krunc import run
 
-from krunc import main
-
-sys.exit(main())
+run()

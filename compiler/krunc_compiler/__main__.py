@@ -13,6 +13,7 @@ from krunc_compiler.reporting import coloured, report
 from krunc_compiler.usage import HELP, VERBS
 
 _OF_THE_LAUNCHER = ("launch", "doctor")
+_COLUMNS = 80
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
 
@@ -33,6 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         # The reader left; nothing more can reach it, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is not None:
+            raise  # whoever opens a file tells of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        why = (error.strerror or str(error)).lower()
+        sys.stderr.write(f"krunc {args.verb}: the output cannot be written: {why}\n")
+        return 1
     return status
 
 
@@ -44,34 +52,44 @@ def _streams() -> None:
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-class _Parser(argparse.ArgumentParser):
-    """The whole command line; its help is written by hand, to be there without a parser."""
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, which argparse would import shutil to know."""
 
-    def format_help(self) -> str:
-        return HELP
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def _parser(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="krunc", usage="krunc VERB ...", allow_abbrev=False)
-    verbs = parser.add_subparsers(
-        dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser
+    """What ARGV asks for; only the parser of the verb in it is made."""
+    name = argv[0] if argv else ""
+    if name not in VERBS or name in _OF_THE_LAUNCHER:
+        parser = argparse.ArgumentParser(prog="krunc", usage="krunc VERB ...", add_help=False)
+        if name in ("-h", "--help"):
+            parser.exit(0, HELP)
+        wrong = f"{name!r} is no verb" if name else "a verb is needed"
+        parser.error(f"{wrong}; krunc has: {', '.join(VERBS)}")
+    module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
+    summary = VERBS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"krunc {name}",
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=module.EXAMPLES,
+        formatter_class=_Help,
+        allow_abbrev=False,
     )
-    for name, summary in VERBS.items():
-        called = name in argv[:1] and name not in _OF_THE_LAUNCHER
-        child = verbs.add_parser(
-            name,
-            help=summary,
-            description=summary[0].upper() + summary[1:] + ".",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            add_help=called,
-        )
-        if called:
-            module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
-            child.epilog = module.EXAMPLES
-            module.add_arguments(child)
-            child.set_defaults(run=module.run)
-    return parser.parse_args(argv)
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run, verb=name)
+    return parser.parse_args(argv[1:])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from krunc_compiler import wording
@@ -168,11 +167,10 @@ def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
     for key in error.value:
         if key in known:
             continue
-        close = get_close_matches(key, known, 1, 0.6) or get_close_matches(
-            key.lower().replace("-", "_"), known, 1, 0.6
-        )
+        folded = key.lower().replace("-", "_")
+        close = wording.nearest(key, known) or wording.nearest(folded, known)
         free = [name for name in known if name not in error.value]
-        hint = f"did you mean {close[0]}?" if close else "known keys: " + ", ".join(free or known)
+        hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 

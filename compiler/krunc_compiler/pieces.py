@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 from krunc_compiler import catalogue
@@ -34,6 +33,8 @@ def cut(value: Any, pieces: Pieces, schema: dict[str, Any]) -> tuple[Any, set[Pa
     A list ends before its first wrong item, so that the others keep their numbers. None when
     nothing sensible is left.
     """
+    from copy import deepcopy  # a box that is right is not cut
+
     value = deepcopy(value)
     removed: set[Path] = set()
     wrong = {found.path for found in pieces.findings} | pieces.broken

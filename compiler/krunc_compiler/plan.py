@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from krunc_compiler.api import Target, Version
 from krunc_compiler.box import RUNTIME, Box
 from krunc_compiler.findings import dotted
 from krunc_compiler.operation import Operation
+from krunc_compiler.sha256 import hexdigest
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ def make(box: Box, target: Target, meaning: Any, operations: list[Operation]) ->
         target=str(target),
         era=target.era,
         requires=_requires(target, operations),
-        digest="sha256:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest(),
+        digest="sha256:" + hexdigest(canonical.encode("utf-8", "surrogatepass")),
         operations=tuple(_row(operation) for operation in operations),
         labels=box.labels,
         waivers=tuple({"rule": one.rule, "reason": one.reason} for one in box.waivers),

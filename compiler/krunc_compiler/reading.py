@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from krunc_compiler import api
+from krunc_compiler import api, wording
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Source, Span, reject
 from krunc_compiler.parsing import parse
@@ -75,8 +74,8 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
     (kind,) = kinds
     names = [name for known, name in operation_schemas() if known == kind]
     if row[kind] not in names:
-        close = get_close_matches(str(row[kind]), names, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
+        close = wording.nearest(str(row[kind]), names)
+        hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
         return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]
     schema = _operation(kind, row[kind])
     return [found._replace(path=(*where, *found.path)) for found in check(row, schema)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from krunc_compiler import wording
 from krunc_compiler.findings import Finding, Path, Source, Span
 
 # A rendered string longer than this is a mistake or an attack.
@@ -111,8 +111,8 @@ def _failed(
     known = ", ".join(scope.variables) or "none"
     hint = f"variables: {known}; they are declared under vars"
     if missing is not None:
-        close = get_close_matches(missing, scope.variables, 1)
-        hint = f"did you mean {close[0]}? {hint}" if close else hint
+        close = wording.nearest(missing, scope.variables)
+        hint = f"did you mean {close}? {hint}" if close else hint
     said = str(error) or type(error).__name__
     if isinstance(error, RecursionError | MemoryError | SyntaxError):
         said = "it is nested too deeply"

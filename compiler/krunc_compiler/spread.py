@@ -27,8 +27,10 @@ def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator
     if len(items) < _MANY or processors < 2:
         yield from _shown(map(work, items), len(items))
         return
+    import gc
     import multiprocessing
 
+    gc.freeze()  # what is there is not garbage, nor worth a copy of its own in each worker
     # Forked: what is imported is there, and no other thread runs.
     with multiprocessing.get_context("fork").Pool(processors, _quiet) as pool:
         yield from _shown(pool.imap(work, items, _CHUNK), len(items))
@@ -47,8 +49,10 @@ def at_once(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterato
 
 def _quiet() -> None:
     """In a worker: a Ctrl-C is for the process that started it, which ends its workers."""
+    import gc
     import signal
 
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from krunc_compiler import wording
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Located, Path, Place, Source
 from krunc_compiler.parsing import scalar
@@ -132,9 +132,9 @@ def _change(
 ) -> bool:
     """Give the variable NAME a VALUE; say whether it took it."""
     if name not in rules:
-        close = get_close_matches(name, rules, 1)
+        close = wording.nearest(name, rules)
         declared = ", ".join(rules) or "none"
-        hint = f"did you mean {close[0]}?" if close else f"declared: {declared}"
+        hint = f"did you mean {close}?" if close else f"declared: {declared}"
         finding = Finding("KR021", f"the box declares no variable {name!r}", hint=hint, at_key=True)
         known.findings.append(Located(text, finding))
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
+from collections.abc import Iterable
 from typing import Any
 
 _SHOWN = 60
@@ -25,9 +25,16 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
 def allowed(found: Any, allowed: list[Any]) -> str:
     """The ALLOWED values, the nearest to FOUND first."""
     words = [str(item) for item in allowed]
-    close = get_close_matches(str(found), words, 1)
-    guess = f"did you mean {close[0]}? " if close else ""
+    close = nearest(str(found), words)
+    guess = f"did you mean {close}? " if close else ""
     return f"{guess}allowed: {', '.join(words)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of KNOWN that was meant by WORD, where one is near."""
+    from difflib import get_close_matches  # a box that is right needs none
+
+    return next(iter(get_close_matches(word, list(known), 1)), None)
 
 
 def bounds(schema: dict[str, Any]) -> str:

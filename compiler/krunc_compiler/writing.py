@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 
 
-def write(path: Path, text: str) -> bool:
+def write(path: str, text: str) -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
 
     The text goes to a temporary file beside it, which is then renamed. Raises OSError.
     """
     data = text.encode("utf-8")
     try:
-        if path.read_bytes() == data:
-            return False
+        with open(path, "rb") as file:
+            if file.read(len(data) + 1) == data:
+                return False
     except FileNotFoundError:
         pass
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    folder, name = os.path.split(path)
+    # tempfile would take as long to import as a box to compile.
+    made = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(handle)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(made, path)
+        made = ""
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        if made:
+            os.unlink(made)
     return True
-
-
-def _umask() -> int:
-    # The kernel tells the umask only to who sets it; Linux also in /proc/self/status.
-    current = os.umask(0o022)
-    os.umask(current)
-    return current

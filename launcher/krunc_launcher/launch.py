@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-import krunc_launcher.stop  # noqa: F401
 from krunc_launcher.confine import missing  # noqa: F401
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.locate import fits, locate

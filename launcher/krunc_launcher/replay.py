@@ -11,6 +11,7 @@ from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, returned
 from krunc_launcher.resolve import Content, Named, Opened, Variable
 from krunc_launcher.steps import Host, act
+from krunc_launcher.stop import ask_on_sigterm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +88,6 @@ def replay(
 
 
 def _ask_on_sigterm(library: Library, operation: Done, context: int | None) -> None:
-    from krunc_launcher.stop import ask_on_sigterm
-
     # -EINVAL on all builds but those for macOS and EFI.
     eventfd = library.function("krun_get_shutdown_eventfd")
     found = eventfd(context) if eventfd is not None and context is not None else -1

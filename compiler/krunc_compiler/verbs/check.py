@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import NamedTuple
 
+from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file
 from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
@@ -24,7 +24,6 @@ from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text as sheet_text
 from krunc_compiler.source import read
-from krunc_compiler.verbs.compile import ENDING, plan_file
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
@@ -41,7 +40,6 @@ the top of the git repository, or the files given. `krunc schema policy` describ
 
 exit status: 0 well, 1 something was found, 2 wrong usage
 """
-_BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
 
 
 class Checked(NamedTuple):
@@ -98,22 +96,9 @@ def _files(paths: list[str]) -> tuple[list[str], list[str]]:
 def _below(given: str) -> list[str]:
     if not os.path.isdir(given):
         return [given]
-    found = []
-    for folder, folders, names in os.walk(given):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = os.path.normpath(os.path.join(folder, name))
-            if name.endswith(ENDING) or (name.endswith((".yaml", ".yml")) and _is_box(path)):
-                found.append(path)
-    return found
-
-
-def _is_box(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return any(line.startswith(_BOX_STARTS) for line in file)
-    except OSError:
-        return True  # it is reported when it is read
+    return [
+        path for path in below(given) if path.endswith(ENDING) or (is_yaml(path) and is_box(path))
+    ]
 
 
 def _policies(paths: list[str], checked: Checked) -> list[Policy]:
@@ -132,8 +117,8 @@ def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) ->
     checked.files.append(box)
     try:
         name, text = read(box)
-        made, warned = compile_all(name, text, _inputs(args, plan_file(box, None)))
-        places = [plan_file(box, one) for one in made]
+        made, warned = compile_all(name, text, _inputs(args, plan_file(box)))
+        places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
         if made[0].is_matrix:
             made, warned = compile_all(name, text, _inputs(args, *places))
     except Rejected as rejected:
@@ -141,17 +126,17 @@ def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) ->
         return []
     checked.findings.extend(warned)
     for one, place in zip(made, places, strict=True):
-        _compare(one, box, str(place), policies, checked)
+        _compare(one, box, place, policies, checked)
     return [claims(one.box, one.source, one.allowed) for one in made]
 
 
-def _inputs(args: Namespace, *plans: Path) -> Inputs:
+def _inputs(args: Namespace, *plans: str) -> Inputs:
     """The inputs of a box with these PLANS: its target is theirs, unless the user names one."""
     target = args.target
     for plan in plans:
-        if target is None and plan.exists():
+        if target is None and os.path.exists(plan):
             with contextlib.suppress(Rejected):  # it is reported when it is compared
-                target = read_plan(*read(str(plan))).target
+                target = read_plan(*read(plan)).target
     return inputs(Namespace(**{**vars(args), "target": target or "1"}))
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from krunc_compiler import lints
+from krunc_compiler.boxfiles import below, is_box, is_yaml, plan_file
 from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
@@ -37,33 +36,26 @@ goes there: then to standard error too. Warnings do not change the exit status.
 
 exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 """
-ENDING = ".plan.json"
 
 
 class _Job(NamedTuple):
     box: str
-    folder: Path | None  # of the plans; None: standard output
+    folder: str | None  # of the plans; None: standard output
     file: str | None  # the plan's name, when the command line tells it
 
-    def plan(self, compiled: Compiled) -> Path | None:
+    def plan(self, compiled: Compiled) -> str | None:
         """The file of a plan; None: standard output."""
         if self.folder is None:
             return None
         if self.file is not None:
-            return self.folder / self.file
-        return self.folder / plan_file(self.box, compiled).name
-
-
-def plan_file(box: str, compiled: Compiled | None) -> Path:
-    """Where the plan of the file BOX goes; a plan of a matrix is named after COMPILED, its box."""
-    if compiled is not None and compiled.is_matrix:
-        return Path(box).parent / (compiled.plan.box + ENDING)
-    return Path(box).parent / (("stdin" if box == "-" else Path(box).stem) + ENDING)
+            return os.path.join(self.folder, self.file)
+        name = plan_file(self.box, compiled.plan.box if compiled.is_matrix else None)
+        return os.path.join(self.folder, os.path.basename(name))
 
 
 class _Made(NamedTuple):
     job: _Job
-    plan: Path | None
+    plan: str | None
     text: str
 
 
@@ -198,36 +190,24 @@ def _boxes(given: str) -> list[str]:
     if given == "-" or not os.path.isdir(given):
         return [given]
     found = []
-    for path in sorted(Path(given).rglob("*")):
-        if path.suffix not in (".yaml", ".yml") or not path.is_file():
-            continue
-        if _is_box(path):
-            found.append(str(path))
+    for path in filter(is_yaml, below(given)):
+        if is_box(path):
+            found.append(path)
         else:
-            sys.stderr.write(
-                f"krunc: skipped {printable(str(path))}: no `krunc:` key at its left\n"
-            )
+            sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found
-
-
-def _is_box(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return any(line.startswith((b"krunc:", b"{", b'"krunc"')) for line in file)
-    except OSError:
-        return True  # it is reported when it is compiled
 
 
 def _job(box: str, output: str | None) -> _Job:
     if output == "-" or (output is None and box == "-"):
         return _Job(box, None, None)
     if output is None:
-        return _Job(box, Path(box).parent, None)
+        return _Job(box, os.path.dirname(box), None)
     if os.path.isdir(output):
-        return _Job(box, Path(output), None)
-    return _Job(box, Path(output).parent, Path(output).name)
+        return _Job(box, output, None)
+    return _Job(box, *os.path.split(output))
 
 
 def _seen_from(job: _Job, given: Inputs) -> Inputs:
@@ -242,17 +222,20 @@ def _compare(made: _Made, form: str) -> list[Located]:
     job, plan, text = made
     assert plan is not None
     try:
-        old = plan.read_text("utf-8", "replace")
+        with open(plan, encoding="utf-8", errors="replace") as file:
+            old = file.read()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
-        return only(str(plan), finding)
+        return only(plan, finding)
     if old == text:
         return []
-    lines = difflib.unified_diff(
+    from difflib import unified_diff
+
+    lines = unified_diff(
         old.splitlines(),
         text.splitlines(),
-        str(plan),
+        plan,
         f"what {job.box} compiles to",
         "",
         "",
@@ -263,9 +246,8 @@ def _compare(made: _Made, form: str) -> list[Located]:
     stream = sys.stdout if form == "text" else sys.stderr
     stream.write("".join(printable(line) + "\n" for line in lines))
     message = f"this is not what {job.box} compiles to"
-    return only(
-        str(plan), Finding("KR301", message, hint="run krunc compile and review the difference")
-    )
+    finding = Finding("KR301", message, hint="run krunc compile and review the difference")
+    return only(plan, finding)
 
 
 def _written(made: _Made) -> str:
@@ -279,5 +261,5 @@ def _written(made: _Made) -> str:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR302", f"the plan cannot be written: {why}")
-        raise Rejected(only(str(plan), finding)) from None
-    return f"krunc: {'wrote' if changed else 'unchanged:'} {printable(str(plan))}\n"
+        raise Rejected(only(plan, finding)) from None
+    return f"krunc: {'wrote' if changed else 'unchanged:'} {printable(plan)}\n"

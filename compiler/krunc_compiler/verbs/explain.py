@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from difflib import get_close_matches
 
-from krunc_compiler import catalogue
+from krunc_compiler import catalogue, wording
 from krunc_compiler.findings import UsageError
 
 EXAMPLES = """\
@@ -32,8 +31,8 @@ def run(args: Namespace) -> int:
     for given in args.codes:
         item = catalogue.entry(given.upper())
         if item is None:
-            close = get_close_matches(given.upper(), catalogue.entries(), 1)
-            hint = f"did you mean {close[0]}?" if close else "`krunc explain` lists them"
+            close = wording.nearest(given.upper(), catalogue.entries())
+            hint = f"did you mean {close}?" if close else "`krunc explain` lists them"
             raise UsageError(f"no finding has the code {given}; {hint}")
         found.append(catalogue.explained(item))
     sys.stdout.write("\n".join(found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from krunc_schema import load
 
@@ -57,7 +56,7 @@ def run(args: Namespace) -> int:
         sys.stdout.write(made)
         return 0
     try:
-        changed = write(Path(args.o), made)
+        changed = write(args.o, made)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise Rejected(

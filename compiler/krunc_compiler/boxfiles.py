@@ -1,0 +1,38 @@
+"""Which files are boxes, and where their plans go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+ENDING = ".plan.json"
+_BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
+
+
+def below(folder: str) -> Iterator[str]:
+    """The files below FOLDER, in order, but for those of hidden folders."""
+    for home, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            yield os.path.normpath(os.path.join(home, name))
+
+
+def is_yaml(path: str) -> bool:
+    """Whether PATH may be a box by its name."""
+    return path.endswith((".yaml", ".yml"))
+
+
+def is_box(path: str) -> bool:
+    """Whether the file PATH looks like a box: it has a key `krunc` at its left."""
+    try:
+        with open(path, "rb") as file:
+            return any(line.startswith(_BOX_STARTS) for line in file)
+    except OSError:
+        return True  # it is reported when it is read
+
+
+def plan_file(box: str, of_matrix: str | None = None) -> str:
+    """Where the plan of the file BOX goes; a plan of a matrix is named after its box, OF_MATRIX."""
+    home, name = os.path.split(box)
+    stem = "stdin" if box == "-" else os.path.splitext(name)[0]
+    return os.path.join(home, (of_matrix or stem) + ENDING)
