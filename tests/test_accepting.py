@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler.accepting import Acceptor, acceptor
-from krunc_compiler.boxvalue import filled
+from krunc_compiler.filling import filled
 from krunc_compiler.findings import Rejected
 from krunc_compiler.misfits import validator
 from krunc_compiler.parsing import parse

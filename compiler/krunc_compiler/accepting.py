@@ -54,9 +54,7 @@ class Acceptor:
             for keyword, rule in schema.items()
             if keyword not in _ANNOTATIONS and not keyword.startswith("x-")
         ]
-        if len(tests) == 1:
-            return tests[0]
-        return lambda value: all(test(value) for test in tests)
+        return tests[0] if len(tests) == 1 else _all(tests)
 
     def _reference(self, name: str, _: Any) -> Accept:
         name = name.rsplit("/", 1)[1]
@@ -100,7 +98,17 @@ class Acceptor:
 
     def _one_of(self, rules: list[Any], _: Any) -> Accept:
         accepts = [self.part(rule) for rule in rules]
-        return lambda value: sum(accept(value) for accept in accepts) == 1
+
+        def test(value: Any) -> bool:
+            found = False
+            for accept in accepts:
+                if accept(value):
+                    if found:
+                        return False
+                    found = True
+            return found
+
+        return test
 
     def _any_of(self, rules: list[Any], _: Any) -> Accept:
         accepts = [self.part(rule) for rule in rules]
@@ -113,6 +121,17 @@ class Acceptor:
 
 def _anything(_: Any) -> bool:
     return True
+
+
+def _all(tests: list[Accept]) -> Accept:
+    # Loops, not all(...) of a generator: these run for every value of every box.
+    def test(value: Any) -> bool:
+        for accept in tests:  # noqa: SIM110
+            if not accept(value):
+                return False
+        return True
+
+    return test
 
 
 def _is_number(value: Any) -> bool:
@@ -146,9 +165,17 @@ def _type(_: Acceptor, names: Any, schema: Any) -> Accept:
 def _enum(_: Acceptor, allowed: list[Any], schema: Any) -> Accept:
     if any(isinstance(item, list | dict) for item in allowed):
         raise KeyError("enum of lists or maps")
-    return lambda value: any(
-        value == item and isinstance(value, bool) is isinstance(item, bool) for item in allowed
-    )
+    texts = frozenset(item for item in allowed if isinstance(item, str))
+    others = [item for item in allowed if not isinstance(item, str)]
+
+    def test(value: Any) -> bool:
+        if isinstance(value, str):
+            return value in texts
+        return any(
+            value == item and isinstance(value, bool) is isinstance(item, bool) for item in others
+        )
+
+    return test
 
 
 def _const(acceptor: Acceptor, value: Any, schema: Any) -> Accept:
@@ -156,12 +183,22 @@ def _const(acceptor: Acceptor, value: Any, schema: Any) -> Accept:
 
 
 def _required(_: Acceptor, keys: list[str], schema: Any) -> Accept:
-    return lambda value: not isinstance(value, dict) or all(key in value for key in keys)
+    wanted = frozenset(keys)
+    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
 def _pattern(_: Acceptor, pattern: str, schema: Any) -> Accept:
-    # By the function that keeps what it compiled: most patterns meet no value.
-    return lambda value: not isinstance(value, str) or re.search(pattern, value) is not None
+    search: Callable[[str], object] | None = None
+
+    def test(value: Any) -> bool:
+        nonlocal search
+        if not isinstance(value, str):
+            return True
+        if search is None:  # most patterns meet no value
+            search = re.compile(pattern).search
+        return search(value) is not None
+
+    return test
 
 
 def _least(_: Acceptor, least: float, schema: Any) -> Accept:

@@ -81,6 +81,20 @@ def enums() -> dict[str, dict[str, Any]]:
     return named
 
 
+@cache
+def params(kind: str, name: str) -> tuple[Param, ...]:
+    """The arguments of an operation of a plan that the table knows."""
+    if kind == "call":
+        return functions()[name].params
+    return steps()[name] if kind == "step" else ()
+
+
+@cache
+def paths(kind: str, name: str) -> tuple[Param, ...]:
+    """Those of the arguments of an operation that may name something of the host."""
+    return tuple(p for p in params(kind, name) if p.kind == "bytes" or p.kind in PATH_KINDS)
+
+
 def _params(row: dict[str, Any]) -> tuple[Param, ...]:
     return tuple(
         Param(param["name"], param["kind"], param)
@@ -134,13 +148,26 @@ def _said(value: Any) -> list[str]:
     return [item for item in (value if isinstance(value, list) else [value]) if type(item) is str]
 
 
+@cache
+def _telling() -> frozenset[str]:
+    """The arguments, as FUNCTION.ARGUMENT, that tell implicit things apart."""
+    tokens = [
+        token
+        for row in table()["implicit"]
+        for group in (row.get("unless", ()), *row.get("when", ()))
+        for token in group
+    ]
+    return frozenset(token.partition("=")[0] for token in tokens)
+
+
 def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """What libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
     tokens = set()
     for name, args in calls:
         tokens.add(name)
         for argument, value in args.items():
-            tokens.update(f"{name}.{argument}={item}" for item in _said(value))
+            if f"{name}.{argument}" in _telling():
+                tokens.update(f"{name}.{argument}={item}" for item in _said(value))
     return [
         row["name"]
         for row in table()["implicit"]

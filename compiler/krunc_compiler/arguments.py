@@ -22,7 +22,7 @@ def check(operations: list[Operation]) -> list[Finding]:
     findings: list[Finding] = []
     seen: dict[tuple[str, Any], Path] = {}
     for operation in operations:
-        for param in operation.params():
+        for param in _ruled(operation.kind, operation.name):
             path = operation.place(param.name)
             value = operation.args[param.name]
             if value is None:
@@ -35,6 +35,15 @@ def check(operations: list[Operation]) -> list[Finding]:
             if first != path:
                 findings.append(_repeated(space, value, path, first))
     return findings
+
+
+@cache
+def _ruled(kind: str, name: str) -> list[api.Param]:
+    """The arguments of an operation about which there is a rule that boxes can break."""
+    return [p for p in api.params(kind, name) if p.kind in _RULED or "unique" in p.rules]
+
+
+_RULED = ("int", "text", "host_path", "socket_path", "texts", "env", "bytes")
 
 
 def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:

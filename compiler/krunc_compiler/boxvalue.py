@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from krunc_compiler.accepting import Acceptor, acceptor
 from krunc_compiler.box import (
     Agent,
     Boot,
@@ -43,32 +42,6 @@ from krunc_compiler.findings import Path
 from krunc_compiler.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
 
 _MIB = {"MiB": 1, "GiB": 1024}
-
-
-def filled(value: Any, schema: dict[str, Any]) -> Any:
-    """VALUE, which fits SCHEMA, with SCHEMA's defaults for what it leaves out."""
-    return _filled(value, schema, acceptor(schema))
-
-
-def _filled(value: Any, schema: dict[str, Any], whole: Acceptor) -> Any:
-    schema = whole.resolved(schema)
-    for branch in schema.get("oneOf", ()):
-        if whole.part(branch)(value):
-            return _filled(value, branch, whole)
-    if isinstance(value, list):
-        items = schema.get("items", {})
-        return [_filled(item, items, whole) for item in value]
-    if not isinstance(value, dict):
-        return value
-    result = dict(value)
-    for key, rule in schema.get("properties", {}).items():
-        if key in value:
-            result[key] = _filled(value[key], rule, whole)
-        else:
-            default = whole.resolved(rule).get("default")
-            if default is not None:
-                result[key] = _filled(default, rule, whole)
-    return result
 
 
 def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:

@@ -10,8 +10,9 @@ from krunc_schema import load
 from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
 from krunc_compiler.api import Target
 from krunc_compiler.box import Box
-from krunc_compiler.boxvalue import filled, from_filled
+from krunc_compiler.boxvalue import from_filled
 from krunc_compiler.checking import check
+from krunc_compiler.filling import filled
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pieces import Pieces, cut, holds

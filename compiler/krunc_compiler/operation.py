@@ -30,18 +30,14 @@ class Operation(NamedTuple):
 
     def params(self) -> tuple[api.Param, ...]:
         """The arguments that the table knows for it."""
-        if self.kind == "call":
-            return api.functions()[self.name].params
-        return api.steps()[self.name] if self.kind == "step" else ()
+        return api.params(self.kind, self.name)
 
     def paths(self) -> Iterator[tuple[api.Param, str]]:
         """The paths of the host among its arguments, each with its rule."""
-        for param in self.params():
+        for param in api.paths(self.kind, self.name):
             value = self.args.get(param.name)
-            if param.kind == "bytes" and isinstance(value, dict):
+            if isinstance(value, dict):
                 value = value.get("file")
-            elif param.kind not in api.PATH_KINDS:
-                continue
             if isinstance(value, str):
                 yield param, value
 

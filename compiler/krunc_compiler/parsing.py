@@ -1,32 +1,20 @@
-"""YAML text to plain values and their places; the scalars of the YAML 1.2 core schema."""
+"""YAML text to plain values and their places."""
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any, NamedTuple
 
 import yaml
 
+from krunc_compiler.composing import composed
 from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+from krunc_compiler.scalars import NotFinite, scalar
 from krunc_compiler.syntax import MAX_DEPTH, finding_of, too_deep
 
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_NODES = 20_000
-# Characters of a number that a finding repeats.
-_SHOWN = 60
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-# YAML 1.2, section 10.3.2 (core schema): so `no` is a word and 1e3 a number.
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
-_INT = re.compile(r"[-+]?[0-9]{1,40}")
-_OCT = re.compile(r"0o[0-7]{1,40}")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,40}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 class _Refused(Exception):
@@ -49,6 +37,14 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
     Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
     one document, and more than MAX_DEPTH levels or MAX_NODES values.
     """
+    quick = composed(text)
+    if quick is not None:
+        return quick[0], Source(name, text, quick[1])
+    return parse_by_events(name, text)
+
+
+def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
+    """As parse does, for every text."""
     source = Source(name, text, {})
     try:
         node = _Composer(text).document()
@@ -172,39 +168,11 @@ def _join(start: Span, end: Span) -> Span:
     return Span(start.line, start.column, end.end_line, end.end_column)
 
 
-def scalar(text: str) -> Any:
-    """The value of plain scalar TEXT (as in --set); raises ValueError for .nan and .inf."""
-    try:
-        return _scalar(text, Span(0, 0, 0, len(text)))
-    except _Refused as refused:
-        raise ValueError(refused.finding.message) from None
-
-
 def _scalar(text: str, span: Span) -> Any:
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if text[0] not in "+-.0123456789":
-        return text
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCT.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isfinite(number):
-            return number
-    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-        raise _Refused(
-            Finding("KR003", f"{shown} is not a finite number", hint="use a number", span=span)
-        )
-    return text
+    try:
+        return scalar(text)
+    except NotFinite as error:
+        raise _Refused(Finding("KR003", str(error), hint="use a number", span=span)) from None
 
 
 def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -100,8 +101,8 @@ def _seen(path: str, prefix: str) -> str:
     return posixpath.normpath(posixpath.join(prefix, path))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+# json.dumps would make an encoder for each of them.
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _row(operation: Operation) -> dict[str, Any]:
@@ -116,19 +117,28 @@ def _row(operation: Operation) -> dict[str, Any]:
 
 def needs(operation: Operation) -> Version:
     """The libkrun version from which OPERATION, with its arguments, exists."""
-    function = api.functions()[operation.name]
-    newest = function.since
-    for param in function.params:
-        group = param.rules.get("enum") or param.rules.get("flags")
-        if group is None:
-            continue
-        named = api.enums().get(group) or api.table()["flags"][group]
-        value = operation.args[param.name]
+    newest = api.functions()[operation.name].since
+    for argument, newer in _newer(operation.name):
+        value = operation.args[argument]
         for name in value if isinstance(value, list) else [value]:
-            since = named.get(name, {}).get("since") if isinstance(name, str) else None
-            if since is not None:
-                newest = max(newest, api.version(since))
+            newest = max(newest, newer.get(name, newest))
     return newest
+
+
+@cache
+def _newer(function: str) -> list[tuple[str, dict[str, Version]]]:
+    """The values of arguments that came after FUNCTION itself, or may have."""
+    found = []
+    for param in api.functions()[function].params:
+        group = param.rules.get("enum") or param.rules.get("flags")
+        if group is not None:
+            named = api.enums().get(group) or api.table()["flags"][group]
+            newer = {
+                name: api.version(row["since"]) for name, row in named.items() if "since" in row
+            }
+            if newer:
+                found.append((param.name, newer))
+    return found
 
 
 def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from krunc_compiler import wording
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Located, Path, Place, Source
-from krunc_compiler.parsing import scalar
+from krunc_compiler.scalars import scalar
 
 _TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
 _RULES = ("type", "enum", "minimum", "maximum")

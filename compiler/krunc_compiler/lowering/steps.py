@@ -67,13 +67,13 @@ def lower(box: Box, target: Target) -> list[Operation]:
     """
     if not _can_have_file(box, target):
         return _lowered(box, target, process.on_the_command_line)
-    in_file = _lowered(box, target, process.in_the_configuration_file)
     # On the command line every process of the guest can read the secrets, and a script is escaped.
     better = process.has_secrets(box) or box.entrypoint.script is not None
-    if better and _surely_has_file(target):
-        return in_file
-    on_line = _lowered(box, target, process.on_the_command_line)
-    return on_line if command_line.fits(on_line) else in_file
+    if not (better and _surely_has_file(target)):
+        on_line = _lowered(box, target, process.on_the_command_line)
+        if command_line.fits(on_line):
+            return on_line
+    return _lowered(box, target, process.in_the_configuration_file)
 
 
 def _can_have_file(box: Box, target: Target) -> bool:
