@@ -170,8 +170,8 @@ def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
         return
     row = api.table()["charsets"][charset]
     characters = allowed(row["pattern"])
-    bad = next((c for c in text if c not in characters), None)
-    if bad is not None:
+    if not characters.issuperset(text):
+        bad = next(c for c in text if c not in characters)
         yield Finding(
             "KR202",
             f"{name_of(bad)} cannot reach the guest unchanged",

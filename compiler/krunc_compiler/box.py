@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from krunc_compiler.consoles import Console, Descriptor, Log
 from krunc_compiler.findings import Path
@@ -190,7 +190,7 @@ class Waiver(NamedTuple):
 
 
 class Box(NamedTuple):
-    """One microVM. `written` holds the places that the box itself states; the rest is default."""
+    """One microVM. `written` is the value that the box itself states; the rest is default."""
 
     name: str
     labels: dict[str, str]
@@ -216,8 +216,14 @@ class Box(NamedTuple):
     stop: Stop
     run_as: RunAs | None
     smolmachines: Smolmachines | None
-    written: frozenset[Path]
+    written: dict[str, Any]
 
     def origin(self, *path: str | int) -> Path:
         """PATH when the box itself states it, else (): a default."""
-        return path if path in self.written else ()
+        value: Any = self.written
+        for part in path:
+            inside = isinstance(value, dict) and part in value
+            if not inside and not (isinstance(value, list) and part in range(len(value))):
+                return ()
+            value = value[part]
+        return path

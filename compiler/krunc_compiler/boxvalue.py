@@ -38,14 +38,13 @@ from krunc_compiler.consoles import (
     SerialConsole,
     VirtioConsole,
 )
-from krunc_compiler.findings import Path
 from krunc_compiler.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
 
 _MIB = {"MiB": 1, "GiB": 1024}
 
 
-def from_filled(value: dict[str, Any], written: frozenset[Path]) -> Box:
-    """The box of a checked and filled VALUE."""
+def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
+    """The box of a checked and filled VALUE, of which WRITTEN is what the box states."""
     agent = value.get("agent", {})
     return Box(
         name=value["name"],

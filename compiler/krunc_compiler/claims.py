@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
+from krunc_compiler import extending
 from krunc_compiler.box import RUNTIME, Box
-from krunc_compiler.findings import Finding, Located, Path, Source, dotted, shortened
+from krunc_compiler.findings import Finding, Located, Path, Source, dotted
 from krunc_compiler.hostpath import normal
 from krunc_compiler.networks import NetworkDevices, SocketDevice, Tsi
 
@@ -33,9 +35,9 @@ class Claims(NamedTuple):
 
 
 def claims(box: Box, source: Source, allowed: frozenset[str]) -> Claims:
-    """What BOX claims, with as much of SOURCE as a finding needs: there may be many boxes."""
+    """What BOX claims. There may be many boxes: their places are read again for a finding."""
     found = tuple(_claims(box, posixpath.dirname(source.name)))
-    return Claims(box.name, shortened(source, [claim.key for claim in found]), allowed, found)
+    return Claims(box.name, source._replace(places={}), allowed, found)
 
 
 def _claims(box: Box, folder: str) -> Iterator[Claim]:
@@ -70,6 +72,7 @@ def _claims(box: Box, folder: str) -> Iterator[Claim]:
 
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
     """The warnings about boxes that one run compiles: what they cannot have at the same time."""
+    again = cache(lambda name, text: extending.load(name, text)[1])
     findings = []
     seen: dict[tuple[str, str], tuple[int, Path]] = {}
     writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
@@ -86,7 +89,7 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             finding = Finding(
                 code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
             )
-            findings.append(Located(one.source, finding))
+            findings.append(Located(again(one.source.name, one.source.text), finding))
     return findings
 
 

@@ -171,7 +171,7 @@ def _compile(
             return None, findings
         value, removed = part
     complete = filled(value, schema)
-    box = from_filled(complete, frozenset(loaded.source.places))
+    box = from_filled(complete, loaded.value)
     operations = lower(box, inputs.target)
     found = rules.check_box(box, inputs.target) + arguments.check(operations)
     found += rules.check_operations(operations, inputs.target)

@@ -6,6 +6,7 @@ agree: tests/test_composing.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -25,37 +26,81 @@ class _Odd(Exception):
     """This is not plain."""
 
 
-def composed(text: str) -> tuple[Any, dict[Path, Place]] | None:
+class Places(Mapping[Path, Place]):
+    """The places of composed nodes, worked out when they are asked for: of a box that is right,
+    few are."""
+
+    def __init__(self, root: yaml.Node) -> None:
+        self._root = root
+        self._all: dict[Path, Place] | None = None
+
+    def __getitem__(self, path: Path) -> Place:
+        key, node = None, self._root
+        for part in path:
+            key, node = _child(node, part)
+        return Place(_span(node), key)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._whole())
+
+    def __len__(self) -> int:
+        return len(self._whole())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[Path, Place]]]:
+        return dict, (self._whole(),)
+
+    def _whole(self) -> dict[Path, Place]:
+        if self._all is None:
+            self._all = dict(_places(self._root, (), None))
+        return self._all
+
+
+def composed(text: str) -> tuple[Any, Places] | None:
     """The value of TEXT and the places in it, or None when it is long, odd, or wrong."""
     if _Loader is None or len(text) > _MOST_CHARACTERS or any(mark in text for mark in _ODD):
         return None
-    places: dict[Path, Place] = {}
     try:
         node = _Loader(text).get_single_node()
-        return None if node is None else (_value(node, (), places, None, 0), places)
+        return None if node is None else (_value(node, 0), Places(node))
     except (yaml.YAMLError, NotFinite, _Odd):
         return None
 
 
-def _value(
-    node: yaml.Node, path: Path, places: dict[Path, Place], key: Span | None, depth: int
-) -> Any:
+def _value(node: yaml.Node, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise _Odd
-    places[path] = Place(_span(node), key)
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
     if isinstance(node, yaml.SequenceNode):
-        return [
-            _value(item, (*path, i), places, None, depth + 1) for i, item in enumerate(node.value)
-        ]
+        return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
         name = _scalar(named) if isinstance(named, yaml.ScalarNode) else None
         if not isinstance(name, str) or name in result:
             raise _Odd
-        result[name] = _value(item, (*path, name), places, _span(named), depth + 1)
+        result[name] = _value(item, depth + 1)
     return result
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[Span | None, yaml.Node]:
+    """What PART of NODE is called in the text, if it has a name, and its node; or a KeyError."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    if isinstance(node, yaml.MappingNode):
+        for named, item in node.value:
+            if named.value == part:
+                return _span(named), item
+    raise KeyError(part)
+
+
+def _places(node: yaml.Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
+    yield path, Place(_span(node), key)
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            yield from _places(item, (*path, i), None)
+    elif isinstance(node, yaml.MappingNode):
+        for named, item in node.value:
+            yield from _places(item, (*path, named.value), _span(named))
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

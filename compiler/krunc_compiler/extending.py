@@ -72,7 +72,7 @@ def _load(
     for path, place in own.items():
         if path[:1] == ("extends",):
             whole.places[path] = place
-    return whole.value, source._replace(places=whole.places)
+    return whole.value, source._replace(places=whole.places, extends=True)
 
 
 def _base(source: Source, base: str, at: Path, above: tuple[str, ...], count: list[int]) -> _Side:
@@ -214,7 +214,7 @@ def _copied(side: _Side, at: Path, places: dict[Path, Place]) -> Any:
 
 def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
     """VALUE with the relative host paths of extended boxes seen from the box that is compiled."""
-    if all(not (place.source and place.source.folder) for place in source.places.values()):
+    if not source.extends:
         return value
     return _rebased(value, schema, (), source, schema["$defs"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 # Where a value stands in a box or a plan: keys and indexes from the top.
@@ -48,19 +48,14 @@ class Source(NamedTuple):
     """A text that was read, and the places of its values.
 
     `folder` leads from the box that is compiled to this text's folder, "" when they share it.
+    `extends` says whether the places of other texts are among its own.
     """
 
     name: str
     text: str
-    places: dict[Path, Place]
+    places: Mapping[Path, Place]
     folder: str = ""
-
-
-def shortened(source: Source, paths: Iterable[Path]) -> Source:
-    """SOURCE with only the places that findings at PATHS need."""
-    above = {path[:length] for path in paths for length in range(len(path) + 1)}
-    places = {path: place for path in above if (place := source.places.get(path)) is not None}
-    return source._replace(places=places)
+    extends: bool = False
 
 
 class Located(NamedTuple):

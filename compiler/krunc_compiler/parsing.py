@@ -45,10 +45,11 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
 
 def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
     """As parse does, for every text."""
-    source = Source(name, text, {})
+    places: dict[Path, Place] = {}
+    source = Source(name, text, places)
     try:
         node = _Composer(text).document()
-        value = _value(node, (), source.places)
+        value = _value(node, (), places)
     except _Refused as refused:
         raise reject(source, [refused.finding]) from None
     except yaml.YAMLError as error:

@@ -60,7 +60,7 @@ def to_text(plan: Plan) -> str:
         **({"labels": plan.labels} if plan.labels else {}),
         **({"waivers": plan.waivers} if plan.waivers else {}),
     }
-    lines = "".join(f"{_json(key)}: {_json(value)},\n" for key, value in head.items())
+    lines = "".join(f'"{key}": {_json(value)},\n' for key, value in head.items())
     return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
 
 
@@ -77,12 +77,11 @@ def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
     for param, path in operation.paths():
         if path != (path := _seen(path, prefix)):
             args[param.name] = {"file": path} if param.kind == "bytes" else path
-    for name, value in args.items():
-        if name == "envp" and isinstance(value, dict):
-            args[name] = _moved_secrets(value, prefix)
-        elif name == "data" and "process" in value:
-            process = value["process"]
-            args[name] = {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
+    if isinstance(args.get("envp"), dict):
+        args["envp"] = _moved_secrets(args["envp"], prefix)
+    if "process" in args.get("data", ()):
+        process = args["data"]["process"]
+        args["data"] = {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
     return args
 
 
