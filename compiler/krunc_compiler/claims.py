@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from krunc_compiler.box import RUNTIME, Box
 from krunc_compiler.findings import Finding, Located, Path, Source, dotted
 from krunc_compiler.hostpath import normal
 from krunc_compiler.networks import NetworkDevices, SocketDevice, Tsi
+from krunc_compiler.source import read_file
 
 
 class Claim(NamedTuple):
@@ -35,9 +37,10 @@ class Claims(NamedTuple):
 
 
 def claims(box: Box, source: Source, allowed: frozenset[str]) -> Claims:
-    """What BOX claims. There may be many boxes: their places are read again for a finding."""
+    """What BOX claims. There may be many boxes: their texts are read again for a finding."""
     found = tuple(_claims(box, posixpath.dirname(source.name)))
-    return Claims(box.name, source._replace(places={}), allowed, found)
+    text = "" if os.path.isfile(source.name) else source.text
+    return Claims(box.name, source._replace(text=text, places={}), allowed, found)
 
 
 def _claims(box: Box, folder: str) -> Iterator[Claim]:
@@ -70,9 +73,13 @@ def _claims(box: Box, folder: str) -> Iterator[Claim]:
             yield Claim("KR613", f"the socket {path}", whole(path), where, True)
 
 
+@cache
+def _again(name: str, text: str) -> Source:
+    return extending.load(name, text or read_file(name))[1]
+
+
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
     """The warnings about boxes that one run compiles: what they cannot have at the same time."""
-    again = cache(lambda name, text: extending.load(name, text)[1])
     findings = []
     seen: dict[tuple[str, str], tuple[int, Path]] = {}
     writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
@@ -89,7 +96,7 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             finding = Finding(
                 code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
             )
-            findings.append(Located(again(one.source.name, one.source.text), finding))
+            findings.append(Located(_again(one.source.name, one.source.text), finding))
     return findings
 
 

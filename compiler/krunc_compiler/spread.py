@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 # Fewer are done before a second process has started.
-_MANY = 200
+MANY = 200
 _CHUNK = 32
 # Results between two looks at the terminal.
 _STEP = 20
@@ -24,41 +25,29 @@ def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator
     Many items are spread over the processors that this process may use.
     """
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    if len(items) < _MANY or processors < 2:
+    if len(items) >= MANY:
+        gc.freeze()  # what is there is not garbage, nor worth a copy of its own in each worker
+        gc.enable()
+    if len(items) < MANY or processors < 2:
         yield from _shown(map(work, items), len(items))
         return
-    import gc
     import multiprocessing
 
-    gc.freeze()  # what is there is not garbage, nor worth a copy of its own in each worker
     # Forked: what is imported is there, and no other thread runs.
     with multiprocessing.get_context("fork").Pool(processors, _quiet) as pool:
         yield from _shown(pool.imap(work, items, _CHUNK), len(items))
 
 
-def at_once(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
-    """What WORK, which mostly waits, makes of each of ITEMS, in their order."""
-    if len(items) < _MANY:
-        yield from map(work, items)
-        return
-    from multiprocessing.pool import ThreadPool
-
-    with ThreadPool(8) as pool:
-        yield from pool.imap(work, items, _CHUNK)
-
-
 def _quiet() -> None:
     """In a worker: a Ctrl-C is for the process that started it, which ends its workers."""
-    import gc
     import signal
 
-    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _shown(results: Iterable[_Result], total: int) -> Iterator[_Result]:
     """RESULTS; how many of TOTAL there are is on the terminal meanwhile."""
-    if total < _MANY or not sys.stderr.isatty():
+    if total < MANY or not sys.stderr.isatty():
         yield from results
         return
     tell = partial(print, end="", file=sys.stderr, flush=True)

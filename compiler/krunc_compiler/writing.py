@@ -8,8 +8,27 @@ import os
 def write(path: str, text: str) -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
 
-    The text goes to a temporary file beside it, which is then renamed. Raises OSError.
+    The text goes to a temporary file beside it, which is then renamed. It is not forced to the
+    disk: what a power cut takes can be made again. Raises OSError.
     """
+    mark = new_mark()
+    changed = stage(path, text, mark)
+    if changed:
+        try:
+            settle(path, mark)
+        except OSError:
+            sweep(os.path.dirname(path), mark)
+            raise
+    return changed
+
+
+def new_mark() -> str:
+    """What is at the end of the names of one run's temporary files."""
+    return os.urandom(6).hex()
+
+
+def stage(path: str, text: str, mark: str) -> bool:
+    """Write TEXT beside the file PATH, unless that is its content; whether it was written."""
     data = text.encode("utf-8")
     try:
         with open(path, "rb") as file:
@@ -17,18 +36,24 @@ def write(path: str, text: str) -> bool:
                 return False
     except FileNotFoundError:
         pass
-    folder, name = os.path.split(path)
-    # tempfile would take as long to import as a box to compile.
-    made = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
-    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        os.replace(made, path)
-        made = ""
-    finally:
-        if made:
-            os.unlink(made)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(_staged(path, mark), flags, 0o666), "wb") as file:
+        file.write(data)
     return True
+
+
+def settle(path: str, mark: str) -> None:
+    """Make what was staged the content of the file PATH. Raises OSError."""
+    os.replace(_staged(path, mark), path)
+
+
+def sweep(folder: str, mark: str) -> None:
+    """Remove what is still staged in FOLDER."""
+    for name in os.listdir(folder or ".") if os.path.isdir(folder or ".") else ():
+        if name.startswith(".") and name.endswith(f".{mark}"):
+            os.unlink(os.path.join(folder, name))
+
+
+def _staged(path: str, mark: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{mark}")

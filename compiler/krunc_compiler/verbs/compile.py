@@ -7,19 +7,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from functools import partial
-from typing import NamedTuple
 
-from krunc_compiler import lints
-from krunc_compiler.boxfiles import below, is_box, is_yaml, plan_file
-from krunc_compiler.claims import Claims, claims, collisions
-from krunc_compiler.compiling import Compiled, Inputs, compile_all
-from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
-from krunc_compiler.plan import to_text
-from krunc_compiler.reporting import coloured, only, printable, report, summary
-from krunc_compiler.source import read
-from krunc_compiler.spread import at_once, spread
+from krunc_compiler.batch import Done, Job, Made, Work, compile_file
+from krunc_compiler.boxfiles import below, is_box, is_yaml
+from krunc_compiler.claims import collisions
+from krunc_compiler.earlier import Earlier
+from krunc_compiler.findings import Located, UsageError, ordered
+from krunc_compiler.reporting import coloured, printable, report, summary
+from krunc_compiler.spread import MANY, spread
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.writing import write
+from krunc_compiler.writing import new_mark, settle, sweep
 
 EXAMPLES = """\
 examples:
@@ -36,35 +33,6 @@ goes there: then to standard error too. Warnings do not change the exit status.
 
 exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 """
-
-
-class _Job(NamedTuple):
-    box: str
-    folder: str | None  # of the plans; None: standard output
-    file: str | None  # the plan's name, when the command line tells it
-
-    def plan(self, compiled: Compiled) -> str | None:
-        """The file of a plan; None: standard output."""
-        if self.folder is None:
-            return None
-        if self.file is not None:
-            return os.path.join(self.folder, self.file)
-        name = plan_file(self.box, compiled.plan.box if compiled.is_matrix else None)
-        return os.path.join(self.folder, os.path.basename(name))
-
-
-class _Made(NamedTuple):
-    job: _Job
-    plan: str | None
-    text: str
-
-
-class _Done(NamedTuple):
-    """What came of a file: small, for there may be many."""
-
-    made: list[_Made]
-    findings: list[Located]
-    claims: list[Claims]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -99,29 +67,58 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
-    jobs = _jobs(args)
-    made: list[_Made] = []
-    findings: list[Located] = []
-    claimed: list[Claims] = []
-    for done in spread(partial(_compile, inputs(args), args.this_host), jobs):
-        made += done.made
-        findings += done.findings
-        claimed += done.claims
+    files = [path for given in args.boxes for path in _files(given)]
+    earlier = _earlier(args, files)
+    unchanged = earlier.plans() if earlier is not None else None
+    if unchanged is not None:
+        sys.stderr.write("".join(map(_unchanged, unchanged)))
+        return 0
+    jobs = _jobs(args, files)
+    mark = None if args.check else new_mark()
+    try:
+        done = spread(partial(compile_file, Work(inputs(args), mark, args.this_host)), jobs)
+        status, made = _finished(args, list(done), jobs, mark)
+        # What is no box is told of in each run.
+        if made and earlier is not None and len(jobs) == len(files):
+            earlier.remember({str(one.path): one.digest for one in made})
+        return status
+    finally:
+        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
+            sweep(folder, str(mark))
+
+
+def _finished(
+    args: Namespace, done: list[Done], jobs: list[Job], mark: str | None
+) -> tuple[int, list[Made]]:
+    """Tell of all that was done, and keep the plans that are staged when it is well. The exit
+    status, and the plans when nothing but their boxes could change them or what was told."""
+    made = [item for one in done for item in one.made]
+    claimed = [item for one in done for item in one.claims]
     _distinct(made, args.output)
-    findings += collisions(claimed)
-    failed = any(args.warnings_as_errors or not item.finding.warning for item in findings)
+    findings = [item for one in done for item in one.findings] + collisions(claimed)
     if args.check:
-        differs = [item for one in made for item in _compare(one, args.format)]
-        findings += differs
-        failed = failed or bool(differs)
+        # A machine's format has standard output for itself.
+        stream = sys.stdout if args.format == "text" else sys.stderr
+        stream.write("".join(one.text for one in made))
     if findings or args.format != "text":
         _tell(findings, args.format, any(job.folder is None for job in jobs))
-    if failed:
-        return 1
-    if not args.check:
-        for state in at_once(_written, made):
-            sys.stderr.write(state)
-    return 0
+    if any(args.warnings_as_errors or not item.finding.warning for item in findings):
+        return 1, []
+    if mark is None:
+        return 0, []
+    sys.stderr.write("".join(_settled(one, mark) for one in made))
+    depends = bool(findings) or any(one.source.extends for one in claimed)
+    return 0, [] if depends else made
+
+
+def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
+    """The run before this one, where there are so many files that it is worth a look."""
+    if len(files) < MANY or args.check or args.this_host or args.format != "text":
+        return None
+    if "-" in (*args.boxes, args.output):
+        return None
+    words = [args.boxes, args.output, args.target, args.box, args.set, args.vars]
+    return Earlier(words, [*files, *args.vars])
 
 
 def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
@@ -136,33 +133,16 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _compile(given: Inputs, this_host: bool, job: _Job) -> _Done:
-    try:
-        compiled, findings = compile_all(*read(job.box), _seen_from(job, given))
-    except Rejected as rejected:
-        return _Done([], rejected.findings, [])
-    if this_host:
-        findings += _of_this_host(compiled)
-    return _Done(
-        [_Made(job, job.plan(one), to_text(one.plan)) for one in compiled],
-        findings,
-        [claims(one.box, one.source, one.allowed) for one in compiled],
-    )
-
-
-def _of_this_host(boxes: list[Compiled]) -> list[Located]:
-    cpus = os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    return [
-        Located(one.source, finding)
-        for one in boxes
-        for finding in lints.check_host(one.box, cpus, memory)
-        if finding.code not in one.allowed
-    ]
-
-
-def _jobs(args: Namespace) -> list[_Job]:
-    boxes = [box for given in args.boxes for box in _boxes(given)]
+def _jobs(args: Namespace, files: list[str]) -> list[Job]:
+    named = set(args.boxes)
+    boxes = []
+    for path in files:
+        if path in named or is_box(path):
+            boxes.append(path)
+        else:
+            sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
+    if not boxes:
+        raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
     if len(boxes) > 1 and args.output is not None and not os.path.isdir(args.output):
         raise UsageError(f"{len(boxes)} boxes and one output: -o takes a folder then")
     jobs = [_job(box, args.output) for box in boxes]
@@ -173,9 +153,9 @@ def _jobs(args: Namespace) -> list[_Job]:
     return jobs
 
 
-def _distinct(made: list[_Made], output: str | None) -> None:
+def _distinct(made: list[Made], output: str | None) -> None:
     """Raise UsageError when two plans would have one place."""
-    plans = Counter(one.plan for one in made)
+    plans = Counter(one.path for one in made)
     for plan, count in plans.items():
         if count > 1:
             if output is None or os.path.isdir(output):
@@ -186,80 +166,36 @@ def _distinct(made: list[_Made], output: str | None) -> None:
             )
 
 
-def _boxes(given: str) -> list[str]:
+def _files(given: str) -> list[str]:
+    """GIVEN, or what in the folder GIVEN may be a box by its name."""
     if given == "-" or not os.path.isdir(given):
         return [given]
-    found = []
-    for path in filter(is_yaml, below(given)):
-        if is_box(path):
-            found.append(path)
-        else:
-            sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
+    found = list(filter(is_yaml, below(given)))
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found
 
 
-def _job(box: str, output: str | None) -> _Job:
+def _job(box: str, output: str | None) -> Job:
     if output == "-" or (output is None and box == "-"):
-        return _Job(box, None, None)
+        return Job(box, None, None)
     if output is None:
-        return _Job(box, os.path.dirname(box), None)
+        return Job(box, os.path.dirname(box), None)
     if os.path.isdir(output):
-        return _Job(box, output, None)
-    return _Job(box, *os.path.split(output))
+        return Job(box, output, None)
+    return Job(box, *os.path.split(output))
 
 
-def _seen_from(job: _Job, given: Inputs) -> Inputs:
-    if job.folder is None:
-        return given
-    home = "." if job.box == "-" else os.path.dirname(job.box) or "."
-    # realpath: relpath of two names of one folder is only then the way between them.
-    return given.seen_from(os.path.relpath(os.path.realpath(home), os.path.realpath(job.folder)))
-
-
-def _compare(made: _Made, form: str) -> list[Located]:
-    job, plan, text = made
-    assert plan is not None
-    try:
-        with open(plan, encoding="utf-8", errors="replace") as file:
-            old = file.read()
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
-        return only(plan, finding)
-    if old == text:
-        return []
-    from difflib import unified_diff
-
-    lines = unified_diff(
-        old.splitlines(),
-        text.splitlines(),
-        plan,
-        f"what {job.box} compiles to",
-        "",
-        "",
-        0,
-        "",
-    )
-    # A machine's format has standard output for itself.
-    stream = sys.stdout if form == "text" else sys.stderr
-    stream.write("".join(printable(line) + "\n" for line in lines))
-    message = f"this is not what {job.box} compiles to"
-    finding = Finding("KR301", message, hint="run krunc compile and review the difference")
-    return only(plan, finding)
-
-
-def _written(made: _Made) -> str:
-    """Write a plan; what there is to say about it."""
-    _, plan, text = made
-    if plan is None:
-        sys.stdout.write(text)
+def _settled(made: Made, mark: str) -> str:
+    """Put a plan where it belongs; what there is to say about it."""
+    if made.path is None:
+        sys.stdout.write(made.text)
         return ""
-    try:
-        changed = write(plan, text)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR302", f"the plan cannot be written: {why}")
-        raise Rejected(only(plan, finding)) from None
-    return f"krunc: {'wrote' if changed else 'unchanged:'} {printable(plan)}\n"
+    if not made.staged:
+        return _unchanged(made.path)
+    settle(made.path, mark)
+    return f"krunc: wrote {printable(made.path)}\n"
+
+
+def _unchanged(plan: str) -> str:
+    return f"krunc: unchanged: {printable(plan)}\n"
