@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from krunc_compiler.plan import Plan, to_text
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.planfile import parse
 from krunc_launcher.positions import position
@@ -132,3 +133,19 @@ def test_a_position_in_any_layout() -> None:
     assert position(text, ("a", 1, "c", 2)) == (3, 28)
     assert position(text, ("a", 1, "missing", 2)) == (2, 11)
     assert position(text, ("a", 7)) == (2, 7)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.sampled_from('}{,": calstepimplicit\\\n'), max_size=30), max_size=4))
+def test_an_operation_is_a_line_whatever_its_texts_are(texts: list[str]) -> None:
+    rows = [
+        {"call": "krun_set_exec", "args": {"argv": [*texts, '}, {"call": "x"']}, "from": "default"},
+        {"step": "x", "args": {"env": {'}, {"step": ': {"from_env": "A"}}}, "from": "a"},
+        {"implicit": "y", "from": "default"},
+    ]
+    head: dict[str, Any] = {"libkrun": "1.0", "features": [], "because": []}
+    plan = Plan("box", "1", "v1", head, "sha256:", tuple(rows))
+    lines = to_text(plan).split("\n")
+    start = lines.index('"operations": [') + 1
+    assert [json.loads(line.rstrip(",")) for line in lines[start : start + 3]] == rows
+    assert lines[start + 3 :] == ["]", "}", ""]

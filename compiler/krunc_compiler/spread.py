@@ -28,6 +28,7 @@ def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator
     if len(items) >= MANY:
         gc.freeze()  # what is there is not garbage, nor worth a copy of its own in each worker
         gc.enable()
+        gc.set_threshold(100_000)  # little of what is made for a box is a ring
     if len(items) < MANY or processors < 2:
         yield from _shown(map(work, items), len(items))
         return
