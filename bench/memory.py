@@ -6,31 +6,20 @@ import subprocess
 import time
 from pathlib import Path
 
+from cases import FLEET, Case, environment
+
 _MIB = 1024
 
 
-def sizes(
-    place: Path, environment: dict[str, str], krunc: str, shim: list[str]
-) -> dict[str, dict[str, float]]:
-    """RSS, private and proportional memory in MB, of each kind of process."""
+def sizes(place: Path, cases: dict[str, Case]) -> dict[str, dict[str, float]]:
+    """RSS, private and proportional memory in MB, of each kind of process where a VM is entered."""
     record = place / "calls"
-    staying = {**environment, "KRUN_RECORDER": str(record), "KRUN_RECORDER_STAY": "1"}
-    launch = [
-        krunc, "launch", "--libkrun", str(place / "libraries/libkrun.so.1.16.0"),
-        "--runtime-dir", str(place / "run2"),
-    ]  # fmt: skip
+    staying = {**environment(place), "KRUN_RECORDER": str(record), "KRUN_RECORDER_STAY": "1"}
+    fleet = f"each of {FLEET} VMs of one launch"
     found = {}
-    for name, command, vms in (
-        ("krunc launch", [*launch, str(place / "box.plan.json")], 1),
-        (
-            "krunc launch of 50",
-            [*launch, "--log-dir", str(place / "logs"), str(place / "fleet")],
-            50,
-        ),
-        ("boxlite-shim", shim, 0),
-    ):
+    for name, vms in (("krunc launch", 1), (fleet, FLEET), ("boxlite-shim", 0)):
         record.unlink(missing_ok=True)
-        process = subprocess.Popen(command, env=staying, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(cases[name].command, env=staying, stderr=subprocess.DEVNULL)
         while not record.exists() or record.read_text().count("krun_start_enter") < max(vms, 1):
             assert process.poll() is None, f"{name} ended"
             time.sleep(0.05)
@@ -46,6 +35,15 @@ def sizes(
         process.kill()
         process.wait()
     return found
+
+
+def table(found: dict[str, dict[str, float]]) -> str:
+    """The sizes as Markdown."""
+    lines = ["| process at `krun_start_enter` | RSS, MB | private, MB | proportional, MB |"]
+    lines += ["| --- | --- | --- | --- |"]
+    for name, size in found.items():
+        lines.append(f"| {name} | {size['rss']:.1f} | {size['private']:.1f} | {size['pss']:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _size(pid: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,3 +65,32 @@ def test_help_imports_no_compiler(word: str) -> None:
     found = imported(sys.executable, "-c", start, word)
     found -= imported(sys.executable, "-c", "pass")
     assert len(found - {"krunc", "krunc_compiler", "krunc_launcher"}) < 4, found
+
+
+def executed(folder: Path, *command: str, **variables: str) -> int:
+    """The instructions of the one of a command's processes that executes most."""
+    counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    # The first run may have to compile modules, which is not what is counted.
+    for words in ([*command], [*counting, *command]):
+        done = subprocess.run(
+            words, cwd=folder, env={**os.environ, **variables}, capture_output=True, check=True
+        )
+    return max(int(count) for count in re.findall(rb"Collected : (\d+)", done.stderr))
+
+
+def test_instructions(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """Up to the VM's entry, all checks made: counts do not depend on the load of the machine."""
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "hello.yaml").write_text((ROOT / "boxes/hello.yaml").read_text())
+    assert main(["compile", str(tmp_path / "hello.yaml")]) == 0
+    options = ["--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
+    bare = executed(tmp_path, sys.executable, "-I", "-c", "pass")
+    start = ["-I", "-c", LAUNCHER[2]]
+    preload = {"LD_PRELOAD": str(fake_kvm)}
+    launch = [sys.executable, *start, *options, "hello.plan.json"]
+    # 1.5 of CPython 3.11's; the rest is for others.
+    assert executed(tmp_path, *launch, **preload) < 1.65 * bare
+    helped = executed(
+        tmp_path, sys.executable, "-I", "-c", "from krunc import run; run()", "--help"
+    )
+    assert helped < 1.1 * bare

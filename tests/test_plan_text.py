@@ -138,7 +138,7 @@ def test_a_position_in_any_layout() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from('}{,": calstepimplicit\\\n'), max_size=30), max_size=4))
 def test_an_operation_is_a_line_whatever_its_texts_are(texts: list[str]) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"call": "krun_set_exec", "args": {"argv": [*texts, '}, {"call": "x"']}, "from": "default"},
         {"step": "x", "args": {"env": {'}, {"step": ': {"from_env": "A"}}}, "from": "a"},
         {"implicit": "y", "from": "default"},
