@@ -193,5 +193,7 @@ def test_progress_on_a_terminal(many: Path) -> None:
     except OSError:
         pass  # the last writer is gone
     assert run.wait() == 0
-    assert f"\r{MANY // 20 * 20} of {MANY}".encode() in seen
+    done = MANY // 20 * 20
+    bar = f"{'#' * (done * 40 // MANY):40}"
+    assert f"\r[{bar}] {done} of {MANY}".encode() in seen
     assert b"\r\x1b[K" in seen

@@ -17,6 +17,7 @@ MANY = 200
 _CHUNK = 32
 # Results between two looks at the terminal.
 _STEP = 20
+_WIDTH = 40
 
 
 def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
@@ -54,6 +55,7 @@ def _shown(results: Iterable[_Result], total: int) -> Iterator[_Result]:
     tell = partial(print, end="", file=sys.stderr, flush=True)
     for done, result in enumerate(results, 1):
         if done % _STEP == 0:
-            tell(f"\r{done:,} of {total:,}")
+            bar = "#" * (done * _WIDTH // total)
+            tell(f"\r[{bar:{_WIDTH}}] {done:,} of {total:,}")
         yield result
     tell("\r\x1b[K")
