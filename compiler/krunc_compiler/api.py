@@ -103,6 +103,7 @@ def _params(row: dict[str, Any]) -> tuple[Param, ...]:
     )
 
 
+@cache
 def version(text: str) -> Version:
     """1.16.0 as (1, 16, 0)."""
     return tuple(int(part) for part in text.split("."))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from krunc_compiler import api, arguments
 from krunc_compiler.operation import Operation
 
@@ -48,9 +50,11 @@ def _words(value: object) -> list[str]:
 
 def devices(operations: list[Operation]) -> int:
     """The virtio devices of the machine, libkrun's implicit ones among them."""
-    implicit = {row["name"]: row.get("devices", 0) for row in api.table()["implicit"]}
-    return sum(
-        api.functions()[o.name].devices if o.kind == "call" else implicit[o.name]
-        for o in operations
-        if o.kind != "step"
-    )
+    return sum(_devices(operation.kind, operation.name) for operation in operations)
+
+
+@cache
+def _devices(kind: str, name: str) -> int:
+    if kind == "call":
+        return api.functions()[name].devices
+    return sum(row.get("devices", 0) for row in api.table()["implicit"] if row["name"] == name)

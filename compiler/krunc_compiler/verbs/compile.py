@@ -31,8 +31,8 @@ examples:
 Findings as text go to standard error; json, github and sarif go to standard output, unless a plan
 goes there: then to standard error too. Warnings do not change the exit status.
 
-Of many boxes it is remembered below ~/.cache/krunc which plans they made: where neither has changed,
-they are not compiled again. --check always compiles.
+Which plans many boxes made is remembered below ~/.cache/krunc: where neither has changed, they are
+not compiled again. --check always compiles.
 
 exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 """
