@@ -43,6 +43,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"shares": [{**SHARE, "read_only": True}]}, {"reads": ["boxes"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["writes: file runtime:log (console)"]),
+    ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["writes: file ./runtime:log (console)"]),
     ({}, {"networks": []}, []),
     ({"network": TSI}, {"networks": []}, ["network: TSI: the guest connects wherever the launching user can, localhost included"]),
     ({"network": TSI}, {"networks": ["tsi"]}, []),

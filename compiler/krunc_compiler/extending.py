@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import Any, NamedTuple
 
-from krunc_compiler.box import RUNTIME
 from krunc_compiler.findings import Finding, Path, Place, Rejected, Source, reject
+from krunc_compiler.hostpath import seen_from
 from krunc_compiler.parsing import parse
 from krunc_compiler.refs import resolved
 from krunc_compiler.source import read_file
@@ -260,6 +260,4 @@ def _moved(value: Any, path: Path, source: Source) -> Any:
     folder = place.source.folder if place is not None and place.source is not None else ""
     if not isinstance(value, str) or not value or not folder:
         return value
-    if value.startswith(("/", RUNTIME)):
-        return value
-    return posixpath.normpath(posixpath.join(folder, value))
+    return seen_from(folder, value)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from krunc_compiler import catalogue
-from krunc_compiler.box import RUNTIME, Box, FolderRoot
+from krunc_compiler.box import Box, FolderRoot
 from krunc_compiler.findings import Finding, Path, dotted
-from krunc_compiler.hostpath import normal
+from krunc_compiler.hostpath import RUNTIME, normal
 
 _HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
 # Who can write to one of these commands a daemon that is root on the host.
