@@ -106,6 +106,15 @@ def test_rules_of_calls_that_no_box_makes() -> None:
     assert len(found({"sockets": []}, call("krun_set_control_socket", socket_path="/c"))) == 1
 
 
+def test_what_only_the_vmm_can_open_is_asked_too() -> None:
+    row = step("require_folder", path="/", access="read-write")
+    found = reviewed(row, step("confine", mode="required"))
+    policy = {"krunc_policy": 1, "allow": {"writes": ["/repo"], "reads": ["/repo"]}}
+    assert [one.message for one in judge(policy, found, PLACE)] == [
+        "admits: folder / (reads and writes)"
+    ] * 2
+
+
 def test_isolation_and_names_of_boxes() -> None:
     review = reviewed_box({**BOX, "network": TSI})
     policy = {"isolation": ["network", "kernel", "user"]}

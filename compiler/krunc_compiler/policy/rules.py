@@ -80,16 +80,21 @@ def _reaches(review: Review, *verbs: str) -> Iterator[tuple[Fact, Reach]]:
 
 def _writes(review: Review, paths: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "write"):
-        if fact not in seen and not _is_allowed(reach, paths, place):
+    for fact, reach in _reaches(review, "write", "admit"):
+        is_read = (reach.verb, reach.noun) == ("admit", "read")
+        if not is_read and fact not in seen and not _is_allowed(reach, paths, place):
             seen.add(fact)
             yield fact, fact.text
 
 
 def _reads(review: Review, paths: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "read"):
-        if fact.kind == "reads" and fact not in seen and not _is_allowed(reach, paths, place):
+    for fact, reach in _reaches(review, "read", "admit"):
+        if (
+            fact.kind in ("reads", "admits")
+            and fact not in seen
+            and not _is_allowed(reach, paths, place)
+        ):
             seen.add(fact)
             yield fact, fact.text
 

@@ -96,6 +96,7 @@ KINDS = (
     _exposure(
         "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
     ),
+    _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
     _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
     Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "isolated:"),
     _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
@@ -106,12 +107,13 @@ KINDS = (
     _machine("nested", "without"),
     _machine("enclave", "without"),
     _machine("user", "user"),
+    _machine("log", "stdio"),
     *map(
         _machine,
         (
             *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
             *("network device", "console", "display", "overlay", "cpu", "smbios"),
-            *("interrupts", "confine", "stop", "status", "log"),
+            *("interrupts", "confine", "stop", "status"),
         ),
     ),
 )
