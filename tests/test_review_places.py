@@ -17,10 +17,8 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 from golden import agree
-from krunc_compiler.review.comment import MARK, comment
-from krunc_compiler.review.difference import compare
-from krunc_compiler.review.markdown import MOST
-from reviews import BOX, call, compiled, reviewed, reviewed_box
+from krunc_compiler.review.comment import MARK
+from reviews import BOX, compiled, reviewed_box
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "integrations" / "review_comment.py"
@@ -270,18 +268,6 @@ def test_a_missing_variable_is_named(gone: str, service: Any, repository: Path) 
     done = run(sys.executable, str(SCRIPT), check=False, given=environment(service, "github", **{gone: ""}))  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == f"krunc: the variable {gone} is not set\n"
-
-
-def test_a_comment_about_many_plans_fits() -> None:
-    many = [call("krun_add_virtiofs", tag=f"t{i}", path="p" * 100 + str(i)) for i in range(300)]
-    wide = compare(None, reviewed(*many))
-    for count in (1, 2, 30, 500):
-        text = comment([(f"boxes/{i}.plan.json", wide) for i in range(count)])
-        assert len(text.encode()) <= MOST
-        assert f"{count} plan" in text
-        assert "left out" in text
-        assert text.count("<details>") == text.count("</details>")
-    assert comment([]).startswith(MARK)
 
 
 # A file, and the schema that its service publishes for it.
