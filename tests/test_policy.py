@@ -342,6 +342,23 @@ def test_junit(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert suite.get("failures") == str(len(failed))
 
 
+def test_in_junit_a_warning_fails_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("waived.yaml").write_text(
+        "krunc: 1\nname: waived\nmachine: {cpus: 1, memory: 1GiB}\nrootfs: {path: ./r}\n"
+        "network: {mode: none}\nentrypoint: {executable: /a}\n"
+        "waivers: [{rule: allow.cpus, reason: r}]\n"
+    )
+    main(["compile", "waived.yaml"])
+    capsys.readouterr()
+    assert main(["check", "waived.yaml", "--format", "junit"]) == 0
+    suite = ElementTree.fromstring(capsys.readouterr().out)
+    assert suite.get("failures") == "0"
+    (said,) = suite.iter("system-out")
+    assert "warning[KR504]" in str(said.text)
+
+
 def test_the_examples_are_policies(tmp_path: Path) -> None:
     for policy in sorted((ROOT / "examples" / "policies").glob("policy*")):
         status = main(["check", str(ROOT / "boxes"), "--policy", str(policy), "--format", "json"])
