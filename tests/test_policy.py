@@ -342,6 +342,26 @@ def test_junit(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert suite.get("failures") == str(len(failed))
 
 
+def test_every_format_tells_what_a_stale_plan_would_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shares = [{"tag": f"t{i}", "path": f"./{i}"} for i in range(7)]
+    Path("a.plan.json").write_text(compiled(BOX))
+    Path("a.yaml").write_text(json.dumps({**BOX, "shares": shares}))
+    for form in ("text", "github", "sarif", "json", "junit"):
+        assert main(["check", "a.yaml", "--format", form]) == 1
+        said = capsys.readouterr().out
+        assert "this is not what a.yaml compiles to: " in said
+        assert "changes in meaning: 7 open, 0 narrow" in said
+        assert "Compiled, it opens reads: the guest can read folder 0 (share t0); reads: " in said
+        assert "; 2 more" in said
+    Path("a.yaml").write_text(json.dumps(BOX))
+    Path("a.plan.json").write_text(compiled(BOX) + "\n")
+    assert main(["check", "a.yaml"]) == 1
+    assert "compiles to: no change in meaning" in capsys.readouterr().out
+
+
 def test_in_junit_a_warning_fails_nothing(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
