@@ -98,7 +98,7 @@ KINDS = (
     ),
     _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
     _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
-    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "isolated:"),
+    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "no longer:"),
     _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
     _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
     _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
