@@ -222,6 +222,8 @@ def test_html(kind: str, name: str) -> None:
     shape, plain = Shape(page), Shape(PAGES[name]("plain"))
     assert set(shape.elements) <= set(plain.elements)
     if name == "show":
+        # A long label of the picture is two texts.
+        del shape.elements["text"], plain.elements["text"]
         assert shape.elements == plain.elements
     assert not any(MARK in attribute for attribute in shape.attributes)
     assert kind != "template" or any("{{ 7 * 7 }}" in text for text in shape.texts)

@@ -92,10 +92,10 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
     odd = {"--x\\033[2J\x1b[2J.plan.json": compiled(BOX), "--output=x.plan.json": "\x1b[2J"}
     commit("five", odd)
     for args in (["diff", "HEAD~"], ["log", "-p", "-1"], ["log", "-p", "-1", "--ext-diff"]):
-        shown = run("git", *args)
-        assert "\x1b" not in shown.stdout + shown.stderr
-        assert "^[[2J" in shown.stdout
-        assert "folder rootfs" in shown.stdout
+        done = run("git", *args)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "^[[2J" in done.stdout
+        assert "folder rootfs" in done.stdout
 
 
 @pytest.fixture

@@ -107,7 +107,6 @@ KINDS = (
     _machine("nested", "without"),
     _machine("enclave", "without"),
     _machine("user", "user"),
-    _machine("log", "stdio"),
     *map(
         _machine,
         (
@@ -116,6 +115,7 @@ KINDS = (
             *("interrupts", "confine", "stop", "status"),
         ),
     ),
+    _machine("log", "stdio"),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}
