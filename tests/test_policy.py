@@ -94,6 +94,14 @@ def test_rules_of_calls_that_no_box_makes() -> None:
     tap = call("krun_add_net_tap", tap_name="t", mac="5a:94:ef:e4:0c:ee", features=[], flags=[])
     assert found({"devices": ["GPU", "/dev/input/*"]}, gpu, pad, opened) == []
     assert len(found({"devices": []}, gpu, pad, opened)) == 2
+    other = step("open_device", path="/dev/input/../sda", name="o", access="read")
+    assert len(found({"devices": ["/dev/input/*"]}, other)) == 1
+    file = call("krun_set_env", envp={"A": {"from_file": "APP_x/../t"}})
+    assert found({"secrets": ["*"]}, file) == found({"secrets": ["./boxes/t"]}, file) == []
+    for names in (["APP_*"], ["./boxes/APP_x"], ["t"]):
+        assert found({"secrets": names}, file) == [
+            "secrets: file APP_x/../t as A (in the guest's /proc/cmdline)"
+        ]
     assert found({"devices": ["/dev/*"]}, inherited) == [
         "devices: input from the inherited descriptor 4"
     ]
