@@ -411,6 +411,21 @@ def test_rego_takes_plans_and_reviews_unchanged(capsys: pytest.CaptureFixture[st
     assert denied(json.loads(capsys.readouterr().out)) == [network]
     shared = {**BOX, "shares": [{**SHARE, "path": "/etc/ssl"}], "rootfs": {"path": "/etc"}}
     assert len(denied(json.loads(compiled(shared)))) == 2
+    # Family 2 has other calls for the same.
+    assert denied(json.loads(compiled({**shared, "network": TSI}, "2"))) == [
+        network,
+        "rootfs.path: /etc may not be shared writable",
+        "shares[0]: /etc/ssl may not be shared writable",
+    ]
+    reads = {
+        **BOX,
+        "shares": [
+            {**SHARE, "path": "/etc", "read_only": True},
+            {**SHARE, "tag": "o", "path": "/etcetera"},
+        ],
+    }
+    for target in ("1", "2"):
+        assert denied(json.loads(compiled(reads, target))) == []
 
 
 def test_the_policy_in_the_documentation_is_one(tmp_path: Path) -> None:
