@@ -100,6 +100,24 @@ def test_a_box_at_a_revision_extends_what_is_there(
     assert "error[KR023]" in capsys.readouterr().err
 
 
+def test_the_markdown_of_a_plan_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = {f"V{i}": "x" * 200 for i in range(1000)}
+    value = json.loads(compiled(BOX))
+    for row in value["operations"]:
+        if row.get("call") == "krun_set_exec":
+            row["args"]["envp"] = env
+    path = tmp_path / "a.plan.json"
+    path.write_text(json.dumps(value))
+    assert main(["show", str(path), "--format", "markdown"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"- **env** `{name}={text}`" in said for name, text in env.items())
+    assert "left out" not in said
+    assert main(["diff", "/dev/null", str(path), "--format", "markdown"]) == 1
+    assert len(capsys.readouterr().out.encode()) <= 65536
+
+
 def test_no_file_stands_for_a_revision(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
