@@ -253,6 +253,12 @@ def test_an_egress_policy_without_networks_limits_nothing() -> None:
     assert [fact.kind for fact in found.exposure] == ["network", "network"]
 
 
+def test_an_egress_policy_is_told_whole() -> None:
+    cidrs = [f"10.0.{i}.0/24" for i in range(100)]
+    (fact,) = reviewed(call("krun_set_egress_policy", cidrs=cidrs)).exposure
+    assert fact.text == f"TSI: the guest connects only to {', '.join(cidrs)}"
+
+
 CONFINED = step("confine", mode="required")
 # What a confined plan has, and what its VMM can open beyond that.
 ADMITTED = [

@@ -43,8 +43,9 @@ def allowed(row: Row) -> Iterator[Fact]:
         # Nobody has seen what libkrun makes of it, so it limits nothing.
         yield row.fact("network", "TSI", "TSI: an egress policy that names no network", TSI)
         return
-    to = f"only to {words(targets)}"
-    names = f", names resolved by {words(resolvers)}" if resolvers else ""
+    # All of them: what is reached may not be behind an "and 5 more".
+    to = f"only to {', '.join(map(word, targets))}"
+    names = f", names resolved by {', '.join(map(word, resolvers))}" if resolvers else ""
     reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
     yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}", *reach)
 
