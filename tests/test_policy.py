@@ -370,6 +370,19 @@ def test_every_format_tells_what_a_stale_plan_would_open(
     assert "compiles to: no change in meaning" in capsys.readouterr().out
 
 
+def test_no_plan_hides_from_the_policies(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (".hidden/boxes", ".git"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, "x.plan.json").write_text(compiled({**BOX, "network": TSI}))
+        Path(folder, "x.yaml").write_text("krunc: 1\n")
+    assert main(["check", "--format", "json"]) == 1
+    files = {one["file"] for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert ".hidden/boxes/x.plan.json" in files
+    assert not [name for name in files if name.startswith(".git/") or name.endswith("x.yaml")]
+
+
 def test_in_junit_a_warning_fails_nothing(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import NamedTuple
 
-from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file
+from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
 from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
@@ -96,11 +96,11 @@ def _files(paths: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _below(given: str) -> list[str]:
+    """The boxes and plans of a folder; of hidden folders the plans: no policy may miss one."""
     if not os.path.isdir(given):
         return [given]
-    return [
-        path for path in below(given) if path.endswith(ENDING) or (is_yaml(path) and is_box(path))
-    ]
+    boxes = [path for path in below(given) if is_yaml(path) and is_box(path)]
+    return [*boxes, *plans_below(given)]
 
 
 def _policies(paths: list[str], checked: Checked) -> list[Policy]:
