@@ -326,6 +326,5 @@ def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path) -> None:
 
 
 def test_the_demonstration_is_true(update_golden: bool) -> None:
-    given = {"KRUNC_COMMENT": str(SCRIPT)}
-    shown = run(str(ROOT / "docs" / "review-demo"), given=given).stdout
+    shown = run(str(ROOT / "docs" / "review-demo")).stdout
     agree(ROOT / "docs" / "review-demo.md", shown, update_golden)
