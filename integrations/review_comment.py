@@ -29,6 +29,8 @@ from krunc_compiler.review.summary import Review, review
 from krunc_compiler.source import decode
 
 _PAGES, _EACH = 50, 100
+# GitHub takes a mebibyte of summary from a step.
+_SUMMARY = 1_000_000
 _ENDING = ".plan.json"
 
 
@@ -36,7 +38,7 @@ def main() -> int:
     """Compare, write the summary, then the comment."""
     differences = _differences(_variable("KRUNC_BASE"))
     text = comment(differences)
-    _summary(text)
+    _summary(comment(differences, _SUMMARY))
     token = os.environ.get("KRUNC_TOKEN")
     if not token:
         sys.stderr.write("krunc: no KRUNC_TOKEN, so no comment\n")

@@ -75,6 +75,11 @@ def agent(*args: str) -> str:
     return f"{{executable: /bin/agent, args: [{', '.join(args)}]}}"
 
 
+def variable(name: str, value: str) -> str:
+    """A program with a variable."""
+    return f"{{executable: /bin/a, env: {{{name}: {value}}}}}"
+
+
 OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"rootfs": "{path: /}"}, [("KR602", "rootfs.path")]),
     ({"vsock": "[{port: 5, socket: /run/docker.sock, listen: false}]"}, [("KR605", "vsock.0.socket")]),
@@ -84,6 +89,15 @@ OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("--listen", "unix:///a")}, []),
     ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("-p", "'2695'")}, []),
     ({"agent": "{notify: 'runtime:a'}", "entrypoint": agent("--listen", "unix:///a")}, [("KR606", "agent.notify")]),
+    ({"entrypoint": variable("DB_PASSWORD", "hunter2")}, [("KR610", "entrypoint.env.DB_PASSWORD")]),
+    ({"entrypoint": variable("api_key", "x")}, [("KR610", "entrypoint.env.api_key")]),
+    ({"entrypoint": variable("A", "ghp_" + "a" * 36)}, [("KR610", "entrypoint.env.A")]),
+    ({"entrypoint": variable("A", "'-----BEGIN RSA PRIVATE KEY-----'")}, [("KR610", "entrypoint.env.A")]),
+    ({"entrypoint": variable("TOKEN", "{from_env: TOKEN}")}, []),
+    ({"entrypoint": variable("TOKEN", "''")}, []),
+    ({"entrypoint": variable("TOKEN", "/run/secrets/token")}, []),
+    ({"entrypoint": variable("TOKEN_URL", "https://a.example")}, []),
+    ({"entrypoint": variable("TOKENS", "'3'")}, []),
 ]  # fmt: skip
 
 

@@ -43,6 +43,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"shares": [{**SHARE, "read_only": True}]}, {"reads": ["boxes"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["writes: file runtime:log (console)"]),
+    ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["writes: file ./runtime:log (console)"]),
     ({}, {"networks": []}, []),
     ({"network": TSI}, {"networks": []}, ["network: TSI: the guest connects wherever the launching user can, localhost included"]),
     ({"network": TSI}, {"networks": ["tsi"]}, []),
@@ -93,6 +94,14 @@ def test_rules_of_calls_that_no_box_makes() -> None:
     tap = call("krun_add_net_tap", tap_name="t", mac="5a:94:ef:e4:0c:ee", features=[], flags=[])
     assert found({"devices": ["GPU", "/dev/input/*"]}, gpu, pad, opened) == []
     assert len(found({"devices": []}, gpu, pad, opened)) == 2
+    other = step("open_device", path="/dev/input/../sda", name="o", access="read")
+    assert len(found({"devices": ["/dev/input/*"]}, other)) == 1
+    file = call("krun_set_env", envp={"A": {"from_file": "APP_x/../t"}})
+    assert found({"secrets": ["*"]}, file) == found({"secrets": ["./boxes/t"]}, file) == []
+    for names in (["APP_*"], ["./boxes/APP_x"], ["t"]):
+        assert found({"secrets": names}, file) == [
+            "secrets: file APP_x/../t as A (in the guest's /proc/cmdline)"
+        ]
     assert found({"devices": ["/dev/*"]}, inherited) == [
         "devices: input from the inherited descriptor 4"
     ]
@@ -103,6 +112,15 @@ def test_rules_of_calls_that_no_box_makes() -> None:
         root = call("krun_set_root_disk_remount", device=device, fstype=None, options=None)
         assert len(found({"roots": ["images"]}, disk, root)) == count
     assert len(found({"sockets": []}, call("krun_set_control_socket", socket_path="/c"))) == 1
+
+
+def test_what_only_the_vmm_can_open_is_asked_too() -> None:
+    row = step("require_folder", path="/", access="read-write")
+    found = reviewed(row, step("confine", mode="required"))
+    policy = {"krunc_policy": 1, "allow": {"writes": ["/repo"], "reads": ["/repo"]}}
+    assert [one.message for one in judge(policy, found, PLACE)] == [
+        "admits: folder / (reads and writes)"
+    ] * 2
 
 
 def test_isolation_and_names_of_boxes() -> None:
@@ -332,6 +350,56 @@ def test_junit(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert suite.get("failures") == str(len(failed))
 
 
+def test_every_format_tells_what_a_stale_plan_would_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shares = [{"tag": f"t{i}", "path": f"./{i}"} for i in range(7)]
+    Path("a.plan.json").write_text(compiled(BOX))
+    Path("a.yaml").write_text(json.dumps({**BOX, "shares": shares}))
+    for form in ("text", "github", "sarif", "json", "junit"):
+        assert main(["check", "a.yaml", "--format", form]) == 1
+        said = capsys.readouterr().out
+        assert "this is not what a.yaml compiles to: " in said
+        assert "changes in meaning: 7 open, 0 narrow" in said
+        assert "Compiled, it opens reads: the guest can read folder 0 (share t0); reads: " in said
+        assert "; 2 more" in said
+    Path("a.yaml").write_text(json.dumps(BOX))
+    Path("a.plan.json").write_text(compiled(BOX) + "\n")
+    assert main(["check", "a.yaml"]) == 1
+    assert "compiles to: no change in meaning" in capsys.readouterr().out
+
+
+def test_no_plan_hides_from_the_policies(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (".hidden/boxes", ".git"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, "x.plan.json").write_text(compiled({**BOX, "network": TSI}))
+        Path(folder, "x.yaml").write_text("krunc: 1\n")
+    assert main(["check", "--format", "json"]) == 1
+    files = {one["file"] for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert ".hidden/boxes/x.plan.json" in files
+    assert not [name for name in files if name.startswith(".git/") or name.endswith("x.yaml")]
+
+
+def test_in_junit_a_warning_fails_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("waived.yaml").write_text(
+        "krunc: 1\nname: waived\nmachine: {cpus: 1, memory: 1GiB}\nrootfs: {path: ./r}\n"
+        "network: {mode: none}\nentrypoint: {executable: /a}\n"
+        "waivers: [{rule: allow.cpus, reason: r}]\n"
+    )
+    main(["compile", "waived.yaml"])
+    capsys.readouterr()
+    assert main(["check", "waived.yaml", "--format", "junit"]) == 0
+    suite = ElementTree.fromstring(capsys.readouterr().out)
+    assert suite.get("failures") == "0"
+    (said,) = suite.iter("system-out")
+    assert "warning[KR504]" in str(said.text)
+
+
 def test_the_examples_are_policies(tmp_path: Path) -> None:
     for policy in sorted((ROOT / "examples" / "policies").glob("policy*")):
         status = main(["check", str(ROOT / "boxes"), "--policy", str(policy), "--format", "json"])
@@ -356,6 +424,21 @@ def test_rego_takes_plans_and_reviews_unchanged(capsys: pytest.CaptureFixture[st
     assert denied(json.loads(capsys.readouterr().out)) == [network]
     shared = {**BOX, "shares": [{**SHARE, "path": "/etc/ssl"}], "rootfs": {"path": "/etc"}}
     assert len(denied(json.loads(compiled(shared)))) == 2
+    # Family 2 has other calls for the same.
+    assert denied(json.loads(compiled({**shared, "network": TSI}, "2"))) == [
+        network,
+        "rootfs.path: /etc may not be shared writable",
+        "shares[0]: /etc/ssl may not be shared writable",
+    ]
+    reads = {
+        **BOX,
+        "shares": [
+            {**SHARE, "path": "/etc", "read_only": True},
+            {**SHARE, "tag": "o", "path": "/etcetera"},
+        ],
+    }
+    for target in ("1", "2"):
+        assert denied(json.loads(compiled(reads, target))) == []
 
 
 def test_the_policy_in_the_documentation_is_one(tmp_path: Path) -> None:

@@ -78,6 +78,60 @@ def test_diff_of_revisions(repository: Path, capsys: pytest.CaptureFixture[str])
     assert main(["diff", "HEAD:./one.plan.json", "one.plan.json"]) == 0
 
 
+@pytest.mark.parametrize("folder", ["", "boxes", "boxes/deep"])
+def test_a_box_at_a_revision_extends_what_is_there(
+    folder: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, web = Path(folder, "base.yaml"), Path(folder, "web.yaml")
+    base.parent.mkdir(exist_ok=True)
+    base.write_text(json.dumps(BOX))
+    web.write_text(json.dumps({"extends": "base.yaml", "name": "web"}))
+    git("add", ".")
+    git("commit", "-qm", "three")
+    base.write_text(json.dumps(OPEN))
+    assert main(["diff", f"HEAD:{web}", str(web)]) == 1
+    assert "the guest reaches TSI" in capsys.readouterr().out
+    os.chdir(base.parent)
+    assert main(["diff", "HEAD:./web.yaml", "web.yaml"]) == 1
+    assert "the guest reaches TSI" in capsys.readouterr().out
+    Path("web.yaml").write_text(json.dumps({"extends": "../../../x.yaml"}))
+    git("commit", "-qam", "four")
+    assert main(["show", "HEAD:./web.yaml"]) == 1
+    assert "error[KR023]" in capsys.readouterr().err
+
+
+def test_the_markdown_of_a_plan_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = {f"V{i}": "x" * 200 for i in range(1000)}
+    value = json.loads(compiled(BOX))
+    for row in value["operations"]:
+        if row.get("call") == "krun_set_exec":
+            row["args"]["envp"] = env
+    path = tmp_path / "a.plan.json"
+    path.write_text(json.dumps(value))
+    assert main(["show", str(path), "--format", "markdown"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"- **env** `{name}={text}`" in said for name, text in env.items())
+    assert "left out" not in said
+    assert main(["diff", "/dev/null", str(path), "--format", "markdown"]) == 1
+    assert len(capsys.readouterr().out.encode()) <= 65536
+
+
+def test_no_file_stands_for_a_revision(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A branch could bring a file with such a name, and hide what it changes."""
+    path = "HEAD~1:boxes/one.plan.json"
+    Path("HEAD~1:boxes").mkdir()
+    Path(path).write_text(compiled(OPEN))
+    assert main(["diff", path, "boxes/one.plan.json"]) == 2
+    assert f"{path} is a file and in git; write ./{path} for the file" in capsys.readouterr().err
+    assert main(["diff", f"./{path}", "boxes/one.plan.json"]) == 0
+    Path("a:b.yaml").write_text(json.dumps(BOX))
+    assert main(["show", "a:b.yaml"]) == 0
+
+
 def test_a_box_is_compiled_for_the_plan_beside_it(repository: Path) -> None:
     Path("two.plan.json").write_text(compiled(BOX, "2"))
     assert main(["diff", "two.plan.json", "HEAD~1:boxes/one.yaml"]) == 0

@@ -45,6 +45,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "/etc"}]}, "opens the guest can read folder /etc (share src); before: folder src (share src)"),
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "neutral the guest can no longer read folder src (share src)"),
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "./src/."}]}, ""),
+    ({"shares": [{**SHARE, "path": "runtime:a"}]}, {"shares": [{**SHARE, "path": "./runtime:a"}]}, "opens the guest can read folder ./runtime:a (share src); before: folder runtime:a (share src)"),
     ({}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
     ({"network": TSI}, {}, "narrows the guest no longer reaches TSI: the guest connects wherever the launching user can, localhost included"),
     ({"network": TSI}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "opens the host listens on TCP port 8080 to guest port 80"),

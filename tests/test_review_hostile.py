@@ -154,7 +154,7 @@ def test_text(kind: str, name: str) -> None:
         # What is at the left is krunc's: titles, and the labels of rows.
         starts = {line.strip() for line in lines if line[:1].strip() and MARK not in line}
         titles = {title.strip() for s in sheet.sections for title in (s.title, s.title.upper())}
-        heads = ("digest", "reaches", "old", "new", "needs", "because", "one:")
+        heads = ("digest", "reaches", "old", "new", "one:")
         assert all(start in titles or start.split(" ")[0] in heads for start in starts), starts
         labels = {row.label.strip() for section in sheet.sections for row in section.lines}
         for line in lines:
@@ -178,7 +178,7 @@ def leaves(value: Any) -> Iterator[str]:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_each_string_stands_whole_in_the_operations(kind: str) -> None:
     found = review(hostile(HOSTILE[kind]))
-    lines = plan_sheet(found).sections[-1].lines
+    lines = plan_sheet(found).sections[-2].lines
     assert len(lines) == len(found.operations)
     seen = 0
     for row, line in zip(found.operations, lines, strict=True):
@@ -222,6 +222,8 @@ def test_html(kind: str, name: str) -> None:
     shape, plain = Shape(page), Shape(PAGES[name]("plain"))
     assert set(shape.elements) <= set(plain.elements)
     if name == "show":
+        # A long label of the picture is two texts.
+        del shape.elements["text"], plain.elements["text"]
         assert shape.elements == plain.elements
     assert not any(MARK in attribute for attribute in shape.attributes)
     assert kind != "template" or any("{{ 7 * 7 }}" in text for text in shape.texts)

@@ -17,10 +17,8 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 from golden import agree
-from krunc_compiler.review.comment import MARK, comment
-from krunc_compiler.review.difference import compare
-from krunc_compiler.review.markdown import MOST
-from reviews import BOX, call, compiled, reviewed, reviewed_box
+from krunc_compiler.review.comment import MARK
+from reviews import BOX, compiled, reviewed_box
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "integrations" / "review_comment.py"
@@ -91,6 +89,13 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
     assert "\n+{}\n" in run("git", "log", "-p", "-2").stdout, "what is no plan is shown as it is"
     run("git", "diff", "main")
     run("git", "log", "-p", "--ext-diff")
+    odd = {"--x\\033[2J\x1b[2J.plan.json": compiled(BOX), "--output=x.plan.json": "\x1b[2J"}
+    commit("five", odd)
+    for args in (["diff", "HEAD~"], ["log", "-p", "-1"], ["log", "-p", "-1", "--ext-diff"]):
+        done = run("git", *args)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "^[[2J" in done.stdout
+        assert "folder rootfs" in done.stdout
 
 
 @pytest.fixture
@@ -272,18 +277,6 @@ def test_a_missing_variable_is_named(gone: str, service: Any, repository: Path) 
     assert done.stderr == f"krunc: the variable {gone} is not set\n"
 
 
-def test_a_comment_about_many_plans_fits() -> None:
-    many = [call("krun_add_virtiofs", tag=f"t{i}", path="p" * 100 + str(i)) for i in range(300)]
-    wide = compare(None, reviewed(*many))
-    for count in (1, 2, 30, 500):
-        text = comment([(f"boxes/{i}.plan.json", wide) for i in range(count)])
-        assert len(text.encode()) <= MOST
-        assert f"{count} plan" in text
-        assert "left out" in text
-        assert text.count("<details>") == text.count("</details>")
-    assert comment([]).startswith(MARK)
-
-
 # A file, and the schema that its service publishes for it.
 FILES = {
     "action.yml": "vendor.github-actions",
@@ -333,6 +326,5 @@ def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path) -> None:
 
 
 def test_the_demonstration_is_true(update_golden: bool) -> None:
-    given = {"KRUNC_COMMENT": str(SCRIPT)}
-    shown = run(str(ROOT / "docs" / "review-demo"), given=given).stdout
+    shown = run(str(ROOT / "docs" / "review-demo")).stdout
     agree(ROOT / "docs" / "review-demo.md", shown, update_golden)

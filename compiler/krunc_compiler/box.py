@@ -8,8 +8,6 @@ from krunc_compiler.consoles import Console, Descriptor, Log
 from krunc_compiler.findings import Path
 from krunc_compiler.networks import NetworkDevices, NoNetwork, Tsi
 
-RUNTIME = "runtime:"
-
 
 class Machine(NamedTuple):
     """The virtual machine itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 ENDING = ".plan.json"
 _BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
@@ -11,8 +11,18 @@ _BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
 
 def below(folder: str) -> Iterator[str]:
     """The files below FOLDER, in order, but for those of hidden folders."""
+    return _below(folder, lambda name: not name.startswith("."))
+
+
+def plans_below(folder: str) -> Iterator[str]:
+    """The plans below FOLDER, in order, also of hidden folders but git's own."""
+    found = _below(folder, lambda name: name != ".git")
+    return (path for path in found if path.endswith(ENDING))
+
+
+def _below(folder: str, enters: Callable[[str], bool]) -> Iterator[str]:
     for home, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(filter(enters, folders))
         for name in sorted(names):
             yield os.path.normpath(os.path.join(home, name))
 

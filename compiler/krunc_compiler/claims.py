@@ -9,9 +9,9 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler import extending
-from krunc_compiler.box import RUNTIME, Box
+from krunc_compiler.box import Box
 from krunc_compiler.findings import Finding, Located, Path, Source, dotted
-from krunc_compiler.hostpath import normal
+from krunc_compiler.hostpath import RUNTIME, normal
 from krunc_compiler.networks import NetworkDevices, SocketDevice, Tsi
 from krunc_compiler.source import read_file
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from krunc_compiler.box import RUNTIME
 from krunc_compiler.findings import Finding, Path, Place, Rejected, Source, reject
+from krunc_compiler.hostpath import seen_from
 from krunc_compiler.parsing import parse
 from krunc_compiler.refs import resolved
 from krunc_compiler.source import read_file
@@ -31,18 +32,30 @@ class _Side(NamedTuple):
         return _Side(self.value[part], self.places, (*self.path, part))
 
 
+class _Files(NamedTuple):
+    """How the name of a base is found, how it is read, and how many there were."""
+
+    name_of: Callable[[str, str], str]
+    read: Callable[[str], str]
+    met: list[int]
+
+
 def load(name: str, text: str) -> tuple[dict[str, Any], Source]:
     """The box in TEXT, from the file NAME, merged over what it extends.
 
     Raises Rejected when a text is no map, cannot be read, or extends itself.
     """
-    source = Source(name, text, {})
-    return _load(source, (posixpath.normpath(name),), [0])
+    files = _Files(_beside, read_file, [0])
+    if ":" in name:
+        from krunc_compiler import revision  # it starts git, which few boxes need
+
+        # What a box at a revision extends is taken from there too.
+        if revision.is_one(name):
+            files = _Files(revision.beside, revision.read, [0])
+    return _load(Source(name, text, {}), (posixpath.normpath(name),), files)
 
 
-def _load(
-    source: Source, above: tuple[str, ...], count: list[int]
-) -> tuple[dict[str, Any], Source]:
+def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[str, Any], Source]:
     value, parsed = parse(source.name, source.text)
     source = source._replace(places=parsed.places)
     if not isinstance(value, dict):
@@ -61,7 +74,7 @@ def _load(
     merged: _Side | None = None
     for i, base in enumerate(bases):
         at: Path = ("extends",) if isinstance(named, str) else ("extends", i)
-        below = _base(source, base, at, above, count)
+        below = _base(source, base, at, above, files)
         merged = below if merged is None else _merged(merged, below)
     if merged is None:
         return value, source
@@ -75,14 +88,18 @@ def _load(
     return whole.value, source._replace(places=whole.places, extends=True)
 
 
-def _base(source: Source, base: str, at: Path, above: tuple[str, ...], count: list[int]) -> _Side:
-    name = posixpath.normpath(posixpath.join(posixpath.dirname(source.name), base))
-    count[0] += 1
+def _beside(name: str, base: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), base))
+
+
+def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _Files) -> _Side:
+    name = files.name_of(source.name, base)
+    files.met[0] += 1
     problem = hint = ""
     if name in above:
         problem = f"{base} extends this box again: {' -> '.join((*above, name))}"
         hint = "a box cannot extend itself, nor one that extends it"
-    elif count[0] > MAX_FILES:
+    elif files.met[0] > MAX_FILES:
         problem = f"more than {MAX_FILES} files are extended"
         hint = "extend fewer, or merge some of them"
     elif "{{" in base:
@@ -91,7 +108,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], count: li
     if problem:
         raise reject(source, [Finding("KR023", problem, at, hint=hint)])
     try:
-        text = read_file(name)
+        text = files.read(name)
     except Rejected as rejected:
         (found,) = rejected.findings
         finding = Finding(
@@ -102,7 +119,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], count: li
         )
         raise reject(source, [finding]) from None
     folder = posixpath.join(source.folder, posixpath.dirname(base))
-    value, loaded = _load(Source(name, text, {}, folder), (*above, name), count)
+    value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
     places = {
         path: place._replace(source=place.source or loaded)
         for path, place in loaded.places.items()
@@ -260,6 +277,4 @@ def _moved(value: Any, path: Path, source: Source) -> Any:
     folder = place.source.folder if place is not None and place.source is not None else ""
     if not isinstance(value, str) or not value or not folder:
         return value
-    if value.startswith(("/", RUNTIME)):
-        return value
-    return posixpath.normpath(posixpath.join(folder, value))
+    return seen_from(folder, value)

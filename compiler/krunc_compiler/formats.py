@@ -13,6 +13,7 @@ from krunc_compiler import catalogue
 from krunc_compiler.findings import Located, counts, dotted, ordered, placed
 from krunc_compiler.reporting import printable, report
 
+_LINE = "\n"
 _SARIF_SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
@@ -139,22 +140,22 @@ def _result(row: dict[str, Any], rule: int) -> dict[str, Any]:
 
 
 def junit(checked: Sequence[str], findings: list[Located]) -> str:
-    """JUnit's XML: a test case for each file that was CHECKED."""
-    failures: dict[str, list[str]] = {name: [] for name in checked}
+    """JUnit's XML: a test case for each file that was CHECKED, which fails by its errors."""
+    said: dict[str, dict[str, list[str]]] = {name: {} for name in checked}
     for row in _rows(findings):
         line = f":{row['line']}:{row['column']}" if "line" in row else ""
         advice = f" ({row['help']})" if row["help"] else ""
         text = f"{row['file']}{line}: {row['level']}[{row['code']}]: {_sentence(row)}{advice}"
-        failures.setdefault(row["file"], []).append(text)
+        said.setdefault(row["file"], {}).setdefault(row["level"], []).append(printable(text))
     cases = "".join(
         f'  <testcase classname="krunc" name={quoteattr(printable(name))}>'
-        f"{_failure(texts)}</testcase>\n"
-        for name, texts in failures.items()
+        f"{_failure(texts.get('error', []))}{_output(texts.get('warning', []))}</testcase>\n"
+        for name, texts in said.items()
     )
-    failed = sum(map(bool, failures.values()))
+    failed = sum("error" in texts for texts in said.values())
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<testsuite name="krunc" tests="{len(failures)}" failures="{failed}">\n'
+        f'<testsuite name="krunc" tests="{len(said)}" failures="{failed}">\n'
         f"{cases}</testsuite>\n"
     )
 
@@ -162,8 +163,11 @@ def junit(checked: Sequence[str], findings: list[Located]) -> str:
 def _failure(texts: list[str]) -> str:
     if not texts:
         return ""
-    first, whole = printable(texts[0]), "\n".join(map(printable, texts))
-    return f"<failure message={quoteattr(first)}>{escape(whole)}</failure>"
+    return f"<failure message={quoteattr(texts[0])}>{escape(_LINE.join(texts))}</failure>"
+
+
+def _output(texts: list[str]) -> str:
+    return f"<system-out>{escape(_LINE.join(texts))}</system-out>" if texts else ""
 
 
 FORMS: dict[str, Callable[[list[Located]], str]] = {

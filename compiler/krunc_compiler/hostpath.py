@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import posixpath
 
+# A path of the folder of the run, which the launcher knows.
+RUNTIME = "runtime:"
+
 
 def normal(path: str) -> str:
     """PATH in one form: no `..` or `//` that can go, /run for /var/run."""
@@ -11,3 +14,16 @@ def normal(path: str) -> str:
     path = "/" + path.lstrip("/") if path.startswith("/") else path
     # /var/run is a link to /run wherever there is a /run.
     return "/run" + path[8:] if path == "/var/run" or path[:9] == "/var/run/" else path
+
+
+def seen_from(folder: str, path: str) -> str:
+    """PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a folder
+    that is only called runtime: stays one."""
+    if path.startswith(("/", RUNTIME)):
+        return path
+    return plain(posixpath.normpath(posixpath.join(folder, path)))
+
+
+def plain(path: str) -> str:
+    """PATH, which lost a `./` in front of it, so that it still means no folder of the run."""
+    return f"./{path}" if path.startswith(RUNTIME) else path

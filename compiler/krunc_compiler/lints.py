@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from krunc_compiler import catalogue
-from krunc_compiler.box import RUNTIME, Box, FolderRoot
+from krunc_compiler.box import Box, FolderRoot
 from krunc_compiler.findings import Finding, Path, dotted
-from krunc_compiler.hostpath import normal
+from krunc_compiler.hostpath import RUNTIME, normal
 
 _HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
 # Who can write to one of these commands a daemon that is root on the host.
@@ -19,11 +19,23 @@ _DAEMONS = (
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
 )
+# What a variable's name ends with that holds a secret, and what secrets begin with.
+_SECRET_NAME = re.compile(
+    r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
+    r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
+)
 
 
 def check(box: Box) -> list[Finding]:
     """The warnings about one box by itself."""
-    found = [*_nested(box), *_broad(box), *_tilde(box), *_daemons(box), *_unused_channels(box)]
+    found = [
+        *(*_nested(box), *_broad(box), *_tilde(box), *_daemons(box)),
+        *(*_unused_channels(box), *_literal_secrets(box)),
+    ]
     return [finding._replace(warning=True) for finding in found]
 
 
@@ -132,6 +144,22 @@ def _unused_channels(box: Box) -> Iterator[Finding]:
                 ("agent", name),
                 hint=f"add --{name} unix:///run/{name}.sock to entrypoint.args, or leave the key "
                 f"out when the program knows vsock port {port} by itself",
+                at_key=True,
+            )
+
+
+def _literal_secrets(box: Box) -> Iterator[Finding]:
+    for name, value in box.entrypoint.env.items():
+        if not isinstance(value, str):
+            continue
+        # A path is where a secret is, not the secret.
+        is_named = _SECRET_NAME.fullmatch(name) and value and not value.startswith(("/", "./"))
+        if is_named or _SECRET_VALUE.match(value):
+            yield Finding(
+                "KR610",
+                "this looks like a secret, and the plan would hold it",
+                ("entrypoint", "env", name),
+                hint=f"write {name}: {{from_env: NAME}}; from_file and from_fd work too",
                 at_key=True,
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import api
 from krunc_compiler.api import Target, Version
-from krunc_compiler.box import RUNTIME, Box
+from krunc_compiler.box import Box
 from krunc_compiler.findings import dotted
+from krunc_compiler.hostpath import seen_from
 from krunc_compiler.operation import Operation
 from krunc_compiler.sha256 import hexdigest
 
@@ -86,7 +86,7 @@ _LATE = ("envp", "data")  # where paths of secrets stand
 def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
     args = dict(operation.args)
     for param, path in operation.paths():
-        if path != (path := _seen(path, prefix)):
+        if path != (path := seen_from(prefix, path)):
             args[param.name] = {"file": path} if param.kind == "bytes" else path
     if isinstance(args.get("envp"), dict):
         args["envp"] = _moved_secrets(args["envp"], prefix)
@@ -98,17 +98,11 @@ def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
 
 def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {
-        name: {"from_file": _seen(value["from_file"], prefix)}
+        name: {"from_file": seen_from(prefix, value["from_file"])}
         if isinstance(value, dict) and "from_file" in value
         else value
         for name, value in env.items()
     }
-
-
-def _seen(path: str, prefix: str) -> str:
-    if path.startswith(("/", RUNTIME)):
-        return path
-    return posixpath.normpath(posixpath.join(prefix, path))
 
 
 _BETWEEN = re.compile(r'(?<=\}), (?=\{"(?:call|step|implicit)": )')

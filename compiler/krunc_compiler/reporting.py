@@ -23,6 +23,8 @@ _WIDTH = 96
 _LONGEST = 2_000
 # What YAML takes for the end of a line.
 _LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+# Letters and signs by their category, but nothing is seen of them.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
 
 
@@ -81,24 +83,31 @@ def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour
     end = span.end_column if span.end_line == span.line else len(line)
     start = max(0, span.column - _WIDTH // 2) if len(line) > _WIDTH else 0
     shown = line[start : start + _WIDTH]
-    width = max(1, min(end, start + len(shown)) - span.column)
+    before, marked = printable(line[start : span.column]), printable(line[span.column : end])
     number = str(span.line + 1)
+    width = max(1, min(len(marked), len(printable(shown)) - len(before)))
     marks = paint("^" * width, colour)
     return [
         f"    {number} | {printable(shown)}",
-        f"    {' ' * len(number)} | {' ' * (span.column - start)}{marks}",
+        f"    {' ' * len(number)} | {' ' * len(before)}{marks}",
     ]
 
 
 def printable(text: str) -> str:
-    """TEXT with what a terminal would obey or hide written as escapes."""
+    """TEXT with what a terminal would obey, or a reader not see where it stands, as escapes."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() or _harmless(c) else _escape(c) for c in text)
+    return "".join(c if is_seen(c) else _escape(c) for c in text)
 
 
-def _harmless(character: str) -> bool:
-    return unicodedata.category(character) == "Zs"
+def is_seen(c: str) -> bool:
+    """Whether a reader sees the character C as itself, and nothing else because of it."""
+    return (
+        c.isprintable()
+        and unicodedata.category(c)[0] != "M"
+        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+        and c not in _BLANK
+    )
 
 
 def _escape(character: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
-from krunc_compiler.box import RUNTIME, Box, DiskRoot
+from krunc_compiler.box import Box, DiskRoot
 from krunc_compiler.findings import Finding, Path, dotted
+from krunc_compiler.hostpath import RUNTIME
 from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.networks import Tsi

@@ -10,16 +10,27 @@ package main
 import rego.v1
 
 # Plans.
+shared := {"krun_set_root", "krun_add_virtiofs", "krun_add_virtiofs2", "krun_add_virtiofs3", "krun_add_virtiofs4"}
+
 deny contains message if {
 	some operation in input.operations
-	operation.call in {"krun_add_virtiofs", "krun_add_virtiofs2", "krun_set_root"}
-	startswith(object.get(operation.args, "path", object.get(operation.args, "root_path", "")), "/etc")
-	message := sprintf("%s: %s may not be shared writable", [operation.from, operation.call])
+	operation.call in shared
+	not object.get(operation.args, "read_only", false)
+	path := object.get(operation.args, "path", object.get(operation.args, "root_path", ""))
+	startswith(concat("", [path, "/"]), "/etc/")
+	message := sprintf("%s: %s may not be shared writable", [operation.from, path])
 }
 
 deny contains message if {
 	some operation in input.operations
 	operation.implicit == "vsock_with_tsi"
+	message := sprintf("%s: the guest reaches the host's network (TSI)", [operation.from])
+}
+
+deny contains message if {
+	some operation in input.operations
+	operation.call == "krun_add_vsock"
+	count(operation.args.tsi_features) > 0
 	message := sprintf("%s: the guest reaches the host's network (TSI)", [operation.from])
 }
 

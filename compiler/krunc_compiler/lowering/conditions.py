@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from krunc_compiler.api import Target
-from krunc_compiler.box import RUNTIME, Box, FolderRoot
+from krunc_compiler.box import Box, FolderRoot
 from krunc_compiler.findings import Path
+from krunc_compiler.hostpath import RUNTIME
 from krunc_compiler.networks import NetworkDevices, SocketDevice, TapDevice
 from krunc_compiler.operation import Operation
 

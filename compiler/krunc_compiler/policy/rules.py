@@ -80,16 +80,21 @@ def _reaches(review: Review, *verbs: str) -> Iterator[tuple[Fact, Reach]]:
 
 def _writes(review: Review, paths: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "write"):
-        if fact not in seen and not _is_allowed(reach, paths, place):
+    for fact, reach in _reaches(review, "write", "admit"):
+        is_read = (reach.verb, reach.noun) == ("admit", "read")
+        if not is_read and fact not in seen and not _is_allowed(reach, paths, place):
             seen.add(fact)
             yield fact, fact.text
 
 
 def _reads(review: Review, paths: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "read"):
-        if fact.kind == "reads" and fact not in seen and not _is_allowed(reach, paths, place):
+    for fact, reach in _reaches(review, "read", "admit"):
+        if (
+            fact.kind in ("reads", "admits")
+            and fact not in seen
+            and not _is_allowed(reach, paths, place)
+        ):
             seen.add(fact)
             yield fact, fact.text
 
@@ -147,8 +152,16 @@ def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
 
 def _secrets(review: Review, names: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "secret"):
-        if not named(str(reach.target), names):
+        target = str(reach.target)
+        fits = _is_path_of(target, names, place) if reach.noun == "file" else named(target, names)
+        if not fits:
             yield fact, fact.text
+
+
+def _is_path_of(path: str, names: list[str], place: Place) -> bool:
+    """Whether PATH is one that NAMES, of which those with a / are paths, allow."""
+    paths = [name for name in names if "/" in name]
+    return "*" in names or allowed(path, place.plan, paths, place.policy)
 
 
 def _devices(review: Review, names: list[str], place: Place) -> Found:
@@ -157,8 +170,9 @@ def _devices(review: Review, names: list[str], place: Place) -> Found:
         target = str(reach.target or "")
         if reach.noun == "input" and target.startswith("the device "):
             continue  # the step that opens it is asked
-        title = target if reach.noun in ("read", "write") else reach.noun
-        if fact not in seen and not named(title, names):
+        is_path = reach.noun in ("read", "write")
+        fits = _is_path_of(target, names, place) if is_path else named(reach.noun, names)
+        if fact not in seen and not fits:
             seen.add(fact)
             yield fact, fact.text
 

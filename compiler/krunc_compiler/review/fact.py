@@ -96,8 +96,9 @@ KINDS = (
     _exposure(
         "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
     ),
+    _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
     _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
-    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "isolated:"),
+    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "no longer:"),
     _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
     _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
     _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
@@ -111,9 +112,10 @@ KINDS = (
         (
             *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
             *("network device", "console", "display", "overlay", "cpu", "smbios"),
-            *("interrupts", "confine", "stop", "status", "log"),
+            *("interrupts", "confine", "stop", "status"),
         ),
     ),
+    _machine("log", "stdio"),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from krunc_compiler.review.change_sheet import change_sheet
 from krunc_compiler.review.difference import Difference
-from krunc_compiler.review.picture import Picture, picture
+from krunc_compiler.review.picture import Picture, pictures
 from krunc_compiler.review.plan_sheet import plan_sheet
 from krunc_compiler.review.sheet import Sheet
 from krunc_compiler.review.summary import Review
@@ -26,15 +26,15 @@ def _template() -> Template:
 
 def plan_page(review: Review) -> str:
     """The page of one plan."""
-    return _page(plan_sheet(review), [("The box", picture(review))], last=False)
+    return _page(plan_sheet(review), [("The box", pictures(review))], last=False)
 
 
 def difference_page(difference: Difference) -> str:
     """The page of a difference: the changes, then a picture of each side."""
     sides = (("After", difference.new), ("Before", difference.old))
-    pictures = [(title, picture(side)) for title, side in sides if side]
-    return _page(change_sheet(difference), pictures, last=True)
+    drawn = [(title, pictures(side)) for title, side in sides if side]
+    return _page(change_sheet(difference), drawn, last=True)
 
 
-def _page(sheet: Sheet, pictures: list[tuple[str, Picture]], last: bool) -> str:
-    return _template().render(sheet=sheet, pictures=pictures, last=last) + "\n"
+def _page(sheet: Sheet, drawn: list[tuple[str, tuple[Picture, ...]]], last: bool) -> str:
+    return _template().render(sheet=sheet, pictures=drawn, last=last) + "\n"

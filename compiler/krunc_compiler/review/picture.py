@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-from krunc_compiler.review.fact import Fact
+from krunc_compiler.review.fact import BY_NAME, Fact
 from krunc_compiler.review.facts.storage import ROOT_TAG
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import columns, word
+from krunc_compiler.review.words import columns, folded, word
 
 _ROWS = 24
-_WIDE, _ROW, _TOP = 640, 40, 104
+_ROW, _TOP = 42, 92
 # The kind of exposure: what stands at the arrow, and at which ends it has a head.
 _ARROWS = {
     "writes": ("rw", True, True),
@@ -21,16 +22,37 @@ _ARROWS = {
     "secrets": ("secret", False, True),
     "devices": ("device", True, True),
     "stdio": ("stdio", True, True),
+    "admits": ("VMM", True, True),
     "other": ("?", True, True),
 }
+# Where the words about the host begin and end in the text of a fact, outside of what is quoted
+# there. Behind the ports stand those about the guest.
+_BEGINS = re.compile("^(?:through the program behind|TSI: the guest connects) ")
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
+_ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=(?:guest|vsock) port )")
+
+
+class Layout(NamedTuple):
+    """Places and widths, in units of the view box; `room` counts the columns of a label."""
+
+    name: str
+    width: int
+    host: int
+    host_room: int
+    guest: int
+    guest_room: int
+
+
+LAYOUTS = (Layout("broad", 640, 266, 37, 386, 33), Layout("slim", 344, 146, 20, 206, 18))
 
 
 class Arrow(NamedTuple):
-    """One row of the picture; `y` is its middle. `loud` ones can change or reach the host."""
+    """One row of the picture; `y` is its middle. Labels are one or two lines. `loud` is what the
+    lists mark too."""
 
     y: int
-    host: str
-    guest: str
+    host: tuple[str, ...]
+    guest: tuple[str, ...]
     label: str
     to_host: bool
     to_guest: bool
@@ -40,7 +62,7 @@ class Arrow(NamedTuple):
 class Picture(NamedTuple):
     """The picture, in units of its view box."""
 
-    width: int
+    layout: Layout
     height: int
     name: str
     size: str
@@ -50,40 +72,76 @@ class Picture(NamedTuple):
     says: str
 
 
-def picture(review: Review) -> Picture:
-    """The picture of a plan; with many rows the last ones are only counted."""
+def pictures(review: Review) -> tuple[Picture, ...]:
+    """The picture of a plan, for broad and for slim windows; the last of many rows are counted."""
+    return tuple(_picture(review, layout) for layout in LAYOUTS)
+
+
+def _picture(review: Review, layout: Layout) -> Picture:
     drawn = [fact for fact in review.exposure if fact.kind in _ARROWS]
     arrows = tuple(
-        _arrow(fact, _TOP + _ROW // 2 + i * _ROW) for i, fact in enumerate(drawn[:_ROWS])
+        _arrow(fact, _TOP + _ROW // 2 + i * _ROW, layout) for i, fact in enumerate(drawn[:_ROWS])
     )
     said = {fact.kind: fact.text for fact in reversed(review.machine)}
     rows = max(1, len(arrows)) + (len(drawn) > _ROWS)
-    name = review.value["box"]
+    name = word(review.value["box"])
     return Picture(
-        _WIDE,
-        _TOP + rows * _ROW + 16,
-        word(name),
+        layout,
+        _TOP + rows * _ROW + 14,
+        _short(name, layout.guest_room // 2 + 5),
         f"{said.get('vCPUs', '?')} vCPUs, {said.get('memory', 'memory unknown')}",
-        _short(said.get("program", "no program"), 36),
+        _short(said.get("program", "no program"), layout.guest_room),
         arrows,
         max(0, len(drawn) - _ROWS),
-        f"The VM {word(name)} and {len(drawn)} things of the host that it reaches; "
+        f"The VM {name} and {len(drawn)} things of the host that it reaches; "
         "the lists on this page say the same in words.",
     )
 
 
-def _arrow(fact: Fact, y: int) -> Arrow:
+def _arrow(fact: Fact, y: int, layout: Layout) -> Arrow:
     label, to_host, to_guest = _ARROWS[fact.kind]
-    host = _short(fact.text.partition(" (")[0], 36)
-    return Arrow(y, host, _short(_subject(fact), 26), label, to_host, to_guest,
-                 to_host and fact.kind != "stdio")  # fmt: skip
+    host, guest = _sides(fact)
+    return Arrow(
+        y,
+        _lines(host, layout.host_room),
+        _lines(guest, layout.guest_room),
+        label,
+        to_host,
+        to_guest,
+        BY_NAME[fact.kind].loud,
+    )
+
+
+def _sides(fact: Fact) -> tuple[str, str]:
+    """What stands on the host's side of an arrow, and what on the guest's."""
+    before = ""
+    pieces = _QUOTED.split(_BEGINS.sub("", fact.text))
+    for i, piece in enumerate(pieces):
+        end = None if i % 2 else _ENDS.search(piece)
+        if end is not None:
+            rest = "".join([piece[end.end() :], *pieces[i + 1 :]])
+            is_port = end[0] in (" to ", " from ")
+            return before + piece[: end.start()], rest if is_port else _subject(fact)
+        before += piece
+    return before, _subject(fact)
 
 
 def _subject(fact: Fact) -> str:
     noun, *which = fact.subject
     if which == [ROOT_TAG]:
         return "root"
+    if noun == "admitted":
+        return "the VMM itself"
+    noun = {"network device": "network", "ports": "every port"}.get(noun, noun)
     return " ".join([noun, *map(word, which)])
+
+
+def _lines(text: str, room: int) -> tuple[str, ...]:
+    """TEXT in one or two lines of ROOM columns, shortened where it must be."""
+    most = 2 * room
+    while len(pieces := folded(_short(text, most), room)) > 2:
+        most -= 1
+    return tuple(piece.rstrip(" ") for piece in pieces)
 
 
 def _short(text: str, room: int) -> str:

@@ -22,7 +22,6 @@ def plan_sheet(review: Review) -> Sheet:
         word(review.value["box"]),
         f"a plan for {era}",
         (
-            *_needs(review.value["requires"]),
             Line("digest", review.digest),
             Line("reaches", _counts(review.exposure), tone="loud"),
         ),
@@ -40,18 +39,20 @@ def plan_sheet(review: Review) -> Sheet:
                 ),
                 long=True,
             ),
+            Section("What it requires of libkrun", tuple(_needs(review.value["requires"]))),
         ),
     )
 
 
 def _needs(requires: dict[str, Any]) -> Iterator[Line]:
-    built = f", built with {words(requires['features'])}" if requires["features"] else ""
-    yield Line("needs", f"libkrun {word(requires['libkrun'])} or newer{built}")
+    yield Line("version", f"{word(requires['libkrun'])} or newer")
+    if requires["features"]:
+        yield Line("built with", words(requires["features"]))
     because = requires["because"]
     for row in because[:_REASONS]:
-        yield Line("because", f"of {word(row['call'])}", word(row["from"]))
+        yield Line("because of", word(row["call"]), word(row["from"]))
     if len(because) > _REASONS:
-        yield Line("because", f"of {len(because) - _REASONS} more calls")
+        yield Line("because of", f"{len(because) - _REASONS} more calls")
 
 
 def _counts(exposure: tuple[Fact, ...]) -> str:

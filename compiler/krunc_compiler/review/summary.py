@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import api
 from krunc_compiler.plan import Plan, to_text
+from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.digest import digest
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.host import opened
@@ -50,6 +51,7 @@ def review(plan: Plan) -> Review:
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
     found = [*_noted(value), *_limited(_read(value["operations"]))]
+    found += list(admitted(value["operations"], found))
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(
         value,

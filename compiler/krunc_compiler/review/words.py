@@ -12,9 +12,9 @@ import re
 import unicodedata
 from typing import Any
 
+from krunc_compiler.reporting import is_seen
+
 _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
-# Letters and signs by their category, but nothing is seen of them.
-_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 # What stands in a sentence; a longer text is there with its ends, and whole in its operation.
 MOST, _HEAD, _TAIL = 240, 140, 60
@@ -24,16 +24,7 @@ def visible(text: str) -> str:
     """TEXT with an escape for each character that a reader does not see as itself."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if _is_seen(c) else _escape(c) for c in text)
-
-
-def _is_seen(c: str) -> bool:
-    return (
-        c.isprintable()
-        and unicodedata.category(c)[0] != "M"
-        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
-        and c not in _BLANK
-    )
+    return "".join(c if is_seen(c) else _escape(c) for c in text)
 
 
 def _escape(c: str) -> str:

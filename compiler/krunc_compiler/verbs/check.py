@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import NamedTuple
 
-from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file
+from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
 from krunc_compiler.claims import Claims, claims, collisions
 from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
@@ -19,7 +19,7 @@ from krunc_compiler.plan import to_text
 from krunc_compiler.policy.files import Policy, find, policy_of
 from krunc_compiler.reading import read_plan
 from krunc_compiler.reporting import only, report
-from krunc_compiler.review.change_sheet import change_sheet
+from krunc_compiler.review.change_sheet import change_sheet, counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text as sheet_text
@@ -40,6 +40,8 @@ the top of the git repository, or the files given. `krunc schema policy` describ
 
 exit status: 0 well, 1 something was found, 2 wrong usage
 """
+# How many openings a finding tells.
+_OPENINGS = 5
 
 
 class Checked(NamedTuple):
@@ -94,11 +96,11 @@ def _files(paths: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _below(given: str) -> list[str]:
+    """The boxes and plans of a folder; of hidden folders the plans: no policy may miss one."""
     if not os.path.isdir(given):
         return [given]
-    return [
-        path for path in below(given) if path.endswith(ENDING) or (is_yaml(path) and is_box(path))
-    ]
+    boxes = [path for path in below(given) if is_yaml(path) and is_box(path)]
+    return [*boxes, *plans_below(given)]
 
 
 def _policies(paths: list[str], checked: Checked) -> list[Policy]:
@@ -148,12 +150,24 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], checked
         finding = Finding("KR301", f"{box} has no plan", hint="krunc compile makes it")
         checked.findings.extend(only(plan, finding))
     elif text != made:
-        message = f"this is not what {box} compiles to"
-        hint = "run krunc compile and review the difference"
-        checked.findings.extend(only(plan, Finding("KR301", message, hint=hint)))
-        if committed:
-            checked.differences.append(compare(committed, current))
+        difference = compare(committed, current) if committed else None
+        if difference and difference.changes:
+            checked.differences.append(difference)
+        checked.findings.extend(only(plan, _stale(box, difference)))
     _judge(current, box, one.source, policies, checked)
+
+
+def _stale(box: str, difference: Difference | None) -> Finding:
+    """That a plan is out of date, and, for formats that have no room for more, what is opened."""
+    message = f"this is not what {box} compiles to"
+    hint = "run krunc compile and review the difference"
+    if difference:
+        message += f": {counted(difference)}"
+        opens = [f"{change.kind}: {change.text}" for change in difference.of("opens")]
+        more = [f"{len(opens) - _OPENINGS} more"] if len(opens) > _OPENINGS else []
+        said = "; ".join([*opens[:_OPENINGS], *more])
+        hint += f". Compiled, it opens {said}" if opens else ""
+    return Finding("KR301", message, hint=hint)
 
 
 def _committed(plan: str, checked: Checked) -> tuple[Review | None, str | None]:
@@ -231,7 +245,7 @@ def _shown(form: str, checked: Checked, boxes: int) -> str:
         case "text":
             parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
             if checked.findings:
-                return "\n".join([*parts, report(checked.findings)])
+                return "\n".join([*parts, report(checked.findings, terminal()[1])])
             return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"
         case _:
             return formatted(checked.findings, form)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from argparse import ArgumentParser
 
+from krunc_compiler import revision
 from krunc_compiler.compiling import Inputs, compile_box
-from krunc_compiler.findings import Finding, Rejected, UsageError
 from krunc_compiler.plan import Plan, to_text
 from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import only
-from krunc_compiler.source import decode, read
+from krunc_compiler.source import read
 
 NOTHING = "/dev/null"
 
@@ -49,24 +47,11 @@ def is_box(name: str, text: str) -> bool:
 
 def text_of(argument: str) -> tuple[str, str]:
     """The name and the text of what ARGUMENT names. Raises Rejected and UsageError."""
-    revision, colon, path = argument.partition(":")
-    if argument == "-" or os.path.exists(argument) or not (colon and revision and path):
+    if argument == "-" or not revision.has_form(argument):
         return read(argument)
-    if argument.startswith("-"):
-        raise UsageError(f"{argument}: a revision does not start with -")
-    git = shutil.which("git")
-    if git is None:
-        raise UsageError(f"{argument}: there is no such file, and no git to ask for a revision")
-    done = subprocess.run([git, "cat-file", "blob", argument], capture_output=True, check=False)
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
-        finding = Finding(
-            "KR001",
-            f"neither a file nor in git: {said}",
-            hint="REV:path starts at the top of the repository, REV:./path at this folder",
-        )
-        raise Rejected(only(argument, finding))
-    return argument, decode(argument, done.stdout)
+    if os.path.exists(argument) and not revision.is_one(argument):
+        return read(argument)
+    return argument, revision.read(argument)
 
 
 def terminal() -> tuple[int, bool]:

@@ -55,7 +55,8 @@ def run(args: Namespace) -> int:
         case "json":
             sys.stdout.write(json.dumps(review_document(found), indent=1) + "\n")
         case "markdown":
-            sys.stdout.write(to_markdown(plan_sheet(found)))
+            # Whole: as git's textconv it must not leave out what changed.
+            sys.stdout.write(to_markdown(plan_sheet(found), sys.maxsize))
         case "html":
             from krunc_compiler.review.page import plan_page
 

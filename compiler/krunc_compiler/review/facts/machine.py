@@ -24,7 +24,10 @@ def log(row: Row) -> Iterator[Fact]:
     target = args.get("target_fd", "stderr")
     where = "libkrun's default" if target == "default" else stream(row, target)
     options = f", {words(args['options'])}" if args.get("options") else ""
-    yield row.fact("log", "log", f"level {word(str(args['level']))}, on {where}{options}")
+    # A descriptor that is named stays open in the VM's process.
+    reach = [Reach("stdio", "descriptor", f"fd {target}")] if isinstance(target, int) else []
+    text = f"level {word(str(args['level']))}, on {where}{options}"
+    yield row.fact("log", "log", text, *reach)
 
 
 def kernel(row: Row) -> Iterator[Fact]:

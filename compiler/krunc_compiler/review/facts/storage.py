@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from krunc_compiler.hostpath import RUNTIME, plain
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.process import program
 from krunc_compiler.review.words import word
@@ -30,7 +31,8 @@ def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...
 def same(path: str) -> str:
     """PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
+    whole = ("/" if path.startswith("/") else "") + "/".join(parts) or "."
+    return whole if path.startswith(RUNTIME) else plain(whole)
 
 
 def folder(row: Row) -> Iterator[Fact]:

@@ -107,7 +107,6 @@ SILENT: dict[str, str] = {
     "require_folder": _DEMAND,
     "require_file": _DEMAND,
     "require_socket": _DEMAND,
-    "require_device": _DEMAND,
     "require_tap": _DEMAND,
     "require_nested_virtualization": _DEMAND,
     "balloon": "the guest gives unused memory back",
