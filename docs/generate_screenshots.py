@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import to_text
 from krunc_compiler.reading import read_plan
 from krunc_compiler.review.difference import compare

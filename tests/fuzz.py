@@ -26,8 +26,9 @@ HERE = Path(__file__).parent
 
 with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
     from krunc_compiler import api
-    from krunc_compiler.compiling import Inputs, compile_all
+    from krunc_compiler.compiling import compile_all
     from krunc_compiler.findings import Rejected, UsageError
+    from krunc_compiler.inputs import Inputs
     from krunc_compiler.plan import to_text
     from krunc_compiler.reading import read_plan
     from krunc_compiler.reporting import report

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import Plan, to_text
 from krunc_compiler.reading import read_plan
 from krunc_compiler.review.summary import Review, review

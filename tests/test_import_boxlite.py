@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from krunc_compiler import api
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
 from krunc_compiler.findings import Rejected
 from krunc_compiler.importing.boxlite import convert
 from krunc_compiler.importing.boxtext import to_yaml
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.parsing import parse
 from krunc_compiler.rendering import render
 from recorder.fixtures import Launch

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from krunc_compiler import api, lints
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import Inputs, compile_all
+from krunc_compiler.compiling import compile_all
+from krunc_compiler.inputs import Inputs
 
 MINIMAL = {
     "krunc": "1",

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
 from krunc_compiler.findings import Path, Rejected, dotted
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.parsing import parse
 from krunc_compiler.plan import Plan
 from krunc_schema import load

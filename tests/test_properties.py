@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
 from krunc_compiler.findings import Rejected
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import to_text
 from krunc_compiler.reading import read_plan
 from krunc_compiler.reporting import report

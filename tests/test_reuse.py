@@ -11,9 +11,10 @@ import pytest
 import yaml
 from krunc_compiler import api
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import Inputs, compile_all, compile_box
+from krunc_compiler.compiling import compile_all, compile_box
 from krunc_compiler.effective import effective
 from krunc_compiler.findings import Rejected
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.reporting import report
 
 MINIMAL = """\

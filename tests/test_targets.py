@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.compiling import compile_box
 from krunc_compiler.findings import Rejected, dotted
+from krunc_compiler.inputs import Inputs
 
 BOX = """\
 krunc: 1

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from krunc_compiler import lints, writing
 from krunc_compiler.boxfiles import plan_file
 from krunc_compiler.claims import Claims, claims
-from krunc_compiler.compiling import Compiled, Inputs, compile_all
+from krunc_compiler.compiling import Compiled, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import to_text
 from krunc_compiler.reporting import only, printable
 from krunc_compiler.sha256 import hexdigest

@@ -8,34 +8,19 @@ from typing import Any, NamedTuple
 from krunc_schema import load
 
 from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
-from krunc_compiler.api import Target
 from krunc_compiler.box import Box
 from krunc_compiler.boxvalue import from_filled
 from krunc_compiler.checking import check
 from krunc_compiler.filling import filled
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pieces import Pieces, cut, holds
 from krunc_compiler.plan import Plan, make, moved
-from krunc_compiler.variables import Known, Values
+from krunc_compiler.variables import Known
 
 # Of how many boxes of a matrix the findings at one place are told.
 _ALIKE = 1
-
-
-class Inputs(NamedTuple):
-    """What a compilation depends on beside the box: the target, the variables given, the box of
-    a matrix that is wanted, and the way from the plan's folder to the box's."""
-
-    target: Target
-    files: tuple[Values, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
-    box: str | None = None
-    prefix: str = "."
-
-    def seen_from(self, prefix: str) -> Inputs:
-        """These inputs for a plan from whose folder PREFIX leads to the box's."""
-        return self._replace(prefix=prefix)
 
 
 class Loaded(NamedTuple):

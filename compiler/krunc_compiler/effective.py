@@ -9,9 +9,10 @@ from typing import Any
 
 from krunc_schema import load
 
-from krunc_compiler.compiling import Inputs, Loaded, compile_all, evaluated, load_box
+from krunc_compiler.compiling import Loaded, compile_all, evaluated, load_box
 from krunc_compiler.filling import filled
 from krunc_compiler.findings import Path
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.rendering import has_expressions
 from krunc_compiler.reporting import printable
 

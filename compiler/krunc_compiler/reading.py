@@ -9,7 +9,6 @@ from typing import Any
 from krunc_compiler import api, wording
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Source, Span, reject
-from krunc_compiler.parsing import parse
 from krunc_compiler.plan import Plan
 from krunc_compiler.planschema import head_schema, operation_schemas
 
@@ -41,6 +40,8 @@ def read_plan(name: str, text: str) -> Plan:
         findings = _implicit(value)
     if findings:
         # JSON is YAML, so the places come from the same parser.
+        from krunc_compiler.parsing import parse
+
         _, source = parse(name, text)
         raise reject(source, findings)
     return Plan(

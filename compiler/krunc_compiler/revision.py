@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
-import subprocess
+from typing import TYPE_CHECKING
 
 from krunc_compiler.findings import Finding, Rejected, UsageError
 from krunc_compiler.reporting import only
 from krunc_compiler.source import decode
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 
 def has_form(name: str) -> bool:
@@ -21,7 +23,7 @@ def has_form(name: str) -> bool:
 def is_one(name: str) -> bool:
     """Whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that name
     could stand for what git has."""
-    if not has_form(name) or name.startswith("-") or shutil.which("git") is None:
+    if not has_form(name) or name.startswith("-") or not _has_git():
         return False
     there = _git("-e", name).returncode == 0
     if there and os.path.exists(name):
@@ -33,7 +35,7 @@ def read(name: str) -> str:
     """The text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
     if name.startswith("-"):
         raise UsageError(f"{name}: a revision does not start with -")
-    if shutil.which("git") is None:
+    if not _has_git():
         raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
     done = _git("blob", name)
     if done.returncode:
@@ -56,5 +58,13 @@ def beside(name: str, other: str) -> str:
     return f"{revision}:{whole}"
 
 
-def _git(*args: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", "cat-file", *args], capture_output=True, check=False)
+def _has_git() -> bool:
+    from shutil import which
+
+    return which("git") is not None
+
+
+def _git(*args: str) -> CompletedProcess[bytes]:
+    from subprocess import run
+
+    return run(["git", "cat-file", *args], capture_output=True, check=False)

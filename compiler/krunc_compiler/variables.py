@@ -8,17 +8,11 @@ from typing import Any, NamedTuple
 from krunc_compiler import wording
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Located, Path, Place, Source
+from krunc_compiler.inputs import Values
 from krunc_compiler.scalars import scalar
 
 _TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
 _RULES = ("type", "enum", "minimum", "maximum")
-
-
-class Values(NamedTuple):
-    """A map of variables that a file holds, and the file."""
-
-    values: dict[str, Any]
-    source: Source
 
 
 class Known(NamedTuple):

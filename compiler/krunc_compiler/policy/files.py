@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from krunc_schema import load
 
 from krunc_compiler.checking import check
 from krunc_compiler.findings import Finding, Source, reject
-from krunc_compiler.parsing import parse
-from krunc_compiler.policy import rules, schemas
+from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
 from krunc_compiler.source import read
@@ -31,6 +29,8 @@ class Policy(NamedTuple):
         """What of a plan, whose relative paths start at FOLDER, the policy does not allow."""
         name = os.path.basename(self.source.name)
         if self.is_schema:
+            from krunc_compiler.policy import schemas  # and with it jsonschema
+
             try:
                 found = list(schemas.judge(self.value, review.value))
             except ValueError as error:
@@ -53,6 +53,8 @@ class Policy(NamedTuple):
     def rules_broken(self, review: Review, folder: str) -> set[str]:
         """The rules that a waiver can name and that the plan breaks."""
         if self.is_schema:
+            from krunc_compiler.policy import schemas
+
             name = os.path.basename(self.source.name)
             return {name} if any(schemas.judge(self.value, review.value)) else set()
         place = rules.Place(folder, self.base)
@@ -61,17 +63,23 @@ class Policy(NamedTuple):
 
 def find() -> list[str]:
     """The policies of the git repository (else folder) that the working directory is in."""
-    here = Path.cwd()
-    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    top = here = os.getcwd()
+    while not os.path.exists(os.path.join(top, ".git")):
+        if top == (top := os.path.dirname(top)):
+            top = here
+            break
+    folder = os.path.join(top, FOLDER)
     return sorted(
-        os.path.relpath(path)
-        for ending in ("yaml", "yml", "json")
-        for path in (top / FOLDER).glob(f"policy*.{ending}")
+        os.path.relpath(os.path.join(folder, name))
+        for name in (os.listdir(folder) if os.path.isdir(folder) else ())
+        if name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))
     )
 
 
 def policy_of(path: str) -> Policy:
     """The policy in the file PATH; raises Rejected."""
+    from krunc_compiler.parsing import parse  # where there is no policy, nobody needs YAML
+
     name, text = read(path)
     value, source = parse(name, text)
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
@@ -86,7 +94,12 @@ def policy_of(path: str) -> Policy:
             ],
         )
     is_schema = "krunc_policy" not in value
-    findings = schemas.wrong(value) if is_schema else check(value, load("policy.schema"))
+    if is_schema:
+        from krunc_compiler.policy import schemas
+
+        findings = schemas.wrong(value)
+    else:
+        findings = check(value, load("policy.schema"))
     if findings:
         raise reject(source, findings)
     folder = os.path.dirname(os.path.abspath(path))

@@ -9,14 +9,15 @@ escapes \\b \\f \\n \\r \\t. docs/review.md says the same; tests/digest_vectors.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
+
+from krunc_compiler.sha256 import hexdigest
 
 
 def digest(plan: dict[str, Any]) -> str:
     """sha256: and 64 hexadecimal digits for PLAN, the JSON value of a valid plan."""
-    return "sha256:" + hashlib.sha256(canonical(plan).encode("ascii")).hexdigest()
+    return "sha256:" + hexdigest(canonical(plan).encode("ascii"))
 
 
 def canonical(plan: dict[str, Any]) -> str:

@@ -7,12 +7,12 @@ that joins the character before it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from typing import Any
 
 from krunc_compiler.reporting import is_seen
+from krunc_compiler.sha256 import hexdigest
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -41,7 +41,7 @@ def quoted(text: str) -> str:
 def word(text: str) -> str:
     """TEXT as one word of a sentence."""
     if len(text) > MOST:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
         ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
         return f"{ends} ({len(text)} characters, sha256 {digest})"
     return text if _PLAIN.fullmatch(text) else quoted(text)

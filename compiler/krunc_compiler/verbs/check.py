@@ -7,14 +7,11 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
-from krunc_compiler.claims import Claims, claims, collisions
-from krunc_compiler.compiling import Compiled, Inputs, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
-from krunc_compiler.formats import document, formatted, junit
-from krunc_compiler.parsing import parse
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import to_text
 from krunc_compiler.policy.files import Policy, find, policy_of
 from krunc_compiler.reading import read_plan
@@ -26,6 +23,10 @@ from krunc_compiler.review.text import to_text as sheet_text
 from krunc_compiler.source import read
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
+
+if TYPE_CHECKING:
+    from krunc_compiler.claims import Claims
+    from krunc_compiler.compiling import Compiled
 
 EXAMPLES = """\
 examples:
@@ -75,8 +76,11 @@ def run(args: Namespace) -> int:
     boxes, plans = _files(args.paths)
     checked = Checked([], [], [])
     policies = _policies(args.policy if args.policy is not None else find(), checked)
-    claimed = [one for box in boxes for one in _box(box, args, policies, checked)]
-    checked.findings.extend(collisions(claimed))
+    if boxes:
+        from krunc_compiler.claims import collisions  # plans alone need nothing of the compiler's
+
+        claimed = [one for box in boxes for one in _box(box, args, policies, checked)]
+        checked.findings.extend(collisions(claimed))
     for plan in plans:
         if plan not in checked.files:
             _plan(plan, policies, checked)
@@ -116,6 +120,9 @@ def _policies(paths: list[str], checked: Checked) -> list[Policy]:
 
 def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) -> list[Claims]:
     """Compile BOX, compare its plans, and hold them to the policies."""
+    from krunc_compiler.claims import claims
+    from krunc_compiler.compiling import compile_all
+
     checked.files.append(box)
     try:
         name, text = read(box)
@@ -193,6 +200,10 @@ def _plan(plan: str, policies: list[Policy], checked: Checked) -> None:
     except Rejected as rejected:
         checked.findings.extend(rejected.findings)
         return
+    if not policies and not found.value.get("waivers"):
+        return
+    from krunc_compiler.parsing import parse
+
     _, source = parse(name, text)
     _judge(found, plan, source, policies, checked)
 
@@ -236,16 +247,18 @@ def _placed(finding: Finding, found: Review, source: Source) -> Finding:
 
 
 def _shown(form: str, checked: Checked, boxes: int) -> str:
+    if form == "text":
+        parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
+        if checked.findings:
+            return "\n".join([*parts, report(checked.findings, terminal()[1])])
+        return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"
+    from krunc_compiler.formats import document, formatted, junit  # XML is slow to import
+
     match form:
         case "junit":
             return junit(checked.files, checked.findings)
         case "json":
             value = document(checked.findings, krunc_check=1, checked=checked.files)
             return json.dumps(value, indent=1) + "\n"
-        case "text":
-            parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
-            if checked.findings:
-                return "\n".join([*parts, report(checked.findings, terminal()[1])])
-            return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"
         case _:
             return formatted(checked.findings, form)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from krunc_compiler import api
-from krunc_compiler.compiling import Inputs
 from krunc_compiler.findings import Finding, UsageError, reject
-from krunc_compiler.parsing import parse
+from krunc_compiler.inputs import Inputs, Values
 from krunc_compiler.source import read
-from krunc_compiler.variables import Values
 
 
 def add_inputs(parser: ArgumentParser) -> None:
@@ -48,6 +46,8 @@ def inputs(args: Namespace) -> Inputs:
         settings.append((name, value))
     files: list[Values] = []
     for path in args.vars:
+        from krunc_compiler.parsing import parse  # a plan, and most boxes, need no file
+
         value, source = parse(*read(path))
         if not isinstance(value, dict):
             raise reject(source, [Finding("KR021", "a file of variables is a map of keys")])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import ArgumentParser
 
 from krunc_compiler import revision
-from krunc_compiler.compiling import Inputs, compile_box
+from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import Plan, to_text
 from krunc_compiler.reading import read_plan
 from krunc_compiler.source import read
@@ -35,6 +34,8 @@ def plan_of(argument: str, inputs: Inputs) -> Plan:
 
 def compiled(name: str, text: str, inputs: Inputs) -> Plan:
     """The plan of a box, read again so that a box and its plan are reviewed alike."""
+    from krunc_compiler.compiling import compile_box  # a plan needs none of it
+
     return read_plan(name, to_text(compile_box(name, text, inputs)))
 
 
@@ -58,4 +59,6 @@ def terminal() -> tuple[int, bool]:
     """The columns of standard output and whether it may have colours."""
     if not sys.stdout.isatty():
         return 80, False
-    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns, not os.environ.get("NO_COLOR")

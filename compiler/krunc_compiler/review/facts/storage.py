@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from krunc_compiler.hostpath import RUNTIME, plain
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.process import program
 from krunc_compiler.review.words import word
+from krunc_compiler.sha256 import hexdigest
 
 ROOT_TAG = "/dev/root"
 # The size of the memory window that libkrun itself gives a root.
@@ -139,7 +139,7 @@ def _size(data: dict[str, Any]) -> str:
         content = base64.b64decode(str(data.get("base64", "")), validate=True)
     except (binascii.Error, ValueError):
         return "bytes that cannot be decoded"
-    return f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()[:12]}"
+    return f"{len(content)} bytes, sha256 {hexdigest(content)[:12]}"
 
 
 def _mode(row: Row) -> str:
