@@ -360,6 +360,29 @@ EDITS: dict[str, tuple[Change, str]] = {
         ),
         "needs krun_disable_implicit_vsock before it",
     ),
+    "condition of nothing": (
+        lambda p: p["operations"].insert(
+            1,
+            {
+                "step": "require_folder",
+                "args": {"path": "/etc", "access": "read-write"},
+                "from": "default",
+            },
+        ),
+        'operations[1]: no call uses "/etc"',
+    ),
+    "condition that opens more than its call": (
+        lambda p: row(p, "krun_add_disk2")["args"].update(read_only=True),
+        'no call writes to "a.img" (disks[0].path)',
+    ),
+    "no condition": (
+        lambda p: p["operations"].remove(row(p, "require_file")),
+        'disk_path: no condition before it demands "a.img" with read-write access (disks[0])',
+    ),
+    "condition that opens less than its call": (
+        lambda p: row(p, "require_file")["args"].update(access="read"),
+        'no condition before it demands "a.img" with read-write access (disks[0])',
+    ),
     "hypervisor not asked for": (
         lambda p: p["operations"].pop(0),
         "require_hypervisor is missing before the first call",

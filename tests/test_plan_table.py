@@ -40,8 +40,9 @@ def sample(param: dict[str, Any], descriptor: int) -> Any:
     if kind == "fd":
         return next(reversed(param["named"]), descriptor)
     if kind == "int":
-        # More memory than the host has is refused.
-        return 1024 if param["name"] == "ram_mib" else param["max"]
+        # More memory than the host has, more vCPUs than libkrun numbers, and a user who may not
+        # open /dev/kvm are refused.
+        return {"ram_mib": 1024, "num_vcpus": 128, "uid": 0}.get(param["name"], param["max"])
     if kind == "enum":
         return list(TABLE["enums"][param["enum"]])[-1]
     if kind == "flags":
@@ -100,6 +101,26 @@ def implied(era: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def demanded(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """The conditions of ROWS, and what they demand made in FOLDER."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for param in TABLE["functions"][row["call"]]["params"]:
+            value = row.get("args", {}).get(param["name"])
+            if param["kind"] != "host_path" or param.get("makes"):
+                continue
+            path = Path(os.path.normpath(folder / value))
+            step = "require_folder" if param["name"] in ("path", "root_path") else "require_file"
+            if step == "require_folder":
+                path.mkdir(exist_ok=True)
+            else:
+                path.write_bytes(b"KDMV" if "disk_format" in row["args"] else b"")
+            reads = param.get("reads") or row["args"].get("read_only")
+            args = {"path": value, "access": "read" if reads else "read-write"}
+            found[value] = {"step": step, "args": args, "from": "default"}
+    return list(found.values())
+
+
 def arrived(row: dict[str, Any], base: Path) -> dict[str, Any]:
     """The line that the recorder writes for an operation."""
     args = []
@@ -141,6 +162,7 @@ def test_function(
         rows = [*tested, create] if role == "log" else [create, *tested]
         operations = [
             {"step": "require_hypervisor", "from": "default"},
+            *demanded(rows, tmp_path),
             *rows,
             *implied(era, rows),
             {"call": "krun_start_enter", "from": "default"},

@@ -58,6 +58,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
         if rule.get("required") and name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
+    _conditions(operations, found)
     _configuration(operations, names, found)
     _devices(operations, found)
 
@@ -127,6 +128,43 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
         stated.add(name)
     for name in sorted(honest - stated):
         found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
+
+
+def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
+    """A condition opens its path to the confined VM, and a reader sees the calls: so each path that
+    a call uses has its condition, and each condition a call, with the same access."""
+    demanded = {
+        row["args"]["path"]: row["args"]["access"]
+        for row in operations
+        if row.get("step") in _OPENED
+    }
+    used: dict[str, str] = {}
+    for i, row in enumerate(operations):
+        args = row.get("args", {})
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            value = args.get(rule["name"])
+            if rule["kind"] == "bytes" and type(value) is dict and "file" in value:
+                used.setdefault(value["file"], "read")
+            if rule["kind"] != "host_path" or type(value) is not str or rule.get("makes"):
+                continue
+            reads = rule.get("reads") or args.get("read_only") is True
+            if not reads or value not in used:
+                used[value] = "read" if reads else "read-write"
+            if demanded.get(value) not in (used[value], "read-write"):
+                sentence = (
+                    f"no condition before it demands {shown(value)} with {used[value]} access"
+                )
+                found.append((("operations", i, "args", rule["name"]), sentence))
+    for i, row in enumerate(operations):
+        if row.get("step") in _OPENED:
+            path, access = row["args"]["path"], row["args"]["access"]
+            if path not in used:
+                found.append((("operations", i), f"no call uses {shown(path)}"))
+            elif access != "read" and used[path] == "read":
+                found.append((("operations", i), f"no call writes to {shown(path)}"))
+
+
+_OPENED = ("require_folder", "require_file")
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
