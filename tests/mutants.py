@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from krunc_launcher import __main__ as launcher
-from krunc_launcher import preflight
+from krunc_launcher import mark, preflight
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.planfile import parse
 from krunc_launcher.verify import verify
@@ -126,6 +126,7 @@ def main() -> None:
     os.environ.update(VARIABLES, KRUN_RECORDER=str(folder / "calls.jsonl"), KRUN_RECORDER_EXIT="7")
     # What the host lacks would hide nearly all that is replayed.
     preflight.preflight = lambda done, folders: []
+    mark.missing_workdir = lambda plan, done: []
     dice = random.Random(1)
     values = [json.loads(Path(plan).read_text("utf-8")) for plan in plans]
     seen: dict[Any, list[Any]] = {}

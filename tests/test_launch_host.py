@@ -5,8 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from recorder.fixtures import LAUNCHER, Launch
 
+START = LAUNCHER[2]
 BOX = """\
 krunc: 1
 name: host
@@ -45,7 +49,8 @@ def planned(folder: Path, form: str = "raw", read_only: bool = False, memory: st
 
 def image(folder: Path, *words: str, size: str = "1M") -> None:
     """A disk image as qemu-img makes it."""
-    subprocess.run(["qemu-img", *words, folder / "disk", size], check=True, capture_output=True)
+    command: list[str | Path] = ["qemu-img", *words, folder / "disk", size]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
 
 @pytest.mark.parametrize(("words", "holds"), IMAGE)
@@ -129,6 +134,151 @@ def test_more_memory_than_the_host_has(tmp_path: Path, launch: Callable[..., Lau
     assert done.returncode == 125
     assert "the VM wants 4096000 MiB of memory; this host has" in done.stderr
     assert "(machine)" in done.stderr
+
+
+def test_a_disk_that_is_a_fifo(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    """Opening it would wait for a writer."""
+    plan = planned(tmp_path)
+    (tmp_path / "disk").unlink()
+    os.mkfifo(tmp_path / "disk")
+    done = launch(plan)
+    assert (done.returncode, done.calls) == (125, [])
+    assert "disk is no file or block device (disks[0].path)" in done.stderr
+
+
+def test_more_vcpus_than_libkrun_numbers(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    """Seen with both libraries: -22, VcpuCountOverflow."""
+    done = launch(planned(tmp_path, memory="1GiB, cpus: 129"))
+    assert done.returncode == 125
+    assert "the VM wants 129 vCPUs; libkrun numbers 128 at most on x86_64 (machine)" in done.stderr
+    assert (
+        launch(planned(tmp_path, memory="1GiB, cpus: 128"), KRUN_RECORDER_EXIT="7").returncode == 7
+    )
+
+
+def test_few_open_files(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    """With 64 libkrun panics, seen with 2.0-dev."""
+    plan = planned(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The hard limit of a child: it could not be raised here again.
+    start = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (64, 64)); {START}"
+    command = [sys.executable, "-c", start, "doctor", str(plan)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "the hard limit of open files is 64; libkrun needs 256, and one more" in done.stdout
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+def test_ports_that_are_taken(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    planned(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        box = tmp_path / "box.yaml"
+        ports = f'{{mode: tsi, ports: ["{port}:80"]}}'
+        box.write_text(box.read_text().replace("{mode: tsi}", ports))
+        assert main(["compile", str(box)]) == 0
+        done = launch(tmp_path / "box.plan.json")
+        assert (done.returncode, done.calls) == (125, [])
+        assert f"TCP port {port} of this host is in use; stop what listens there" in done.stderr
+        assert "(network.ports)" in done.stderr
+    assert launch(tmp_path / "box.plan.json", KRUN_RECORDER_EXIT="7").returncode == 7
+
+
+WORKDIRS = {
+    "/": True,
+    "/there": True,
+    "/link": True,
+    "/proc/self": True,
+    "/nowhere": False,
+    "/a-file": False,
+    "/dangling": False,
+}
+
+
+@pytest.mark.parametrize("target", ["1", "2"])
+@pytest.mark.parametrize("workdir", WORKDIRS)
+def test_a_workdir_that_is_not_there(
+    workdir: str, target: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """libkrun 1.16 starts the program in / then, without a word."""
+    planned(tmp_path)
+    (tmp_path / "rootfs/there").mkdir()
+    (tmp_path / "rootfs/link").symlink_to("/there")
+    (tmp_path / "rootfs/dangling").symlink_to(tmp_path)
+    (tmp_path / "rootfs/a-file").write_text("")
+    box = tmp_path / "box.yaml"
+    box.write_text(box.read_text().replace("/bin/a}", f"/bin/a, workdir: {workdir}}}"))
+    assert main(["compile", str(box), "--target", target]) == 0
+    done = launch(tmp_path / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    if WORKDIRS[workdir]:
+        assert (done.returncode, done.stderr) == (7, "")
+        return
+    assert (done.returncode, done.calls) == (125, [])
+    assert f"{workdir} is no folder in the guest's root {tmp_path}/rootfs; make it" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_file_systems_that_take_nothing(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """A runtime folder on a read-only one, a libkrun on one without execution."""
+    plan = planned(tmp_path)
+    box = tmp_path / "box.yaml"
+    box.write_text(box.read_text() + "console: {output: runtime:console.log}\n")
+    assert main(["compile", str(box)]) == 0
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    script = """
+        mount -t tmpfs -o $3 tmpfs $1 && cp $2 $1/libkrun.so && mount -o remount,ro $1
+        shift 3; exec "$@"
+    """
+
+    def launched(option: str, library: Path, runtime: Path) -> str:
+        words = [str(mounted), str(build("v1")), option, *LAUNCHER, "--libkrun", str(library)]
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", *words, "--runtime-dir", str(runtime), plan],
+            env={**os.environ, "LD_PRELOAD": str(fake_kvm)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 125
+        return done.stderr
+
+    said = launched("exec", build("v1"), mounted / "krunc/box")
+    assert f"the runtime folder {mounted}/krunc/box cannot be made in {mounted} (uid 0)" in said
+    assert "is read-only; choose another with --runtime-dir" in said
+    said = launched("noexec", mounted / "libkrun.so", tmp_path / "run")
+    assert "is its file system mounted noexec? put it where programs may be run" in said
+
+
+DEVICES = [
+    (0o600, 65534, "its mode is 600 and its group nogroup; as root: chgrp kvm "),
+    (0o660, 65534, "join its group with `usermod -aG nogroup USER` and log in again"),
+    (0o660, 0, "its mode is 660 and its group root; as root: chgrp kvm "),
+    (0o660, 54321, "join its group with `usermod -aG 54321 USER` and log in again"),
+]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(("mode", "group", "sentence"), DEVICES)
+def test_a_hypervisor_that_is_closed(mode: int, group: int, sentence: str) -> None:
+    """Groups help only where the device is open to its group, and root's is nobody's to join."""
+    with tempfile.NamedTemporaryFile() as device:
+        os.chown(device.name, 0, group)
+        os.chmod(device.name, mode)
+        program = (
+            "import os; from krunc_launcher import probe; "
+            f"probe._DEVICE = {device.name!r}; print(*probe.closed_to(1234, {group})); "
+            "import errno, grp, fcntl; os.setgroups([]); os.setgid(1234); os.setuid(1234); "
+            "print(*probe.quick())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        becoming, now = done.stdout.splitlines()
+        assert f"you (uid 1234) may not open {device.name}: {sentence}" in now
+        # With its group the VM's process may open it, where its group may.
+        assert becoming == "" or mode == 0o600
+        if mode == 0o600:
+            assert becoming.startswith("uid 1234, which the VM's process becomes, may not open")
 
 
 def doctor(*words: str | Path, kvm: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -133,14 +133,22 @@ def opened(pid: int) -> list[str]:
 # --- descriptors and sockets ------------------------------------------------------------------
 
 
-def test_a_descriptor_that_is_not_open(plan: Path, launch: Callable[..., Launch]) -> None:
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 99])
+def test_a_descriptor_that_is_not_open(
+    number: int, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    """Those that the launcher itself has open are not the plan's."""
     content = json.loads(plan.read_text())
-    row = {"call": "krun_add_input_device_fd", "args": {"input_fd": 99}, "from": "display.input"}
+    row = {
+        "call": "krun_add_input_device_fd",
+        "args": {"input_fd": number},
+        "from": "display.input",
+    }
     content["operations"].insert(-1, row)
     plan.write_text(json.dumps(content))
     done = launch(plan)
     assert (done.returncode, done.calls) == (125, [])
-    assert "krunc: descriptor 99 is not open; " in done.stderr
+    assert f"krunc: descriptor {number} is not open; " in done.stderr
     assert done.stderr.splitlines()[-1].endswith(" (display.input)")
 
 
@@ -225,6 +233,19 @@ def test_the_loader_finds_libkrun(
         "KRUN_RECORDER_EXIT": "7",
     }
     command = [*LAUNCHER, "--runtime-dir", str(tmp_path / "run"), str(plan)]
+    done = run(*command, env=environment)
+    assert done.returncode == 125
+    assert "krunc: no libkrunfw, the guest's kernel, is beside libkrun.so.1 or known" in done.stderr
+    firmware: list[str | Path] = [
+        "cc",
+        "-shared",
+        "-o",
+        folder / "libkrunfw.so.5",
+        "-x",
+        "c",
+        "/dev/null",
+    ]
+    subprocess.run(firmware, check=True)
     assert run(*command, env=environment).returncode == 7
     (folder / "libkrun.so.1").write_text("broken")
     done = run(*command, env=environment)

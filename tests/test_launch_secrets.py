@@ -48,14 +48,20 @@ def test_from_file(content: str, tmp_path: Path, launch: Callable[..., Launch]) 
         (None, "no such file or directory"),
         (b"\xff", "it is not UTF-8"),
         (b"x" * 70000, "it has more than 65536 bytes"),
+        ("fifo", "it is not a regular file; from_fd takes pipes"),
+        ("folder", "it is not a regular file; from_fd takes pipes"),
         (b'a"b', "the value of <from_file ../box/token> cannot reach the guest"),
     ],
 )
 def test_a_file_that_is_none(
-    content: bytes | None, why: str, tmp_path: Path, launch: Callable[..., Launch]
+    content: bytes | str | None, why: str, tmp_path: Path, launch: Callable[..., Launch]
 ) -> None:
     plan = planned(tmp_path, "{from_file: ./token}")
-    if content is not None:
+    if content == "fifo":
+        os.mkfifo(tmp_path / "box/token")
+    elif content == "folder":
+        (tmp_path / "box/token").mkdir()
+    elif isinstance(content, bytes):
         (tmp_path / "box/token").write_bytes(content)
     done = launch(plan)
     assert done.returncode == 125
@@ -91,6 +97,16 @@ def test_from_fd(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> 
     )
     assert (done.returncode, done.stderr) == (7, "")
     assert f'["A={VALUE}", "B={VALUE}"]' in record.read_text()
+
+
+@pytest.mark.parametrize("number", range(3, 9))
+def test_a_descriptor_of_the_launcher_is_none(
+    number: int, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """The launcher has pipes of its own open when it reads the secret."""
+    done = launch(planned(tmp_path, f"{{from_fd: {number}}}"))
+    assert (done.returncode, done.calls) == (125, [])
+    assert f"the secret in descriptor {number} cannot be read: bad file descriptor" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["1.18", "2"])

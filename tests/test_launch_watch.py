@@ -136,6 +136,17 @@ def test_the_vm_dies_with_the_launcher(
         assert gone(vm)
 
 
+def test_the_vm_of_another_user_dies_with_the_launcher(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """The kernel forgets then that the VM's process was to end with its parent."""
+    plan.with_name("box.yaml").write_text(BOX + "run_as: {uid: 0, gid: 0}\n")
+    assert main(["compile", str(plan.with_name("box.yaml"))]) == 0
+    with running(plan, build, fake_kvm) as (launcher, vm):
+        launcher.kill()
+        assert gone(vm)
+
+
 def test_die_with_parent(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
     """The parent is a shell that stays while it is not killed."""
     record = plan.with_name("calls")
@@ -219,16 +230,18 @@ def test_an_exit_record_that_cannot_be_written_is_told(
 
 
 def test_the_terminal_is_as_before(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
-    """libkrun makes it raw, and an abort leaves it so."""
+    """libkrun makes it raw and its streams non-blocking, and leaves them so."""
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     with running(plan, build, fake_kvm, stdin=slave) as (launcher, vm):
         raw = termios.tcgetattr(slave)
         raw[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(slave, termios.TCSANOW, raw)
+        os.set_blocking(slave, False)
         os.kill(vm, signal.SIGABRT)
         assert launcher.wait(20) == 125
     assert termios.tcgetattr(slave) == before
+    assert os.get_blocking(slave)
     os.close(master)
     os.close(slave)
 

@@ -86,7 +86,9 @@ def content(value: dict[str, Any]) -> bytes:
 
 
 def without_host(box: str) -> str:
-    """BOX without what this machine may not have: nested virtualisation and a tap interface."""
+    """BOX without what this machine may not have: nested virtualisation, a tap interface, and a user
+    who may open /dev/kvm."""
+    box = box.replace("uid: 1000", "uid: 0")
     return re.sub(r"    - \{mode: tap.*\n", "", box.replace("nested: true", "nested: false"))
 
 
@@ -98,6 +100,7 @@ MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
 def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.socket]:
     """Make what the conditions of PLAN ask for; the sockets live as long as they are held."""
     held = []
+    root = None
     runtime.mkdir(mode=0o700)
     for row in plan["operations"]:
         path = Path(str(row.get("args", {}).get("path", "")))
@@ -107,6 +110,14 @@ def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.so
             (folder / path).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_file":
             (folder / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
+        if row.get("call") == "krun_set_root" or row.get("args", {}).get("tag") == "/dev/root":
+            args = row["args"]
+            root = folder / args.get("root_path", args.get("path"))
+        workdir = row.get("args", {}).get("workdir_path")
+        data = row.get("args", {}).get("data", {})
+        if root is not None and (workdir or "process" in data):
+            workdir = workdir or data["process"]["cwd"]
+            (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_socket":
             kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
             held.append(server := socket.socket(socket.AF_UNIX, kind))
@@ -247,6 +258,19 @@ def test_a_start_that_fails(hello: Path, launch: Callable[..., Launch]) -> None:
         "krunc: the VM was not started: krun_start_enter returned -22, EINVAL, invalid argument\n"
         "krunc: the hypervisor of this host works; set log: {level: debug} in the box\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [(-24, "the limit of open files is too low"), (-12, "has too little memory for the VM"),
+     (-13, "look for denials of SELinux or AppArmor"), (-2, "a file that the VM needs")],
+)  # fmt: skip
+def test_a_start_that_fails_for_a_reason(
+    error: int, advice: str, hello: Path, launch: Callable[..., Launch]
+) -> None:
+    done = launch(hello, KRUN_RECORDER_FAIL=f"krun_start_enter={error}")
+    assert done.returncode == 125
+    assert advice in done.stderr.splitlines()[-1]
 
 
 def test_environment_is_never_null(hello: Path, launch: Callable[..., Launch]) -> None:

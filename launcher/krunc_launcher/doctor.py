@@ -163,6 +163,8 @@ def _split(lines: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _library(library: Library) -> Check:
+    from krunc_launcher.locate import no_firmware
+
     what = ERAS[library.era]["name"]
     ask = library.function("krun_has_feature")
     if ask is None:
@@ -170,26 +172,10 @@ def _library(library: Library) -> Check:
     else:
         has = [name for name, (_, number) in ENUMS["feature"].items() if ask(number) == 1]
         features = f"features: {', '.join(has) or 'none'}"
-    if "/" in library.path and not library.firmware and not _loader_has_firmware():
-        return Check(
-            "libkrun",
-            WARNING,
-            f"{plain(library.path)} is {what}; no libkrunfw was found beside it",
-            "install libkrunfw, unless every box boots a kernel of its own",
-        )
+    lacking = no_firmware(library)
+    if lacking:
+        return Check("libkrun", WARNING, f"{plain(library.path)} is {what}", lacking[0])
     return Check("libkrun", OK, f"{plain(library.path)} is {what}; {features}")
-
-
-def _loader_has_firmware() -> bool:
-    from krunc_launcher._krun import ffi
-
-    for number in (4, 5):
-        try:
-            ffi.dlopen(f"libkrunfw.so.{number}", ffi.RTLD_LAZY)
-        except OSError:
-            continue
-        return True
-    return False
 
 
 def _plan(path: str, library: str | None) -> Check:

@@ -12,7 +12,7 @@ from krunc_launcher.confine import missing  # noqa: F401
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.locate import fits, locate
 from krunc_launcher.locks import hold
-from krunc_launcher.mark import program_file
+from krunc_launcher.mark import missing_workdir, program_file
 from krunc_launcher.preflight import preflight
 from krunc_launcher.probe import quick  # noqa: F401
 from krunc_launcher.replay import replay
@@ -51,6 +51,7 @@ def prepared(accepted: Accepted, given: dict[str, str]) -> Prepared:
     except LaunchError as error:
         problems = list(error.lines)
     problems += preflight(done, folders)
+    problems += missing_workdir(plan, done)
     locks, taken = hold(done)
     problems += taken
     if found:
@@ -72,5 +73,9 @@ def launch(accepted: Accepted, given: dict[str, str], vm: Vm) -> int:
     close_descriptors(ready.done, (*vm.channels(), *ready.locks))
     forget_environment(ready.done)
     drop_capabilities(ready.done)
+    if any(operation.name in ("krun_setuid", "krun_setgid") for operation in ready.done):
+        from krunc_launcher.follow import end_with_reader
+
+        end_with_reader(*vm.channels())
     replay(ready.library, ready.done, accepted.folders, vm.note)
     return FAILED

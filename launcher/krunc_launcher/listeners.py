@@ -6,7 +6,9 @@ would be gone after a connection that only asked.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,50 @@ def kinds(path: str) -> set[int]:
     except OSError:
         return set()
     return found
+
+
+STATES = {
+    "served": "somebody serves this socket",
+    "stale": "nobody serves this socket",
+    "absent": "there is no such socket",
+    "other": "this is not a socket",
+    "type": "this is a socket of another type",
+    "denied": "you may not connect to this socket",
+}
+
+
+def listener(path: str, stream: bool) -> str:
+    """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    except OSError:
+        return "denied"
+    if not stat.S_ISSOCK(mode):
+        return "other"
+    from _socket import AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM
+    from _socket import socket as Socket
+
+    kind = SOCK_STREAM if stream else SOCK_DGRAM
+    serving = kinds(path)
+    if serving:
+        return "served" if kind in serving else "type"
+    # Nobody, or somebody in another network namespace.
+    probe = Socket(AF_UNIX, kind | SOCK_NONBLOCK)
+    try:
+        probe.connect(path)
+    except OSError as error:
+        if error.errno == errno.ECONNREFUSED:
+            return "stale"
+        return {
+            errno.EAGAIN: "served",  # its backlog is full
+            errno.EPROTOTYPE: "type",
+            errno.ENOENT: "absent",
+        }.get(error.errno or 0, "denied")
+    finally:
+        probe.close()
+    return "served"
 
 
 def _bound() -> Iterator[tuple[int, int, dict[int, bytes]]]:

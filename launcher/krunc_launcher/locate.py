@@ -11,10 +11,12 @@ from krunc_launcher.errors import LaunchError, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 VARIABLE = "KRUNC_LIBKRUN"
 # Where the PyPI package smolmachines keeps its libkrun; it is not imported.
+_FIRMWARES = ("libkrunfw.so.5", "libkrunfw.so.4")
 _PACKAGED = os.path.join("smol", "libkrun.so")
 
 
@@ -87,8 +89,7 @@ def load(path: str) -> Library:
         if "/" not in path:
             absent = f"{path}: cannot open shared object file" in str(error)
             raise _NotThere(*(() if absent else (why,))) from None
-        bound = ("unset LD_BIND_NOW, which libkrun may not survive",)
-        raise LaunchError(why, *(bound if "LD_BIND_NOW" in os.environ else ())) from None
+        raise LaunchError(why, *_loading(str(error))) from None
     for marker in MARKERS:
         if _symbol(lib, marker["symbol"]) is not None:
             if marker["era"] is None:
@@ -98,6 +99,14 @@ def load(path: str) -> Library:
                 )
             return Library(lib, path, marker["era"], firmware)
     raise LaunchError(f"{plain(path)} is no libkrun: it has none of its functions")
+
+
+def _loading(why: str) -> Iterator[str]:
+    """What to do about a library that cannot be loaded."""
+    if "failed to map segment" in why:
+        yield "is its file system mounted noexec? put it where programs may be run"
+    if "LD_BIND_NOW" in os.environ:
+        yield "unset LD_BIND_NOW, which libkrun may not survive"
 
 
 def _symbol(lib: Any, name: str) -> Any:
@@ -127,6 +136,30 @@ def _firmware(path: str) -> list[Any]:
     return loaded
 
 
+def no_firmware(library: Library) -> list[str]:
+    """Why libkrun will not find libkrunfw, the guest's kernel; it tells when the VM is entered."""
+    if library.firmware:
+        return []
+    for name in _FIRMWARES:
+        try:
+            library.firmware.append(ffi.dlopen(name, ffi.RTLD_LAZY))
+        except OSError:
+            continue
+        return []
+    if "/" in library.path and not _wants_firmware(library.path):
+        return []
+    return [
+        f"no libkrunfw, the guest's kernel, is beside {plain(library.path)} or known to the "
+        "loader; install it, put libkrunfw.so.5 beside libkrun, or boot a kernel of your own: "
+        "boot.kernel"
+    ]
+
+
+def _wants_firmware(path: str) -> bool:
+    with open(path, "rb") as file:
+        return b"libkrunfw" in file.read()
+
+
 def fits(library: Library, plan: dict[str, Any]) -> list[str]:
     """What the library lacks for PLAN, each a sentence with the way out."""
     if library.era != plan["api"]:
@@ -145,6 +178,8 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
             since = FUNCTIONS[name]["since"]
             came = f"which came with libkrun {since} ({row['from']})"
             lacking.append(f"{plain(library.path)} has no {name}, {came}")
+    if any(row.get("implicit") == "kernel" for row in plan["operations"]):
+        lacking += no_firmware(library)
     ask = library.function("krun_has_feature")
     if ask is None:
         lacking += [_untold(library, row) for row in plan["operations"] if _silent(row)]

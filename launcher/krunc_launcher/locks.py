@@ -38,7 +38,8 @@ def hold(done: list[Done]) -> tuple[list[int], list[str]]:
     held, problems = [], []
     for path, reads, origin in disks(done):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # A FIFO in its place must not keep the launcher waiting.
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             continue  # the condition of the file tells why
         held.append(handle)

@@ -1,11 +1,13 @@
-"""Which file of the host libkrun opens when the guest starts its program."""
+"""What of the host the guest's program starts from: the file that libkrun opens, and its folder."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from krunc_launcher._krun import ffi
+from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
-_AT_FDCWD = -100
 _ROOT_TAG = "/dev/root"
 _CONFIGURATION = ".krun_config.json"
 # What takes the place of libkrun's init and kernel may start the program in its own way.
@@ -25,6 +26,9 @@ _OTHER_WAYS = (
     "krun_disable_implicit_init",
     "krun_fs_add_overlay_dir",
 )
+_LAID_OVER = ("krun_fs_add_overlay_dir", "krun_fs_add_overlay_file")
+# What libkrun's init mounts.
+_OF_THE_GUEST = ("dev", "proc", "sys")
 
 
 def program_file(plan: dict[str, Any], done: list[Done]) -> str:
@@ -33,7 +37,7 @@ def program_file(plan: dict[str, Any], done: list[Done]) -> str:
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
     is looked for in PATH, and files that an overlay may hide.
     """
-    program = root = ""
+    program = ""
     for row, operation in zip(plan["operations"], done, strict=True):
         if operation.name in _OTHER_WAYS or sys.platform != "linux":
             return ""
@@ -44,25 +48,61 @@ def program_file(plan: dict[str, Any], done: list[Done]) -> str:
             program = args["data"]["process"]["args"][0]
         elif operation.name == "krun_set_exec":
             program = args["exec_path"]
-        elif operation.name == "krun_set_root":
-            root = operation.values[1]
-        elif operation.kind == "call" and args.get("tag") == _ROOT_TAG:
-            root = operation.values[2]
+    root = _root(done)
     if not root or not program.startswith("/"):
         return ""
-    return _within(root, program)
+    found = _within(root, program)
+    return f"/proc/self/fd/{found}" if found >= 0 else ""
 
 
-def _within(root: str, program: str) -> str:
-    """PROGRAM below ROOT, where links lead as they do for the guest."""
+def missing_workdir(plan: dict[str, Any], done: list[Done]) -> list[str]:
+    """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
+    without a word. Only a folder that the root has to have is looked for."""
+    workdir = origin = ""
+    for row in plan["operations"]:
+        args = row.get("args", {})
+        if row.get("call") == "krun_set_workdir":
+            workdir, origin = args["workdir_path"], row["from"]
+        elif row.get("call") == "krun_fs_add_overlay_file" and args["path"] == _CONFIGURATION:
+            workdir, origin = args["data"]["process"]["cwd"], row["from"]
+        elif row.get("call") in _LAID_OVER:
+            return []
+    root = _root(done)
+    known = os.path.isdir(root) and workdir not in ("", "/")
+    if not known or workdir.split("/")[1] in _OF_THE_GUEST:
+        return []
+    found = _within(root, workdir)
+    if found >= 0 and stat.S_ISDIR(os.fstat(found).st_mode):
+        return []
+    if found < 0:
+        from errno import ENOENT, ENOTDIR
+
+        if ffi.errno not in (ENOENT, ENOTDIR):
+            return []  # it cannot be told
+    return [f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it ({origin})"]
+
+
+def _root(done: list[Done]) -> str:
+    """The folder that is the guest's root; empty when it is on a disk."""
+    for operation in done:
+        if operation.name == "krun_set_root":
+            return str(operation.values[1])
+        if operation.name.startswith("krun_add_virtiofs") and operation.values[1] == _ROOT_TAG:
+            return str(operation.values[2])
+    return ""
+
+
+def _within(root: str, path: str) -> int:
+    """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     libc: Any = ffi.dlopen(None)
     try:
         folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return ""
+        return -1
     how = ffi.new("uint64_t[3]", [os.O_PATH | os.O_CLOEXEC, 0, _IN_ROOT])
-    path = ffi.new("char[]", os.fsencode(program))
+    name = ffi.new("char[]", os.fsencode(path))
     found = libc.syscall(
-        _OPENAT2, ffi.cast("long", folder), path, how, ffi.cast("long", ffi.sizeof(how))
+        _OPENAT2, ffi.cast("long", folder), name, how, ffi.cast("long", ffi.sizeof(how))
     )
-    return f"/proc/self/fd/{found}" if found >= 0 else ""
+    os.close(folder)
+    return int(found)

@@ -39,7 +39,8 @@ def preflight(done: list[Done], folders: Folders) -> list[str]:
                 *_contents(operation),
                 *_kernel(operation, done),
                 *_image(operation),
-                *_memory(operation),
+                *_machine(operation),
+                *_elsewhere(operation, done, folders),
             ]
         else:
             continue
@@ -51,8 +52,11 @@ def _descriptors(operation: Done) -> Iterator[str]:
     for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
-                os.fstat(value)
+                # What the launcher opened itself is closed for programs that it would start.
+                given = os.get_inheritable(value)
             except OSError:
+                given = False
+            if not given:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
 
 
@@ -88,15 +92,43 @@ def _image(operation: Done) -> Iterator[str]:
     yield from unfit(given["disk_path"], declared.rpartition("_")[2].lower())
 
 
-def _memory(operation: Done) -> Iterator[str]:
+def _machine(operation: Done) -> Iterator[str]:
     if operation.name == "krun_set_vm_config":
-        wanted = operation.values[2]
+        _, cpus, wanted = operation.values
+        if cpus > _MOST_X86_CPUS and os.uname().machine == "x86_64":
+            yield f"the VM wants {cpus} vCPUs; libkrun numbers {_MOST_X86_CPUS} at most on x86_64"
         has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         if wanted > has:
             yield (
                 f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all; write less "
                 "under machine.memory"
             )
+
+
+def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[str]:
+    """Conditions that few plans have."""
+    if operation.name == "krun_set_port_map" and operation.values[1]:
+        from krunc_launcher.ports import taken
+
+        yield from taken(operation.values[1])
+    elif operation.name == "krun_setuid":
+        from krunc_launcher.probe import closed_to
+
+        group = next((o.values[1] for o in done if o.name == "krun_setgid"), os.getegid())
+        yield from closed_to(operation.values[1], group)
+    elif operation.name == "krun_set_console_output":
+        yield from _open_file([operation.values[1], ""], folders)
+
+
+def _files(values: list[Any], folders: Folders) -> Iterator[str]:
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+
+    _, hard = getrlimit(RLIMIT_NOFILE)
+    if hard != RLIM_INFINITY and hard < _LEAST_FILES:
+        yield (
+            f"the hard limit of open files is {hard}; libkrun needs {_LEAST_FILES}, and one more "
+            "for each file that the guest knows: ulimit -Hn raises it, or LimitNOFILE= of the unit"
+        )
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
@@ -141,6 +173,8 @@ def _why(error: OSError) -> str:
 
 
 def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.listeners import STATES, listener
+
     path, kind = values
     state = listener(path, kind.c == "stream")
     if state != "served":
@@ -165,6 +199,8 @@ def _device(values: list[Any], folders: Folders) -> Iterator[str]:
 
 
 def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.listeners import STATES, listener
+
     (path,) = values
     state = listener(path, True)
     if state in ("served", "other", "type", "denied"):
@@ -213,56 +249,23 @@ def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
             yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
         elif others:
             yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
+        if not stat.S_ISDIR(status.st_mode):
+            return
+    above = path
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.access(above, os.W_OK | os.X_OK):
+        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
+        yield (
+            f"the runtime folder {plain(path)} {what} (uid {os.geteuid()}), or its file system is "
+            "read-only; choose another with --runtime-dir"
+        )
 
 
-STATES = {
-    "served": "somebody serves this socket",
-    "stale": "nobody serves this socket",
-    "absent": "there is no such socket",
-    "other": "this is not a socket",
-    "type": "this is a socket of another type",
-    "denied": "you may not connect to this socket",
-}
-
-
-def listener(path: str, stream: bool) -> str:
-    """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
-    try:
-        mode = os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "absent"
-    except OSError:
-        return "denied"
-    if not stat.S_ISSOCK(mode):
-        return "other"
-    from _socket import AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM
-    from _socket import socket as Socket
-
-    from krunc_launcher.listeners import kinds
-
-    kind = SOCK_STREAM if stream else SOCK_DGRAM
-    serving = kinds(path)
-    if serving:
-        return "served" if kind in serving else "type"
-    # Nobody, or somebody in another network namespace.
-    probe = Socket(AF_UNIX, kind | SOCK_NONBLOCK)
-    try:
-        probe.connect(path)
-    except OSError as error:
-        import errno
-
-        if error.errno == errno.ECONNREFUSED:
-            return "stale"
-        return {
-            errno.EAGAIN: "served",  # its backlog is full
-            errno.EPROTOTYPE: "type",
-            errno.ENOENT: "absent",
-        }.get(error.errno or 0, "denied")
-    finally:
-        probe.close()
-    return "served"
-
-
+# The processor's identification has 8 bits for their number, rounded up to a power of two.
+_MOST_X86_CPUS = 128
+# Seen: one vCPU with a folder as root takes 90 descriptors.
+_LEAST_FILES = 256
 _CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,
@@ -274,4 +277,5 @@ _CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
     "open_device": _device,
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
+    "raise_nofile": _files,
 }

@@ -64,26 +64,45 @@ def _unopened(error: OSError) -> Iterator[str]:
             "firmware, or, in a virtual machine, let its host give it nested virtualisation"
         )
     elif error.errno in (errno.EACCES, errno.EPERM):
-        group = _group()
-        yield (
-            f"you (uid {os.geteuid()}) may not open {_DEVICE}: join its group with "
-            f"`usermod -aG {group} USER` and log in again"
-        )
+        yield f"you (uid {os.geteuid()}) may not open {_DEVICE}: {_way_in()}"
     else:
         yield f"{_DEVICE} cannot be opened: {(error.strerror or str(error)).lower()}"
 
 
-def _group() -> str:
-    try:
-        gid = os.stat(_DEVICE).st_gid
-    except OSError:
-        return "kvm"
+def _way_in() -> str:
+    """How somebody gets to open the device."""
     from grp import getgrgid
 
     try:
-        return getgrgid(gid).gr_name
+        status = os.stat(_DEVICE)
+        group = getgrgid(status.st_gid).gr_name
+    except OSError:
+        group = "kvm"
     except KeyError:
-        return str(gid)
+        group = str(status.st_gid)
+    else:
+        if status.st_mode & 0o060 != 0o060 or status.st_gid == 0:
+            mode = f"{status.st_mode & 0o777:o}"
+            return (
+                f"its mode is {mode} and its group {group}; as root: chgrp kvm {_DEVICE} && "
+                f"chmod 660 {_DEVICE}, and join that group with `usermod -aG kvm USER`"
+            )
+    return f"join its group with `usermod -aG {group} USER` and log in again"
+
+
+def closed_to(uid: int, gid: int) -> Iterator[str]:
+    """Why the user and group that the VM's process becomes may not open the device: that is after
+    the change, and libkrun would say -EINVAL."""
+    try:
+        status = os.stat(_DEVICE)
+    except OSError:
+        return  # the hypervisor's own condition tells why
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in (gid, *os.getgroups()) else 0
+    if uid and status.st_mode >> shift & 0o6 != 0o6:
+        yield (
+            f"uid {uid}, which the VM's process becomes, may not open {_DEVICE}; write its group "
+            f"under run_as.gid: {status.st_gid}"
+        )
 
 
 def _version(kvm: int) -> str | None:

@@ -171,7 +171,9 @@ def _value(
         path = absolute(value, folders)
         size, most = len(os.fsencode(path)), LIMITS["socket_path_bytes"]
         if kind == "socket_path" and size > most:
-            found.append((where, f"{path} has {size} bytes; a socket's path has {most} at most"))
+            shorter = "--runtime-dir" if value.startswith(RUNTIME) else "path"
+            sentence = f"{path} has {size} bytes; a socket's path has {most} at most"
+            found.append((where, f"{sentence}: use a shorter {shorter}"))
         return path
     if kind == "env":
         return [

@@ -4,6 +4,7 @@ value of a variable. What they are is known from resolving on, in memory only.""
 from __future__ import annotations
 
 import os
+import stat
 
 from krunc_launcher import values
 from krunc_launcher.errors import plain
@@ -84,10 +85,17 @@ class Secrets:
 
         if kind == "from_fd":
             handle = given
+            if not os.get_inheritable(handle):
+                from errno import EBADF
+
+                raise OSError(EBADF, os.strerror(EBADF))  # one of the launcher's own
         else:
             path = absolute(given, self._folders)
-            # A FIFO without a writer must not keep the launcher waiting.
+            # A FIFO must not keep the launcher waiting, and one without a writer is not empty.
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                os.close(handle)
+                raise OSError("it is not a regular file; from_fd takes pipes")
         data = b""
         try:
             while len(data) <= _MOST_BYTES and (more := os.read(handle, _MOST_BYTES + 1)):

@@ -7,7 +7,7 @@ import sys
 
 from krunc_launcher._krun import ffi
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.preflight import STATES, listener, runtime_folder
+from krunc_launcher.preflight import runtime_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def _nofile(values: list[Any], host: Host) -> None:
 
 
 def _clear(values: list[Any], host: Host) -> None:
+    from krunc_launcher.listeners import STATES, listener
+
     # Looked at once more: somebody may have come since the conditions were checked.
     state = listener(values[0], True)
     if state == "stale":

@@ -9,6 +9,15 @@ from krunc_launcher.errors import plain, returned
 from krunc_launcher.probe import full
 
 
+_ADVICE = {
+    -2: "a file that the VM needs is not there; set log: {level: debug} in the box",
+    -12: "the host, or a limit on it (ulimit -v, a cgroup), has too little memory for the VM",
+    -13: "something may not be opened; look for denials of SELinux or AppArmor (ausearch, dmesg)",
+    -24: "the limit of open files is too low; raise it: ulimit -Hn, or LimitNOFILE= of the unit",
+}
+_OTHER = "the hypervisor of this host works; set log: {level: debug} in the box"
+
+
 def reasons(noted: str) -> list[str]:
     """What a person is told when krun_start_enter came back. NOTED is what it returned, the VM's
     memory in MiB and libkrun's words; a guest that broke out may have written it."""
@@ -17,9 +26,7 @@ def reasons(noted: str) -> list[str]:
     lines = [f"the VM was not started: krun_start_enter {returned(number)}"]
     if said:
         lines.append(f"libkrun says: {plain(said)}")
-    lines += full(int(memory) if _short(memory) else 0) or [
-        "the hypervisor of this host works; set log: {level: debug} in the box"
-    ]
+    lines += full(int(memory) if _short(memory) else 0) or [_ADVICE.get(number, _OTHER)]
     return lines
 
 

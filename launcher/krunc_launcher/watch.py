@@ -223,9 +223,11 @@ def release(mask: Any) -> None:
 
 
 class Terminal:
-    """The terminal on standard input, as it was before a VM made it raw."""
+    """The terminal on standard input, as it was before a VM made it raw; and the standard streams,
+    which libkrun makes non-blocking for everybody who shares them."""
 
     def __init__(self) -> None:
+        self._blocking = [stream for stream in (0, 1, 2) if os.get_blocking(stream)]
         self._attributes: Any = None
         if os.isatty(0):
             from termios import tcgetattr
@@ -233,7 +235,9 @@ class Terminal:
             self._attributes = tcgetattr(0)
 
     def restore(self) -> None:
-        """Bring the terminal back, also from the background."""
+        """Bring them back, the terminal also from the background."""
+        for stream in self._blocking:
+            os.set_blocking(stream, True)
         if self._attributes is not None:
             from _signal import SIG_IGN, SIGTTOU
             from termios import TCSADRAIN, error, tcsetattr

@@ -18,6 +18,7 @@ _HEAD = r"""
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -148,6 +149,8 @@ def _function(name: str, row: dict[str, Any]) -> str:
             body.append('fputs(", ", out());')
         body.append(_print(param, row["params"]))
     body.append("end();")
+    if name == "krun_setuid":
+        body.append("prctl(PR_SET_PDEATHSIG, 0);  /* as the kernel does when the user changes */")
     if row["role"] == "enter":
         body.append("entered(); reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
