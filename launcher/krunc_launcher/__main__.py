@@ -170,7 +170,11 @@ def _entered(path: str, accepted: Accepted, given: dict[str, str], vm: Vm, mask:
 
     release(mask)
     status = _guarded(path, lambda: launch(accepted, given, vm))
-    return NOT_STARTED if status is None else status
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
+    # a confined process cannot, and aborts.
+    os._exit(NOT_STARTED if status is None else status)
 
 
 def _tell(end: End, name: str, record: str | None) -> None:

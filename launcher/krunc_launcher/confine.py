@@ -2,8 +2,9 @@
 
 Landlock (Documentation/userspace-api/landlock.rst, ABI 2 of Linux 5.19 and newer): files and
 folders only as the plan has them, from ABI 4 no TCP where the plan has no TSI, from ABI 6 no
-abstract Unix sockets and no signals to other processes. Besides: no new privileges. Connecting to
-a Unix socket by its path is not Landlock's, and files that are open already stay open.
+abstract Unix sockets and no signals to other processes. Besides: no new privileges, and by seccomp
+no system calls that libkrun does not make, no sockets that the plan has no use for. Connecting to a
+Unix socket by its path is not Landlock's, and files that are open already stay open.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi
+from krunc_launcher._rules import FILTERS, FUNCTIONS
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.resolve import Named
 
@@ -38,6 +40,9 @@ _ABSTRACT, _SIGNAL = 1 << 0, 1 << 1
 _RIGHTS = {2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _ON_FILES = _READ | _WRITE | _TRUNCATE | _IOCTL
 _EXECUTE = 1 << 0
+# linux/seccomp.h; without the last, kernels before 5.16 slow the processor down for it.
+_SET_FILTER, _AVAILABLE, _WITHOUT_SLOWING = 1, 2, 4
+_RETURN_ERROR = 0x00050000
 # What the rest of the launcher's own work may need: the reason of a start that failed.
 _ALWAYS = (("/dev/kvm", _READ | _WRITE | _IOCTL), ("/proc/meminfo", _READ))
 # What a GPU or sound needs of the host nobody has written down.
@@ -76,6 +81,8 @@ def missing(done: list[Done]) -> str:
             if found
             else "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
         )
+    if not _filterable():
+        return f"this kernel or processor ({os.uname().machine}) has no seccomp filter for it"
     unknown = next((o.name for o in done if o.name in _UNKNOWN), "")
     return f"what {unknown} needs of the host is not known" if unknown else ""
 
@@ -118,6 +125,32 @@ def confine(done: list[Done], folders: Folders) -> None:
     if _call(_RESTRICT_SELF, ruleset, 0):
         raise _failed("landlock_restrict_self")
     os.close(ruleset)
+    _filter("all" if tsi or "krun_add_net_tap" in calls else "unix" if _connects(done) else "none")
+
+
+def _filterable() -> bool:
+    row = FILTERS.get(os.uname().machine)
+    action = ffi.new("uint32_t *", _RETURN_ERROR)
+    return row is not None and not _call(row["seccomp"], _AVAILABLE, 0, action)
+
+
+def _filter(sockets: str) -> None:
+    row = FILTERS[os.uname().machine]
+    lines = ffi.new("uint8_t[]", row[sockets])
+    # struct sock_fprog: the number of lines in 16 bits, then where they are.
+    table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
+    if _call(row["seccomp"], _SET_FILTER, _WITHOUT_SLOWING, table):
+        raise _failed("seccomp")
+
+
+def _connects(done: list[Done]) -> bool:
+    """Whether a Unix socket of the plan has to be made or connected to."""
+    return any(
+        rule["kind"] == "socket_path" and value is not None
+        for operation in done
+        if operation.kind == "call"
+        for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True)
+    )
 
 
 def _made(words: list[int]) -> int:

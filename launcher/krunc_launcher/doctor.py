@@ -35,7 +35,6 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 _WORDS = {OK: "ok", WARNING: "warning", FAILED: "FAILED"}
 # virtiofs keeps a descriptor of each file that the guest knows.
 _FEW_FILES = 65536
-_LEAST_LANDLOCK = 2
 
 
 class Check:
@@ -115,17 +114,14 @@ def _files() -> Check:
 
 
 def _confinement() -> Check:
-    from krunc_launcher.confine import abi, held
+    from krunc_launcher.confine import abi, held, missing
 
-    found = abi()
-    if found < _LEAST_LANDLOCK:
-        return Check(
-            "confinement",
-            WARNING,
-            f"Landlock ABI {found}; {_LEAST_LANDLOCK} is needed",
-            "boot a kernel of Linux 5.19 or newer with landlock among its lsm=",
-        )
-    return Check("confinement", OK, f"Landlock ABI {found}: {held(found)}")
+    why = missing([])
+    if why:
+        fix = "boot a kernel of Linux 5.19 or newer with landlock among its lsm="
+        return Check("confinement", WARNING, why, fix)
+    text = f"Landlock ABI {abi()}: {held(abi())}; seccomp: system calls, sockets"
+    return Check("confinement", OK, text)
 
 
 def _runtime() -> Check:

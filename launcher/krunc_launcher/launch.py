@@ -73,9 +73,15 @@ def launch(accepted: Accepted, given: dict[str, str], vm: Vm) -> int:
     close_descriptors(ready.done, (*vm.channels(), *ready.locks))
     forget_environment(ready.done)
     drop_capabilities(ready.done)
+    note = vm.note
     if any(operation.name in ("krun_setuid", "krun_setgid") for operation in ready.done):
         from krunc_launcher.follow import end_with_reader
 
-        end_with_reader(*vm.channels())
-    replay(ready.library, ready.done, accepted.folders, vm.note)
+        def note(word: str) -> None:
+            if word.startswith("enter "):
+                # Not before: the thread has to be confined, too.
+                end_with_reader(*vm.channels())
+            vm.note(word)
+
+    replay(ready.library, ready.done, accepted.folders, note)
     return FAILED

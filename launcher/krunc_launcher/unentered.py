@@ -8,7 +8,6 @@ from __future__ import annotations
 from krunc_launcher.errors import plain, returned
 from krunc_launcher.probe import full
 
-
 _ADVICE = {
     -2: "a file that the VM needs is not there; set log: {level: debug} in the box",
     -12: "the host, or a limit on it (ulimit -v, a cgroup), has too little memory for the VM",

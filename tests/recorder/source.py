@@ -7,7 +7,9 @@ from typing import Any
 from krunc_schema import load
 
 _HEAD = r"""
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +19,15 @@ _HEAD = r"""
 #include <string.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <termios.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,23 +91,60 @@ static void numbers(const uint16_t *list, size_t count) {
     for (size_t i = 0; i < count; i++) fprintf(out(), "%s%u", i ? ", " : "", list[i]);
     fputc(']', out());
 }
-/* What a guest that broke out would try: KRUN_RECORDER_REACH holds lines of r, w, c or t (read,
- * write, create, TCP to a port of this host) and a path or port. */
+/* One thing that a guest that broke out would try, of those below; -1 and errno when it fails. */
+static int attempt(char what, const char *path) {
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_un unix_name = {.sun_family = AF_UNIX};
+    size_t length = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+    char other[4096];
+    int fd = -1, number = atoi(path), result;
+    peer.sin_port = htons((uint16_t)number);
+    strncpy(unix_name.sun_path, path, sizeof unix_name.sun_path - 1);
+    if (*path == '@') unix_name.sun_path[0] = 0;
+    switch (what) {
+    case 'r': result = fd = open(path, O_RDONLY); break;
+    case 'w': result = fd = open(path, O_WRONLY); break;
+    case 'c': result = fd = open(path, O_WRONLY | O_CREAT, 0600); break;
+    case 'd': result = fd = open(path, O_RDONLY | O_DIRECTORY); break;
+    case 'i': fd = open(path, O_RDONLY); result = ioctl(fd, TCGETS, other); break;
+    case 'k': result = truncate(path, 1); break;
+    case 'u': result = unlink(path); break;
+    case 'e': result = rmdir(path); break;
+    case 'm': result = mkdir(path, 0700); break;
+    case 'f': result = mkfifo(path, 0600); break;
+    case 'l': result = symlink("x", path); break;
+    case 'v': /* to the folder below */
+        snprintf(other, sizeof other, "%.*s/below%s", (int)(strrchr(path, '/') - path), path,
+                 strrchr(path, '/'));
+        result = rename(path, other);
+        break;
+    case 's': case 'o': /* make the socket of a path, or call it */
+        if ((result = fd = socket(AF_UNIX, SOCK_STREAM, 0)) < 0) break;
+        result = (what == 's' ? bind : connect)(fd, (struct sockaddr *)&unix_name, length);
+        break;
+    case 't': case 'b': /* TCP to a port of this host, or from it */
+        if ((result = fd = socket(AF_INET, SOCK_STREAM, 0)) < 0) break;
+        result = (what == 't' ? connect : bind)(fd, (struct sockaddr *)&peer, sizeof peer);
+        break;
+    case 'n': result = fd = socket(AF_INET, SOCK_DGRAM, 0); break;
+    case 'g': result = kill(number, 0); break;
+    case 'x': result = execl(path, path, (char *)NULL); break;
+    case 'q': result = syscall(number, -1, -1, -1, -1, -1); break;
+    case 'z': /* a thread or process in namespaces of its own */
+        result = unshare(number);
+        break;
+    default: abort();
+    }
+    number = errno;
+    if (fd >= 0) close(fd);
+    errno = number;
+    return result;
+}
+/* KRUN_RECORDER_REACH holds lines of a letter of these and a path or number. */
 static void reach(void) {
     char *lines = strdup(wanted ? wanted : "");
     for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
-        int fd, failed = 0;
-        struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        if (*line == 't') {
-            fd = socket(AF_INET, SOCK_STREAM, 0);
-            peer.sin_port = htons((uint16_t)atoi(line + 2));
-            failed = connect(fd, (struct sockaddr *)&peer, sizeof peer) ? errno : 0;
-        } else {
-            int flags = *line == 'r' ? O_RDONLY : *line == 'w' ? O_WRONLY : O_WRONLY | O_CREAT;
-            fd = open(line + 2, flags, 0600);
-            if (fd < 0) failed = errno;
-        }
-        if (fd >= 0) close(fd);
+        int failed = attempt(*line, line + 2) < 0 ? errno : 0;
         fprintf(out(), "{\"reach\": \"%s\", \"errno\": %d}\n", line, failed);
     }
     free(lines);
