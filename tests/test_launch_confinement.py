@@ -7,7 +7,8 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ disks:
   - {id: a, path: ./a.img, format: raw, read_only: true}
   - {id: b, path: ./b.img, format: raw}
 network: NETWORK
-vsock: [{port: 5000, socket: runtime:in.sock, listen: true}]
+vsock: [{port: 1, socket: runtime:in.sock, listen: true}, {port: 2, socket: ./far/s, listen: false}]
 entrypoint: {executable: /bin/true}
 console: {output: runtime:console.log}
 confine: CONFINE
@@ -39,7 +40,7 @@ confine: CONFINE
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """What the box names, and files beside it that it does not."""
-    for name in ("rootfs", "ro", "rw", "other"):
+    for name in ("rootfs", "ro", "rw", "other", "far"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("text")
         for moved in ("moved", "gone"):
@@ -60,13 +61,15 @@ def reached(
     network: str = "{mode: none}",
     confine: str = "required",
     vsock: bool = True,
+    target: str = "1",
+    more: str = "",
 ) -> dict[str, str]:
     """The name of the error of each try, empty when it succeeded."""
     box = BOX.replace("NETWORK", network).replace("CONFINE", confine)
     if not vsock:
         box = "\n".join(line for line in box.splitlines() if not line.startswith("vsock"))
-    (place / "box.yaml").write_text(box)
-    assert main(["compile", str(place / "box.yaml")]) == 0
+    (place / "box.yaml").write_text(box + more)
+    assert main(["compile", str(place / "box.yaml"), "--target", target]) == 0
     lines = [
         f"{line[0]} {place}/{line[2:]}" if line[2] not in "/0123456789@" else line for line in tries
     ]
@@ -91,14 +94,14 @@ NAMED = [
     "k run/console.log",
     "s run/made.sock",
     "u run/made.sock",
-    "r /dev/kvm",
+    "r /proc/meminfo",
 ]
 DENIED = [
     # Of the host, and in the folder of the box
     "r secret", "w secret", "k secret", "u secret", "r other/file", "d other", "d .", "c new", "m new",
     "r box.plan.json", "r /etc/passwd", "d /", "r /proc/self/environ", "r /usr/bin/env", "r /dev/null",
     "c ../made", "l ../made", "f ../made",
-    "s other/sock", "u other/file", "e other/empty",
+    "s other/sock", "s far/new", "u far/file", "u other/file", "e other/empty",
     # Through links in a share
     "r rw/out", "w rw/out",
     # Beyond reading what is read-only
@@ -116,6 +119,7 @@ def test_this_kernel_can_confine() -> None:
 
 def test_only_what_the_plan_names_is_reached(place: Path, launch: Callable[..., Launch]) -> None:
     allowed = [*READ_ONLY, *WRITABLE, *NAMED]
+    allowed += ["r /dev/kvm"] if os.access("/dev/kvm", os.R_OK) else []
     found = reached(place, launch, [*DENIED, *allowed])
     assert {line: found[line] for line in allowed} == dict.fromkeys(allowed, "")
     # Landlock says EXDEV to some moves.
@@ -181,6 +185,38 @@ def test_abstract_sockets_and_signals(
         )
 
 
+def test_sockets_that_libkrun_makes(place: Path, launch: Callable[..., Launch]) -> None:
+    """Its own end of a datagram network stands beside the other, or in a folder for it alone; the
+    control socket of smolmachines' build where the box has it."""
+    network = "{mode: unixgram, socket: ./far/net.sock}"
+    tries = ["s far/made", "u far/made", "c run/tmp/made"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as net:
+        net.bind(str(place / "far/net.sock"))
+        assert reached(place, launch, tries, network) == dict.fromkeys(tries, "")
+    more = "extensions: {smolmachines: {control_socket: ./other/control}}\n"
+    for extension, error in (("", "EACCES"), (more, "")):
+        tries = ["s other/made"]
+        found = reached(place, launch, tries, target="2", more=extension)
+        assert found == {"s other/made": error}
+
+
+@pytest.fixture
+def tap() -> Iterator[str]:
+    """A tap interface; making one needs CAP_NET_ADMIN."""
+    name = f"kr{os.getpid()}"
+    made = subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=False)
+    if made.returncode:
+        pytest.skip("no tap interface can be made here")
+    yield name
+    subprocess.run(["ip", "tuntap", "del", name, "mode", "tap"], check=True)
+
+
+def test_a_tap_interface(tap: str, place: Path, launch: Callable[..., Launch]) -> None:
+    network = f"{{mode: tap, device: {tap}}}"
+    assert reached(place, launch, ["r /dev/net/tun"], network) == {"r /dev/net/tun": ""}
+    assert reached(place, launch, ["r /dev/net/tun"]) == {"r /dev/net/tun": "EACCES"}
+
+
 NAMESPACES = {
     "mnt": 0x20000,
     "uts": 0x4000000,
@@ -235,7 +271,8 @@ def test_tcp_only_with_tsi(
         (place / "run").mkdir(mode=0o700)
         net.bind(str(place / "run/net.sock"))
         net.listen()
-        tries = [f"t {server.getsockname()[1]}", "b 0"]
+        port = server.getsockname()[1]
+        tries = [f"t {port}", "b 0", f"T {port}", "B 0"]
         assert set(reached(place, launch, tries, network).values()) == {error}
 
 
