@@ -116,6 +116,29 @@ entrypoint:
 """
 
 
+# A krunc that tries, once it is confined and before the VM, what a guest that broke out would.
+TRYING = """\
+import os, socket, sys
+from krunc_launcher import replay
+done = replay.act
+def act(operation, host):
+    done(operation, host)
+    if operation.name != "confine":
+        return
+    for what in (lambda: os.open(SECRET, os.O_RDONLY), lambda: os.listdir("/"),
+                 lambda: os.execv("/bin/true", ["true"])):
+        try:
+            what()
+        except OSError as error:
+            sys.stderr.write(f"refused {error.errno}\\n")
+        else:
+            sys.stderr.write("reached\\n")
+replay.act = act
+from krunc.__main__ import main
+sys.exit(main())
+"""
+
+
 def test_links_lead_nowhere(boot: Booting, boxes: Path, shown: Shown) -> None:
     """A guest that can write to a share cannot reach with links what lies beside it."""
     (boxes / "secret").write_text("a secret\n")
@@ -124,9 +147,12 @@ def test_links_lead_nowhere(boot: Booting, boxes: Path, shown: Shown) -> None:
     (boxes / "shared/outside").symlink_to(boxes / "secret")
     (boxes / "shared/above").symlink_to("../secret")
     (boxes / "links.yaml").write_text(LINKS.replace("BASE", str(boxes)))
-    done = boot("links", prints=True)
+    trying = TRYING.replace("SECRET", repr(str(boxes / "secret")))
+    done = boot("links", prints=True, start=[sys.executable, "-c", trying])
     assert done.stdout == "inside\nend\n", done
     assert done.status == 0
+    assert done.stderr.startswith("refused 13\nrefused 13\nrefused 1\n"), done
+    shown("confined: files, folders and programs out of reach")
     shown("confined; links out of a share lead nowhere")
 
 
