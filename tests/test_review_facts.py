@@ -149,7 +149,10 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_set_cpu_template", cpu_template=1), ["cpu template 1"]),
     (call("krun_setuid", uid=1000), ["user the VMM runs with uid 1000"]),
     ({"implicit": "program_of_the_root"}, ["program what the root's own file /.krun_config.json names, or a shell"]),
-    (call("krun_disable_implicit_init"), ["init the root's own, none of libkrun's"]),
+    (call("krun_disable_implicit_init"), [
+                "init the root's own, none of libkrun's",
+                "status 0 also where the guest fails before the program starts",
+            ]),
     (call("krun_set_kernel_console", console_id="ttyS0"), ["console the kernel's is ttyS0"]),
     (call("krun_add_serial_console_default", input_fd="none", output_fd="stderr"), ["console a serial port on the launcher's stderr"]),
     (call("krun_nitro_set_start_flags", start_flags=1), ["enclave start flags 1"]),
