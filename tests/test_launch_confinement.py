@@ -141,17 +141,19 @@ SERVED = "{mode: unixstream, socket: runtime:net.sock}"
 
 
 @pytest.mark.parametrize(
-    ("network", "vsock", "expected"),
+    ("network", "vsock", "target", "expected"),
     [
-        ("{mode: none}", False, {"n 0": "EACCES", "o sock": "EACCES", "s rw/s": "EACCES"}),
-        ("{mode: none}", True, {"n 0": "EACCES", "o sock": "", "s rw/s": ""}),
-        (SERVED, False, {"n 0": "EACCES", "o sock": "", "s rw/s": ""}),
-        (TSI, False, {"n 0": "", "o sock": "", "s rw/s": ""}),
+        ("{mode: none}", False, "1", {"n 0": "EACCES", "o sock": "EACCES", "s rw/s": "EACCES"}),
+        ("{mode: none}", True, "1", {"n 0": "EACCES", "o sock": "", "s rw/s": ""}),
+        (SERVED, False, "1", {"n 0": "EACCES", "o sock": "", "s rw/s": ""}),
+        (TSI, False, "1", {"n 0": "", "o sock": "", "s rw/s": ""}),
+        (TSI, False, "2", {"n 0": "", "o sock": "", "s rw/s": ""}),
     ],
 )
 def test_sockets(
     network: str,
     vsock: bool,
+    target: str,
     expected: dict[str, str],
     place: Path,
     launch: Callable[..., Launch],
@@ -163,7 +165,9 @@ def test_sockets(
         server.listen()
         net.bind(str(place / "run/net.sock"))
         net.listen()
-        assert reached(place, launch, list(expected), network, vsock=vsock) == expected
+        assert (
+            reached(place, launch, list(expected), network, vsock=vsock, target=target) == expected
+        )
 
 
 @pytest.mark.skipif(abi() < 6, reason="Landlock keeps to itself from ABI 6")
@@ -213,8 +217,9 @@ def tap() -> Iterator[str]:
 
 def test_a_tap_interface(tap: str, place: Path, launch: Callable[..., Launch]) -> None:
     network = f"{{mode: tap, device: {tap}}}"
-    assert reached(place, launch, ["r /dev/net/tun"], network) == {"r /dev/net/tun": ""}
-    assert reached(place, launch, ["r /dev/net/tun"]) == {"r /dev/net/tun": "EACCES"}
+    tries = ["r /dev/net/tun", "a 12"]  # CAP_NET_ADMIN
+    assert reached(place, launch, tries, network) == {"r /dev/net/tun": "", "a 12": ""}
+    assert reached(place, launch, tries) == {"r /dev/net/tun": "EACCES", "a 12": "EPERM"}
 
 
 NAMESPACES = {

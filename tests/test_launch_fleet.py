@@ -49,6 +49,22 @@ def environment(fake_kvm: Path, plans: Path, **more: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def test_the_process_above_them_forgets_the_environment(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    more = {"KRUN_RECORDER_STAY": "1", "TOKEN": "a-secret-value"}
+    fleet = subprocess.Popen(
+        [*command, str(plans / "box-1.plan.json")], env=environment(fake_kvm, plans, **more)
+    )
+    try:
+        entered(plans / "calls")
+        for pid in (fleet.pid, *children(fleet.pid)):
+            assert not Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
+    finally:
+        fleet.kill()
+        fleet.wait()
+
+
 def test_one_that_fails_takes_no_other_along(
     command: list[str], plans: Path, fake_kvm: Path
 ) -> None:

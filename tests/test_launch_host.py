@@ -156,6 +156,46 @@ def test_more_vcpus_than_libkrun_numbers(tmp_path: Path, launch: Callable[..., L
     )
 
 
+KERNELS = [
+    ("raw", "4GiB", 8192, ""),
+    ("raw", "3329MiB", 8192, ""),
+    (
+        "raw",
+        "3328MiB",
+        8192,
+        "no room for a raw kernel in 3328 MiB of memory: give the VM more than",
+    ),
+    ("raw", "4GiB", 5000, "vmlinux: libkrun takes a raw kernel in whole pages of 4096 bytes"),
+    ("elf", "1GiB", 5000, ""),
+    ("pe_gz", "1GiB", 5000, "a kernel of the format pe_gz boots only on arm64"),
+]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="what is told is x86-64's")
+@pytest.mark.parametrize(("form", "memory", "size", "sentence"), KERNELS)
+def test_a_kernel_of_the_box(
+    form: str,
+    memory: str,
+    size: int,
+    sentence: str,
+    tmp_path: Path,
+    launch: Callable[..., Launch],
+) -> None:
+    """Seen with both libraries: MemoryRegionOverlap, SetUserMemoryRegion."""
+    planned(tmp_path, memory=memory)
+    (tmp_path / "vmlinux").write_bytes(bytes(size))
+    box = tmp_path / "box.yaml"
+    kernel = f"boot: {{kernel: {{path: ./vmlinux, format: {form}}}}}\n"
+    box.write_text(box.read_text() + kernel)
+    assert main(["compile", str(box)]) == 0
+    done = launch(tmp_path / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    if not sentence:
+        assert (done.returncode, done.stderr) == (7, "")
+        return
+    assert (done.returncode, done.calls) == (125, [])
+    assert sentence in done.stderr
+
+
 def test_few_open_files(tmp_path: Path, launch: Callable[..., Launch]) -> None:
     """With 64 libkrun panics, seen with 2.0-dev."""
     plan = planned(tmp_path)

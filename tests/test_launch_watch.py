@@ -41,7 +41,12 @@ def plan(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(
-    plan: Path, build: Callable[..., Path], fake_kvm: Path, *options: str, **more: Any
+    plan: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    *options: str,
+    before: tuple[str, ...] = (),
+    **more: Any,
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A launch whose VM stays; and the process that became it."""
     record = plan.with_name("calls")
@@ -52,7 +57,7 @@ def running(
         "KRUN_RECORDER_STAY": "1",
         "TOKEN": "a-secret-value",
     }
-    command = [*LAUNCHER, "--libkrun", str(build("v1")), *options]
+    command = [*before, *LAUNCHER, "--libkrun", str(build("v1")), *options]
     command += ["--runtime-dir", str(plan.with_name("run")), str(plan)]
     launcher = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **more)
     try:
@@ -170,7 +175,9 @@ def test_what_the_vm_keeps_of_its_parents(
     plan: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
     secret = os.open(plan, os.O_RDONLY)
-    with running(plan, build, fake_kvm, pass_fds=[secret]) as (launcher, vm):
+    # Only root can have capabilities that are inherited.
+    before = ("setpriv", "--inh-caps=+sys_admin") if os.geteuid() == 0 else ()
+    with running(plan, build, fake_kvm, before=before, pass_fds=[secret]) as (launcher, vm):
         for pid in (launcher.pid, vm):
             place = Path(f"/proc/{pid}")
             assert b"a-secret-value" not in (place / "environ").read_bytes()
@@ -188,6 +195,49 @@ def test_what_the_vm_keeps_of_its_parents(
             assert int(status["CapBnd"], 16) & ~files == 0
             assert int(status["CapEff"], 16) != 0
     os.close(secret)
+
+
+KEPT = [
+    ("", "{}", {"RUST_LOG"}),
+    ("", "{level: error, environment: false}", set()),
+    ("gpu: {flags: [venus]}\n", "{}", {"RUST_LOG", "WAYLAND_DISPLAY", "HOME"}),
+]
+
+
+@pytest.mark.parametrize(("more", "log", "names"), KEPT)
+def test_variables_that_the_vm_keeps(
+    more: str,
+    log: str,
+    names: set[str],
+    plan: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What libkrun's log takes from there, and what a window needs; the C library sees them."""
+    box = plan.with_name("box.yaml")
+    box.write_text(f"{BOX}log: {log}\n{more}")
+    assert main(["compile", str(box)]) == 0
+    for name in ("RUST_LOG", "WAYLAND_DISPLAY", "OTHER", "HOME"):
+        monkeypatch.setenv(name, "of the launcher")
+    for name in ("XDG_RUNTIME_DIR", "DISPLAY", "XAUTHORITY", "PULSE_SERVER", "RUST_LOG_STYLE"):
+        monkeypatch.delenv(name, raising=False)
+    record = plan.with_name("calls")
+    command = [
+        *LAUNCHER,
+        "--libkrun",
+        str(build("v1")),
+        "--runtime-dir",
+        str(plan.with_name("run")),
+    ]
+    variables = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(record), "TOKEN": "x"}
+    subprocess.run(
+        [*command, str(plan)],
+        env={**os.environ, **variables, "KRUN_RECORDER_EXIT": "7", "KRUN_RECORDER_KEPT": "1"},
+        check=False,
+    )
+    (entered,) = [row for row in map(json.loads, record.read_text().splitlines()) if "kept" in row]
+    assert set(entered["kept"]) == names
 
 
 RECORDS = [

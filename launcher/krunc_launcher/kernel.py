@@ -5,19 +5,25 @@ What it cannot, it ignores without a word or dies of (libkrun 1.16.0 and 2.0-dev
 
 from __future__ import annotations
 
+import os
+
+from krunc_launcher.errors import plain
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
 _X86 = "x86_64"
-# libkrun loads a raw kernel at 2 GiB on x86-64 and aborts when that is beyond the memory.
-_RAW_FROM_MIB = 2048
+# On x86-64 libkrun maps a raw kernel's file into the memory, at 2 GiB, in whole pages. Seen: up to
+# 2 GiB of memory it aborts; up to the devices, at 3328 MiB, the two overlap: -22.
+_RAW_ABOVE_MIB = 3328
+_PAGE = 4096
 
 
 def unfit(values: list[Any], memory_mib: int, machine: str) -> Iterator[str]:
     """Why the arguments of krun_set_kernel do not boot on MACHINE with MEMORY_MIB."""
-    _, _, kind, initramfs, cmdline = values
+    _, path, kind, initramfs, cmdline = values
     name = kind.c.removeprefix("KRUN_KERNEL_FORMAT_").lower()
     if machine != _X86:
         if name not in ("raw", "pe_gz"):
@@ -27,10 +33,15 @@ def unfit(values: list[Any], memory_mib: int, machine: str) -> Iterator[str]:
         yield f"a kernel of the format pe_gz boots only on arm64; this is {machine}"
     if name != "raw":
         return
-    if memory_mib <= _RAW_FROM_MIB:
+    if memory_mib <= _RAW_ABOVE_MIB:
         yield (
-            f"a raw kernel is loaded at 2 GiB, above the VM's {memory_mib} MiB: give the VM more "
-            "memory, or use the elf kernel (vmlinux)"
+            f"libkrun has no room for a raw kernel in {memory_mib} MiB of memory: give the VM more "
+            f"than {_RAW_ABOVE_MIB} MiB, or use the elf kernel (vmlinux)"
+        )
+    if os.path.isfile(path) and os.path.getsize(path) % _PAGE:
+        yield (
+            f"{plain(path)}: libkrun takes a raw kernel in whole pages of {_PAGE} bytes: fill it "
+            f"up with truncate -s %{_PAGE}, or use the elf kernel (vmlinux)"
         )
     for what, value in (("initramfs", initramfs), ("cmdline", cmdline)):
         if value is not None:

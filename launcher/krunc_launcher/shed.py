@@ -56,8 +56,8 @@ def forget_environment(done: list[Done]) -> None:
     if any(name in calls for name in _LOG_CALLS) and not (options and options.value & _NO_ENV):
         names += ["RUST_LOG", "RUST_LOG_STYLE"]
     kept = {name: os.environ[name] for name in names if name in os.environ}
-    wipe()
     os.environ.clear()
+    wipe()
     os.environ.update(kept)
 
 

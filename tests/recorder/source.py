@@ -37,7 +37,7 @@ static const char *copied(const char *name) {
     const char *value = getenv(name);
     return value ? strdup(value) : NULL;
 }
-static const char *record, *wanted, *fail, *status, *die, *stay;
+static const char *record, *wanted, *fail, *status, *die, *stay, *kept;
 static int64_t *stamp; /* when a VM was entered, in ns of CLOCK_MONOTONIC */
 __attribute__((constructor)) static void load(void) {
     record = copied("KRUN_RECORDER");
@@ -46,6 +46,7 @@ __attribute__((constructor)) static void load(void) {
     status = copied("KRUN_RECORDER_EXIT");
     die = copied("KRUN_RECORDER_SIGNAL");
     stay = copied("KRUN_RECORDER_STAY");
+    kept = copied("KRUN_RECORDER_KEPT");
     int fd = open(copied("KRUN_RECORDER_STAMP") ?: "", O_RDWR);
     if (fd >= 0) {
         stamp = mmap(NULL, sizeof *stamp, PROT_WRITE, MAP_SHARED, fd, 0);
@@ -136,6 +137,10 @@ static int attempt(char what, const char *path) {
     case 'n': result = fd = socket(AF_INET, SOCK_DGRAM, 0); break;
     case 'g': result = kill(number, 0); break;
     case 'x': result = execl(path, path, (char *)NULL); break;
+    case 'a': /* a capability that could be had */
+        result = prctl(PR_CAPBSET_READ, number) == 1 ? 0 : -1;
+        errno = EPERM;
+        break;
     case 'q': result = syscall(number, -1, -1, -1, -1, -1); break;
     case 'z': /* a thread or process in namespaces of its own */
         result = unshare(number);
@@ -157,6 +162,12 @@ static void reach(void) {
     free(lines);
 }
 static void entered(void) {
+    if (kept) { /* the names of all variables that are left */
+        fputs("{\"kept\": [", out());
+        for (char **name = environ; *name; name++)
+            fprintf(out(), "%s\"%.*s\"", name > environ ? ", " : "", (int)strcspn(*name, "="), *name);
+        fputs("]}\n", out());
+    }
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (stamp) *stamp = now.tv_sec * 1000000000LL + now.tv_nsec;
