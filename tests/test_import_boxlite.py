@@ -77,7 +77,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "one share": spec(),
     "cpus and memory": spec(cpus=2, memory_mib=512),
     "null cpus and memory": spec(cpus=None, memory_mib=None),
-    "many cpus": spec(cpus=255),
+    "many cpus": spec(cpus=128),
     "three shares": spec(
         fs_shares={"shares": [SHARE, {**SHARE, "tag": "b"}, {**SHARE, "tag": "c d"}]}
     ),
@@ -139,6 +139,7 @@ def place(tmp_path: Path) -> Path:
     """What the specs name."""
     for name in ("share", "root", "home"):
         (tmp_path / name).mkdir()
+    (tmp_path / "root/boxlite").mkdir()
     (tmp_path / "a.img").write_bytes(bytes(4096))
     (tmp_path / "b.img").write_bytes(b"QFI\xfb".ljust(4096, b"\0"))
     return tmp_path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
+from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import plain
 
@@ -121,10 +123,10 @@ def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[
 
 
 def _files(values: list[Any], folders: Folders) -> Iterator[str]:
-    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
-
-    _, hard = getrlimit(RLIMIT_NOFILE)
-    if hard != RLIM_INFINITY and hard < _LEAST_FILES:
+    libc: Any = ffi.dlopen(None)
+    limits = ffi.new("uint64_t[2]")
+    failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
+    if not failed and hard < _LEAST_FILES:
         yield (
             f"the hard limit of open files is {hard}; libkrun needs {_LEAST_FILES}, and one more "
             "for each file that the guest knows: ulimit -Hn raises it, or LimitNOFILE= of the unit"
@@ -266,6 +268,8 @@ def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
 _MOST_X86_CPUS = 128
 # Seen: one vCPU with a folder as root takes 90 descriptors.
 _LEAST_FILES = 256
+# asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
+RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 _CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,

@@ -133,11 +133,10 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
 def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
     """A condition opens its path to the confined VM, and a reader sees the calls: so each path that
     a call uses has its condition, and each condition a call, with the same access."""
-    demanded = {
-        row["args"]["path"]: row["args"]["access"]
-        for row in operations
-        if row.get("step") in _OPENED
-    }
+    demanded: dict[str, str] = {}
+    for row in operations:
+        if row.get("step") in _OPENED and demanded.get(row["args"]["path"]) != "read-write":
+            demanded[row["args"]["path"]] = row["args"]["access"]
     used: dict[str, str] = {}
     for i, row in enumerate(operations):
         args = row.get("args", {})

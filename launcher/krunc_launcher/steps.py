@@ -7,7 +7,7 @@ import sys
 
 from krunc_launcher._krun import ffi
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.preflight import runtime_folder
+from krunc_launcher.preflight import RLIMIT_NOFILE, runtime_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.resolve import Done, Folders
-
-
-# asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
-_RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 
 
 class Host:
@@ -57,9 +53,9 @@ def _runtime(values: list[Any], host: Host) -> None:
 def _nofile(values: list[Any], host: Host) -> None:
     libc: Any = ffi.dlopen(None)
     limits = ffi.new("uint64_t[2]")
-    failed = libc.getrlimit(_RLIMIT_NOFILE, limits)
+    failed = libc.getrlimit(RLIMIT_NOFILE, limits)
     limits[0] = limits[1]
-    if failed or libc.setrlimit(_RLIMIT_NOFILE, limits):
+    if failed or libc.setrlimit(RLIMIT_NOFILE, limits):
         why = os.strerror(ffi.errno).lower()
         sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {why}\n")
 
