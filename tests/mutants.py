@@ -102,7 +102,7 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     for call in calls:
         del call["nofile"]
     if not calls:
-        assert status == _REFUSED
+        assert status == _REFUSED, (status, value)
         return status
     if status == _REFUSED and calls[-1]["call"] == "krun_free_ctx":
         del calls[-1]  # a host step failed between the calls
