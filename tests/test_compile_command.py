@@ -64,6 +64,23 @@ def test_standard_streams(
     assert [path.name for path in box.parent.iterdir()] == ["good.yaml"]
 
 
+def test_only_files_are_replaced(box: Path) -> None:
+    """A rename over /dev/null would put a file in its place, for everybody."""
+    main(["compile", "good.yaml"])
+    plan = Path("good.plan.json").read_bytes()
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert main(["compile", "good.yaml", "-o", "pipe"]) == 0
+    assert os.read(reader, 1 << 20) == plan
+    os.close(reader)
+    assert Path("pipe").is_fifo()
+    Path("kept").mkdir()
+    Path("link.json").symlink_to("kept/target.json")
+    assert main(["compile", "good.yaml", "-o", "link.json"]) == 0
+    assert Path("link.json").is_symlink()
+    assert Path("kept/target.json").read_bytes() == plan
+
+
 def test_paths_are_seen_from_the_plan(box: Path) -> None:
     Path("plans").mkdir()
     assert main(["compile", "good.yaml", "-o", "plans"]) == 0
