@@ -395,9 +395,9 @@ EXPRESSIONS = {
     "the name": ("'a-{{ port }}-{{ prot }}'", "prot"),
     "the second expression": ("'{{ port }}{{ 1 // 0 }}'", "{{ 1 // 0 }}"),
     "in double quotes with escapes": ('"\\t{{ port }} {{ nope.x }}"', "nope"),
-    "not closed": ("'x {{ port'", "{{ port'"),
+    "not closed": ("'x {{ port'", "{{ port"),
     "a method": ("'{{ port.bit_length() }}'", "{{ port.bit_length() }}"),
-    "a statement": ("'{% if x %}'", "{% if x %}'"),
+    "a statement": ("'{% if x %}'", "{% if x %}"),
 }
 
 

@@ -22,7 +22,7 @@ from krunc_compiler.findings import (
 _WIDTH = 96
 _LONGEST = 2_000
 # What YAML takes for the end of a line.
-_LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
 # Letters and signs by their category, but nothing is seen of them.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
@@ -76,7 +76,7 @@ def _clipped(text: str) -> str:
 
 
 def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
-    all_lines = _LINE_END.split(source.text)
+    all_lines = LINE_END.split(source.text)
     if span.line >= len(all_lines) or not all_lines[span.line].strip():
         return []
     line = all_lines[span.line].replace("\t", " ")
