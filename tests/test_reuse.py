@@ -301,6 +301,12 @@ def test_what_is_wrong_with_many_boxes_is_said_once() -> None:
     assert "301 is more than the most, 255 (and alike in other boxes of the matrix)" in said
 
 
+def test_a_matrix_of_boxes_that_are_too_large_together() -> None:
+    words = ", ".join("a" * 1_000)
+    text = matrix("{n: {from: 1, to: 1000}}").replace("/bin/true", f"/x, args: [{words}]")
+    assert "error[KR024]: matrix: 1,000 boxes of 1,0" in refusal(text)
+
+
 def test_plans_of_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
     Path("fleet.yaml").write_text(matrix("{n: [1, 2]}"))
     assert main(["compile", "fleet.yaml"]) == 0

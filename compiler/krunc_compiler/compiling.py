@@ -56,6 +56,7 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     value, source = extending.load(name, text)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
+    findings += matrix.too_large(len(rows), len(source.places))
     loaded = Loaded(value, source, known, rows, rows != [{}])
     if loaded.is_matrix and not findings:
         names = [_name(loaded, row) for row in rows]

@@ -10,6 +10,7 @@ from krunc_compiler.findings import Finding
 
 # Far above any real fleet of one file; it bounds time for hostile boxes.
 MAX_BOXES = 1_000
+_MAX_VALUES = 1_000_000
 
 
 def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
@@ -53,6 +54,15 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
                 )
             )
     return found, findings
+
+
+def too_large(boxes: int, values: int) -> list[Finding]:
+    """A finding when so many BOXES of so many VALUES are more than a compilation bears."""
+    if boxes == 1 or boxes * values <= _MAX_VALUES:
+        return []
+    message = f"{boxes:,} boxes of {values:,} values make more than {_MAX_VALUES:,}"
+    hint = "make fewer boxes of one file, or move what they share into a script or a folder"
+    return [Finding("KR024", message, ("matrix",), hint=hint, at_key=True)]
 
 
 def _values(column: Any) -> list[Any]:
