@@ -29,6 +29,7 @@ MADE: dict[str, object] = {
     "a {{- word -}} b": "aTextb",
     "{{ 'x' if port > 80 else 'y' }}": "x",
     "{{ '{{' }} {{ '}}' }}": "{{ }}",
+    "a\r\n{{ port }}\r{{\rword }}\n": "a\r\n8080\rText\n",
 }
 
 
@@ -97,7 +98,7 @@ def test_all_failures_of_a_string_are_told() -> None:
     assert [item.message[-18:] for item in found] == ["'one' is undefined", "'two' is undefined"]
 
 
-PIECES = st.text("ab'\"\\ \n\té😀{}#%:", max_size=12).filter(
+PIECES = st.text("ab'\"\\ \r\n\té😀{}#%:", max_size=12).filter(
     lambda text: not {"{{", "{%", "{#", "}}"} & {text[i : i + 2] for i in range(len(text))}
 )
 EXPRESSIONS = ["{{ port }}", "{{ 'a\"b' }}", '{{ "it\'s" ~ port }}', "{{ '{{' }}"]

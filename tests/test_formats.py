@@ -33,30 +33,32 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "a, b:100%.yaml", "--format", "json"]) == 1
     out, err = capsys.readouterr()
-    assert err == "krunc: 2 errors\n"
+    assert err == "krunc: 2 errors, 1 warning\n"
     value = json.loads(out)
-    assert (value["errors"], value["warnings"]) == (2, 0)
+    assert (value["errors"], value["warnings"]) == (2, 1)
     assert value["findings"][0] == {
         "code": "KR101", "level": "error", "file": "a, b:100%.yaml",
         "line": 6, "column": 1, "end_line": 6, "end_column": 7,
         "key": "memroy", "message": "the key 'memroy' is not known",
         "help": value["findings"][0]["help"],
     }  # fmt: skip
-    assert value["findings"][1]["code"] == "KR201", "a wrong key hides no other mistake"
+    codes = [finding["code"] for finding in value["findings"]]
+    assert codes == ["KR101", "KR201", "KR602"], "a wrong key hides no other mistake"
 
 
 def test_github(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "a, b:100%.yaml", "--format", "github"]) == 1
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third = capsys.readouterr().out.splitlines()
     place = "file=a%2C b%3A100%25.yaml,line=6,col=1,endLine=6,endColumn=7,title=krunc KR101"
     assert first.startswith(f"::error {place}::memroy: the key 'memroy' is not known%0Ahelp: ")
     assert second.startswith("::error file=")
+    assert third.startswith("::warning file=")
 
 
 def test_sarif_keeps_its_schema(sarif_schema: Path, capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(sarif_schema.read_text())
     validator = Draft7Validator({**schema, "$schema": "http://json-schema.org/draft-07/schema#"})
-    for box, count in (("a, b:100%.yaml", 2), ("good.yaml", 0), ("missing.yaml", 1)):
+    for box, count in (("a, b:100%.yaml", 3), ("good.yaml", 0), ("missing.yaml", 1)):
         main(["compile", box, "--format", "sarif"])
         log = json.loads(capsys.readouterr().out)
         assert [error.message for error in validator.iter_errors(log)] == []

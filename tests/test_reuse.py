@@ -298,7 +298,7 @@ def test_matrix_refused(text: str, message: str) -> None:
 def test_what_is_wrong_with_many_boxes_is_said_once() -> None:
     said = refusal(matrix("{n: {from: 1, to: 99}}") + "machine: {cpus: '{{ n + 300 }}'}\n")
     assert said.count("error[KR104]") == 1
-    assert "301 is more than the most, 255 (and alike in other boxes of the matrix)" in said
+    assert "301 is more than the most, 255 (in the box b-1 and alike in 98 more)" in said
 
 
 def test_a_matrix_of_boxes_that_are_too_large_together() -> None:

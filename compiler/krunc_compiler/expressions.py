@@ -169,11 +169,14 @@ class Token(NamedTuple):
 def tokens(text: str) -> Iterator[Token]:
     """The pieces of TEXT; raises TemplateError where it is wrong."""
     start = 0
-    for _, kind, part in _environment().lex(text):
+    # Jinja would make one line feed of every line end.
+    flat = text.replace("\r", "\n")
+    for _, kind, part in _environment().lex(flat):
         # Space beside {{- and -}} is not told.
-        start = text.index(part, start)
-        yield Token(kind, part, start)
-        start += len(part)
+        start = flat.index(part, start)
+        end = start + len(part)
+        yield Token(kind, text[start:end], start)
+        start = end
 
 
 def segments(text: str) -> Iterator[tuple[bool, str]]:

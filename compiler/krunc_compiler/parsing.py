@@ -14,6 +14,12 @@ from krunc_compiler.syntax import MAX_DEPTH, finding_of, too_deep
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_NODES = 20_000
 
+# What the tags of other tools are here.
+_TAGS = {
+    "!reset": "write null to drop a key of the base",
+    "!override": "remove it; docs/boxes.md tells how lists and maps of a base are replaced",
+}
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -103,7 +109,9 @@ class _Composer:
                 Finding(
                     "KR007",
                     f"the tag {event.tag!r} is not known in a box",
-                    hint="remove it; put a value in quotes to make it a string",
+                    hint=_TAGS.get(
+                        event.tag, "remove it; put a value in quotes to make it a string"
+                    ),
                     span=span,
                 )
             )
