@@ -261,3 +261,23 @@ def test_streams_that_take_nothing(
     command = shlex.join([sys.executable, "-m", "krunc", verb, *plan])
     done = subprocess.run(["sh", "-c", f"{command} {streams}"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "krunc: verbs: compile, show, "),
+        (["compil"], "krunc: there is no verb 'compil'; did you mean compile? verbs: "),
+        (
+            ["compile", "x.yaml", "--chekc"],
+            "unrecognized arguments: --chekc; did you mean --check?",
+        ),
+        (["compile"], "krunc compile: error: the following arguments are required: BOX"),
+        (["compile", "x.yaml", "--format", "xml"], "invalid choice: 'xml' (choose from "),
+    ],
+)
+def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
