@@ -10,8 +10,7 @@ from typing import NamedTuple
 from krunc_compiler import catalogue
 from krunc_compiler.__main__ import OF_OTHERS, verb_parser
 from krunc_compiler.usage import VERBS
-from krunc_launcher import __main__ as launcher
-from krunc_launcher import doctor
+from krunc_launcher import doctor, usage
 
 _SHELLS = ("bash", "zsh", "fish")
 _EXAMPLES = """\
@@ -56,7 +55,7 @@ def _verb(name: str) -> Verb:
     if name == "completion":
         return Verb(_SHELLS, {"--help": None})
     if name in OF_OTHERS:
-        text = launcher.HELP if name == "launch" else doctor.HELP
+        text = usage.HELP if name == "launch" else doctor.HELP
         options = {option: () if value else None for option, value in _OPTION.findall(text)}
         if name == "launch":  # of a box
             options |= dict.fromkeys(("--target", "--set", "--vars", "--box"), ())

@@ -12,6 +12,7 @@ from krunc_compiler.findings import Finding, Path
 if TYPE_CHECKING:
     from krunc_compiler.misfits import Misfit
 
+_MOST_GUESSES = 100
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -190,17 +191,22 @@ def _kind(rule: dict[str, Any]) -> str:
 
 def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
-    for key in error.value:
-        if key in known:
-            continue
-        close = _nearest(key, known)
+    for key, close in _guesses(error).items():
         free = [name for name in known if name not in error.value]
         hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 
+def _guesses(error: Misfit) -> dict[str, str | None]:
+    """The unknown keys of a map, each with the known one that it is meant to be, if any."""
+    known = list(error.schema.get("properties", {}))
+    unknown = [key for key in error.value if key not in known]
+    # Looking for the nearest takes time, which a hostile box has keys to use up.
+    near = {key: _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
+    return {key: near.get(key) for key in unknown}
+
+
 def _nearest(key: str, known: list[str]) -> str | None:
-    """The known key that KEY is meant to be, if any."""
     folded = key.lower().replace("-", "_")
     close = wording.nearest(key, known) or wording.nearest(folded, known)
     if close is None and len(key) > 2:
@@ -212,7 +218,7 @@ def _nearest(key: str, known: list[str]) -> str | None:
 def _missing(error: Misfit, path: Path) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
     # A key that is misspelt is one mistake, which the unknown key's finding tells.
-    misspelt = {_nearest(key, list(properties)) for key in error.value if key not in properties}
+    misspelt = set(_guesses(error).values())
     for key in error.rule:
         if key not in error.value and key not in misspelt:
             yield Finding(

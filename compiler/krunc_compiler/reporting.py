@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TextIO
 
 from krunc_compiler.findings import (
@@ -76,7 +77,7 @@ def _clipped(text: str) -> str:
 
 
 def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
-    all_lines = LINE_END.split(source.text)
+    all_lines = _lines(source.text)
     if span.line >= len(all_lines) or not all_lines[span.line].strip():
         return []
     line = all_lines[span.line].replace("\t", " ")
@@ -91,6 +92,11 @@ def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour
         f"    {number} | {printable(shown)}",
         f"    {' ' * len(number)} | {' ' * len(before)}{marks}",
     ]
+
+
+@lru_cache(4)
+def _lines(text: str) -> list[str]:
+    return LINE_END.split(text)
 
 
 def printable(text: str) -> str:
