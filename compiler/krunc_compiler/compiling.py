@@ -51,6 +51,7 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     """
     value, source = extending.load(name, text)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
+    known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
     findings += matrix.too_large(len(rows), len(source.places))
     loaded = Loaded(value, source, known, rows, rows != [{}])
@@ -116,8 +117,11 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
         loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
     )
     value = extending.rebased(rendered.value, loaded.source, schema)
-    misfits = [found for found in check(value, schema) if found.path not in rendered.broken]
-    return value, Pieces([*rendered.findings, *misfits], rendered.broken)
+    # Of a map that lost keys nothing more can be said.
+    lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
+    broken = rendered.broken | lost
+    misfits = [found for found in check(value, schema) if found.path not in broken]
+    return value, Pieces([*rendered.findings, *misfits], broken)
 
 
 def _compile(

@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 import yaml
 
 from krunc_compiler.composing import composed
-from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+from krunc_compiler.findings import (
+    Finding,
+    Located,
+    Path,
+    Place,
+    Rejected,
+    Source,
+    Span,
+    reject,
+)
 from krunc_compiler.scalars import NotFinite, scalar
 from krunc_compiler.syntax import MAX_DEPTH, finding_of, too_deep
 
@@ -29,6 +38,14 @@ class _Refused(Exception):
         self.finding = finding
 
 
+class _Places(dict[Path, Place]):
+    """Places, and what is wrong with keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: dict[Finding, None] = {}
+
+
 class _Node(NamedTuple):
     span: Span
     # A scalar, a list of nodes, or a list of (key, value) nodes in a 1-tuple.
@@ -43,6 +60,15 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
     Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
     one document, and more than MAX_DEPTH levels or MAX_NODES values.
     """
+    value, source = parse_on(name, text)
+    if source.faults:
+        raise Rejected(list(source.faults))
+    return value, source
+
+
+def parse_on(name: str, text: str) -> tuple[Any, Source]:
+    """As parse does, but what is wrong with single keys is among the source's faults: the first
+    of equal keys is taken, and none that is no word."""
     quick = composed(text)
     if quick is not None:
         return quick[0], Source(name, text, quick[1])
@@ -50,8 +76,8 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
 
 
 def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
-    """As parse does, for every text."""
-    places: dict[Path, Place] = {}
+    """As parse_on does, for every text."""
+    places = _Places()
     source = Source(name, text, places)
     try:
         node = _Composer(text).document()
@@ -60,7 +86,8 @@ def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
         raise reject(source, [refused.finding]) from None
     except yaml.YAMLError as error:
         raise reject(source, [finding_of(error, text)]) from None
-    return value, source
+    faults = tuple(Located(source, finding) for finding in places.faults)
+    return value, source._replace(faults=faults)
 
 
 class _Composer:
@@ -184,7 +211,7 @@ def _scalar(text: str, span: Span) -> Any:
         raise _Refused(Finding("KR003", str(error), hint="use a number", span=span)) from None
 
 
-def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:
+def _value(node: _Node, path: Path, places: _Places, key: Span | None = None) -> Any:
     places[path] = Place(node.span, key)
     if node.kind == "list":
         return [_value(child, (*path, i), places) for i, child in enumerate(node.value)]
@@ -197,23 +224,13 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
             continue
         name = key_node.value
         if not isinstance(name, str):
-            raise _Refused(
-                Finding(
-                    "KR003",
-                    "a key is a word here",
-                    hint="put it in quotes when it is meant as a word",
-                    span=key_node.span,
-                )
-            )
+            places.faults[_no_word(key_node, path)] = None
+            continue
         if name in result:
-            raise _Refused(
-                Finding(
-                    "KR005",
-                    f"the key {name!r} stands here again; the first is on line {firsts[name]}",
-                    hint="keep one of them",
-                    span=key_node.span,
-                )
-            )
+            said = f"the key {name!r} stands here again; the first is on line {firsts[name]}"
+            fault = Finding("KR005", said, hint="keep one of them", span=key_node.span)
+            places.faults[fault] = None
+            continue
         firsts[name] = key_node.span.line + 1
         result[name] = _value(child, (*path, name), places, key_node.span)
     for key_node, child in node.value:
@@ -222,9 +239,14 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
     return result
 
 
-def _merge(
-    node: _Node, at: Span, path: Path, places: dict[Path, Place], result: dict[str, Any]
-) -> None:
+def _no_word(key: _Node, path: Path) -> Finding:
+    hint = "put it in quotes when it is meant as a word"
+    if key.kind == "map":
+        hint = 'put quotes around a text that starts with a brace, as in "{{ name }}"'
+    return Finding("KR003", "a key is a word here", path, hint=hint, span=key.span)
+
+
+def _merge(node: _Node, at: Span, path: Path, places: _Places, result: dict[str, Any]) -> None:
     """Add the keys of a `<<`: the map's own keys go before them, earlier maps before later."""
     for source in node.value if node.kind == "list" else [node]:
         if source.kind != "map":
@@ -236,8 +258,9 @@ def _merge(
                     span=at,
                 )
             )
-        inner: dict[Path, Place] = {}
+        inner = _Places()
         values = _value(source, path, inner)
+        places.faults |= inner.faults
         for name in values:
             if name in result:
                 continue
