@@ -446,7 +446,9 @@ def test_the_effective_box_compiles_to_the_same_calls() -> None:
     )
     box = "extends: lib/base.yaml\nentrypoint: {args: ['yes', '1', 'a b', '']}\n"
     shown = effective("box.yaml", box, inputs(settings=(("n", "3"),)))
-    assert "# variables: n=3\n#   n: --set\n" in shown
+    assert shown.startswith(
+        "# variables:\n#   n: 3                                          # --set\nkrunc: 1 "
+    )
     lines = {
         line.split("#")[0].strip(): line.split("# ", 1)[1]
         for line in shown.splitlines()
@@ -460,6 +462,25 @@ def test_the_effective_box_compiles_to_the_same_calls() -> None:
     first = compile_box("box.yaml", box, inputs(settings=(("n", "3"),)))
     strip = [{key: row[key] for key in row if key != "from"} for row in first.operations]
     assert strip == [{key: row[key] for key in row if key != "from"} for row in again.operations]
+
+
+def test_the_effective_box_says_where_variables_come_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("base.yaml").write_text("vars:\n  a: {type: integer, default: 1}\n  b: 2\n  c: 3\n")
+    box = MINIMAL.replace("good", "box-{{ n }}") + "vars: {d: 4}\nmatrix: {n: [5]}\n"
+    Path("box.yaml").write_text(f"extends: base.yaml\n{box}")
+    Path("values.yaml").write_text("# some\nb: 6\n")
+    assert main(["show", "--effective", "box.yaml", "--vars", "values.yaml", "--set", "c=7"]) == 0
+    head = [line.split() for line in capsys.readouterr().out.splitlines()[:6]]
+    assert [row[1:] for row in head] == [
+        ["variables:"],
+        ["a:", "1", "#", "base.yaml:2"],
+        ["b:", "6", "#", "values.yaml:2"],
+        ["c:", "7", "#", "--set"],
+        ["d:", "4", "#", "box.yaml:7"],
+        ["n:", "5", "#", "matrix"],
+    ]
 
 
 def test_every_kind_of_host_path_of_a_base_starts_at_its_folder() -> None:
