@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,31 @@ def test_colours_are_for_terminals_only() -> None:
     for code in ("31;1", "33;1", "36", "1", "0"):
         painted = painted.replace(f"\x1b[{code}m", "")
     assert painted == report(found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_a_terminal_gets_colours_unless_it_says_no(
+    variables: dict[str, str], colours: bool
+) -> None:
+    leader, terminal = os.openpty()
+    Path("bad.yaml").write_text(BAD)
+    main(["compile", "good.yaml"])
+    for words, stream in (
+        (["compile", "bad.yaml"], "stderr"),
+        (["show", "good.plan.json"], "stdout"),
+    ):
+        environment = {**os.environ, "TERM": "xterm", **variables}
+        command = [sys.executable, "-m", "krunc", *words]
+        out, err = (
+            terminal if stream == name else subprocess.DEVNULL for name in ("stdout", "stderr")
+        )
+        subprocess.run(command, env=environment, stdout=out, stderr=err)
+        assert (b"\x1b[" in os.read(leader, 1 << 16)) == colours
+    os.close(leader)
+    os.close(terminal)
 
 
 @pytest.mark.parametrize("form", FORMS)

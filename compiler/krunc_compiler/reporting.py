@@ -31,7 +31,8 @@ _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;
 
 def coloured(stream: TextIO) -> bool:
     """Whether STREAM is a terminal that may get colours."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    dumb = os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def report(findings: list[Located], colour: bool = False) -> str:
