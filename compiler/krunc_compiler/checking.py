@@ -61,7 +61,8 @@ def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
             form = error.schema.get("x-form", f"a text that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            yield Finding("KR104", "this is empty", path, hint=wording.about(error.schema))
+            hint = wording.about(error.schema) or "write at least one value, or leave the key out"
+            yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
             size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)

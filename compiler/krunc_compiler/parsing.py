@@ -175,10 +175,14 @@ class _Composer:
 
     def _alias(self, event: yaml.AliasEvent, span: Span) -> _Node:
         if event.anchor not in self._anchors:
-            raise _Refused(Finding("KR007", f"no anchor &{event.anchor} before this", span=span))
+            hint = f"write &{event.anchor} before the value that it repeats, above this line"
+            said = f"no anchor &{event.anchor} before this"
+            raise _Refused(Finding("KR007", said, hint=hint, span=span))
         node = self._anchors[event.anchor]
         if node is None:
-            raise _Refused(Finding("KR007", f"*{event.anchor} stands inside itself", span=span))
+            said = f"*{event.anchor} stands inside itself"
+            hint = "repeat a value that ends above this line"
+            raise _Refused(Finding("KR007", said, hint=hint, span=span))
         self._count(node.size, span)
         return node._replace(span=span)
 
@@ -189,6 +193,7 @@ class _Composer:
                 Finding(
                     "KR006",
                     f"more than {MAX_NODES:,} values, counting what aliases repeat",
+                    hint="no box needs so many; write fewer, or fewer aliases of aliases",
                     span=span,
                 )
             )

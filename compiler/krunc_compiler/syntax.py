@@ -32,7 +32,8 @@ MAX_DEPTH = 32
 
 def too_deep(span: Span) -> Finding:
     """The finding about the level too many at SPAN."""
-    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", span=span)
+    hint = "no box needs so many; is a bracket left open?"
+    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
 
 
 def finding_of(error: yaml.YAMLError, text: str) -> Finding:
