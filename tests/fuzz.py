@@ -90,7 +90,9 @@ TARGETS: dict[str, tuple[Callable[[str], None], tuple[str, ...]]] = {
 
 
 def words() -> Iterator[str]:
-    """Keys and values of boxes and plans, for libFuzzer's dictionary."""
+    """Keys and values of boxes and plans, for libFuzzer's dictionary; parts of expressions."""
+    yield from ("{{ ", " }}", " | ", " ~ ", " * ", " ** ", " if ", " else ", " is ", "[0]")
+    yield from ("default", "int", "join", "replace", "round", "title", "truncate")
     todo = [load("box.schema"), {"properties": {name: {} for name in api.functions()}}]
     while todo:
         rule = todo.pop()

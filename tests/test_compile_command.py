@@ -64,6 +64,23 @@ def test_standard_streams(
     assert [path.name for path in box.parent.iterdir()] == ["good.yaml"]
 
 
+def test_only_files_are_replaced(box: Path) -> None:
+    """A rename over /dev/null would put a file in its place, for everybody."""
+    main(["compile", "good.yaml"])
+    plan = Path("good.plan.json").read_bytes()
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert main(["compile", "good.yaml", "-o", "pipe"]) == 0
+    assert os.read(reader, 1 << 20) == plan
+    os.close(reader)
+    assert Path("pipe").is_fifo()
+    Path("kept").mkdir()
+    Path("link.json").symlink_to("kept/target.json")
+    assert main(["compile", "good.yaml", "-o", "link.json"]) == 0
+    assert Path("link.json").is_symlink()
+    assert Path("kept/target.json").read_bytes() == plan
+
+
 def test_paths_are_seen_from_the_plan(box: Path) -> None:
     Path("plans").mkdir()
     assert main(["compile", "good.yaml", "-o", "plans"]) == 0
@@ -244,3 +261,23 @@ def test_streams_that_take_nothing(
     command = shlex.join([sys.executable, "-m", "krunc", verb, *plan])
     done = subprocess.run(["sh", "-c", f"{command} {streams}"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "krunc: verbs: compile, show, "),
+        (["compil"], "krunc: there is no verb 'compil'; did you mean compile? verbs: "),
+        (
+            ["compile", "x.yaml", "--chekc"],
+            "unrecognized arguments: --chekc; did you mean --check?",
+        ),
+        (["compile"], "krunc compile: error: the following arguments are required: BOX"),
+        (["compile", "x.yaml", "--format", "xml"], "invalid choice: 'xml' (choose from "),
+    ],
+)
+def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,30 +36,32 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "a, b:100%.yaml", "--format", "json"]) == 1
     out, err = capsys.readouterr()
-    assert err == "krunc: 2 errors\n"
+    assert err == "krunc: 2 errors, 1 warning\n"
     value = json.loads(out)
-    assert (value["errors"], value["warnings"]) == (2, 0)
+    assert (value["errors"], value["warnings"]) == (2, 1)
     assert value["findings"][0] == {
         "code": "KR101", "level": "error", "file": "a, b:100%.yaml",
         "line": 6, "column": 1, "end_line": 6, "end_column": 7,
         "key": "memroy", "message": "the key 'memroy' is not known",
         "help": value["findings"][0]["help"],
     }  # fmt: skip
-    assert value["findings"][1]["code"] == "KR201", "a wrong key hides no other mistake"
+    codes = [finding["code"] for finding in value["findings"]]
+    assert codes == ["KR101", "KR201", "KR602"], "a wrong key hides no other mistake"
 
 
 def test_github(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "a, b:100%.yaml", "--format", "github"]) == 1
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third = capsys.readouterr().out.splitlines()
     place = "file=a%2C b%3A100%25.yaml,line=6,col=1,endLine=6,endColumn=7,title=krunc KR101"
     assert first.startswith(f"::error {place}::memroy: the key 'memroy' is not known%0Ahelp: ")
     assert second.startswith("::error file=")
+    assert third.startswith("::warning file=")
 
 
 def test_sarif_keeps_its_schema(sarif_schema: Path, capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(sarif_schema.read_text())
     validator = Draft7Validator({**schema, "$schema": "http://json-schema.org/draft-07/schema#"})
-    for box, count in (("a, b:100%.yaml", 2), ("good.yaml", 0), ("missing.yaml", 1)):
+    for box, count in (("a, b:100%.yaml", 3), ("good.yaml", 0), ("missing.yaml", 1)):
         main(["compile", box, "--format", "sarif"])
         log = json.loads(capsys.readouterr().out)
         assert [error.message for error in validator.iter_errors(log)] == []
@@ -115,6 +120,31 @@ def test_colours_are_for_terminals_only() -> None:
     for code in ("31;1", "33;1", "36", "1", "0"):
         painted = painted.replace(f"\x1b[{code}m", "")
     assert painted == report(found)
+
+
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_a_terminal_gets_colours_unless_it_says_no(
+    variables: dict[str, str], colours: bool
+) -> None:
+    leader, terminal = os.openpty()
+    Path("bad.yaml").write_text(BAD)
+    main(["compile", "good.yaml"])
+    for words, stream in (
+        (["compile", "bad.yaml"], "stderr"),
+        (["show", "good.plan.json"], "stdout"),
+    ):
+        environment = {**os.environ, "TERM": "xterm", **variables}
+        command = [sys.executable, "-m", "krunc", *words]
+        out, err = (
+            terminal if stream == name else subprocess.DEVNULL for name in ("stdout", "stderr")
+        )
+        subprocess.run(command, env=environment, stdout=out, stderr=err)
+        assert (b"\x1b[" in os.read(leader, 1 << 16)) == colours
+    os.close(leader)
+    os.close(terminal)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -271,6 +271,17 @@ def test_exit_record(
     assert list(plan.parent.glob("exit.json.*")) == []
 
 
+def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launch]) -> None:
+    """A rename over a pipe, or over /dev/null, would put a file in its place."""
+    path = plan.with_name("pipe")
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    launch(plan, "--exit-record", str(path), TOKEN="x", KRUN_RECORDER_EXIT="7")
+    assert json.loads(os.read(reader, 4096))["status"] == 7
+    os.close(reader)
+    assert path.is_fifo()
+
+
 def test_an_exit_record_that_cannot_be_written_is_told(
     plan: Path, launch: Callable[..., Launch]
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from krunc_compiler import api, lints
 from krunc_compiler.__main__ import main
 from krunc_compiler.compiling import compile_all
+from krunc_compiler.findings import Rejected
 from krunc_compiler.inputs import Inputs
 
 MINIMAL = {
@@ -69,6 +71,15 @@ SHARES: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = [
 @pytest.mark.parametrize(("paths", "codes"), SHARES)
 def test_shares(paths: tuple[str, ...], codes: list[tuple[str, str]]) -> None:
     assert warned(box(shares=shares(*paths))) == codes
+
+
+def test_many_shares_are_quick() -> None:
+    """Every pair of them was compared."""
+    paths = [f"./a/{'b/' * (i % 50)}" for i in range(2_000)]
+    start = time.process_time()
+    with pytest.raises(Rejected):
+        warned(box(shares=shares(*paths)))
+    assert time.process_time() - start < 4
 
 
 def agent(*args: str) -> str:

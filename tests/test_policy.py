@@ -165,7 +165,11 @@ def test_path(path: str, pattern: str, fits: bool) -> None:
 def test_a_schema_speaks_with_its_nearest_message() -> None:
     schema = json.loads((ROOT / "examples/policies/policy-schema.json").read_text("utf-8"))
     qcow2 = {**DISK, "format": "qcow2"}
-    box = {**BOX, "disks": [DISK, {**qcow2, "id": "e"}], "network": {"mode": "tsi", "ports": "all"}}
+    box = {
+        **BOX,
+        "disks": [DISK, {**qcow2, "id": "e", "path": "../images/e.img"}],
+        "network": {"mode": "tsi", "ports": "all"},
+    }
     plan = json.loads(compiled(box))
     found = list(judge_schema(schema, plan))
     assert [finding.message.partition(":")[0] for finding in found] == [

@@ -298,7 +298,13 @@ def test_matrix_refused(text: str, message: str) -> None:
 def test_what_is_wrong_with_many_boxes_is_said_once() -> None:
     said = refusal(matrix("{n: {from: 1, to: 99}}") + "machine: {cpus: '{{ n + 300 }}'}\n")
     assert said.count("error[KR104]") == 1
-    assert "301 is more than the most, 255 (and alike in other boxes of the matrix)" in said
+    assert "301 is more than the most, 255 (in the box b-1 and alike in 98 more)" in said
+
+
+def test_a_matrix_of_boxes_that_are_too_large_together() -> None:
+    words = ", ".join("a" * 1_000)
+    text = matrix("{n: {from: 1, to: 1000}}").replace("/bin/true", f"/x, args: [{words}]")
+    assert "error[KR024]: matrix: 1,000 boxes of 1,0" in refusal(text)
 
 
 def test_plans_of_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
@@ -395,9 +401,9 @@ EXPRESSIONS = {
     "the name": ("'a-{{ port }}-{{ prot }}'", "prot"),
     "the second expression": ("'{{ port }}{{ 1 // 0 }}'", "{{ 1 // 0 }}"),
     "in double quotes with escapes": ('"\\t{{ port }} {{ nope.x }}"', "nope"),
-    "not closed": ("'x {{ port'", "{{ port'"),
+    "not closed": ("'x {{ port'", "{{ port"),
     "a method": ("'{{ port.bit_length() }}'", "{{ port.bit_length() }}"),
-    "a statement": ("'{% if x %}'", "{% if x %}'"),
+    "a statement": ("'{% if x %}'", "{% if x %}"),
 }
 
 
@@ -440,7 +446,9 @@ def test_the_effective_box_compiles_to_the_same_calls() -> None:
     )
     box = "extends: lib/base.yaml\nentrypoint: {args: ['yes', '1', 'a b', '']}\n"
     shown = effective("box.yaml", box, inputs(settings=(("n", "3"),)))
-    assert "# variables: n=3\n#   n: --set\n" in shown
+    assert shown.startswith(
+        "# variables:\n#   n: 3                                          # --set\nkrunc: 1 "
+    )
     lines = {
         line.split("#")[0].strip(): line.split("# ", 1)[1]
         for line in shown.splitlines()
@@ -454,6 +462,25 @@ def test_the_effective_box_compiles_to_the_same_calls() -> None:
     first = compile_box("box.yaml", box, inputs(settings=(("n", "3"),)))
     strip = [{key: row[key] for key in row if key != "from"} for row in first.operations]
     assert strip == [{key: row[key] for key in row if key != "from"} for row in again.operations]
+
+
+def test_the_effective_box_says_where_variables_come_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("base.yaml").write_text("vars:\n  a: {type: integer, default: 1}\n  b: 2\n  c: 3\n")
+    box = MINIMAL.replace("good", "box-{{ n }}") + "vars: {d: 4}\nmatrix: {n: [5]}\n"
+    Path("box.yaml").write_text(f"extends: base.yaml\n{box}")
+    Path("values.yaml").write_text("# some\nb: 6\n")
+    assert main(["show", "--effective", "box.yaml", "--vars", "values.yaml", "--set", "c=7"]) == 0
+    head = [line.split() for line in capsys.readouterr().out.splitlines()[:6]]
+    assert [row[1:] for row in head] == [
+        ["variables:"],
+        ["a:", "1", "#", "base.yaml:2"],
+        ["b:", "6", "#", "values.yaml:2"],
+        ["c:", "7", "#", "--set"],
+        ["d:", "4", "#", "box.yaml:7"],
+        ["n:", "5", "#", "matrix"],
+    ]
 
 
 def test_every_kind_of_host_path_of_a_base_starts_at_its_folder() -> None:

@@ -205,7 +205,8 @@ def boxes(draw: st.DrawFn) -> dict[str, Any]:
         rootfs={"path": draw(_PATHS)},
         shares=[{"tag": t, "path": p, "read_only": ro} for t, (p, ro) in shares.items()],
         disks=[
-            {"id": i, "path": p, "read_only": ro, "format": f} for i, (p, ro, f) in disks.items()
+            {"id": i, "path": p + i, "read_only": ro, "format": f}
+            for i, (p, ro, f) in disks.items()
         ],
         network=draw(_NETWORKS),
         vsock=[

@@ -52,6 +52,10 @@ def main() -> int:
         from krunc_launcher.__main__ import main as launcher
 
         return launcher(argv)
+    if argv[:1] == ["completion"]:
+        from krunc.completion import main as completion
+
+        return completion(argv[1:])
     from krunc_compiler.__main__ import main as compiler
 
     return compiler(argv)

@@ -12,7 +12,8 @@ from krunc_compiler.findings import Rejected, UsageError
 from krunc_compiler.reporting import coloured, report
 from krunc_compiler.usage import HELP, VERBS
 
-_OF_THE_LAUNCHER = ("launch", "doctor")
+# Verbs that the dispatcher hands to others.
+OF_OTHERS = ("launch", "doctor", "completion")
 _COLUMNS = 80
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
@@ -20,7 +21,7 @@ _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 def main(argv: list[str] | None = None) -> int:
     """Run one verb with ARGV; return the exit status."""
     _streams()
-    args = _parser(sys.argv[1:] if argv is None else argv)
+    args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -69,15 +70,8 @@ def _columns() -> int:
         return _COLUMNS
 
 
-def _parser(argv: list[str]) -> argparse.Namespace:
-    """What ARGV asks for; only the parser of the verb in it is made."""
-    name = argv[0] if argv else ""
-    if name not in VERBS or name in _OF_THE_LAUNCHER:
-        parser = argparse.ArgumentParser(prog="krunc", usage="krunc VERB ...", add_help=False)
-        if name in ("-h", "--help"):
-            parser.exit(0, HELP)
-        wrong = f"{name!r} is no verb" if name else "a verb is needed"
-        parser.error(f"{wrong}; krunc has: {', '.join(VERBS)}")
+def verb_parser(name: str) -> argparse.ArgumentParser:
+    """The command line of the verb NAME, whose module is imported for it."""
     module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
     summary = VERBS[name]
     parser = argparse.ArgumentParser(
@@ -89,7 +83,32 @@ def _parser(argv: list[str]) -> argparse.Namespace:
     )
     module.add_arguments(parser)
     parser.set_defaults(run=module.run, verb=name)
-    return parser.parse_args(argv[1:])
+    return parser
+
+
+def _parsed(argv: list[str]) -> argparse.Namespace:
+    """ARGV as its verb understands it; ends the process for --help and for wrong usage."""
+    name = argv[0] if argv else ""
+    if name in ("-h", "--help"):
+        sys.stdout.write(HELP)
+        raise SystemExit(0)
+    if name not in VERBS or name in OF_OTHERS:
+        from krunc_compiler.wording import nearest
+
+        guess = f"did you mean {close}? " if (close := nearest(name, VERBS)) else ""
+        said = f"there is no verb {name!r}; " if name else ""
+        sys.stderr.write(f"krunc: {said}{guess}verbs: {', '.join(VERBS)}; see krunc --help\n")
+        raise SystemExit(2)
+    parser = verb_parser(name)
+    given, unknown = parser.parse_known_args(argv[1:])
+    if unknown:
+        from krunc_compiler.wording import nearest
+
+        options = [option for action in parser._actions for option in action.option_strings]
+        close = nearest(unknown[0].partition("=")[0], options)
+        guess = f"; did you mean {close}?" if close else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+    return given
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def check(operations: list[Operation]) -> list[Finding]:
             value = operation.args[param.name]
             if value is None:
                 continue
-            findings += _check(operation, param, value, path)
+            findings += _check(operation, param, value, path or operation.origin)
             space = param.rules.get("unique")
             if space is None:
                 continue
@@ -60,8 +60,9 @@ def _check(operation: Operation, param: api.Param, value: Any, path: Path) -> It
     match param.kind:
         case "int":
             if not rules["min"] <= value <= rules["max"]:
-                bounds = f"{rules['min']} to {rules['max']} {rules.get('unit', '')}".rstrip()
-                yield Finding("KR104", f"{value} is out of range", path, f"allowed: {bounds}")
+                unit = f" {rules['unit']}" if "unit" in rules else ""
+                bounds = f"{rules['min']} to {rules['max']}{unit}"
+                yield Finding("KR104", f"{value}{unit} is out of range", path, f"allowed: {bounds}")
         case "text" | "host_path" | "socket_path":
             yield from _text(value, rules, path)
         case "texts":

@@ -47,7 +47,7 @@ class Work(NamedTuple):
 
 class Made(NamedTuple):
     """A plan: its file and its digest, whether it is staged there, and the text for standard output
-    or, of a comparison, the lines that differ."""
+    or for what is no file or, of a comparison, the lines that differ."""
 
     path: str | None
     digest: str
@@ -78,6 +78,9 @@ def compile_file(work: Work, job: Job) -> Done:
             made.append(Made(None, "", False, text))
             continue
         lines, staged = "", False
+        if work.mark is not None and writing.stays(path):
+            made.append(Made(path, "", False, text))
+            continue
         if work.mark is None:
             lines, found = _compared(path, text, job.box)
         else:

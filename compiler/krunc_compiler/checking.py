@@ -12,6 +12,7 @@ from krunc_compiler.findings import Finding, Path
 if TYPE_CHECKING:
     from krunc_compiler.misfits import Misfit
 
+_MOST_GUESSES = 100
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -52,14 +53,16 @@ def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
         case "const":
             yield _not_allowed(error, path, [rule])
         case "not":
-            yield Finding("KR105", f"{wording.shown(error.value)} may not stand here", path)
+            message = f"{wording.shown(error.value)} may not stand here"
+            yield Finding("KR105", message, path, hint=error.schema.get("x-not", ""))
         case "minimum" | "maximum":
             yield _out_of_range(error, path)
         case "pattern":
             form = error.schema.get("x-form", f"a text that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            yield Finding("KR104", "this is empty", path, hint=wording.about(error.schema))
+            hint = wording.about(error.schema) or "write at least one value, or leave the key out"
+            yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
             size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
@@ -85,17 +88,18 @@ def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
     fitting = [
         index
         for index, errors in branches.items()
-        if not any(inner.keyword in ("type", "const") and not inner.path for inner in errors)
+        if not any(_is_of_another_kind(inner) for inner in errors)
     ]
     if not fitting:
         kinds = " or ".join(dict.fromkeys(_kind(rule) for rule in rules))
         yield Finding(
             "KR103",
-            f"{wording.shown(error.value)} is {_type_of(error.value)}, not {kinds}",
+            _is(error.value, kinds),
             path,
-            hint=wording.about(error.schema)
-            or wording.forms_of(rules)
-            or wording.quotes(error.value, rules),
+            hint=wording.forms_of(rules)
+            or wording.quotes(error.value, rules)
+            or wording.rewritten(error.value, _wanted(rules))
+            or wording.about(error.schema),
         )
         return
     key = _discriminator(rules)
@@ -118,16 +122,40 @@ def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
             yield from _findings(inner, path)
 
 
+def _wanted(rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first of RULES that is about a list or a map; of kinds of maps, what they share."""
+    key = _discriminator(rules)
+    if key:
+        return {"type": "object", "required": [key], "kinds": [_const(rule, key) for rule in rules]}
+    return next((rule for rule in rules if rule.get("type") in ("array", "object")), {})
+
+
+def _is_of_another_kind(error: Misfit) -> bool:
+    """Whether ERROR says that the whole value is of another kind than a branch wants."""
+    if error.path:
+        return False
+    return error.keyword in ("type", "const") or (
+        error.keyword == "enum" and isinstance(error.value, dict | list)
+    )
+
+
 def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
     """The unknown keys of a form; those of a sibling form do not go with this one's."""
     own = next(iter(error.schema.get("required", ())), "")
+    kind = _const(error.schema, own)
     for finding in _unknown(error, path):
         key = finding.path[-1]
-        if own and own in error.value and any(key in rule.get("properties", {}) for rule in rules):
+        theirs = [rule for rule in rules if key in rule.get("properties", {})]
+        if not own or own not in error.value or not theirs:
+            yield finding
+        elif kind is None:
             message = f"the key {key!r} does not go with {own!r}"
             yield finding._replace(code="KR107", message=message, hint="leave one of them out")
         else:
-            yield finding
+            kinds = ", ".join(str(_const(rule, own)) for rule in theirs)
+            message = f"the key {key!r} does not go with {own}: {kind}"
+            hint = f"leave it out; it goes with {own}: {kinds}"
+            yield finding._replace(code="KR107", message=message, hint=hint)
 
 
 def _discriminator(rules: list[dict[str, Any]]) -> str:
@@ -164,20 +192,36 @@ def _kind(rule: dict[str, Any]) -> str:
 
 def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
-    for key in error.value:
-        if key in known:
-            continue
-        folded = key.lower().replace("-", "_")
-        close = wording.nearest(key, known) or wording.nearest(folded, known)
+    for key, close in _guesses(error).items():
         free = [name for name in known if name not in error.value]
         hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 
+def _guesses(error: Misfit) -> dict[str, str | None]:
+    """The unknown keys of a map, each with the known one that it is meant to be, if any."""
+    known = list(error.schema.get("properties", {}))
+    unknown = [key for key in error.value if key not in known]
+    # Looking for the nearest takes time, which a hostile box has keys to use up.
+    near = {key: _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
+    return {key: near.get(key) for key in unknown}
+
+
+def _nearest(key: str, known: list[str]) -> str | None:
+    folded = key.lower().replace("-", "_")
+    close = wording.nearest(key, known) or wording.nearest(folded, known)
+    if close is None and len(key) > 2:
+        alike = (name for name in known if name.startswith(key) or key.startswith(name))
+        close = next(alike, None)
+    return close
+
+
 def _missing(error: Misfit, path: Path) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
+    # A key that is misspelt is one mistake, which the unknown key's finding tells.
+    misspelt = set(_guesses(error).values())
     for key in error.rule:
-        if key not in error.value:
+        if key not in error.value and key not in misspelt:
             yield Finding(
                 "KR102",
                 f"the key {key!r} is missing",
@@ -194,17 +238,19 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     if form:
         hint = f"write {form}"
     elif rule == "string" and not isinstance(error.value, dict | list):
-        hint = "put it in quotes"
+        hint = wording.quotes(error.value, [error.schema])
     elif rule == "boolean":
         hint = "write true or false"
     elif "minimum" in error.schema or "maximum" in error.schema:
         hint = f"allowed: {wording.bounds(error.schema)}"
     else:
-        hint = wording.about(error.schema)
+        hint = wording.rewritten(error.value, error.schema) or wording.about(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
 
 
 def _is(value: Any, wanted: str) -> str:
+    if value is None or isinstance(value, bool):
+        return f"{wording.shown(value)} stands where {wanted} is wanted"
     return f"{wording.shown(value)} is {_type_of(value)}, not {wanted}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 from krunc_schema import load
@@ -18,9 +17,6 @@ from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pieces import Pieces, cut, holds
 from krunc_compiler.plan import Plan, make, moved
 from krunc_compiler.variables import Known
-
-# Of how many boxes of a matrix the findings at one place are told.
-_ALIKE = 1
 
 
 class Loaded(NamedTuple):
@@ -55,7 +51,9 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     """
     value, source = extending.load(name, text)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
+    known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
+    findings += matrix.too_large(len(rows), len(source.places))
     loaded = Loaded(value, source, known, rows, rows != [{}])
     if loaded.is_matrix and not findings:
         names = [_name(loaded, row) for row in rows]
@@ -85,13 +83,16 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     results: list[Compiled] = []
     findings: list[list[Finding]] = []
     for row in loaded.rows:
-        result, found = _compile(loaded, row, inputs)
-        findings.append(found)
+        result, wrong = _compile(loaded, row, inputs)
+        findings.append(wrong)
         if result is not None:
             results.append(result)
     if inputs.box is not None and results and results[0].plan.box != inputs.box:
         raise UsageError(f"the box of {name} has the name {results[0].plan.box}")
-    located = [*loaded.known.findings, *(Located(loaded.source, item) for item in _once(findings))]
+    found = findings[0]
+    if loaded.is_matrix and any(findings):
+        found = matrix.told_once(findings, [_name(loaded, row) for row in loaded.rows])
+    located = [*loaded.known.findings, *(Located(loaded.source, item) for item in found)]
     if any(not item.finding.warning for item in located):
         raise Rejected(located)
     return results, located
@@ -109,28 +110,6 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
     return results[0].plan
 
 
-def _once(rows: list[list[Finding]]) -> list[Finding]:
-    """The findings of the boxes of a matrix: when they differ in values only, those of one box."""
-    kept: dict[Finding, None] = {}
-    told: Counter[tuple[Any, ...]] = Counter()
-    for row in rows:
-        new = [found for found in row if found not in kept]
-        for found in new:
-            if told[_where(found)] < _ALIKE:
-                kept[found] = None
-        told.update({_where(found) for found in new})
-    return [
-        found
-        if told[_where(found)] <= _ALIKE
-        else found._replace(message=f"{found.message} (and alike in other boxes of the matrix)")
-        for found in kept
-    ]
-
-
-def _where(finding: Finding) -> tuple[Any, ...]:
-    return finding.code, finding.path, finding.at_key
-
-
 def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     """The value of one box without expressions and defaults, and what is wrong with its shape."""
     schema = load("box.schema")
@@ -138,8 +117,11 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
         loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
     )
     value = extending.rebased(rendered.value, loaded.source, schema)
-    misfits = [found for found in check(value, schema) if found.path not in rendered.broken]
-    return value, Pieces([*rendered.findings, *misfits], rendered.broken)
+    # Of a map that lost keys nothing more can be said.
+    lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
+    broken = rendered.broken | lost
+    misfits = [found for found in check(value, schema) if found.path not in broken]
+    return value, Pieces([*rendered.findings, *misfits], broken)
 
 
 def _compile(
@@ -160,9 +142,11 @@ def _compile(
     operations = lower(box, inputs.target)
     found = rules.check_box(box, inputs.target) + arguments.check(operations)
     found += rules.check_operations(operations, inputs.target)
-    if removed is not None:
-        return None, findings + [item for item in found if holds(item, removed)]
     warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    if removed is not None:
+        if all(path[:1] != ("allow",) for path in removed):
+            found += warned
+        return None, findings + [item for item in found if holds(item, removed)]
     findings = found + warned
     if any(not finding.warning for finding in findings):
         return None, findings

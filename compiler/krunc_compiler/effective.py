@@ -11,7 +11,7 @@ from krunc_schema import load
 
 from krunc_compiler.compiling import Loaded, compile_all, evaluated, load_box
 from krunc_compiler.filling import filled
-from krunc_compiler.findings import Path
+from krunc_compiler.findings import Path, Place
 from krunc_compiler.inputs import Inputs
 from krunc_compiler.rendering import has_expressions
 from krunc_compiler.reporting import printable
@@ -37,12 +37,30 @@ def _one(loaded: Loaded, row: dict[str, Any]) -> str:
     complete = filled(value, schema)
     for key in ("vars", "matrix", "allow"):
         complete.pop(key, None)
-    names = [f"{name}={json.dumps(item)}" for name, item in loaded.variables(row).items()]
-    head = [f"# variables: {', '.join(names)}"] if names else []
-    head += [f"#   {name}: {by}" for name, by in [*loaded.known.changed.items()] if name not in row]
-    head += [f"#   {name}: matrix" for name in row]
+    # In the order of the schema, whichever file says what.
+    complete = {key: complete[key] for key in schema["properties"] if key in complete}
+    variables = loaded.variables(row)
+    head = ["# variables:"] if variables else []
+    head += [
+        f"{f'#   {name}: {json.dumps(item)}':<{_COLUMN}}  # {_given(name, row, loaded)}"
+        for name, item in variables.items()
+    ]
     lines = [*map(printable, head), *_lines(complete, (), "", loaded)]
     return "\n".join(lines) + "\n"
+
+
+def _given(name: str, row: dict[str, Any], loaded: Loaded) -> str:
+    """Where the value of the variable NAME comes from."""
+    if name in row:
+        return "matrix"
+    default = loaded.source.places.get(("vars", name, "default"))
+    return loaded.known.changed.get(name) or _line(
+        default or loaded.source.places["vars", name], loaded
+    )
+
+
+def _line(place: Place, loaded: Loaded) -> str:
+    return f"{(place.source or loaded.source).name}:{place.value.line + 1}"
 
 
 def _lines(value: dict[str, Any], path: Path, indent: str, loaded: Loaded) -> Iterator[str]:
@@ -79,7 +97,6 @@ def _origin(path: Path, loaded: Loaded) -> str:
     place = loaded.source.places.get(path)
     if place is None:
         return "default"
-    source = place.source or loaded.source
     raw: Any = loaded.value
     for part in path:
         if not isinstance(raw, dict | list) or (
@@ -87,7 +104,7 @@ def _origin(path: Path, loaded: Loaded) -> str:
         ):
             break
         raw = raw.get(part) if isinstance(raw, dict) else raw[int(part)]
-    where = f"{source.name}:{place.value.line + 1}"
+    where = _line(place, loaded)
     return f"{where}, from {raw}" if isinstance(raw, str) and has_expressions(raw) else where
 
 

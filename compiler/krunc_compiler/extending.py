@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from krunc_compiler.findings import Finding, Path, Place, Rejected, Source, reject
+from krunc_compiler.findings import Finding, Located, Path, Place, Rejected, Source, reject
 from krunc_compiler.hostpath import seen_from
-from krunc_compiler.parsing import parse
+from krunc_compiler.parsing import parse_on
 from krunc_compiler.refs import resolved
 from krunc_compiler.source import read_file
 
@@ -27,6 +27,7 @@ class _Side(NamedTuple):
     value: Any
     places: dict[Path, Place]
     path: Path
+    faults: tuple[Located, ...] = ()
 
     def child(self, part: str | int) -> _Side:
         return _Side(self.value[part], self.places, (*self.path, part))
@@ -56,8 +57,8 @@ def load(name: str, text: str) -> tuple[dict[str, Any], Source]:
 
 
 def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[str, Any], Source]:
-    value, parsed = parse(source.name, source.text)
-    source = source._replace(places=parsed.places)
+    value, parsed = parse_on(source.name, source.text)
+    source = source._replace(places=parsed.places, faults=parsed.faults)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "one value"
         finding = Finding(
@@ -75,6 +76,7 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
     for i, base in enumerate(bases):
         at: Path = ("extends",) if isinstance(named, str) else ("extends", i)
         below = _base(source, base, at, above, files)
+        source = source._replace(faults=(*source.faults, *below.faults))
         merged = below if merged is None else _merged(merged, below)
     if merged is None:
         return value, source
@@ -125,7 +127,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         for path, place in loaded.places.items()
         if path[:1] != ("extends",)
     }
-    return _Side(value, places, ())
+    return _Side(value, places, (), loaded.faults)
 
 
 def _merged(base: _Side, over: _Side) -> _Side:

@@ -48,7 +48,8 @@ class Source(NamedTuple):
     """A text that was read, and the places of its values.
 
     `folder` leads from the box that is compiled to this text's folder, "" when they share it.
-    `extends` says whether the places of other texts are among its own.
+    `extends` says whether the places of other texts are among its own. `faults` are mistakes in
+    its YAML beyond which it could be read.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Source(NamedTuple):
     places: Mapping[Path, Place]
     folder: str = ""
     extends: bool = False
+    faults: tuple[Located, ...] = ()
 
 
 class Located(NamedTuple):

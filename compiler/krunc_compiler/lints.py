@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -60,15 +61,14 @@ def _within(inner: str, outer: str) -> bool:
 
 
 def _nested(box: Box) -> Iterator[Finding]:
-    folders = _folders(box)
-    for i, (path, key, _) in enumerate(folders):
-        for other, other_key, writes in (*folders[:i], *folders[i + 1 :]):
-            inner, outer = normal(path), normal(other)
-            if path.startswith(RUNTIME) != other.startswith(RUNTIME) or not _within(inner, outer):
-                continue
-            if inner == outer and folders.index((path, key, _)) < folders.index(
-                (other, other_key, writes)
-            ):
+    """Of each folder, the others that it lies in; of equal ones, the first."""
+    first: dict[str, tuple[str, Path, bool]] = {}
+    for folder in _folders(box):
+        first.setdefault(normal(folder[0]), folder)
+    for path, key, _ in _folders(box):
+        for above in _above(normal(path)):
+            other, other_key, writes = first.get(above, (path, key, False))
+            if other_key == key or path.startswith(RUNTIME) != other.startswith(RUNTIME):
                 continue
             can = "there it can write" if writes else "there it can read"
             yield Finding(
@@ -77,6 +77,16 @@ def _nested(box: Box) -> Iterator[Finding]:
                 key,
                 hint="the guest has the wider of both rights; share folders that do not overlap",
             )
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that the path lies in, itself first."""
+    within = not path.startswith(("/", ".."))
+    while path not in ("", "/", "."):
+        yield path
+        path = posixpath.dirname(path)
+    if path or within:
+        yield path or "."
 
 
 def _broad(box: Box) -> Iterator[Finding]:

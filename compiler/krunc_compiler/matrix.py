@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from itertools import islice, product
 from typing import Any
@@ -10,6 +11,7 @@ from krunc_compiler.findings import Finding
 
 # Far above any real fleet of one file; it bounds time for hostile boxes.
 MAX_BOXES = 1_000
+_MAX_VALUES = 1_000_000
 
 
 def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
@@ -55,6 +57,15 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
     return found, findings
 
 
+def too_large(boxes: int, values: int) -> list[Finding]:
+    """A finding when so many BOXES of so many VALUES are more than a compilation bears."""
+    if boxes == 1 or boxes * values <= _MAX_VALUES:
+        return []
+    message = f"{boxes:,} boxes of {values:,} values make more than {_MAX_VALUES:,}"
+    hint = "make fewer boxes of one file, or move what they share into a script or a folder"
+    return [Finding("KR024", message, ("matrix",), hint=hint, at_key=True)]
+
+
 def _values(column: Any) -> list[Any]:
     if isinstance(column, list):
         return column
@@ -76,6 +87,25 @@ def _backwards(name: str) -> Finding:
     return Finding(
         "KR024", "this range has no numbers", ("matrix", name), hint="from is at most to"
     )
+
+
+def told_once(rows: list[list[Finding]], names: list[Any]) -> list[Finding]:
+    """The findings about the boxes with NAMES: for each place in the file those of one box."""
+    kept: dict[tuple[Any, ...], list[tuple[Finding, Any]]] = {}
+    for found, name in zip(rows, names, strict=True):
+        places: Counter[tuple[Any, ...]] = Counter()
+        for finding in dict.fromkeys(found):
+            place = (finding.code, finding.path, finding.at_key)
+            kept.setdefault((*place, places[place]), []).append((finding, name))
+            places[place] += 1
+    result = []
+    for alike in kept.values():
+        (finding, name), others = alike[0], len(alike) - 1
+        if others + 1 < len(rows) or any(other != finding for other, _ in alike):
+            more = f" and alike in {others} more" if others else ""
+            finding = finding._replace(message=f"{finding.message} (in the box {name}{more})")
+        result.append(finding)
+    return result
 
 
 def same_names(names: list[Any]) -> list[Finding]:

@@ -7,12 +7,27 @@ from typing import Any, NamedTuple
 import yaml
 
 from krunc_compiler.composing import composed
-from krunc_compiler.findings import Finding, Path, Place, Source, Span, reject
+from krunc_compiler.findings import (
+    Finding,
+    Located,
+    Path,
+    Place,
+    Rejected,
+    Source,
+    Span,
+    reject,
+)
 from krunc_compiler.scalars import NotFinite, scalar
 from krunc_compiler.syntax import MAX_DEPTH, finding_of, too_deep
 
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_NODES = 20_000
+
+# What the tags of other tools are here.
+_TAGS = {
+    "!reset": "write null to drop a key of the base",
+    "!override": "remove it; docs/boxes.md tells how lists and maps of a base are replaced",
+}
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -21,6 +36,14 @@ class _Refused(Exception):
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
         self.finding = finding
+
+
+class _Places(dict[Path, Place]):
+    """Places, and what is wrong with keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: dict[Finding, None] = {}
 
 
 class _Node(NamedTuple):
@@ -37,6 +60,15 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
     Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
     one document, and more than MAX_DEPTH levels or MAX_NODES values.
     """
+    value, source = parse_on(name, text)
+    if source.faults:
+        raise Rejected(list(source.faults))
+    return value, source
+
+
+def parse_on(name: str, text: str) -> tuple[Any, Source]:
+    """As parse does, but what is wrong with single keys is among the source's faults: the first
+    of equal keys is taken, and none that is no word."""
     quick = composed(text)
     if quick is not None:
         return quick[0], Source(name, text, quick[1])
@@ -44,8 +76,8 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
 
 
 def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
-    """As parse does, for every text."""
-    places: dict[Path, Place] = {}
+    """As parse_on does, for every text."""
+    places = _Places()
     source = Source(name, text, places)
     try:
         node = _Composer(text).document()
@@ -54,7 +86,8 @@ def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
         raise reject(source, [refused.finding]) from None
     except yaml.YAMLError as error:
         raise reject(source, [finding_of(error, text)]) from None
-    return value, source
+    faults = tuple(Located(source, finding) for finding in places.faults)
+    return value, source._replace(faults=faults)
 
 
 class _Composer:
@@ -103,7 +136,9 @@ class _Composer:
                 Finding(
                     "KR007",
                     f"the tag {event.tag!r} is not known in a box",
-                    hint="remove it; put a value in quotes to make it a string",
+                    hint=_TAGS.get(
+                        event.tag, "remove it; put a value in quotes to make it a string"
+                    ),
                     span=span,
                 )
             )
@@ -140,10 +175,14 @@ class _Composer:
 
     def _alias(self, event: yaml.AliasEvent, span: Span) -> _Node:
         if event.anchor not in self._anchors:
-            raise _Refused(Finding("KR007", f"no anchor &{event.anchor} before this", span=span))
+            hint = f"write &{event.anchor} before the value that it repeats, above this line"
+            said = f"no anchor &{event.anchor} before this"
+            raise _Refused(Finding("KR007", said, hint=hint, span=span))
         node = self._anchors[event.anchor]
         if node is None:
-            raise _Refused(Finding("KR007", f"*{event.anchor} stands inside itself", span=span))
+            said = f"*{event.anchor} stands inside itself"
+            hint = "repeat a value that ends above this line"
+            raise _Refused(Finding("KR007", said, hint=hint, span=span))
         self._count(node.size, span)
         return node._replace(span=span)
 
@@ -154,6 +193,7 @@ class _Composer:
                 Finding(
                     "KR006",
                     f"more than {MAX_NODES:,} values, counting what aliases repeat",
+                    hint="no box needs so many; write fewer, or fewer aliases of aliases",
                     span=span,
                 )
             )
@@ -176,7 +216,7 @@ def _scalar(text: str, span: Span) -> Any:
         raise _Refused(Finding("KR003", str(error), hint="use a number", span=span)) from None
 
 
-def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None = None) -> Any:
+def _value(node: _Node, path: Path, places: _Places, key: Span | None = None) -> Any:
     places[path] = Place(node.span, key)
     if node.kind == "list":
         return [_value(child, (*path, i), places) for i, child in enumerate(node.value)]
@@ -189,23 +229,13 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
             continue
         name = key_node.value
         if not isinstance(name, str):
-            raise _Refused(
-                Finding(
-                    "KR003",
-                    "a key is a word here",
-                    hint="put it in quotes when it is meant as a word",
-                    span=key_node.span,
-                )
-            )
+            places.faults[_no_word(key_node, path)] = None
+            continue
         if name in result:
-            raise _Refused(
-                Finding(
-                    "KR005",
-                    f"the key {name!r} stands here again; the first is on line {firsts[name]}",
-                    hint="keep one of them",
-                    span=key_node.span,
-                )
-            )
+            said = f"the key {name!r} stands here again; the first is on line {firsts[name]}"
+            fault = Finding("KR005", said, hint="keep one of them", span=key_node.span)
+            places.faults[fault] = None
+            continue
         firsts[name] = key_node.span.line + 1
         result[name] = _value(child, (*path, name), places, key_node.span)
     for key_node, child in node.value:
@@ -214,9 +244,14 @@ def _value(node: _Node, path: Path, places: dict[Path, Place], key: Span | None 
     return result
 
 
-def _merge(
-    node: _Node, at: Span, path: Path, places: dict[Path, Place], result: dict[str, Any]
-) -> None:
+def _no_word(key: _Node, path: Path) -> Finding:
+    hint = "put it in quotes when it is meant as a word"
+    if key.kind == "map":
+        hint = 'put quotes around a text that starts with a brace, as in "{{ name }}"'
+    return Finding("KR003", "a key is a word here", path, hint=hint, span=key.span)
+
+
+def _merge(node: _Node, at: Span, path: Path, places: _Places, result: dict[str, Any]) -> None:
     """Add the keys of a `<<`: the map's own keys go before them, earlier maps before later."""
     for source in node.value if node.kind == "list" else [node]:
         if source.kind != "map":
@@ -228,8 +263,9 @@ def _merge(
                     span=at,
                 )
             )
-        inner: dict[Path, Place] = {}
+        inner = _Places()
         values = _value(source, path, inner)
+        places.faults |= inner.faults
         for name in values:
             if name in result:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -76,80 +75,60 @@ def _walk(value: Any, path: Path, scope: _Scope) -> Any:
 def _string(text: str, path: Path, scope: _Scope) -> Any:
     """TEXT evaluated; TEXT itself when that fails."""
     # Jinja2 is imported only for a box that has expressions.
-    from krunc_compiler.expressions import FAILURES, evaluate, plain, segments, undefined
+    from krunc_compiler.expressions import FAILURES, as_text, evaluate, segments
 
-    count = 0
-    parts: list[Any] = []
     try:
-        for is_expression, part in segments(text):
-            count += is_expression
-            parts.append(plain(evaluate(part, scope.variables)) if is_expression else part)
+        pieces = list(segments(text))
     except FAILURES as error:
-        scope.broken.add(path)
-        missing = undefined(error)
-        if missing not in scope.absent:
-            scope.findings.append(_failed(error, missing, path, max(count, 1), scope))
+        return _failed(error, text, path, None, scope)
+    whole = len(pieces) == 1
+    parts: list[Any] = []
+    number = 0
+    for is_expression, part in pieces:
+        number += is_expression
+        try:
+            value = evaluate(part, scope.variables) if is_expression else part
+            parts.append(value if whole else as_text(value))
+        except FAILURES as error:
+            _failed(error, text, path, number, scope)
+    if path in scope.broken:
         return text
-    result = parts[0] if len(parts) == 1 and count else "".join(map(str, parts))
+    result = parts[0] if whole else "".join(parts)
     if isinstance(result, str) and len(result) > MAX_TEXT:
         scope.broken.add(path)
-        scope.findings.append(
-            Finding(
-                "KR020",
-                "the expression's result is too long",
-                path,
-                hint=f"at most {MAX_TEXT:,} characters",
-            )
-        )
+        message, most = "the expression's result is too long", f"at most {MAX_TEXT:,} characters"
+        scope.findings.append(Finding("KR020", message, path, hint=most))
         return text
     return result
 
 
-def _failed(
-    error: BaseException, missing: str | None, path: Path, count: int, scope: _Scope
-) -> Finding:
-    known = ", ".join(scope.variables) or "none"
-    hint = f"variables: {known}; they are declared under vars"
+def _failed(error: BaseException, text: str, path: Path, number: int | None, scope: _Scope) -> str:
+    """Note the failure of the NUMBERth expression of TEXT, or that it has none; return TEXT."""
+    from krunc_compiler.expressions import explained, undefined
+
+    scope.broken.add(path)
+    missing = undefined(error)
+    said, hint = explained(error)
     if missing is not None:
         close = wording.nearest(missing, scope.variables)
-        hint = f"did you mean {close}? {hint}" if close else hint
-    said = str(error) or type(error).__name__
-    if isinstance(error, RecursionError | MemoryError | SyntaxError):
-        said = "it is nested too deeply"
-    return Finding(
-        "KR020",
-        f"the expression fails: {said}",
-        path,
-        hint=hint,
-        span=_span(scope.source, path, count, missing),
-    )
+        guess = f"did you mean {close}? " if close else ""
+        known = ", ".join(scope.variables) or "none"
+        hint = f"{guess}variables: {known}; they are declared under vars"
+    if missing not in scope.absent:
+        message = f"the expression fails: {said}"
+        span = _span(scope.source, path, number, missing)
+        scope.findings.append(Finding("KR020", message, path, hint=hint, span=span))
+    return text
 
 
-def _span(source: Source, path: Path, count: int, word: str | None) -> Span | None:
-    """Where the COUNTth expression of the value at PATH stands in the source, or WORD in it."""
-    place = source.places.get(path)
-    if place is None:
+def _span(source: Source, path: Path, number: int | None, word: str | None) -> Span | None:
+    """Where the NUMBERth expression of the value at PATH stands in the source, or WORD in it."""
+    from krunc_compiler.characters import characters
+    from krunc_compiler.expressions import place
+
+    written = source.places.get(path)
+    if written is None:
         return None
-    lines = (place.source or source).text.split("\n")
-    start, end = place.value[:2], place.value[2:]
-    if end[0] >= len(lines):
-        return None
-    opened = [
-        (line, match.start())
-        for line in range(start[0], end[0] + 1)
-        for match in re.finditer(r"\{[{%#]", lines[line])
-        if start <= (line, match.start()) < end
-    ]
-    if len(opened) < count:
-        return None
-    line, column = opened[count - 1]
-    text = lines[line]
-    closed = text.find("}}", column)
-    last = closed + 2 if closed >= 0 else len(text.rstrip())
-    if end[0] == line:
-        last = min(last, end[1])
-    if word is not None:
-        found = re.search(rf"\b{re.escape(word)}\b", text[column:last])
-        if found:
-            return Span(line, column + found.start(), line, column + found.end())
-    return Span(line, column, line, last)
+    scalar = characters((written.source or source).text, written.value)
+    found = place(scalar.text, number, word)
+    return scalar.span(*found) if found else None

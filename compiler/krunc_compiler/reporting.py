@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TextIO
 
 from krunc_compiler.findings import (
@@ -22,7 +23,7 @@ from krunc_compiler.findings import (
 _WIDTH = 96
 _LONGEST = 2_000
 # What YAML takes for the end of a line.
-_LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
 # Letters and signs by their category, but nothing is seen of them.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
@@ -30,7 +31,8 @@ _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;
 
 def coloured(stream: TextIO) -> bool:
     """Whether STREAM is a terminal that may get colours."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    dumb = os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def report(findings: list[Located], colour: bool = False) -> str:
@@ -76,7 +78,7 @@ def _clipped(text: str) -> str:
 
 
 def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
-    all_lines = _LINE_END.split(source.text)
+    all_lines = _lines(source.text)
     if span.line >= len(all_lines) or not all_lines[span.line].strip():
         return []
     line = all_lines[span.line].replace("\t", " ")
@@ -91,6 +93,11 @@ def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour
         f"    {number} | {printable(shown)}",
         f"    {' ' * len(number)} | {' ' * len(before)}{marks}",
     ]
+
+
+@lru_cache(4)
+def _lines(text: str) -> list[str]:
+    return LINE_END.split(text)
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
 from krunc_compiler.box import Box, DiskRoot
 from krunc_compiler.findings import Finding, Path, dotted
-from krunc_compiler.hostpath import RUNTIME
+from krunc_compiler.hostpath import RUNTIME, normal
 from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.networks import Tsi
@@ -23,6 +23,7 @@ def check_box(box: Box, target: Target) -> list[Finding]:
     return [
         *conflicts.check(box),
         *_root_disk(box),
+        *_disks(box),
         *_ports(box),
         *_limits(box),
         *_stop(box, target),
@@ -71,6 +72,20 @@ def _root_disk(box: Box) -> Iterator[Finding]:
         )
 
 
+def _disks(box: Box) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for i, disk in enumerate(box.disks):
+        first = seen.setdefault(normal(disk.path), i)
+        if first != i and not (disk.read_only and box.disks[first].read_only):
+            yield Finding(
+                "KR201",
+                f"the image {disk.path} is already that of disks[{first}]",
+                ("disks", i, "path"),
+                hint="two disks of one image destroy its file system; give each its own, or write "
+                "`read_only: true` for both",
+            )
+
+
 def _ports(box: Box) -> Iterator[Finding]:
     if not isinstance(box.network, Tsi) or box.network.ports is None:
         return
@@ -78,10 +93,9 @@ def _ports(box: Box) -> Iterator[Finding]:
     for i, text in enumerate(box.network.ports):
         path: Path = ("network", "ports", i)
         for side, port in zip(("host", "guest"), text.split(":"), strict=True):
-            if int(port) > 65535:
-                yield Finding(
-                    "KR104", f"the {side} port {port} is out of range", path, hint="0 to 65535"
-                )
+            if not 1 <= int(port) <= 65535:
+                message = f"the {side} port {port} is out of range"
+                yield Finding("KR104", message, path, hint="allowed: 1 to 65535")
             first = seen.setdefault((side, port), i)
             if first != i:
                 yield Finding(
@@ -130,13 +144,19 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     where,
                     hint="write runtime:NAME, as in runtime:agent.sock",
                 )
-            size = len(path.encode("utf-8", "surrogatepass"))
-            if param.kind == "socket_path" and path.startswith("/") and size > most and where:
+            # At launch a folder, of the plan or of the run, comes before a relative path.
+            whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
+            size = len(whole.encode("utf-8", "surrogatepass"))
+            if param.kind == "socket_path" and size > most and where:
+                least = "" if path.startswith("/") else "at least "
                 yield Finding(
                     "KR204",
-                    f"a socket's path has {most} bytes at most (unix(7)); this one has {size}",
+                    f"a socket's path has {most} bytes at most (unix(7)); this one has "
+                    f"{least}{size}",
                     where,
-                    hint="choose a shorter one, or runtime:NAME",
+                    hint="choose a shorter one"
+                    if rest != path
+                    else "choose a shorter one, or runtime:NAME",
                 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 import yaml
 
 from krunc_compiler.findings import Finding, Span
@@ -19,6 +21,9 @@ _WAYS_OUT = {
     "did not find expected key": "keys of one map start in the same column",
     "did not find expected '-' indicator": "items of one list start in the same column",
     "found character that cannot start any token": "put the text in quotes",
+    "while scanning an alias": "put a text that starts with * in quotes",
+    "while scanning an anchor": "put a text that starts with & in quotes",
+    "while scanning a tag": "put a text that starts with ! in quotes",
 }
 
 # Far above any real box; it bounds time and memory for hostile ones.
@@ -27,7 +32,8 @@ MAX_DEPTH = 32
 
 def too_deep(span: Span) -> Finding:
     """The finding about the level too many at SPAN."""
-    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", span=span)
+    hint = "no box needs so many; is a bracket left open?"
+    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
 
 
 def finding_of(error: yaml.YAMLError, text: str) -> Finding:
@@ -40,15 +46,19 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     if "maximum nesting depth" in str(getattr(error, "problem", None)):
         return too_deep(span)
     words = str(getattr(error, "problem", None) or "cannot be read")
-    hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
     context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
     if context:
         words += f", {context}"
         if start is not None and start.line < mark.line:
             words += f" that starts on line {start.line + 1}"
-    line = text.split("\n")[mark.line : mark.line + 1]
-    if "\\t" in words or (line and "\t" in line[0][: mark.column + 1]):
+    hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
+    first = mark.line if start is None else start.line
+    lines = text.split("\n")[first : mark.line + 1]
+    like_a_space = next((c for c in "".join(lines) if c != " " and category(c) == "Zs"), None)
+    if "\\t" in words or (lines and "\t" in lines[-1][: mark.column + 1]):
         hint = "YAML is indented with spaces; replace the tab"
+    elif like_a_space is not None:
+        hint = f"the character U+{ord(like_a_space):04X} only looks like a space; write a space"
     return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
 
 

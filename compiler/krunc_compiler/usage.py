@@ -13,6 +13,7 @@ VERBS = {
     "schema": "print the JSON Schema of a box, a plan, or an output",
     "explain": "tell what a finding's code means",
     "init": "write a commented starter box",
+    "completion": "print the completion of these commands for bash, zsh or fish",
     "launch": "replay a plan against libkrun and enter the VM",
     "doctor": "check what this host has and lacks to run VMs",
 }

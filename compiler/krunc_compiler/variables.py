@@ -48,7 +48,8 @@ def merge(
             if (name,) in file.places:
                 places[()] = file.places[name,]
             text = file._replace(places=places)
-            if not _change(known, rules, name, value, file.name, text):
+            line = f":{places[()].value.line + 1}" if places else ""
+            if not _change(known, rules, name, value, file.name + line, text):
                 broken.add(name)
     for name, word in settings:
         option = f"--set {name}={word}"

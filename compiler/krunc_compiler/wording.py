@@ -17,15 +17,38 @@ def forms_of(rules: list[dict[str, Any]]) -> str:
 
 def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
     """The advice to quote VALUE, where RULES want a text."""
-    scalar = isinstance(value, bool | int | float)
     wants_text = any(rule.get("type") == "string" for rule in rules)
-    return "put it in quotes" if scalar and wants_text else ""
+    if value is None and wants_text:
+        return 'write "" for an empty text'
+    return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
+
+
+def rewritten(value: Any, rule: dict[str, Any]) -> str:
+    """How VALUE, which is neither, is written as the list or the map that RULE wants."""
+    if rule.get("type") == "array":
+        if value is None:
+            return "write its items below it, each with - before it"
+        if isinstance(value, dict):
+            return "write a list: - before the first key of each item"
+        return f"write a list: [{shown(value)}]"
+    if rule.get("type") != "object":
+        return ""
+    if value is None:
+        return "write its keys below it, further to the right"
+    keys = rule.get("required") or list(rule.get("properties", ("NAME",)))[:1]
+    kinds = rule.get("kinds", [])
+    one = isinstance(value, str) and len(keys) == 1 and (not kinds or value in kinds)
+    pairs = ", ".join(f"{key}: {value if one else '...'}" for key in keys)
+    known = f", where {keys[0]} is one of {', '.join(kinds)}" if kinds and not one else ""
+    return f"write a map: {{{pairs}}}{known}"
 
 
 def allowed(found: Any, allowed: list[Any]) -> str:
     """The ALLOWED values, the nearest to FOUND first."""
     words = [str(item) for item in allowed]
-    close = nearest(str(found), words)
+    if isinstance(found, str) and found in words and found not in allowed:
+        return f"write it without quotes: {found}"
+    close = nearest(str(found), words) or nearest(str(found).lower(), words)
     guess = f"did you mean {close}? " if close else ""
     return f"{guess}allowed: {', '.join(words)}"
 

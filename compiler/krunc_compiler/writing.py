@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+from stat import S_ISDIR, S_ISREG
 
 
 def write(path: str, text: str) -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
 
     The text goes to a temporary file beside it, which is then renamed. It is not forced to the
-    disk: what a power cut takes can be made again. Raises OSError.
+    disk: what a power cut takes can be made again. A link stays a link, and what is no file, such
+    as /dev/null or a pipe, is written to as it is. Raises OSError.
     """
+    if stays(path):
+        if not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return True
+        path = os.path.realpath(path)
     mark = new_mark()
     changed = stage(path, text, mark)
     if changed:
@@ -20,6 +28,15 @@ def write(path: str, text: str) -> bool:
             sweep(os.path.dirname(path), mark)
             raise
     return changed
+
+
+def stays(path: str) -> bool:
+    """Whether PATH is a link, a device or a pipe, in whose place no file is put."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return not (S_ISREG(mode) or S_ISDIR(mode))
 
 
 def new_mark() -> str:

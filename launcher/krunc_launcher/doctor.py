@@ -23,6 +23,7 @@ Nothing is started but, for a moment, a VM of two instructions.
 
   --json          the checks as JSON: name, state (ok, warning, failed), text, fix
   --libkrun FILE  the libkrun to check; else those that krunc launch would find
+  -h, --help      this text
 
 examples:
   krunc doctor

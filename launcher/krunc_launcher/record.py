@@ -25,6 +25,14 @@ def write(path: str, end: End) -> None:
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }
     text = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}\n"
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A device or a pipe is written to; a rename would put a file in its place.
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(handle, text.encode("ascii"))
+        finally:
+            os.close(handle)
+        return
     made = f"{path}.{os.getpid()}.tmp"
     try:
         handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

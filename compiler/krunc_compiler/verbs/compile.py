@@ -12,11 +12,11 @@ from krunc_compiler.batch import Done, Job, Made, Work, compile_file
 from krunc_compiler.boxfiles import below, is_box, is_yaml
 from krunc_compiler.claims import collisions
 from krunc_compiler.earlier import Earlier
-from krunc_compiler.findings import Located, UsageError, ordered
-from krunc_compiler.reporting import coloured, printable, report, summary
+from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
+from krunc_compiler.reporting import coloured, only, printable, report, summary
 from krunc_compiler.spread import MANY, spread
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.writing import new_mark, settle, sweep
+from krunc_compiler.writing import new_mark, settle, sweep, write
 
 EXAMPLES = """\
 examples:
@@ -194,10 +194,23 @@ def _settled(made: Made, mark: str) -> str:
     if made.path is None:
         sys.stdout.write(made.text)
         return ""
+    if made.text:
+        return _written(made.path, made.text)
     if not made.staged:
         return _unchanged(made.path)
     settle(made.path, mark)
     return f"krunc: wrote {printable(made.path)}\n"
+
+
+def _written(plan: str, text: str) -> str:
+    """Write a plan into a device or a pipe, or through a link."""
+    try:
+        changed = write(plan, text)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        finding = Finding("KR302", f"the plan cannot be written: {why}")
+        raise Rejected(only(plan, finding)) from None
+    return f"krunc: wrote {printable(plan)}\n" if changed else _unchanged(plan)
 
 
 def _unchanged(plan: str) -> str:

@@ -61,4 +61,6 @@ def terminal() -> tuple[int, bool]:
         return 80, False
     from shutil import get_terminal_size
 
-    return get_terminal_size().columns, not os.environ.get("NO_COLOR")
+    from krunc_compiler.reporting import coloured
+
+    return get_terminal_size().columns, coloured(sys.stdout)
