@@ -53,8 +53,9 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
-    findings += matrix.too_large(len(rows), len(source.places))
     loaded = Loaded(value, source, known, rows, rows != [{}])
+    if loaded.is_matrix:
+        findings += matrix.too_large(len(rows), len(source.places))
     if loaded.is_matrix and not findings:
         names = [_name(loaded, row) for row in rows]
         findings = matrix.same_names(names)
