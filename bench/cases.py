@@ -71,6 +71,10 @@ def prepare(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     recorder = place / "libraries/libkrun.so.1.16.0"
     (place / "recorder.c").write_text(source("v1"))
     run("cc", "-O1", "-shared", "-fPIC", "-o", recorder, place / "recorder.c")
+    # The loader has to find one beside libkrun, as where they are installed.
+    (place / "firmware.c").write_text("")
+    firmware = place / "libraries/libkrunfw.so.5"
+    run("cc", "-shared", "-fPIC", "-o", firmware, place / "firmware.c")
     fake = ROOT / "tests/recorder/fakekvm.c"
     run("cc", "-O1", "-shared", "-fPIC", "-o", place / "kvm.so", fake, "-ldl")
     for name in ("rootfs", "src", "share", "root"):

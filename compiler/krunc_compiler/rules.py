@@ -144,10 +144,12 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     where,
                     hint="write runtime:NAME, as in runtime:agent.sock",
                 )
+            if param.kind != "socket_path" or not where:
+                continue
             # At launch a folder, of the plan or of the run, comes before a relative path.
             whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
             size = len(whole.encode("utf-8", "surrogatepass"))
-            if param.kind == "socket_path" and size > most and where:
+            if size > most:
                 least = "" if path.startswith("/") else "at least "
                 yield Finding(
                     "KR204",
