@@ -75,6 +75,11 @@ def declarations(table: dict[str, Any]) -> str:
         # Linux passes what follows `...` as it passes the rest.
         "int prctl(int option, unsigned long, unsigned long, unsigned long, unsigned long);",
         "int ioctl(int fd, unsigned long request, unsigned long argument);",
+        "void *mmap(void *at, size_t size, int protection, int flags, int fd, int64_t offset);",
+        "int munmap(void *at, size_t size);",
+        "int socket(int domain, int type, int protocol);",
+        "int setsockopt(int fd, int level, int name, const void *value, uint32_t size);",
+        "int bind(int fd, const void *address, uint32_t size);",
         "int getrlimit(int resource, uint64_t *limits);",
         "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_launcher._krun import ffi
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,10 @@ _API_VERSION = 12
 _GET_API_VERSION, _CREATE_VM, _GET_VCPU_MMAP_SIZE = 0xAE00, 0xAE01, 0xAE04
 _CREATE_VCPU, _SET_USER_MEMORY_REGION, _RUN = 0xAE41, 0x4020AE46, 0xAE80
 _GET_SREGS, _SET_SREGS, _SET_REGS = 0x8138AE83, 0x4138AE84, 0x4090AE82
-_SREGS_SIZE, _REGS_SIZE = 312, 144
+_SREGS_SIZE = 312
+# asm-generic/mman.h: reading and writing; private and anonymous; shared
+_READ_WRITE, _PRIVATE_ANONYMOUS, _SHARED = 3, 0x22, 1
+_MAP_FAILED = ffi.cast("void *", -1)
 _EXIT_REASON_OFFSET, _EXIT_HLT, _EXIT_INTERNAL_ERROR = 8, 5, 17
 _PAGE = 4096
 # fsin; hlt. Every x86 processor runs fsin itself; KVM's instruction emulator does not know it.
@@ -106,8 +111,6 @@ def closed_to(uid: int, gid: int) -> Iterator[str]:
 
 
 def _version(kvm: int) -> str | None:
-    from krunc_launcher._krun import ffi
-
     libc: Any = ffi.dlopen(None)
     version = libc.ioctl(kvm, _GET_API_VERSION, 0)
     if version < 0:
@@ -146,35 +149,44 @@ def _smoke(kvm: int) -> str | None:
 
 
 def _run(kvm: int) -> int:
-    from fcntl import ioctl
-    from mmap import mmap
+    libc: Any = ffi.dlopen(None)
+    handles: list[int] = []
+    mapped: list[tuple[Any, int]] = []
 
-    from krunc_launcher._krun import ffi
+    def ask(handle: int, request: int, argument: Any = 0) -> int:
+        number = int(ffi.cast("uintptr_t", argument))
+        answer = int(libc.ioctl(handle, request, number))
+        if answer < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        return answer
 
-    handles = []
-    memory = mmap(-1, _PAGE)
+    def memory(size: int, flags: int, handle: int) -> Any:
+        found = libc.mmap(ffi.NULL, size, _READ_WRITE, flags, handle, 0)
+        if found == _MAP_FAILED:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        mapped.append((found, size))
+        return ffi.cast("uint8_t *", found)
+
     try:
-        memory[: len(_CODE)] = _CODE
-        handles.append(vm := ioctl(kvm, _CREATE_VM, 0))
-        pinned = ffi.from_buffer(memory)
-        region = ffi.new("uint64_t[4]", [0, _PAGE, _PAGE, int(ffi.cast("uintptr_t", pinned))])
-        ioctl(vm, _SET_USER_MEMORY_REGION, bytes(ffi.buffer(region)))
-        handles.append(cpu := ioctl(vm, _CREATE_VCPU, 0))
-        shared = mmap(cpu, ioctl(kvm, _GET_VCPU_MMAP_SIZE, 0))
-        special = bytearray(_SREGS_SIZE)
-        ioctl(cpu, _GET_SREGS, special)
+        code = memory(_PAGE, _PRIVATE_ANONYMOUS, -1)
+        ffi.memmove(code, _CODE, len(_CODE))
+        handles.append(vm := ask(kvm, _CREATE_VM))
+        place = int(ffi.cast("uintptr_t", code))
+        ask(vm, _SET_USER_MEMORY_REGION, ffi.new("uint64_t[4]", [0, _PAGE, _PAGE, place]))
+        handles.append(cpu := ask(vm, _CREATE_VCPU))
+        shared = memory(ask(kvm, _GET_VCPU_MMAP_SIZE), _SHARED, cpu)
+        special = ffi.new("uint8_t[]", _SREGS_SIZE)
+        ask(cpu, _GET_SREGS, special)
         # The code segment: base 0 (8 bytes), limit 0xffff (4), selector 0 (2).
-        special[:14] = bytes(8) + b"\xff\xff\0\0" + bytes(2)
-        ioctl(cpu, _SET_SREGS, bytes(special))
+        ffi.memmove(special, bytes(8) + b"\xff\xff\0\0" + bytes(2), 14)
+        ask(cpu, _SET_SREGS, special)
         # After sixteen general registers: rip, then rflags, whose bit 1 is always set.
-        registers = bytes(128) + _PAGE.to_bytes(8, "little") + (2).to_bytes(8, "little")
-        ioctl(cpu, _SET_REGS, registers)
-        ioctl(cpu, _RUN, 0)
-        reason = shared[_EXIT_REASON_OFFSET : _EXIT_REASON_OFFSET + 4]
-        shared.close()
-        ffi.release(pinned)
-        return int.from_bytes(reason, "little")
+        ask(cpu, _SET_REGS, ffi.new("uint64_t[18]", [*[0] * 16, _PAGE, 2]))
+        ask(cpu, _RUN)
+        return int(ffi.cast("uint32_t *", shared + _EXIT_REASON_OFFSET)[0])
     finally:
+        for at, size in mapped:
+            libc.munmap(at, size)
         for handle in reversed(handles):
             os.close(handle)
 
