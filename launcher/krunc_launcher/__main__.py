@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from krunc_launcher.accept import Accepted
+    from krunc_launcher.launch import Seen
     from krunc_launcher.watch import End, Vm
 
     Work = TypeVar("Work")
@@ -146,12 +147,16 @@ def _watched(path: str, given: dict[str, str]) -> int:
         end = End("not_started", NOT_STARTED, ())
         end.start_s = monotonic() - begun
     else:
-        import krunc_launcher.launch  # noqa: F401
+        from krunc_launcher.launch import Seen
 
+        # As much as can be is done before the fork: whatever the VM's process touches first after
+        # it is copied. libkrun is loaded behind it, for it may be anything, and crash.
+        seen = Seen(accepted)
         mask = hold()
         vm = Vm(console_most(given), begun)
         if not vm.pid:
-            return _entered(path, accepted, given, vm, mask)
+            return _entered(path, seen, given, vm, mask)
+        del seen
         from krunc_launcher.shed import wipe
 
         wipe()
@@ -163,13 +168,13 @@ def _watched(path: str, given: dict[str, str]) -> int:
     return end.status
 
 
-def _entered(path: str, accepted: Accepted, given: dict[str, str], vm: Vm, mask: Any) -> int:
+def _entered(path: str, seen: Seen, given: dict[str, str], vm: Vm, mask: Any) -> int:
     """In the VM's process: become the VM, or say why not."""
     from krunc_launcher.launch import launch
     from krunc_launcher.watch import release
 
     release(mask)
-    status = _guarded(path, lambda: launch(accepted, given, vm))
+    status = _guarded(path, lambda: launch(seen, given, vm))
     sys.stdout.flush()
     sys.stderr.flush()
     # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
@@ -205,8 +210,10 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
         sys.stderr.write(_lines([f"{plain(name)}: ended with status {status}"]))
 
     def start(path: str, own: dict[str, str], vm: Vm, mask: Any) -> int:
+        from krunc_launcher.launch import Seen
+
         accepted = _accepted(path, own)
-        return NOT_STARTED if accepted is None else _entered(path, accepted, own, vm, mask)
+        return NOT_STARTED if accepted is None else _entered(path, Seen(accepted), own, vm, mask)
 
     try:
         return run(plans_of(paths), given, console_most(given), start, ended)

@@ -177,12 +177,12 @@ def _library(library: Library) -> Check:
 
 def _plan(path: str, library: str | None) -> Check:
     from krunc_launcher.accept import accept
-    from krunc_launcher.launch import prepared
+    from krunc_launcher.launch import Seen, prepared
 
     found: list[str] = []
     try:
         given = {"--libkrun": library} if library else {}
-        ready = prepared(accept(path, given), given)
+        ready = prepared(Seen(accept(path, given)), given)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:

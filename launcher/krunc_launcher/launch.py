@@ -40,31 +40,44 @@ class Prepared:
         self.locks = locks
 
 
-def prepared(accepted: Accepted, given: dict[str, str]) -> Prepared:
+class Seen:
+    """An accepted plan with its late values, and what is wrong with them and the host. libkrun,
+    which may be anything, has not been looked at."""
+
+    __slots__ = ("accepted", "done", "found", "problems")
+
+    def __init__(self, accepted: Accepted) -> None:
+        self.accepted = accepted
+        self.done, self.found = resolve(accepted.plan, accepted.folders, os.environ)
+        self.problems = [
+            *preflight(self.done, accepted.folders),
+            *missing_workdir(accepted.plan, self.done),
+        ]
+
+
+def prepared(seen: Seen, given: dict[str, str]) -> Prepared:
     """The plan after every check; raises PlanRefused or LaunchError with all that fails."""
-    plan, folders = accepted.plan, accepted.folders
-    done, found = resolve(plan, folders, os.environ)
+    plan, done, found = seen.accepted.plan, seen.done, seen.found
     library = None
     try:
         library = locate(given.get("--libkrun"), plan["api"])
         problems = fits(library, plan)
     except LaunchError as error:
         problems = list(error.lines)
-    problems += preflight(done, folders)
-    problems += missing_workdir(plan, done)
+    problems += seen.problems
     locks, taken = hold(done)
     problems += taken
     if found:
-        raise PlanRefused(keyed(plan, found), also=problems, text=accepted.text)
+        raise PlanRefused(keyed(plan, found), also=problems, text=seen.accepted.text)
     if library is None or problems:
         raise LaunchError(*problems)
     return Prepared(done, library, locks)
 
 
-def launch(accepted: Accepted, given: dict[str, str], vm: Vm) -> int:
+def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
     """Become the VM of the plan; raises PlanRefused and LaunchError."""
-    ready = prepared(accepted, given)
-    program = program_file(accepted.plan, ready.done)
+    ready = prepared(seen, given)
+    program = program_file(seen.accepted.plan, ready.done)
     if program:
         vm.mark(program)
     for operation in ready.done:
@@ -83,5 +96,5 @@ def launch(accepted: Accepted, given: dict[str, str], vm: Vm) -> int:
                 end_with_reader(*vm.channels())
             vm.note(word)
 
-    replay(ready.library, ready.done, accepted.folders, note)
+    replay(ready.library, ready.done, seen.accepted.folders, note)
     return FAILED

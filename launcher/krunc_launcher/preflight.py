@@ -9,6 +9,7 @@ import sys
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import plain
+from krunc_launcher.ports import taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,8 +111,6 @@ def _machine(operation: Done) -> Iterator[str]:
 def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[str]:
     """Conditions that few plans have."""
     if operation.name == "krun_set_port_map" and operation.values[1]:
-        from krunc_launcher.ports import taken
-
         yield from taken(operation.values[1])
     elif operation.name == "krun_setuid":
         from krunc_launcher.probe import closed_to

@@ -2,8 +2,7 @@
 
 libkrun ends its process itself: with status 0 when the guest's kernel panics, by SIGABRT when its
 Rust code panics. Only another process can make a message and an exit status of that. It forks the
-VM's process off when the plan is accepted: secrets are read, and what the plan names is opened,
-only there.
+VM's process off when the plan and the host are checked; what the plan names is opened only there.
 """
 
 from __future__ import annotations
