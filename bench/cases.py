@@ -39,7 +39,7 @@ FEW = 500
 
 class Case(NamedTuple):
     """One alternative; its time is divided by `share`. `again` comes before each run, and a case
-    that is `long` has three of them."""
+    that is `long` has fewer of them."""
 
     command: list[str]
     share: int = 1

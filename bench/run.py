@@ -1,6 +1,6 @@
 """Benchmarks, as ratios of alternatives that are run in turn: python bench/run.py [option...].
 
-    --repeat N     times that each alternative is run (default 31; the long ones 3 times)
+    --repeat N     times that each alternative is run (default 31; the long ones 5 times)
     --boxes N      boxes of the large compilations (default 10000)
     --docs         write docs/speed.json and docs/speed.png, and the tables into docs/speed.md
 
@@ -28,7 +28,7 @@ import memory
 from cases import FLEET, ROOT, Case, environment, installed, prepare
 
 DOCS = ROOT / "docs"
-_LONG_REPEAT = 3
+_LONG_REPEAT = 5
 
 
 class Goal(NamedTuple):

@@ -54,7 +54,9 @@ class Acceptor:
             for keyword, rule in schema.items()
             if keyword not in _ANNOTATIONS and not keyword.startswith("x-")
         ]
-        return tests[0] if len(tests) == 1 else _all(tests)
+        if len(tests) == 1:
+            return tests[0]
+        return _both(*tests) if len(tests) == 2 else _all(tests)
 
     def _reference(self, name: str, _: Any) -> Accept:
         name = name.rsplit("/", 1)[1]
@@ -121,6 +123,10 @@ class Acceptor:
 
 def _anything(_: Any) -> bool:
     return True
+
+
+def _both(one: Accept, other: Accept) -> Accept:
+    return lambda value: one(value) and other(value)
 
 
 def _all(tests: list[Accept]) -> Accept:

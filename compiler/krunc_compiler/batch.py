@@ -101,16 +101,17 @@ def _staged(path: str, text: str, mark: str) -> tuple[bool, list[Located]]:
 def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            old = file.read()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
         return "", only(path, finding)
-    if old == text:
+    if data == text.encode("utf-8"):
         return "", []
     from difflib import unified_diff
 
+    old = data.decode("utf-8", "replace")
     named = (path, f"what {box} compiles to", "", "", 0, "")
     lines = unified_diff(old.splitlines(), text.splitlines(), *named)
     message = f"this is not what {box} compiles to"
