@@ -9,12 +9,12 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from krunc_compiler.findings import Rejected, UsageError
-from krunc_compiler.reporting import coloured, report
+from krunc_compiler.reporting import coloured, columns, report
 from krunc_compiler.usage import HELP, VERBS
+from krunc_compiler.wording import nearest
 
 # Verbs that the dispatcher hands to others.
 OF_OTHERS = ("launch", "doctor", "completion")
-_COLUMNS = 80
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
 
@@ -57,17 +57,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal, which argparse would import shutil to know."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_columns() - 2)
-
-
-def _columns() -> int:
-    told = os.environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and int(told):
-        return int(told)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
-    except (OSError, ValueError):
-        return _COLUMNS
+        super().__init__(prog, width=columns() - 2)
 
 
 def verb_parser(name: str) -> argparse.ArgumentParser:
@@ -93,8 +83,6 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
         sys.stdout.write(HELP)
         raise SystemExit(0)
     if name not in VERBS or name in OF_OTHERS:
-        from krunc_compiler.wording import nearest
-
         guess = f"did you mean {close}? " if (close := nearest(name, VERBS)) else ""
         said = f"there is no verb {name!r}; " if name else ""
         sys.stderr.write(f"krunc: {said}{guess}verbs: {', '.join(VERBS)}; see krunc --help\n")
@@ -102,8 +90,6 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
     parser = verb_parser(name)
     given, unknown = parser.parse_known_args(argv[1:])
     if unknown:
-        from krunc_compiler.wording import nearest
-
         options = [option for action in parser._actions for option in action.option_strings]
         close = nearest(unknown[0].partition("=")[0], options)
         guess = f"; did you mean {close}?" if close else ""

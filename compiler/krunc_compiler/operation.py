@@ -28,10 +28,6 @@ class Operation(NamedTuple):
     places: Mapping[str, Path] = MappingProxyType({})
     need: Path = ()
 
-    def params(self) -> tuple[api.Param, ...]:
-        """The arguments that the table knows for it."""
-        return api.params(self.kind, self.name)
-
     def paths(self) -> Iterator[tuple[api.Param, str]]:
         """The paths of the host among its arguments, each with its rule."""
         for param in api.paths(self.kind, self.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,6 +21,7 @@ from krunc_compiler.findings import (
     placed,
 )
 
+_COLUMNS = 80
 _WIDTH = 96
 _LONGEST = 2_000
 # What YAML takes for the end of a line.
@@ -33,6 +35,17 @@ def coloured(stream: TextIO) -> bool:
     """Whether STREAM is a terminal that may get colours."""
     dumb = os.environ.get("TERM") == "dumb"
     return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
+
+
+def columns() -> int:
+    """The width of the terminal that standard output is. shutil tells it too, after an import."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def report(findings: list[Located], colour: bool = False) -> str:

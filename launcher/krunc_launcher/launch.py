@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 
-from krunc_launcher.confine import missing  # noqa: F401
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.locate import fits, locate
 from krunc_launcher.locks import hold
 from krunc_launcher.mark import missing_workdir, program_file
 from krunc_launcher.preflight import preflight
-from krunc_launcher.probe import quick  # noqa: F401
 from krunc_launcher.replay import replay
 from krunc_launcher.resolve import resolve
 from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
@@ -25,17 +23,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krunc_launcher.accept import Accepted
     from krunc_launcher.locate import Library
-    from krunc_launcher.resolve import Done
     from krunc_launcher.watch import Vm
 
 
 class Prepared:
     """What can be launched here; `locks` are descriptors that hold the disks."""
 
-    __slots__ = ("done", "library", "locks")
+    __slots__ = ("library", "locks")
 
-    def __init__(self, done: list[Done], library: Library, locks: list[int]) -> None:
-        self.done = done
+    def __init__(self, library: Library, locks: list[int]) -> None:
         self.library = library
         self.locks = locks
 
@@ -71,23 +67,24 @@ def prepared(seen: Seen, given: dict[str, str]) -> Prepared:
         raise PlanRefused(keyed(plan, found), also=problems, text=seen.accepted.text)
     if library is None or problems:
         raise LaunchError(*problems)
-    return Prepared(done, library, locks)
+    return Prepared(library, locks)
 
 
 def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
     """Become the VM of the plan; raises PlanRefused and LaunchError."""
     ready = prepared(seen, given)
-    program = program_file(seen.accepted.plan, ready.done)
+    done = seen.done
+    program = program_file(seen.accepted.plan, done)
     if program:
         vm.mark(program)
-    for operation in ready.done:
+    for operation in done:
         if operation.name in ("open_file", "krun_set_console_output"):
             vm.note(f"writes {operation.values[0 if operation.kind == 'step' else 1]}")
-    close_descriptors(ready.done, (*vm.channels(), *ready.locks))
-    forget_environment(ready.done)
-    drop_capabilities(ready.done)
+    close_descriptors(done, (*vm.channels(), *ready.locks))
+    forget_environment(done)
+    drop_capabilities(done)
     note = vm.note
-    if any(operation.name in ("krun_setuid", "krun_setgid") for operation in ready.done):
+    if any(operation.name in ("krun_setuid", "krun_setgid") for operation in done):
         from krunc_launcher.follow import end_with_reader
 
         def note(word: str) -> None:
@@ -96,5 +93,5 @@ def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
                 end_with_reader(*vm.channels())
             vm.note(word)
 
-    replay(ready.library, ready.done, seen.accepted.folders, note)
+    replay(ready.library, done, seen.accepted.folders, note)
     return FAILED

@@ -8,8 +8,10 @@ import sys
 
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.confine import missing
 from krunc_launcher.errors import plain
 from krunc_launcher.ports import taken
+from krunc_launcher.probe import closed_to, quick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 def _confinement(operation: Done, done: list[Done]) -> Iterator[str]:
     if operation.name == "confine" and operation.values[0].c == "required":
-        from krunc_launcher.confine import missing
-
         why = missing(done)
         if why:
             yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
@@ -113,8 +113,6 @@ def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[
     if operation.name == "krun_set_port_map" and operation.values[1]:
         yield from taken(operation.values[1])
     elif operation.name == "krun_setuid":
-        from krunc_launcher.probe import closed_to
-
         group = next((o.values[1] for o in done if o.name == "krun_setgid"), os.getegid())
         yield from closed_to(operation.values[1], group)
     elif operation.name == "krun_set_console_output":
@@ -133,8 +131,6 @@ def _files(values: list[Any], folders: Folders) -> Iterator[str]:
 
 
 def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
-    from krunc_launcher.probe import quick
-
     yield from quick()
 
 

@@ -8,6 +8,7 @@ from time import monotonic
 
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.confine import scratch
 from krunc_launcher.errors import LaunchError, returned
 from krunc_launcher.resolve import Content, Named, Opened, Variable
 from krunc_launcher.steps import Host, act
@@ -41,8 +42,6 @@ def replay(
     made, and of what krun_start_enter returned. Raises LaunchError."""
     host = Host(done, folders)
     if any(operation.name == "confine" for operation in done):
-        from krunc_launcher.confine import scratch
-
         scratch(done, folders)
     keep: list[Any] = []
     context: int | None = None

@@ -6,6 +6,7 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi
+from krunc_launcher.confine import confine, missing
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.preflight import RLIMIT_NOFILE, runtime_folder
 
@@ -90,8 +91,6 @@ def _open_device(values: list[Any], host: Host) -> None:
 
 
 def _confine(values: list[Any], host: Host) -> None:
-    from krunc_launcher.confine import confine, missing
-
     why = missing(host.done)
     if not why:
         confine(host.done, host.folders)

@@ -10,6 +10,7 @@ from krunc_compiler import revision
 from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import Plan, to_text
 from krunc_compiler.reading import read_plan
+from krunc_compiler.reporting import coloured, columns
 from krunc_compiler.source import read
 
 NOTHING = "/dev/null"
@@ -57,10 +58,4 @@ def text_of(argument: str) -> tuple[str, str]:
 
 def terminal() -> tuple[int, bool]:
     """The columns of standard output and whether it may have colours."""
-    if not sys.stdout.isatty():
-        return 80, False
-    from shutil import get_terminal_size
-
-    from krunc_compiler.reporting import coloured
-
-    return get_terminal_size().columns, coloured(sys.stdout)
+    return (columns() if sys.stdout.isatty() else 80), coloured(sys.stdout)
