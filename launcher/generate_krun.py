@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 '''
+# One for all: it keeps what it was asked for once.
+_LIBC = """
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+libc: "Any" = ffi.dlopen(None)
+"""
 _FOR_PEOPLE = ("doc", "keys", "unreached")
 _PLANNED = ("log", "create", "configure", "enter")
 
@@ -58,6 +65,8 @@ def generate() -> None:
     ffi.set_source("krunc_launcher._krun", None)
     ffi.cdef(declarations(_load("krun")))
     ffi.emit_python_code(str(PACKAGE / "_krun.py"))
+    with (PACKAGE / "_krun.py").open("a") as file:
+        file.write(_LIBC)
 
 
 def declarations(table: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -63,6 +64,42 @@ def test_the_process_above_them_forgets_the_environment(
     finally:
         fleet.kill()
         fleet.wait()
+
+
+def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    for plan in plans.glob("*.plan.json"):
+        plan.unlink()
+    secret = BOX.replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+    (plans / "box.yaml").write_text(secret)
+    assert main(["compile", str(plans / "box.yaml")]) == 0
+    for n in range(1, 5):
+        (plans / f"token-{n}").write_text(f"word-of-{n}-alone")
+    fleet = subprocess.Popen(
+        [*command, str(plans)], env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1")
+    )
+    try:
+        entered(plans / "calls", 4)
+        known = [words(pid) for pid in children(fleet.pid)]
+        assert sorted(known) == [{b"1"}, {b"2"}, {b"3"}, {b"4"}]
+        assert words(fleet.pid) == set()
+    finally:
+        fleet.kill()
+        fleet.wait()
+
+
+def words(pid: int) -> set[bytes]:
+    """Whose secret words stand in a process's memory."""
+    found: set[bytes] = set()
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            start, end = (int(place, 16) for place in span.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(start)
+                found.update(re.findall(rb"word-of-(\d)-alone", memory.read(end - start)))
+    return found
 
 
 def test_one_that_fails_takes_no_other_along(

@@ -69,10 +69,10 @@ def running(
         launcher.communicate()
 
 
-def entered(record: Path) -> None:
-    """Wait until the VM is entered."""
+def entered(record: Path, vms: int = 1) -> None:
+    """Wait until so many VMs are entered."""
     deadline = time.monotonic() + 20
-    while not record.exists() or "krun_start_enter" not in record.read_text():
+    while not record.exists() or record.read_text().count("krun_start_enter") < vms:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
-    from krunc_launcher.accept import Accepted
     from krunc_launcher.launch import Seen
+    from krunc_launcher.locate import Library
     from krunc_launcher.watch import End, Vm
 
     Work = TypeVar("Work")
@@ -119,17 +119,16 @@ def _guarded(path: str, work: Callable[[], Work]) -> Work | None:
     """What WORK makes of the plan in PATH, or None after it was said on stderr why nothing."""
     try:
         return work()
-    except PlanRefused as refused:
-        sys.stderr.write(_lines(refused.also) + _report(path, refused))
-    except LaunchError as error:
-        sys.stderr.write(_lines(error.lines))
+    except (PlanRefused, LaunchError) as error:
+        _say(path, error)
     return None
 
 
-def _accepted(path: str, given: dict[str, str]) -> Accepted | None:
-    from krunc_launcher.accept import accept
-
-    return _guarded(path, lambda: accept(path, given))
+def _say(path: str, error: PlanRefused | LaunchError) -> None:
+    if isinstance(error, PlanRefused):
+        sys.stderr.write(_lines(error.also) + _report(path, error))
+    else:
+        sys.stderr.write(_lines(error.lines))
 
 
 def _watched(path: str, given: dict[str, str]) -> int:
@@ -142,7 +141,9 @@ def _watched(path: str, given: dict[str, str]) -> int:
     if "--die-with-parent" in given:
         die_with_parent()
     terminal = Terminal()
-    accepted = _accepted(path, given)
+    from krunc_launcher.accept import accept
+
+    accepted = _guarded(path, lambda: accept(path, given))
     if accepted is None:
         end = End("not_started", NOT_STARTED, ())
         end.start_s = monotonic() - begun
@@ -209,11 +210,27 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
         status = 128 - end.status if end.status < 0 else end.status
         sys.stderr.write(_lines([f"{plain(name)}: ended with status {status}"]))
 
-    def start(path: str, own: dict[str, str], vm: Vm, mask: Any) -> int:
+    def start(path: str, own: dict[str, str], library: Library | None) -> Callable[[Vm, Any], int]:
+        """Read the plan in PATH; what is returned starts it in the VM's process, or says there why
+        it cannot be started."""
+        from krunc_launcher.accept import accept
         from krunc_launcher.launch import Seen
+        from krunc_launcher.resolve import resolve, secret
 
-        accepted = _accepted(path, own)
-        return NOT_STARTED if accepted is None else _entered(path, Seen(accepted), own, vm, mask)
+        try:
+            accepted = accept(path, own)
+        except (PlanRefused, LaunchError) as error:
+            refused = error
+
+            def say(vm: Vm, mask: Any) -> int:
+                _say(path, refused)
+                return NOT_STARTED
+
+            return say
+        # Each VM's process is a copy of this one, which so may not know the secrets of others.
+        closed = secret(resolve(accepted.plan, accepted.folders, None)[0])
+        seen = None if closed else Seen(accepted, library)
+        return lambda vm, mask: _entered(path, seen or Seen(accepted, library), own, vm, mask)
 
     try:
         return run(plans_of(paths), given, console_most(given), start, ended)

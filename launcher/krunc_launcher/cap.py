@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 _UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
 _LEAST = 1 << 16
@@ -42,7 +42,6 @@ def keep(path: str, most: int) -> None:
         if stat.S_ISREG(found.st_mode) and found.st_blocks * 512 > most:
             old = (found.st_size - most // 2) // _BLOCK * _BLOCK
             if old > 0:
-                libc: Any = ffi.dlopen(None)
                 libc.fallocate(handle, _PUNCH_KEEPING_SIZE, 0, old)
     finally:
         os.close(handle)

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, FUNCTIONS
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.resolve import Named
@@ -67,7 +67,6 @@ def held(version: int) -> str:
 
 
 def _call(number: int, *args: Any) -> int:
-    libc: Any = ffi.dlopen(None)
     words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
     return int(libc.syscall(number, *words))
 
@@ -119,7 +118,6 @@ def confine(done: list[Done], folders: Folders) -> None:
     ruleset = _made(words)
     for path, rights in _needed(done, folders, calls):
         _allow(ruleset, path, rights & handled)
-    libc: Any = ffi.dlopen(None)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if _call(_RESTRICT_SELF, ruleset, 0):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from krunc_launcher.locate import Library
+
 _ENDING = ".plan.json"
 
 
@@ -44,12 +46,13 @@ def run(
     paths: list[str],
     given: dict[str, str],
     console_most: int,
-    start: Callable[[str, dict[str, str], Vm, Any], int],
+    start: Callable[[str, dict[str, str], Library | None], Callable[[Vm, Any], int]],
     ended: Callable[[str, End], None],
 ) -> int:
-    """Start a VM for each of PATHS by START, in a process of its own; tell ENDED how each ended.
+    """Start a VM for each of PATHS, in a process of its own, by what START makes of it and of the
+    libkrun that is loaded for all; tell ENDED how each ended.
 
-    Returns START's result in a VM's process; else 0 when all ended with 0, and 1. Raises
+    Returns the start's result in a VM's process; else 0 when all ended with 0, and 1. Raises
     LaunchError before any is started.
     """
     names = [name_of(path) for path in paths]
@@ -63,18 +66,22 @@ def run(
         raise LaunchError(f"{plain(folder)}: {(error.strerror or str(error)).lower()}") from None
     if "--die-with-parent" in given:
         die_with_parent()
-    _warm(given)
+    library = _warm(given)
+    starts = [
+        start(path, _own(given, name), library) for path, name in zip(paths, names, strict=True)
+    ]
+    # A collection would touch, and so copy, every page that the processes share.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     mask = hold()
     running: dict[int, str] = {}
     vms = []
-    for path, name in zip(paths, names, strict=True):
+    for begin, name in zip(starts, names, strict=True):
         vm = Vm(console_most, monotonic())
         if not vm.pid:
             _redirect(os.path.join(folder, name))
-            own = dict(given)
-            if "--runtime-dir" in given:
-                own["--runtime-dir"] = os.path.join(given["--runtime-dir"], name)
-            return start(path, own, vm, mask)
+            return begin(vm, mask)
         vms.append(vm)
         running[vm.pid] = name
     from krunc_launcher.shed import wipe
@@ -89,23 +96,23 @@ def run(
     return 1 if worst else 0
 
 
-def _warm(given: dict[str, str]) -> None:
+def _warm(given: dict[str, str]) -> Library | None:
     """Import what every VM's process needs, and load libkrun, once."""
     import krunc_launcher.accept
     import krunc_launcher.launch  # noqa: F401
     from krunc_launcher.locate import locate
 
     try:
-        _kept.append(locate(given.get("--libkrun"), None))
+        return locate(given.get("--libkrun"), None)
     except LaunchError:
-        pass  # each plan tells what it lacks
-    # A collection would touch, and so copy, every page that the processes share.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+        return None  # each plan tells what it lacks
 
 
-_kept: list[object] = []
+def _own(given: dict[str, str], name: str) -> dict[str, str]:
+    """The options of the VM called NAME."""
+    if "--runtime-dir" not in given:
+        return given
+    return {**given, "--runtime-dir": os.path.join(given["--runtime-dir"], name)}
 
 
 def _redirect(stem: str) -> None:

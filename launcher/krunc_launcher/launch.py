@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from krunc_launcher._krun import libc
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.locate import fits, locate
 from krunc_launcher.locks import hold
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from krunc_launcher.locate import Library
     from krunc_launcher.watch import Vm
 
+# cffi makes a function when it is first asked for: now, for what is made after the fork is memory
+# of each VM's process. Not every system has all of them.
+for _name in ("capget", "capset", "inotify_add_watch", "prctl", "setrlimit"):
+    getattr(libc, _name, None)
+
 
 class Prepared:
     """What can be launched here; `locks` are descriptors that hold the disks."""
@@ -37,13 +43,14 @@ class Prepared:
 
 
 class Seen:
-    """An accepted plan with its late values, and what is wrong with them and the host. libkrun,
-    which may be anything, has not been looked at."""
+    """An accepted plan with its late values, and what is wrong with them and the host. LIBRARY, if
+    there is one, was loaded already; libkrun may be anything and has not been looked at."""
 
-    __slots__ = ("accepted", "done", "found", "problems")
+    __slots__ = ("accepted", "done", "found", "library", "problems")
 
-    def __init__(self, accepted: Accepted) -> None:
+    def __init__(self, accepted: Accepted, library: Library | None = None) -> None:
         self.accepted = accepted
+        self.library = library
         self.done, self.found = resolve(accepted.plan, accepted.folders, os.environ)
         self.problems = [
             *preflight(self.done, accepted.folders),
@@ -54,9 +61,10 @@ class Seen:
 def prepared(seen: Seen, given: dict[str, str]) -> Prepared:
     """The plan after every check; raises PlanRefused or LaunchError with all that fails."""
     plan, done, found = seen.accepted.plan, seen.done, seen.found
-    library = None
+    library = seen.library
     try:
-        library = locate(given.get("--libkrun"), plan["api"])
+        if library is None or library.era != plan["api"]:
+            library = locate(given.get("--libkrun"), plan["api"])
         problems = fits(library, plan)
     except LaunchError as error:
         problems = list(error.lines)

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
@@ -94,7 +94,6 @@ def _root(done: list[Done]) -> str:
 
 def _within(root: str, path: str) -> int:
     """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
-    libc: Any = ffi.dlopen(None)
     try:
         folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

@@ -7,12 +7,11 @@ import os
 import sys
 from errno import EACCES, EADDRINUSE
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 # bits/socket.h and asm-generic/socket.h of Linux
 _INET, _STREAM_CLOEXEC, _SOCKET, _REUSEADDR = 2, 0o2000001, 1, 2
@@ -42,7 +41,6 @@ def taken(port_map: list[str]) -> Iterator[str]:
 def _bound(port: int) -> int:
     """The error of binding a socket to PORT of all addresses, and of closing it again; 0 for none.
     By libc: the import of Python's sockets would be a thirtieth of a launch."""
-    libc: Any = ffi.dlopen(None)
     probe = libc.socket(_INET, _STREAM_CLOEXEC, 0)
     if probe < 0:
         return 0

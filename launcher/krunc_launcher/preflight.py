@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.confine import missing
 from krunc_launcher.errors import plain
@@ -120,7 +120,6 @@ def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[
 
 
 def _files(values: list[Any], folders: Folders) -> Iterator[str]:
-    libc: Any = ffi.dlopen(None)
     limits = ffi.new("uint64_t[2]")
     failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
     if not failed and hard < _LEAST_FILES:

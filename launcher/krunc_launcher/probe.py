@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def closed_to(uid: int, gid: int) -> Iterator[str]:
 
 
 def _version(kvm: int) -> str | None:
-    libc: Any = ffi.dlopen(None)
     version = libc.ioctl(kvm, _GET_API_VERSION, 0)
     if version < 0:
         return f"{_DEVICE} does not answer as KVM"
@@ -149,7 +148,6 @@ def _smoke(kvm: int) -> str | None:
 
 
 def _run(kvm: int) -> int:
-    libc: Any = ffi.dlopen(None)
     handles: list[int] = []
     mapped: list[tuple[Any, int]] = []
 

@@ -132,6 +132,17 @@ def resolve(
     return done, found
 
 
+def secret(done: list[Done]) -> bool:
+    """Whether any of DONE has a secret in it, known or not."""
+    return any(
+        item.secret
+        for operation in done
+        for value in operation.values
+        for item in (value if type(value) is list else (value,))
+        if isinstance(item, (Variable, Content))
+    )
+
+
 def _reader(environment: Mapping[str, str], folders: Folders) -> Reader:
     """Reads secrets; what that takes is imported by the first of them, for most plans have none."""
     kept: list[Secrets] = []

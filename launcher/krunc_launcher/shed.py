@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 import sys
+from posix import environ as started_with
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from typing import Any
 
     from krunc_launcher.resolve import Done
 
@@ -56,29 +56,40 @@ def forget_environment(done: list[Done]) -> None:
     if any(name in calls for name in _LOG_CALLS) and not (options and options.value & _NO_ENV):
         names += ["RUST_LOG", "RUST_LOG_STYLE"]
     kept = {name: os.environ[name] for name in names if name in os.environ}
-    os.environ.clear()
+    # Not clear(), which looks for the first one again and again.
+    for name in list(os.environ):
+        del os.environ[name]
+    started_with.clear()
     wipe()
     os.environ.update(kept)
 
 
-def wipe() -> None:
-    """Overwrite the environment that this process was started with, in its own memory."""
+def _started_with() -> tuple[int, int]:
+    """Where in memory this process has the environment that it was started with; (0, 0) if that
+    cannot be told."""
     if sys.platform != "linux":
-        return
+        return 0, 0
     handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
     fields = os.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
     os.close(handle)
     # Fields 50 and 51 of proc_pid_stat(5), env_start and env_end; the first two were cut off.
-    start, end = int(fields[47]), int(fields[48])
-    if 0 < start < end:
-        ffi.memmove(ffi.cast("char *", start), bytes(end - start), end - start)
+    return int(fields[47]), int(fields[48])
+
+
+# Asked for before the VM's process is forked off, in which it is the same.
+_START, _END = _started_with()
+
+
+def wipe() -> None:
+    """Overwrite the environment that this process was started with, in its own memory."""
+    if 0 < _START < _END:
+        ffi.memmove(ffi.cast("char *", _START), bytes(_END - _START), _END - _START)
 
 
 def drop_capabilities(done: list[Done]) -> None:
     """Drop every capability that serving files does not need; nothing where there is none."""
     if sys.platform != "linux":
         return
-    libc: Any = ffi.dlopen(None)
     head = ffi.new("uint32_t[2]", [_VERSION_3, 0])
     sets = ffi.new("uint32_t[6]")  # effective, permitted, inheritable; then their upper halves
     if libc.capget(head, sets):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.confine import confine, missing
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.preflight import RLIMIT_NOFILE, runtime_folder
@@ -52,7 +52,6 @@ def _runtime(values: list[Any], host: Host) -> None:
 
 
 def _nofile(values: list[Any], host: Host) -> None:
-    libc: Any = ffi.dlopen(None)
     limits = ffi.new("uint64_t[2]")
     failed = libc.getrlimit(RLIMIT_NOFILE, limits)
     limits[0] = limits[1]

@@ -36,7 +36,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from time import monotonic
 
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError
 
 TYPE_CHECKING = False
@@ -90,7 +90,6 @@ class Vm:
         self._most = console_most
         # What the process says of itself, and what the kernel says of the files that it opens.
         self._notes, self._write = os.pipe()
-        libc: Any = ffi.dlopen(None)
         linux = sys.platform == "linux"
         self._marks = int(libc.inotify_init1(_NONBLOCK_CLOEXEC)) if linux else -1
         parent = os.getpid()
@@ -111,10 +110,9 @@ class Vm:
 
     def mark(self, program: str) -> None:
         """From the VM's process: the guest has started when libkrun opens PROGRAM for it."""
-        if self._marks >= 0:
-            libc: Any = ffi.dlopen(None)
-            if libc.inotify_add_watch(self._marks, os.fsencode(program), _IN_OPEN) >= 0:
-                self.note("marked")
+        name = os.fsencode(program)
+        if self._marks >= 0 and libc.inotify_add_watch(self._marks, name, _IN_OPEN) >= 0:
+            self.note("marked")
 
     def channels(self) -> tuple[int, ...]:
         """The descriptors that the VM's process keeps for this."""
@@ -203,7 +201,6 @@ _NEVER_RAN = (
 def die_with_parent() -> None:
     """End this process, and so the VMs below it, when the process that started it ends."""
     parent = os.getppid()
-    libc: Any = ffi.dlopen(None)
     if libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0):
         raise LaunchError(f"--die-with-parent: {os.strerror(ffi.errno).lower()}")
     if os.getppid() != parent:
