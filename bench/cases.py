@@ -108,7 +108,7 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
     plan = str(place / "box.plan.json")
     start = (
         f"import sys; sys.path[:0] = {_site_folders(python)!r}; "
-        "from krunc_launcher.__main__ import main; sys.exit(main())"
+        "from krunc_launcher.start import main; sys.exit(main())"
     )
     shim = str(libraries.fetched() / "boxlite-shim")
     config = json.dumps(spec()).replace("DIR/", f"{place}/")

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from cffi import FFI
@@ -50,12 +51,26 @@ _PLANNED = ("log", "create", "configure", "enter")
 
 
 class KruncBuildHook(Hook):
-    """Generates both modules before hatchling collects the files."""
+    """Generates both modules before hatchling collects the files, and start.py of a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling for wheels and editable installs alike."""
-        del version, build_data
         generate()
+        if version == "standard":
+            sys.path.insert(0, str(HERE))
+            from generate_start import start
+
+            # Not into the tree, where it would be in the way of every later change.
+            with NamedTemporaryFile("w", encoding="utf-8", suffix=".py", delete=False) as file:
+                file.write(start(PACKAGE))
+            self._made = file.name
+            build_data["force_include"][file.name] = "krunc_launcher/start.py"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Called by hatchling when the wheel is made."""
+        del build_data, artifact_path
+        if version == "standard":
+            Path(self._made).unlink()
 
 
 def generate() -> None:

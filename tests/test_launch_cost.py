@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from generate_start import modules
 from golden import agree
 from krunc_compiler.__main__ import main
 from recorder.fixtures import LAUNCHER
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "launcher/krunc_launcher"
 # Their time was measured: 3 to 20 ms each, of a start of 15.
 _DEAR = (
     "argparse", "ast", "collections", "ctypes", "dataclasses", "enum", "functools", "hashlib",
@@ -54,6 +56,9 @@ def test_only_these_modules(
     found = imported(*LAUNCHER, *words, LD_PRELOAD=str(fake_kvm))
     found -= imported(sys.executable, "-c", "pass")
     assert not {module for module in found if module.split(".")[0] in _DEAR or module in _DEAR}
+    # One file, but all of them.
+    assert "krunc_launcher.start" in found
+    found |= {f"krunc_launcher.{module}" for module in modules(PACKAGE)}
     if sys.version_info[:2] == (3, 11):  # the standard library's own imports differ
         listed = "".join(f"{module}\n" for module in sorted(found))
         agree(ROOT / f"tests/golden/modules.{name}.txt", listed, update_golden)

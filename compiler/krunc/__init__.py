@@ -45,11 +45,11 @@ def main() -> int:
             from krunc.boxes import launch
 
             return launch(argv[1:])
-        from krunc_launcher.__main__ import main as launcher
+        from krunc_launcher.start import main as launcher
 
         return launcher(argv[1:])
     if argv[:1] == ["doctor"]:
-        from krunc_launcher.__main__ import main as launcher
+        from krunc_launcher.start import main as launcher
 
         return launcher(argv)
     if argv[:1] == ["completion"]:

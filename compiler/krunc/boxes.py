@@ -16,7 +16,7 @@ _TARGETS = {"v1": "1", "v2_flat": "2"}
 # on sys.path, and a stranger's krunc_launcher.py in it would run.
 _LAUNCHER = (
     "import sys; sys.path = [folder for folder in sys.path if folder]; "
-    "from krunc_launcher.__main__ import main; sys.exit(main())"
+    "from krunc_launcher.start import main; sys.exit(main())"
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-from errno import EACCES, EADDRINUSE
 
 from krunc_launcher._krun import ffi, libc
 
@@ -26,6 +25,10 @@ def taken(port_map: list[str]) -> Iterator[str]:
     for pair in port_map:
         port = int(pair.partition(":")[0])
         why = _bound(port)
+        if not why:
+            continue
+        from errno import EACCES, EADDRINUSE
+
         if why == EADDRINUSE:
             yield (
                 f"TCP port {port} of this host is in use; stop what listens there (ss -ltnp), "

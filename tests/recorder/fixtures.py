@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import krunc_launcher
 import pytest
+from generate_start import start
 
 from recorder.source import source
 
 HERE = Path(__file__).parent
-# As the console script starts it; `python -m` would import more than the launcher does.
-_START = "import sys; from krunc_launcher.__main__ import main; sys.exit(main())"
+# The launcher as a wheel has it, all modules in one; and as the console script starts it: `python
+# -m` would import more.
+_MADE = tempfile.TemporaryDirectory(prefix="krunc-start-")
+(Path(_MADE.name) / "start.py").write_text(start(Path(krunc_launcher.__path__[0])), "utf-8")
+py_compile.compile(f"{_MADE.name}/start.py")
+_START = (
+    f"import sys, krunc_launcher; krunc_launcher.__path__.insert(0, {_MADE.name!r}); "
+    "from krunc_launcher.start import main; sys.exit(main())"
+)
 LAUNCHER = [sys.executable, "-c", _START]
 
 

@@ -1,0 +1,99 @@
+"""Makes of all modules of a launch one, krunc_launcher/start.py of a wheel: one file to find and to
+read where there were 24. What runs is their text, unchanged, each in a namespace of its own."""
+
+from __future__ import annotations
+
+import ast
+import io
+import symtable
+import tokenize
+from pathlib import Path
+
+_FUTURE = "from __future__ import annotations\n"
+_HEAD = f'''\
+"""All modules of a launch, made one by launcher/generate_start.py when krunc was built: each is a
+function here, whose names are global, and runs once in the namespace of its module."""
+
+{_FUTURE}
+import sys
+
+
+'''
+_FOOT = """\
+_PACKAGE = sys.modules["krunc_launcher"]
+for _name, _body in _MODULES.items():
+    _full = f"krunc_launcher.{_name}"
+    if _full not in sys.modules:
+        _module = sys.modules[_full] = type(sys)(_full)
+        setattr(_PACKAGE, _name, _module)
+        type(_body)(_body.__code__, _module.__dict__)()
+
+main = sys.modules["krunc_launcher.__main__"].main
+"""
+# What a launch imports: the second and the third once its plan is accepted and its VM forked off.
+_ROOTS = ("__main__", "accept", "launch", "watch", "shed")
+
+
+def modules(package: Path) -> list[str]:
+    """The modules of a launch, of those in the folder PACKAGE, each behind what it imports."""
+    order: list[str] = []
+    for root in _ROOTS:
+        _behind_its_imports(package, root, order)
+    return order
+
+
+def start(package: Path) -> str:
+    """The text of start.py, of the modules in the folder PACKAGE."""
+    order = modules(package)
+    functions = [f"def _{name}() -> None:\n{_body(package, name)}\n\n" for name in order]
+    rows = "".join(f'    "{name}": _{name},\n' for name in order)
+    return _HEAD + "".join(functions) + f"_MODULES = {{\n{rows}}}\n" + _FOOT
+
+
+def _behind_its_imports(package: Path, name: str, order: list[str]) -> None:
+    if name in order:
+        return
+    for statement in ast.parse(_text(package, name)).body:
+        if isinstance(statement, ast.ImportFrom):
+            first, _, module = (statement.module or "").partition(".")
+            if first == "krunc_launcher":
+                for other in [module] if module else [row.name for row in statement.names]:
+                    _behind_its_imports(package, other, order)
+    order.append(name)
+
+
+def _body(package: Path, name: str) -> str:
+    """A module as the body of a function."""
+    text = _plain(_text(package, name).replace(_FUTURE, ""))
+    names = sorted(
+        symbol.get_name()
+        for symbol in symtable.symtable(text, name, "exec").get_symbols()
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    )
+    inside = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        for line in range(token.start[0] + 1, token.end[0] + 1)
+    }
+    lines = [
+        line if number in inside or not line.strip() else f"    {line}"
+        for number, line in enumerate(text.splitlines(keepends=True), 1)
+    ]
+    return f"    global {', '.join(names)}\n" + "".join(lines)
+
+
+def _plain(text: str) -> str:
+    """TEXT without the annotations of its variables: what is global may have none."""
+    lines = text.splitlines(keepends=True)
+    for statement in reversed(ast.parse(text).body):
+        if isinstance(statement, ast.AnnAssign):
+            target, note = statement.target, statement.annotation
+            first, last = (target.end_lineno or 0) - 1, (note.end_lineno or 0) - 1
+            before = lines[first].encode()[: target.end_col_offset]
+            behind = lines[last].encode()[note.end_col_offset or 0 :]
+            lines[first : last + 1] = [(before + behind).decode()]
+    return "".join(lines)
+
+
+def _text(package: Path, name: str) -> str:
+    return (package / f"{name}.py").read_text("utf-8")
