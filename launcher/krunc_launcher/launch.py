@@ -12,7 +12,7 @@ from krunc_launcher._krun import libc
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.locate import fits, locate
 from krunc_launcher.locks import hold
-from krunc_launcher.mark import missing_workdir, program_file
+from krunc_launcher.mark import missing_workdir, opened, program
 from krunc_launcher.preflight import preflight
 from krunc_launcher.replay import replay
 from krunc_launcher.resolve import resolve
@@ -46,7 +46,7 @@ class Seen:
     """An accepted plan with its late values, and what is wrong with them and the host. LIBRARY, if
     there is one, was loaded already; libkrun may be anything and has not been looked at."""
 
-    __slots__ = ("accepted", "done", "found", "library", "problems")
+    __slots__ = ("accepted", "done", "found", "library", "problems", "program", "writes")
 
     def __init__(self, accepted: Accepted, library: Library | None = None) -> None:
         self.accepted = accepted
@@ -55,6 +55,12 @@ class Seen:
         self.problems = [
             *preflight(self.done, accepted.folders),
             *missing_workdir(accepted.plan, self.done),
+        ]
+        self.program = program(accepted.plan, self.done)
+        self.writes = [
+            operation.values[0 if operation.kind == "step" else 1]
+            for operation in self.done
+            if operation.name in ("open_file", "krun_set_console_output")
         ]
 
 
@@ -82,12 +88,11 @@ def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
     """Become the VM of the plan; raises PlanRefused and LaunchError."""
     ready = prepared(seen, given)
     done = seen.done
-    program = program_file(seen.accepted.plan, done)
-    if program:
-        vm.mark(program)
-    for operation in done:
-        if operation.name in ("open_file", "krun_set_console_output"):
-            vm.note(f"writes {operation.values[0 if operation.kind == 'step' else 1]}")
+    file = opened(*seen.program)
+    if file:
+        vm.mark(file)
+    for path in seen.writes:
+        vm.note(f"writes {path}")
     close_descriptors(done, (*vm.channels(), *ready.locks))
     forget_environment(done)
     drop_capabilities(done)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi
-from krunc_launcher._rules import ERAS, FUNCTIONS, MARKERS
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS
 from krunc_launcher.errors import LaunchError, plain
 
 TYPE_CHECKING = False
@@ -172,42 +172,37 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
     lacking = []
     if library.function("krun_free_ctx") is None:
         lacking.append(f"{plain(library.path)} has no krun_free_ctx")
+    ask = library.function("krun_has_feature")
+    wanted, kernel, nested = 1, False, False
     for row in plan["operations"]:
+        kernel = kernel or row.get("implicit") == "kernel"
         name = row.get("call")
-        if name is not None and library.function(name) is None:
+        if name is None:
+            continue
+        if library.function(name) is None:
             since = FUNCTIONS[name]["since"]
             came = f"which came with libkrun {since} ({row['from']})"
             lacking.append(f"{plain(library.path)} has no {name}, {came}")
-    if any(row.get("implicit") == "kernel" for row in plan["operations"]):
+        # Whether libkrun ignores the call without a word when it was built without its feature.
+        if ask is None and "silent" in FUNCTIONS[name]:
+            lacking.append(_untold(library, row))
+        if name == "krun_set_vm_config":
+            wanted = row["args"]["num_vcpus"]
+        nested = nested or name == "krun_set_nested_virt"
+    if kernel:
         lacking += no_firmware(library)
-    ask = library.function("krun_has_feature")
-    if ask is None:
-        lacking += [_untold(library, row) for row in plan["operations"] if _silent(row)]
-    else:
-        from krunc_launcher._rules import ENUMS
-
+    if ask is not None:
         for name in plan["requires"]["features"]:
             if ask(ENUMS["feature"][name][1]) == 0:
                 lacking.append(f"{plain(library.path)} was built without {name}")
     limit = library.function("krun_get_max_vcpus")
-    wanted = max([row["args"]["num_vcpus"] for row in plan["operations"] if _sizes(row)], default=1)
     most = limit() if limit is not None and wanted > 1 else 0
     if 0 < most < wanted:
         lacking.append(f"the box wants {wanted} vCPUs; this host gives a VM {most} at most")
-    check = library.function("krun_check_nested_virt")
-    nested = any(row.get("call") == "krun_set_nested_virt" for row in plan["operations"])
-    if nested and check is not None and check() == 0:
+    check = library.function("krun_check_nested_virt") if nested else None
+    if check is not None and check() == 0:
         lacking.append(f"{plain(library.path)} finds no nested virtualisation on this host")
     return lacking
-
-
-def _sizes(row: dict[str, Any]) -> bool:
-    return row.get("call") == "krun_set_vm_config"
-
-
-def _silent(row: dict[str, Any]) -> bool:
-    """Whether libkrun ignores the call without a word when it was built without its feature."""
-    return "call" in row and "silent" in FUNCTIONS[row["call"]]
 
 
 def _untold(library: Library, row: dict[str, Any]) -> str:

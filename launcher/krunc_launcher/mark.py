@@ -31,27 +31,31 @@ _LAID_OVER = ("krun_fs_add_overlay_dir", "krun_fs_add_overlay_file")
 _OF_THE_GUEST = ("dev", "proc", "sys")
 
 
-def program_file(plan: dict[str, Any], done: list[Done]) -> str:
-    """The file of the guest's program on the host; empty where it cannot be told.
+def program(plan: dict[str, Any], done: list[Done]) -> tuple[str, str]:
+    """The folder that is the guest's root, and the guest's program; empty where the program's file
+    cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
     is looked for in PATH, and files that an overlay may hide.
     """
-    program = ""
+    path = ""
     for row, operation in zip(plan["operations"], done, strict=True):
         if operation.name in _OTHER_WAYS or sys.platform != "linux":
-            return ""
+            return "", ""
         args = row.get("args", {})
         if operation.name == "krun_fs_add_overlay_file":
             if args["path"] != _CONFIGURATION:
-                return ""
-            program = args["data"]["process"]["args"][0]
+                return "", ""
+            path = args["data"]["process"]["args"][0]
         elif operation.name == "krun_set_exec":
-            program = args["exec_path"]
+            path = args["exec_path"]
     root = _root(done)
-    if not root or not program.startswith("/"):
-        return ""
-    found = _within(root, program)
+    return (root, path) if root and path.startswith("/") else ("", "")
+
+
+def opened(root: str, path: str) -> str:
+    """The file of the program PATH below ROOT, by the descriptor that is opened; empty for none."""
+    found = _within(root, path) if root else -1
     return f"/proc/self/fd/{found}" if found >= 0 else ""
 
 

@@ -55,13 +55,17 @@ def forget_environment(done: list[Done]) -> None:
     options = calls["krun_init_log"][3] if "krun_init_log" in calls else None
     if any(name in calls for name in _LOG_CALLS) and not (options and options.value & _NO_ENV):
         names += ["RUST_LOG", "RUST_LOG_STYLE"]
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    # Not clear(), which looks for the first one again and again.
+    kept = {}
+    # Not clear(), which looks for the first one again and again; nor update() below, which asks
+    # abstract classes: what a VM's process touches is memory of its own.
     for name in list(os.environ):
+        if name in names:
+            kept[name] = os.environ[name]
         del os.environ[name]
     started_with.clear()
     wipe()
-    os.environ.update(kept)
+    for name, text in kept.items():
+        os.environ[name] = text
 
 
 def _started_with() -> tuple[int, int]:
