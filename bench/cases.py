@@ -32,6 +32,14 @@ for name in os.listdir(sys.argv[1]):
     with open(os.path.join(sys.argv[1], name), "rb") as file:
         {}
 """
+# What no launcher in Python that watches its VM can be faster than: no plan, no check, no limits.
+BARE = """\
+import os
+from krunc_launcher._krun import ffi
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+ffi.dlopen({!r}).krun_start_enter(0)
+"""
 FLEET = 50
 # So many of the boxes are given to what is slow.
 FEW = 500
@@ -106,10 +114,9 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
     run("cc", "-O1", "-o", place / "same", place / "same.c", recorder)
     launch = ["--libkrun", str(recorder), "--runtime-dir", str(place / "run")]
     plan = str(place / "box.plan.json")
-    start = (
-        f"import sys; sys.path[:0] = {_site_folders(python)!r}; "
-        "from krunc_launcher.start import main; sys.exit(main())"
-    )
+    found = f"import sys; sys.path[:0] = {_site_folders(python)!r}\n"
+    start = f"{found}from krunc_launcher.start import main; sys.exit(main())"
+    bare = found + BARE.format(str(recorder))
     shim = str(libraries.fetched() / "boxlite-shim")
     config = json.dumps(spec()).replace("DIR/", f"{place}/")
     logs = ["--log-dir", str(place / "logs")]
@@ -118,6 +125,8 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
         "boxlite-shim": Case([shim, "--engine", "libkrun", "--config", config]),
         "krunc launch": Case([krunc, "launch", *launch, plan]),
         "krunc-launch without site": Case([python, "-I", "-S", "-c", start, *launch, plan]),
+        "bare fork and entry": Case([python, "-I", "-c", bare]),
+        "bare fork and entry without site": Case([python, "-I", "-S", "-c", bare]),
         f"each of {FLEET} VMs of one launch": Case(
             [krunc, "launch", *launch, *logs, str(place / "fleet")], share=FLEET
         ),

@@ -42,8 +42,11 @@ class Goal(NamedTuple):
 GOALS = [
     Goal("krunc launch", "python -I -c pass", 1.1),
     Goal("krunc launch", "boxlite-shim", 1.7),
+    Goal("krunc launch", "python -c pass", 1.5),
     Goal("krunc launch", "C program, same calls"),
     Goal("krunc-launch without site", "python -I -c pass", 0.85),
+    Goal("bare fork and entry", "python -I -c pass"),
+    Goal("bare fork and entry without site", "python -I -c pass"),
     Goal(f"each of {FLEET} VMs of one launch", "boxlite-shim", 0.6),
     Goal("krunc --help", "python -c pass", 1.3),
     Goal("krunc --version", "python -c pass", 1.3),
