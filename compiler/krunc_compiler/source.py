@@ -9,6 +9,7 @@ from krunc_compiler.findings import Finding, Source, Span, reject
 
 # Far above any real box or plan; it bounds time and memory for hostile ones.
 MAX_BYTES = 1 << 20
+_PIECE = 1 << 14
 
 
 def read(path: str) -> tuple[str, str]:
@@ -19,12 +20,24 @@ def read(path: str) -> tuple[str, str]:
     if path == "-":
         return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
     try:
-        with open(path, "rb") as file:
-            return path, decode(path, file.read(MAX_BYTES + 1))
+        return path, decode(path, contents(path))
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
         why = (getattr(error, "strerror", None) or str(error)).lower()
         finding = Finding("KR001", f"the file cannot be read: {why}")
         raise reject(Source(path, "", {}), [finding]) from None
+
+
+def contents(path: str) -> bytes:
+    """The bytes of the file PATH, one more than MAX_BYTES at the most. Raises OSError, and
+    ValueError for what can be no file's name."""
+    parts: list[bytes] = []
+    left = MAX_BYTES + 1
+    # Unbuffered and in pieces: room for the most that there may be would be mapped for each file.
+    with open(path, "rb", buffering=0) as file:
+        while left and (part := file.read(min(left, _PIECE))):
+            parts.append(part)
+            left -= len(part)
+    return b"".join(parts)
 
 
 def read_file(path: str) -> str:
