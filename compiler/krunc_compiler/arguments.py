@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import api
 from krunc_compiler.findings import Finding, Path, dotted
@@ -17,20 +18,32 @@ _OTHER_WAYS = (
 )
 
 
+class _Ruled(NamedTuple):
+    """An argument about which there is a rule that boxes can break; `characters` is None where all
+    may stand in its texts."""
+
+    name: str
+    kind: str
+    rules: dict[str, Any]
+    least: int
+    most: int
+    characters: frozenset[str] | None
+
+
 def check(operations: list[Operation]) -> list[Finding]:
     """What libkrun would refuse, garble or die of, each at the key that asked for it."""
     findings: list[Finding] = []
     seen: dict[tuple[str, Any], Path] = {}
     for operation in operations:
-        for param in _ruled(operation.kind, operation.name):
-            path = operation.place(param.name)
-            value = operation.args[param.name]
+        for ruled in _ruled(operation.kind, operation.name):
+            value = operation.args[ruled.name]
             if value is None:
                 continue
-            findings += _check(operation, param, value, path or operation.origin)
-            space = param.rules.get("unique")
+            findings += _check(operation, ruled, value)
+            space = ruled.rules.get("unique")
             if space is None:
                 continue
+            path = operation.place(ruled.name)
             first = seen.setdefault((space, value), path)
             if first != path:
                 findings.append(_repeated(space, value, path, first))
@@ -38,9 +51,18 @@ def check(operations: list[Operation]) -> list[Finding]:
 
 
 @cache
-def _ruled(kind: str, name: str) -> list[api.Param]:
-    """The arguments of an operation about which there is a rule that boxes can break."""
-    return [p for p in api.params(kind, name) if p.kind in _RULED or "unique" in p.rules]
+def _ruled(kind: str, name: str) -> list[_Ruled]:
+    found = []
+    for param in api.params(kind, name):
+        if param.kind not in _RULED and "unique" not in param.rules:
+            continue
+        least, most = ("min", "max") if param.kind == "int" else ("min_bytes", "max_bytes")
+        bounds = param.rules.get(least, 0), param.rules.get(most, sys.maxsize)
+        charset = param.rules.get("charset")
+        row = api.table()["charsets"][charset] if charset is not None else None
+        characters = allowed(row["pattern"]) if row is not None else None
+        found.append(_Ruled(param.name, param.kind, param.rules, *bounds, characters))
+    return found
 
 
 _RULED = ("int", "text", "host_path", "socket_path", "texts", "env", "bytes")
@@ -55,37 +77,42 @@ def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
     )
 
 
-def _check(operation: Operation, param: api.Param, value: Any, path: Path) -> Iterator[Finding]:
-    rules = param.rules
-    match param.kind:
-        case "int":
-            if not rules["min"] <= value <= rules["max"]:
-                unit = f" {rules['unit']}" if "unit" in rules else ""
-                bounds = f"{rules['min']} to {rules['max']}{unit}"
-                yield Finding("KR104", f"{value}{unit} is out of range", path, f"allowed: {bounds}")
+def _check(operation: Operation, ruled: _Ruled, value: Any) -> list[Finding]:
+    """What is wrong with one argument. Where it stands is looked up when something is."""
+    match ruled.kind:
         case "text" | "host_path" | "socket_path":
-            yield from _text(value, rules, path)
+            return _at(_path(operation, ruled), _text(value, ruled))
+        case "int":
+            if ruled.least <= value <= ruled.most:
+                return []
+            unit = f" {ruled.rules['unit']}" if "unit" in ruled.rules else ""
+            message = f"{value}{unit} is out of range"
+            hint = f"allowed: {ruled.least} to {ruled.most}{unit}"
+            return [Finding("KR104", message, _path(operation, ruled), hint)]
         case "texts":
-            yield from _count(value, rules, path)
+            findings = _at(_path(operation, ruled), _count(value, ruled))
             for i, text in enumerate(value):
-                where = operation.item_place(param.name, i)
-                yield from _text(text, rules, where)
-                if text in rules.get("refused", ()):
-                    yield Finding(
-                        "KR202",
-                        f"the argument {text!r} ends the list: the guest's kernel drops it and "
-                        "all that follow",
-                        where,
-                        hint=_OTHER_WAYS,
-                    )
+                if found := _text(text, ruled) + _refused(text, ruled):
+                    findings += _at(operation.item_place(ruled.name, i), found)
+            return findings
         case "env":
-            yield from _count(value, rules, path)
+            findings = _at(_path(operation, ruled), _count(value, ruled))
             for name, text in value.items():
-                yield from _variable(name, text, rules, (*path, name))
+                if found := _variable(name, text, ruled):
+                    findings += _at((*_path(operation, ruled), name), found)
+            return findings
         case "bytes":
-            yield from _content(value, path)
+            return list(_content(value, _path(operation, ruled)))
         case _:
-            pass
+            return []
+
+
+def _path(operation: Operation, ruled: _Ruled) -> Path:
+    return operation.place(ruled.name) or operation.origin
+
+
+def _at(path: Path, findings: list[Finding]) -> list[Finding]:
+    return [finding._replace(path=path) for finding in findings]
 
 
 def _content(content: dict[str, Any], path: Path) -> Iterator[Finding]:
@@ -98,7 +125,7 @@ def _content(content: dict[str, Any], path: Path) -> Iterator[Finding]:
         yield from _readable(text, (*path, "args", i - 1) if i else (*path, "executable"))
     for name, text in process["env"].items():
         where = (*path, "env", name)
-        yield from _reserved(name, where)
+        yield from _at(where, _reserved(name))
         if isinstance(text, str):
             yield from _readable(text, where)
 
@@ -115,70 +142,72 @@ def _readable(text: str, path: Path) -> Iterator[Finding]:
         )
 
 
-def _count(value: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
-    most = rules.get("max_items")
-    if most is not None and len(value) > most:
-        yield Finding(
+def _count(value: Any, ruled: _Ruled) -> list[Finding]:
+    most = ruled.rules.get("max_items")
+    if most is None or len(value) <= most:
+        return []
+    return [
+        Finding(
             "KR203",
             f"{len(value)} are too many; the guest's kernel takes {most}",
-            path,
             hint="with more, the kernel gives up before the program starts and libkrun's exit "
             f"status is 0; {_OTHER_WAYS}",
         )
+    ]
 
 
-def _variable(name: str, text: Any, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
-    yield from _reserved(name, path)
-    if name in api.table()["reserved_env"]["kernel"]:
-        yield Finding(
-            "KR202",
-            f"the guest's kernel takes the variable {name!r} as a parameter of its own",
-            path,
-            hint=f"choose another name, or {_OTHER_WAYS}",
-            at_key=True,
+def _refused(text: str, ruled: _Ruled) -> list[Finding]:
+    if text not in ruled.rules.get("refused", ()):
+        return []
+    message = (
+        f"the argument {text!r} ends the list: the guest's kernel drops it and all that follow"
+    )
+    return [Finding("KR202", message, hint=_OTHER_WAYS)]
+
+
+def _variable(name: str, text: Any, ruled: _Ruled) -> list[Finding]:
+    findings = _reserved(name)
+    if name in _kernel_parameters():
+        findings.append(
+            Finding(
+                "KR202",
+                f"the guest's kernel takes the variable {name!r} as a parameter of its own",
+                hint=f"choose another name, or {_OTHER_WAYS}",
+                at_key=True,
+            )
         )
-    if isinstance(text, str):
-        yield from _text(text, rules, path)
+    return findings + _text(text, ruled) if isinstance(text, str) else findings
 
 
-def _reserved(name: str, path: Path) -> Iterator[Finding]:
+@cache
+def _kernel_parameters() -> frozenset[str]:
+    return frozenset(api.table()["reserved_env"]["kernel"])
+
+
+def _reserved(name: str) -> list[Finding]:
     prefix = api.table()["reserved_env"]["prefixes"][0]
-    if name.startswith(prefix):
-        yield Finding(
-            "KR202",
-            f"variables that start with {prefix} belong to libkrun's init",
-            path,
-            hint="choose another name",
-            at_key=True,
-        )
+    if not name.startswith(prefix):
+        return []
+    message = f"variables that start with {prefix} belong to libkrun's init"
+    return [Finding("KR202", message, hint="choose another name", at_key=True)]
 
 
-def _text(text: str, rules: dict[str, Any], path: Path) -> Iterator[Finding]:
+def _text(text: str, ruled: _Ruled) -> list[Finding]:
     if "\0" in text:
-        yield Finding("KR202", "a NUL character ends a C string", path, hint="remove it")
-        return
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > rules.get("max_bytes", size) or size < rules.get("min_bytes", 0):
-        yield Finding(
-            "KR204",
-            f"this has {size} bytes; libkrun takes {rules.get('min_bytes', 0)} to "
-            f"{rules.get('max_bytes')}",
-            path,
-            hint="choose a shorter one",
-        )
-    charset = rules.get("charset")
-    if charset is None:
-        return
-    row = api.table()["charsets"][charset]
-    characters = allowed(row["pattern"])
-    if not characters.issuperset(text):
-        bad = next(c for c in text if c not in characters)
-        yield Finding(
-            "KR202",
-            f"{name_of(bad)} cannot reach the guest unchanged",
-            path,
-            hint=f"allowed is {row['doc']}; {_OTHER_WAYS}",
-        )
+        return [Finding("KR202", "a NUL character ends a C string", hint="remove it")]
+    findings = []
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    if not ruled.least <= size <= ruled.most:
+        bounds = f"{ruled.least} to {ruled.rules.get('max_bytes')}"
+        message = f"this has {size} bytes; libkrun takes {bounds}"
+        findings.append(Finding("KR204", message, hint="choose a shorter one"))
+    if ruled.characters is not None and not ruled.characters.issuperset(text):
+        bad = next(c for c in text if c not in ruled.characters)
+        row = api.table()["charsets"][ruled.rules["charset"]]
+        message = f"{name_of(bad)} cannot reach the guest unchanged"
+        hint = f"allowed is {row['doc']}; {_OTHER_WAYS}"
+        findings.append(Finding("KR202", message, hint=hint))
+    return findings
 
 
 @cache
