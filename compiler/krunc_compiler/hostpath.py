@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 
 # A path of the folder of the run, which the launcher knows.
 RUNTIME = "runtime:"
 
 
+# A path of a box is looked at by several rules, and stands in its plan twice.
+@lru_cache(128)
 def normal(path: str) -> str:
     """PATH in one form: no `..` or `//` that can go, /run for /var/run."""
     path = posixpath.normpath(path)
@@ -16,6 +19,7 @@ def normal(path: str) -> str:
     return "/run" + path[8:] if path == "/var/run" or path[:9] == "/var/run/" else path
 
 
+@lru_cache(128)
 def seen_from(folder: str, path: str) -> str:
     """PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a folder
     that is only called runtime: stays one."""

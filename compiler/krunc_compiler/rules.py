@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
@@ -133,18 +134,20 @@ def check_operations(operations: list[Operation], target: Target) -> list[Findin
 def _paths(operations: list[Operation]) -> Iterator[Finding]:
     most = api.table()["limits"]["socket_path_bytes"]
     for operation in operations:
-        for param, path in operation.paths():
+        # What is demanded of the host has paths too; those are places of other operations.
+        for param, path in operation.paths() if operation.places else ():
             where = operation.place(param.name)
+            if not where:
+                continue
             rest = path.removeprefix(RUNTIME)
-            parts = rest.split("/")
-            if rest != path and where and ({"", ".", ".."} & set(parts)):
+            if rest != path and {"", ".", ".."}.intersection(rest.split("/")):
                 yield Finding(
                     "KR205",
                     f"{path!r} leaves the runtime folder or names nothing in it",
                     where,
                     hint="write runtime:NAME, as in runtime:agent.sock",
                 )
-            if param.kind != "socket_path" or not where:
+            if param.kind != "socket_path":
                 continue
             # At launch a folder, of the plan or of the run, comes before a relative path.
             whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
@@ -197,8 +200,7 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
     for operation in operations:
         if operation.kind != "call":
             continue
-        function = api.functions()[operation.name]
-        why = api.lacks(function, target)
+        why = _lacks(operation.name, target)
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):
             why = f"with these arguments it came with libkrun {api.dots(since)}"
@@ -211,6 +213,11 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
                 hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
                 at_key=True,
             )
+
+
+@cache
+def _lacks(function: str, target: Target) -> str | None:
+    return api.lacks(api.functions()[function], target)
 
 
 def _ways_out(key: str, function: str, since: str, target: Target) -> str:
