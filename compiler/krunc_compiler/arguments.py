@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,15 +19,22 @@ _OTHER_WAYS = (
 
 
 class _Ruled(NamedTuple):
-    """An argument about which there is a rule that boxes can break; `characters` is None where all
-    may stand in its texts."""
+    """An argument about which there is a rule that boxes can break, and the function that looks.
+
+    `unique` names what may be given once only; `characters` is None where a text may have all.
+    """
 
     name: str
-    kind: str
     rules: dict[str, Any]
+    look: _Look
+    unique: str | None
     least: int
     most: int
     characters: frozenset[str] | None
+
+
+# What is wrong with a value; the paths of the findings lead from there on.
+_Look = Callable[[Any, _Ruled], list[Finding]]
 
 
 def check(operations: list[Operation]) -> list[Finding]:
@@ -39,33 +46,25 @@ def check(operations: list[Operation]) -> list[Finding]:
             value = operation.args[ruled.name]
             if value is None:
                 continue
-            findings += _check(operation, ruled, value)
-            space = ruled.rules.get("unique")
-            if space is None:
+            if found := ruled.look(value, ruled):
+                findings += [_placed(finding, operation, ruled) for finding in found]
+            if ruled.unique is None:
                 continue
             path = operation.place(ruled.name)
-            first = seen.setdefault((space, value), path)
+            first = seen.setdefault((ruled.unique, value), path)
             if first != path:
-                findings.append(_repeated(space, value, path, first))
+                findings.append(_repeated(ruled.unique, value, path, first))
     return findings
 
 
-@cache
-def _ruled(kind: str, name: str) -> list[_Ruled]:
-    found = []
-    for param in api.params(kind, name):
-        if param.kind not in _RULED and "unique" not in param.rules:
-            continue
-        least, most = ("min", "max") if param.kind == "int" else ("min_bytes", "max_bytes")
-        bounds = param.rules.get(least, 0), param.rules.get(most, sys.maxsize)
-        charset = param.rules.get("charset")
-        row = api.table()["charsets"][charset] if charset is not None else None
-        characters = allowed(row["pattern"]) if row is not None else None
-        found.append(_Ruled(param.name, param.kind, param.rules, *bounds, characters))
-    return found
-
-
-_RULED = ("int", "text", "host_path", "socket_path", "texts", "env", "bytes")
+def _placed(finding: Finding, operation: Operation, ruled: _Ruled) -> Finding:
+    """FINDING, of an argument of OPERATION, at its place in the box."""
+    match finding.path:
+        case (int(index),):
+            path = operation.item_place(ruled.name, index)
+        case inside:
+            path = (*(operation.place(ruled.name) or operation.origin), *inside)
+    return finding._replace(path=path)
 
 
 def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
@@ -77,106 +76,76 @@ def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
     )
 
 
-def _check(operation: Operation, ruled: _Ruled, value: Any) -> list[Finding]:
-    """What is wrong with one argument. Where it stands is looked up when something is."""
-    match ruled.kind:
-        case "text" | "host_path" | "socket_path":
-            return _at(_path(operation, ruled), _text(value, ruled))
-        case "int":
-            if ruled.least <= value <= ruled.most:
-                return []
-            unit = f" {ruled.rules['unit']}" if "unit" in ruled.rules else ""
-            message = f"{value}{unit} is out of range"
-            hint = f"allowed: {ruled.least} to {ruled.most}{unit}"
-            return [Finding("KR104", message, _path(operation, ruled), hint)]
-        case "texts":
-            findings = _at(_path(operation, ruled), _count(value, ruled))
-            for i, text in enumerate(value):
-                if found := _text(text, ruled) + _refused(text, ruled):
-                    findings += _at(operation.item_place(ruled.name, i), found)
-            return findings
-        case "env":
-            findings = _at(_path(operation, ruled), _count(value, ruled))
-            for name, text in value.items():
-                if found := _variable(name, text, ruled):
-                    findings += _at((*_path(operation, ruled), name), found)
-            return findings
-        case "bytes":
-            return list(_content(value, _path(operation, ruled)))
-        case _:
-            return []
+def _number(value: Any, ruled: _Ruled) -> list[Finding]:
+    if ruled.least <= value <= ruled.most:
+        return []
+    unit = f" {ruled.rules['unit']}" if "unit" in ruled.rules else ""
+    hint = f"allowed: {ruled.least} to {ruled.most}{unit}"
+    return [Finding("KR104", f"{value}{unit} is out of range", hint=hint)]
 
 
-def _path(operation: Operation, ruled: _Ruled) -> Path:
-    return operation.place(ruled.name) or operation.origin
+def _texts(value: Any, ruled: _Ruled) -> list[Finding]:
+    findings = _count(value, ruled)
+    refused = ruled.rules.get("refused", ())
+    for i, text in enumerate(value):
+        found = _text(text, ruled)
+        if text in refused:
+            message = f"the argument {text!r} ends the list: the guest's kernel drops it and all "
+            found.append(Finding("KR202", f"{message}that follow", hint=_OTHER_WAYS))
+        if found:
+            findings += _at((i,), found)
+    return findings
+
+
+def _variables(value: Any, ruled: _Ruled) -> list[Finding]:
+    findings = _count(value, ruled)
+    for name, text in value.items():
+        found = _reserved(name)
+        if name in _kernel_parameters():
+            message = f"the guest's kernel takes the variable {name!r} as a parameter of its own"
+            hint = f"choose another name, or {_OTHER_WAYS}"
+            found.append(Finding("KR202", message, hint=hint, at_key=True))
+        if isinstance(text, str):
+            found += _text(text, ruled)
+        if found:
+            findings += _at((name,), found)
+    return findings
+
+
+def _content(value: Any, _: _Ruled) -> list[Finding]:
+    """A content that stands in the plan: the program's, key by key."""
+    if "process" not in value:
+        return []
+    process = value["process"]
+    findings = _at(("workdir",), _readable(process["cwd"]))
+    for i, text in enumerate(process["args"]):
+        findings += _at(("args", i - 1) if i else ("executable",), _readable(text))
+    for name, text in process["env"].items():
+        found = _reserved(name) + (_readable(text) if isinstance(text, str) else [])
+        findings += _at(("env", name), found)
+    return findings
 
 
 def _at(path: Path, findings: list[Finding]) -> list[Finding]:
     return [finding._replace(path=path) for finding in findings]
 
 
-def _content(content: dict[str, Any], path: Path) -> Iterator[Finding]:
-    """A content that stands in the plan; the program's, which stands at PATH, key by key."""
-    if "process" not in content:
-        return
-    process = content["process"]
-    yield from _readable(process["cwd"], (*path, "workdir"))
-    for i, text in enumerate(process["args"]):
-        yield from _readable(text, (*path, "args", i - 1) if i else (*path, "executable"))
-    for name, text in process["env"].items():
-        where = (*path, "env", name)
-        yield from _at(where, _reserved(name))
-        if isinstance(text, str):
-            yield from _readable(text, where)
-
-
-def _readable(text: str, path: Path) -> Iterator[Finding]:
+def _readable(text: str) -> list[Finding]:
     rules = api.table()["guest_configuration"]
     bad = next((c for c in text if c < " " and c not in rules["controls"]), None)
-    if bad is not None:
-        yield Finding(
-            "KR202",
-            f"{name_of(bad)} cannot reach the guest unchanged",
-            path,
-            hint=f"{rules['doc']}; use entrypoint.script",
-        )
+    if bad is None:
+        return []
+    message = f"{name_of(bad)} cannot reach the guest unchanged"
+    return [Finding("KR202", message, hint=f"{rules['doc']}; use entrypoint.script")]
 
 
 def _count(value: Any, ruled: _Ruled) -> list[Finding]:
     most = ruled.rules.get("max_items")
     if most is None or len(value) <= most:
         return []
-    return [
-        Finding(
-            "KR203",
-            f"{len(value)} are too many; the guest's kernel takes {most}",
-            hint="with more, the kernel gives up before the program starts and libkrun's exit "
-            f"status is 0; {_OTHER_WAYS}",
-        )
-    ]
-
-
-def _refused(text: str, ruled: _Ruled) -> list[Finding]:
-    if text not in ruled.rules.get("refused", ()):
-        return []
-    message = (
-        f"the argument {text!r} ends the list: the guest's kernel drops it and all that follow"
-    )
-    return [Finding("KR202", message, hint=_OTHER_WAYS)]
-
-
-def _variable(name: str, text: Any, ruled: _Ruled) -> list[Finding]:
-    findings = _reserved(name)
-    if name in _kernel_parameters():
-        findings.append(
-            Finding(
-                "KR202",
-                f"the guest's kernel takes the variable {name!r} as a parameter of its own",
-                hint=f"choose another name, or {_OTHER_WAYS}",
-                at_key=True,
-            )
-        )
-    return findings + _text(text, ruled) if isinstance(text, str) else findings
+    hint = "with more, the kernel gives up before the program starts and libkrun's exit status is 0"
+    message = f"{len(value)} are too many; the guest's kernel takes {most}"
+    return [Finding("KR203", message, hint=f"{hint}; {_OTHER_WAYS}")]
 
 
 @cache
@@ -208,6 +177,38 @@ def _text(text: str, ruled: _Ruled) -> list[Finding]:
         hint = f"allowed is {row['doc']}; {_OTHER_WAYS}"
         findings.append(Finding("KR202", message, hint=hint))
     return findings
+
+
+def _nothing(_: Any, __: _Ruled) -> list[Finding]:
+    return []
+
+
+_LOOKS: dict[str, _Look] = {
+    "int": _number,
+    "text": _text,
+    "host_path": _text,
+    "socket_path": _text,
+    "texts": _texts,
+    "env": _variables,
+    "bytes": _content,
+}
+
+
+@cache
+def _ruled(kind: str, name: str) -> list[_Ruled]:
+    """The arguments of an operation that are looked at."""
+    found = []
+    for param in api.params(kind, name):
+        rules = param.rules
+        if param.kind not in _LOOKS and "unique" not in rules:
+            continue
+        least, most = ("min", "max") if param.kind == "int" else ("min_bytes", "max_bytes")
+        bounds = rules.get(least, 0), rules.get(most, sys.maxsize)
+        row = api.table()["charsets"][rules["charset"]] if "charset" in rules else None
+        characters = allowed(row["pattern"]) if row is not None else None
+        look = _LOOKS.get(param.kind, _nothing)
+        found.append(_Ruled(param.name, rules, look, rules.get("unique"), *bounds, characters))
+    return found
 
 
 @cache

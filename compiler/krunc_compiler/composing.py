@@ -67,16 +67,18 @@ def composed(text: str) -> tuple[Any, Places] | None:
 
 
 def _value(node: yaml.Node, depth: int) -> Any:
-    if depth > MAX_DEPTH:
+    if type(node) is yaml.ScalarNode:
+        return node.value if node.style else scalar(node.value)
+    if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
-    if isinstance(node, yaml.SequenceNode):
+    if type(node) is yaml.SequenceNode:
         return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
-        name = _scalar(named) if isinstance(named, yaml.ScalarNode) else None
-        if not isinstance(name, str) or name in result:
+        if type(named) is not yaml.ScalarNode:
+            raise _Odd
+        name = named.value if named.style else scalar(named.value)
+        if type(name) is not str or name in result:
             raise _Odd
         result[name] = _value(item, depth + 1)
     return result
@@ -101,10 +103,6 @@ def _places(node: yaml.Node, path: Path, key: Span | None) -> Iterator[tuple[Pat
     elif isinstance(node, yaml.MappingNode):
         for named, item in node.value:
             yield from _places(item, (*path, named.value), _span(named))
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    return node.value if node.style else scalar(node.value)
 
 
 def _span(node: yaml.Node) -> Span:
