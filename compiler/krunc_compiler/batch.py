@@ -46,8 +46,8 @@ class Work(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A plan: its file and its digest, whether it is staged there, and the text for standard output
-    or for what is no file or, of a comparison, the lines that differ."""
+    """A plan: its file and, unless it is compared, its digest; whether it is staged there, and the
+    text for standard output or for what is no file or, of a comparison, the lines that differ."""
 
     path: str | None
     digest: str
@@ -77,22 +77,23 @@ def compile_file(work: Work, job: Job) -> Done:
         if path is None:
             made.append(Made(None, "", False, text))
             continue
-        lines, staged = "", False
-        if work.mark is not None and writing.stays(path):
-            made.append(Made(path, "", False, text))
-            continue
         if work.mark is None:
             lines, found = _compared(path, text, job.box)
+            made.append(Made(path, "", False, lines))
+        elif writing.stays(path):
+            made.append(Made(path, "", False, text))
+            continue
         else:
-            staged, found = _staged(path, text, work.mark)
+            data = text.encode("utf-8")
+            staged, found = _staged(path, data, work.mark)
+            made.append(Made(path, hexdigest(data), staged, ""))
         findings += found
-        made.append(Made(path, hexdigest(text.encode("utf-8")), staged, lines))
     return Done(made, findings, [claims(one.box, one.source, one.allowed) for one in compiled])
 
 
-def _staged(path: str, text: str, mark: str) -> tuple[bool, list[Located]]:
+def _staged(path: str, data: bytes, mark: str) -> tuple[bool, list[Located]]:
     try:
-        return writing.stage(path, text, mark), []
+        return writing.stage(path, data, mark), []
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         return False, only(path, Finding("KR302", f"the plan cannot be written: {why}"))
@@ -101,7 +102,7 @@ def _staged(path: str, text: str, mark: str) -> tuple[bool, list[Located]]:
 def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError as error:
         why = (error.strerror or str(error)).lower()

@@ -77,7 +77,7 @@ def _contents(files: Iterable[str]) -> str:
     found = []
     for path in files:
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 found.append(f"{path}\0{hexdigest(file.read())}")
         except OSError:
             found.append(path)
@@ -93,7 +93,7 @@ def _state(paths: Iterable[str]) -> str:
 
 
 def _holds(path: str, digest: str) -> bool:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return hexdigest(file.read()) == digest
 
 

@@ -201,6 +201,8 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
         if operation.kind != "call":
             continue
         why = _lacks(operation.name, target)
+        if why is None and target.version is None:
+            continue
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):
             why = f"with these arguments it came with libkrun {api.dots(since)}"

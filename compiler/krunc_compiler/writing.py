@@ -20,7 +20,7 @@ def write(path: str, text: str) -> bool:
             return True
         path = os.path.realpath(path)
     mark = new_mark()
-    changed = stage(path, text, mark)
+    changed = stage(path, text.encode("utf-8"), mark)
     if changed:
         try:
             settle(path, mark)
@@ -44,11 +44,10 @@ def new_mark() -> str:
     return os.urandom(6).hex()
 
 
-def stage(path: str, text: str, mark: str) -> bool:
-    """Write TEXT beside the file PATH, unless that is its content; whether it was written."""
-    data = text.encode("utf-8")
+def stage(path: str, data: bytes, mark: str) -> bool:
+    """Write DATA beside the file PATH, unless that is its content; whether it was written."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             if file.read(len(data) + 1) == data:
                 return False
     except FileNotFoundError:
