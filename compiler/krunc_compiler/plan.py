@@ -73,23 +73,34 @@ def to_text(plan: Plan) -> str:
 
 def _moved(operation: Operation, prefix: str) -> Mapping[str, Any]:
     """The arguments of OPERATION with relative host paths seen from where PREFIX starts."""
-    args = operation.args
-    moved: dict[str, Any] = {}
-    for param, path in operation.paths():
-        path = seen_from(prefix, path)
-        moved[param.name] = {"file": path} if param.kind == "bytes" else path
-    if isinstance(args.get("envp"), dict):
-        moved["envp"] = _moved_secrets(args["envp"], prefix)
-    if "process" in args.get("data", ()):
-        process = args["data"]["process"]
-        moved["data"] = {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
-    return {**args, **moved} if moved else args
+    params = _with_paths(operation.kind, operation.name)
+    if not params:
+        return operation.args
+    args = dict(operation.args)
+    for param in params:
+        value = args.get(param.name)
+        if isinstance(value, str):
+            args[param.name] = seen_from(prefix, value)
+        elif isinstance(value, dict):
+            args[param.name] = _moved_inside(value, param.kind, prefix)
+    return args
 
 
 @cache
-def _has_paths(kind: str, name: str) -> bool:
-    """Whether an argument may name something of the host; one of variables may, for a secret."""
-    return bool(api.paths(kind, name)) or any(p.kind == "env" for p in api.params(kind, name))
+def _with_paths(kind: str, name: str) -> tuple[api.Param, ...]:
+    """The arguments that may name something of the host: paths, contents, variables for secrets."""
+    return (*api.paths(kind, name), *(p for p in api.params(kind, name) if p.kind == "env"))
+
+
+def _moved_inside(value: dict[str, Any], kind: str, prefix: str) -> dict[str, Any]:
+    if kind == "env":
+        return _moved_secrets(value, prefix)
+    if "file" in value:
+        return {"file": seen_from(prefix, value["file"])}
+    if "process" in value:
+        process = value["process"]
+        return {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
+    return value
 
 
 def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -109,8 +120,7 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 def _row(operation: Operation, prefix: str) -> dict[str, Any]:
     row: dict[str, Any] = {operation.kind: operation.name}
     if operation.args:
-        has_paths = _has_paths(operation.kind, operation.name)
-        row["args"] = _moved(operation, prefix) if has_paths else operation.args
+        row["args"] = _moved(operation, prefix)
     if operation.warn:
         row["on_failure"] = "warn"
     row["from"] = dotted(operation.origin) or "default"
