@@ -56,11 +56,15 @@ def _words(value: object) -> list[str]:
 
 def devices(operations: list[Operation]) -> int:
     """The virtio devices of the machine, libkrun's implicit ones among them."""
-    return sum([_devices(operation.kind, operation.name) for operation in operations])
+    known = _devices()
+    return sum([known[operation.name] for operation in operations if operation.name in known])
 
 
 @cache
-def _devices(kind: str, name: str) -> int:
-    if kind == "call":
-        return api.functions()[name].devices
-    return sum(row.get("devices", 0) for row in api.table()["implicit"] if row["name"] == name)
+def _devices() -> dict[str, int]:
+    """The devices of each function, and of what is implicit, that has any."""
+    found = {name: one.devices for name, one in api.functions().items() if one.devices}
+    for row in api.table()["implicit"]:
+        if "devices" in row:
+            found[row["name"]] = found.get(row["name"], 0) + row["devices"]
+    return found

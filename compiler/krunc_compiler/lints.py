@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -100,7 +99,8 @@ def _above(path: str) -> Iterator[str]:
     within = not path.startswith(("/", ".."))
     while path not in ("", "/", "."):
         yield path
-        path = posixpath.dirname(path)
+        folder, slash, _ = path.rpartition("/")
+        path = folder or slash
     if path or within:
         yield path or "."
 

@@ -137,10 +137,11 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
         # What is demanded of the host has paths too; those are places of other operations.
         for param, path in operation.paths() if operation.places else ():
             where = operation.place(param.name)
-            if not where:
+            of_run = path.startswith(RUNTIME)
+            if not where or not (of_run or param.kind == "socket_path"):
                 continue
             rest = path.removeprefix(RUNTIME)
-            if rest != path and {"", ".", ".."}.intersection(rest.split("/")):
+            if of_run and {"", ".", ".."}.intersection(rest.split("/")):
                 yield Finding(
                     "KR205",
                     f"{path!r} leaves the runtime folder or names nothing in it",
@@ -160,7 +161,7 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     f"{least}{size}",
                     where,
                     hint="choose a shorter one"
-                    if rest != path
+                    if of_run
                     else "choose a shorter one, or runtime:NAME",
                 )
 
