@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler import lints, writing
-from krunc_compiler.boxfiles import plan_file
+from krunc_compiler.boxfiles import plan_name
 from krunc_compiler.claims import Claims, claims
 from krunc_compiler.compiling import Compiled, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected
@@ -33,8 +33,8 @@ class Job(NamedTuple):
             return None
         if self.file is not None:
             return os.path.join(self.folder, self.file)
-        name = plan_file(self.box, compiled.plan.box if compiled.is_matrix else None)
-        return os.path.join(self.folder, os.path.basename(name))
+        name = plan_name(self.box, compiled.plan.box if compiled.is_matrix else None)
+        return os.path.join(self.folder, name)
 
 
 class Work(NamedTuple):
@@ -80,23 +80,24 @@ def compile_file(work: Work, job: Job) -> Done:
         if work.mark is None:
             lines, found = _compared(path, text, job.box)
             made.append(Made(path, "", False, lines))
-        elif writing.stays(path):
-            made.append(Made(path, "", False, text))
-            continue
         else:
-            data = text.encode("utf-8")
-            staged, found = _staged(path, data, work.mark)
-            made.append(Made(path, hexdigest(data), staged, ""))
+            item, found = _staged(path, text, work.mark)
+            made.append(item)
         findings += found
     return Done(made, findings, [claims(one.box, one.source, one.allowed) for one in compiled])
 
 
-def _staged(path: str, data: bytes, mark: str) -> tuple[bool, list[Located]]:
+def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
+    data = text.encode("utf-8")
     try:
-        return writing.stage(path, data, mark), []
+        staged = writing.stage(path, data, mark)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        return False, only(path, Finding("KR302", f"the plan cannot be written: {why}"))
+        finding = Finding("KR302", f"the plan cannot be written: {why}")
+        return Made(path, "", False, ""), only(path, finding)
+    if staged is None:
+        return Made(path, "", False, text), []
+    return Made(path, hexdigest(data), staged, ""), []
 
 
 def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
