@@ -33,10 +33,10 @@ class Operation(NamedTuple):
         found = []
         for param in api.paths(self.kind, self.name):
             value = self.args.get(param.name)
-            if isinstance(value, dict):
-                value = value.get("file")
             if isinstance(value, str):
                 found.append((param, value))
+            elif isinstance(value, dict) and "file" in value:
+                found.append((param, value["file"]))
         return found
 
     def place(self, argument: str) -> Path:
