@@ -112,15 +112,21 @@ def _span(node: yaml.Node) -> Span:
 
 def _loader() -> Any:
     try:
-        base = yaml.CBaseLoader
-    except AttributeError:  # PyYAML was built without libyaml
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]
+    except ImportError:  # PyYAML was built without libyaml
         return None
 
-    class Loader(base):  # type: ignore[misc, valid-type]
+    class Loader(CParser):
         """Nodes as they are written: their tags are not looked up, which takes Python's time."""
 
         def resolve(self, kind: object, value: object, implicit: object) -> str:
             return ""
+
+        def descend_resolver(self, node: object, index: object) -> None:
+            pass
+
+        def ascend_resolver(self) -> None:
+            pass
 
     return Loader
 

@@ -55,8 +55,8 @@ def to_text(plan: Plan) -> str:
     # One encoder for all is much the quickest. In JSON a quote inside a text has a backslash before
     # it, and no list in an operation holds objects: this stands between operations only.
     rows = _json(plan.operations)[1:-1]
-    for kind in get_args(Kind):
-        rows = rows.replace(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ')
+    for between, lines in _BETWEEN:
+        rows = rows.replace(between, lines)
     head = {
         "krunc_plan": FORMAT,
         "box": plan.box,
@@ -112,6 +112,7 @@ def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
+_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in get_args(Kind)]
 # json.dumps would make an encoder for each of them.
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
@@ -154,10 +155,11 @@ def _newer(function: str) -> tuple[Version, list[tuple[str, dict[str, Version]]]
 
 
 def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
+    functions = api.functions()
     calls = [(needs(one), one) for one in operations if one.kind == "call"]
     floor = api.version(api.table()["eras"][target.era]["first"])
     newest = max([floor, *(since for since, _ in calls)])
-    features = {api.functions()[call.name].feature for _, call in calls}
+    features = {functions[call.name].feature for _, call in calls}
     because = [
         {"call": call.name, "from": dotted(call.need or call.origin) or "default"}
         for since, call in calls

@@ -198,11 +198,10 @@ def _command_line(operations: list[Operation]) -> Iterator[Finding]:
 
 
 def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
+    lacking = _lacking(target)
     for operation in operations:
-        if operation.kind != "call":
-            continue
-        why = _lacks(operation.name, target)
-        if why is None and target.version is None:
+        why = lacking.get(operation.name)
+        if why is None and (target.version is None or operation.kind != "call"):
             continue
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):
@@ -219,8 +218,10 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
 
 
 @cache
-def _lacks(function: str, target: Target) -> str | None:
-    return api.lacks(api.functions()[function], target)
+def _lacking(target: Target) -> dict[str, str]:
+    """The functions that TARGET does not have, each with the reason."""
+    whys = {name: api.lacks(function, target) for name, function in api.functions().items()}
+    return {name: why for name, why in whys.items() if why is not None}
 
 
 def _ways_out(key: str, function: str, since: str, target: Target) -> str:
