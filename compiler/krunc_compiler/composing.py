@@ -7,6 +7,7 @@ agree: tests/test_composing.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,6 +21,10 @@ from krunc_compiler.syntax import MAX_DEPTH
 _MOST_CHARACTERS = 8192
 # Anchors, aliases, tags and merge keys, wherever they stand.
 _ODD = ("&", "*", "!", "<<")
+
+
+# Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
+_scalar = lru_cache(1024)(scalar)
 
 
 class _Odd(Exception):
@@ -68,7 +73,7 @@ def composed(text: str) -> tuple[Any, Places] | None:
 
 def _value(node: yaml.Node, depth: int) -> Any:
     if type(node) is yaml.ScalarNode:
-        return node.value if node.style else scalar(node.value)
+        return node.value if node.style else _scalar(node.value)
     if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
     if type(node) is yaml.SequenceNode:
@@ -77,7 +82,7 @@ def _value(node: yaml.Node, depth: int) -> Any:
     for named, item in node.value:
         if type(named) is not yaml.ScalarNode:
             raise _Odd
-        name = named.value if named.style else scalar(named.value)
+        name = named.value if named.style else _scalar(named.value)
         if type(name) is not str or name in result:
             raise _Odd
         result[name] = _value(item, depth + 1)

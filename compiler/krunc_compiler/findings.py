@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 # Where a value stands in a box or a plan: keys and indexes from the top.
@@ -85,7 +84,6 @@ def reject(source: Source, findings: list[Finding]) -> Rejected:
     return Rejected([Located(source, finding) for finding in findings])
 
 
-@lru_cache(512)
 def dotted(path: Path) -> str:
     """PATH as a reader writes it: shares[0].read_only."""
     text = ""

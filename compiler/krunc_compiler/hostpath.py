@@ -9,8 +9,11 @@ from functools import lru_cache
 RUNTIME = "runtime:"
 
 
-# A path of a box is looked at by several rules, and stands in its plan twice.
-@lru_cache(128)
+# Several rules look at a path of a box, and its plan has it twice. Few are kept: one may be long.
+_KEPT = 32
+
+
+@lru_cache(_KEPT)
 def normal(path: str) -> str:
     """PATH in one form: no `..` or `//` that can go, /run for /var/run."""
     path = posixpath.normpath(path)
@@ -19,7 +22,7 @@ def normal(path: str) -> str:
     return "/run" + path[8:] if path == "/var/run" or path[:9] == "/var/run/" else path
 
 
-@lru_cache(128)
+@lru_cache(_KEPT)
 def seen_from(folder: str, path: str) -> str:
     """PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a folder
     that is only called runtime: stays one."""

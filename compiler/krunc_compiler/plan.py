@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 from krunc_compiler import api
 from krunc_compiler.api import Target, Version
 from krunc_compiler.box import Box
-from krunc_compiler.findings import dotted
+from krunc_compiler.findings import Path, dotted
 from krunc_compiler.hostpath import seen_from
 from krunc_compiler.operation import Kind, Operation
 from krunc_compiler.sha256 import hexdigest
@@ -124,8 +124,13 @@ def _row(operation: Operation, prefix: str) -> dict[str, Any]:
         row["args"] = _moved(operation, prefix)
     if operation.warn:
         row["on_failure"] = "warn"
-    row["from"] = dotted(operation.origin) or "default"
+    row["from"] = _told(operation.origin)
     return row
+
+
+@lru_cache(512)  # they are the same in most boxes
+def _told(origin: Path) -> str:
+    return dotted(origin) or "default"
 
 
 def needs(operation: Operation) -> Version:
@@ -161,7 +166,7 @@ def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
     newest = max([floor, *(since for since, _ in calls)])
     features = {functions[call.name].feature for _, call in calls}
     because = [
-        {"call": call.name, "from": dotted(call.need or call.origin) or "default"}
+        {"call": call.name, "from": _told(call.need or call.origin)}
         for since, call in calls
         if since == newest and newest > floor
     ]

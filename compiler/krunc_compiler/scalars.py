@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
 from typing import Any
 
 # Characters of a number that a finding repeats.
@@ -27,7 +26,6 @@ class NotFinite(ValueError):
     """The scalar is a number without a value: infinite, not a number, or out of range."""
 
 
-@lru_cache(1024)  # most are keys, and words that stand in many boxes
 def scalar(text: str) -> Any:
     """The value of the plain scalar TEXT (as in --set); raises NotFinite for .nan and .inf."""
     if text in _WORDS:
