@@ -36,7 +36,8 @@ class Acceptor:
         return self.part(self.schema)(value)
 
     def part(self, schema: Any) -> Accept:
-        """The function for SCHEMA, a part of this one; raises KeyError for unknown keywords."""
+        """The function for SCHEMA, a part of this one; that, or it, raises KeyError for unknown
+        keywords."""
         known = self._parts.get(id(schema))
         if known is None:
             known = self._parts[id(schema)] = (schema, self._made(schema))
@@ -56,7 +57,9 @@ class Acceptor:
         for keyword, rule in schema.items():
             if keyword not in _SILENT and not keyword.startswith("x-"):
                 name, make = _KEYWORDS[keyword]
-                by_type.setdefault(name, []).append(make(self, rule, schema))
+                test = make(self, rule, schema)
+                if test is not _anything:
+                    by_type.setdefault(name, []).append(test)
         tests = by_type.pop(_ANY, [])
         # The one type of a schema is asked for once, and before what is only said of that type.
         one = schema.get("type")
@@ -76,22 +79,33 @@ class Acceptor:
         return accept
 
     def _keys(self, properties: dict[str, Any], schema: dict[str, Any]) -> Accept:
-        rules = {key: self.part(rule) for key, rule in properties.items()}
         others = schema.get("additionalProperties", {})
-        other = None if others is False else self.part(others)
+        rules: dict[str, Accept] = {}
+
+        def made(key: str) -> Accept | None:
+            """The function for what stands under KEY, made for the first value that has it, which
+            most keys of a contract never meet; None where KEY may not stand."""
+            if key in properties:
+                rules[key] = self.part(properties[key])
+                return rules[key]
+            return None if others is False else self.part(others)
 
         def test(value: Any) -> bool:
             for key, item in value.items():
-                rule = rules.get(key, other)
+                rule = rules.get(key) or made(key)
                 if rule is None or not rule(item):
                     return False
             return True
 
         return test
 
-    def _other_keys(self, _: Any, schema: dict[str, Any]) -> Accept:
-        # With properties, one walk over the keys does both.
-        return _anything if "properties" in schema else self._keys({}, schema)
+    def _other_keys(self, others: Any, schema: dict[str, Any]) -> Accept:
+        if "properties" in schema:
+            return _anything  # one walk over the keys does both
+        if others is False:
+            return lambda value: not value
+        accept = self.part(others)
+        return lambda value: all(map(accept, value.values()))
 
     def _key_names(self, rule: Any, _: Any) -> Accept:
         accept = self.part(rule)
