@@ -76,5 +76,5 @@ def sweep(folder: str, mark: str) -> None:
 
 
 def _staged(path: str, mark: str) -> str:
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.{mark}")
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{mark}"
