@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from krunc_compiler.findings import Located, placed
 from krunc_compiler.parsing import parse
-from krunc_compiler.rendering import render
+from krunc_compiler.rendering import has_expressions, render
 
 VARIABLES = {"port": 8080, "half": 2.5, "word": "Text", "yes": True}
 
@@ -31,6 +31,26 @@ MADE: dict[str, object] = {
     "{{ '{{' }} {{ '}}' }}": "{{ }}",
     "a\r\n{{ port }}\r{{\rword }}\n": "a\r\n8080\rText\n",
 }
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text("{%#}'\\"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("ab'"), inner),
+)
+
+
+@given(PLAIN)
+def test_whether_there_is_an_expression(value: object) -> None:
+    """It is asked of the whole value at once, with what each string of it says."""
+
+    def strings(inside: object) -> list[str]:
+        if isinstance(inside, dict):
+            return [text for item in inside.values() for text in strings(item)]
+        if isinstance(inside, list):
+            return [text for item in inside for text in strings(item)]
+        return [inside] if isinstance(inside, str) else []
+
+    assert has_expressions(repr(value)) == any(map(has_expressions, strings(value)))
 
 
 @pytest.mark.parametrize(("text", "value"), MADE.items(), ids=MADE)

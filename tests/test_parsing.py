@@ -9,6 +9,9 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from krunc_compiler import scalars
 from krunc_compiler.findings import Rejected, Span
 from krunc_compiler.parsing import parse
 
@@ -51,6 +54,15 @@ def test_scalars(text: str, value: Any) -> None:
     found, _ = parse("x", f"k: {text}\n" if text != "-" else "k:\n-\n")
     assert found == {"k": value}
     assert type(found["k"]) is type(value)
+
+
+FORMS = (scalars._INT, scalars._OCT, scalars._HEX, scalars._FLOAT, scalars._NOT_FINITE)
+
+
+@given(st.one_of([st.from_regex(form, fullmatch=True) for form in FORMS]))
+def test_what_numbers_are_made_of(text: str) -> None:
+    """A text with another character is taken for none without a look at their forms."""
+    assert scalars._CHARACTERS.issuperset(text)
 
 
 def test_anchors_repeat_a_value() -> None:

@@ -7,14 +7,17 @@ all of a compilation and ten times as long to validate. Both agree: tests/test_a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any
 
 from krunc_compiler.refs import resolved
 
 Accept = Callable[[Any], bool]
 
-_ANNOTATIONS = frozenset(["$schema", "$id", "$defs", "title", "description", "default", "examples"])
+# What says nothing of a value; its type is asked for by whoever makes the rest.
+_SILENT = frozenset(
+    ["$schema", "$id", "$defs", "title", "description", "default", "examples", "type"]
+)
 
 
 class Acceptor:
@@ -33,7 +36,8 @@ class Acceptor:
         return self.part(self.schema)(value)
 
     def part(self, schema: Any) -> Accept:
-        """The function for SCHEMA, a part of this one; raises KeyError for unknown keywords."""
+        """The function for SCHEMA, a part of this one; that, or it, raises KeyError for unknown
+        keywords."""
         known = self._parts.get(id(schema))
         if known is None:
             known = self._parts[id(schema)] = (schema, self._made(schema))
@@ -49,54 +53,67 @@ class Acceptor:
         return known[1]
 
     def _made(self, schema: dict[str, Any]) -> Accept:
-        tests = [
-            _KEYWORDS[keyword](self, rule, schema)
-            for keyword, rule in schema.items()
-            if keyword not in _ANNOTATIONS and not keyword.startswith("x-")
-        ]
-        if len(tests) == 1:
-            return tests[0]
-        return _both(*tests) if len(tests) == 2 else _all(tests)
+        by_type: dict[str, list[Accept]] = {}
+        for keyword, rule in schema.items():
+            if keyword not in _SILENT and not keyword.startswith("x-"):
+                name, make = _KEYWORDS[keyword]
+                test = make(self, rule, schema)
+                if test is not _anything:
+                    by_type.setdefault(name, []).append(test)
+        tests = by_type.pop(_ANY, [])
+        # The one type of a schema is asked for once, and before what is only said of that type.
+        one = schema.get("type")
+        if isinstance(one, str):
+            tests = [_TYPES[one], *tests, *by_type.pop(_BROADER.get(one, one), [])]
+        elif one is not None:
+            tests.insert(0, _one_of_types(one))
+        return _joined(tests + [_of(name, _joined(those)) for name, those in by_type.items()])
 
     def _reference(self, name: str, _: Any) -> Accept:
         name = name.rsplit("/", 1)[1]
-
-        def test(value: Any) -> bool:
-            # Late, for a definition may lead back to itself.
-            accept = self._named.get(name)
-            if accept is None:
-                accept = self._named[name] = self.part(self._defs[name])
-            return accept(value)
-
-        return test
+        accept = self._named.get(name)
+        if accept is None:
+            # Late where a definition leads back to itself.
+            self._named[name] = lambda value: self._named[name](value)
+            accept = self._named[name] = self.part(self._defs[name])
+        return accept
 
     def _keys(self, properties: dict[str, Any], schema: dict[str, Any]) -> Accept:
-        rules = {key: self.part(rule) for key, rule in properties.items()}
         others = schema.get("additionalProperties", {})
-        other = None if others is False else self.part(others)
+        rules: dict[str, Accept] = {}
+
+        def made(key: str) -> Accept | None:
+            """The function for what stands under KEY, made for the first value that has it, which
+            most keys of a contract never meet; None where KEY may not stand."""
+            if key in properties:
+                rules[key] = self.part(properties[key])
+                return rules[key]
+            return None if others is False else self.part(others)
 
         def test(value: Any) -> bool:
-            if not isinstance(value, dict):
-                return True
             for key, item in value.items():
-                rule = rules.get(key, other)
+                rule = rules.get(key) or made(key)
                 if rule is None or not rule(item):
                     return False
             return True
 
         return test
 
-    def _other_keys(self, _: Any, schema: dict[str, Any]) -> Accept:
-        # With properties, one walk over the keys does both.
-        return _anything if "properties" in schema else self._keys({}, schema)
+    def _other_keys(self, others: Any, schema: dict[str, Any]) -> Accept:
+        if "properties" in schema:
+            return _anything  # one walk over the keys does both
+        if others is False:
+            return lambda value: not value
+        accept = self.part(others)
+        return lambda value: all(map(accept, value.values()))
 
     def _key_names(self, rule: Any, _: Any) -> Accept:
         accept = self.part(rule)
-        return lambda value: not isinstance(value, dict) or all(map(accept, value))
+        return lambda value: all(map(accept, value))
 
     def _items(self, rule: Any, _: Any) -> Accept:
         accept = self.part(rule)
-        return lambda value: not isinstance(value, list) or all(map(accept, value))
+        return lambda value: all(map(accept, value))
 
     def _one_of(self, rules: list[Any], _: Any) -> Accept:
         accepts = [self.part(rule) for rule in rules]
@@ -125,12 +142,16 @@ def _anything(_: Any) -> bool:
     return True
 
 
-def _both(one: Accept, other: Accept) -> Accept:
-    return lambda value: one(value) and other(value)
+def _joined(tests: list[Accept]) -> Accept:
+    # Neither all(...) nor a loop for the few that most are: these run for every value of every box.
+    match tests:
+        case [one]:
+            return one
+        case [one, two]:
+            return lambda value: one(value) and two(value)
+        case [one, two, three]:
+            return lambda value: one(value) and two(value) and three(value)
 
-
-def _all(tests: list[Accept]) -> Accept:
-    # Loops, not all(...) of a generator: these run for every value of every box.
     def test(value: Any) -> bool:
         for accept in tests:  # noqa: SIM110
             if not accept(value):
@@ -138,6 +159,12 @@ def _all(tests: list[Accept]) -> Accept:
         return True
 
     return test
+
+
+def _of(name: str, accept: Accept) -> Accept:
+    """ACCEPT for values of the type NAME; any other is right."""
+    is_one = _TYPES[name]
+    return lambda value: not is_one(value) or accept(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -156,14 +183,16 @@ _TYPES: dict[str, Accept] = {
 }
 
 
+# Of these the other keywords speak by another name.
+_BROADER = {"integer": "number"}
+
+
 def is_type(value: Any, name: str) -> bool:
     """Whether VALUE is of the type NAME of JSON Schema."""
     return _TYPES[name](value)
 
 
-def _type(_: Acceptor, names: Any, schema: Any) -> Accept:
-    if isinstance(names, str):
-        return _TYPES[names]
+def _one_of_types(names: list[str]) -> Accept:
     tests = [_TYPES[name] for name in names]
     return lambda value: any(test(value) for test in tests)
 
@@ -190,7 +219,7 @@ def _const(acceptor: Acceptor, value: Any, schema: Any) -> Accept:
 
 def _required(_: Acceptor, keys: list[str], schema: Any) -> Accept:
     wanted = frozenset(keys)
-    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
+    return lambda value: wanted <= value.keys()
 
 
 def _pattern(_: Acceptor, pattern: str, schema: Any) -> Accept:
@@ -198,8 +227,6 @@ def _pattern(_: Acceptor, pattern: str, schema: Any) -> Accept:
 
     def test(value: Any) -> bool:
         nonlocal search
-        if not isinstance(value, str):
-            return True
         if search is None:  # most patterns meet no value
             search = re.compile(pattern).search
         return search(value) is not None
@@ -208,49 +235,44 @@ def _pattern(_: Acceptor, pattern: str, schema: Any) -> Accept:
 
 
 def _least(_: Acceptor, least: float, schema: Any) -> Accept:
-    return lambda value: not _is_number(value) or value >= least
+    return lambda value: value >= least
 
 
 def _most(_: Acceptor, most: float, schema: Any) -> Accept:
-    return lambda value: not _is_number(value) or value <= most
+    return lambda value: value <= most
 
 
-def _shortest(kind: type[Sized]) -> Callable[[Acceptor, int, Any], Accept]:
-    def make(_: Acceptor, least: int, schema: Any) -> Accept:
-        return lambda value: not isinstance(value, kind) or len(value) >= least
-
-    return make
+def _shortest(_: Acceptor, least: int, schema: Any) -> Accept:
+    return lambda value: len(value) >= least
 
 
-def _longest(kind: type[Sized]) -> Callable[[Acceptor, int, Any], Accept]:
-    def make(_: Acceptor, most: int, schema: Any) -> Accept:
-        return lambda value: not isinstance(value, kind) or len(value) <= most
-
-    return make
+def _longest(_: Acceptor, most: int, schema: Any) -> Accept:
+    return lambda value: len(value) <= most
 
 
-_KEYWORDS: dict[str, Callable[[Acceptor, Any, Any], Accept]] = {
-    "$ref": Acceptor._reference,
-    "additionalProperties": Acceptor._other_keys,
-    "anyOf": Acceptor._any_of,
-    "const": _const,
-    "enum": _enum,
-    "items": Acceptor._items,
-    "maxItems": _longest(list),
-    "maxLength": _longest(str),
-    "maxProperties": _longest(dict),
-    "maximum": _most,
-    "minItems": _shortest(list),
-    "minLength": _shortest(str),
-    "minProperties": _shortest(dict),
-    "minimum": _least,
-    "not": Acceptor._none_of,
-    "oneOf": Acceptor._one_of,
-    "pattern": _pattern,
-    "properties": Acceptor._keys,
-    "propertyNames": Acceptor._key_names,
-    "required": _required,
-    "type": _type,
+# Each keyword with the type of values that it says something of.
+_ANY = ""
+_KEYWORDS: dict[str, tuple[str, Callable[[Acceptor, Any, Any], Accept]]] = {
+    "$ref": (_ANY, Acceptor._reference),
+    "additionalProperties": ("object", Acceptor._other_keys),
+    "anyOf": (_ANY, Acceptor._any_of),
+    "const": (_ANY, _const),
+    "enum": (_ANY, _enum),
+    "items": ("array", Acceptor._items),
+    "maxItems": ("array", _longest),
+    "maxLength": ("string", _longest),
+    "maxProperties": ("object", _longest),
+    "maximum": ("number", _most),
+    "minItems": ("array", _shortest),
+    "minLength": ("string", _shortest),
+    "minProperties": ("object", _shortest),
+    "minimum": ("number", _least),
+    "not": (_ANY, Acceptor._none_of),
+    "oneOf": (_ANY, Acceptor._one_of),
+    "pattern": ("string", _pattern),
+    "properties": ("object", Acceptor._keys),
+    "propertyNames": ("object", Acceptor._key_names),
+    "required": ("object", _required),
 }
 
 _KEPT: dict[int, Acceptor] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from krunc_schema import load
@@ -150,15 +150,18 @@ def _said(value: Any) -> list[str]:
 
 
 @cache
-def _telling() -> frozenset[str]:
-    """The arguments, as FUNCTION.ARGUMENT, that tell implicit things apart."""
+def _telling() -> dict[str, list[str]]:
+    """By function, the arguments that tell implicit things apart."""
     tokens = [
         token
         for row in table()["implicit"]
         for group in (row.get("unless", ()), *row.get("when", ()))
         for token in group
     ]
-    return frozenset(token.partition("=")[0] for token in tokens)
+    found: dict[str, list[str]] = {}
+    for function, argument in {tuple(one.split("=")[0].split(".")) for one in tokens if "." in one}:
+        found.setdefault(function, []).append(argument)
+    return found
 
 
 def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
@@ -166,13 +169,18 @@ def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[st
     tokens = set()
     for name, args in calls:
         tokens.add(name)
-        for argument, value in args.items():
-            if f"{name}.{argument}" in _telling():
-                tokens.update(f"{name}.{argument}={item}" for item in _said(value))
-    return [
+        for argument in _telling().get(name, ()):
+            said = _said(args[argument]) if argument in args else []
+            tokens.update(f"{name}.{argument}={item}" for item in said)
+    return list(_implied(era, frozenset(tokens)))
+
+
+@lru_cache(64)  # most boxes make the same calls
+def _implied(era: str, tokens: frozenset[str]) -> tuple[str, ...]:
+    return tuple(
         row["name"]
         for row in table()["implicit"]
         if era in row["eras"]
         and not tokens.intersection(row.get("unless", ()))
         and all(tokens.intersection(group) for group in row.get("when", ()))
-    ]
+    )

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler import lints, writing
-from krunc_compiler.boxfiles import plan_file
+from krunc_compiler.boxfiles import plan_name
 from krunc_compiler.claims import Claims, claims
 from krunc_compiler.compiling import Compiled, compile_all
 from krunc_compiler.findings import Finding, Located, Rejected
@@ -33,8 +33,8 @@ class Job(NamedTuple):
             return None
         if self.file is not None:
             return os.path.join(self.folder, self.file)
-        name = plan_file(self.box, compiled.plan.box if compiled.is_matrix else None)
-        return os.path.join(self.folder, os.path.basename(name))
+        name = plan_name(self.box, compiled.plan.box if compiled.is_matrix else None)
+        return os.path.join(self.folder, name)
 
 
 class Work(NamedTuple):
@@ -46,8 +46,8 @@ class Work(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A plan: its file and its digest, whether it is staged there, and the text for standard output
-    or for what is no file or, of a comparison, the lines that differ."""
+    """A plan: its file and, unless it is compared, its digest; whether it is staged there, and the
+    text for standard output or for what is no file or, of a comparison, the lines that differ."""
 
     path: str | None
     digest: str
@@ -77,31 +77,33 @@ def compile_file(work: Work, job: Job) -> Done:
         if path is None:
             made.append(Made(None, "", False, text))
             continue
-        lines, staged = "", False
-        if work.mark is not None and writing.stays(path):
-            made.append(Made(path, "", False, text))
-            continue
         if work.mark is None:
             lines, found = _compared(path, text, job.box)
+            made.append(Made(path, "", False, lines))
         else:
-            staged, found = _staged(path, text, work.mark)
+            item, found = _staged(path, text, work.mark)
+            made.append(item)
         findings += found
-        made.append(Made(path, hexdigest(text.encode("utf-8")), staged, lines))
     return Done(made, findings, [claims(one.box, one.source, one.allowed) for one in compiled])
 
 
-def _staged(path: str, text: str, mark: str) -> tuple[bool, list[Located]]:
+def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
+    data = text.encode("utf-8")
     try:
-        return writing.stage(path, text, mark), []
+        staged = writing.stage(path, data, mark)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        return False, only(path, Finding("KR302", f"the plan cannot be written: {why}"))
+        finding = Finding("KR302", f"the plan cannot be written: {why}")
+        return Made(path, "", False, ""), only(path, finding)
+    if staged is None:
+        return Made(path, "", False, text), []
+    return Made(path, hexdigest(data), staged, ""), []
 
 
 def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError as error:
         why = (error.strerror or str(error)).lower()

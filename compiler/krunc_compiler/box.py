@@ -220,8 +220,10 @@ class Box(NamedTuple):
         """PATH when the box itself states it, else (): a default."""
         value: Any = self.written
         for part in path:
-            inside = isinstance(value, dict) and part in value
-            if not inside and not (isinstance(value, list) and part in range(len(value))):
+            if isinstance(value, dict):
+                if part not in value:
+                    return ()
+            elif not isinstance(value, list) or part not in range(len(value)):
                 return ()
             value = value[part]
         return path

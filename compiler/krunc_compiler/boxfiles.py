@@ -42,7 +42,11 @@ def is_box(path: str) -> bool:
 
 
 def plan_file(box: str, of_matrix: str | None = None) -> str:
-    """Where the plan of the file BOX goes; a plan of a matrix is named after its box, OF_MATRIX."""
-    home, name = os.path.split(box)
-    stem = "stdin" if box == "-" else os.path.splitext(name)[0]
-    return os.path.join(home, (of_matrix or stem) + ENDING)
+    """Where the plan of the file BOX goes, or of its box OF_MATRIX."""
+    return os.path.join(os.path.dirname(box), plan_name(box, of_matrix))
+
+
+def plan_name(box: str, of_matrix: str | None = None) -> str:
+    """How the plan of the file BOX is called; one of a matrix is named after its box, OF_MATRIX."""
+    stem = "stdin" if box == "-" else os.path.splitext(os.path.basename(box))[0]
+    return (of_matrix or stem) + ENDING

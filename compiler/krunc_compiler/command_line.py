@@ -5,19 +5,25 @@ from __future__ import annotations
 from functools import cache
 
 from krunc_compiler import api, arguments
+from krunc_compiler.findings import Finding
 from krunc_compiler.operation import Operation
 
-_ON_IT = ("krun_set_exec", "krun_set_workdir", "krun_set_rlimits", "krun_set_root_disk_remount")
+_ON_IT = frozenset(
+    ["krun_set_exec", "krun_set_workdir", "krun_set_rlimits", "krun_set_root_disk_remount"]
+)
 
 
-def fits(operations: list[Operation]) -> bool:
-    """Whether all that OPERATIONS put on the command line reaches the guest unchanged."""
-    return not arguments.check(carried(operations)) and size(operations) <= room()
+def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
+    """Whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG is
+    what is wrong with any argument of theirs."""
+    if wrong and arguments.check(carried(operations)):
+        return False
+    return size(operations) <= room()
 
 
 def carried(operations: list[Operation]) -> list[Operation]:
     """Those of OPERATIONS that libkrun writes on the command line."""
-    return [o for o in operations if o.kind == "call" and o.name in _ON_IT]
+    return [operation for operation in operations if operation.name in _ON_IT]
 
 
 def room() -> int:
@@ -34,7 +40,7 @@ def size(operations: list[Operation]) -> int:
         for value in operation.args.values():
             words += _words(value)
     # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
-    total = sum(len(word.encode("utf-8", "surrogatepass")) + 3 for word in words)
+    total = len("".join(words).encode("utf-8", "surrogatepass")) + 3 * len(words)
     return total + len(line["prolog"]) + 128 + devices(operations) * int(line["device_bytes"])
 
 
@@ -50,11 +56,15 @@ def _words(value: object) -> list[str]:
 
 def devices(operations: list[Operation]) -> int:
     """The virtio devices of the machine, libkrun's implicit ones among them."""
-    return sum(_devices(operation.kind, operation.name) for operation in operations)
+    known = _devices()
+    return sum([known[operation.name] for operation in operations if operation.name in known])
 
 
 @cache
-def _devices(kind: str, name: str) -> int:
-    if kind == "call":
-        return api.functions()[name].devices
-    return sum(row.get("devices", 0) for row in api.table()["implicit"] if row["name"] == name)
+def _devices() -> dict[str, int]:
+    """The devices of each function, and of what is implicit, that has any."""
+    found = {name: one.devices for name, one in api.functions().items() if one.devices}
+    for row in api.table()["implicit"]:
+        if "devices" in row:
+            found[row["name"]] = found.get(row["name"], 0) + row["devices"]
+    return found

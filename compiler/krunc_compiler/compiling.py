@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from krunc_schema import load
 
-from krunc_compiler import arguments, extending, lints, matrix, rendering, rules, variables
+from krunc_compiler import extending, lints, matrix, rendering, rules, variables
 from krunc_compiler.box import Box
 from krunc_compiler.boxvalue import from_filled
 from krunc_compiler.checking import check
@@ -15,7 +15,7 @@ from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageErr
 from krunc_compiler.inputs import Inputs
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pieces import Pieces, cut, holds
-from krunc_compiler.plan import Plan, make, moved
+from krunc_compiler.plan import Plan, make
 from krunc_compiler.variables import Known
 
 
@@ -140,8 +140,8 @@ def _compile(
         value, removed = part
     complete = filled(value, schema)
     box = from_filled(complete, loaded.value)
-    operations = lower(box, inputs.target)
-    found = rules.check_box(box, inputs.target) + arguments.check(operations)
+    operations, misfits = lower(box, inputs.target)
+    found = rules.check_box(box, inputs.target) + misfits
     found += rules.check_operations(operations, inputs.target)
     warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
     if removed is not None:
@@ -154,6 +154,6 @@ def _compile(
     meaning = {
         key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
     }
-    operations = moved(operations, inputs.prefix)
-    plan = make(box, inputs.target, {**meaning, "vars": loaded.variables(row)}, operations)
+    meaning["vars"] = loaded.variables(row)
+    plan = make(box, inputs.target, meaning, operations, inputs.prefix)
     return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix), findings

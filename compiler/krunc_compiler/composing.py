@@ -7,6 +7,7 @@ agree: tests/test_composing.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,6 +21,10 @@ from krunc_compiler.syntax import MAX_DEPTH
 _MOST_CHARACTERS = 8192
 # Anchors, aliases, tags and merge keys, wherever they stand.
 _ODD = ("&", "*", "!", "<<")
+
+
+# Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
+_scalar = lru_cache(1024)(scalar)
 
 
 class _Odd(Exception):
@@ -67,16 +72,18 @@ def composed(text: str) -> tuple[Any, Places] | None:
 
 
 def _value(node: yaml.Node, depth: int) -> Any:
-    if depth > MAX_DEPTH:
+    if type(node) is yaml.ScalarNode:
+        return node.value if node.style else _scalar(node.value)
+    if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
-    if isinstance(node, yaml.SequenceNode):
+    if type(node) is yaml.SequenceNode:
         return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
-        name = _scalar(named) if isinstance(named, yaml.ScalarNode) else None
-        if not isinstance(name, str) or name in result:
+        if type(named) is not yaml.ScalarNode:
+            raise _Odd
+        name = named.value if named.style else _scalar(named.value)
+        if type(name) is not str or name in result:
             raise _Odd
         result[name] = _value(item, depth + 1)
     return result
@@ -103,10 +110,6 @@ def _places(node: yaml.Node, path: Path, key: Span | None) -> Iterator[tuple[Pat
             yield from _places(item, (*path, named.value), _span(named))
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
-    return node.value if node.style else scalar(node.value)
-
-
 def _span(node: yaml.Node) -> Span:
     start, end = node.start_mark, node.end_mark
     return Span(start.line, start.column, end.line, end.column)
@@ -114,15 +117,21 @@ def _span(node: yaml.Node) -> Span:
 
 def _loader() -> Any:
     try:
-        base = yaml.CBaseLoader
-    except AttributeError:  # PyYAML was built without libyaml
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]
+    except ImportError:  # PyYAML was built without libyaml
         return None
 
-    class Loader(base):  # type: ignore[misc, valid-type]
+    class Loader(CParser):
         """Nodes as they are written: their tags are not looked up, which takes Python's time."""
 
         def resolve(self, kind: object, value: object, implicit: object) -> str:
             return ""
+
+        def descend_resolver(self, node: object, index: object) -> None:
+            pass
+
+        def ascend_resolver(self) -> None:
+            pass
 
     return Loader
 

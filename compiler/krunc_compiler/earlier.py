@@ -16,6 +16,7 @@ import krunc_schema
 
 import krunc_compiler
 from krunc_compiler.sha256 import hexdigest
+from krunc_compiler.source import contents
 from krunc_compiler.writing import write
 
 # A clock of the kernel's files moves on at least that often (CONFIG_HZ of 100).
@@ -77,8 +78,7 @@ def _contents(files: Iterable[str]) -> str:
     found = []
     for path in files:
         try:
-            with open(path, "rb") as file:
-                found.append(f"{path}\0{hexdigest(file.read())}")
+            found.append(f"{path}\0{hexdigest(contents(path))}")
         except OSError:
             found.append(path)
     return hexdigest(os.fsencode("\n".join(found)))
@@ -93,8 +93,7 @@ def _state(paths: Iterable[str]) -> str:
 
 
 def _holds(path: str, digest: str) -> bool:
-    with open(path, "rb") as file:
-        return hexdigest(file.read()) == digest
+    return hexdigest(contents(path)) == digest
 
 
 def _prune(folder: str) -> None:

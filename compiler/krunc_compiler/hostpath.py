@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 
 # A path of the folder of the run, which the launcher knows.
 RUNTIME = "runtime:"
 
 
+# Several rules look at a path of a box, and its plan has it twice. Few are kept: one may be long.
+_KEPT = 32
+
+
+@lru_cache(_KEPT)
 def normal(path: str) -> str:
     """PATH in one form: no `..` or `//` that can go, /run for /var/run."""
     path = posixpath.normpath(path)
@@ -16,6 +22,7 @@ def normal(path: str) -> str:
     return "/run" + path[8:] if path == "/var/run" or path[:9] == "/var/run/" else path
 
 
+@lru_cache(_KEPT)
 def seen_from(folder: str, path: str) -> str:
     """PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a folder
     that is only called runtime: stays one."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import catalogue
 from krunc_compiler.box import Box, FolderRoot
@@ -33,21 +32,33 @@ _SECRET_VALUE = re.compile(
 
 def check(box: Box) -> list[Finding]:
     """The warnings about one box by itself."""
+    folders = _folders(box)
     found = [
-        *(*_nested(box), *_broad(box), *_tilde(box), *_daemons(box)),
+        *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
         *(*_unused_channels(box), *_literal_secrets(box)),
     ]
     return [finding._replace(warning=True) for finding in found]
 
 
-def _folders(box: Box) -> list[tuple[str, Path, bool]]:
-    """The host folders that the guest gets: path, key, and whether it can write there."""
-    folders: list[tuple[str, Path, bool]] = [
-        (share.path, ("shares", i, "path"), not share.read_only)
-        for i, share in enumerate(box.shares)
-    ]
-    if isinstance(box.rootfs, FolderRoot):
-        folders.insert(0, (box.rootfs.path, ("rootfs", "path"), not box.rootfs.read_only))
+class _Folder(NamedTuple):
+    """A host folder that the guest gets: its path as it is written and in one form, its key, and
+    whether the guest can write there."""
+
+    path: str
+    normal: str
+    key: Path
+    writes: bool
+
+
+def _folders(box: Box) -> list[_Folder]:
+    folders = []
+    root = box.rootfs
+    if isinstance(root, FolderRoot):
+        key: Path = ("rootfs", "path")
+        folders.append(_Folder(root.path, normal(root.path), key, not root.read_only))
+    for i, share in enumerate(box.shares):
+        key = ("shares", i, "path")
+        folders.append(_Folder(share.path, normal(share.path), key, not share.read_only))
     return folders
 
 
@@ -60,23 +71,27 @@ def _within(inner: str, outer: str) -> bool:
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
-def _nested(box: Box) -> Iterator[Finding]:
+def _nested(folders: list[_Folder]) -> Iterator[Finding]:
     """Of each folder, the others that it lies in; of equal ones, the first."""
-    first: dict[str, tuple[str, Path, bool]] = {}
-    for folder in _folders(box):
-        first.setdefault(normal(folder[0]), folder)
-    for path, key, _ in _folders(box):
-        for above in _above(normal(path)):
-            other, other_key, writes = first.get(above, (path, key, False))
-            if other_key == key or path.startswith(RUNTIME) != other.startswith(RUNTIME):
+    first: dict[str, _Folder] = {}
+    for folder in folders:
+        first.setdefault(folder.normal, folder)
+    for folder in folders:
+        for above in _above(folder.normal):
+            other = first.get(above, folder)
+            if other is folder or _is_of_run(folder) != _is_of_run(other):
                 continue
-            can = "there it can write" if writes else "there it can read"
+            can = "there it can write" if other.writes else "there it can read"
             yield Finding(
                 "KR601",
-                f"this folder is reached through {dotted(other_key)} ({other}) too; {can}",
-                key,
+                f"this folder is reached through {dotted(other.key)} ({other.path}) too; {can}",
+                folder.key,
                 hint="the guest has the wider of both rights; share folders that do not overlap",
             )
+
+
+def _is_of_run(folder: _Folder) -> bool:
+    return folder.path.startswith(RUNTIME)
 
 
 def _above(path: str) -> Iterator[str]:
@@ -84,22 +99,23 @@ def _above(path: str) -> Iterator[str]:
     within = not path.startswith(("/", ".."))
     while path not in ("", "/", "."):
         yield path
-        path = posixpath.dirname(path)
+        folder, slash, _ = path.rpartition("/")
+        path = folder or slash
     if path or within:
         yield path or "."
 
 
-def _broad(box: Box) -> Iterator[Finding]:
-    for path, key, writes in _folders(box):
+def _broad(folders: list[_Folder]) -> Iterator[Finding]:
+    for _, path, key, writes in folders:
         right = "write" if writes else "read"
-        if normal(path) == "/":
+        if path == "/":
             yield Finding(
                 "KR602",
                 f"the guest can {right} all files of the host that the launching user can",
                 key,
                 hint="share the folder that the guest needs",
             )
-        elif _HOME.fullmatch(normal(path)):
+        elif _HOME.fullmatch(path):
             yield Finding(
                 "KR603",
                 f"the guest can {right} a home folder: keys, tokens and shell start files",
@@ -108,8 +124,8 @@ def _broad(box: Box) -> Iterator[Finding]:
             )
 
 
-def _tilde(box: Box) -> Iterator[Finding]:
-    paths = [(path, key) for path, key, _ in _folders(box)]
+def _tilde(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
+    paths = [(folder.path, folder.key) for folder in folders]
     paths += [(disk.path, ("disks", i, "path")) for i, disk in enumerate(box.disks)]
     for path, key in paths:
         if path == "~" or path.startswith(("~/", "$")):
@@ -121,10 +137,10 @@ def _tilde(box: Box) -> Iterator[Finding]:
             )
 
 
-def _daemons(box: Box) -> Iterator[Finding]:
-    for path, key, _ in _folders(box):
-        reached = [socket for socket in _DAEMONS if _within(socket, normal(path))]
-        if reached and normal(path) != "/":
+def _daemons(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
+    for _, path, key, _ in folders:
+        reached = [socket for socket in _DAEMONS if _within(socket, path)]
+        if reached and path != "/":
             yield _commands(reached[0], key)
     for i, port in enumerate(box.vsock):
         if not port.listen and normal(port.socket) in _DAEMONS:

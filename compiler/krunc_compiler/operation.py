@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -28,14 +28,16 @@ class Operation(NamedTuple):
     places: Mapping[str, Path] = MappingProxyType({})
     need: Path = ()
 
-    def paths(self) -> Iterator[tuple[api.Param, str]]:
+    def paths(self) -> list[tuple[api.Param, str]]:
         """The paths of the host among its arguments, each with its rule."""
+        found = []
         for param in api.paths(self.kind, self.name):
             value = self.args.get(param.name)
-            if isinstance(value, dict):
-                value = value.get("file")
             if isinstance(value, str):
-                yield param, value
+                found.append((param, value))
+            elif isinstance(value, dict) and "file" in value:
+                found.append((param, value["file"]))
+        return found
 
     def place(self, argument: str) -> Path:
         """Where in the box ARGUMENT comes from; () when it is a default."""

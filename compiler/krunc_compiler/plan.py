@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from krunc_compiler import api
 from krunc_compiler.api import Target, Version
 from krunc_compiler.box import Box
-from krunc_compiler.findings import dotted
+from krunc_compiler.findings import Path, dotted
 from krunc_compiler.hostpath import seen_from
-from krunc_compiler.operation import Operation
+from krunc_compiler.operation import Kind, Operation
 from krunc_compiler.sha256 import hexdigest
 
 FORMAT = 1
@@ -33,16 +32,19 @@ class Plan(NamedTuple):
     waivers: tuple[dict[str, str], ...] = ()
 
 
-def make(box: Box, target: Target, meaning: Any, operations: list[Operation]) -> Plan:
-    """The plan of BOX; MEANING is its value with variables and expressions worked out."""
-    canonical = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def make(box: Box, target: Target, meaning: Any, operations: list[Operation], prefix: str) -> Plan:
+    """The plan of BOX; MEANING is its value with variables and expressions worked out.
+
+    PREFIX is the way from the plan's folder to the box's, `.` when they are the same.
+    """
+    canonical = _canonical(meaning)
     return Plan(
         box=box.name,
         target=str(target),
         era=target.era,
         requires=_requires(target, operations),
         digest="sha256:" + hexdigest(canonical.encode("utf-8", "surrogatepass")),
-        operations=tuple(_row(operation) for operation in operations),
+        operations=tuple([_row(operation, prefix) for operation in operations]),
         labels=box.labels,
         waivers=tuple({"rule": one.rule, "reason": one.reason} for one in box.waivers),
     )
@@ -52,7 +54,9 @@ def to_text(plan: Plan) -> str:
     """The text of a plan: the same bytes wherever it is made."""
     # One encoder for all is much the quickest. In JSON a quote inside a text has a backslash before
     # it, and no list in an operation holds objects: this stands between operations only.
-    rows = _BETWEEN.sub(",\n", _json(plan.operations)[1:-1])
+    rows = _json(plan.operations)[1:-1]
+    for between, lines in _BETWEEN:
+        rows = rows.replace(between, lines)
     head = {
         "krunc_plan": FORMAT,
         "box": plan.box,
@@ -67,33 +71,36 @@ def to_text(plan: Plan) -> str:
     return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
 
 
-def moved(operations: list[Operation], prefix: str) -> list[Operation]:
-    """OPERATIONS with relative host paths seen from the plan's folder.
-
-    PREFIX is the way from there to the box's folder, `.` when they are the same.
-    """
-    return [
-        operation._replace(args=_moved(operation, prefix))
-        if api.paths(operation.kind, operation.name) or any(map(operation.args.__contains__, _LATE))
-        else operation
-        for operation in operations
-    ]
-
-
-_LATE = ("envp", "data")  # where paths of secrets stand
-
-
-def _moved(operation: Operation, prefix: str) -> dict[str, Any]:
+def _moved(operation: Operation, prefix: str) -> Mapping[str, Any]:
+    """The arguments of OPERATION with relative host paths seen from where PREFIX starts."""
+    params = _with_paths(operation.kind, operation.name)
+    if not params:
+        return operation.args
     args = dict(operation.args)
-    for param, path in operation.paths():
-        if path != (path := seen_from(prefix, path)):
-            args[param.name] = {"file": path} if param.kind == "bytes" else path
-    if isinstance(args.get("envp"), dict):
-        args["envp"] = _moved_secrets(args["envp"], prefix)
-    if "process" in args.get("data", ()):
-        process = args["data"]["process"]
-        args["data"] = {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
+    for param in params:
+        value = args.get(param.name)
+        if isinstance(value, str):
+            args[param.name] = seen_from(prefix, value)
+        elif isinstance(value, dict):
+            args[param.name] = _moved_inside(value, param.kind, prefix)
     return args
+
+
+@cache
+def _with_paths(kind: str, name: str) -> tuple[api.Param, ...]:
+    """The arguments that may name something of the host: paths, contents, variables for secrets."""
+    return (*api.paths(kind, name), *(p for p in api.params(kind, name) if p.kind == "env"))
+
+
+def _moved_inside(value: dict[str, Any], kind: str, prefix: str) -> dict[str, Any]:
+    if kind == "env":
+        return _moved_secrets(value, prefix)
+    if "file" in value:
+        return {"file": seen_from(prefix, value["file"])}
+    if "process" in value:
+        process = value["process"]
+        return {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
+    return value
 
 
 def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -105,25 +112,31 @@ def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-_BETWEEN = re.compile(r'(?<=\}), (?=\{"(?:call|step|implicit)": )')
+_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in get_args(Kind)]
 # json.dumps would make an encoder for each of them.
 _json = json.JSONEncoder(ensure_ascii=False).encode
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _row(operation: Operation) -> dict[str, Any]:
+def _row(operation: Operation, prefix: str) -> dict[str, Any]:
     row: dict[str, Any] = {operation.kind: operation.name}
     if operation.args:
-        row["args"] = operation.args
+        row["args"] = _moved(operation, prefix)
     if operation.warn:
         row["on_failure"] = "warn"
-    row["from"] = dotted(operation.origin) or "default"
+    row["from"] = _told(operation.origin)
     return row
+
+
+@lru_cache(512)  # they are the same in most boxes
+def _told(origin: Path) -> str:
+    return dotted(origin) or "default"
 
 
 def needs(operation: Operation) -> Version:
     """The libkrun version from which OPERATION, with its arguments, exists."""
-    newest = api.functions()[operation.name].since
-    for argument, newer in _newer(operation.name):
+    newest, telling = _newer(operation.name)
+    for argument, newer in telling:
         value = operation.args[argument]
         for name in value if isinstance(value, list) else [value]:
             newest = max(newest, newer.get(name, newest))
@@ -131,8 +144,8 @@ def needs(operation: Operation) -> Version:
 
 
 @cache
-def _newer(function: str) -> list[tuple[str, dict[str, Version]]]:
-    """The values of arguments that came after FUNCTION itself, or may have."""
+def _newer(function: str) -> tuple[Version, list[tuple[str, dict[str, Version]]]]:
+    """When FUNCTION came, and the values of its arguments that came after it, or may have."""
     found = []
     for param in api.functions()[function].params:
         group = param.rules.get("enum") or param.rules.get("flags")
@@ -143,18 +156,19 @@ def _newer(function: str) -> list[tuple[str, dict[str, Version]]]:
             }
             if newer:
                 found.append((param.name, newer))
-    return found
+    return api.functions()[function].since, found
 
 
 def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
-    calls = [operation for operation in operations if operation.kind == "call"]
+    functions = api.functions()
+    calls = [(needs(one), one) for one in operations if one.kind == "call"]
     floor = api.version(api.table()["eras"][target.era]["first"])
-    newest = max([floor, *map(needs, calls)])
-    features = {api.functions()[call.name].feature for call in calls}
+    newest = max([floor, *(since for since, _ in calls)])
+    features = {functions[call.name].feature for _, call in calls}
     because = [
-        {"call": call.name, "from": dotted(call.need or call.origin) or "default"}
-        for call in calls
-        if needs(call) == newest and newest > floor
+        {"call": call.name, "from": _told(call.need or call.origin)}
+        for since, call in calls
+        if since == newest and newest > floor
     ]
     return {
         "libkrun": api.dots(newest),

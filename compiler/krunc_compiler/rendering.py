@@ -30,15 +30,9 @@ class _Scope(NamedTuple):
     broken: set[Path]
 
 
-def has_expressions(value: Any) -> bool:
-    """Whether any string of VALUE holds an expression."""
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value or "{#" in value
-    if isinstance(value, list):
-        return any(has_expressions(item) for item in value)
-    if isinstance(value, dict):
-        return any(has_expressions(item) for item in value.values())
-    return False
+def has_expressions(text: str) -> bool:
+    """Whether TEXT holds an expression."""
+    return "{{" in text or "{%" in text or "{#" in text
 
 
 def render(
@@ -52,7 +46,9 @@ def render(
     A string that is one whole expression takes the expression's type. An expression that fails
     for want of an ABSENT variable, about which there is a finding already, is only broken.
     """
-    if not has_expressions(value):
+    # Python writes a brace of a map before a quote or another brace that closes: what looks like
+    # an expression is one, or stands in a key, which the walk leaves as it is.
+    if not has_expressions(repr(value)):
         return Rendered(value, [], frozenset())
     scope = _Scope(source, variables, absent, [], set())
     result = _walk(value, (), scope)

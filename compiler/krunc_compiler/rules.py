@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from krunc_compiler import api, command_line, conflicts
 from krunc_compiler.api import Target
@@ -133,18 +134,21 @@ def check_operations(operations: list[Operation], target: Target) -> list[Findin
 def _paths(operations: list[Operation]) -> Iterator[Finding]:
     most = api.table()["limits"]["socket_path_bytes"]
     for operation in operations:
-        for param, path in operation.paths():
+        # What is demanded of the host has paths too; those are places of other operations.
+        for param, path in operation.paths() if operation.places else ():
             where = operation.place(param.name)
+            of_run = path.startswith(RUNTIME)
+            if not where or not (of_run or param.kind == "socket_path"):
+                continue
             rest = path.removeprefix(RUNTIME)
-            parts = rest.split("/")
-            if rest != path and where and ({"", ".", ".."} & set(parts)):
+            if of_run and {"", ".", ".."}.intersection(rest.split("/")):
                 yield Finding(
                     "KR205",
                     f"{path!r} leaves the runtime folder or names nothing in it",
                     where,
                     hint="write runtime:NAME, as in runtime:agent.sock",
                 )
-            if param.kind != "socket_path" or not where:
+            if param.kind != "socket_path":
                 continue
             # At launch a folder, of the plan or of the run, comes before a relative path.
             whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
@@ -157,7 +161,7 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     f"{least}{size}",
                     where,
                     hint="choose a shorter one"
-                    if rest != path
+                    if of_run
                     else "choose a shorter one, or runtime:NAME",
                 )
 
@@ -194,11 +198,11 @@ def _command_line(operations: list[Operation]) -> Iterator[Finding]:
 
 
 def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
+    lacking = _lacking(target)
     for operation in operations:
-        if operation.kind != "call":
+        why = lacking.get(operation.name)
+        if why is None and (target.version is None or operation.kind != "call"):
             continue
-        function = api.functions()[operation.name]
-        why = api.lacks(function, target)
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):
             why = f"with these arguments it came with libkrun {api.dots(since)}"
@@ -211,6 +215,13 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
                 hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
                 at_key=True,
             )
+
+
+@cache
+def _lacking(target: Target) -> dict[str, str]:
+    """The functions that TARGET does not have, each with the reason."""
+    whys = {name: api.lacks(function, target) for name, function in api.functions().items()}
+    return {name: why for name, why in whys.items() if why is not None}
 
 
 def _ways_out(key: str, function: str, since: str, target: Target) -> str:

@@ -13,6 +13,8 @@ _WORDS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+# All that stands in the numbers below.
+_CHARACTERS = frozenset("+-.0123456789abcdefABCDEFxoinIN")
 _INT = re.compile(r"[-+]?[0-9]{1,40}")
 _OCT = re.compile(r"0o[0-7]{1,40}")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,40}")
@@ -28,7 +30,7 @@ def scalar(text: str) -> Any:
     """The value of the plain scalar TEXT (as in --set); raises NotFinite for .nan and .inf."""
     if text in _WORDS:
         return _WORDS[text]
-    if text[0] not in "+-.0123456789":
+    if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):
         return text
     if _INT.fullmatch(text):
         return int(text)

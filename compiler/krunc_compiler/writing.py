@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from stat import S_ISDIR, S_ISREG
 
+from krunc_compiler.source import contents
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def write(path: str, text: str) -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
@@ -13,14 +17,15 @@ def write(path: str, text: str) -> bool:
     disk: what a power cut takes can be made again. A link stays a link, and what is no file, such
     as /dev/null or a pipe, is written to as it is. Raises OSError.
     """
-    if stays(path):
+    mark, data = new_mark(), text.encode("utf-8")
+    changed = stage(path, data, mark)
+    if changed is None:
         if not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(path, "wb") as file:
+                file.write(data)
             return True
         path = os.path.realpath(path)
-    mark = new_mark()
-    changed = stage(path, text, mark)
+        changed = bool(stage(path, data, mark))
     if changed:
         try:
             settle(path, mark)
@@ -30,32 +35,31 @@ def write(path: str, text: str) -> bool:
     return changed
 
 
-def stays(path: str) -> bool:
-    """Whether PATH is a link, a device or a pipe, in whose place no file is put."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return False
-    return not (S_ISREG(mode) or S_ISDIR(mode))
-
-
 def new_mark() -> str:
     """What is at the end of the names of one run's temporary files."""
     return os.urandom(6).hex()
 
 
-def stage(path: str, text: str, mark: str) -> bool:
-    """Write TEXT beside the file PATH, unless that is its content; whether it was written."""
-    data = text.encode("utf-8")
+def stage(path: str, data: bytes, mark: str) -> bool | None:
+    """Write DATA beside the file PATH, unless that is its content; whether it was written.
+
+    None when PATH is a link, a device or a pipe, in whose place no file is put. Raises OSError.
+    """
     try:
-        with open(path, "rb") as file:
-            if file.read(len(data) + 1) == data:
-                return False
+        mode = os.lstat(path).st_mode
     except FileNotFoundError:
         pass
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(_staged(path, mark), flags, 0o666), "wb") as file:
-        file.write(data)
+    else:
+        if not (S_ISREG(mode) or S_ISDIR(mode)):
+            return None
+        if contents(path, len(data) + 1) == data:
+            return False
+    descriptor = os.open(_staged(path, mark), _NEW, 0o666)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
     return True
 
 
@@ -72,5 +76,5 @@ def sweep(folder: str, mark: str) -> None:
 
 
 def _staged(path: str, mark: str) -> str:
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.{mark}")
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{mark}"

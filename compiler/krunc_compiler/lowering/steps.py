@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from krunc_compiler import command_line
+from krunc_compiler import arguments, command_line
 from krunc_compiler.api import Target, functions, implied, lacks
 from krunc_compiler.box import Box, FolderRoot
+from krunc_compiler.findings import Finding
 from krunc_compiler.lowering import (
     booting,
     channels,
@@ -60,18 +62,24 @@ _ASKED_BY = {
 }
 
 
-def lower(box: Box, target: Target) -> list[Operation]:
-    """The operations of BOX for TARGET, in order.
+class Lowered(NamedTuple):
+    """Operations in order, and what is wrong with their arguments."""
+
+    operations: list[Operation]
+    findings: list[Finding]
+
+
+def lower(box: Box, target: Target) -> Lowered:
+    """The operations of BOX for TARGET.
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
-    if not _can_have_file(box, target):
-        return _lowered(box, target, process.on_the_command_line)
+    has_file = _can_have_file(box, target)
     # On the command line every process of the guest can read the secrets, and a script is escaped.
     better = process.has_secrets(box) or box.entrypoint.script is not None
-    if not (better and _surely_has_file(target)):
+    if not (has_file and better and _surely_has_file(target)):
         on_line = _lowered(box, target, process.on_the_command_line)
-        if command_line.fits(on_line):
+        if not has_file or command_line.fits(*on_line):
             return on_line
     return _lowered(box, target, process.in_the_configuration_file)
 
@@ -88,7 +96,7 @@ def _surely_has_file(target: Target) -> bool:
     return target.family == 2 or target.version is not None
 
 
-def _lowered(box: Box, target: Target, program: Step) -> list[Operation]:
+def _lowered(box: Box, target: Target, program: Step) -> Lowered:
     steps = (*BEFORE_PROGRAM, program, *AFTER_PROGRAM)
     operations = [operation for step in steps for operation in step(box, target)]
     demands = list(conditions.lower(box, target))
@@ -98,4 +106,4 @@ def _lowered(box: Box, target: Target, program: Step) -> list[Operation]:
         origin = box.origin(_ASKED_BY[name]) if name in _ASKED_BY else ()
         operations.append(Operation("implicit", name, origin))
     operations.append(Operation("call", "krun_start_enter"))
-    return operations
+    return Lowered(operations, arguments.check(operations))

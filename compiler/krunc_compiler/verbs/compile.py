@@ -14,6 +14,7 @@ from krunc_compiler.claims import collisions
 from krunc_compiler.earlier import Earlier
 from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
 from krunc_compiler.reporting import coloured, only, printable, report, summary
+from krunc_compiler.sha256 import for_many
 from krunc_compiler.spread import MANY, spread
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.writing import new_mark, settle, sweep, write
@@ -71,6 +72,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
     files = [path for given in args.boxes for path in _files(given)]
+    if len(files) >= MANY:
+        for_many()
     earlier = _earlier(args, files)
     unchanged = earlier.plans() if earlier is not None else None
     if unchanged is not None:
