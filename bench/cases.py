@@ -39,7 +39,8 @@ import os
 from krunc_launcher._krun import ffi
 if os.fork():
     os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
-ffi.dlopen({!r}).krun_start_enter(0)
+libkrun = ffi.dlopen({!r})
+libkrun.krun_start_enter(0)
 """
 FLEET = 50
 # So many of the boxes are given to what is slow.
