@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from krunc_compiler.contents import contents
+
 ENDING = ".plan.json"
 _BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
 
@@ -23,8 +25,9 @@ def plans_below(folder: str) -> Iterator[str]:
 def _below(folder: str, enters: Callable[[str], bool]) -> Iterator[str]:
     for home, folders, names in os.walk(folder):
         folders[:] = sorted(filter(enters, folders))
+        start = os.path.normpath(home)
         for name in sorted(names):
-            yield os.path.normpath(os.path.join(home, name))
+            yield name if start == "." else os.path.join(start, name)
 
 
 def is_yaml(path: str) -> bool:
@@ -35,10 +38,10 @@ def is_yaml(path: str) -> bool:
 def is_box(path: str) -> bool:
     """Whether the file PATH looks like a box: it has a key `krunc` at its left."""
     try:
-        with open(path, "rb") as file:
-            return any(line.startswith(_BOX_STARTS) for line in file)
+        data = contents(path)
     except OSError:
         return True  # it is reported when it is read
+    return data.startswith(_BOX_STARTS) or any(b"\n" + start in data for start in _BOX_STARTS)
 
 
 def plan_file(box: str, of_matrix: str | None = None) -> str:

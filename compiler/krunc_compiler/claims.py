@@ -86,9 +86,11 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
     for i, one in enumerate(boxes):
         for code, what, name, key, _ in one.all:
             first, first_key = seen.setdefault((code, name), (i, key))
+            if first == i:
+                continue
             shared = code == "KR612" and (code, name) not in writers
             both = one.allowed | boxes[first].allowed
-            if first == i or shared or code in both:
+            if shared or code in both:
                 continue
             other = boxes[first]
             at = f"{dotted(first_key)} of {other.source.name}"

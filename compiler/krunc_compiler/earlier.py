@@ -15,8 +15,9 @@ from typing import Any
 import krunc_schema
 
 import krunc_compiler
+from krunc_compiler.contents import contents
 from krunc_compiler.sha256 import hexdigest
-from krunc_compiler.source import contents
+from krunc_compiler.source import MAX_BYTES
 from krunc_compiler.writing import write
 
 # A clock of the kernel's files moves on at least that often (CONFIG_HZ of 100).
@@ -78,7 +79,7 @@ def _contents(files: Iterable[str]) -> str:
     found = []
     for path in files:
         try:
-            found.append(f"{path}\0{hexdigest(contents(path))}")
+            found.append(f"{path}\0{hexdigest(contents(path, MAX_BYTES + 1))}")
         except OSError:
             found.append(path)
     return hexdigest(os.fsencode("\n".join(found)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_compiler.contents import contents
 from krunc_compiler.findings import Finding, Source, Span, reject
 
 # Far above any real box or plan; it bounds time and memory for hostile ones.
 MAX_BYTES = 1 << 20
-_PIECE = 1 << 14
 
 
 def read(path: str) -> tuple[str, str]:
@@ -20,27 +20,11 @@ def read(path: str) -> tuple[str, str]:
     if path == "-":
         return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
     try:
-        return path, decode(path, contents(path))
+        return path, decode(path, contents(path, MAX_BYTES + 1))
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
         why = (getattr(error, "strerror", None) or str(error)).lower()
         finding = Finding("KR001", f"the file cannot be read: {why}")
         raise reject(Source(path, "", {}), [finding]) from None
-
-
-def contents(path: str, most: int = MAX_BYTES + 1) -> bytes:
-    """The first MOST bytes of the file PATH. Raises OSError, and ValueError for what can be no
-    file's name."""
-    parts: list[bytes] = []
-    # In pieces: room for the most that there may be would be mapped for each file. And without
-    # Python's file objects, which ask the system twice as much.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while most and (part := os.read(descriptor, min(most, _PIECE))):
-            parts.append(part)
-            most -= len(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts)
 
 
 def read_file(path: str) -> str:

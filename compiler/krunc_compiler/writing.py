@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from stat import S_ISDIR, S_ISREG
 
-from krunc_compiler.source import contents
+from krunc_compiler.contents import contents
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 

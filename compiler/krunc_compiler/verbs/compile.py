@@ -149,9 +149,10 @@ def _jobs(args: Namespace, files: list[str]) -> list[Job]:
             sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
     if not boxes:
         raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
-    if len(boxes) > 1 and args.output is not None and not os.path.isdir(args.output):
+    into_folder = args.output is not None and os.path.isdir(args.output)
+    if len(boxes) > 1 and args.output is not None and not into_folder:
         raise UsageError(f"{len(boxes)} boxes and one output: -o takes a folder then")
-    jobs = [_job(box, args.output) for box in boxes]
+    jobs = [_job(box, args.output, into_folder) for box in boxes]
     if args.check and any(job.folder is None for job in jobs):
         raise UsageError("--check compares with a file: name the box, or the plan with -o")
     if len({os.path.normpath(box) for box in boxes}) < len(boxes):
@@ -182,14 +183,12 @@ def _files(given: str) -> list[str]:
     return found
 
 
-def _job(box: str, output: str | None) -> Job:
+def _job(box: str, output: str | None, into_folder: bool) -> Job:
     if output == "-" or (output is None and box == "-"):
         return Job(box, None, None)
     if output is None:
         return Job(box, os.path.dirname(box), None)
-    if os.path.isdir(output):
-        return Job(box, output, None)
-    return Job(box, *os.path.split(output))
+    return Job(box, output, None) if into_folder else Job(box, *os.path.split(output))
 
 
 def _settled(made: Made, mark: str) -> str:
