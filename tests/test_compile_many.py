@@ -175,6 +175,20 @@ def test_what_depends_on_more_is_always_compiled(
     assert compiled(monkeypatch) == (0, True)
 
 
+def test_what_is_no_box_is_told_of_in_each_run(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (many / "boxes/ci.yaml").write_text("jobs: {}\n")
+    for _ in range(2):
+        assert compiled(monkeypatch) == (0, True)
+        assert "krunc: skipped boxes/ci.yaml: no `krunc:` key" in capsys.readouterr().err
+    assert len(plans(many)) == MANY
+    (many / "boxes/ci.yaml").unlink()
+    (many / "boxes/ci.yaml").symlink_to("nowhere")
+    assert compiled(monkeypatch) == (1, True)
+    assert "the file cannot be read" in capsys.readouterr().err
+
+
 def test_no_cache_folder(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (many / "cache").write_text("a file")
     assert compiled(monkeypatch) == (0, True)

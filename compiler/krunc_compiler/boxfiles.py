@@ -36,11 +36,15 @@ def is_yaml(path: str) -> bool:
 
 
 def is_box(path: str) -> bool:
-    """Whether the file PATH looks like a box: it has a key `krunc` at its left."""
+    """Whether the file PATH looks like a box, or cannot be read: that is reported when it is."""
     try:
-        data = contents(path)
+        return is_box_text(contents(path))
     except OSError:
-        return True  # it is reported when it is read
+        return True
+
+
+def is_box_text(data: bytes) -> bool:
+    """Whether a file with this text looks like a box: it has a key `krunc` at its left."""
     return data.startswith(_BOX_STARTS) or any(b"\n" + start in data for start in _BOX_STARTS)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import krunc_schema
 
 import krunc_compiler
+from krunc_compiler.boxfiles import is_box_text
 from krunc_compiler.contents import contents
-from krunc_compiler.sha256 import hexdigest
+from krunc_compiler.sha256 import hexdigest, running
 from krunc_compiler.source import MAX_BYTES
 from krunc_compiler.writing import write
 
@@ -26,7 +27,8 @@ _KEPT = 20
 
 
 class Earlier:
-    """What is known of the earlier run that was given WORDS and read FILES."""
+    """What is known of the earlier run that was given WORDS and read FILES; `others` are those of
+    FILES that do not look like boxes."""
 
     def __init__(self, words: list[Any], files: list[str]) -> None:
         told = json.dumps([words, os.getcwd(), _program()])
@@ -35,7 +37,8 @@ class Earlier:
         )
         self._path = os.path.join(self._folder, hexdigest(os.fsencode(told)))
         self._files = files
-        self._read = _contents(files)
+        self.others: set[str] = set()
+        self._read = self._contents()
 
     def plans(self) -> list[str] | None:
         """The plans, when neither they nor the files have changed since they were made."""
@@ -52,7 +55,7 @@ class Earlier:
         """Keep that the files make PLANS, each a path and its digest, which are on the disk."""
         time.sleep(_TICK_S)  # whoever changes one from now on changes its time too
         state = _state(plans)
-        if not all(map(_holds, plans, plans.values())) or _contents(self._files) != self._read:
+        if not all(map(_holds, plans, plans.values())) or self._contents() != self._read:
             return
         known = {"files": self._read, "state": state, "plans": list(plans)}
         try:
@@ -61,6 +64,19 @@ class Earlier:
             _prune(self._folder)
         except OSError:
             pass  # the next run compiles again
+
+    def _contents(self) -> str:
+        whole = running()
+        for path in self._files:
+            try:
+                data = contents(path, MAX_BYTES + 1)
+            except OSError:
+                whole.update(os.fsencode(f"{path}\0-\0"))
+                continue  # it is reported when it is read
+            if not is_box_text(data):
+                self.others.add(path)
+            whole.update(os.fsencode(f"{path}\0{len(data)}\0") + data)
+        return str(whole.hexdigest())
 
 
 def _program() -> str:
@@ -73,16 +89,6 @@ def _program() -> str:
         for name in names
         if name.endswith((".py", ".json"))
     )
-
-
-def _contents(files: Iterable[str]) -> str:
-    found = []
-    for path in files:
-        try:
-            found.append(f"{path}\0{hexdigest(contents(path, MAX_BYTES + 1))}")
-        except OSError:
-            found.append(path)
-    return hexdigest(os.fsencode("\n".join(found)))
 
 
 def _state(paths: Iterable[str]) -> str:

@@ -3,6 +3,8 @@ is several times as quick when it is there."""
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     # Python 3.12 and newer
     from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
@@ -19,6 +21,11 @@ def for_many() -> None:
     from hashlib import sha256
 
     _sha256 = sha256
+
+
+def running() -> Any:
+    """A digest that is made of one piece after another."""
+    return _sha256()
 
 
 def hexdigest(data: bytes) -> str:
