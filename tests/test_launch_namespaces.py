@@ -75,3 +75,20 @@ def test_bubblewrap(
     assert "krun_start_enter" in {line.get("call") for line in lines}
     found = [line["errno"] for line in lines if "reach" in line]
     assert found == [errno.ENOENT, 0, errno.EROFS, 0]
+
+
+def test_without_proc(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """The environment could not be wiped, nor would libkrun serve a folder."""
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "web.yaml").write_text(BOX)
+    assert main(["compile", str(tmp_path / "web.yaml")]) == 0
+    launch = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
+    done = subprocess.run(
+        ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/proc", *launch, str(tmp_path / "web.plan.json")],
+        capture_output=True, text=True, check=False, env={**os.environ, "LD_PRELOAD": str(fake_kvm)},
+    )  # fmt: skip
+    assert done.returncode == 125
+    assert (
+        "krunc: /proc is not mounted; libkrun opens the files of shares through it\n" in done.stderr
+    )
+    assert "Traceback" not in done.stderr

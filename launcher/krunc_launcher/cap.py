@@ -12,10 +12,6 @@ import stat
 
 from krunc_launcher._krun import libc
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
 _LEAST = 1 << 16
 _BLOCK = 4096

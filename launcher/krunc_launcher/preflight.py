@@ -31,6 +31,8 @@ def _confinement(operation: Done, done: list[Done]) -> Iterator[str]:
 def preflight(done: list[Done], folders: Folders) -> list[str]:
     """What of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
+    if sys.platform == "linux" and not os.path.exists("/proc/self/fd"):
+        problems.append("/proc is not mounted; libkrun opens the files of shares through it")
     for operation in done:
         if operation.name == "confine":
             sentences = list(_confinement(operation, done))

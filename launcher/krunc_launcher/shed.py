@@ -71,9 +71,10 @@ def forget_environment(done: list[Done]) -> None:
 def _started_with() -> tuple[int, int]:
     """Where in memory this process has the environment that it was started with; (0, 0) if that
     cannot be told."""
-    if sys.platform != "linux":
-        return 0, 0
-    handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0, 0  # not Linux, or without /proc, which the preflight refuses
     fields = os.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
     os.close(handle)
     # Fields 50 and 51 of proc_pid_stat(5), env_start and env_end; the first two were cut off.
