@@ -25,6 +25,8 @@ for _name, _body in _MODULES.items():
     _full = f"krunc_launcher.{_name}"
     if _full not in sys.modules:
         _module = sys.modules[_full] = type(sys)(_full)
+        # As exec would: C code that imports something looks for it in its caller's globals.
+        setattr(_module, "__builtins__", __builtins__)
         setattr(_PACKAGE, _name, _module)
         type(_body)(_body.__code__, _module.__dict__)()
 

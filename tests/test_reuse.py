@@ -212,7 +212,7 @@ EXTENDS = {
     "a folder": ("extends: .", "this is no file of text"),
     "no name": (
         'extends: "a\\0b"',
-        "error[KR023]: extends: a\\x00b: the file cannot be read: embedded null byte",
+        "error[KR023]: extends: a\\x00b: the file cannot be read: no file can have such a name",
     ),
     "dash": ("extends: '-'", "extends: -: the file cannot be read: no such file"),
     "an expression": ('extends: "{{ x }}"', "extends takes no expressions"),

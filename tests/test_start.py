@@ -53,6 +53,7 @@ def told(value):
 for name in names:
     made = vars(sys.modules["krunc_launcher." + name])
     assert getattr(krunc_launcher, name) is sys.modules["krunc_launcher." + name]
+    assert made["__builtins__"] is vars(krunc_launcher)["__builtins__"]
     spec = spec_from_file_location("krunc_launcher." + name, f"{package}/{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)

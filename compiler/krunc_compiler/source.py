@@ -21,8 +21,10 @@ def read(path: str) -> tuple[str, str]:
         return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
     try:
         return path, decode(path, contents(path, MAX_BYTES + 1))
-    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
-        why = (getattr(error, "strerror", None) or str(error)).lower()
+    except (OSError, ValueError) as error:
+        why = "no file can have such a name"  # a ValueError, whose words differ between Pythons
+        if isinstance(error, OSError):
+            why = (error.strerror or str(error)).lower()
         finding = Finding("KR001", f"the file cannot be read: {why}")
         raise reject(Source(path, "", {}), [finding]) from None
 
