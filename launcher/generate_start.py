@@ -32,8 +32,8 @@ for _name, _body in _MODULES.items():
 
 main = sys.modules["krunc_launcher.__main__"].main
 """
-# What a launch imports: the second and the third once its plan is accepted and its VM forked off.
-_ROOTS = ("__main__", "accept", "launch", "watch", "shed")
+# What a launch imports, with what these import; the second and the third late, by the first.
+_ROOTS = ("__main__", "accept", "launch")
 
 
 def modules(package: Path) -> list[str]:

@@ -11,6 +11,7 @@ from krunc_compiler import lints, writing
 from krunc_compiler.boxfiles import plan_name
 from krunc_compiler.claims import Claims, claims
 from krunc_compiler.compiling import Compiled, compile_all
+from krunc_compiler.contents import contents
 from krunc_compiler.findings import Finding, Located, Rejected
 from krunc_compiler.inputs import Inputs
 from krunc_compiler.plan import to_text
@@ -103,8 +104,7 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
 def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
+        data = contents(path)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")

@@ -37,8 +37,7 @@ class Earlier:
         )
         self._path = os.path.join(self._folder, hexdigest(os.fsencode(told)))
         self._files = files
-        self.others: set[str] = set()
-        self._read = self._contents()
+        self._read, self.others = _contents(files)
 
     def plans(self) -> list[str] | None:
         """The plans, when neither they nor the files have changed since they were made."""
@@ -55,7 +54,7 @@ class Earlier:
         """Keep that the files make PLANS, each a path and its digest, which are on the disk."""
         time.sleep(_TICK_S)  # whoever changes one from now on changes its time too
         state = _state(plans)
-        if not all(map(_holds, plans, plans.values())) or self._contents() != self._read:
+        if not all(map(_holds, plans, plans.values())) or _contents(self._files)[0] != self._read:
             return
         known = {"files": self._read, "state": state, "plans": list(plans)}
         try:
@@ -64,19 +63,6 @@ class Earlier:
             _prune(self._folder)
         except OSError:
             pass  # the next run compiles again
-
-    def _contents(self) -> str:
-        whole = running()
-        for path in self._files:
-            try:
-                data = contents(path, MAX_BYTES + 1)
-            except OSError:
-                whole.update(os.fsencode(f"{path}\0-\0"))
-                continue  # it is reported when it is read
-            if not is_box_text(data):
-                self.others.add(path)
-            whole.update(os.fsencode(f"{path}\0{len(data)}\0") + data)
-        return str(whole.hexdigest())
 
 
 def _program() -> str:
@@ -89,6 +75,22 @@ def _program() -> str:
         for name in names
         if name.endswith((".py", ".json"))
     )
+
+
+def _contents(files: Iterable[str]) -> tuple[str, set[str]]:
+    """The digest of all FILES, and those that do not look like boxes."""
+    whole = running()
+    others = set()
+    for path in files:
+        try:
+            data = contents(path, MAX_BYTES + 1)
+        except OSError:
+            whole.update(os.fsencode(f"{path}\0-\0"))
+            continue  # it is reported when it is read
+        if not is_box_text(data):
+            others.add(path)
+        whole.update(os.fsencode(f"{path}\0{len(data)}\0") + data)
+    return str(whole.hexdigest()), others
 
 
 def _state(paths: Iterable[str]) -> str:

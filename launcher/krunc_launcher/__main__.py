@@ -152,7 +152,7 @@ def _watched(path: str, given: dict[str, str]) -> int:
 
         # As much as can be is done before the fork: whatever the VM's process touches first after
         # it is copied. libkrun is loaded behind it, for it may be anything, and crash.
-        seen = Seen(accepted)
+        seen = Seen(accepted, accepted.resolved(os.environ))
         mask = hold()
         vm = Vm(console_most(given), begun)
         if not vm.pid:
@@ -214,8 +214,7 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
         """Read the plan in PATH; what is returned starts it in the VM's process, or says there why
         it cannot be started."""
         from krunc_launcher.accept import accept
-        from krunc_launcher.launch import Seen
-        from krunc_launcher.resolve import resolve, secret
+        from krunc_launcher.launch import seeing
 
         try:
             accepted = accept(path, own)
@@ -227,10 +226,8 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
                 return NOT_STARTED
 
             return say
-        # Each VM's process is a copy of this one, which so may not know the secrets of others.
-        closed = secret(resolve(accepted.plan, accepted.folders, None)[0])
-        seen = None if closed else Seen(accepted, library)
-        return lambda vm, mask: _entered(path, seen or Seen(accepted, library), own, vm, mask)
+        see = seeing(accepted, library)
+        return lambda vm, mask: _entered(path, see(), own, vm, mask)
 
     try:
         return run(plans_of(paths), given, console_most(given), start, ended)

@@ -6,12 +6,16 @@ import os
 
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.planfile import folder, parse, read
-from krunc_launcher.resolve import Folders
+from krunc_launcher.resolve import Folders, resolve
 from krunc_launcher.verify import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from krunc_launcher.resolve import Done
+    from krunc_launcher.values import Findings
 
 
 class Accepted:
@@ -23,6 +27,10 @@ class Accepted:
         self.plan = plan
         self.folders = folders
         self.text = text
+
+    def resolved(self, environment: Mapping[str, str] | None) -> tuple[list[Done], Findings]:
+        """Its operations, and what is wrong with their late values; see `resolve`."""
+        return resolve(self.plan, self.folders, environment)
 
 
 def accept(path: str, given: dict[str, str]) -> Accepted:

@@ -182,7 +182,8 @@ def _plan(path: str, library: str | None) -> Check:
     found: list[str] = []
     try:
         given = {"--libkrun": library} if library else {}
-        ready = prepared(Seen(accept(path, given)), given)
+        accepted = accept(path, given)
+        ready = prepared(Seen(accepted, accepted.resolved(os.environ)), given)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:

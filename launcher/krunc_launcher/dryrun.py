@@ -5,14 +5,13 @@ from __future__ import annotations
 from krunc_launcher.accept import accept
 from krunc_launcher.cform import listing
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.resolve import resolve
 from krunc_launcher.verify import keyed
 
 
 def dry_run(path: str, given: dict[str, str]) -> str:
     """What would be called; raises PlanRefused and LaunchError."""
     accepted = accept(path, given)
-    done, found = resolve(accepted.plan, accepted.folders, None)
+    done, found = accepted.resolved(None)
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
     return listing(accepted.plan, done)

@@ -15,15 +15,19 @@ from krunc_launcher.locks import hold
 from krunc_launcher.mark import missing_workdir, opened, program
 from krunc_launcher.preflight import preflight
 from krunc_launcher.replay import replay
-from krunc_launcher.resolve import resolve
+from krunc_launcher.resolve import secret
 from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
 from krunc_launcher.verify import keyed
 from krunc_launcher.watch import FAILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from krunc_launcher.accept import Accepted
     from krunc_launcher.locate import Library
+    from krunc_launcher.resolve import Done
+    from krunc_launcher.values import Findings
     from krunc_launcher.watch import Vm
 
 # cffi makes a function when it is first asked for: now, for what is made after the fork is memory
@@ -43,15 +47,20 @@ class Prepared:
 
 
 class Seen:
-    """An accepted plan with its late values, and what is wrong with them and the host. LIBRARY, if
+    """An accepted plan, RESOLVED, and what is wrong with its late values and the host. LIBRARY, if
     there is one, was loaded already; libkrun may be anything and has not been looked at."""
 
     __slots__ = ("accepted", "done", "found", "library", "problems", "program", "writes")
 
-    def __init__(self, accepted: Accepted, library: Library | None = None) -> None:
+    def __init__(
+        self,
+        accepted: Accepted,
+        resolved: tuple[list[Done], Findings],
+        library: Library | None = None,
+    ) -> None:
         self.accepted = accepted
         self.library = library
-        self.done, self.found = resolve(accepted.plan, accepted.folders, os.environ)
+        self.done, self.found = resolved
         self.problems = [
             *preflight(self.done, accepted.folders),
             *missing_workdir(accepted.plan, self.done),
@@ -62,6 +71,16 @@ class Seen:
             for operation in self.done
             if operation.name in ("open_file", "krun_set_console_output")
         ]
+
+
+def seeing(accepted: Accepted, library: Library | None) -> Callable[[], Seen]:
+    """What sees ACCEPTED for its VM's process, or has seen it where that needs no secret: each of
+    many such processes is a copy of this one, which so may not know the secrets of others."""
+    resolved = accepted.resolved(None)
+    if secret(resolved[0]):
+        return lambda: Seen(accepted, accepted.resolved(os.environ), library)
+    seen = Seen(accepted, resolved, library)
+    return lambda: seen
 
 
 def prepared(seen: Seen, given: dict[str, str]) -> Prepared:

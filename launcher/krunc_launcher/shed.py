@@ -68,7 +68,7 @@ def forget_environment(done: list[Done]) -> None:
         os.environ[name] = text
 
 
-def _started_with() -> tuple[int, int]:
+def _place() -> tuple[int, int]:
     """Where in memory this process has the environment that it was started with; (0, 0) if that
     cannot be told."""
     try:
@@ -82,7 +82,7 @@ def _started_with() -> tuple[int, int]:
 
 
 # Asked for before the VM's process is forked off, in which it is the same.
-_START, _END = _started_with()
+_START, _END = _place()
 
 
 def wipe() -> None:

@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
     if unchanged is not None:
         sys.stderr.write("".join(map(_unchanged, unchanged)))
         return 0
-    jobs = _jobs(args, files, earlier.others if earlier is not None else _others(args, files))
+    jobs = _jobs(args, files, _others(args, files, earlier))
     mark = None if args.check else new_mark()
     try:
         done = spread(partial(compile_file, Work(inputs(args), mark, args.this_host)), jobs)
@@ -139,17 +139,18 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _others(args: Namespace, files: list[str]) -> set[str]:
+def _others(args: Namespace, files: list[str], earlier: Earlier | None) -> set[str]:
     """Those of FILES that do not look like boxes; what is named is one, and may be a pipe."""
     named = set(args.boxes)
+    if earlier is not None:  # it has read them
+        return earlier.others - named
     return {path for path in files if path not in named and not is_box(path)}
 
 
 def _jobs(args: Namespace, files: list[str], others: set[str]) -> list[Job]:
-    named = set(args.boxes)
     boxes = []
     for path in files:
-        if path in named or path not in others:
+        if path not in others:
             boxes.append(path)
         else:
             sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
