@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from krunc_compiler.catalogue import page
+from krunc_compiler.findings.catalogue import page
 
 if __name__ == "__main__":
     Path(__file__).with_name("findings.md").write_text(page(), "utf-8")

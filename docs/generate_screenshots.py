@@ -7,14 +7,14 @@ import re
 import shutil
 from pathlib import Path
 
-from krunc_compiler import api
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.plan import to_text
-from krunc_compiler.reading import read_plan
+from krunc_compiler import libkrun as api
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.page import difference_page, plan_page
 from krunc_compiler.review.summary import Review, review
+from krunc_compiler.values.inputs import Inputs
 from playwright.sync_api import sync_playwright
 
 DOCS = Path(__file__).parent

@@ -20,13 +20,13 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from krunc_compiler.findings import Rejected
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import report
+from krunc_compiler.files.source import decode
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.findings.report import report
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.comment import MARK, comment
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
-from krunc_compiler.source import decode
 
 _PAGES, _EACH = 50, 100
 # GitHub takes a mebibyte of summary from a step.

@@ -25,21 +25,21 @@ import atheris  # type: ignore[import-untyped]
 HERE = Path(__file__).parent
 
 with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
-    from krunc_compiler import api
-    from krunc_compiler.compiling import compile_all
-    from krunc_compiler.findings import Rejected, UsageError
-    from krunc_compiler.inputs import Inputs
-    from krunc_compiler.plan import to_text
-    from krunc_compiler.reading import read_plan
-    from krunc_compiler.reporting import report
+    from krunc_compiler import libkrun as api
+    from krunc_compiler.findings.finding import Rejected, UsageError
+    from krunc_compiler.findings.report import report
+    from krunc_compiler.pipeline.compiling import compile_all
+    from krunc_compiler.plan.plan import to_text
+    from krunc_compiler.plan.reading import read_plan
     from krunc_compiler.review.plan_sheet import plan_sheet
     from krunc_compiler.review.summary import review
     from krunc_compiler.review.text import to_text as shown
-    from krunc_launcher.cform import listing
+    from krunc_compiler.values.inputs import Inputs
     from krunc_launcher.errors import LaunchError, PlanRefused
-    from krunc_launcher.planfile import parse
-    from krunc_launcher.resolve import Folders, resolve
-    from krunc_launcher.verify import verify
+    from krunc_launcher.plan.reading import parse
+    from krunc_launcher.plan.verify import verify
+    from krunc_launcher.resolve.as_c import listing
+    from krunc_launcher.resolve.resolve import Folders, resolve
     from krunc_schema import load
 
 FOLDERS = Folders("/base", "/run/krunc/box")

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from krunc_launcher import __main__ as launcher
-from krunc_launcher import mark, preflight
 from krunc_launcher.errors import LaunchError, PlanRefused
-from krunc_launcher.planfile import parse
-from krunc_launcher.verify import verify
+from krunc_launcher.host import preflight
+from krunc_launcher.host import program as mark
+from krunc_launcher.plan.reading import parse
+from krunc_launcher.plan.verify import verify
 from test_replay import VARIABLES, expected
 
 _ENDED = 7  # what the recorder ends a VM with

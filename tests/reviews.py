@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from krunc_compiler import api
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.plan import Plan, to_text
-from krunc_compiler.reading import read_plan
+from krunc_compiler import libkrun as api
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.summary import Review, review
+from krunc_compiler.values.inputs import Inputs
 
 
 def plan(*operations: dict[str, Any]) -> Plan:

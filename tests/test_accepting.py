@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from krunc_compiler.accepting import Acceptor, acceptor
-from krunc_compiler.filling import filled
-from krunc_compiler.findings import Rejected
-from krunc_compiler.misfits import validator
-from krunc_compiler.parsing import parse
-from krunc_compiler.planschema import plan_schema
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.plan.schema import plan_schema
+from krunc_compiler.shape.defaults import filled
+from krunc_compiler.shape.fast_checking import Acceptor, acceptor
+from krunc_compiler.shape.misfits import validator
+from krunc_compiler.text.parsing import parse
 from krunc_schema import load
 
 HERE = Path(__file__).parent

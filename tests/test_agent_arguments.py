@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from krunc_compiler.box import Agent
+from krunc_compiler.box.box import Agent
 from krunc_compiler.lowering.channels import rewritten
 
 BOTH = Agent("l", "n")

@@ -9,10 +9,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from krunc_compiler.findings import Finding, Located, Source, Span
-from krunc_compiler.formats import formatted, junit
+from krunc_compiler.findings.finding import Finding, Located, Source, Span
+from krunc_compiler.findings.formats import formatted, junit
+from krunc_compiler.findings.report import report
 from krunc_compiler.policy.files import policy_of
-from krunc_compiler.reporting import report
 from krunc_compiler.review.summary import review
 from test_review_hostile import HOSTILE, hostile, is_seen, leaves
 

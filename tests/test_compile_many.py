@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from krunc_compiler import spread as spreading
 from krunc_compiler.__main__ import main
+from krunc_compiler.pipeline import parallel as spreading
 from krunc_compiler.verbs import compile as verb
 
 MANY = 230

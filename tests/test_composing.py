@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from krunc_compiler import composing
-from krunc_compiler.composing import composed
-from krunc_compiler.findings import Rejected
-from krunc_compiler.parsing import parse, parse_by_events
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.text import fast_parsing as composing
+from krunc_compiler.text.fast_parsing import composed
+from krunc_compiler.text.parsing import parse, parse_by_events
 from test_mistyped import TEXTS
 
 ROOT = Path(__file__).parent.parent

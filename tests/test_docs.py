@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from krunc_compiler.findings import Rejected
+from krunc_compiler.findings.finding import Rejected
 from krunc_schema import load
 from test_meaning import FOLDER, STREAM, WHOLE, compiled, keys
 

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from krunc_compiler.findings import Located, placed
-from krunc_compiler.parsing import parse
-from krunc_compiler.rendering import has_expressions, render
+from krunc_compiler.findings.finding import Located, placed
+from krunc_compiler.text.parsing import parse
+from krunc_compiler.values.rendering import has_expressions, render
 
 VARIABLES = {"port": 8080, "half": 2.5, "word": "Text", "yes": True}
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from krunc_compiler import catalogue
 from krunc_compiler.__main__ import main
-from krunc_compiler.catalogue import entries
+from krunc_compiler.findings import catalogue
+from krunc_compiler.findings.catalogue import entries
 from test_import_boxlite import BASE
 
 ROOT = Path(__file__).parent.parent

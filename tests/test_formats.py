@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 from krunc_compiler.__main__ import main
-from krunc_compiler.findings import Finding, Located, Source, Span
-from krunc_compiler.formats import FORMS, formatted
-from krunc_compiler.reporting import report
+from krunc_compiler.findings.finding import Finding, Located, Source, Span
+from krunc_compiler.findings.formats import FORMS, formatted
+from krunc_compiler.findings.report import report
 
 GOOD = """\
 krunc: 1

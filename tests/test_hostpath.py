@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from krunc_compiler.hostpath import seen_from
+from krunc_compiler.files.hostpath import seen_from
 from reviews import BOX, compiled
 
 # The way to a folder, a path seen from there, and the same path seen from here.

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from krunc_compiler import api
+from krunc_compiler import libkrun as api
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Rejected
+from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.importing.boxlite import convert
 from krunc_compiler.importing.boxtext import to_yaml
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.parsing import parse
-from krunc_compiler.rendering import render
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.text.parsing import parse
+from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.values.rendering import render
 from recorder.fixtures import Launch
 
 SHARE = {"tag": "layers", "host_path": "DIR/share", "read_only": False}
@@ -403,7 +403,7 @@ def test_any_text_gives_a_box_or_findings(text: str) -> None:
         value, _ = parse("spec.json", text)
     except Rejected:
         return
-    from krunc_compiler.checking import check
+    from krunc_compiler.shape.checking import check
     from krunc_schema import load
 
     if not check(value, load("boxlite.schema")):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.digest import digest
+from krunc_launcher.plan.digest import digest
 from recorder.fixtures import LAUNCHER, Launch
 
 HERE = Path(__file__).parent

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.listeners import kinds
+from krunc_launcher.host.listeners import kinds
 from recorder.fixtures import LAUNCHER, Launch
 
 BOX = """\

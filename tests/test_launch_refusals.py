@@ -497,11 +497,11 @@ def test_wrong_usage(arguments: list[str]) -> None:
 )
 @given(data=st.data())
 def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> None:
-    from krunc_launcher.cform import listing
     from krunc_launcher.errors import PlanRefused
-    from krunc_launcher.planfile import parse
-    from krunc_launcher.resolve import Folders, resolve
-    from krunc_launcher.verify import verify
+    from krunc_launcher.plan.reading import parse
+    from krunc_launcher.plan.verify import verify
+    from krunc_launcher.resolve.as_c import listing
+    from krunc_launcher.resolve.resolve import Folders, resolve
 
     plan = json.loads((folder / "box.plan.json").read_text())
     values = st.recursive(
@@ -634,11 +634,11 @@ def test_permissions(
             path.chmod(0o755)
     (furnished / "a.img").chmod(0o600)
     (furnished / "a").chmod(0o500)
-    from krunc_launcher.preflight import (
+    from krunc_launcher.host.preflight import (  # the checks alone: the test is not nobody's
         _file,
         _folder,
-    )  # the checks alone: the test is not nobody's
-    from krunc_launcher.resolve import Folders, Named
+    )
+    from krunc_launcher.resolve.resolve import Folders, Named
 
     child = os.fork()
     if child == 0:

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from krunc_compiler import api, lints
+from krunc_compiler import libkrun as api
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import compile_all
-from krunc_compiler.findings import Rejected
-from krunc_compiler.inputs import Inputs
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.pipeline.compiling import compile_all
+from krunc_compiler.rules import lints
+from krunc_compiler.values.inputs import Inputs
 
 MINIMAL = {
     "krunc": "1",

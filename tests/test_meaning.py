@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from krunc_compiler import api
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Path, Rejected, dotted
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.parsing import parse
-from krunc_compiler.plan import Plan
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Path, Rejected, dotted
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.plan.plan import Plan
+from krunc_compiler.text.parsing import parse
+from krunc_compiler.values.inputs import Inputs
 from krunc_schema import load
 
 # The box says each of its keys; for each key another value that means something else.

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from krunc_compiler import scalars
-from krunc_compiler.findings import Rejected, Span
-from krunc_compiler.parsing import parse
+from krunc_compiler.findings.finding import Rejected, Span
+from krunc_compiler.text import scalars
+from krunc_compiler.text.parsing import parse
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_places() -> None:
 
 
 def test_line_ends_and_byte_order_mark() -> None:
-    from krunc_compiler.source import decode
+    from krunc_compiler.files.source import decode
 
     assert parse("x", decode("x", b"\xef\xbb\xbfa: 1\r\nb: 2\r\n"))[0] == {"a": 1, "b": 2}
 

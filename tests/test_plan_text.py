@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from krunc_compiler.plan import Plan, to_text
+from krunc_compiler.plan.plan import Plan, to_text
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.planfile import parse
-from krunc_launcher.positions import position
+from krunc_launcher.plan.places import position
+from krunc_launcher.plan.reading import parse
 
 ROOT = Path(__file__).parent.parent
 PLAN = (ROOT / "boxes" / "hello.plan.json").read_text("utf-8")

@@ -14,11 +14,11 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 from krunc_compiler.__main__ import main
-from krunc_compiler.checking import check
-from krunc_compiler.misfits import validator
 from krunc_compiler.policy.paths import allowed
 from krunc_compiler.policy.rules import Place, judge
 from krunc_compiler.policy.schemas import judge as judge_schema
+from krunc_compiler.shape.checking import check
+from krunc_compiler.shape.misfits import validator
 from krunc_schema import load
 from published import published
 from reviews import BOX, call, compiled, reviewed, reviewed_box, step

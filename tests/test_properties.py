@@ -7,16 +7,16 @@ import json
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from krunc_compiler import api
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Rejected
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.plan import to_text
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import report
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.findings.report import report
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.plan_sheet import plan_sheet
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text as shown
+from krunc_compiler.values.inputs import Inputs
 from krunc_schema import load
 
 _KEYS = sorted(

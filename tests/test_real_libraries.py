@@ -139,8 +139,8 @@ def test_the_symbols_of_the_table_are_those_of_the_libraries(
     libkrun_1: Path, libkrun_2: Path
 ) -> None:
     """The table says what a released library has; BoxLite's build has some of 1.17 besides."""
-    from krunc_compiler import api
-    from krunc_launcher.locate import load
+    from krunc_compiler import libkrun as api
+    from krunc_launcher.host.libkrun import load
 
     one, two = load(str(libkrun_1)), load(str(libkrun_2))
     assert (one.era, two.era) == ("v1", "v2_flat")

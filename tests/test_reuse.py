@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
-from krunc_compiler import api
+from krunc_compiler import libkrun as api
 from krunc_compiler.__main__ import main
-from krunc_compiler.compiling import compile_all, compile_box
-from krunc_compiler.effective import effective
-from krunc_compiler.findings import Rejected
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.reporting import report
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.findings.report import report
+from krunc_compiler.pipeline.compiling import compile_all, compile_box
+from krunc_compiler.pipeline.effective import effective
+from krunc_compiler.values.inputs import Inputs
 
 MINIMAL = """\
 krunc: 1

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_compiler.checking import check
-from krunc_compiler.misfits import validator
+from krunc_compiler.shape.checking import check
+from krunc_compiler.shape.misfits import validator
 from krunc_schema import load
 from reviews import BOX, compiled
 

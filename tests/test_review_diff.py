@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from krunc_compiler.reading import read_plan
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import EFFECTS, compare
 from krunc_compiler.review.fact import KINDS

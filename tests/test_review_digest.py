@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_compiler.reading import read_plan
-from krunc_compiler.review.digest import canonical, digest
+from krunc_compiler.plan.digest import canonical, digest
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.summary import review
 
 ROOT = Path(__file__).parent.parent

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from krunc_compiler import api
-from krunc_compiler.api import Param
+from krunc_compiler import libkrun as api
+from krunc_compiler.libkrun import Param
 from krunc_compiler.review.fact import BY_NAME, KINDS, Fact
 from krunc_compiler.review.facts.table import CALLS, IMPLICIT, SILENT, STEPS
 from krunc_compiler.review.isolation import TOPICS

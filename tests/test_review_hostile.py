@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from krunc_compiler.checking import check
-from krunc_compiler.plan import Plan
+from krunc_compiler.plan.plan import Plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.document import review_document
@@ -25,6 +24,7 @@ from krunc_compiler.review.sheet import Sheet
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.review.words import columns, folded, quoted, visible, word
+from krunc_compiler.shape.checking import check
 from krunc_schema import load
 from markdown_it import MarkdownIt
 from reviews import plan, reviewed

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from krunc_compiler.findings import Rejected
-from krunc_compiler.plan import to_text
-from krunc_compiler.reading import read_plan
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
-from krunc_launcher import confine
 from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS, STEPS
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.planfile import parse
-from krunc_launcher.resolve import Done, Folders, resolve
-from krunc_launcher.verify import verify
+from krunc_launcher.plan.reading import parse
+from krunc_launcher.plan.verify import verify
+from krunc_launcher.resolve.resolve import Done, Folders, resolve
+from krunc_launcher.vm import confine
 from test_meaning import WHOLE, compiled
 
 ROOT = Path(__file__).parent.parent
@@ -171,7 +171,7 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
 
 def _honest(value: dict[str, Any]) -> dict[str, Any]:
     """VALUE with the implicit operations that its calls imply: the launcher wants no others."""
-    from krunc_compiler import api
+    from krunc_compiler import libkrun as api
 
     rows = value["operations"]
     calls = [(row["call"], row.get("args", {})) for row in rows if "call" in row]

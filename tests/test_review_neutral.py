@@ -6,8 +6,8 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from krunc_compiler import api
-from krunc_compiler.api import Param
+from krunc_compiler import libkrun as api
+from krunc_compiler.libkrun import Param
 from krunc_compiler.review.difference import compare
 from reviews import reviewed
 from test_review_facts import CALLED

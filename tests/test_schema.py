@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from krunc_compiler.__main__ import main
-from krunc_compiler.planschema import plan_schema
+from krunc_compiler.plan.schema import plan_schema
 from krunc_schema import load
 
 

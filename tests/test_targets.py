@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from krunc_compiler import api
-from krunc_compiler.compiling import compile_box
-from krunc_compiler.findings import Rejected, dotted
-from krunc_compiler.inputs import Inputs
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Rejected, dotted
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.values.inputs import Inputs
 
 BOX = """\
 krunc: 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from krunc_compiler.findings import UsageError
-from krunc_compiler.launching import compile_box_text
+from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.verbs.launching import compile_box_text
 from krunc_launcher import __main__ as launcher
 from krunc_launcher.errors import LaunchError
-from krunc_launcher.locate import locate
+from krunc_launcher.host.libkrun import locate
 
 _TARGETS = {"v1": "1", "v2_flat": "2"}
 # As the console script starts it. With -m, or -c alone, the working directory would come first

@@ -7,10 +7,10 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import NamedTuple
 
-from krunc_compiler import catalogue
 from krunc_compiler.__main__ import OF_OTHERS, verb_parser
+from krunc_compiler.findings import catalogue
 from krunc_compiler.usage import VERBS
-from krunc_launcher import doctor, usage
+from krunc_launcher.command import doctor, usage
 
 _SHELLS = ("bash", "zsh", "fish")
 _EXAMPLES = """\

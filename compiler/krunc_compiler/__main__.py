@@ -8,10 +8,10 @@ import sys
 from importlib import import_module
 from io import TextIOWrapper
 
-from krunc_compiler.findings import Rejected, UsageError
-from krunc_compiler.reporting import coloured, columns, report
+from krunc_compiler.findings.finding import Rejected, UsageError
+from krunc_compiler.findings.report import coloured, columns, report
+from krunc_compiler.findings.wording import nearest
 from krunc_compiler.usage import HELP, VERBS
-from krunc_compiler.wording import nearest
 
 # Verbs that the dispatcher hands to others.
 OF_OTHERS = ("launch", "doctor", "completion")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
+    from krunc_launcher.host.libkrun import Library
     from krunc_launcher.launch import Seen
-    from krunc_launcher.locate import Library
-    from krunc_launcher.watch import End, Vm
+    from krunc_launcher.supervise.watch import End, Vm
 
     Work = TypeVar("Work")
 _USAGE = "krunc launch: {}; see krunc launch --help\n"
@@ -77,7 +77,7 @@ def console_most(given: dict[str, str]) -> int:
     """What a console's file may take, in bytes; 0 without a limit."""
     if "--console-max" not in given:
         return 0
-    from krunc_launcher.cap import size
+    from krunc_launcher.supervise.console_size import size
 
     return size(given["--console-max"])
 
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["doctor"]:
-        from krunc_launcher.doctor import main as doctor
+        from krunc_launcher.command.doctor import main as doctor
 
         return doctor(argv[1:])
     try:
@@ -97,13 +97,13 @@ def main(argv: list[str] | None = None) -> int:
     _streams()
     if not paths:
         if "--help" in given:
-            from krunc_launcher.usage import HELP
+            from krunc_launcher.command.usage import HELP
 
             return _print(HELP)
         return _print(f"krunc {VERSION}\n")
     path = paths[0]
     if "--dry-run" in given:
-        from krunc_launcher.dryrun import dry_run
+        from krunc_launcher.command.dry_run import dry_run
 
         listing = _guarded(path, lambda: dry_run(path, given))
         return 1 if listing is None else _print(listing)
@@ -135,7 +135,15 @@ def _watched(path: str, given: dict[str, str]) -> int:
     """Fork the process that becomes the VM's, and wait for it."""
     from time import monotonic
 
-    from krunc_launcher.watch import End, Terminal, Vm, Watcher, die_with_parent, end_by, hold
+    from krunc_launcher.supervise.watch import (
+        End,
+        Terminal,
+        Vm,
+        Watcher,
+        die_with_parent,
+        end_by,
+        hold,
+    )
 
     begun = monotonic()
     if "--die-with-parent" in given:
@@ -158,7 +166,7 @@ def _watched(path: str, given: dict[str, str]) -> int:
         if not vm.pid:
             return _entered(path, seen, given, vm, mask)
         del seen
-        from krunc_launcher.shed import wipe
+        from krunc_launcher.vm.strip import wipe
 
         wipe()
         _, end = Watcher([vm]).next()
@@ -172,7 +180,7 @@ def _watched(path: str, given: dict[str, str]) -> int:
 def _entered(path: str, seen: Seen, given: dict[str, str], vm: Vm, mask: Any) -> int:
     """In the VM's process: become the VM, or say why not."""
     from krunc_launcher.launch import launch
-    from krunc_launcher.watch import release
+    from krunc_launcher.supervise.watch import release
 
     release(mask)
     status = _guarded(path, lambda: launch(seen, given, vm))
@@ -187,7 +195,7 @@ def _tell(end: End, name: str, record: str | None) -> None:
     """Say how the VM called NAME ended, where there is something to say, and in RECORD."""
     sys.stderr.write(_lines(f"{name}{sentence}" for sentence in end.words))
     if record is not None:
-        from krunc_launcher.record import write
+        from krunc_launcher.supervise.exit_record import write
 
         try:
             write(record, end)
@@ -197,7 +205,7 @@ def _tell(end: End, name: str, record: str | None) -> None:
 
 
 def _fleet(paths: list[str], given: dict[str, str]) -> int:
-    from krunc_launcher.fleet import plans_of, run
+    from krunc_launcher.command.fleet import plans_of, run
 
     def ended(name: str, end: End) -> None:
         folder = given.get("--exit-record")
@@ -275,8 +283,8 @@ def _lines(sentences: Iterable[str]) -> str:
 
 
 def _report(name: str, refused: PlanRefused) -> str:
-    from krunc_launcher.planfile import title
-    from krunc_launcher.positions import position
+    from krunc_launcher.plan.places import position
+    from krunc_launcher.plan.reading import title
 
     lines = []
     name = title(name)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.planfile import folder, parse, read
-from krunc_launcher.resolve import Folders, resolve
-from krunc_launcher.verify import verify
+from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.verify import verify
+from krunc_launcher.resolve.resolve import Folders, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from krunc_launcher.resolve import Done
-    from krunc_launcher.values import Findings
+    from krunc_launcher.plan.arguments import Findings
+    from krunc_launcher.resolve.resolve import Done
 
 
 class Accepted:
@@ -43,7 +43,7 @@ def accept(path: str, given: dict[str, str]) -> Accepted:
         refused.text = text
         raise
     if "--require-digest" in given:
-        from krunc_launcher.digest import require
+        from krunc_launcher.plan.digest import require
 
         require(plan, given["--require-digest"])
     base = given.get("--base") or folder(path)

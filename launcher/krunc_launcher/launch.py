@@ -10,25 +10,25 @@ import os
 
 from krunc_launcher._krun import libc
 from krunc_launcher.errors import LaunchError, PlanRefused
-from krunc_launcher.locate import fits, locate
-from krunc_launcher.locks import hold
-from krunc_launcher.mark import missing_workdir, opened, program
-from krunc_launcher.preflight import preflight
-from krunc_launcher.replay import replay
-from krunc_launcher.resolve import secret
-from krunc_launcher.shed import close_descriptors, drop_capabilities, forget_environment
-from krunc_launcher.verify import keyed
-from krunc_launcher.watch import FAILED
+from krunc_launcher.host.disk_locks import hold
+from krunc_launcher.host.libkrun import fits, locate
+from krunc_launcher.host.preflight import preflight
+from krunc_launcher.host.program import missing_workdir, opened, program
+from krunc_launcher.plan.verify import keyed
+from krunc_launcher.resolve.resolve import secret
+from krunc_launcher.supervise.watch import FAILED
+from krunc_launcher.vm.replay import replay
+from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from krunc_launcher.accept import Accepted
-    from krunc_launcher.locate import Library
-    from krunc_launcher.resolve import Done
-    from krunc_launcher.values import Findings
-    from krunc_launcher.watch import Vm
+    from krunc_launcher.host.libkrun import Library
+    from krunc_launcher.plan.arguments import Findings
+    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.supervise.watch import Vm
 
 # cffi makes a function when it is first asked for: now, for what is made after the fork is memory
 # of each VM's process. Not every system has all of them.
@@ -117,7 +117,7 @@ def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
     drop_capabilities(done)
     note = vm.note
     if any(operation.name in ("krun_setuid", "krun_setgid") for operation in done):
-        from krunc_launcher.follow import end_with_reader
+        from krunc_launcher.vm.end_with_launcher import end_with_reader
 
         def note(word: str) -> None:
             if word.startswith("enter "):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from krunc_compiler.findings import Finding
+from krunc_compiler.findings.finding import Finding
 
 # What BoxLite's engine uses where the spec says nothing, and its fixed working directory.
 _CPUS, _MEMORY_MIB, _WORKDIR = 4, 4096, "/boxlite"

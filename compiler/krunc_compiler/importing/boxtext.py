@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from krunc_compiler.reporting import printable
-from krunc_compiler.scalars import scalar
+from krunc_compiler.findings.report import printable
+from krunc_compiler.text.scalars import scalar
 
 _WIDTH = 96
 _PLAIN = re.compile(r"(?!---|\.\.\.)(?:[A-Za-z0-9_./+]|-(?=[A-Za-z0-9_./-]))[A-Za-z0-9_./@+=%:-]*")

@@ -1,0 +1,1 @@
+"""A box to operations, step by step."""

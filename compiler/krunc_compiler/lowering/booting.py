@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 
 def implicit_init(box: Box, target: Target) -> Iterator[Operation]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Agent, Box
-from krunc_compiler.findings import Path
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Agent, Box
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 # BoxLite's guest agent serves the first and reports readiness over the second.
 LISTEN_PORT = 2695

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box, FolderRoot
-from krunc_compiler.findings import Path
-from krunc_compiler.hostpath import RUNTIME
-from krunc_compiler.networks import NetworkDevices, SocketDevice, TapDevice
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box, FolderRoot
+from krunc_compiler.box.networks import NetworkDevices, SocketDevice, TapDevice
+from krunc_compiler.files.hostpath import RUNTIME
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box
-from krunc_compiler.consoles import (
+from krunc_compiler.box.box import Box
+from krunc_compiler.box.consoles import (
     ConsolePort,
     Descriptor,
     Endpoint,
@@ -14,9 +13,10 @@ from krunc_compiler.consoles import (
     SerialConsole,
     VirtioConsole,
 )
-from krunc_compiler.findings import Path
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering.endpoints import opening, value
-from krunc_compiler.operation import Operation
+from krunc_compiler.plan.operation import Operation
 
 _FILE = "console"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box, Display
-from krunc_compiler.consoles import Descriptor
-from krunc_compiler.findings import Path
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box, Display
+from krunc_compiler.box.consoles import Descriptor
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 
 def gpu(box: Box, target: Target) -> Iterator[Operation]:

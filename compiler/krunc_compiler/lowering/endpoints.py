@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.box import Box
-from krunc_compiler.consoles import Descriptor, Endpoint, File
-from krunc_compiler.findings import Path
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box
+from krunc_compiler.box.consoles import Descriptor, Endpoint, File
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.plan.operation import Operation
 
 
 def opening(end: Endpoint, name: str, place: Path, box: Box) -> Iterator[Operation]:

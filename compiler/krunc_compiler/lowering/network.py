@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box
-from krunc_compiler.findings import Path
-from krunc_compiler.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box
+from krunc_compiler.box.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box, Secret
-from krunc_compiler.findings import Path
+from krunc_compiler.box.box import Box, Secret
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import script
 from krunc_compiler.lowering.channels import rewritten
 from krunc_compiler.lowering.storage import ROOT_TAG
-from krunc_compiler.operation import Operation
+from krunc_compiler.plan.operation import Operation
 
 _SHELL = "/bin/sh"
 _WHERE: Path = ("entrypoint",)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from krunc_compiler import arguments, command_line
-from krunc_compiler.api import Target, functions, implied, lacks
-from krunc_compiler.box import Box, FolderRoot
-from krunc_compiler.findings import Finding
+from krunc_compiler.box.box import Box, FolderRoot
+from krunc_compiler.findings.finding import Finding
+from krunc_compiler.libkrun import Target, functions, implied, lacks
 from krunc_compiler.lowering import (
+    arguments,
     booting,
     channels,
+    command_line,
     conditions,
     console,
     devices,
@@ -21,7 +22,7 @@ from krunc_compiler.lowering import (
     process,
     storage,
 )
-from krunc_compiler.operation import Operation
+from krunc_compiler.plan.operation import Operation
 
 Step = Callable[[Box, Target], Iterator[Operation]]
 

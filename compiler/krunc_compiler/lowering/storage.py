@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.api import Target
-from krunc_compiler.box import Box, Disk, DiskRoot, FolderRoot, Overlay, Share
-from krunc_compiler.findings import Path
-from krunc_compiler.operation import Operation
+from krunc_compiler.box.box import Box, Disk, DiskRoot, FolderRoot, Overlay, Share
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.plan.operation import Operation
 
 # KRUN_FS_ROOT_TAG, and the DAX window in MiB that krun_set_root gives the root since 1.9.5.
 ROOT_TAG = "/dev/root"

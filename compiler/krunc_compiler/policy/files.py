@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from krunc_schema import load
 
-from krunc_compiler.checking import check
-from krunc_compiler.findings import Finding, Source, reject
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
-from krunc_compiler.source import read
+from krunc_compiler.shape.checking import check
 
 FOLDER = ".krunc"
 
@@ -78,7 +78,7 @@ def find() -> list[str]:
 
 def policy_of(path: str) -> Policy:
     """The policy in the file PATH; raises Rejected."""
-    from krunc_compiler.parsing import parse  # where there is no policy, nobody needs YAML
+    from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
     name, text = read(path)
     value, source = parse(name, text)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from krunc_compiler.hostpath import RUNTIME
+from krunc_compiler.files.hostpath import RUNTIME
 
 
 def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:

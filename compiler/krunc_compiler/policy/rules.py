@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from krunc_compiler.findings import Finding
+from krunc_compiler.findings.finding import Finding
 from krunc_compiler.policy.paths import allowed, named
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.storage import disk_number

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from krunc_compiler.findings import Finding
+from krunc_compiler.findings.finding import Finding
 from krunc_compiler.review.words import word
 
 MESSAGE = "x-message"

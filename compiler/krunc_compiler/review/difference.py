@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from krunc_compiler.hostpath import RUNTIME
+from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named

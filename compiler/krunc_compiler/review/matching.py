@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any, NamedTuple
 
-from krunc_compiler import api
-from krunc_compiler.api import Param
+from krunc_compiler import libkrun as api
+from krunc_compiler.libkrun import Param
 from krunc_compiler.review.summary import kind_of
 from krunc_compiler.review.words import word
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler import api
+from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import BY_NAME, Fact
 from krunc_compiler.review.sheet import Line, Section, Sheet
 from krunc_compiler.review.summary import Review, kind_of

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from krunc_compiler import api
-from krunc_compiler.plan import Plan, to_text
+from krunc_compiler import libkrun as api
+from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.review.admitted import admitted
-from krunc_compiler.review.digest import digest
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.table import READINGS, SILENT

@@ -11,8 +11,8 @@ import re
 import unicodedata
 from typing import Any
 
-from krunc_compiler.reporting import is_seen
-from krunc_compiler.sha256 import hexdigest
+from krunc_compiler.files.sha256 import hexdigest
+from krunc_compiler.findings.report import is_seen
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}

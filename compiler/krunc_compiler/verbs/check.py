@@ -9,24 +9,24 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, NamedTuple
 
-from krunc_compiler.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
-from krunc_compiler.findings import Finding, Located, Rejected, Source, UsageError, dotted
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.plan import to_text
+from krunc_compiler.files.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError, dotted
+from krunc_compiler.findings.report import only, report
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.policy.files import Policy, find, policy_of
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import only, report
 from krunc_compiler.review.change_sheet import change_sheet, counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text as sheet_text
-from krunc_compiler.source import read
+from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.verbs.options import add_inputs, inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
 if TYPE_CHECKING:
-    from krunc_compiler.claims import Claims
-    from krunc_compiler.compiling import Compiled
+    from krunc_compiler.pipeline.compiling import Compiled
+    from krunc_compiler.rules.collisions import Claims
 
 EXAMPLES = """\
 examples:
@@ -77,7 +77,9 @@ def run(args: Namespace) -> int:
     checked = Checked([], [], [])
     policies = _policies(args.policy if args.policy is not None else find(), checked)
     if boxes:
-        from krunc_compiler.claims import collisions  # plans alone need nothing of the compiler's
+        from krunc_compiler.rules.collisions import (
+            collisions,  # plans alone need nothing of the compiler's
+        )
 
         claimed = [one for box in boxes for one in _box(box, args, policies, checked)]
         checked.findings.extend(collisions(claimed))
@@ -120,8 +122,8 @@ def _policies(paths: list[str], checked: Checked) -> list[Policy]:
 
 def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) -> list[Claims]:
     """Compile BOX, compare its plans, and hold them to the policies."""
-    from krunc_compiler.claims import claims
-    from krunc_compiler.compiling import compile_all
+    from krunc_compiler.pipeline.compiling import compile_all
+    from krunc_compiler.rules.collisions import claims
 
     checked.files.append(box)
     try:
@@ -202,7 +204,7 @@ def _plan(plan: str, policies: list[Policy], checked: Checked) -> None:
         return
     if not policies and not found.value.get("waivers"):
         return
-    from krunc_compiler.parsing import parse
+    from krunc_compiler.text.parsing import parse
 
     _, source = parse(name, text)
     _judge(found, plan, source, policies, checked)
@@ -252,7 +254,7 @@ def _shown(form: str, checked: Checked, boxes: int) -> str:
         if checked.findings:
             return "\n".join([*parts, report(checked.findings, terminal()[1])])
         return f"krunc: {len(checked.files)} files checked, {boxes} of them boxes: all well\n"
-    from krunc_compiler.formats import document, formatted, junit  # XML is slow to import
+    from krunc_compiler.findings.formats import document, formatted, junit  # XML is slow to import
 
     match form:
         case "junit":

@@ -8,16 +8,16 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from functools import partial
 
-from krunc_compiler.batch import Done, Job, Made, Work, compile_file
-from krunc_compiler.boxfiles import below, is_box, is_yaml
-from krunc_compiler.claims import collisions
-from krunc_compiler.earlier import Earlier
-from krunc_compiler.findings import Finding, Located, Rejected, UsageError, ordered
-from krunc_compiler.reporting import coloured, only, printable, report, summary
-from krunc_compiler.sha256 import for_many
-from krunc_compiler.spread import MANY, spread
+from krunc_compiler.files.boxfiles import below, is_box, is_yaml
+from krunc_compiler.files.sha256 import for_many
+from krunc_compiler.files.writing import new_mark, settle, sweep, write
+from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
+from krunc_compiler.findings.report import coloured, only, printable, report, summary
+from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
+from krunc_compiler.pipeline.parallel import MANY, spread
+from krunc_compiler.pipeline.unchanged import Earlier
+from krunc_compiler.rules.collisions import collisions
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.writing import new_mark, settle, sweep, write
 
 EXAMPLES = """\
 examples:
@@ -131,7 +131,9 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
     if form == "text":
         sys.stderr.write(report(findings, coloured(sys.stderr)))
         return
-    from krunc_compiler.formats import formatted  # URLs and XML take as long to import as a compile
+    from krunc_compiler.findings.formats import (
+        formatted,  # URLs and XML take as long to import as a compile
+    )
 
     stream = sys.stderr if plan_on_stdout else sys.stdout
     stream.write(formatted(findings, form))

@@ -6,24 +6,17 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler.findings import Located, Rejected, UsageError
-from krunc_compiler.plan import Plan
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import report
+from krunc_compiler.findings.finding import Located, Rejected, UsageError
+from krunc_compiler.findings.report import report
+from krunc_compiler.plan.plan import Plan
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.verbs.reviewed import (
-    NOTHING,
-    add_format,
-    compiled,
-    is_box,
-    terminal,
-    text_of,
-)
+from krunc_compiler.verbs.reviewed import NOTHING, add_format, compiled, is_box, terminal, text_of
 
 EXAMPLES = """\
 examples:

@@ -6,12 +6,12 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler.findings import Located, Rejected
-from krunc_compiler.plan import to_text
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import printable
-from krunc_compiler.review.digest import digest
-from krunc_compiler.source import read
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.finding import Located, Rejected
+from krunc_compiler.findings.report import printable
+from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
 
 EXAMPLES = """\
 examples:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler import catalogue, wording
-from krunc_compiler.findings import UsageError
+from krunc_compiler.findings import catalogue, wording
+from krunc_compiler.findings.finding import UsageError
 
 EXAMPLES = """\
 examples:

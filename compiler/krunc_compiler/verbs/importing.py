@@ -8,14 +8,14 @@ from argparse import ArgumentParser, Namespace
 
 from krunc_schema import load
 
-from krunc_compiler.checking import check
-from krunc_compiler.findings import Finding, Rejected, reject
+from krunc_compiler.files.source import read
+from krunc_compiler.files.writing import write
+from krunc_compiler.findings.finding import Finding, Rejected, reject
+from krunc_compiler.findings.report import only, printable
 from krunc_compiler.importing.boxlite import convert
 from krunc_compiler.importing.boxtext import to_yaml
-from krunc_compiler.parsing import parse
-from krunc_compiler.reporting import only, printable
-from krunc_compiler.source import read
-from krunc_compiler.writing import write
+from krunc_compiler.shape.checking import check
+from krunc_compiler.text.parsing import parse
 
 EXAMPLES = """\
 examples:

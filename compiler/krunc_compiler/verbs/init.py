@@ -10,8 +10,8 @@ from pathlib import Path
 
 from krunc_schema import load
 
-from krunc_compiler.findings import Finding, Rejected, UsageError
-from krunc_compiler.reporting import only, printable
+from krunc_compiler.findings.finding import Finding, Rejected, UsageError
+from krunc_compiler.findings.report import only, printable
 
 EXAMPLES = """\
 examples:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler import api
-from krunc_compiler.findings import Finding, UsageError, reject
-from krunc_compiler.inputs import Inputs, Values
-from krunc_compiler.source import read
+from krunc_compiler import libkrun as api
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.finding import Finding, UsageError, reject
+from krunc_compiler.values.inputs import Inputs, Values
 
 
 def add_inputs(parser: ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def inputs(args: Namespace) -> Inputs:
         settings.append((name, value))
     files: list[Values] = []
     for path in args.vars:
-        from krunc_compiler.parsing import parse  # a plan, and most boxes, need no file
+        from krunc_compiler.text.parsing import parse  # a plan, and most boxes, need no file
 
         value, source = parse(*read(path))
         if not isinstance(value, dict):

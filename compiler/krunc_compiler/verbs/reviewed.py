@@ -6,12 +6,12 @@ import os
 import sys
 from argparse import ArgumentParser
 
-from krunc_compiler import revision
-from krunc_compiler.inputs import Inputs
-from krunc_compiler.plan import Plan, to_text
-from krunc_compiler.reading import read_plan
-from krunc_compiler.reporting import coloured, columns
-from krunc_compiler.source import read
+from krunc_compiler.files import git as revision
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.report import coloured, columns
+from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.values.inputs import Inputs
 
 NOTHING = "/dev/null"
 
@@ -35,7 +35,7 @@ def plan_of(argument: str, inputs: Inputs) -> Plan:
 
 def compiled(name: str, text: str, inputs: Inputs) -> Plan:
     """The plan of a box, read again so that a box and its plan are reviewed alike."""
-    from krunc_compiler.compiling import compile_box  # a plan needs none of it
+    from krunc_compiler.pipeline.compiling import compile_box  # a plan needs none of it
 
     return read_plan(name, to_text(compile_box(name, text, inputs)))
 

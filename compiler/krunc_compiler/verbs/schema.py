@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print one schema."""
     if args.what == "plan":
-        from krunc_compiler.planschema import plan_schema
+        from krunc_compiler.plan.schema import plan_schema
 
         sys.stdout.write(json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n")
     else:

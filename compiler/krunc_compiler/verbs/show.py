@@ -6,7 +6,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_compiler.findings import UsageError
+from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.review.document import review_document
 from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.plan_sheet import plan_sheet
@@ -67,7 +67,7 @@ def run(args: Namespace) -> int:
 
 
 def _effective(args: Namespace) -> int:
-    from krunc_compiler.effective import effective
+    from krunc_compiler.pipeline.effective import effective
 
     name, text = text_of(args.file)
     if not is_box(name, text):

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.hostpath import RUNTIME, plain
+from krunc_compiler.files.hostpath import RUNTIME, plain
+from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.process import program
 from krunc_compiler.review.words import word
-from krunc_compiler.sha256 import hexdigest
 
 ROOT_TAG = "/dev/root"
 # The size of the memory window that libkrun itself gives a root.

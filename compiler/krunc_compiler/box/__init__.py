@@ -1,0 +1,1 @@
+"""A box as the compiler knows it: typed, with every default filled in."""

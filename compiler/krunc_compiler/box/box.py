@@ -1,0 +1,229 @@
+"""The box, typed, with every default filled in. Sizes are in MiB."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from krunc_compiler.box.consoles import Console, Descriptor, Log
+from krunc_compiler.box.networks import NetworkDevices, NoNetwork, Tsi
+from krunc_compiler.findings.finding import Path
+
+
+class Machine(NamedTuple):
+    """The virtual machine itself."""
+
+    cpus: int
+    memory_mib: int
+    nested: bool
+    split_irqchip: bool
+    oem_strings: tuple[str, ...]
+    tee: str | None
+
+
+class Kernel(NamedTuple):
+    """A kernel instead of libkrunfw's."""
+
+    path: str
+    format: str
+    initramfs: str | None
+    cmdline: str | None
+
+
+class Boot(NamedTuple):
+    """What the guest boots; what is None is libkrun's own."""
+
+    kernel: Kernel | None
+    firmware: str | None
+    init: str | None
+
+
+class Overlay(NamedTuple):
+    """A file, or an empty folder, on top of a folder of the host. Exactly one of text, file,
+    base64 and folder is given; a mode that is not is that of its kind."""
+
+    path: str
+    text: str | None
+    file: str | None
+    base64: str | None
+    folder: bool
+    mode: int
+    once: bool
+
+
+class FolderRoot(NamedTuple):
+    """The guest's root is a folder of the host."""
+
+    path: str
+    read_only: bool
+    dax_mib: int
+    overlay: tuple[Overlay, ...]
+
+
+class DiskRoot(NamedTuple):
+    """The guest's root is a file system on one of the disks."""
+
+    disk: str
+    device: str | None
+    fstype: str
+    options: str | None
+
+
+class Share(NamedTuple):
+    """A folder of the host that the guest can mount."""
+
+    tag: str
+    path: str
+    read_only: bool
+    dax_mib: int
+    semantics: str
+    overlay: tuple[Overlay, ...]
+
+
+class Disk(NamedTuple):
+    """A disk image or block device."""
+
+    id: str
+    path: str
+    format: str
+    read_only: bool
+    direct_io: bool
+    sync: str
+
+
+class VsockPort(NamedTuple):
+    """A Unix socket of the host joined to a vsock port of the guest."""
+
+    port: int
+    socket: str
+    listen: bool
+
+
+class Agent(NamedTuple):
+    """The agent's two channels."""
+
+    listen: str | None
+    notify: str | None
+
+
+class VhostUser(NamedTuple):
+    """A virtio device that another program serves."""
+
+    type: str
+    socket: str
+    name: str | None
+    queue_sizes: tuple[int, ...]
+
+
+class Gpu(NamedTuple):
+    """A virtio GPU; window_mib is None for libkrun's own."""
+
+    flags: tuple[str, ...]
+    window_mib: int | None
+
+
+class Display(NamedTuple):
+    """A display of the GPU."""
+
+    width: int
+    height: int
+    edid: str | None
+    dpi: int | None
+    size_mm: tuple[int, int] | None
+    refresh_rate: int | None
+
+
+class Secret(NamedTuple):
+    """A value that the launcher fetches: `source` is from_env, from_file or from_fd, of `name`."""
+
+    source: str
+    name: str | int
+
+
+class Entrypoint(NamedTuple):
+    """What the guest runs: a program, or a script for /bin/sh (then executable is empty)."""
+
+    executable: str
+    script: str | None
+    args: tuple[str, ...]
+    env: dict[str, str | Secret]
+    workdir: str
+
+
+class Stop(NamedTuple):
+    """What a SIGTERM does: interrupt, kill, or None when the box leaves it open; after an
+    interrupt the program has grace_s seconds."""
+
+    on_sigterm: str | None
+    grace_s: int
+
+
+class RunAs(NamedTuple):
+    """The host user that the VM's process becomes."""
+
+    uid: int
+    gid: int
+
+
+class Egress(NamedTuple):
+    """Where TSI may connect to."""
+
+    cidrs: tuple[str, ...]
+    hosts: tuple[str, ...]
+    resolvers: tuple[str, ...]
+
+
+class Smolmachines(NamedTuple):
+    """What only that fork of libkrun has."""
+
+    egress: Egress | None
+    control_socket: str | None
+    cpu_template: str | None
+
+
+class Waiver(NamedTuple):
+    """A rule of a policy that the box may break, and why."""
+
+    rule: str
+    reason: str
+
+
+class Box(NamedTuple):
+    """One microVM. `written` is the value that the box itself states; the rest is default."""
+
+    name: str
+    labels: dict[str, str]
+    waivers: tuple[Waiver, ...]
+    machine: Machine
+    boot: Boot
+    rootfs: FolderRoot | DiskRoot
+    shares: tuple[Share, ...]
+    disks: tuple[Disk, ...]
+    network: Tsi | NoNetwork | NetworkDevices
+    vsock: tuple[VsockPort, ...]
+    agent: Agent
+    vhost_user: tuple[VhostUser, ...]
+    gpu: Gpu | None
+    displays: tuple[Display, ...]
+    input_devices: tuple[str | Descriptor, ...]
+    sound: bool
+    entrypoint: Entrypoint
+    limits: dict[str, str]
+    console: Console
+    log: Log
+    confine: str
+    stop: Stop
+    run_as: RunAs | None
+    smolmachines: Smolmachines | None
+    written: dict[str, Any]
+
+    def origin(self, *path: str | int) -> Path:
+        """PATH when the box itself states it, else (): a default."""
+        value: Any = self.written
+        for part in path:
+            if isinstance(value, dict):
+                if part not in value:
+                    return ()
+            elif not isinstance(value, list) or part not in range(len(value)):
+                return ()
+            value = value[part]
+        return path

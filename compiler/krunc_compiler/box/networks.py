@@ -1,0 +1,51 @@
+"""How a box reaches a network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from krunc_compiler.findings.finding import Path
+
+
+class Tsi(NamedTuple):
+    """The guest's sockets are the host's; ports is None when all are published."""
+
+    ports: tuple[str, ...] | None
+    inet: bool
+    unix: bool
+
+
+class NoNetwork(NamedTuple):
+    """Neither a network device nor TSI."""
+
+
+class SocketDevice(NamedTuple):
+    """A virtio-net device whose frames go over a Unix socket, named or handed down."""
+
+    datagram: bool
+    socket: str | None
+    fd: int | None
+    mac: str
+    features: tuple[str, ...]
+    vfkit: bool
+    dhcp: bool
+
+
+class TapDevice(NamedTuple):
+    """A virtio-net device on a tap interface of the host."""
+
+    device: str
+    mac: str
+    features: tuple[str, ...]
+    dhcp: bool
+
+
+class NetworkDevices(NamedTuple):
+    """Network devices: eth0, eth1 and so on. `single` when the box has one without a list."""
+
+    devices: tuple[SocketDevice | TapDevice, ...]
+    single: bool
+
+    def place(self, index: int) -> Path:
+        """Where in the box the device stands."""
+        return ("network",) if self.single else ("network", "devices", index)

@@ -1,0 +1,70 @@
+"""Texts at a revision of a git repository: REV:path, as git has it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING
+
+from krunc_compiler.files.source import decode
+from krunc_compiler.findings.finding import Finding, Rejected, UsageError
+from krunc_compiler.findings.report import only
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+
+def has_form(name: str) -> bool:
+    """Whether NAME can be REV:path."""
+    revision, colon, path = name.partition(":")
+    return bool(colon and revision and path)
+
+
+def is_one(name: str) -> bool:
+    """Whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that name
+    could stand for what git has."""
+    if not has_form(name) or name.startswith("-") or not _has_git():
+        return False
+    there = _git("-e", name).returncode == 0
+    if there and os.path.exists(name):
+        raise UsageError(f"{name} is a file and in git; write ./{name} for the file")
+    return there
+
+
+def read(name: str) -> str:
+    """The text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
+    if name.startswith("-"):
+        raise UsageError(f"{name}: a revision does not start with -")
+    if not _has_git():
+        raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
+    done = _git("blob", name)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        finding = Finding(
+            "KR001",
+            f"neither a file nor in git: {said}",
+            hint="REV:path starts at the top of the repository, REV:./path at this folder",
+        )
+        raise Rejected(only(name, finding))
+    return decode(name, done.stdout)
+
+
+def beside(name: str, other: str) -> str:
+    """The name at the same revision of OTHER, a path that starts at the folder of NAME."""
+    revision, _, path = name.partition(":")
+    whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
+    if path.startswith(("./", "../")) and not whole.startswith("../"):
+        whole = f"./{whole}"
+    return f"{revision}:{whole}"
+
+
+def _has_git() -> bool:
+    from shutil import which
+
+    return which("git") is not None
+
+
+def _git(*args: str) -> CompletedProcess[bytes]:
+    from subprocess import run
+
+    return run(["git", "cat-file", *args], capture_output=True, check=False)

@@ -1,0 +1,76 @@
+"""The text of an input: a file or standard input, UTF-8, of a sensible size."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_compiler.files.contents import contents
+from krunc_compiler.findings.finding import Finding, Source, Span, reject
+
+# Far above any real box or plan; it bounds time and memory for hostile ones.
+MAX_BYTES = 1 << 20
+
+
+def read(path: str) -> tuple[str, str]:
+    """The name under which PATH is reported, and its text; - is standard input.
+
+    Raises Rejected when it cannot be read.
+    """
+    if path == "-":
+        return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+    try:
+        return path, decode(path, contents(path, MAX_BYTES + 1))
+    except (OSError, ValueError) as error:
+        why = "no file can have such a name"  # a ValueError, whose words differ between Pythons
+        if isinstance(error, OSError):
+            why = (error.strerror or str(error)).lower()
+        finding = Finding("KR001", f"the file cannot be read: {why}")
+        raise reject(Source(path, "", {}), [finding]) from None
+
+
+def read_file(path: str) -> str:
+    """The text of the file PATH, which a box names; devices and pipes are refused.
+
+    Raises Rejected when it cannot be read.
+    """
+    try:
+        strange = os.path.exists(path) and not os.path.isfile(path)
+    except ValueError:
+        strange = False
+    if strange:
+        finding = Finding("KR001", "this is no file of text")
+        raise reject(Source(path, "", {}), [finding])
+    return read(f"./{path}" if path == "-" else path)[1]
+
+
+def decode(name: str, data: bytes) -> str:
+    """The text of a file; raises Rejected when it is too long or not UTF-8."""
+    if len(data) > MAX_BYTES:
+        raise reject(
+            Source(name, "", {}),
+            [
+                Finding(
+                    "KR001",
+                    f"the file has more than {MAX_BYTES:,} bytes",
+                    hint="a box is a page of text; is this the right file?",
+                )
+            ],
+        )
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        line = before.count("\n")
+        column = len(before) - (before.rfind("\n") + 1)
+        raise reject(
+            Source(name, "", {}),
+            [
+                Finding(
+                    "KR002",
+                    f"byte 0x{data[error.start]:02x} is not UTF-8",
+                    hint="save the file as UTF-8",
+                    span=Span(line, column, line, column + 1),
+                )
+            ],
+        ) from None

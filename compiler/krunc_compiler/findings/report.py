@@ -1,0 +1,142 @@
+"""Findings to text: place, message, the line with the place marked, the way out."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TextIO
+
+from krunc_compiler.findings.finding import (
+    Finding,
+    Located,
+    Source,
+    Span,
+    counts,
+    dotted,
+    ordered,
+    placed,
+)
+
+_COLUMNS = 80
+_WIDTH = 96
+_LONGEST = 2_000
+# What YAML takes for the end of a line.
+LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+# Letters and signs by their category, but nothing is seen of them.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+_RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether STREAM is a terminal that may get colours."""
+    dumb = os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
+
+
+def columns() -> int:
+    """The width of the terminal that standard output is. shutil tells it too, after an import."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
+
+
+def report(findings: list[Located], colour: bool = False) -> str:
+    """All FINDINGS as text, errors first, in the order of files and lines."""
+    items = ordered(findings)
+    paint = _paint if colour else _leave
+    return "\n".join([*(_one(item, paint) for item in items), "krunc: " + summary(items)]) + "\n"
+
+
+def summary(findings: list[Located]) -> str:
+    """2 errors, 1 warning."""
+    named = zip(counts(findings), ("error", "warning"), strict=True)
+    return ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in named if count)
+
+
+def _paint(text: str, colour: str) -> str:
+    return f"{colour}{text}{_PLAIN}"
+
+
+def _leave(text: str, colour: str) -> str:
+    del colour
+    return text
+
+
+def _one(item: Located, paint: Callable[[str, str], str]) -> str:
+    finding = item.finding
+    source, span = placed(item)
+    place = f"{source.name}:{span.line + 1}:{span.column + 1}" if span else source.name
+    level, colour = ("warning", _YELLOW) if finding.warning else ("error", _RED)
+    where = f"{dotted(finding.path)}: " if finding.path else ""
+    kind = paint(f"{level}[{finding.code}]", colour)
+    lines = [f"{paint(printable(place), _BOLD)}: {kind}: {_clipped(where + finding.message)}"]
+    if span:
+        lines += _marked(source, span, paint, colour)
+    if finding.hint:
+        lines.append(f"    = {paint('help', _CYAN)}: {printable(finding.hint)}")
+    return "\n".join(lines)
+
+
+def _clipped(text: str) -> str:
+    """TEXT for a terminal: a hostile key may be as long as a file."""
+    return printable(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
+
+
+def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
+    all_lines = _lines(source.text)
+    if span.line >= len(all_lines) or not all_lines[span.line].strip():
+        return []
+    line = all_lines[span.line].replace("\t", " ")
+    end = span.end_column if span.end_line == span.line else len(line)
+    start = max(0, span.column - _WIDTH // 2) if len(line) > _WIDTH else 0
+    shown = line[start : start + _WIDTH]
+    before, marked = printable(line[start : span.column]), printable(line[span.column : end])
+    number = str(span.line + 1)
+    width = max(1, min(len(marked), len(printable(shown)) - len(before)))
+    marks = paint("^" * width, colour)
+    return [
+        f"    {number} | {printable(shown)}",
+        f"    {' ' * len(number)} | {' ' * len(before)}{marks}",
+    ]
+
+
+@lru_cache(4)
+def _lines(text: str) -> list[str]:
+    return LINE_END.split(text)
+
+
+def printable(text: str) -> str:
+    """TEXT with what a terminal would obey, or a reader not see where it stands, as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if is_seen(c) else _escape(c) for c in text)
+
+
+def is_seen(c: str) -> bool:
+    """Whether a reader sees the character C as itself, and nothing else because of it."""
+    return (
+        c.isprintable()
+        and unicodedata.category(c)[0] != "M"
+        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+        and c not in _BLANK
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
+
+
+def only(name: str, finding: Finding) -> list[Located]:
+    """FINDING about the file NAME as a whole, of which there is no text."""
+    return [Located(Source(name, "", {}), finding)]

@@ -1,0 +1,71 @@
+"""What the guest kernel's command line can carry, which libkrun 1.x and 2.0-dev make of a plan."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Finding
+from krunc_compiler.lowering import arguments
+from krunc_compiler.plan.operation import Operation
+
+_ON_IT = frozenset(
+    ["krun_set_exec", "krun_set_workdir", "krun_set_rlimits", "krun_set_root_disk_remount"]
+)
+
+
+def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
+    """Whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG is
+    what is wrong with any argument of theirs."""
+    if wrong and arguments.check(carried(operations)):
+        return False
+    return size(operations) <= room()
+
+
+def carried(operations: list[Operation]) -> list[Operation]:
+    """Those of OPERATIONS that libkrun writes on the command line."""
+    return [operation for operation in operations if operation.name in _ON_IT]
+
+
+def room() -> int:
+    """The bytes that an x86-64 guest keeps of its command line."""
+    most: int = api.table()["kernel_cmdline"]["max_bytes"]
+    return most
+
+
+def size(operations: list[Operation]) -> int:
+    """About how many bytes the command line of OPERATIONS has, at most."""
+    line = api.table()["kernel_cmdline"]
+    words: list[str] = []
+    for operation in carried(operations):
+        for value in operation.args.values():
+            words += _words(value)
+    # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
+    total = len("".join(words).encode("utf-8", "surrogatepass")) + 3 * len(words)
+    return total + len(line["prolog"]) + 128 + devices(operations) * int(line["device_bytes"])
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return [f"{name}={text}," for name, text in value.items()]
+    return []
+
+
+def devices(operations: list[Operation]) -> int:
+    """The virtio devices of the machine, libkrun's implicit ones among them."""
+    known = _devices()
+    return sum([known[operation.name] for operation in operations if operation.name in known])
+
+
+@cache
+def _devices() -> dict[str, int]:
+    """The devices of each function, and of what is implicit, that has any."""
+    found = {name: one.devices for name, one in api.functions().items() if one.devices}
+    for row in api.table()["implicit"]:
+        if "devices" in row:
+            found[row["name"]] = found.get(row["name"], 0) + row["devices"]
+    return found

@@ -1,0 +1,1 @@
+"""A text to its plan, for one box and for many."""

@@ -1,0 +1,161 @@
+"""From the text of a box to its plans, in one line of stages."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from krunc_schema import load
+
+from krunc_compiler.box.box import Box
+from krunc_compiler.box.from_value import from_filled
+from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError
+from krunc_compiler.lowering.steps import lower
+from krunc_compiler.pipeline.salvage import Pieces, cut, holds
+from krunc_compiler.plan.plan import Plan, make
+from krunc_compiler.rules import box as rules
+from krunc_compiler.rules import lints
+from krunc_compiler.shape.checking import check
+from krunc_compiler.shape.defaults import filled
+from krunc_compiler.values import extending, matrix, rendering, variables
+from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.values.variables import Known
+
+
+class Loaded(NamedTuple):
+    """A box file with all that it extends: its raw value, and the variables of each box in it."""
+
+    value: dict[str, Any]
+    source: Source
+    known: Known
+    rows: list[dict[str, Any]]
+    is_matrix: bool
+
+    def variables(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The variables of the box that ROW of the matrix makes."""
+        return {**self.known.values, **row}
+
+
+class Compiled(NamedTuple):
+    """A box of a file: its plan, where it is written, and the warnings that it allows."""
+
+    plan: Plan
+    box: Box
+    source: Source
+    allowed: frozenset[str]
+    is_matrix: bool
+
+
+def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
+    """The boxes of the file NAME before anything in them is evaluated.
+
+    Raises Rejected when it or a box that it extends cannot be read, and for a matrix that makes
+    no sense; UsageError when it has no box of the wanted name.
+    """
+    value, source = extending.load(name, text)
+    known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
+    known.findings.extend(source.faults)
+    rows, findings = matrix.rows(value.get("matrix"), known.values)
+    loaded = Loaded(value, source, known, rows, rows != [{}])
+    if loaded.is_matrix:
+        findings += matrix.too_large(len(rows), len(source.places))
+    if loaded.is_matrix and not findings:
+        names = [_name(loaded, row) for row in rows]
+        findings = matrix.same_names(names)
+        if inputs.box is not None:
+            rows = [row for row, found in zip(rows, names, strict=True) if found == inputs.box]
+            if not rows:
+                few = ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
+                raise UsageError(f"no box of {name} has the name {inputs.box}; it has {few}")
+            loaded = loaded._replace(rows=rows)
+    if findings:
+        raise Rejected([*known.findings, *(Located(source, found) for found in findings)])
+    return loaded
+
+
+def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
+    name = {"name": loaded.value.get("name")}
+    return rendering.render(name, loaded.variables(row), loaded.source).value["name"]
+
+
+def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], list[Located]]:
+    """The plans of the boxes in TEXT, which came from the file NAME, and the warnings.
+
+    Raises Rejected with everything that is wrong, the warnings among it.
+    """
+    loaded = load_box(name, text, inputs)
+    results: list[Compiled] = []
+    findings: list[list[Finding]] = []
+    for row in loaded.rows:
+        result, wrong = _compile(loaded, row, inputs)
+        findings.append(wrong)
+        if result is not None:
+            results.append(result)
+    if inputs.box is not None and results and results[0].plan.box != inputs.box:
+        raise UsageError(f"the box of {name} has the name {results[0].plan.box}")
+    found = findings[0]
+    if loaded.is_matrix and any(findings):
+        found = matrix.told_once(findings, [_name(loaded, row) for row in loaded.rows])
+    located = [*loaded.known.findings, *(Located(loaded.source, item) for item in found)]
+    if any(not item.finding.warning for item in located):
+        raise Rejected(located)
+    return results, located
+
+
+def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
+    """The plan of the one box in TEXT, which came from the file NAME.
+
+    Raises Rejected with everything that is wrong with it, UsageError when it makes several.
+    """
+    results, _ = compile_all(name, text, inputs)
+    if len(results) > 1:
+        few = ", ".join(result.plan.box for result in results[:8])
+        raise UsageError(f"{name} makes {len(results)} boxes; choose one with --box: {few}")
+    return results[0].plan
+
+
+def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
+    """The value of one box without expressions and defaults, and what is wrong with its shape."""
+    schema = load("box.schema")
+    rendered = rendering.render(
+        loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
+    )
+    value = extending.rebased(rendered.value, loaded.source, schema)
+    # Of a map that lost keys nothing more can be said.
+    lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
+    broken = rendered.broken | lost
+    misfits = [found for found in check(value, schema) if found.path not in broken]
+    return value, Pieces([*rendered.findings, *misfits], broken)
+
+
+def _compile(
+    loaded: Loaded, row: dict[str, Any], inputs: Inputs
+) -> tuple[Compiled | None, list[Finding]]:
+    value, pieces = evaluated(loaded, row)
+    schema = load("box.schema")
+    findings = pieces.findings
+    removed = None
+    if findings or pieces.broken:
+        # Rules still run on the part that is well-formed.
+        part = cut(value, pieces, schema)
+        if part is None:
+            return None, findings
+        value, removed = part
+    complete = filled(value, schema)
+    box = from_filled(complete, loaded.value)
+    operations, misfits = lower(box, inputs.target)
+    found = rules.check_box(box, inputs.target) + misfits
+    found += rules.check_operations(operations, inputs.target)
+    warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    if removed is not None:
+        if all(path[:1] != ("allow",) for path in removed):
+            found += warned
+        return None, findings + [item for item in found if holds(item, removed)]
+    findings = found + warned
+    if any(not finding.warning for finding in findings):
+        return None, findings
+    meaning = {
+        key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
+    }
+    meaning["vars"] = loaded.variables(row)
+    plan = make(box, inputs.target, meaning, operations, inputs.prefix)
+    return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix), findings

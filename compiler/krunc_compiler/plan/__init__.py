@@ -1,0 +1,1 @@
+"""A plan: its operations, its text, its schema, its digest."""

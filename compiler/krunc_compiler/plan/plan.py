@@ -1,0 +1,177 @@
+"""The plan: its head, its operations, and its text with one operation a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_args
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.box.box import Box
+from krunc_compiler.files.hostpath import seen_from
+from krunc_compiler.files.sha256 import hexdigest
+from krunc_compiler.findings.finding import Path, dotted
+from krunc_compiler.libkrun import Target, Version
+from krunc_compiler.plan.operation import Kind, Operation
+
+FORMAT = 1
+
+
+class Plan(NamedTuple):
+    """A plan as it is written: plain values, with the operations as in the file."""
+
+    box: str
+    target: str
+    era: str
+    requires: dict[str, Any]
+    digest: str
+    operations: tuple[dict[str, Any], ...]
+    labels: Mapping[str, str] = MappingProxyType({})
+    waivers: tuple[dict[str, str], ...] = ()
+
+
+def make(box: Box, target: Target, meaning: Any, operations: list[Operation], prefix: str) -> Plan:
+    """The plan of BOX; MEANING is its value with variables and expressions worked out.
+
+    PREFIX is the way from the plan's folder to the box's, `.` when they are the same.
+    """
+    canonical = _canonical(meaning)
+    return Plan(
+        box=box.name,
+        target=str(target),
+        era=target.era,
+        requires=_requires(target, operations),
+        digest="sha256:" + hexdigest(canonical.encode("utf-8", "surrogatepass")),
+        operations=tuple([_row(operation, prefix) for operation in operations]),
+        labels=box.labels,
+        waivers=tuple({"rule": one.rule, "reason": one.reason} for one in box.waivers),
+    )
+
+
+def to_text(plan: Plan) -> str:
+    """The text of a plan: the same bytes wherever it is made."""
+    # One encoder for all is much the quickest. In JSON a quote inside a text has a backslash before
+    # it, and no list in an operation holds objects: this stands between operations only.
+    rows = _json(plan.operations)[1:-1]
+    for between, lines in _BETWEEN:
+        rows = rows.replace(between, lines)
+    head = {
+        "krunc_plan": FORMAT,
+        "box": plan.box,
+        "target": plan.target,
+        "api": plan.era,
+        "requires": plan.requires,
+        "digest": plan.digest,
+        **({"labels": plan.labels} if plan.labels else {}),
+        **({"waivers": plan.waivers} if plan.waivers else {}),
+    }
+    lines = "".join(f'"{key}": {_json(value)},\n' for key, value in head.items())
+    return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
+
+
+def _moved(operation: Operation, prefix: str) -> Mapping[str, Any]:
+    """The arguments of OPERATION with relative host paths seen from where PREFIX starts."""
+    params = _with_paths(operation.kind, operation.name)
+    if not params:
+        return operation.args
+    args = dict(operation.args)
+    for param in params:
+        value = args.get(param.name)
+        if isinstance(value, str):
+            args[param.name] = seen_from(prefix, value)
+        elif isinstance(value, dict):
+            args[param.name] = _moved_inside(value, param.kind, prefix)
+    return args
+
+
+@cache
+def _with_paths(kind: str, name: str) -> tuple[api.Param, ...]:
+    """The arguments that may name something of the host: paths, contents, variables for secrets."""
+    return (*api.paths(kind, name), *(p for p in api.params(kind, name) if p.kind == "env"))
+
+
+def _moved_inside(value: dict[str, Any], kind: str, prefix: str) -> dict[str, Any]:
+    if kind == "env":
+        return _moved_secrets(value, prefix)
+    if "file" in value:
+        return {"file": seen_from(prefix, value["file"])}
+    if "process" in value:
+        process = value["process"]
+        return {"process": {**process, "env": _moved_secrets(process["env"], prefix)}}
+    return value
+
+
+def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        name: {"from_file": seen_from(prefix, value["from_file"])}
+        if isinstance(value, dict) and "from_file" in value
+        else value
+        for name, value in env.items()
+    }
+
+
+_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in get_args(Kind)]
+# json.dumps would make an encoder for each of them.
+_json = json.JSONEncoder(ensure_ascii=False).encode
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _row(operation: Operation, prefix: str) -> dict[str, Any]:
+    row: dict[str, Any] = {operation.kind: operation.name}
+    if operation.args:
+        row["args"] = _moved(operation, prefix)
+    if operation.warn:
+        row["on_failure"] = "warn"
+    row["from"] = _told(operation.origin)
+    return row
+
+
+@lru_cache(512)  # they are the same in most boxes
+def _told(origin: Path) -> str:
+    return dotted(origin) or "default"
+
+
+def needs(operation: Operation) -> Version:
+    """The libkrun version from which OPERATION, with its arguments, exists."""
+    newest, telling = _newer(operation.name)
+    for argument, newer in telling:
+        value = operation.args[argument]
+        for name in value if isinstance(value, list) else [value]:
+            newest = max(newest, newer.get(name, newest))
+    return newest
+
+
+@cache
+def _newer(function: str) -> tuple[Version, list[tuple[str, dict[str, Version]]]]:
+    """When FUNCTION came, and the values of its arguments that came after it, or may have."""
+    found = []
+    for param in api.functions()[function].params:
+        group = param.rules.get("enum") or param.rules.get("flags")
+        if group is not None:
+            named = api.enums().get(group) or api.table()["flags"][group]
+            newer = {
+                name: api.version(row["since"]) for name, row in named.items() if "since" in row
+            }
+            if newer:
+                found.append((param.name, newer))
+    return api.functions()[function].since, found
+
+
+def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
+    functions = api.functions()
+    calls = [(needs(one), one) for one in operations if one.kind == "call"]
+    floor = api.version(api.table()["eras"][target.era]["first"])
+    newest = max([floor, *(since for since, _ in calls)])
+    features = {functions[call.name].feature for _, call in calls}
+    because = [
+        {"call": call.name, "from": _told(call.need or call.origin)}
+        for since, call in calls
+        if since == newest and newest > floor
+    ]
+    return {
+        "libkrun": api.dots(newest),
+        "features": sorted(feature for feature in features if feature),
+        "because": because,
+    }

@@ -1,0 +1,114 @@
+"""A plan's text to a plan, for review: nothing in it is believed that the calls do not show."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings import wording
+from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.plan.plan import Plan
+from krunc_compiler.plan.schema import head_schema, operation_schemas
+from krunc_compiler.shape.checking import check
+
+KINDS = ("call", "step", "implicit")
+
+
+def read_plan(name: str, text: str) -> Plan:
+    """The plan in TEXT, which came from the file NAME.
+
+    Raises Rejected when it is no plan, holds an operation that is not in the tables, or is not
+    honest about what libkrun does by itself. The launcher checks more: each value's range, the
+    order, and what may stand only once.
+    """
+    source = Source(name, text, {})
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        line, column = error.lineno - 1, error.colno - 1
+        span = Span(line, column, line, column + 1)
+        raise reject(
+            source, [Finding("KR401", f"this is not JSON: {error.msg}", span=span)]
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise reject(source, [Finding("KR401", f"this is not a plan: {error}")]) from None
+    findings = check(value, head_schema())
+    if not findings:
+        findings = [found for i, row in enumerate(value["operations"]) for found in _row(i, row)]
+    if not findings:
+        findings = _implicit(value)
+    if findings:
+        # JSON is YAML, so the places come from the same parser.
+        from krunc_compiler.text.parsing import parse
+
+        _, source = parse(name, text)
+        raise reject(source, findings)
+    return Plan(
+        box=value["box"],
+        target=value["target"],
+        era=value["api"],
+        requires=value["requires"],
+        digest=value["digest"],
+        operations=tuple(value["operations"]),
+        labels=value.get("labels", {}),
+        waivers=tuple(value.get("waivers", ())),
+    )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _row(index: int, row: dict[str, Any]) -> list[Finding]:
+    where = ("operations", index)
+    kinds = [kind for kind in KINDS if kind in row]
+    if len(kinds) != 1:
+        return [Finding("KR403", "an operation is one of: " + ", ".join(KINDS), where)]
+    (kind,) = kinds
+    names = [name for known, name in operation_schemas() if known == kind]
+    if row[kind] not in names:
+        close = wording.nearest(str(row[kind]), names)
+        hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
+        return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]
+    schema = _operation(kind, row[kind])
+    return [found._replace(path=(*where, *found.path)) for found in check(row, schema)]
+
+
+@cache
+def _operation(kind: str, name: str) -> dict[str, Any]:
+    """The schema of one operation, with the definitions that it refers to."""
+    return {**operation_schemas()[kind, name], "$defs": head_schema()["$defs"]}
+
+
+def _implicit(value: dict[str, Any]) -> list[Finding]:
+    operations = value["operations"]
+    calls = [(row["call"], row.get("args", {})) for row in operations if "call" in row]
+    honest = api.implied(value["api"], calls)
+    stated = [row["implicit"] for row in operations if "implicit" in row]
+    findings = [
+        Finding(
+            "KR402", f"the calls imply {name!r}, which the plan does not state", ("operations",)
+        )
+        for name in honest
+        if name not in stated
+    ]
+    for i, row in enumerate(operations):
+        if "implicit" in row and row["implicit"] not in honest:
+            findings.append(
+                Finding(
+                    "KR402",
+                    f"the calls do not imply {row['implicit']!r}",
+                    ("operations", i),
+                    hint="compile the box again; a plan is not edited by hand",
+                )
+            )
+    return findings

@@ -1,0 +1,110 @@
+"""What boxes claim of the host, and what two boxes cannot have at the same time."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from krunc_compiler.box.box import Box
+from krunc_compiler.box.networks import NetworkDevices, SocketDevice, Tsi
+from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.files.source import read_file
+from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
+from krunc_compiler.values import extending
+
+
+class Claim(NamedTuple):
+    """The code of a collision, the claim in words, what is claimed, the key that does, and
+    whether it is claimed for writing."""
+
+    code: str
+    what: str
+    name: str
+    key: Path
+    writes: bool
+
+
+class Claims(NamedTuple):
+    """What the box called `box` claims; it allows the collisions of the codes `allowed`."""
+
+    box: str
+    source: Source
+    allowed: frozenset[str]
+    all: tuple[Claim, ...]
+
+
+def claims(box: Box, source: Source, allowed: frozenset[str]) -> Claims:
+    """What BOX claims. There may be many boxes: their texts are read again for a finding."""
+    found = tuple(_claims(box, posixpath.dirname(source.name)))
+    text = "" if os.path.isfile(source.name) else source.text
+    return Claims(box.name, source._replace(text=text, places={}), allowed, found)
+
+
+def _claims(box: Box, folder: str) -> Iterator[Claim]:
+    def whole(path: str) -> str:
+        return normal(posixpath.join(folder, path))
+
+    yield Claim("KR614", f"the name {box.name!r}", box.name, ("name",), True)
+    if isinstance(box.network, Tsi):
+        for i, text in enumerate(box.network.ports or ()):
+            port = text.split(":")[0]
+            yield Claim("KR611", f"the host port {port}", port, ("network", "ports", i), True)
+    for i, disk in enumerate(box.disks):
+        if not disk.path.startswith(RUNTIME):
+            name = whole(disk.path)
+            where: Path = ("disks", i, "path")
+            yield Claim("KR612", f"the disk {disk.path}", name, where, not disk.read_only)
+    sockets: list[tuple[str, Path]] = [
+        (port.socket, ("vsock", i, "socket")) for i, port in enumerate(box.vsock) if port.listen
+    ]
+    if box.agent.listen is not None:
+        sockets.append((box.agent.listen, ("agent", "listen")))
+    if isinstance(box.network, NetworkDevices):
+        sockets += [
+            (device.socket, (*box.network.place(i), "socket"))
+            for i, device in enumerate(box.network.devices)
+            if isinstance(device, SocketDevice) and device.socket is not None
+        ]
+    for path, where in sockets:
+        if not path.startswith(RUNTIME):
+            yield Claim("KR613", f"the socket {path}", whole(path), where, True)
+
+
+@cache
+def _again(name: str, text: str) -> Source:
+    return extending.load(name, text or read_file(name))[1]
+
+
+def collisions(boxes: Sequence[Claims]) -> list[Located]:
+    """The warnings about boxes that one run compiles: what they cannot have at the same time."""
+    findings = []
+    seen: dict[tuple[str, str], tuple[int, Path]] = {}
+    writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
+    for i, one in enumerate(boxes):
+        for code, what, name, key, _ in one.all:
+            first, first_key = seen.setdefault((code, name), (i, key))
+            if first == i:
+                continue
+            shared = code == "KR612" and (code, name) not in writers
+            both = one.allowed | boxes[first].allowed
+            if shared or code in both:
+                continue
+            other = boxes[first]
+            at = f"{dotted(first_key)} of {other.source.name}"
+            at += f" (box {other.box})" if other.source.name == one.source.name else ""
+            finding = Finding(
+                code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
+            )
+            findings.append(Located(_again(one.source.name, one.source.text), finding))
+    return findings
+
+
+_AT_ONCE = {
+    "KR611": "the two boxes cannot run at the same time; choose another host port",
+    "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
+    "KR613": "the second box to start would not get it; choose another socket",
+    "KR614": "plans and runtime folders are named after it; choose another name",
+}

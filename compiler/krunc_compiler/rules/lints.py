@@ -1,0 +1,251 @@
+"""What a box may say but hardly means: warnings, each of which the box can allow by its code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from krunc_compiler.box.box import Box, FolderRoot
+from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.findings import catalogue
+from krunc_compiler.findings.finding import Finding, Path, dotted
+
+_HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
+# Who can write to one of these commands a daemon that is root on the host.
+_DAEMONS = (
+    "/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+)
+# What a variable's name ends with that holds a secret, and what secrets begin with.
+_SECRET_NAME = re.compile(
+    r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
+    r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
+)
+
+
+def check(box: Box) -> list[Finding]:
+    """The warnings about one box by itself."""
+    folders = _folders(box)
+    found = [
+        *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
+        *(*_unused_channels(box), *_literal_secrets(box)),
+    ]
+    return [finding._replace(warning=True) for finding in found]
+
+
+class _Folder(NamedTuple):
+    """A host folder that the guest gets: its path as it is written and in one form, its key, and
+    whether the guest can write there."""
+
+    path: str
+    normal: str
+    key: Path
+    writes: bool
+
+
+def _folders(box: Box) -> list[_Folder]:
+    folders = []
+    root = box.rootfs
+    if isinstance(root, FolderRoot):
+        key: Path = ("rootfs", "path")
+        folders.append(_Folder(root.path, normal(root.path), key, not root.read_only))
+    for i, share in enumerate(box.shares):
+        key = ("shares", i, "path")
+        folders.append(_Folder(share.path, normal(share.path), key, not share.read_only))
+    return folders
+
+
+def _within(inner: str, outer: str) -> bool:
+    """Whether the path INNER is OUTER or below it, as far as their texts tell."""
+    if inner.startswith("/") != outer.startswith("/"):
+        return False
+    if outer == ".":
+        return not inner.startswith("..")
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def _nested(folders: list[_Folder]) -> Iterator[Finding]:
+    """Of each folder, the others that it lies in; of equal ones, the first."""
+    first: dict[str, _Folder] = {}
+    for folder in folders:
+        first.setdefault(folder.normal, folder)
+    for folder in folders:
+        for above in _above(folder.normal):
+            other = first.get(above, folder)
+            if other is folder or _is_of_run(folder) != _is_of_run(other):
+                continue
+            can = "there it can write" if other.writes else "there it can read"
+            yield Finding(
+                "KR601",
+                f"this folder is reached through {dotted(other.key)} ({other.path}) too; {can}",
+                folder.key,
+                hint="the guest has the wider of both rights; share folders that do not overlap",
+            )
+
+
+def _is_of_run(folder: _Folder) -> bool:
+    return folder.path.startswith(RUNTIME)
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that the path lies in, itself first."""
+    within = not path.startswith(("/", ".."))
+    while path not in ("", "/", "."):
+        yield path
+        folder, slash, _ = path.rpartition("/")
+        path = folder or slash
+    if path or within:
+        yield path or "."
+
+
+def _broad(folders: list[_Folder]) -> Iterator[Finding]:
+    for _, path, key, writes in folders:
+        right = "write" if writes else "read"
+        if path == "/":
+            yield Finding(
+                "KR602",
+                f"the guest can {right} all files of the host that the launching user can",
+                key,
+                hint="share the folder that the guest needs",
+            )
+        elif _HOME.fullmatch(path):
+            yield Finding(
+                "KR603",
+                f"the guest can {right} a home folder: keys, tokens and shell start files",
+                key,
+                hint="share a folder below it",
+            )
+
+
+def _tilde(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
+    paths = [(folder.path, folder.key) for folder in folders]
+    paths += [(disk.path, ("disks", i, "path")) for i, disk in enumerate(box.disks)]
+    for path, key in paths:
+        if path == "~" or path.startswith(("~/", "$")):
+            yield Finding(
+                "KR604",
+                f"{path.split('/')[0]!r} is taken literally: no shell expands it",
+                key,
+                hint=f"write the whole path, or ./{path} when a folder has that name",
+            )
+
+
+def _daemons(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
+    for _, path, key, _ in folders:
+        reached = [socket for socket in _DAEMONS if _within(socket, path)]
+        if reached and path != "/":
+            yield _commands(reached[0], key)
+    for i, port in enumerate(box.vsock):
+        if not port.listen and normal(port.socket) in _DAEMONS:
+            yield _commands(normal(port.socket), ("vsock", i, "socket"))
+
+
+def _commands(socket: str, key: Path) -> Finding:
+    return Finding(
+        "KR605",
+        f"the guest reaches {socket}, which commands a daemon of the host",
+        key,
+        hint="a guest that may use it can become root on the host; give it a proxy that filters",
+    )
+
+
+def _unused_channels(box: Box) -> Iterator[Finding]:
+    said = " ".join(box.entrypoint.args)
+    for name, path, port in (
+        ("listen", box.agent.listen, 2695),
+        ("notify", box.agent.notify, 2696),
+    ):
+        if path is not None and f"--{name}" not in said and str(port) not in said:
+            yield Finding(
+                "KR606",
+                f"no argument of the program says --{name} unix://..., so nothing tells it of "
+                f"this channel",
+                ("agent", name),
+                hint=f"add --{name} unix:///run/{name}.sock to entrypoint.args, or leave the key "
+                f"out when the program knows vsock port {port} by itself",
+                at_key=True,
+            )
+
+
+def _literal_secrets(box: Box) -> Iterator[Finding]:
+    for name, value in box.entrypoint.env.items():
+        if not isinstance(value, str):
+            continue
+        # A path is where a secret is, not the secret.
+        is_named = _SECRET_NAME.fullmatch(name) and value and not value.startswith(("/", "./"))
+        if is_named or _SECRET_VALUE.match(value):
+            yield Finding(
+                "KR610",
+                "this looks like a secret, and the plan would hold it",
+                ("entrypoint", "env", name),
+                hint=f"write {name}: {{from_env: NAME}}; from_file and from_fd work too",
+                at_key=True,
+            )
+
+
+def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
+    """The warnings about BOX on a host that has CPUS processors and MEMORY_MIB of memory."""
+    found = []
+    if box.machine.cpus > cpus:
+        found.append(
+            Finding(
+                "KR607",
+                f"{box.machine.cpus} vCPUs; this host has {cpus} processors",
+                ("machine", "cpus"),
+                hint="the vCPUs would take turns; ask for fewer",
+                warning=True,
+            )
+        )
+    if box.machine.memory_mib > memory_mib:
+        found.append(
+            Finding(
+                "KR607",
+                f"{box.machine.memory_mib} MiB of memory; this host has {memory_mib} MiB",
+                ("machine", "memory"),
+                hint="the host would kill the VM when it uses what it was given",
+                warning=True,
+            )
+        )
+    return found
+
+
+def silenced(
+    findings: list[Finding], allow: Sequence[dict[str, Any]]
+) -> tuple[list[Finding], frozenset[str]]:
+    """FINDINGS without what the box allows, with what is wrong with ALLOW; the codes allowed.
+
+    ALLOW fits the schema.
+    """
+    codes = {entry["code"] for entry in allow}
+    raised = {finding.code for finding in findings}
+    kept = [finding for finding in findings if finding.code not in codes]
+    for i, entry in enumerate(allow):
+        code, at = entry["code"], ("allow", i, "code")
+        known = catalogue.entry(code)
+        if known is None or not known.warning:
+            kept.append(
+                Finding(
+                    "KR608",
+                    f"{code} is no warning, so it cannot be allowed",
+                    at,
+                    hint="`krunc explain` lists the warnings; an error has to be mended",
+                )
+            )
+        elif code not in raised and not known.depends_on_run:
+            kept.append(
+                Finding(
+                    "KR609",
+                    f"nothing here raises {code}",
+                    at,
+                    hint="leave this entry out",
+                    warning=True,
+                )
+            )
+    return kept, frozenset(codes)

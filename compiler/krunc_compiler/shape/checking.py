@@ -1,0 +1,280 @@
+"""A value against a JSON Schema: findings in the words of the one who wrote the value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from krunc_compiler.findings import wording
+from krunc_compiler.findings.finding import Finding, Path
+from krunc_compiler.shape.fast_checking import acceptor, is_type
+
+if TYPE_CHECKING:
+    from krunc_compiler.shape.misfits import Misfit
+
+_MOST_GUESSES = 100
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a map of keys",
+    "string": "a text",
+}
+
+
+def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
+    """Everything about VALUE that does not fit SCHEMA."""
+    if acceptor(schema).accepts(value):
+        return []
+    from krunc_compiler.shape.misfits import misfits
+
+    found = (finding for misfit in misfits(value, schema) for finding in _findings(misfit, ()))
+    return list(dict.fromkeys(found))
+
+
+def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
+    path = (*above, *error.path)
+    rule = error.rule
+    match error.keyword:
+        case "oneOf" | "anyOf":
+            yield from _branch(error, path)
+        case "additionalProperties":
+            yield from _unknown(error, path)
+        case "required":
+            yield from _missing(error, path)
+        case "propertyNames":
+            yield from ()
+        case "type":
+            yield _mistyped(error, path)
+        case "enum":
+            yield _not_allowed(error, path, rule)
+        case "const":
+            yield _not_allowed(error, path, [rule])
+        case "not":
+            message = f"{wording.shown(error.value)} may not stand here"
+            yield Finding("KR105", message, path, hint=error.schema.get("x-not", ""))
+        case "minimum" | "maximum":
+            yield _out_of_range(error, path)
+        case "pattern":
+            form = error.schema.get("x-form", f"a text that fits {rule}")
+            yield _formed(error, path, form)
+        case "minLength" | "minProperties" | "minItems":
+            hint = wording.about(error.schema) or "write at least one value, or leave the key out"
+            yield Finding("KR104", "this is empty", path, hint=hint)
+        case _:
+            size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
+            yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
+
+
+def _formed(error: Misfit, path: Path, form: str) -> Finding:
+    where = (*path, error.value) if error.is_name else path
+    return Finding(
+        "KR106",
+        f"{wording.shown(error.value)} has a wrong form",
+        where,
+        hint=f"write {form}",
+        at_key=error.is_name,
+    )
+
+
+def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
+    """The findings of the branch that was meant."""
+    branches: dict[int, list[Misfit]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.branch, []).append(inner)
+    rules = error.rule
+    fitting = [
+        index
+        for index, errors in branches.items()
+        if not any(_is_of_another_kind(inner) for inner in errors)
+    ]
+    if not fitting:
+        kinds = " or ".join(dict.fromkeys(_kind(rule) for rule in rules))
+        yield Finding(
+            "KR103",
+            _is(error.value, kinds),
+            path,
+            hint=wording.forms_of(rules)
+            or wording.quotes(error.value, rules)
+            or wording.rewritten(error.value, _wanted(rules))
+            or wording.about(error.schema),
+        )
+        return
+    key = _discriminator(rules)
+    if key:
+        known = [_const(rule, key) for rule in rules if _const(rule, key)]
+        if error.value.get(key) not in known:
+            yield _of_no_kind(error, path, key, known)
+            return
+        fitting = [i for i in fitting if _const(rules[i], key) == error.value[key]]
+    ways = [rule.get("required", [""])[0] for rule in rules]
+    if not error.value and all(ways):
+        keys = " or ".join(map(repr, ways))
+        yield Finding("KR102", f"the key {keys} is missing", path, hint=wording.about(error.schema))
+        return
+    meant = min(fitting, key=lambda index: _distance(branches[index]))
+    for inner in branches[meant]:
+        if inner.keyword == "additionalProperties" and not inner.path:
+            yield from _of_another_form(inner, rules, path)
+        else:
+            yield from _findings(inner, path)
+
+
+def _wanted(rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first of RULES that is about a list or a map; of kinds of maps, what they share."""
+    key = _discriminator(rules)
+    if key:
+        return {"type": "object", "required": [key], "kinds": [_const(rule, key) for rule in rules]}
+    return next((rule for rule in rules if rule.get("type") in ("array", "object")), {})
+
+
+def _is_of_another_kind(error: Misfit) -> bool:
+    """Whether ERROR says that the whole value is of another kind than a branch wants."""
+    if error.path:
+        return False
+    return error.keyword in ("type", "const") or (
+        error.keyword == "enum" and isinstance(error.value, dict | list)
+    )
+
+
+def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
+    """The unknown keys of a form; those of a sibling form do not go with this one's."""
+    own = next(iter(error.schema.get("required", ())), "")
+    kind = _const(error.schema, own)
+    for finding in _unknown(error, path):
+        key = finding.path[-1]
+        theirs = [rule for rule in rules if key in rule.get("properties", {})]
+        if not own or own not in error.value or not theirs:
+            yield finding
+        elif kind is None:
+            message = f"the key {key!r} does not go with {own!r}"
+            yield finding._replace(code="KR107", message=message, hint="leave one of them out")
+        else:
+            kinds = ", ".join(str(_const(rule, own)) for rule in theirs)
+            message = f"the key {key!r} does not go with {own}: {kind}"
+            hint = f"leave it out; it goes with {own}: {kinds}"
+            yield finding._replace(code="KR107", message=message, hint=hint)
+
+
+def _discriminator(rules: list[dict[str, Any]]) -> str:
+    """The key whose constant tells the branches that are maps apart; empty when there is none."""
+    maps = [rule for rule in rules if rule.get("type") == "object"]
+    if len(maps) < 2:
+        return ""
+    return next((key for key in maps[0]["properties"] if all(_const(m, key) for m in maps)), "")
+
+
+def _const(rule: dict[str, Any], key: str) -> Any:
+    return rule.get("properties", {}).get(key, {}).get("const")
+
+
+def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Finding:
+    if key not in error.value:
+        hint = f"allowed: {', '.join(kinds)}"
+        return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
+    kind = error.value[key]
+    message = f"{wording.shown(kind)} is not allowed here"
+    return Finding("KR105", message, (*path, key), hint=wording.allowed(kind, kinds))
+
+
+def _distance(errors: list[Misfit]) -> int:
+    return sum(10 if error.keyword == "required" else 1 for error in errors)
+
+
+def _kind(rule: dict[str, Any]) -> str:
+    if "const" in rule:
+        return str(rule["const"])
+    kinds = rule.get("type", "object")
+    return " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
+    known = list(error.schema.get("properties", {}))
+    for key, close in _guesses(error).items():
+        free = [name for name in known if name not in error.value]
+        hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
+        yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
+
+
+def _guesses(error: Misfit) -> dict[str, str | None]:
+    """The unknown keys of a map, each with the known one that it is meant to be, if any."""
+    known = list(error.schema.get("properties", {}))
+    unknown = [key for key in error.value if key not in known]
+    # Looking for the nearest takes time, which a hostile box has keys to use up.
+    near = {key: _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
+    return {key: near.get(key) for key in unknown}
+
+
+def _nearest(key: str, known: list[str]) -> str | None:
+    folded = key.lower().replace("-", "_")
+    close = wording.nearest(key, known) or wording.nearest(folded, known)
+    if close is None and len(key) > 2:
+        alike = (name for name in known if name.startswith(key) or key.startswith(name))
+        close = next(alike, None)
+    return close
+
+
+def _missing(error: Misfit, path: Path) -> Iterator[Finding]:
+    properties = error.schema.get("properties", {})
+    # A key that is misspelt is one mistake, which the unknown key's finding tells.
+    misspelt = set(_guesses(error).values())
+    for key in error.rule:
+        if key not in error.value and key not in misspelt:
+            yield Finding(
+                "KR102",
+                f"the key {key!r} is missing",
+                path,
+                hint=wording.about(properties.get(key, {})),
+                at_key=True,
+            )
+
+
+def _mistyped(error: Misfit, path: Path) -> Finding:
+    rule = error.rule
+    kinds = " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))
+    form = error.schema.get("x-form")
+    if form:
+        hint = f"write {form}"
+    elif rule == "string" and not isinstance(error.value, dict | list):
+        hint = wording.quotes(error.value, [error.schema])
+    elif rule == "boolean":
+        hint = "write true or false"
+    elif "minimum" in error.schema or "maximum" in error.schema:
+        hint = f"allowed: {wording.bounds(error.schema)}"
+    else:
+        hint = wording.rewritten(error.value, error.schema) or wording.about(error.schema)
+    return Finding("KR103", _is(error.value, kinds), path, hint=hint)
+
+
+def _is(value: Any, wanted: str) -> str:
+    if value is None or isinstance(value, bool):
+        return f"{wording.shown(value)} stands where {wanted} is wanted"
+    return f"{wording.shown(value)} is {_type_of(value)}, not {wanted}"
+
+
+def _type_of(value: Any) -> str:
+    for name in ("boolean", "integer", "number", "string", "array", "object", "null"):
+        if is_type(value, name):
+            return _TYPES[name]
+    return "something else"
+
+
+def _not_allowed(error: Misfit, path: Path, allowed: list[Any]) -> Finding:
+    return Finding(
+        "KR105",
+        f"{wording.shown(error.value)} is not allowed here",
+        path,
+        hint=wording.allowed(error.value, allowed),
+    )
+
+
+def _out_of_range(error: Misfit, path: Path) -> Finding:
+    side = "less than the least" if error.keyword == "minimum" else "more than the most"
+    return Finding(
+        "KR104",
+        f"{wording.shown(error.value)} is {side}, {error.rule}",
+        path,
+        hint=f"allowed: {wording.bounds(error.schema)}",
+    )

@@ -1,0 +1,64 @@
+"""What of a value does not fit a JSON Schema, as jsonschema finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.shape.refs import resolved
+
+
+class Misfit(NamedTuple):
+    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says."""
+
+    keyword: str
+    rule: Any
+    value: Any
+    schema: dict[str, Any]
+    path: Path
+    is_name: bool
+    branch: int
+    context: tuple[Misfit, ...]
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """A validator for SCHEMA, in which true is no number and 1.0 no whole number."""
+    strict: Draft202012Validator = _Strict(schema)
+    return strict
+
+
+def misfits(value: Any, schema: dict[str, Any]) -> Iterator[Misfit]:
+    """Every rule of SCHEMA that VALUE breaks."""
+    errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
+    for error in errors:
+        yield _misfit(error, schema.get("$defs", {}))
+
+
+def _misfit(error: ValidationError, defs: dict[str, Any]) -> Misfit:
+    where, fields = list(error.relative_schema_path), cast(Any, error)
+    rule = fields.validator_value
+    alternatives = error.validator in ("oneOf", "anyOf")
+    return Misfit(
+        keyword=str(error.validator),
+        rule=[resolved(branch, defs) for branch in rule] if alternatives else rule,
+        value=fields.instance,
+        schema=fields.schema,
+        path=tuple(error.relative_path),
+        is_name="propertyNames" in where,
+        branch=int(where[0]) if where and isinstance(where[0], int) else 0,
+        context=tuple(_misfit(inner, defs) for inner in error.context or ()),
+    )
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_extend: Any = validators.extend
+_Strict: Any = _extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)

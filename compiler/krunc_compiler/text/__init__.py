@@ -1,0 +1,1 @@
+"""YAML to values, and where each of them stands."""

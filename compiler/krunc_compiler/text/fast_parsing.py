@@ -1,0 +1,139 @@
+"""Short, plain YAML to values and places by libyaml's own composer, in half of the time.
+
+It gives up on whatever needs a finding, or more care: parsing then tells, event by event. Both
+agree: tests/test_composing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from krunc_compiler.findings.finding import Path, Place, Span
+from krunc_compiler.text.scalars import NotFinite, scalar
+from krunc_compiler.text.yaml_errors import MAX_DEPTH
+
+# The composer descends by recursion in C, and crashes at some 30,000 levels; a level takes a
+# character or more.
+_MOST_CHARACTERS = 8192
+# Anchors, aliases, tags and merge keys, wherever they stand.
+_ODD = ("&", "*", "!", "<<")
+
+
+# Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
+_scalar = lru_cache(1024)(scalar)
+
+
+class _Odd(Exception):
+    """This is not plain."""
+
+
+class Places(Mapping[Path, Place]):
+    """The places of composed nodes, worked out when they are asked for: of a box that is right,
+    few are."""
+
+    def __init__(self, root: yaml.Node) -> None:
+        self._root = root
+        self._all: dict[Path, Place] | None = None
+
+    def __getitem__(self, path: Path) -> Place:
+        key, node = None, self._root
+        for part in path:
+            key, node = _child(node, part)
+        return Place(_span(node), key)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._whole())
+
+    def __len__(self) -> int:
+        return len(self._whole())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[Path, Place]]]:
+        return dict, (self._whole(),)
+
+    def _whole(self) -> dict[Path, Place]:
+        if self._all is None:
+            self._all = dict(_places(self._root, (), None))
+        return self._all
+
+
+def composed(text: str) -> tuple[Any, Places] | None:
+    """The value of TEXT and the places in it, or None when it is long, odd, or wrong."""
+    if _Loader is None or len(text) > _MOST_CHARACTERS or any(mark in text for mark in _ODD):
+        return None
+    try:
+        node = _Loader(text).get_single_node()
+        return None if node is None else (_value(node, 0), Places(node))
+    except (yaml.YAMLError, NotFinite, _Odd):
+        return None
+
+
+def _value(node: yaml.Node, depth: int) -> Any:
+    if type(node) is yaml.ScalarNode:
+        return node.value if node.style else _scalar(node.value)
+    if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
+        raise _Odd
+    if type(node) is yaml.SequenceNode:
+        return [_value(item, depth + 1) for item in node.value]
+    result = {}
+    for named, item in node.value:
+        if type(named) is not yaml.ScalarNode:
+            raise _Odd
+        name = named.value if named.style else _scalar(named.value)
+        if type(name) is not str or name in result:
+            raise _Odd
+        result[name] = _value(item, depth + 1)
+    return result
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[Span | None, yaml.Node]:
+    """What PART of NODE is called in the text, if it has a name, and its node; or a KeyError."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    if isinstance(node, yaml.MappingNode):
+        for named, item in node.value:
+            if named.value == part:
+                return _span(named), item
+    raise KeyError(part)
+
+
+def _places(node: yaml.Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
+    yield path, Place(_span(node), key)
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            yield from _places(item, (*path, i), None)
+    elif isinstance(node, yaml.MappingNode):
+        for named, item in node.value:
+            yield from _places(item, (*path, named.value), _span(named))
+
+
+def _span(node: yaml.Node) -> Span:
+    start, end = node.start_mark, node.end_mark
+    return Span(start.line, start.column, end.line, end.column)
+
+
+def _loader() -> Any:
+    try:
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]
+    except ImportError:  # PyYAML was built without libyaml
+        return None
+
+    class Loader(CParser):
+        """Nodes as they are written: their tags are not looked up, which takes Python's time."""
+
+        def resolve(self, kind: object, value: object, implicit: object) -> str:
+            return ""
+
+        def descend_resolver(self, node: object, index: object) -> None:
+            pass
+
+        def ascend_resolver(self) -> None:
+            pass
+
+    return Loader
+
+
+_Loader = _loader()

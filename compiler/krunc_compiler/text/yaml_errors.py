@@ -1,0 +1,77 @@
+"""What libyaml says about text that is not YAML, as a finding with a way out."""
+
+from __future__ import annotations
+
+from unicodedata import category
+
+import yaml
+
+from krunc_compiler.findings.finding import Finding, Span
+
+# A part of libyaml's words, and what to do.
+_WAYS_OUT = {
+    "mapping values are not allowed": "keys of one map start in the same column, each with a "
+    "space after its colon; put a text with a colon in quotes",
+    "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
+    "did not find expected ',' or": "close the bracket or brace, or write the comma",
+    "did not find expected node content": "write a value, or close the bracket or brace",
+    "unexpected end of stream": "close the quote",
+    "unknown escape character": "use single quotes, or write the backslash twice",
+    "expected <document start>": "write each box into a file of its own",
+    "did not find expected key": "keys of one map start in the same column",
+    "did not find expected '-' indicator": "items of one list start in the same column",
+    "found character that cannot start any token": "put the text in quotes",
+    "while scanning an alias": "put a text that starts with * in quotes",
+    "while scanning an anchor": "put a text that starts with & in quotes",
+    "while scanning a tag": "put a text that starts with ! in quotes",
+}
+
+# Far above any real box; it bounds time and memory for hostile ones.
+MAX_DEPTH = 32
+
+
+def too_deep(span: Span) -> Finding:
+    """The finding about the level too many at SPAN."""
+    hint = "no box needs so many; is a bracket left open?"
+    return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
+
+
+def finding_of(error: yaml.YAMLError, text: str) -> Finding:
+    """The finding for ERROR about TEXT."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return _character(error, text)
+    span = Span(mark.line, mark.column, mark.line, mark.column + 1)
+    # libyaml's own bound, far above krunc's; newer ones meet it while they look ahead.
+    if "maximum nesting depth" in str(getattr(error, "problem", None)):
+        return too_deep(span)
+    words = str(getattr(error, "problem", None) or "cannot be read")
+    context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
+    if context:
+        words += f", {context}"
+        if start is not None and start.line < mark.line:
+            words += f" that starts on line {start.line + 1}"
+    hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
+    first = mark.line if start is None else start.line
+    lines = text.split("\n")[first : mark.line + 1]
+    like_a_space = next((c for c in "".join(lines) if c != " " and category(c) == "Zs"), None)
+    if "\\t" in words or (lines and "\t" in lines[-1][: mark.column + 1]):
+        hint = "YAML is indented with spaces; replace the tab"
+    elif like_a_space is not None:
+        hint = f"the character U+{ord(like_a_space):04X} only looks like a space; write a space"
+    return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
+
+
+def _character(error: yaml.YAMLError, text: str) -> Finding:
+    position = int(getattr(error, "position", 0))
+    character = getattr(error, "character", 0)
+    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
+    head = text[:position]
+    line = head.count("\n")
+    column = len(head) - (head.rfind("\n") + 1)
+    return Finding(
+        "KR003",
+        f"the character U+{code:04X} may not stand in YAML",
+        hint="remove it, or write it as an escape inside double quotes",
+        span=Span(line, column, line, column + 1),
+    )

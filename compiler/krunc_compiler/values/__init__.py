@@ -1,0 +1,1 @@
+"""What a text leaves open: variables, expressions, extends, matrix."""

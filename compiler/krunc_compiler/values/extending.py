@@ -1,0 +1,282 @@
+"""A box and the boxes that it extends, merged into one value with the places of all texts."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from krunc_compiler.files.hostpath import seen_from
+from krunc_compiler.files.source import read_file
+from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
+from krunc_compiler.shape.refs import resolved
+from krunc_compiler.text.parsing import parse_on
+
+# Far above any real use; they bound time for hostile boxes.
+MAX_FILES = 64
+# The keys by which two lists are merged, the first that all items have.
+_IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
+# Keys of which one takes the place of another.
+_INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
+_PATHS = ("host_path", "socket_path")
+
+
+class _Side(NamedTuple):
+    """A value within one of two trees that are merged."""
+
+    value: Any
+    places: dict[Path, Place]
+    path: Path
+    faults: tuple[Located, ...] = ()
+
+    def child(self, part: str | int) -> _Side:
+        return _Side(self.value[part], self.places, (*self.path, part))
+
+
+class _Files(NamedTuple):
+    """How the name of a base is found, how it is read, and how many there were."""
+
+    name_of: Callable[[str, str], str]
+    read: Callable[[str], str]
+    met: list[int]
+
+
+def load(name: str, text: str) -> tuple[dict[str, Any], Source]:
+    """The box in TEXT, from the file NAME, merged over what it extends.
+
+    Raises Rejected when a text is no map, cannot be read, or extends itself.
+    """
+    files = _Files(_beside, read_file, [0])
+    if ":" in name:
+        from krunc_compiler.files import git as revision  # it starts git, which few boxes need
+
+        # What a box at a revision extends is taken from there too.
+        if revision.is_one(name):
+            files = _Files(revision.beside, revision.read, [0])
+    return _load(Source(name, text, {}), (posixpath.normpath(name),), files)
+
+
+def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[str, Any], Source]:
+    value, parsed = parse_on(source.name, source.text)
+    source = source._replace(places=parsed.places, faults=parsed.faults)
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "one value"
+        finding = Finding(
+            "KR004",
+            f"the file holds {kind}; a box is a map of keys",
+            hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
+        )
+        raise reject(source, [finding])
+    named = value.get("extends")
+    bases = [named] if isinstance(named, str) else named
+    if not isinstance(bases, list) or not all(isinstance(base, str) and base for base in bases):
+        return value, source  # the schema tells what is wrong with extends
+    del value["extends"]
+    merged: _Side | None = None
+    for i, base in enumerate(bases):
+        at: Path = ("extends",) if isinstance(named, str) else ("extends", i)
+        below = _base(source, base, at, above, files)
+        source = source._replace(faults=(*source.faults, *below.faults))
+        merged = below if merged is None else _merged(merged, below)
+    if merged is None:
+        return value, source
+    own = {
+        path: place._replace(source=place.source or source) for path, place in source.places.items()
+    }
+    whole = _merged(merged, _Side(value, own, ()))
+    for path, place in own.items():
+        if path[:1] == ("extends",):
+            whole.places[path] = place
+    return whole.value, source._replace(places=whole.places, extends=True)
+
+
+def _beside(name: str, base: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), base))
+
+
+def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _Files) -> _Side:
+    name = files.name_of(source.name, base)
+    files.met[0] += 1
+    problem = hint = ""
+    if name in above:
+        problem = f"{base} extends this box again: {' -> '.join((*above, name))}"
+        hint = "a box cannot extend itself, nor one that extends it"
+    elif files.met[0] > MAX_FILES:
+        problem = f"more than {MAX_FILES} files are extended"
+        hint = "extend fewer, or merge some of them"
+    elif "{{" in base:
+        problem = "extends takes no expressions"
+        hint = "write the file's name"
+    if problem:
+        raise reject(source, [Finding("KR023", problem, at, hint=hint)])
+    try:
+        text = files.read(name)
+    except Rejected as rejected:
+        (found,) = rejected.findings
+        finding = Finding(
+            "KR023",
+            f"{name}: {found.finding.message}",
+            at,
+            hint="relative names start at the folder of the box that says extends",
+        )
+        raise reject(source, [finding]) from None
+    folder = posixpath.join(source.folder, posixpath.dirname(base))
+    value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
+    places = {
+        path: place._replace(source=place.source or loaded)
+        for path, place in loaded.places.items()
+        if path[:1] != ("extends",)
+    }
+    return _Side(value, places, (), loaded.faults)
+
+
+def _merged(base: _Side, over: _Side) -> _Side:
+    places: dict[Path, Place] = {}
+    return _Side(_combine(base, over, (), places), places, ())
+
+
+def _combine(base: _Side, over: _Side, at: Path, places: dict[Path, Place]) -> Any:
+    """BASE changed by OVER, which will stand at AT."""
+    if isinstance(base.value, list) and isinstance(over.value, list):
+        identity = _identity(base.value, over.value)
+        if identity is not None:
+            places[at] = over.places[over.path]
+            return _lists(base, over, identity, at, places)
+    if at[:1] == ("vars",) and len(at) == 2 and _is_new_default(base.value, over.value):
+        result = _copied(base, at, places)
+        default = (*at, "default")
+        places[default] = over.places[over.path]
+        return {**result, "default": over.value}
+    both = isinstance(base.value, dict) and isinstance(over.value, dict)
+    if not both or _other_form(base.value, over.value):
+        return _copied(over, at, places)
+    places[at] = over.places[over.path]
+    result = {}
+    gone = {
+        key
+        for keys in _INSTEAD
+        if any(key in over.value for key in keys)
+        for key in keys
+        if key in base.value and key not in over.value
+    }
+    for key in [*base.value, *(key for key in over.value if key not in base.value)]:
+        where = (*at, key)
+        if key in gone:
+            continue
+        if key not in over.value:
+            result[key] = _copied(base.child(key), where, places)
+        elif key not in base.value:
+            result[key] = _copied(over.child(key), where, places)
+        elif over.value[key] is not None:
+            result[key] = _combine(base.child(key), over.child(key), where, places)
+    return result
+
+
+def _is_new_default(base: Any, over: Any) -> bool:
+    """Whether OVER is a plain value over the typed variable BASE."""
+    return isinstance(base, dict) and isinstance(over, str | int | float)
+
+
+def _other_form(base: dict[str, Any], over: dict[str, Any]) -> bool:
+    """Whether OVER is another kind of thing than BASE: of another mode or type, or a disk for a
+    path."""
+    if any(key in base and key in over and base[key] != over[key] for key in ("mode", "type")):
+        return True
+    return ("path" in base and "disk" in over) or ("disk" in base and "path" in over)
+
+
+def _identity(base: list[Any], over: list[Any]) -> str | None:
+    items = [*base, *over]
+    if not items or not all(isinstance(item, dict) for item in items):
+        return None
+    return next(
+        (key for key in _IDENTITIES if all(isinstance(item.get(key), str | int) for item in items)),
+        None,
+    )
+
+
+def _lists(
+    base: _Side, over: _Side, identity: str, at: Path, places: dict[Path, Place]
+) -> list[Any]:
+    """Items of one identity merge in BASE's order; then OVER's other items.
+
+    A second item of the same identity stays an item: that is a mistake that a rule reports.
+    """
+    changes: dict[Any, int] = {}
+    for i, item in enumerate(over.value):
+        changes.setdefault(item[identity], i)
+    used: set[int] = set()
+    result: list[Any] = []
+    for i, item in enumerate(base.value):
+        change = changes.get(item[identity])
+        where = (*at, len(result))
+        if change is None or change in used:
+            result.append(_copied(base.child(i), where, places))
+        else:
+            used.add(change)
+            result.append(_combine(base.child(i), over.child(change), where, places))
+    for i in range(len(over.value)):
+        if i not in used:
+            result.append(_copied(over.child(i), (*at, len(result)), places))
+    return result
+
+
+def _copied(side: _Side, at: Path, places: dict[Path, Place]) -> Any:
+    if side.path in side.places:
+        places[at] = side.places[side.path]
+    if isinstance(side.value, dict):
+        return {key: _copied(side.child(key), (*at, key), places) for key in side.value}
+    if isinstance(side.value, list):
+        return [_copied(side.child(i), (*at, i), places) for i in range(len(side.value))]
+    return side.value
+
+
+def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
+    """VALUE with the relative host paths of extended boxes seen from the box that is compiled."""
+    if not source.extends:
+        return value
+    return _rebased(value, schema, (), source, schema["$defs"])
+
+
+def _rebased(
+    value: Any, rule: dict[str, Any], path: Path, source: Source, defs: dict[str, Any]
+) -> Any:
+    if rule.get("$ref", "").rsplit("/", 1)[-1] in _PATHS:
+        return _moved(value, path, source)
+    rule = resolved(rule, defs)
+    for branch in rule.get("oneOf", ()):
+        if _fits(value, resolved(branch, defs)):
+            return _rebased(value, branch, path, source, defs)
+    if isinstance(value, list) and isinstance(rule.get("items"), dict):
+        return [
+            _rebased(item, rule["items"], (*path, i), source, defs) for i, item in enumerate(value)
+        ]
+    if isinstance(value, dict):
+        rules = rule.get("properties", {})
+        return {
+            key: _rebased(item, rules.get(key, {}), (*path, key), source, defs)
+            for key, item in value.items()
+        }
+    return value
+
+
+def _fits(value: Any, branch: dict[str, Any]) -> bool:
+    """Whether VALUE may be meant as BRANCH of the schema."""
+    if not isinstance(value, dict):
+        return branch.get("type") != "object" and value in branch.get("enum", [value])
+    forms = branch.get("properties", {}).items()
+    return (
+        "properties" in branch
+        and all(key in value for key in branch.get("required", ()))
+        and all(
+            value[key] == form["const"] for key, form in forms if "const" in form and key in value
+        )
+    )
+
+
+def _moved(value: Any, path: Path, source: Source) -> Any:
+    place = source.places.get(path)
+    folder = place.source.folder if place is not None and place.source is not None else ""
+    if not isinstance(value, str) or not value or not folder:
+        return value
+    return seen_from(folder, value)

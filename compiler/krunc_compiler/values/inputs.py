@@ -1,0 +1,30 @@
+"""What a compilation depends on beside the box."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from krunc_compiler.findings.finding import Source
+from krunc_compiler.libkrun import Target
+
+
+class Values(NamedTuple):
+    """A map of variables that a file holds, and the file."""
+
+    values: dict[str, Any]
+    source: Source
+
+
+class Inputs(NamedTuple):
+    """The target, the variables given, the box of a matrix that is wanted, and the way from the
+    plan's folder to the box's."""
+
+    target: Target
+    files: tuple[Values, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    box: str | None = None
+    prefix: str = "."
+
+    def seen_from(self, prefix: str) -> Inputs:
+        """These inputs for a plan from whose folder PREFIX leads to the box's."""
+        return self._replace(prefix=prefix)

@@ -1,0 +1,125 @@
+"""One file, several boxes: the rows of a box's matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from itertools import islice, product
+from typing import Any
+
+from krunc_compiler.findings.finding import Finding
+
+# Far above any real fleet of one file; it bounds time for hostile boxes.
+MAX_BOXES = 1_000
+_MAX_VALUES = 1_000_000
+
+
+def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """The variables of each box that a file makes; one row without any when it has no MATRIX.
+
+    A map of lists makes every combination, in the order of the file; a list of maps is the rows
+    themselves. What does not fit the schema is left to it. DECLARED are the names under vars.
+    """
+    if isinstance(matrix, dict):
+        columns = {name: _values(column) for name, column in matrix.items()}
+        if not columns or not all(columns.values()):
+            return [{}], [_backwards(name) for name in matrix if _is_backwards(matrix[name])]
+        names = list(columns)
+        combined = product(*(columns[name] or () for name in names))
+        found = [dict(zip(names, row, strict=True)) for row in islice(combined, MAX_BOXES + 1)]
+    elif isinstance(matrix, list) and matrix and all(isinstance(row, dict) for row in matrix):
+        found = matrix[: MAX_BOXES + 1]
+    else:
+        return [{}], []
+    findings = []
+    if len(found) > MAX_BOXES:
+        found = found[:1]
+        findings.append(
+            Finding(
+                "KR024",
+                f"this makes more than {MAX_BOXES:,} boxes",
+                ("matrix",),
+                hint="use several files that extend one",
+                at_key=True,
+            )
+        )
+    for name in dict.fromkeys(name for row in found for name in row):
+        if name in declared:
+            findings.append(
+                Finding(
+                    "KR024",
+                    f"{name!r} is a variable under vars too",
+                    ("matrix", name) if isinstance(matrix, dict) else ("matrix",),
+                    hint="keep it in one of them",
+                    at_key=True,
+                )
+            )
+    return found, findings
+
+
+def too_large(boxes: int, values: int) -> list[Finding]:
+    """A finding when so many BOXES of so many VALUES are more than a compilation bears."""
+    if boxes == 1 or boxes * values <= _MAX_VALUES:
+        return []
+    message = f"{boxes:,} boxes of {values:,} values make more than {_MAX_VALUES:,}"
+    hint = "make fewer boxes of one file, or move what they share into a script or a folder"
+    return [Finding("KR024", message, ("matrix",), hint=hint, at_key=True)]
+
+
+def _values(column: Any) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    if isinstance(column, dict):
+        first, last = column.get("from"), column.get("to")
+        if isinstance(first, int) and isinstance(last, int):
+            return list(islice(range(first, last + 1), MAX_BOXES + 1))
+    return []
+
+
+def _is_backwards(column: Any) -> bool:
+    if not isinstance(column, dict):
+        return False
+    first, last = column.get("from"), column.get("to")
+    return isinstance(first, int) and isinstance(last, int) and first > last
+
+
+def _backwards(name: str) -> Finding:
+    return Finding(
+        "KR024", "this range has no numbers", ("matrix", name), hint="from is at most to"
+    )
+
+
+def told_once(rows: list[list[Finding]], names: list[Any]) -> list[Finding]:
+    """The findings about the boxes with NAMES: for each place in the file those of one box."""
+    kept: dict[tuple[Any, ...], list[tuple[Finding, Any]]] = {}
+    for found, name in zip(rows, names, strict=True):
+        places: Counter[tuple[Any, ...]] = Counter()
+        for finding in dict.fromkeys(found):
+            place = (finding.code, finding.path, finding.at_key)
+            kept.setdefault((*place, places[place]), []).append((finding, name))
+            places[place] += 1
+    result = []
+    for alike in kept.values():
+        (finding, name), others = alike[0], len(alike) - 1
+        if others + 1 < len(rows) or any(other != finding for other, _ in alike):
+            more = f" and alike in {others} more" if others else ""
+            finding = finding._replace(message=f"{finding.message} (in the box {name}{more})")
+        result.append(finding)
+    return result
+
+
+def same_names(names: list[Any]) -> list[Finding]:
+    """A finding when two boxes of a matrix have one of NAMES."""
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name in seen:
+            return [
+                Finding(
+                    "KR024",
+                    f"two boxes of the matrix have the name {name!r}",
+                    ("name",),
+                    hint="use the matrix in the name, as in name: web-{{ n }}",
+                )
+            ]
+        seen.add(name)
+    return []

@@ -1,0 +1,41 @@
+"""A box that is launched: compiled on the way, with the findings where a person sees them."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from krunc_compiler.files.source import read
+from krunc_compiler.findings.finding import Rejected, UsageError
+from krunc_compiler.findings.report import coloured, report
+from krunc_compiler.pipeline.compiling import compile_all
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.verbs.options import inputs
+
+
+def compile_box_text(
+    path: str,
+    target: str,
+    settings: Sequence[str] = (),
+    files: Sequence[str] = (),
+    box: str | None = None,
+) -> str | None:
+    """The plan of the box in the file PATH, its paths seen from the box's folder.
+
+    SETTINGS are NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.
+    Returns None after it has said on stderr what is wrong; raises UsageError when TARGET or a
+    setting is none, or when BOX does not choose one.
+    """
+    try:
+        chosen = Namespace(target=target, set=list(settings), vars=list(files), box=box)
+        results, warned = compile_all(*read(path), inputs(chosen))
+    except Rejected as rejected:
+        sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
+        return None
+    if len(results) > 1:
+        few = ", ".join(result.plan.box for result in results[:8])
+        raise UsageError(f"{path} makes {len(results)} boxes; choose one with --box: {few}")
+    if warned:
+        sys.stderr.write(report(warned, coloured(sys.stderr)))
+    return to_text(results[0].plan)

@@ -1,0 +1,221 @@
+"""krunc doctor: what this host has and lacks to run VMs, and plans, as a checklist."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._rules import ENUMS, ERAS
+from krunc_launcher.errors import LaunchError, PlanRefused, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from krunc_launcher.host.libkrun import Library
+
+HELP = """\
+usage: krunc doctor [--json] [--libkrun FILE] [PLAN...]
+
+Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
+memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
+Nothing is started but, for a moment, a VM of two instructions.
+
+  --json          the checks as JSON: name, state (ok, warning, failed), text, fix
+  --libkrun FILE  the libkrun to check; else those that krunc launch would find
+  -h, --help      this text
+
+examples:
+  krunc doctor
+  krunc doctor boxes/web.plan.json
+  krunc doctor --json | jq '.checks[] | select(.state == "failed")'
+
+exit status: 0 when nothing failed, 1 otherwise, 2 wrong usage
+"""
+OK, WARNING, FAILED = "ok", "warning", "failed"
+_WORDS = {OK: "ok", WARNING: "warning", FAILED: "FAILED"}
+# virtiofs keeps a descriptor of each file that the guest knows.
+_FEW_FILES = 65536
+
+
+class Check:
+    """One line of the checklist; `fix` is what to do."""
+
+    __slots__ = ("fix", "name", "state", "text")
+
+    def __init__(self, name: str, state: str, text: str, fix: str = "") -> None:
+        self.name = name
+        self.state = state
+        self.text = text
+        self.fix = fix
+
+
+def main(argv: list[str]) -> int:
+    """Run with ARGV; the exit status."""
+    words = list(argv)
+    as_json = "--json" in words
+    words = [word for word in words if word != "--json"]
+    library = None
+    plans = []
+    while words:
+        word = words.pop(0)
+        if word in ("-h", "--help"):
+            sys.stdout.write(HELP)
+            return 0
+        if word.startswith("--libkrun"):
+            _, equals, library = word.partition("=")
+            library = library if equals else words.pop(0) if words else ""
+            if word.partition("=")[0] != "--libkrun" or not library:
+                return _usage("--libkrun needs a value")
+        elif word.startswith("-") and word != "-":
+            return _usage(f"there is no option {plain(word)}")
+        else:
+            plans.append(word)
+    checks = [*_host(), *_libraries(library), *(_plan(plan, library) for plan in plans)]
+    sys.stdout.write(_json(checks) if as_json else _text(checks))
+    return 1 if any(check.state == FAILED for check in checks) else 0
+
+
+def _usage(why: str) -> int:
+    sys.stderr.write(f"krunc doctor: {why}; see krunc doctor --help\n")
+    return 2
+
+
+def _host() -> Iterator[Check]:
+    from krunc_launcher.host.kvm import full
+
+    problems = full(0)
+    yield Check(
+        "hypervisor",
+        FAILED if problems else OK,
+        "; ".join(problems) or "/dev/kvm is there, may be opened, and runs a guest",
+        "the VM's host, its firmware or its groups decide this; see docs/launch.md"
+        if problems
+        else "",
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    yield Check("machine", OK, f"{os.cpu_count()} processors, {memory} MiB of memory")
+    yield _files()
+    yield _confinement()
+    yield _runtime()
+
+
+def _files() -> Check:
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+
+    _, hard = getrlimit(RLIMIT_NOFILE)
+    if hard != RLIM_INFINITY and hard < _FEW_FILES:
+        return Check(
+            "open files",
+            WARNING,
+            f"the hard limit is {hard}; each file that a guest knows takes one",
+            f"raise it: ulimit -Hn {_FEW_FILES}, or LimitNOFILE= of the systemd unit",
+        )
+    return Check("open files", OK, f"the hard limit is {hard}")
+
+
+def _confinement() -> Check:
+    from krunc_launcher.vm.confine import abi, held, missing
+
+    why = missing([])
+    if why:
+        fix = "boot a kernel of Linux 5.19 or newer with landlock among its lsm="
+        return Check("confinement", WARNING, why, fix)
+    text = f"Landlock ABI {abi()}: {held(abi())}; seccomp: system calls, sockets"
+    return Check("confinement", OK, text)
+
+
+def _runtime() -> Check:
+    from krunc_launcher.accept import runtime_folder
+    from krunc_launcher.host.preflight import runtime_folder as problems
+    from krunc_launcher.resolve.resolve import Folders
+
+    folder = runtime_folder("BOX")
+    found = list(problems([], Folders(os.getcwd(), folder)))
+    state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
+    return Check("runtime folder", state, "; ".join(found) or folder, fix)
+
+
+def _libraries(chosen: str | None) -> Iterator[Check]:
+    from krunc_launcher.host.libkrun import load, locate
+
+    if chosen:
+        try:
+            yield _library(load(chosen))
+        except LaunchError as error:
+            yield Check("libkrun", FAILED, *_split(error.lines))
+        return
+    failures = []
+    for era in ERAS:
+        try:
+            yield _library(locate(None, era))
+        except LaunchError as error:
+            failures.append(error)
+    if len(failures) == len(ERAS):
+        yield Check("libkrun", FAILED, *_split(failures[-1].lines))
+
+
+def _split(lines: tuple[str, ...]) -> tuple[str, str]:
+    return lines[0], "; ".join(lines[1:])
+
+
+def _library(library: Library) -> Check:
+    from krunc_launcher.host.libkrun import no_firmware
+
+    what = ERAS[library.era]["name"]
+    ask = library.function("krun_has_feature")
+    if ask is None:
+        features = "it does not tell its features"
+    else:
+        has = [name for name, (_, number) in ENUMS["feature"].items() if ask(number) == 1]
+        features = f"features: {', '.join(has) or 'none'}"
+    lacking = no_firmware(library)
+    if lacking:
+        return Check("libkrun", WARNING, f"{plain(library.path)} is {what}", lacking[0])
+    return Check("libkrun", OK, f"{plain(library.path)} is {what}; {features}")
+
+
+def _plan(path: str, library: str | None) -> Check:
+    from krunc_launcher.accept import accept
+    from krunc_launcher.launch import Seen, prepared
+
+    found: list[str] = []
+    try:
+        given = {"--libkrun": library} if library else {}
+        accepted = accept(path, given)
+        ready = prepared(Seen(accepted, accepted.resolved(os.environ)), given)
+    except PlanRefused as refused:
+        found = [*refused.also, *(sentence for _, sentence in refused.findings)]
+    except LaunchError as error:
+        found = list(error.lines)
+    else:
+        for handle in ready.locks:
+            os.close(handle)
+    state = FAILED if found else OK
+    return Check(f"plan {plain(path)}", state, "; ".join(found) or "it can be launched")
+
+
+def _text(checks: list[Check]) -> str:
+    width = max(len(_WORDS[check.state]) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{_WORDS[check.state]:{width}}  {check.name}: {check.text}\n")
+        if check.fix:
+            lines.append(f"{'':{width}}    {check.fix}\n")
+    return "".join(lines)
+
+
+def _json(checks: list[Check]) -> str:
+    rows = ",\n".join(
+        f'  {{"name": {_quote(check.name)}, "state": "{check.state}", '
+        f'"text": {_quote(check.text)}, "fix": {_quote(check.fix)}}}'
+        for check in checks
+    )
+    good = "false" if any(check.state == FAILED for check in checks) else "true"
+    return f'{{"krunc_doctor": 1, "ok": {good}, "checks": [\n{rows}\n]}}\n'
+
+
+def _quote(text: str) -> str:
+    from _json import encode_basestring_ascii
+
+    return str(encode_basestring_ascii(text))

@@ -1,0 +1,95 @@
+"""Locks on disk images: two VMs that write to one image destroy what is in it."""
+
+from __future__ import annotations
+
+import os
+
+from krunc_launcher.errors import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from krunc_launcher.resolve.resolve import Done
+
+# QEMU locks bytes of an image that it has open (its block/file-posix.c): 100 and on for what it
+# does, 101 for writing, 200 and on for what it does not share.
+_QEMU_FIRST, _QEMU_WRITES, _QEMU_BYTES = 100, 101, 200
+_F_OFD_GETLK = 36  # fcntl.h, Linux 3.15
+
+
+def disks(done: list[Done]) -> Iterator[tuple[str, bool, str]]:
+    """Each disk: its path, whether the guest only reads it, and the key of the box."""
+    from krunc_launcher._rules import FUNCTIONS
+
+    for operation in done:
+        if operation.kind != "call":
+            continue
+        names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
+        if "disk_path" in names:
+            path = operation.values[names.index("disk_path")]
+            reads = "read_only" in names and operation.values[names.index("read_only")]
+            yield path, bool(reads), operation.origin
+
+
+def hold(done: list[Done]) -> tuple[list[int], list[str]]:
+    """Lock every disk of DONE, for as long as the descriptors are open; and what is in use."""
+    held, problems = [], []
+    for path, reads, origin in disks(done):
+        try:
+            # A FIFO in its place must not keep the launcher waiting.
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            continue  # the condition of the file tells why
+        held.append(handle)
+        problem = _taken(handle, path, reads)
+        if problem:
+            problems.append(f"{problem} ({origin})")
+    return held, problems
+
+
+def _taken(handle: int, path: str, reads: bool) -> str:
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+
+    try:
+        flock(handle, (LOCK_SH if reads else LOCK_EX) | LOCK_NB)
+    except BlockingIOError:
+        owner = _owner(handle)
+        does = "writes to it" if reads else "uses it"
+        return f"{plain(path)} is in use: another process {owner}{does}; stop that VM first"
+    except OSError:
+        return ""  # a file system without locks
+    if _qemu(handle, reads):
+        return f"{plain(path)} is in use by QEMU; stop that VM first"
+    return ""
+
+
+def _qemu(handle: int, reads: bool) -> bool:
+    from fcntl import F_WRLCK, fcntl
+
+    first, count = (_QEMU_WRITES, 1) if reads else (_QEMU_FIRST, _QEMU_BYTES)
+    # struct flock of 64-bit Linux: type, whence, start, length, pid.
+    asked = (F_WRLCK).to_bytes(2, "little") + bytes(6) + first.to_bytes(8, "little")
+    asked += count.to_bytes(8, "little") + bytes(8)
+    try:
+        answer: Any = fcntl(handle, _F_OFD_GETLK, asked)
+    except OSError:
+        return False
+    unlocked = 2
+    return int.from_bytes(answer[:2], "little") != unlocked
+
+
+def _owner(handle: int) -> str:
+    """The process that has the lock, as far as /proc tells."""
+    status = os.fstat(handle)
+    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if "FLOCK" in fields and inode in fields:
+                    return f"(process {fields[4]}) "
+    except OSError:
+        pass
+    return ""

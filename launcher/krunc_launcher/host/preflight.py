@@ -1,0 +1,281 @@
+"""What the host must have: every check of a plan, before the first libkrun call."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.errors import plain
+from krunc_launcher.host.kvm import closed_to, quick
+from krunc_launcher.host.ports import taken
+from krunc_launcher.vm.confine import missing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from krunc_launcher.resolve.resolve import Done, Folders
+
+
+def _confinement(operation: Done, done: list[Done]) -> Iterator[str]:
+    if operation.name == "confine" and operation.values[0].c == "required":
+        why = missing(done)
+        if why:
+            yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
+
+
+def preflight(done: list[Done], folders: Folders) -> list[str]:
+    """What of DONE this host does not meet: a sentence each, with the key of the box."""
+    problems = []
+    if sys.platform == "linux" and not os.path.exists("/proc/self/fd"):
+        problems.append("/proc is not mounted; libkrun opens the files of shares through it")
+    for operation in done:
+        if operation.name == "confine":
+            sentences = list(_confinement(operation, done))
+        elif operation.kind == "step" and operation.name in _CHECKS:
+            sentences = list(_CHECKS[operation.name](operation.values, folders))
+        elif operation.kind == "call":
+            sentences = [
+                *_descriptors(operation),
+                *_contents(operation),
+                *_kernel(operation, done),
+                *_image(operation),
+                *_machine(operation),
+                *_elsewhere(operation, done, folders),
+            ]
+        else:
+            continue
+        problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
+    return problems
+
+
+def _descriptors(operation: Done) -> Iterator[str]:
+    for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True):
+        if rule["kind"] == "fd" and type(value) is int and value > 2:
+            try:
+                # What the launcher opened itself is closed for programs that it would start.
+                given = os.get_inheritable(value)
+            except OSError:
+                given = False
+            if not given:
+                yield f"descriptor {value} is not open; the program that launches has to open it"
+
+
+def _contents(operation: Done) -> Iterator[str]:
+    from krunc_launcher.resolve.resolve import Content
+
+    for value in operation.values:
+        if isinstance(value, Content):
+            try:
+                value.load()
+            except OSError as error:
+                yield f"{plain(value.path)} cannot be read: {_why(error)}"
+            return  # the second one is its length
+
+
+def _kernel(operation: Done, done: list[Done]) -> Iterator[str]:
+    if operation.name == "krun_set_kernel":
+        from krunc_launcher.host.kernel import unfit
+
+        memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
+        yield from unfit(operation.values, memory, os.uname().machine)
+
+
+def _image(operation: Done) -> Iterator[str]:
+    """The format of a disk, which only newer calls name; the others take it as raw."""
+    names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
+    if "disk_path" not in names:
+        return
+    from krunc_launcher.host.images import unfit
+
+    given = dict(zip(names, operation.values, strict=True))
+    declared = given["disk_format"].c if "disk_format" in given else "KRUN_DISK_FORMAT_RAW"
+    yield from unfit(given["disk_path"], declared.rpartition("_")[2].lower())
+
+
+def _machine(operation: Done) -> Iterator[str]:
+    if operation.name == "krun_set_vm_config":
+        _, cpus, wanted = operation.values
+        if cpus > _MOST_X86_CPUS and os.uname().machine == "x86_64":
+            yield f"the VM wants {cpus} vCPUs; libkrun numbers {_MOST_X86_CPUS} at most on x86_64"
+        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        if wanted > has:
+            yield (
+                f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all; write less "
+                "under machine.memory"
+            )
+
+
+def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[str]:
+    """Conditions that few plans have."""
+    if operation.name == "krun_set_port_map" and operation.values[1]:
+        yield from taken(operation.values[1])
+    elif operation.name == "krun_setuid":
+        group = next((o.values[1] for o in done if o.name == "krun_setgid"), os.getegid())
+        yield from closed_to(operation.values[1], group)
+    elif operation.name == "krun_set_console_output":
+        yield from _open_file([operation.values[1], ""], folders)
+
+
+def _files(values: list[Any], folders: Folders) -> Iterator[str]:
+    limits = ffi.new("uint64_t[2]")
+    failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
+    if not failed and hard < _LEAST_FILES:
+        yield (
+            f"the hard limit of open files is {hard}; libkrun needs {_LEAST_FILES}, and one more "
+            "for each file that the guest knows: ulimit -Hn raises it, or LimitNOFILE= of the unit"
+        )
+
+
+def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
+    yield from quick()
+
+
+def _folder(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access = values
+    yield from _kind(path, access.c, "folder", stat.S_ISDIR)
+
+
+def _file(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access = values
+    yield from _kind(path, access.c, "file or block device", _is_image)
+
+
+def _is_image(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+
+
+def _kind(path: str, access: str, kind: str, fits: Callable[[int], bool]) -> Iterator[str]:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        yield f"{plain(path)}: {_why(error)}; a {kind} is needed"
+        return
+    if not fits(mode):
+        yield f"{plain(path)} is no {kind}"
+        return
+    wanted = os.R_OK | (os.W_OK if access == "read-write" else 0)
+    if stat.S_ISDIR(mode):
+        wanted |= os.X_OK
+    if not os.access(path, wanted):
+        need = "read" if access == "read" else "read and write"
+        yield f"{plain(path)}: you (uid {os.geteuid()}) may not {need} it"
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.listeners import STATES, listener
+
+    path, kind = values
+    state = listener(path, kind.c == "stream")
+    if state != "served":
+        yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
+
+
+def _tap(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.tap import missing
+
+    yield from missing(values[0])
+
+
+def _nested(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.nested import unavailable
+
+    yield from unavailable()
+
+
+def _device(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, access, _ = values
+    yield from _kind(path, access.c, "device", stat.S_ISCHR)
+
+
+def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.listeners import STATES, listener
+
+    (path,) = values
+    state = listener(path, True)
+    if state in ("served", "other", "type", "denied"):
+        yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
+    elif state == "absent":
+        yield from _parent(path, "socket", folders)
+
+
+def _open_file(values: list[Any], folders: Folders) -> Iterator[str]:
+    path, _ = values
+    if os.path.lexists(path):
+        # A link could lead the launcher to empty another file.
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            yield f"{plain(path)} is not a regular file"
+        elif not os.access(path, os.W_OK):
+            yield f"{plain(path)}: you (uid {os.geteuid()}) may not write it"
+    else:
+        yield from _parent(path, "file", folders)
+
+
+def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
+    """Why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        if parent != folders.runtime:
+            yield f"{plain(parent)}: there is no such folder for the {what}"
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        yield f"{plain(parent)}: you (uid {os.geteuid()}) may not make a {what} in it"
+
+
+def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
+    """Why the runtime folder, where it or its parent exists, is not this user's alone."""
+    path = folders.runtime
+    for folder in (os.path.dirname(path), path):
+        try:
+            status = os.lstat(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield f"{plain(folder)}: {_why(error)}"
+            return
+        others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+        if not stat.S_ISDIR(status.st_mode):
+            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
+        elif status.st_uid not in (os.geteuid(), 0):
+            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
+        elif others:
+            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
+        if not stat.S_ISDIR(status.st_mode):
+            return
+    above = path
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.access(above, os.W_OK | os.X_OK):
+        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
+        yield (
+            f"the runtime folder {plain(path)} {what} (uid {os.geteuid()}), or its file system is "
+            "read-only; choose another with --runtime-dir"
+        )
+
+
+# The processor's identification has 8 bits for their number, rounded up to a power of two.
+_MOST_X86_CPUS = 128
+# Seen: one vCPU with a folder as root takes 90 descriptors.
+_LEAST_FILES = 256
+# asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
+RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
+_CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
+    "require_hypervisor": _hypervisor,
+    "require_folder": _folder,
+    "require_file": _file,
+    "require_socket": _socket,
+    "make_runtime_folder": runtime_folder,
+    "clear_stale_socket": _stale,
+    "open_file": _open_file,
+    "open_device": _device,
+    "require_tap": _tap,
+    "require_nested_virtualization": _nested,
+    "raise_nofile": _files,
+}

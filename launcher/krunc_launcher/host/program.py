@@ -1,0 +1,111 @@
+"""What of the host the guest's program starts from: the file that libkrun opens, and its folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher.errors import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.resolve.resolve import Done
+
+_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
+_IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
+_ROOT_TAG = "/dev/root"
+_CONFIGURATION = ".krun_config.json"
+# What takes the place of libkrun's init and kernel may start the program in its own way.
+_OTHER_WAYS = (
+    "krun_set_kernel",
+    "krun_set_firmware",
+    "krun_disable_implicit_init",
+    "krun_fs_add_overlay_dir",
+)
+_LAID_OVER = ("krun_fs_add_overlay_dir", "krun_fs_add_overlay_file")
+# What libkrun's init mounts.
+_OF_THE_GUEST = ("dev", "proc", "sys")
+
+
+def program(plan: dict[str, Any], done: list[Done]) -> tuple[str, str]:
+    """The folder that is the guest's root, and the guest's program; empty where the program's file
+    cannot be told.
+
+    It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
+    is looked for in PATH, and files that an overlay may hide.
+    """
+    path = ""
+    for row, operation in zip(plan["operations"], done, strict=True):
+        if operation.name in _OTHER_WAYS or sys.platform != "linux":
+            return "", ""
+        args = row.get("args", {})
+        if operation.name == "krun_fs_add_overlay_file":
+            if args["path"] != _CONFIGURATION:
+                return "", ""
+            path = args["data"]["process"]["args"][0]
+        elif operation.name == "krun_set_exec":
+            path = args["exec_path"]
+    root = _root(done)
+    return (root, path) if root and path.startswith("/") else ("", "")
+
+
+def opened(root: str, path: str) -> str:
+    """The file of the program PATH below ROOT, by the descriptor that is opened; empty for none."""
+    found = _within(root, path) if root else -1
+    return f"/proc/self/fd/{found}" if found >= 0 else ""
+
+
+def missing_workdir(plan: dict[str, Any], done: list[Done]) -> list[str]:
+    """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
+    without a word. Only a folder that the root has to have is looked for."""
+    workdir = origin = ""
+    for row in plan["operations"]:
+        args = row.get("args", {})
+        if row.get("call") == "krun_set_workdir":
+            workdir, origin = args["workdir_path"], row["from"]
+        elif row.get("call") == "krun_fs_add_overlay_file" and args["path"] == _CONFIGURATION:
+            workdir, origin = args["data"]["process"]["cwd"], row["from"]
+        elif row.get("call") in _LAID_OVER:
+            return []
+    root = _root(done)
+    known = os.path.isdir(root) and workdir not in ("", "/")
+    if not known or workdir.split("/")[1] in _OF_THE_GUEST:
+        return []
+    found = _within(root, workdir)
+    if found >= 0 and stat.S_ISDIR(os.fstat(found).st_mode):
+        return []
+    if found < 0:
+        from errno import ENOENT, ENOTDIR
+
+        if ffi.errno not in (ENOENT, ENOTDIR):
+            return []  # it cannot be told
+    return [f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it ({origin})"]
+
+
+def _root(done: list[Done]) -> str:
+    """The folder that is the guest's root; empty when it is on a disk."""
+    for operation in done:
+        if operation.name == "krun_set_root":
+            return str(operation.values[1])
+        if operation.name.startswith("krun_add_virtiofs") and operation.values[1] == _ROOT_TAG:
+            return str(operation.values[2])
+    return ""
+
+
+def _within(root: str, path: str) -> int:
+    """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
+    try:
+        folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    how = ffi.new("uint64_t[3]", [os.O_PATH | os.O_CLOEXEC, 0, _IN_ROOT])
+    name = ffi.new("char[]", os.fsencode(path))
+    found = libc.syscall(
+        _OPENAT2, ffi.cast("long", folder), name, how, ffi.cast("long", ffi.sizeof(how))
+    )
+    os.close(folder)
+    return int(found)

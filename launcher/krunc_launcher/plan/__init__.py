@@ -1,0 +1,1 @@
+"""Refuses what is no plan: reading, verifying, the digest."""

@@ -1,0 +1,247 @@
+"""One argument of a plan against its rule in the tables: exact types, ranges, characters."""
+
+from __future__ import annotations
+
+from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, RESERVED_ENV
+from krunc_launcher.errors import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Path = tuple[str | int, ...]
+    Findings = list[tuple[Path, str]]
+
+RUNTIME = "runtime:"
+_HEX = "0123456789abcdef"
+_U64 = (1 << 64) - 1
+_NAME_FIRST = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+_NAME = _NAME_FIRST + "0123456789"
+
+
+def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """Append to FOUND what is wrong with VALUE, which stands at PATH."""
+    if value is None and rule.get("nullable"):
+        return
+    _CHECKS[rule["kind"]](value, rule, path, found)
+
+
+def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
+    """Check a string: no NUL, UTF-8, its length and characters; tell whether it is good."""
+    before = len(found)
+    if type(value) is not str:
+        found.append((path, f"found {shown(value)}; a text is needed"))
+        return False
+    try:
+        size = len(value.encode("utf-8"))
+    except UnicodeEncodeError:
+        found.append((path, "a lone surrogate is no character"))
+        return False
+    if "\0" in value:
+        found.append((path, "a NUL character ends a C string"))
+    least, most = rule.get("min_bytes", 0), rule.get("max_bytes")
+    if size < least or (most is not None and size > most):
+        found.append((path, f"found {size} bytes; allowed: {least} to {most}"))
+    if not value.startswith(rule.get("prefix", "")):
+        found.append((path, f"found {shown(value)}; it starts with {rule['prefix']}"))
+    charset = rule.get("charset")
+    if charset is not None and value.strip(CHARSETS[charset][0]):
+        # strip leaves something when a character of another kind stands anywhere.
+        found.append((path, f"found {shown(value)}; allowed: {CHARSETS[charset][1]}"))
+    return len(found) == before
+
+
+def _int(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    low, high = rule["min"], rule["max"]
+    if type(value) is not int or not low <= value <= high:
+        unit = rule.get("unit", "")
+        found.append((path, f"found {shown(value)}; allowed: {low} to {high} {unit}".rstrip()))
+
+
+def _bool(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if type(value) is not bool:
+        found.append((path, f"found {shown(value)}; allowed: true, false"))
+
+
+def _enum(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    names = ENUMS[rule["enum"]]
+    if type(value) is not str or value not in names:
+        found.append((path, f"found {shown(value)}; allowed: {', '.join(names)}"))
+
+
+def _flags(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    names = rule.get("only") or list(FLAGS[rule["flags"]])
+    if not _list(value, path, found):
+        return
+    for i, name in enumerate(value):
+        if type(name) is not str or name not in names:
+            found.append(((*path, i), f"found {shown(name)}; allowed: {', '.join(names)}"))
+        elif name in value[:i]:
+            found.append(((*path, i), f"{name} stands here twice"))
+
+
+def _list(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
+    if type(value) is not list:
+        found.append((path, f"found {shown(value)}; a list is needed"))
+        return False
+    if len(value) > most:
+        found.append((path, f"found {len(value)} items; at most {most}"))
+        return False
+    return True
+
+
+def _object(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
+    if type(value) is not dict:
+        found.append((path, f"found {shown(value)}; an object is needed"))
+        return False
+    if len(value) > most:
+        found.append((path, f"found {len(value)} entries; at most {most}"))
+        return False
+    return True
+
+
+def _texts(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if _list(value, path, found, rule["max_items"]):
+        for i, item in enumerate(value):
+            text(item, rule, (*path, i), found)
+            if type(item) is str and item in rule.get("refused", ()):
+                found.append(((*path, i), f"{shown(item)} ends the list: the guest drops the rest"))
+
+
+def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if not _object(value, path, found, rule["max_items"]):
+        return
+    for name, item in value.items():
+        where = (*path, name)
+        if not is_name(name):
+            found.append((where, f"{shown(name)} is no name of a variable"))
+        elif name.startswith(tuple(RESERVED_ENV["prefixes"])) or name in RESERVED_ENV["kernel"]:
+            found.append((where, f"the guest's kernel or init takes {name} for itself"))
+        if type(item) is dict:
+            from krunc_launcher.plan import secrets
+
+            secrets.check(item, where, found)
+        else:
+            text(item, rule, where, found)
+
+
+def is_name(value: Any) -> bool:
+    """Whether VALUE may name a variable of an environment."""
+    return (
+        type(value) is str and value[:1] in _NAME_FIRST and value != "" and not value.strip(_NAME)
+    )
+
+
+def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if not _object(value, path, found):
+        return
+    names = ENUMS[rule["enum"]]
+    for name, limit in value.items():
+        where = (*path, name)
+        if name not in names:
+            found.append((where, f"{shown(name)} is no limit; allowed: {', '.join(names)}"))
+        numbers = _numbers(limit, _U64)
+        if numbers is None:
+            found.append((where, f"found {shown(limit)}; allowed: SOFT:HARD, as in 4096:8192"))
+        elif numbers[0] > numbers[1]:
+            found.append((where, f"the soft limit of {limit} is above the hard one"))
+
+
+def _numbers(value: Any, most: int) -> list[int] | None:
+    """The two numbers of A:B, each at most MOST, or None."""
+    if type(value) is not str:
+        return None
+    parts = value.split(":")
+    if len(parts) != 2 or not all(p.isascii() and p.isdigit() and len(p) <= 20 for p in parts):
+        return None
+    numbers = [int(part) for part in parts]
+    return numbers if max(numbers) <= most else None
+
+
+def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if not _list(value, path, found, rule["max_items"]):
+        return
+    seen: set[tuple[int, int]] = set()
+    for i, item in enumerate(value):
+        ports = _numbers(item, 65535)
+        if ports is None:
+            found.append(((*path, i), f"found {shown(item)}; allowed: HOST:GUEST, as in 8080:80"))
+            continue
+        for side in (0, 1):
+            if (side, ports[side]) in seen:
+                found.append(((*path, i), f"port {ports[side]} stands in an earlier pair"))
+            seen.add((side, ports[side]))
+
+
+def _mac(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    pairs = value.split(":") if type(value) is str else []
+    if len(pairs) != 6 or not all(len(p) == 2 and p[0] in _HEX and p[1] in _HEX for p in pairs):
+        found.append((path, f"found {shown(value)}; allowed: as in 5a:94:ef:e4:0c:ee"))
+    elif int(pairs[0], 16) & 1 or value == "00:00:00:00:00:00":
+        found.append((path, f"found {shown(value)}; a multicast or empty address is no device's"))
+
+
+def _fd(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    names = rule["named"]
+    if type(value) is dict:
+        if list(value) != ["opened"] or type(value["opened"]) is not str:
+            found.append((path, 'allowed: {"opened": NAME}'))
+    elif (type(value) is not str or value not in names) and (
+        type(value) is not int or not 3 <= value < 1 << 20
+    ):
+        allowed = ", ".join([*names, 'a descriptor from 3 on, {"opened": NAME}'])
+        found.append((path, f"found {shown(value)}; allowed: {allowed}"))
+
+
+def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """Check a path of the host, which does not leave the runtime folder if it names it."""
+    if not text(value, {"min_bytes": 1, "max_bytes": 4095}, path, found):
+        return
+    rest = value.removeprefix(RUNTIME)
+    if rest != value and not {"", ".", ".."}.isdisjoint(rest.split("/")):
+        found.append((path, f"found {shown(value)}; it leaves the runtime folder or names nothing"))
+
+
+def _bytes(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    from krunc_launcher.plan import contents
+
+    contents.check(value, path, found)
+
+
+def _u16s(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if _list(value, path, found):
+        for i, item in enumerate(value):
+            _int(item, {"min": 0, "max": 65535}, (*path, i), found)
+
+
+def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """C is told the length of this list by another argument, and would read beyond it."""
+    items, count = args[rule["name"]], args.get(rule["count"])
+    if count == 0 and items[-1:] != [0]:
+        found.append((path, f"a 0 is needed at the end where {rule['count']} is 0"))
+    if count and len(items) != count:
+        found.append((path, f"found {len(items)} items; {rule['count']} says {count}"))
+
+
+def _text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    text(value, rule, path, found)
+
+
+_CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {
+    "int": _int,
+    "bool": _bool,
+    "enum": _enum,
+    "flags": _flags,
+    "text": _text,
+    "texts": _texts,
+    "env": _env,
+    "rlimits": _rlimits,
+    "port_map": _port_map,
+    "mac": _mac,
+    "fd": _fd,
+    "host_path": host_path,
+    "socket_path": host_path,
+    "bytes": _bytes,
+    "u16s": _u16s,
+}

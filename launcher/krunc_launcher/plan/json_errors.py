@@ -1,0 +1,139 @@
+"""What in a text is not a plan's JSON, and where; only asked once something is wrong.
+
+json's scanner in C, without its module in Python, cannot say it.
+"""
+
+from __future__ import annotations
+
+from _json import scanstring
+
+from krunc_launcher._rules import LIMITS
+from krunc_launcher.errors import quoted
+from krunc_launcher.plan.places import ENDS, skip
+from krunc_launcher.plan.reading import MAX_DIGITS
+
+_HEX = "0123456789abcdefABCDEF"
+
+
+class Flaw(Exception):
+    """The text is wrong at `offset`, as `sentence` says."""
+
+    def __init__(self, offset: int, sentence: str) -> None:
+        super().__init__(offset, sentence)
+        self.offset = offset
+        self.sentence = sentence
+
+
+def flaw(text: str) -> Flaw:
+    """The first thing in TEXT that is no JSON, or JSON that no plan has."""
+    if text.startswith("\ufeff"):
+        return Flaw(0, "a byte order mark stands before the plan")
+    try:
+        end = skip(text, _value(text, skip(text, 0), 1))
+    except Flaw as found:
+        return found
+    if end == len(text):
+        return Flaw(0, "this is not the JSON of a plan")
+    return Flaw(end, "something stands behind the plan")
+
+
+def _value(text: str, offset: int, level: int) -> int:
+    """Behind the value that starts at OFFSET; raises Flaw."""
+    if level > LIMITS["plan_depth"]:
+        raise Flaw(offset, f"the plan is nested too deeply: {LIMITS['plan_depth']} levels at most")
+    start = text[offset : offset + 1]
+    if start == '"':
+        return _text(text, offset)
+    if start == "{":
+        return _object(text, offset, level)
+    if start == "[":
+        return _list(text, offset, level)
+    end = offset
+    while end < len(text) and text[end] not in ENDS:
+        end += 1
+    _word(text[offset:end], offset)
+    return end
+
+
+def _word(word: str, offset: int) -> None:
+    digits = word.removeprefix("-")
+    if word in ("true", "false", "null"):
+        return
+    if not digits.isascii() or not digits.isdigit():
+        if digits[:1].isdigit() or digits in ("NaN", "Infinity"):
+            raise Flaw(offset, f"{quoted(word[:MAX_DIGITS])[1:-1]} is not a whole number")
+        found = f"found {quoted(word[:MAX_DIGITS])}; " if word else ""
+        raise Flaw(offset, f"this is not JSON: {found}a value is needed")
+    if len(word) > MAX_DIGITS:
+        raise Flaw(offset, f"a number has more than {MAX_DIGITS} digits")
+    if digits[0] == "0" and digits != "0":
+        raise Flaw(offset, "this is not JSON: a number does not start with 0")
+
+
+def _object(text: str, offset: int, level: int) -> int:
+    names: set[str] = set()
+    offset = skip(text, offset + 1)
+    if text[offset : offset + 1] == "}":
+        return offset + 1
+    while True:
+        if text[offset : offset + 1] != '"':
+            raise Flaw(offset, "this is not JSON: a key in double quotes is needed")
+        end = _text(text, offset)
+        name = scanstring(text, offset + 1, True)[0]
+        if name in names:
+            raise Flaw(offset, f"the key {quoted(name)} stands twice in one object")
+        names.add(name)
+        end = skip(text, end)
+        if text[end : end + 1] != ":":
+            raise Flaw(end, "this is not JSON: a colon is needed behind a key")
+        offset = skip(text, _value(text, skip(text, end + 1), level + 1))
+        if text[offset : offset + 1] == "}":
+            return offset + 1
+        offset = _comma(text, offset)
+
+
+def _list(text: str, offset: int, level: int) -> int:
+    offset = skip(text, offset + 1)
+    if text[offset : offset + 1] == "]":
+        return offset + 1
+    while True:
+        offset = skip(text, _value(text, offset, level + 1))
+        if text[offset : offset + 1] == "]":
+            return offset + 1
+        offset = _comma(text, offset)
+
+
+def _comma(text: str, offset: int) -> int:
+    if text[offset : offset + 1] != ",":
+        what = "a comma or the end of the list or object is needed"
+        raise Flaw(offset, f"this is not JSON: {what}")
+    return skip(text, offset + 1)
+
+
+def _text(text: str, offset: int) -> int:
+    at = offset + 1
+    while at < len(text):
+        character = text[at]
+        if character == '"':
+            return at + 1
+        if character < " ":
+            raise Flaw(
+                at, f"this is not JSON: write {quoted(character)[1:-1]} as \\u{ord(character):04x}"
+            )
+        if character == "\\":
+            at = _escape(text, at)
+        else:
+            at += 1
+    raise Flaw(offset, "this is not JSON: the text that starts here does not end")
+
+
+def _escape(text: str, at: int) -> int:
+    letter = text[at + 1 : at + 2]
+    if letter == "u":
+        digits = text[at + 2 : at + 6]
+        if len(digits) < 4 or digits.strip(_HEX):
+            raise Flaw(at, "this is not JSON: four hexadecimal digits are needed behind \\u")
+        return at + 6
+    if not letter or letter not in '"\\/bfnrt':
+        raise Flaw(at, f"this is not JSON: \\{quoted(letter)[1:-1]} means nothing in a text")
+    return at + 2

@@ -1,0 +1,137 @@
+"""A plan's bytes to plain values; no value is believed yet."""
+
+from __future__ import annotations
+
+import os
+import stat
+from _json import make_scanner
+
+from krunc_launcher._rules import LIMITS
+from krunc_launcher.errors import LaunchError, PlanRefused, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_BLANKS = " \t\r\n"
+_STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+# Those of the largest number of 64 bits, 18446744073709551615; a sign takes one of them.
+MAX_DIGITS = 20
+
+
+def read(path: str) -> str:
+    """The text of the plan in the file PATH, or on standard input for -.
+
+    Raises LaunchError when it cannot be read and PlanRefused when it is too long or not UTF-8.
+    """
+    most = LIMITS["plan_bytes"]
+    try:
+        with open(_opened(path), "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise LaunchError(f"{plain(path)}: the plan cannot be read: {why}") from None
+    if len(data) > most:
+        raise PlanRefused([((), f"the plan has more than {most} bytes")])
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8")) + 1
+        raise PlanRefused([((), "this is not UTF-8")], (line, column)) from None
+
+
+def folder(path: str) -> str:
+    """Where relative paths of the plan in the file PATH start: its folder, if it is in one."""
+    return "." if path == "-" or path.startswith(_STREAMS) else os.path.dirname(path) or "."
+
+
+def title(path: str) -> str:
+    """What a person calls the plan in the file PATH: one made on the way has no file."""
+    if path.startswith(_STREAMS):
+        try:
+            link = os.readlink(path)
+        except OSError:
+            return path
+        if link.startswith("/memfd:"):
+            return link.removeprefix("/memfd:").removesuffix(" (deleted)")
+    return path
+
+
+def _opened(path: str) -> int:
+    if path in ("-", "/dev/stdin"):
+        return os.dup(0)
+    # A FIFO or a device could keep the launcher waiting, or never end.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if path.startswith(_STREAMS):
+        os.set_blocking(handle, True)
+    elif not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise LaunchError(f"{plain(path)}: this is {kind}, not a plan")
+    return handle
+
+
+class _Context:
+    """What json's scanner in C asks for. Its refusals have no words: grammar finds them."""
+
+    strict = True
+    object_hook = None
+
+    def __init__(self) -> None:
+        self.memo: dict[str, str] = {}
+
+    @staticmethod
+    def object_pairs_hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise ValueError
+        return result
+
+    @staticmethod
+    def parse_int(text: str) -> int:
+        if len(text) > MAX_DIGITS:
+            raise ValueError
+        return int(text)
+
+    @staticmethod
+    def parse_float(text: str) -> Any:
+        raise ValueError
+
+    parse_constant = parse_float
+
+
+def parse(text: str) -> Any:
+    """The JSON value of TEXT: no key twice, only whole numbers, nothing behind it.
+
+    Raises PlanRefused.
+    """
+    start = len(text) - len(text.lstrip(_BLANKS))
+    context: Any = _Context()
+    try:
+        value, end = make_scanner(context)(text, start)
+    except (StopIteration, ValueError, RecursionError, SystemError):
+        # SystemError: the scanner has something to say, for which it would need json.decoder.
+        raise _refused(text) from None
+    if text[end:].strip(_BLANKS) or _depth(value, 1) > LIMITS["plan_depth"]:
+        raise _refused(text)
+    return value
+
+
+def _refused(text: str) -> PlanRefused:
+    from krunc_launcher.plan.json_errors import flaw
+    from krunc_launcher.plan.places import place
+
+    found = flaw(text)
+    return PlanRefused([((), found.sentence)], place(text, found.offset))
+
+
+def _depth(value: Any, level: int) -> int:
+    if level > LIMITS["plan_depth"]:
+        return level
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return max([_depth(item, level + 1) for item in value], default=level)
+    return level

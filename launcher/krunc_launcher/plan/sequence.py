@@ -1,0 +1,207 @@
+"""What no operation of a plan shows alone: order, repetition, needs, what is implied."""
+
+from __future__ import annotations
+
+from krunc_launcher._rules import FUNCTIONS, GUEST_CONFIGURATION, IMPLICIT, LIMITS, STEPS
+from krunc_launcher.errors import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.plan.arguments import Findings, Path
+
+
+_OPENING = ("open_file", "open_device")
+
+
+def together(plan: dict[str, Any], found: Findings) -> None:
+    """Append what is wrong with the operations of PLAN, each of which is well by itself."""
+    operations = plan["operations"]
+    era = plan["api"]
+    names = {row["call"] for row in operations if "call" in row}
+    _order(operations, found)
+    seen: set[str] = set()
+    unique = _taken(operations)
+    opened: set[str] = set()
+    for i, row in enumerate(operations):
+        if "implicit" in row:
+            continue
+        path: Path = ("operations", i)
+        name = row.get("call") or row["step"]
+        rule = (FUNCTIONS if "call" in row else STEPS)[name]
+        if name in seen and rule["repeat"] == "once":
+            found.append((path, f"{name} may stand only once"))
+        for other in rule.get("excludes", ()):
+            if other in names:
+                found.append((path, f"{name} and {other} may not stand in one plan"))
+        for need in rule.get("needs", ()):
+            applies = need.get("era", era) == era and need.get("with", name) in names
+            if applies and seen.isdisjoint(need["any"]):
+                found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
+        seen.add(name)
+        for param in rule["params"]:
+            value = row.get("args", {}).get(param["name"])
+            where = (*path, "args", param["name"])
+            if "unique" in param and value is not None:
+                first = unique.setdefault((param["unique"], value), i)
+                if first != i:
+                    sentence = (
+                        f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                    )
+                    found.append((where, sentence))
+            if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
+                found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
+        if name in _OPENING:
+            opened.add(row["args"]["name"])
+    for name, rule in STEPS.items():
+        if rule.get("required") and name not in seen:
+            found.append((("operations",), f"{name} is missing before the first call"))
+    _implied(operations, era, found)
+    _conditions(operations, found)
+    _configuration(operations, names, found)
+    _devices(operations, found)
+
+
+def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
+    """The names that calls take for what they make themselves, and the operations that do."""
+    return {
+        (space, value): i
+        for i, row in enumerate(operations)
+        if "call" in row
+        for space, value in FUNCTIONS[row["call"]].get("takes", ())
+    }
+
+
+def _order(operations: list[dict[str, Any]], found: Findings) -> None:
+    created = called = False
+    roles = []
+    for i, row in enumerate(operations):
+        path: Path = ("operations", i)
+        if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
+            found.append((path, f"{row['step']} stands before the first call"))
+        if "call" not in row:
+            continue
+        called = True
+        role = FUNCTIONS[row["call"]]["role"]
+        roles.append(role)
+        if role == "log" and created:
+            found.append((path, f"{row['call']} stands before krun_create_ctx"))
+        if role in ("configure", "enter") and not created:
+            found.append((path, f"{row['call']} needs krun_create_ctx before it"))
+        if role == "enter" and i != len(operations) - 1:
+            found.append((path, f"nothing stands behind {row['call']}"))
+        created = created or role == "create"
+    if "enter" not in roles:
+        found.append((("operations",), "krun_start_enter is missing at the end"))
+
+
+def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
+    """A reader sees what libkrun does by itself as operations: these must be all and true."""
+    tokens: set[str] = set()
+    for row in operations:
+        if "call" in row:
+            tokens.add(row["call"])
+            for name, value in row.get("args", {}).items():
+                if type(value) is dict:
+                    tokens.update(f"{row['call']}.{name}={{{key}}}" for key in value)
+                    continue
+                for item in value if type(value) is list else (value,):
+                    if type(item) is str:
+                        tokens.add(f"{row['call']}.{name}={item}")
+    honest = {
+        row["name"]
+        for row in IMPLICIT
+        if era in row["eras"]
+        and tokens.isdisjoint(row.get("unless", ()))
+        and not any(tokens.isdisjoint(group) for group in row.get("when", ()))
+    }
+    stated: set[str] = set()
+    for i, row in enumerate(operations):
+        name = row.get("implicit")
+        if name is None:
+            continue
+        if name not in honest:
+            found.append((("operations", i), f"the calls do not imply {shown(name)}"))
+        if name in stated:
+            found.append((("operations", i), f"{shown(name)} stands here twice"))
+        stated.add(name)
+    for name in sorted(honest - stated):
+        found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
+
+
+def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
+    """A condition opens its path to the confined VM, and a reader sees the calls: so each path that
+    a call uses has its condition, and each condition a call, with the same access."""
+    demanded: dict[str, str] = {}
+    for row in operations:
+        if row.get("step") in _OPENED and demanded.get(row["args"]["path"]) != "read-write":
+            demanded[row["args"]["path"]] = row["args"]["access"]
+    used: dict[str, str] = {}
+    for i, row in enumerate(operations):
+        args = row.get("args", {})
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            value = args.get(rule["name"])
+            if rule["kind"] == "bytes" and type(value) is dict and "file" in value:
+                used.setdefault(value["file"], "read")
+            if rule["kind"] != "host_path" or type(value) is not str or rule.get("makes"):
+                continue
+            reads = rule.get("reads") or args.get("read_only") is True
+            if not reads or value not in used:
+                used[value] = "read" if reads else "read-write"
+            if demanded.get(value) not in (used[value], "read-write"):
+                sentence = (
+                    f"no condition before it demands {shown(value)} with {used[value]} access"
+                )
+                found.append((("operations", i, "args", rule["name"]), sentence))
+    for i, row in enumerate(operations):
+        if row.get("step") in _OPENED:
+            path, access = row["args"]["path"], row["args"]["access"]
+            if path not in used:
+                found.append((("operations", i), f"no call uses {shown(path)}"))
+            elif access != "read" and used[path] == "read":
+                found.append((("operations", i), f"no call writes to {shown(path)}"))
+
+
+_OPENED = ("require_folder", "require_file")
+
+
+def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
+    """The file in which init finds the program is that alone, and there is one program."""
+    stated = 0
+    for i, row in enumerate(operations):
+        if row.get("call") != "krun_fs_add_overlay_file":
+            continue
+        args = row["args"]
+        is_file = args["path"].lstrip("/") == GUEST_CONFIGURATION["path"]
+        if "process" not in args["data"]:
+            if is_file and args["fs_tag"] == GUEST_CONFIGURATION["fs_tag"]:
+                found.append((("operations", i, "args", "data"), "a process is needed here"))
+            continue
+        stated += 1
+        if not is_file or args["fs_tag"] != GUEST_CONFIGURATION["fs_tag"]:
+            name = f"{GUEST_CONFIGURATION['fs_tag']} {GUEST_CONFIGURATION['path']}"
+            found.append((("operations", i, "args", "data"), f"a process stands only in {name}"))
+        if "krun_set_exec" in names or stated > 1:
+            found.append((("operations", i), "the plan names more than one program"))
+
+
+def devices(operations: list[dict[str, Any]]) -> int:
+    """The virtio devices of the machine, libkrun's own among them."""
+    implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
+    return sum(
+        FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
+        for row in operations
+        if "step" not in row
+    )
+
+
+def _devices(operations: list[dict[str, Any]], found: Findings) -> None:
+    if found:
+        return
+    most, count = LIMITS["virtio_devices"], devices(operations)
+    if count > most:
+        sentence = (
+            f"{count} virtio devices, libkrun's own among them; a machine has room for {most}"
+        )
+        found.append((("operations",), sentence))

@@ -1,0 +1,212 @@
+"""A plan as hostile input: every finding at once, or operations that may be resolved."""
+
+from __future__ import annotations
+
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, LIMITS, STEPS
+from krunc_launcher.errors import PlanRefused, shown
+from krunc_launcher.plan import arguments as values
+from krunc_launcher.plan.sequence import together
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.plan.arguments import Findings, Path
+
+FORMAT = 1
+_HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
+_KINDS = ("call", "step", "implicit")
+_BOX_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789"
+_BOX = _BOX_FIRST + "_.-"
+_UNPLANNED = ("context", "length")
+
+
+def verify(plan: Any) -> dict[str, Any]:
+    """PLAN, when all of it may be believed; raises PlanRefused with all findings otherwise.
+
+    Afterwards each operation is known and of the plan's era, its arguments fit the table, and the
+    order is one that libkrun means.
+    """
+    found: Findings = []
+    if type(plan) is not dict:
+        raise PlanRefused([((), f"found {shown(plan)}; a plan is an object")])
+    if plan.get("krunc_plan") != FORMAT or type(plan["krunc_plan"]) is not int:
+        version = plan.get("krunc_plan")
+        if type(version) is int and version > FORMAT:
+            sentence = f"format {version} is newer than this krunc, which knows {FORMAT}"
+        else:
+            sentence = f'this is no plan: "krunc_plan": {FORMAT} is missing'
+        raise PlanRefused([(("krunc_plan",) if "krunc_plan" in plan else (), sentence)])
+    _keys(plan, _HEAD, ("labels", "waivers"), (), found)
+    if found:
+        raise PlanRefused(found)
+    _head(plan, found)
+    operations = plan["operations"]
+    if type(operations) is not list or not 0 < len(operations) <= LIMITS["plan_operations"]:
+        most = LIMITS["plan_operations"]
+        found.append((("operations",), f"a list of 1 to {most} operations is needed"))
+        raise PlanRefused(found)
+    if type(plan["api"]) is not str or plan["api"] not in ERAS:
+        raise PlanRefused(found)
+    for i, row in enumerate(operations):
+        _operation(row, plan["api"], ("operations", i), found)
+    if not found:
+        together(plan, found)
+    if found:
+        raise PlanRefused(keyed(plan, found))
+    return plan
+
+
+def keyed(plan: dict[str, Any], found: Findings) -> Findings:
+    """FOUND with the key of the box behind each sentence on an operation that a key asked for."""
+    return [(path, sentence + _key(plan["operations"], path)) for path, sentence in found]
+
+
+def _key(operations: list[Any], path: Path) -> str:
+    if len(path) < 2 or type(path[1]) is not int or type(operations[path[1]]) is not dict:
+        return ""
+    origin = operations[path[1]].get("from")
+    if type(origin) is not str or not origin.isprintable() or origin in ("", "default"):
+        return ""
+    return f" ({origin[:80]})"
+
+
+def _keys(
+    row: dict[str, Any], needed: tuple[str, ...], may: tuple[str, ...], path: Path, found: Findings
+) -> None:
+    for key in row:
+        if key not in needed and key not in may:
+            allowed = ", ".join((*needed, *may)) or "none"
+            found.append(((*path, key), f"the key {shown(key)} is not known; allowed: {allowed}"))
+    for key in needed:
+        if key not in row:
+            found.append((path, f"the key {key} is missing"))
+
+
+def _head(plan: dict[str, Any], found: Findings) -> None:
+    box = plan["box"]
+    if type(box) is not str or not 0 < len(box) < 64 or box.strip(_BOX) or box[0] not in _BOX_FIRST:
+        found.append((("box",), f"found {shown(box)}; allowed: lower-case letters, digits, _ . -"))
+    if not _is_version(plan["target"]):
+        found.append((("target",), f"found {shown(plan['target'])}; a version is needed"))
+    if type(plan["api"]) is not str or plan["api"] not in ERAS:
+        found.append((("api",), f"found {shown(plan['api'])}; allowed: {', '.join(ERAS)}"))
+    elif (
+        _is_version(plan["target"])
+        and int(plan["target"].split(".")[0]) != ERAS[plan["api"]]["family"]
+    ):
+        found.append((("api",), f"{shown(plan['api'])} is not the API of target {plan['target']}"))
+    _notes(plan, found)
+    digest = plan["digest"]
+    if (
+        type(digest) is not str
+        or len(digest) != 71
+        or not digest.startswith("sha256:")
+        or digest[7:].strip("0123456789abcdef")
+    ):
+        found.append((("digest",), "sha256: and 64 hexadecimal digits are needed"))
+    requires = plan["requires"]
+    if type(requires) is not dict:
+        found.append((("requires",), f"found {shown(requires)}; an object is needed"))
+        return
+    before = len(found)
+    _keys(requires, ("libkrun", "features", "because"), (), ("requires",), found)
+    if len(found) > before:
+        return
+    if not _is_version(requires["libkrun"]):
+        found.append((("requires", "libkrun"), "a version is needed, as in 1.16.0"))
+    features = requires["features"]
+    if type(features) is not list or not all(
+        type(name) is str and name in ENUMS["feature"] for name in features
+    ):
+        allowed = ", ".join(ENUMS["feature"])
+        found.append((("requires", "features"), f"a list is needed of: {allowed}"))
+    because = requires["because"]
+    if type(because) is not list or not all(
+        type(row) is dict
+        and set(row) == {"call", "from"}
+        and all(type(item) is str for item in row.values())
+        for row in because
+    ):
+        found.append((("requires", "because"), 'a list of {"call": ..., "from": ...} is needed'))
+
+
+def _notes(plan: dict[str, Any], found: Findings) -> None:
+    """Labels and waivers: for reviewers, nothing is done with them here."""
+    labels, waivers = plan.get("labels", {}), plan.get("waivers", [])
+    if type(labels) is not dict or not all(type(text) is str for text in labels.values()):
+        found.append((("labels",), "an object of texts is needed"))
+    if type(waivers) is not list or not all(
+        type(row) is dict
+        and set(row) == {"rule", "reason"}
+        and all(type(text) is str for text in row.values())
+        for row in waivers
+    ):
+        found.append((("waivers",), 'a list of {"rule": ..., "reason": ...} is needed'))
+
+
+def _is_version(value: Any) -> bool:
+    if type(value) is not str or len(value) > 20:
+        return False
+    parts = value.split(".")
+    return len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)
+
+
+def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
+    if type(row) is not dict:
+        found.append((path, f"found {shown(row)}; an operation is an object"))
+        return
+    kinds = [kind for kind in _KINDS if kind in row]
+    if len(kinds) != 1:
+        found.append((path, f"an operation has one of the keys {', '.join(_KINDS)}"))
+        return
+    kind = kinds[0]
+    origin = row.get("from")
+    if type(origin) is not str or not 0 < len(origin) <= 512 or not origin.isprintable():
+        where = (*path, "from") if "from" in row else path
+        found.append((where, "from is needed: the key of the box in printable text, or default"))
+    name = row[kind]
+    if kind == "implicit":
+        _keys(row, ("implicit", "from"), (), path, found)
+        if type(name) is not str:
+            found.append(((*path, kind), f"found {shown(name)}; a name is needed"))
+        return
+    rule = (FUNCTIONS if kind == "call" else STEPS).get(name) if type(name) is str else None
+    if rule is None:
+        what = "function of libkrun that a plan may call" if kind == "call" else "host step"
+        found.append(((*path, kind), f"{shown(name)} is no {what}"))
+        return
+    if kind == "call" and not exists(rule, era):
+        found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
+        return
+    warn = ("on_failure",) if rule.get("role") == "log" else ()
+    params = [param for param in rule["params"] if param["kind"] not in _UNPLANNED]
+    _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
+    if row.get("on_failure", "warn") != "warn":
+        found.append(((*path, "on_failure"), 'allowed: "warn"'))
+    args = row.get("args", {})
+    if type(args) is not dict:
+        found.append(((*path, "args"), f"found {shown(args)}; an object is needed"))
+        return
+    where = (*path, "args")
+    _keys(args, tuple(param["name"] for param in params), (), where, found)
+    before = len(found)
+    for param in params:
+        if param["name"] in args:
+            values.check(args[param["name"]], param, (*where, param["name"]), found)
+    one_of = rule.get("one_of")
+    if one_of and len(found) == before and all(name in args for name in one_of):
+        given = [name for name in one_of if args[name] not in (None, "none")]
+        if len(given) != 1:
+            found.append((where, f"exactly one of {' and '.join(one_of)} is needed"))
+    for param in params:
+        if "count" in param and len(found) == before and args.get(param["name"]) is not None:
+            values.counted(args, param, (*where, param["name"]), found)
+
+
+def exists(rule: dict[str, Any], era: str) -> bool:
+    """Whether a function is in ERA at all."""
+    flat = ERAS[era]["family"] == 2
+    if flat:
+        return "removed" not in rule
+    return bool(rule["since"] != ERAS["v2_flat"]["first"])

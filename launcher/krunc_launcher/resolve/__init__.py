@@ -1,0 +1,1 @@
+"""Fills in what a plan leaves open: absolute paths, numbers, secrets, contents."""

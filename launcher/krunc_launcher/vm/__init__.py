@@ -1,0 +1,1 @@
+"""Acts on a plan, in the process that becomes the VM's."""

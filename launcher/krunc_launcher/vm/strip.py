@@ -1,0 +1,119 @@
+"""Takes from the VM's process what it has of its parents and a VM does not need: descriptors, the
+environment, capabilities. Whatever the plan says: no box can ask for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from posix import environ as started_with
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.errors import LaunchError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from krunc_launcher.resolve.resolve import Done
+
+# What the parts of libkrun that are a window or a loudspeaker of the host find it by.
+_DESKTOP = ("XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "PULSE_SERVER", "HOME")
+_DESKTOP_CALLS = ("krun_set_gpu_options", "krun_set_gpu_options2", "krun_set_snd_device")
+_LOG_CALLS = ("krun_init_log", "krun_set_log_level")
+_NO_ENV = 1  # KRUN_LOG_OPTION_NO_ENV of libkrun.h
+# linux/capability.h. A file server that acts for the guest's users needs these, as virtiofsd does:
+# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP. A tap needs NET_ADMIN.
+_FILES = (0, 1, 3, 4, 6, 7, 27, 31)
+_NET_ADMIN = 12
+_VERSION_3 = 0x20080522
+_STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
+_CAPBSET_DROP = 24  # linux/prctl.h
+
+
+def close_descriptors(done: list[Done], kept: Collection[int]) -> None:
+    """Close all but standard streams, KEPT, and what the plan names."""
+    named = {
+        value
+        for operation in done
+        if operation.kind == "call"
+        for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True)
+        if rule["kind"] == "fd" and type(value) is int
+    }
+    last = 2
+    for descriptor in sorted(named | set(kept)):
+        if descriptor > last:
+            os.closerange(last + 1, descriptor)
+            last = descriptor
+    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
+
+
+def forget_environment(done: list[Done]) -> None:
+    """Forget the environment, also where /proc/PID/environ shows it, but for what DONE needs."""
+    calls = {operation.name: operation.values for operation in done if operation.kind == "call"}
+    names = list(_DESKTOP) if any(name in calls for name in _DESKTOP_CALLS) else []
+    options = calls["krun_init_log"][3] if "krun_init_log" in calls else None
+    if any(name in calls for name in _LOG_CALLS) and not (options and options.value & _NO_ENV):
+        names += ["RUST_LOG", "RUST_LOG_STYLE"]
+    kept = {}
+    # Not clear(), which looks for the first one again and again; nor update() below, which asks
+    # abstract classes: what a VM's process touches is memory of its own.
+    for name in list(os.environ):
+        if name in names:
+            kept[name] = os.environ[name]
+        del os.environ[name]
+    started_with.clear()
+    wipe()
+    for name, text in kept.items():
+        os.environ[name] = text
+
+
+def _place() -> tuple[int, int]:
+    """Where in memory this process has the environment that it was started with; (0, 0) if that
+    cannot be told."""
+    try:
+        handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0, 0  # not Linux, or without /proc, which the preflight refuses
+    fields = os.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
+    os.close(handle)
+    # Fields 50 and 51 of proc_pid_stat(5), env_start and env_end; the first two were cut off.
+    return int(fields[47]), int(fields[48])
+
+
+# Asked for before the VM's process is forked off, in which it is the same.
+_START, _END = _place()
+
+
+def wipe() -> None:
+    """Overwrite the environment that this process was started with, in its own memory."""
+    if 0 < _START < _END:
+        ffi.memmove(ffi.cast("char *", _START), bytes(_END - _START), _END - _START)
+
+
+def drop_capabilities(done: list[Done]) -> None:
+    """Drop every capability that serving files does not need; nothing where there is none."""
+    if sys.platform != "linux":
+        return
+    head = ffi.new("uint32_t[2]", [_VERSION_3, 0])
+    sets = ffi.new("uint32_t[6]")  # effective, permitted, inheritable; then their upper halves
+    if libc.capget(head, sets):
+        raise _failed("capget")
+    held = sets[1] | sets[4] << 32
+    if not held:
+        return
+    tap = any(operation.name == "krun_add_net_tap" for operation in done)
+    kept = sum(1 << number for number in (*_FILES, *((_NET_ADMIN,) if tap else ())))
+    for number in range(64):
+        if not kept >> number & 1:
+            # -EINVAL beyond the last one of this kernel, -EPERM without CAP_SETPCAP.
+            libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)
+    left = held & kept
+    for place, half in ((0, left & 0xFFFFFFFF), (3, left >> 32)):
+        sets[place], sets[place + 1], sets[place + 2] = half, half, 0
+    if libc.capset(head, sets):
+        raise _failed("capset")
+
+
+def _failed(what: str) -> LaunchError:
+    return LaunchError(f"capabilities cannot be dropped: {what}: {os.strerror(ffi.errno).lower()}")
