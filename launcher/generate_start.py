@@ -21,13 +21,20 @@ import sys
 '''
 _FOOT = """\
 _PACKAGE = sys.modules["krunc_launcher"]
+for _name in _FOLDERS:
+    _full = f"krunc_launcher.{_name}"
+    if _full not in sys.modules:
+        _module = sys.modules[_full] = type(sys)(_full)
+        _module.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
+        setattr(_PACKAGE, _name, _module)
 for _name, _body in _MODULES.items():
     _full = f"krunc_launcher.{_name}"
     if _full not in sys.modules:
         _module = sys.modules[_full] = type(sys)(_full)
         # As exec would: C code that imports something looks for it in its caller's globals.
         setattr(_module, "__builtins__", __builtins__)
-        setattr(_PACKAGE, _name, _module)
+        _above, _, _last = _full.rpartition(".")
+        setattr(sys.modules[_above], _last, _module)
         type(_body)(_body.__code__, _module.__dict__)()
 
 main = sys.modules["krunc_launcher.__main__"].main
@@ -47,9 +54,16 @@ def modules(package: Path) -> list[str]:
 def start(package: Path) -> str:
     """The text of start.py, of the modules in the folder PACKAGE."""
     order = modules(package)
-    functions = [f"def _{name}() -> None:\n{_body(package, name)}\n\n" for name in order]
-    rows = "".join(f'    "{name}": _{name},\n' for name in order)
-    return _HEAD + "".join(functions) + f"_MODULES = {{\n{rows}}}\n" + _FOOT
+    functions = [f"def {called(name)}() -> None:\n{_body(package, name)}\n\n" for name in order]
+    rows = "".join(f'    "{name}": {called(name)},\n' for name in order)
+    folders = sorted({name.partition(".")[0] for name in order if "." in name})
+    tables = f"_FOLDERS = {folders!r}\n_MODULES = {{\n{rows}}}\n"
+    return _HEAD + "".join(functions) + tables + _FOOT
+
+
+def called(name: str) -> str:
+    """The function that is made of the module NAME."""
+    return "_" + name.replace(".", "__")
 
 
 def _behind_its_imports(package: Path, name: str, order: list[str]) -> None:
@@ -59,7 +73,9 @@ def _behind_its_imports(package: Path, name: str, order: list[str]) -> None:
         if isinstance(statement, ast.ImportFrom):
             first, _, module = (statement.module or "").partition(".")
             if first == "krunc_launcher":
-                for other in [module] if module else [row.name for row in statement.names]:
+                for row in statement.names:
+                    inner = f"{module}.{row.name}".lstrip(".")
+                    other = inner if _file(package, inner).exists() else module
                     _behind_its_imports(package, other, order)
     order.append(name)
 
@@ -98,4 +114,8 @@ def _plain(text: str) -> str:
 
 
 def _text(package: Path, name: str) -> str:
-    return (package / f"{name}.py").read_text("utf-8")
+    return _file(package, name).read_text("utf-8")
+
+
+def _file(package: Path, name: str) -> Path:
+    return package / (name.replace(".", "/") + ".py")

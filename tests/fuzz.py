@@ -39,7 +39,8 @@ with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
-    from krunc_launcher.resolve.resolve import Folders, resolve
+    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.resolve.resolve import resolve
     from krunc_schema import load
 
 FOLDERS = Folders("/base", "/run/krunc/box")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cffi import FFI
 from krunc_compiler.__main__ import main
-from krunc_launcher.vm.confine import abi
+from krunc_launcher.host.landlock import abi
 from krunc_schema import load
 from recorder.fixtures import Launch
 

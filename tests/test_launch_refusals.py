@@ -501,7 +501,8 @@ def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> No
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
-    from krunc_launcher.resolve.resolve import Folders, resolve
+    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.resolve.resolve import resolve
 
     plan = json.loads((folder / "box.plan.json").read_text())
     values = st.recursive(
@@ -638,7 +639,7 @@ def test_permissions(
         _file,
         _folder,
     )
-    from krunc_launcher.resolve.resolve import Folders, Named
+    from krunc_launcher.resolve.operation import Folders, Named
 
     child = os.fork()
     if child == 0:

@@ -20,7 +20,8 @@ from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS, STEPS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.resolve import Done, Folders, resolve
+from krunc_launcher.resolve.operation import Folders, Operation
+from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm import confine
 from test_meaning import WHOLE, compiled
 
@@ -74,7 +75,7 @@ def granted(plan: dict[str, Any]) -> Grants:
     return rights
 
 
-def _given(one: Done, rights: Grants) -> None:
+def _given(one: Operation, rights: Grants) -> None:
     rules = (FUNCTIONS if one.kind == "call" else STEPS)[one.name]["params"]
     named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
     for rule in rules:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from generate_start import modules, start
+from generate_start import called, modules, start
 
 PACKAGE = Path(__file__).parent.parent / "launcher/krunc_launcher"
 MADE = start(PACKAGE)
@@ -30,10 +30,12 @@ def unannotated(statement: ast.stmt) -> ast.stmt:
 def test_a_function_says_what_its_module_says(name: str) -> None:
     own = [
         ast.dump(unannotated(statement))
-        for statement in ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")).body
+        for statement in ast.parse(
+            (PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8")
+        ).body
         if not isinstance(statement, ast.ImportFrom) or statement.module != "__future__"
     ]
-    names, *made = FUNCTIONS[f"_{name}"].body
+    names, *made = FUNCTIONS[called(name)].body
     assert isinstance(names, ast.Global)
     assert [ast.dump(statement) for statement in made] == own
 
@@ -52,9 +54,10 @@ def told(value):
 
 for name in names:
     made = vars(sys.modules["krunc_launcher." + name])
-    assert getattr(krunc_launcher, name) is sys.modules["krunc_launcher." + name]
+    folder, _, last = ("krunc_launcher." + name).rpartition(".")
+    assert getattr(sys.modules[folder], last) is sys.modules["krunc_launcher." + name]
     assert made["__builtins__"] is vars(krunc_launcher)["__builtins__"]
-    spec = spec_from_file_location("krunc_launcher." + name, f"{package}/{name}.py")
+    spec = spec_from_file_location("krunc_launcher." + name, f"{package}/{name.replace('.', '/')}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     own = {key: value for key, value in vars(module).items() if not key.startswith("__")}
@@ -80,7 +83,14 @@ def test_each_module_has_the_names_of_its_module(tmp_path: Path) -> None:
 
 
 def test_a_launch_is_in_it_and_no_more() -> None:
-    assert {"__main__", "accept", "verify", "preflight", "confine", "replay"} <= set(
-        modules(PACKAGE)
+    assert {
+        "__main__",
+        "accept",
+        "plan.verify",
+        "host.preflight",
+        "vm.confine",
+        "vm.replay",
+    } <= set(modules(PACKAGE))
+    assert set(modules(PACKAGE)).isdisjoint(
+        {"command.doctor", "command.dry_run", "command.fleet", "start"}
     )
-    assert set(modules(PACKAGE)).isdisjoint({"doctor", "dryrun", "fleet", "start"})

@@ -7,15 +7,16 @@ import os
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.reading import folder, parse, read
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.resolve import Folders, resolve
+from krunc_launcher.resolve.operation import Folders
+from krunc_launcher.resolve.resolve import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from krunc_launcher.plan.arguments import Findings
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.plan.text import Findings
+    from krunc_launcher.resolve.operation import Operation
 
 
 class Accepted:
@@ -28,7 +29,7 @@ class Accepted:
         self.folders = folders
         self.text = text
 
-    def resolved(self, environment: Mapping[str, str] | None) -> tuple[list[Done], Findings]:
+    def resolved(self, environment: Mapping[str, str] | None) -> tuple[list[Operation], Findings]:
         """Its operations, and what is wrong with their late values; see `resolve`."""
         return resolve(self.plan, self.folders, environment)
 

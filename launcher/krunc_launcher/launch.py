@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from krunc_launcher.accept import Accepted
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.plan.arguments import Findings
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.plan.text import Findings
+    from krunc_launcher.resolve.operation import Operation
     from krunc_launcher.supervise.watch import Vm
 
 # cffi makes a function when it is first asked for: now, for what is made after the fork is memory
@@ -55,7 +55,7 @@ class Seen:
     def __init__(
         self,
         accepted: Accepted,
-        resolved: tuple[list[Done], Findings],
+        resolved: tuple[list[Operation], Findings],
         library: Library | None = None,
     ) -> None:
         self.accepted = accepted

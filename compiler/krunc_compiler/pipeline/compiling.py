@@ -12,8 +12,9 @@ from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, 
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan.plan import Plan, make
-from krunc_compiler.rules import box as rules
+from krunc_compiler.rules import box as box_rules
 from krunc_compiler.rules import lints
+from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.values import extending, matrix, rendering, variables
@@ -143,8 +144,8 @@ def _compile(
     complete = filled(value, schema)
     box = from_filled(complete, loaded.value)
     operations, misfits = lower(box, inputs.target)
-    found = rules.check_box(box, inputs.target) + misfits
-    found += rules.check_operations(operations, inputs.target)
+    found = box_rules.check(box, inputs.target) + misfits
+    found += operation_rules.check(operations, inputs.target)
     warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):

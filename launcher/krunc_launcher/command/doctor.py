@@ -115,7 +115,7 @@ def _files() -> Check:
 
 
 def _confinement() -> Check:
-    from krunc_launcher.vm.confine import abi, held, missing
+    from krunc_launcher.host.landlock import abi, held, missing
 
     why = missing([])
     if why:
@@ -128,7 +128,7 @@ def _confinement() -> Check:
 def _runtime() -> Check:
     from krunc_launcher.accept import runtime_folder
     from krunc_launcher.host.preflight import runtime_folder as problems
-    from krunc_launcher.resolve.resolve import Folders
+    from krunc_launcher.resolve.operation import Folders
 
     folder = runtime_folder("BOX")
     found = list(problems([], Folders(os.getcwd(), folder)))

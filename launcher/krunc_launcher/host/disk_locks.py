@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.resolve.operation import Operation
 
 # QEMU locks bytes of an image that it has open (its block/file-posix.c): 100 and on for what it
 # does, 101 for writing, 200 and on for what it does not share.
@@ -19,7 +19,7 @@ _QEMU_FIRST, _QEMU_WRITES, _QEMU_BYTES = 100, 101, 200
 _F_OFD_GETLK = 36  # fcntl.h, Linux 3.15
 
 
-def disks(done: list[Done]) -> Iterator[tuple[str, bool, str]]:
+def disks(done: list[Operation]) -> Iterator[tuple[str, bool, str]]:
     """Each disk: its path, whether the guest only reads it, and the key of the box."""
     from krunc_launcher._rules import FUNCTIONS
 
@@ -33,7 +33,7 @@ def disks(done: list[Done]) -> Iterator[tuple[str, bool, str]]:
             yield path, bool(reads), operation.origin
 
 
-def hold(done: list[Done]) -> tuple[list[int], list[str]]:
+def hold(done: list[Operation]) -> tuple[list[int], list[str]]:
     """Lock every disk of DONE, for as long as the descriptors are open; and what is in use."""
     held, problems = [], []
     for path, reads, origin in disks(done):

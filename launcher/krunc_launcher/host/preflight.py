@@ -10,25 +10,25 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import plain
 from krunc_launcher.host.kvm import closed_to, quick
+from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
-from krunc_launcher.vm.confine import missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done, Folders
+    from krunc_launcher.resolve.operation import Folders, Operation
 
 
-def _confinement(operation: Done, done: list[Done]) -> Iterator[str]:
+def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
     if operation.name == "confine" and operation.values[0].c == "required":
         why = missing(done)
         if why:
             yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
 
 
-def preflight(done: list[Done], folders: Folders) -> list[str]:
+def preflight(done: list[Operation], folders: Folders) -> list[str]:
     """What of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
     if sys.platform == "linux" and not os.path.exists("/proc/self/fd"):
@@ -53,7 +53,7 @@ def preflight(done: list[Done], folders: Folders) -> list[str]:
     return problems
 
 
-def _descriptors(operation: Done) -> Iterator[str]:
+def _descriptors(operation: Operation) -> Iterator[str]:
     for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
@@ -65,8 +65,8 @@ def _descriptors(operation: Done) -> Iterator[str]:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
 
 
-def _contents(operation: Done) -> Iterator[str]:
-    from krunc_launcher.resolve.resolve import Content
+def _contents(operation: Operation) -> Iterator[str]:
+    from krunc_launcher.resolve.operation import Content
 
     for value in operation.values:
         if isinstance(value, Content):
@@ -77,7 +77,7 @@ def _contents(operation: Done) -> Iterator[str]:
             return  # the second one is its length
 
 
-def _kernel(operation: Done, done: list[Done]) -> Iterator[str]:
+def _kernel(operation: Operation, done: list[Operation]) -> Iterator[str]:
     if operation.name == "krun_set_kernel":
         from krunc_launcher.host.kernel import unfit
 
@@ -85,7 +85,7 @@ def _kernel(operation: Done, done: list[Done]) -> Iterator[str]:
         yield from unfit(operation.values, memory, os.uname().machine)
 
 
-def _image(operation: Done) -> Iterator[str]:
+def _image(operation: Operation) -> Iterator[str]:
     """The format of a disk, which only newer calls name; the others take it as raw."""
     names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
     if "disk_path" not in names:
@@ -97,7 +97,7 @@ def _image(operation: Done) -> Iterator[str]:
     yield from unfit(given["disk_path"], declared.rpartition("_")[2].lower())
 
 
-def _machine(operation: Done) -> Iterator[str]:
+def _machine(operation: Operation) -> Iterator[str]:
     if operation.name == "krun_set_vm_config":
         _, cpus, wanted = operation.values
         if cpus > _MOST_X86_CPUS and os.uname().machine == "x86_64":
@@ -110,7 +110,7 @@ def _machine(operation: Done) -> Iterator[str]:
             )
 
 
-def _elsewhere(operation: Done, done: list[Done], folders: Folders) -> Iterator[str]:
+def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
     """Conditions that few plans have."""
     if operation.name == "krun_set_port_map" and operation.values[1]:
         yield from taken(operation.values[1])

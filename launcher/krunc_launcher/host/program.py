@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.resolve.operation import Operation
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
@@ -31,7 +31,7 @@ _LAID_OVER = ("krun_fs_add_overlay_dir", "krun_fs_add_overlay_file")
 _OF_THE_GUEST = ("dev", "proc", "sys")
 
 
-def program(plan: dict[str, Any], done: list[Done]) -> tuple[str, str]:
+def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     """The folder that is the guest's root, and the guest's program; empty where the program's file
     cannot be told.
 
@@ -59,7 +59,7 @@ def opened(root: str, path: str) -> str:
     return f"/proc/self/fd/{found}" if found >= 0 else ""
 
 
-def missing_workdir(plan: dict[str, Any], done: list[Done]) -> list[str]:
+def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
     """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
     without a word. Only a folder that the root has to have is looked for."""
     workdir = origin = ""
@@ -86,7 +86,7 @@ def missing_workdir(plan: dict[str, Any], done: list[Done]) -> list[str]:
     return [f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it ({origin})"]
 
 
-def _root(done: list[Done]) -> str:
+def _root(done: list[Operation]) -> str:
     """The folder that is the guest's root; empty when it is on a disk."""
     for operation in done:
         if operation.name == "krun_set_root":

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, RESERVED_ENV
+from krunc_launcher._rules import ENUMS, FLAGS, RESERVED_ENV
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.text import host_path, is_name, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Path = tuple[str | int, ...]
-    Findings = list[tuple[Path, str]]
+    from krunc_launcher.plan.text import Findings, Path
 
-RUNTIME = "runtime:"
 _HEX = "0123456789abcdef"
 _U64 = (1 << 64) - 1
-_NAME_FIRST = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
-_NAME = _NAME_FIRST + "0123456789"
 
 
 def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -25,31 +22,6 @@ def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
     if value is None and rule.get("nullable"):
         return
     _CHECKS[rule["kind"]](value, rule, path, found)
-
-
-def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
-    """Check a string: no NUL, UTF-8, its length and characters; tell whether it is good."""
-    before = len(found)
-    if type(value) is not str:
-        found.append((path, f"found {shown(value)}; a text is needed"))
-        return False
-    try:
-        size = len(value.encode("utf-8"))
-    except UnicodeEncodeError:
-        found.append((path, "a lone surrogate is no character"))
-        return False
-    if "\0" in value:
-        found.append((path, "a NUL character ends a C string"))
-    least, most = rule.get("min_bytes", 0), rule.get("max_bytes")
-    if size < least or (most is not None and size > most):
-        found.append((path, f"found {size} bytes; allowed: {least} to {most}"))
-    if not value.startswith(rule.get("prefix", "")):
-        found.append((path, f"found {shown(value)}; it starts with {rule['prefix']}"))
-    charset = rule.get("charset")
-    if charset is not None and value.strip(CHARSETS[charset][0]):
-        # strip leaves something when a character of another kind stands anywhere.
-        found.append((path, f"found {shown(value)}; allowed: {CHARSETS[charset][1]}"))
-    return len(found) == before
 
 
 def _int(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -126,13 +98,6 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
             text(item, rule, where, found)
 
 
-def is_name(value: Any) -> bool:
-    """Whether VALUE may name a variable of an environment."""
-    return (
-        type(value) is str and value[:1] in _NAME_FIRST and value != "" and not value.strip(_NAME)
-    )
-
-
 def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     if not _object(value, path, found):
         return
@@ -192,15 +157,6 @@ def _fd(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     ):
         allowed = ", ".join([*names, 'a descriptor from 3 on, {"opened": NAME}'])
         found.append((path, f"found {shown(value)}; allowed: {allowed}"))
-
-
-def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    """Check a path of the host, which does not leave the runtime folder if it names it."""
-    if not text(value, {"min_bytes": 1, "max_bytes": 4095}, path, found):
-        return
-    rest = value.removeprefix(RUNTIME)
-    if rest != value and not {"", ".", ".."}.isdisjoint(rest.split("/")):
-        found.append((path, f"found {shown(value)}; it leaves the runtime folder or names nothing"))
 
 
 def _bytes(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:

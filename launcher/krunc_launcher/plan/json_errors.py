@@ -10,9 +10,9 @@ from _json import scanstring
 from krunc_launcher._rules import LIMITS
 from krunc_launcher.errors import quoted
 from krunc_launcher.plan.places import ENDS, skip
-from krunc_launcher.plan.reading import MAX_DIGITS
 
 _HEX = "0123456789abcdefABCDEF"
+_MOST_DIGITS = LIMITS["plan_digits"]
 
 
 class Flaw(Exception):
@@ -61,11 +61,13 @@ def _word(word: str, offset: int) -> None:
         return
     if not digits.isascii() or not digits.isdigit():
         if digits[:1].isdigit() or digits in ("NaN", "Infinity"):
-            raise Flaw(offset, f"{quoted(word[:MAX_DIGITS])[1:-1]} is not a whole number")
-        found = f"found {quoted(word[:MAX_DIGITS])}; " if word else ""
+            raise Flaw(
+                offset, f"{quoted(word[: LIMITS['plan_digits']])[1:-1]} is not a whole number"
+            )
+        found = f"found {quoted(word[: LIMITS['plan_digits']])}; " if word else ""
         raise Flaw(offset, f"this is not JSON: {found}a value is needed")
-    if len(word) > MAX_DIGITS:
-        raise Flaw(offset, f"a number has more than {MAX_DIGITS} digits")
+    if len(word) > _MOST_DIGITS:
+        raise Flaw(offset, f"a number has more than {LIMITS['plan_digits']} digits")
     if digits[0] == "0" and digits != "0":
         raise Flaw(offset, "this is not JSON: a number does not start with 0")
 

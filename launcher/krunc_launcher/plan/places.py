@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krunc_launcher.plan.arguments import Path
+    from krunc_launcher.plan.text import Path
 
 _BLANKS = " \t\r\n"
 ENDS = ",]}" + _BLANKS

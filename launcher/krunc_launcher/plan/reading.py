@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _BLANKS = " \t\r\n"
 _STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
-# Those of the largest number of 64 bits, 18446744073709551615; a sign takes one of them.
-MAX_DIGITS = 20
 
 
 def read(path: str) -> str:
@@ -91,7 +89,7 @@ class _Context:
 
     @staticmethod
     def parse_int(text: str) -> int:
-        if len(text) > MAX_DIGITS:
+        if len(text) > LIMITS["plan_digits"]:
             raise ValueError
         return int(text)
 

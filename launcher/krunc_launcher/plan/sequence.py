@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.plan.arguments import Findings, Path
+    from krunc_launcher.plan.text import Findings, Path
 
 
 _OPENING = ("open_file", "open_device")

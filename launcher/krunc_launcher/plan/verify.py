@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.plan.arguments import Findings, Path
+    from krunc_launcher.plan.text import Findings, Path
 
 FORMAT = 1
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from krunc_launcher._rules import ERAS, FUNCTIONS, IMPLICIT, STEPS
 from krunc_launcher.errors import quoted
-from krunc_launcher.resolve.resolve import Content, Named, Opened, Variable
+from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.resolve.operation import Operation
 
 _COLUMN = 72
 
 
-def listing(plan: dict[str, Any], done: list[Done]) -> str:
+def listing(plan: dict[str, Any], done: list[Operation]) -> str:
     """All of a plan's operations, one a line, each with the key of the box behind it."""
     needs = plan["requires"]
     built = f" with {', '.join(needs['features'])}" if needs["features"] else ""
@@ -37,7 +37,7 @@ def listing(plan: dict[str, Any], done: list[Done]) -> str:
 _LABELS = {"call": "call", "step": "step", "implicit": "note"}
 
 
-def written(operation: Done) -> str:
+def written(operation: Operation) -> str:
     """One operation: a C call, a host step, or what libkrun does by itself."""
     if operation.kind == "implicit":
         doc = next(row["doc"] for row in IMPLICIT if row["name"] == operation.name)

@@ -16,21 +16,23 @@ import sys
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, FUNCTIONS
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.resolve.resolve import Named
+from krunc_launcher.host.landlock import abi, call
+from krunc_launcher.resolve.operation import Named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done, Folders
+    from krunc_launcher.resolve.operation import Folders, Operation
 
 # Numbers that all architectures share (asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_VERSION, _PATH_BENEATH = 1, 1
+_PATH_BENEATH = 1
 _SET_NO_NEW_PRIVS = 38  # linux/prctl.h
-# linux/landlock.h. Without REFER, which came with ABI 2, a guest could not move files.
-_LEAST_ABI = 2
+# linux/seccomp.h; without the second, kernels before 5.16 slow the processor down for it.
+_SET_FILTER, _WITHOUT_SLOWING = 1, 4
+# linux/landlock.h
 _WRITE, _READ, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _REMOVE_FILE, _MAKE_SOCK = 1 << 5, 1 << 9
 _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
@@ -40,53 +42,11 @@ _ABSTRACT, _SIGNAL = 1 << 0, 1 << 1
 _RIGHTS = {2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _ON_FILES = _READ | _WRITE | _TRUNCATE | _IOCTL
 _EXECUTE = 1 << 0
-# linux/seccomp.h; without the last, kernels before 5.16 slow the processor down for it.
-_SET_FILTER, _AVAILABLE, _WITHOUT_SLOWING = 1, 2, 4
-_RETURN_ERROR = 0x00050000
-# What the rest of the launcher's own work may need: the reason of a start that failed.
-_ALWAYS = (("/dev/kvm", _READ | _WRITE | _IOCTL), ("/proc/meminfo", _READ))
-# What a GPU or sound needs of the host nobody has written down.
-_UNKNOWN = ("krun_set_gpu_options", "krun_set_gpu_options2", "krun_set_snd_device")
+# What libkrun opens whatever the plan says.
+_ALWAYS = (("/dev/kvm", _READ | _WRITE | _IOCTL),)
 
 
-def abi() -> int:
-    """The Landlock ABI of this kernel; 0 when there is none."""
-    if sys.platform != "linux":
-        return 0
-    return max(0, _call(_CREATE_RULESET, ffi.NULL, 0, _VERSION))
-
-
-def held(version: int) -> str:
-    """What confinement by that ABI holds, for a reader."""
-    more = ["files"]
-    more += ["truncation"] if version >= 3 else []
-    more += ["TCP"] if version >= 4 else []
-    more += ["device ioctls"] if version >= 5 else []
-    more += ["abstract sockets and signals"] if version >= 6 else []
-    return ", ".join(more)
-
-
-def _call(number: int, *args: Any) -> int:
-    words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
-    return int(libc.syscall(number, *words))
-
-
-def missing(done: list[Done]) -> str:
-    """Why the VM of these operations cannot be confined here; empty when it can."""
-    found = abi()
-    if found < _LEAST_ABI:
-        return (
-            f"this kernel has Landlock ABI {found}, {_LEAST_ABI} is needed (Linux 5.19)"
-            if found
-            else "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
-        )
-    if not _filterable():
-        return f"this kernel or processor ({os.uname().machine}) has no seccomp filter for it"
-    unknown = next((o.name for o in done if o.name in _UNKNOWN), "")
-    return f"what {unknown} needs of the host is not known" if unknown else ""
-
-
-def scratch(done: list[Done], folders: Folders) -> None:
+def scratch(done: list[Operation], folders: Folders) -> None:
     """Give libkrun a folder of its own for temporary files; call it before libkrun."""
     if any(o.name in _TEMPORARY for o in done):
         folder = _scratch(folders)
@@ -102,7 +62,7 @@ def _scratch(folders: Folders) -> str:
     return os.path.join(folders.runtime, "tmp")
 
 
-def confine(done: list[Done], folders: Folders) -> None:
+def confine(done: list[Operation], folders: Folders) -> None:
     """Confine this process to what DONE names, for good; raises LaunchError.
 
     The calling thread and all that it starts are confined, so call it before libkrun starts any.
@@ -120,16 +80,10 @@ def confine(done: list[Done], folders: Folders) -> None:
         _allow(ruleset, path, rights & handled)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
-    if _call(_RESTRICT_SELF, ruleset, 0):
+    if call(_RESTRICT_SELF, ruleset, 0):
         raise _failed("landlock_restrict_self")
     os.close(ruleset)
     _filter("all" if tsi or "krun_add_net_tap" in calls else "unix" if _connects(done) else "none")
-
-
-def _filterable() -> bool:
-    row = FILTERS.get(os.uname().machine)
-    action = ffi.new("uint32_t *", _RETURN_ERROR)
-    return row is not None and not _call(row["seccomp"], _AVAILABLE, 0, action)
 
 
 def _filter(sockets: str) -> None:
@@ -137,11 +91,11 @@ def _filter(sockets: str) -> None:
     lines = ffi.new("uint8_t[]", row[sockets])
     # struct sock_fprog: the number of lines in 16 bits, then where they are.
     table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
-    if _call(row["seccomp"], _SET_FILTER, _WITHOUT_SLOWING, table):
+    if call(row["seccomp"], _SET_FILTER, _WITHOUT_SLOWING, table):
         raise _failed("seccomp")
 
 
-def _connects(done: list[Done]) -> bool:
+def _connects(done: list[Operation]) -> bool:
     """Whether a Unix socket of the plan has to be made or connected to."""
     return any(
         rule["kind"] == "socket_path" and value is not None
@@ -153,7 +107,7 @@ def _connects(done: list[Done]) -> bool:
 
 def _made(words: list[int]) -> int:
     attributes = ffi.new("uint64_t[]", words)
-    ruleset = _call(_CREATE_RULESET, attributes, 8 * len(words), 0)
+    ruleset = call(_CREATE_RULESET, attributes, 8 * len(words), 0)
     if ruleset < 0:
         raise _failed("landlock_create_ruleset")
     return ruleset
@@ -175,17 +129,17 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
             rights &= _ON_FILES
         rule = rights.to_bytes(8, sys.byteorder) + handle.to_bytes(4, sys.byteorder)
         pinned = ffi.new("char[]", rule)
-        if rights and _call(_ADD_RULE, ruleset, _PATH_BENEATH, pinned, 0):
+        if rights and call(_ADD_RULE, ruleset, _PATH_BENEATH, pinned, 0):
             raise _failed(f"landlock_add_rule for {plain(path)}")
     finally:
         os.close(handle)
 
 
-def _hijacks(operation: Done) -> bool:
+def _hijacks(operation: Operation) -> bool:
     return operation.name == "krun_add_vsock" and operation.values[1].value != 0
 
 
-def _needed(done: list[Done], folders: Folders, calls: set[str]) -> Iterator[tuple[str, int]]:
+def _needed(done: list[Operation], folders: Folders, calls: set[str]) -> Iterator[tuple[str, int]]:
     """Every path that the VM's process may open, with the rights it has there."""
     yield from _ALWAYS
     if not calls.isdisjoint(_TEMPORARY):

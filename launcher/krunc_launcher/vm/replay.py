@@ -9,7 +9,7 @@ from time import monotonic
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, returned
-from krunc_launcher.resolve.resolve import Content, Named, Opened, Variable
+from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
 from krunc_launcher.vm.confine import scratch
 from krunc_launcher.vm.sigterm import ask_on_sigterm
 from krunc_launcher.vm.steps import Host, act
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.resolve.resolve import Done, Folders
+    from krunc_launcher.resolve.operation import Folders, Operation
 
 # What a return value means where libkrun's own number does not say it.
 _ADVICE = {
@@ -36,7 +36,7 @@ _MOST_SAID = 2000
 
 
 def replay(
-    library: Library, done: list[Done], folders: Folders, note: Callable[[str], None]
+    library: Library, done: list[Operation], folders: Folders, note: Callable[[str], None]
 ) -> None:
     """Do every operation; does not return when the VM runs. NOTE is told of each call before it is
     made, and of what krun_start_enter returned. Raises LaunchError."""
@@ -86,7 +86,7 @@ def replay(
             context = result
 
 
-def _ask_on_sigterm(library: Library, operation: Done, context: int | None) -> None:
+def _ask_on_sigterm(library: Library, operation: Operation, context: int | None) -> None:
     # -EINVAL on all builds but those for macOS and EFI.
     eventfd = library.function("krun_get_shutdown_eventfd")
     found = eventfd(context) if eventfd is not None and context is not None else -1
@@ -124,7 +124,7 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
     return value  # cffi checks the type and range of integers and booleans once more
 
 
-def _failed(operation: Done, result: int) -> tuple[str, ...]:
+def _failed(operation: Operation, result: int) -> tuple[str, ...]:
     from krunc_launcher.resolve.as_c import written
 
     first = f"{written(operation)} {returned(result)} ({operation.origin})"

@@ -7,15 +7,16 @@ import sys
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
-from krunc_launcher.vm.confine import confine, missing
+from krunc_launcher.vm.confine import confine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from krunc_launcher.resolve.resolve import Done, Folders
+    from krunc_launcher.resolve.operation import Folders, Operation
 
 
 class Host:
@@ -23,13 +24,13 @@ class Host:
 
     __slots__ = ("done", "folders", "opened")
 
-    def __init__(self, done: list[Done], folders: Folders) -> None:
+    def __init__(self, done: list[Operation], folders: Folders) -> None:
         self.done = done
         self.folders = folders
         self.opened: dict[str, int] = {}
 
 
-def act(operation: Done, host: Host) -> None:
+def act(operation: Operation, host: Host) -> None:
     """Do what the step says; conditions were checked before and do nothing here."""
     action = _ACTIONS.get(operation.name)
     if action is None:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from krunc_launcher.resolve.resolve import Done
+    from krunc_launcher.resolve.operation import Operation
 
 # What the parts of libkrun that are a window or a loudspeaker of the host find it by.
 _DESKTOP = ("XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "PULSE_SERVER", "HOME")
@@ -31,7 +31,7 @@ _STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
 _CAPBSET_DROP = 24  # linux/prctl.h
 
 
-def close_descriptors(done: list[Done], kept: Collection[int]) -> None:
+def close_descriptors(done: list[Operation], kept: Collection[int]) -> None:
     """Close all but standard streams, KEPT, and what the plan names."""
     named = {
         value
@@ -48,7 +48,7 @@ def close_descriptors(done: list[Done], kept: Collection[int]) -> None:
     os.closerange(last + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
 
 
-def forget_environment(done: list[Done]) -> None:
+def forget_environment(done: list[Operation]) -> None:
     """Forget the environment, also where /proc/PID/environ shows it, but for what DONE needs."""
     calls = {operation.name: operation.values for operation in done if operation.kind == "call"}
     names = list(_DESKTOP) if any(name in calls for name in _DESKTOP_CALLS) else []
@@ -91,7 +91,7 @@ def wipe() -> None:
         ffi.memmove(ffi.cast("char *", _START), bytes(_END - _START), _END - _START)
 
 
-def drop_capabilities(done: list[Done]) -> None:
+def drop_capabilities(done: list[Operation]) -> None:
     """Drop every capability that serving files does not need; nothing where there is none."""
     if sys.platform != "linux":
         return

@@ -1,0 +1,130 @@
+"""What a plan may not ask of libkrun as a whole, whatever the box: paths, devices, the kernel's
+command line, functions that the target lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.findings.finding import Finding, dotted
+from krunc_compiler.libkrun import Target
+from krunc_compiler.lowering import command_line
+from krunc_compiler.plan.operation import Operation
+from krunc_compiler.plan.plan import needs
+
+
+def check(operations: list[Operation], target: Target) -> list[Finding]:
+    """What is wrong with the operations as a whole."""
+    return [
+        *_paths(operations),
+        *_devices(operations),
+        *_command_line(operations),
+        *_available(operations, target),
+    ]
+
+
+def _paths(operations: list[Operation]) -> Iterator[Finding]:
+    most = api.table()["limits"]["socket_path_bytes"]
+    for operation in operations:
+        # What is demanded of the host has paths too; those are places of other operations.
+        for param, path in operation.paths() if operation.places else ():
+            where = operation.place(param.name)
+            of_run = path.startswith(RUNTIME)
+            if not where or not (of_run or param.kind == "socket_path"):
+                continue
+            rest = path.removeprefix(RUNTIME)
+            if of_run and {"", ".", ".."}.intersection(rest.split("/")):
+                yield Finding(
+                    "KR205",
+                    f"{path!r} leaves the runtime folder or names nothing in it",
+                    where,
+                    hint="write runtime:NAME, as in runtime:agent.sock",
+                )
+            if param.kind != "socket_path":
+                continue
+            # At launch a folder, of the plan or of the run, comes before a relative path.
+            whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
+            size = len(whole.encode("utf-8", "surrogatepass"))
+            if size > most:
+                least = "" if path.startswith("/") else "at least "
+                yield Finding(
+                    "KR204",
+                    f"a socket's path has {most} bytes at most (unix(7)); this one has "
+                    f"{least}{size}",
+                    where,
+                    hint="choose a shorter one"
+                    if of_run
+                    else "choose a shorter one, or runtime:NAME",
+                )
+
+
+def _devices(operations: list[Operation]) -> Iterator[Finding]:
+    most = api.table()["limits"]["virtio_devices"]
+    count = command_line.devices(operations)
+    if count > most:
+        last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
+        yield Finding(
+            "KR207",
+            f"the box has {count} virtio devices; an x86-64 machine of libkrun has interrupt "
+            f"lines for {most}",
+            last[-1].origin[:1],
+            hint="libkrun's own (balloon, rng, console, vsock) count too; put several folders "
+            "under one share, or several disks into one",
+            at_key=True,
+        )
+
+
+def _command_line(operations: list[Operation]) -> Iterator[Finding]:
+    size, most = command_line.size(operations), command_line.room()
+    if size > most:
+        yield Finding(
+            "KR204",
+            f"program, arguments and variables make about {size} bytes of the guest's kernel "
+            f"command line, which holds {most}",
+            ("entrypoint",),
+            hint="the guest would lose the end without a word; put long texts into a file in "
+            "the root folder or a share, or with a folder as root use --target 1.19 or 2, whose "
+            "libkrun reads a configuration file",
+            at_key=True,
+        )
+
+
+def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
+    lacking = _lacking(target)
+    for operation in operations:
+        why = lacking.get(operation.name)
+        if why is None and (target.version is None or operation.kind != "call"):
+            continue
+        since = needs(operation)
+        if why is None and target.version is not None and since > (*target.version, 999):
+            why = f"with these arguments it came with libkrun {api.dots(since)}"
+        if why is not None:
+            asks = operation.need or operation.origin
+            yield Finding(
+                "KR208",
+                f"this needs {operation.name}, which libkrun {target} does not have: {why}",
+                asks,
+                hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
+                at_key=True,
+            )
+
+
+@cache
+def _lacking(target: Target) -> dict[str, str]:
+    """The functions that TARGET does not have, each with the reason."""
+    whys = {name: api.lacks(function, target) for name, function in api.functions().items()}
+    return {name: why for name, why in whys.items() if why is not None}
+
+
+def _ways_out(key: str, function: str, since: str, target: Target) -> str:
+    removed = api.functions()[function].removed
+    if removed is not None and target.family == 2:
+        return "use --target 1 or leave this key out"
+    since = "2" if since == "2.0" else since
+    if key.endswith("read_only"):
+        return f"use --target {since}, or write `read_only: false` and let the guest write"
+    if function == "krun_disable_implicit_vsock":
+        return f"use --target {since}; an older libkrun cannot switch its TSI network off"
+    return f"use --target {since} or leave this key out"

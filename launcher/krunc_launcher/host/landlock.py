@@ -1,0 +1,74 @@
+"""Whether this kernel can confine the VM's process, and what such confinement holds.
+
+Landlock (Documentation/userspace-api/landlock.rst), ABI 2 of Linux 5.19 and newer; seccomp.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import FILTERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.resolve.operation import Operation
+
+
+# A number that all architectures share (asm-generic/unistd.h).
+_CREATE_RULESET = 444
+_VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION of linux/landlock.h
+# linux/landlock.h. Without REFER, which came with ABI 2, a guest could not move files.
+_LEAST_ABI = 2
+# linux/seccomp.h
+_AVAILABLE = 2
+_RETURN_ERROR = 0x00050000
+# What a GPU or sound needs of the host nobody has written down.
+_UNKNOWN = ("krun_set_gpu_options", "krun_set_gpu_options2", "krun_set_snd_device")
+
+
+def abi() -> int:
+    """The Landlock ABI of this kernel; 0 when there is none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, call(_CREATE_RULESET, ffi.NULL, 0, _VERSION))
+
+
+def held(version: int) -> str:
+    """What confinement by that ABI holds, for a reader."""
+    more = ["files"]
+    more += ["truncation"] if version >= 3 else []
+    more += ["TCP"] if version >= 4 else []
+    more += ["device ioctls"] if version >= 5 else []
+    more += ["abstract sockets and signals"] if version >= 6 else []
+    return ", ".join(more)
+
+
+def call(number: int, *args: Any) -> int:
+    """What the system call NUMBER returns; ffi.errno has the error of a negative one."""
+    words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
+    return int(libc.syscall(number, *words))
+
+
+def missing(done: list[Operation]) -> str:
+    """Why the VM of these operations cannot be confined here; empty when it can."""
+    found = abi()
+    if found < _LEAST_ABI:
+        return (
+            f"this kernel has Landlock ABI {found}, {_LEAST_ABI} is needed (Linux 5.19)"
+            if found
+            else "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
+        )
+    if not _filterable():
+        return f"this kernel or processor ({os.uname().machine}) has no seccomp filter for it"
+    unknown = next((o.name for o in done if o.name in _UNKNOWN), "")
+    return f"what {unknown} needs of the host is not known" if unknown else ""
+
+
+def _filterable() -> bool:
+    row = FILTERS.get(os.uname().machine)
+    action = ffi.new("uint32_t *", _RETURN_ERROR)
+    return row is not None and not call(row["seccomp"], _AVAILABLE, 0, action)

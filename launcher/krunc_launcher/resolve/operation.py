@@ -1,0 +1,111 @@
+"""An operation of a plan with everything filled in: what its arguments are made of."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from krunc_launcher._rules import LIMITS
+from krunc_launcher.plan.text import RUNTIME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Named:
+    """A number that the header names; `c` is the name or, for flags, names joined with |."""
+
+    __slots__ = ("c", "value")
+
+    def __init__(self, c: str, value: int) -> None:
+        self.c = c
+        self.value = value
+
+
+class Opened:
+    """The descriptor that an open_file step will have."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Variable:
+    """NAME=text for the guest. With `secret` set, which says where it comes from, text is never
+    printed; it is empty in a dry run."""
+
+    __slots__ = ("name", "secret", "text")
+
+    def __init__(self, name: str, text: str, secret: str = "") -> None:
+        self.name = name
+        self.text = text
+        self.secret = secret
+
+
+class Content:
+    """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file."""
+
+    __slots__ = ("data", "path", "secret", "shown")
+
+    def __init__(
+        self, data: bytes | None, shown: str, path: str = "", secret: bool = False
+    ) -> None:
+        self.data = data
+        self.shown = shown
+        self.path = path
+        self.secret = secret
+
+    def load(self) -> bytes:
+        """The bytes; a file is read once. Raises OSError."""
+        if self.data is None:
+            self.data = read(self.path)
+        return self.data
+
+
+class Operation:
+    """One operation, ready: a call with its arguments in the header's order (the context is
+    None), a host step with its, or a note on what libkrun does by itself."""
+
+    __slots__ = ("index", "kind", "name", "origin", "values", "warn")
+
+    def __init__(
+        self, index: int, kind: str, name: str, args: list[Any], origin: str, warn: bool
+    ) -> None:
+        self.index = index
+        self.kind = kind
+        self.name = name
+        self.values = args
+        self.origin = origin
+        self.warn = warn
+
+
+class Folders:
+    """Where relative and runtime: paths start."""
+
+    __slots__ = ("base", "runtime")
+
+    def __init__(self, base: str, runtime: str) -> None:
+        self.base = base
+        self.runtime = runtime
+
+
+def absolute(path: str, folders: Folders) -> str:
+    """PATH from a plan as an absolute one; links are not followed."""
+    if path.startswith(RUNTIME):
+        return os.path.join(folders.runtime, path[len(RUNTIME) :])
+    return os.path.normpath(os.path.join(folders.base, path))
+
+
+def read(path: str) -> bytes:
+    """The bytes of a regular file; raises OSError."""
+    most = LIMITS["content_bytes"]
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{path}: this is not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(f"{path}: this has more than {most} bytes")
+    return data
