@@ -6,6 +6,7 @@ import os
 import sys
 
 from krunc_launcher._rules import ENUMS, ERAS
+from krunc_launcher.command.options import DOCTOR, Options, UsageError, listing, parse
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
 
 TYPE_CHECKING = False
@@ -14,17 +15,14 @@ if TYPE_CHECKING:
 
     from krunc_launcher.host.libkrun import Library
 
-HELP = """\
+HELP = f"""\
 usage: krunc doctor [--json] [--libkrun FILE] [PLAN...]
 
 Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
 memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
-  --json          the checks as JSON: name, state (ok, warning, failed), text, fix
-  --libkrun FILE  the libkrun to check; else those that krunc launch would find
-  -h, --help      this text
-
+{listing(DOCTOR)}
 examples:
   krunc doctor
   krunc doctor boxes/web.plan.json
@@ -52,33 +50,18 @@ class Check:
 
 def main(argv: list[str]) -> int:
     """Run with ARGV; the exit status."""
-    words = list(argv)
-    as_json = "--json" in words
-    words = [word for word in words if word != "--json"]
-    library = None
-    plans = []
-    while words:
-        word = words.pop(0)
-        if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            return 0
-        if word.startswith("--libkrun"):
-            _, equals, library = word.partition("=")
-            library = library if equals else words.pop(0) if words else ""
-            if word.partition("=")[0] != "--libkrun" or not library:
-                return _usage("--libkrun needs a value")
-        elif word.startswith("-") and word != "-":
-            return _usage(f"there is no option {plain(word)}")
-        else:
-            plans.append(word)
+    try:
+        plans, given = parse(argv, DOCTOR)
+    except UsageError as error:
+        sys.stderr.write(f"krunc doctor: {error}; see krunc doctor --help\n")
+        return 2
+    if "--help" in given:
+        sys.stdout.write(HELP)
+        return 0
+    library = given["--libkrun"][-1] if "--libkrun" in given else None
     checks = [*_host(), *_libraries(library), *(_plan(plan, library) for plan in plans)]
-    sys.stdout.write(_json(checks) if as_json else _text(checks))
+    sys.stdout.write(_json(checks) if "--json" in given else _text(checks))
     return 1 if any(check.state == FAILED for check in checks) else 0
-
-
-def _usage(why: str) -> int:
-    sys.stderr.write(f"krunc doctor: {why}; see krunc doctor --help\n")
-    return 2
 
 
 def _host() -> Iterator[Check]:
@@ -177,13 +160,12 @@ def _library(library: Library) -> Check:
 
 def _plan(path: str, library: str | None) -> Check:
     from krunc_launcher.accept import accept
-    from krunc_launcher.launch import Seen, prepared
+    from krunc_launcher.launch import look, prepare
 
     found: list[str] = []
     try:
-        given = {"--libkrun": library} if library else {}
-        accepted = accept(path, given)
-        ready = prepared(Seen(accepted, accepted.resolved(os.environ)), given)
+        options = Options({"--libkrun": [library]} if library else {})
+        ready = prepare(look(accept(path, options), os.environ), options.libkrun)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:
