@@ -15,6 +15,7 @@ from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
 from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.plan.verify import keyed
+from krunc_launcher.resolve.operation import made, meant
 from krunc_launcher.resolve.resolve import secret
 from krunc_launcher.supervise.watch import FAILED
 from krunc_launcher.vm.replay import replay
@@ -66,11 +67,7 @@ class Seen:
             *missing_workdir(accepted.plan, self.done),
         ]
         self.program = program(accepted.plan, self.done)
-        self.writes = [
-            operation.values[0 if operation.kind == "step" else 1]
-            for operation in self.done
-            if operation.name in ("open_file", "krun_set_console_output")
-        ]
+        self.writes = made(self.done)
 
 
 def seeing(accepted: Accepted, library: Library | None) -> Callable[[], Seen]:
@@ -116,7 +113,7 @@ def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
     forget_environment(done)
     drop_capabilities(done)
     note = vm.note
-    if any(operation.name in ("krun_setuid", "krun_setgid") for operation in done):
+    if meant(done, "uid") is not None or meant(done, "gid") is not None:
         from krunc_launcher.vm.end_with_launcher import end_with_reader
 
         def note(word: str) -> None:

@@ -131,7 +131,7 @@ def _runtime() -> Check:
     from krunc_launcher.resolve.operation import Folders
 
     folder = runtime_folder("BOX")
-    found = list(problems([], Folders(os.getcwd(), folder)))
+    found = list(problems(Folders(os.getcwd(), folder)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
     return Check("runtime folder", state, "; ".join(found) or folder, fix)
 

@@ -9,7 +9,7 @@ from time import monotonic
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, returned
-from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
+from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, meant
 from krunc_launcher.vm.confine import scratch
 from krunc_launcher.vm.sigterm import ask_on_sigterm
 from krunc_launcher.vm.steps import Host, act
@@ -71,7 +71,7 @@ def replay(
             note(f"call {operation.name}")
         result = getattr(library.lib, operation.name)(*args)
         if role == "enter":
-            memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
+            memory = meant(done, "memory_mib") or 0
             note(f"returned {result} {memory} {_last_error(library)}")
             return
         if result < 0:
@@ -90,7 +90,7 @@ def _ask_on_sigterm(library: Library, operation: Operation, context: int | None)
     # -EINVAL on all builds but those for macOS and EFI.
     eventfd = library.function("krun_get_shutdown_eventfd")
     found = eventfd(context) if eventfd is not None and context is not None else -1
-    ask_on_sigterm(operation.values[0], found)
+    ask_on_sigterm(operation.argument("grace_s"), found)
 
 
 def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:

@@ -14,7 +14,6 @@ from krunc_launcher.vm.confine import confine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from krunc_launcher.resolve.operation import Folders, Operation
 
@@ -36,23 +35,23 @@ def act(operation: Operation, host: Host) -> None:
     if action is None:
         return
     try:
-        action(operation.values, host)
+        action(operation, host)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise LaunchError(f"{operation.name} failed: {why} ({operation.origin})") from None
 
 
-def _runtime(values: list[Any], host: Host) -> None:
+def _runtime(operation: Operation, host: Host) -> None:
     folder = host.folders.runtime
     os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
     if not os.path.isdir(folder):
         os.mkdir(folder, 0o700)
     # Below /tmp somebody else may have made one of the two since they were checked.
-    for problem in runtime_folder([], host.folders):
+    for problem in runtime_folder(host.folders):
         raise LaunchError(problem)
 
 
-def _nofile(values: list[Any], host: Host) -> None:
+def _nofile(operation: Operation, host: Host) -> None:
     limits = ffi.new("uint64_t[2]")
     failed = libc.getrlimit(RLIMIT_NOFILE, limits)
     limits[0] = limits[1]
@@ -61,19 +60,20 @@ def _nofile(values: list[Any], host: Host) -> None:
         sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {why}\n")
 
 
-def _clear(values: list[Any], host: Host) -> None:
+def _clear(operation: Operation, host: Host) -> None:
     from krunc_launcher.host.listeners import STATES, listener
 
+    path = operation.argument("path")
     # Looked at once more: somebody may have come since the conditions were checked.
-    state = listener(values[0], True)
+    state = listener(path, True)
     if state == "stale":
-        os.unlink(values[0])
+        os.unlink(path)
     elif state != "absent":
-        raise LaunchError(f"{plain(values[0])}: {STATES[state]}; it is not removed")
+        raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
-def _open(values: list[Any], host: Host) -> None:
-    path, name = values
+def _open(operation: Operation, host: Host) -> None:
+    path, name = operation.argument("path"), operation.argument("name")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         host.opened[name] = os.open(path, flags, 0o600)
@@ -81,26 +81,26 @@ def _open(values: list[Any], host: Host) -> None:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
-def _open_device(values: list[Any], host: Host) -> None:
-    path, access, name = values
-    flags = os.O_RDWR if access.c == "read-write" else os.O_RDONLY
+def _open_device(operation: Operation, host: Host) -> None:
+    path, name = operation.argument("path"), operation.argument("name")
+    flags = os.O_RDWR if operation.argument("access").c == "read-write" else os.O_RDONLY
     try:
         host.opened[name] = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
-def _confine(values: list[Any], host: Host) -> None:
+def _confine(operation: Operation, host: Host) -> None:
     why = missing(host.done)
     if not why:
         confine(host.done, host.folders)
-    elif values[0].c == "required":
+    elif operation.argument("mode").c == "required":
         raise LaunchError(f"the VM cannot be confined: {why}")
     else:
         sys.stderr.write(f"krunc: warning: the VM is not confined: {why}\n")
 
 
-_ACTIONS: dict[str, Callable[[list[Any], Host], None]] = {
+_ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
