@@ -146,6 +146,11 @@ def rules(table: dict[str, Any]) -> str:
         "ROLES": {
             row["role"]: name for name, row in table["functions"].items() if row["role"] in _SINGLE
         },
+        "OPENING": [
+            name
+            for name, row in (*table["functions"].items(), *steps["steps"].items())
+            if any("opens" in param for param in row["params"])
+        ],
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
@@ -159,7 +164,7 @@ def rules(table: dict[str, Any]) -> str:
         },
     }
     values["FILTERS"] = filters(_load("syscalls"))
-    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[dict[str, Any]]"}
+    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
     lines = [
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in values.items()
     ]

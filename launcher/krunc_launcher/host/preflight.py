@@ -40,7 +40,7 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
             sentences = list(_CHECKS[operation.name](operation, folders))
         elif operation.kind == "call":
             sentences = [
-                *_descriptors(operation),
+                *_arguments(operation),
                 *_contents(operation),
                 *_kernel(operation, done),
                 *_image(operation),
@@ -53,7 +53,8 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
     return problems
 
 
-def _descriptors(operation: Operation) -> Iterator[str]:
+def _arguments(operation: Operation) -> Iterator[str]:
+    """Descriptors that are not open, and ports that are taken."""
     for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
@@ -63,6 +64,8 @@ def _descriptors(operation: Operation) -> Iterator[str]:
                 given = False
             if not given:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
+        elif rule["kind"] == "port_map":
+            yield from taken(value)
 
 
 def _contents(operation: Operation) -> Iterator[str]:
@@ -110,12 +113,10 @@ def _machine(operation: Operation) -> Iterator[str]:
 
 def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
     """Conditions that few plans have."""
-    for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
-        if rule["kind"] == "port_map":
-            yield from taken(value)
-        elif rule.get("means") == "uid":
-            group = meant(done, "gid")
-            yield from closed_to(value, os.getegid() if group is None else group)
+    if operation.name in MEANT["uid"]:
+        group = meant(done, "gid")
+        group = os.getegid() if group is None else group
+        yield from closed_to(meant([operation], "uid"), group)
     for path in made([operation]):
         yield from _writable(path, folders)
 

@@ -7,7 +7,7 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT
+from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
 from krunc_launcher.errors import plain
 from krunc_launcher.plan.sequence import content
 
@@ -87,6 +87,8 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
 def _root(done: list[Operation]) -> str:
     """The folder that is the guest's root; empty when it is on a disk."""
     for operation in done:
+        if operation.name not in OPENING:
+            continue
         rule = operation.rule()
         tags = [name for space, name in rule.get("takes", ()) if space == _TAGS]
         for param, value in zip(rule["params"], operation.values, strict=True):

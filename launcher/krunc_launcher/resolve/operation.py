@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, STEPS
+from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, STEPS
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.text import RUNTIME
 
@@ -96,6 +96,8 @@ class Operation:
     def opens(self) -> Iterator[tuple[dict[str, Any], Any, str]]:
         """Each argument that is a path to something that it opens: its rule, its value and how it
         is opened, by the words of the table."""
+        if self.name not in OPENING:
+            return
         for rule, value in zip(self.rule()["params"], self.values, strict=True):
             if "opens" in rule and value is not None:
                 named = {name: self.argument(name) for name in rule.get("opens_if", ())}

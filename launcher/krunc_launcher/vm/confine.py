@@ -14,7 +14,7 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import FILTERS, IMPLICIT
+from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.host.landlock import abi, call
 from krunc_launcher.resolve.operation import made
@@ -149,10 +149,8 @@ def hijacks(operation: Operation) -> bool:
     """Whether sockets of the guest become sockets of the host (TSI)."""
     if operation.kind == "implicit":
         return operation.name in _HIJACKING
-    return any(
-        rule.get("means") == "tsi" and value.value != 0
-        for rule, value in zip(operation.rule()["params"], operation.values, strict=True)
-    )
+    name = MEANT["tsi"].get(operation.name)
+    return name is not None and operation.argument(name).value != 0
 
 
 def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]:
