@@ -48,6 +48,7 @@ libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
 _PLANNED = ("log", "create", "configure", "enter")
+_SINGLE = ("create", "enter", "free")  # the roles of one function each
 
 
 class KruncBuildHook(Hook):
@@ -73,14 +74,15 @@ class KruncBuildHook(Hook):
             Path(self._made).unlink()
 
 
-def generate() -> None:
-    """Write both modules."""
-    (PACKAGE / "_rules.py").write_text(rules(), "utf-8")
+def generate(package: Path = PACKAGE, table: dict[str, Any] | None = None) -> None:
+    """Write both modules into PACKAGE, from TABLE or the project's own."""
+    table = table or _load("krun")
+    (package / "_rules.py").write_text(rules(table), "utf-8")
     ffi = FFI()
     ffi.set_source("krunc_launcher._krun", None)
-    ffi.cdef(declarations(_load("krun")))
-    ffi.emit_python_code(str(PACKAGE / "_krun.py"))
-    with (PACKAGE / "_krun.py").open("a") as file:
+    ffi.cdef(declarations(table))
+    ffi.emit_python_code(str(package / "_krun.py"))
+    with (package / "_krun.py").open("a") as file:
         file.write(_LIBC)
 
 
@@ -116,9 +118,9 @@ def declarations(table: dict[str, Any]) -> str:
     return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"
 
 
-def rules() -> str:
+def rules(table: dict[str, Any]) -> str:
     """The text of _rules.py: the tables as Python literals, without what only people read."""
-    table, steps = _load("krun"), _load("steps")
+    steps = _load("steps")
     values = {
         "VERSION": _version(),
         "ERAS": table["eras"],
@@ -139,6 +141,17 @@ def rules() -> str:
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
+        "ENVIRONMENTS": table["environments"],
+        "CAPABILITIES": table["capabilities"],
+        "ROLES": {
+            row["role"]: name for name, row in table["functions"].items() if row["role"] in _SINGLE
+        },
+        "OPENING": [
+            name
+            for name, row in (*table["functions"].items(), *steps["steps"].items())
+            if any("opens" in param for param in row["params"])
+        ],
+        "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
             name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
@@ -151,7 +164,7 @@ def rules() -> str:
         },
     }
     values["FILTERS"] = filters(_load("syscalls"))
-    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[dict[str, Any]]"}
+    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
     lines = [
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in values.items()
     ]
@@ -222,6 +235,16 @@ def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
 def _line(code: int, value: int, then: int = 0, other: int = 0) -> bytes:
     """One line; THEN and OTHER are how many lines a jump leaves out."""
     return code.to_bytes(2, "little") + bytes((then, other)) + value.to_bytes(4, "little")
+
+
+def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
+    """The functions with a parameter that means MEANING, and its name."""
+    return {
+        name: param["name"]
+        for name, row in table["functions"].items()
+        for param in row["params"]
+        if param.get("means") == meaning
+    }
 
 
 def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from krunc_schema import load
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
@@ -23,6 +25,30 @@ REFUSED = {"utils", "helpers", "common", "core", "base", "misc", "types", "const
 def test_a_module_is_a_small_room(module: Path) -> None:
     assert len(module.read_text("utf-8").splitlines()) <= 300
     assert module.stem not in REFUSED
+
+
+# What the launcher asks libkrun beside a plan's calls, for the answer.
+ASKED = {
+    "krun_free_ctx", "krun_has_feature", "krun_get_last_error", "krun_get_max_vcpus",
+    "krun_check_nested_virt", "krun_get_shutdown_eventfd",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "module",
+    [path for path in MODULES if "krunc_launcher" in path.parts],
+    ids=lambda path: path.stem,
+)
+def test_the_launcher_knows_functions_by_the_table_alone(module: Path) -> None:
+    """What a function means stands in its row; an argument is taken by its name."""
+    tree = ast.parse(module.read_text("utf-8"))
+    functions = load("krun")["functions"]
+    said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert said & set(functions) <= ASKED
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            taken = ast.unparse(node.value)
+            assert type(node.slice.value) is str or not taken.endswith("values"), taken
 
 
 def test_the_wheel_has_the_folders_of_the_project() -> None:

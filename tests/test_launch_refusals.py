@@ -639,16 +639,18 @@ def test_permissions(
         _file,
         _folder,
     )
-    from krunc_launcher.resolve.operation import Folders, Named
+    from krunc_launcher.resolve.operation import Folders, Named, Operation
 
     child = os.fork()
     if child == 0:
         os.setuid(65534)
         folders = Folders("/", "/run")
-        said = [
-            *_file([str(furnished / "a.img"), Named("read-write", 1)], folders),
-            *_folder([str(furnished / "a"), Named("read-write", 1)], folders),
-        ]
+        access = Named("read-write", 1)
+        file, folder = (
+            Operation(0, "step", step, [str(furnished / name), access], "default", False)
+            for step, name in (("require_file", "a.img"), ("require_folder", "a"))
+        )
+        said = [*_file(file, folders), *_folder(folder, folders)]
         os._exit(
             0
             if len(said) == 2 and all("uid 65534) may not read and write" in s for s in said)

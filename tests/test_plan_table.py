@@ -107,15 +107,15 @@ def demanded(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
     for row in rows:
         for param in TABLE["functions"][row["call"]]["params"]:
             value = row.get("args", {}).get(param["name"])
-            if param["kind"] != "host_path" or param.get("makes"):
+            if param["kind"] != "host_path" or param["opens"] == "make":
                 continue
             path = Path(os.path.normpath(folder / value))
-            step = "require_folder" if param["name"] in ("path", "root_path") else "require_file"
+            step = "require_folder" if param["target"] == "directory" else "require_file"
             if step == "require_folder":
                 path.mkdir(exist_ok=True)
             else:
                 path.write_bytes(b"KDMV" if "disk_format" in row["args"] else b"")
-            reads = param.get("reads") or row["args"].get("read_only")
+            reads = param["opens"] == "read" or row["args"].get("read_only")
             args = {"path": value, "access": "read" if reads else "read-write"}
             found[value] = {"step": step, "args": args, "from": "default"}
     return list(found.values())

@@ -108,6 +108,66 @@ KINDS = {
 }
 
 
+# How each kind of path may be opened; what is not opened by libkrun names something else.
+OPENS = {
+    "host_path": {"read", "read-write", "make"},
+    "socket_path": {"connect", "make", "connect-and-make"},
+}
+
+
+@pytest.mark.parametrize(("name", "row"), load("krun")["functions"].items())
+def test_what_a_function_means_is_in_the_vocabulary(name: str, row: dict[str, Any]) -> None:
+    table = load("krun")
+    assert set(row) <= set(table["vocabulary"]["functions"])
+    assert row.get("environment") in {None, *table["environments"]}
+    assert set(row.get("capabilities", ())) <= set(table["capabilities"])
+    assert set(row.get("opens", {}).values()) <= {"read", "read-write", "device"}
+    assert row.get("sockets", "all") == "all"
+    booleans = {param["name"] for param in row["params"] if param["kind"] == "bool"}
+    means = [param["means"] for param in row["params"] if "means" in param]
+    assert set(means) <= set(table["meanings"])
+    assert len(means) == len(set(means))
+    assert ("laid_in" in means) == ("laid_at" in means)
+    for param in row["params"]:
+        assert set(param) <= set(table["vocabulary"]["params"]), param
+        opens = OPENS.get(param["kind"], set())
+        assert {*([param["opens"]] if opens else ()), *param.get("opens_if", {}).values()} <= opens
+        assert ("opens" in param) == bool(opens), param
+        assert set(param.get("opens_if", ())) <= booleans
+        assert ("target" in param) == (param["kind"] == "host_path"), param
+        assert param.get("target", "file") in ("directory", "file", "disk")
+        assert param["kind"] == "socket_path" or "served" not in param
+        assert param.get("served", "stream") in ("stream", "datagram")
+        if "without_environment" in param:
+            assert param["without_environment"] in table["flags"][param["flags"]]
+            assert "environment" in row
+        if "command_line" in param:
+            assert param["kind"] in ("text", "texts", "env", "rlimits")
+
+
+def test_every_word_of_the_vocabulary_is_used_and_told() -> None:
+    table = load("krun")
+    rows = table["functions"].values()
+    assert set(table["vocabulary"]["functions"]) == {key for row in rows for key in row}
+    used = {key for row in rows for param in row["params"] for key in param}
+    assert set(table["vocabulary"]["params"]) == used
+    means = {param["means"] for row in rows for param in row["params"] if "means" in param}
+    assert set(table["meanings"]) == means
+    assert set(table["environments"]) == {
+        row["environment"] for row in rows if "environment" in row
+    }
+
+
+@pytest.mark.parametrize(("name", "row"), load("steps")["steps"].items())
+def test_a_step_has_known_keys_only(name: str, row: dict[str, Any]) -> None:
+    assert set(row) <= {"doc", "phase", "required", "repeat", "params"}
+    for param in row["params"]:
+        assert set(param) <= {*load("krun")["vocabulary"]["params"], "admits"}
+        if "admits" in param:
+            (access,) = (one for one in row["params"] if one["name"] == param["admits"])
+            assert access["enum"] == "access"
+
+
 @pytest.mark.parametrize(("name", "row"), load("krun")["functions"].items())
 def test_the_table_is_consistent(name: str, row: dict[str, Any]) -> None:
     table = load("krun")

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.command.options import Options
+    from krunc_launcher.options import Options
 
 
 class Accepted:

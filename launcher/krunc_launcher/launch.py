@@ -18,6 +18,7 @@ from krunc_launcher.host.preflight import preflight
 from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.messages import refuse
 from krunc_launcher.plan.verify import keyed
+from krunc_launcher.resolve.operation import made
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.terminal import read_terminal
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from krunc_launcher.command.options import Options
     from krunc_launcher.host.libkrun import Library
+    from krunc_launcher.options import Options
     from krunc_launcher.plan.text import Findings
     from krunc_launcher.resolve.operation import Operation
     from krunc_launcher.supervise.child import Vm
@@ -114,13 +115,8 @@ def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations),
     ]
-    writes = [
-        operation.values[0 if operation.kind == "step" else 1]
-        for operation in operations
-        if operation.name in ("open_file", "krun_set_console_output")
-    ]
     starts = program(accepted.plan, operations)
-    return Ready(accepted, operations, found, problems, starts, writes)
+    return Ready(accepted, operations, found, problems, starts, made(operations))
 
 
 def become(
@@ -147,8 +143,8 @@ def become(
 
 
 def prepare(ready: Ready, chosen: str | None, library: Library | None = None) -> Prepared:
-    """Find the libkrun for a plan and lock its disks. CHOSEN is the libkrun's file, LIBRARY one that
-    is loaded already. Raises PlanRefused or LaunchError with all that fails, of the plan and the
+    """Find the libkrun for a plan and lock its disks. CHOSEN is its file, LIBRARY one that is loaded
+    already. Raises PlanRefused or LaunchError with all that fails, of the plan and the
     host too."""
     plan = ready.accepted.plan
     try:

@@ -64,9 +64,7 @@ LAUNCH = (
         "let no file that a console writes take more than SIZE (10MiB); the newest is kept, the "
         "file's length stays",
     ),
-    Option(
-        "--die-with-parent", "", "end the VM when the process that started the launcher ends"
-    ),
+    Option("--die-with-parent", "", "end the VM when the process that started the launcher ends"),
     _HELP,
     Option("--version", "", "krunc's version"),
 )
@@ -79,11 +77,11 @@ OF_A_BOX = (
 )
 DOCTOR = (
     Option("--json", "", "the checks as JSON: name, state (ok, warning, failed), text, fix"),
-    Option(
-        "--libkrun", "FILE", "the libkrun to check; else those that krunc launch would find"
-    ),
+    Option("--libkrun", "FILE", "the libkrun to check; else those that krunc launch would find"),
     _HELP,
 )
+_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
+_LEAST_SIZE = 1 << 16
 _SHORT = {"-h": "--help"}
 
 
@@ -91,9 +89,7 @@ class UsageError(Exception):
     """The command line asks for something that cannot be."""
 
 
-def parse(
-    argv: Iterable[str], table: tuple[Option, ...]
-) -> tuple[list[str], dict[str, list[str]]]:
+def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], dict[str, list[str]]]:
     """Split ARGV into words and the options of TABLE, each with its values in order (none for a
     flag). Raises UsageError."""
     known = {option.name: option for option in table}
@@ -150,6 +146,18 @@ class Options:
         self.runtime_dir = last.get("--runtime-dir")
         self.version = "--version" in given
 
+    def of(self, name: str) -> Options:
+        """The options of the VM called NAME, of several: each has a runtime folder and an exit
+        record of its own in those that the options name."""
+        own = Options({})
+        for option in self.__slots__:
+            setattr(own, option, getattr(self, option))
+        if self.runtime_dir is not None:
+            own.runtime_dir = f"{self.runtime_dir}/{name}"
+        if self.exit_record is not None:
+            own.exit_record = f"{self.exit_record}/{name}.json"
+        return own
+
 
 def options(argv: Iterable[str]) -> tuple[list[str], Options]:
     """Read the command line of krunc launch: the plans' paths and the options. Raises
@@ -176,10 +184,10 @@ def _size(given: str | None) -> int:
     """What a console's file may take, in bytes; 0 without a limit."""
     if given is None:
         return 0
-    from krunc_launcher.supervise.console_size import size
-
-    found = size(given)
-    if not found:
+    number, unit = given[:-3], given[-3:]
+    good = number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9
+    found = int(number) << _UNITS[unit] if good else 0
+    if found < _LEAST_SIZE:
         raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB")
     return found
 

@@ -22,6 +22,7 @@ def check(operations: list[Operation], target: Target) -> list[Finding]:
         *_devices(operations),
         *_command_line(operations),
         *_available(operations, target),
+        *_confined(operations),
     ]
 
 
@@ -107,6 +108,20 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
                 f"this needs {operation.name}, which libkrun {target} does not have: {why}",
                 asks,
                 hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
+                at_key=True,
+            )
+
+
+def _confined(operations: list[Operation]) -> Iterator[Finding]:
+    required = any(o.name == "confine" and o.args["mode"] == "required" for o in operations)
+    for operation in operations if required else ():
+        known = api.functions().get(operation.name)
+        if known is not None and "unknown_access" in known.rules:
+            yield Finding(
+                "KR209",
+                f"confine: required and {dotted(operation.origin)} cannot stand together",
+                ("confine",),
+                hint="what it needs of the host is not known; write `confine: best-effort`",
                 at_key=True,
             )
 

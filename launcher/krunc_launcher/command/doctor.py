@@ -6,8 +6,8 @@ import os
 import sys
 
 from krunc_launcher._rules import ENUMS, ERAS
-from krunc_launcher.command.options import DOCTOR, Options, UsageError, listing, parse
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
+from krunc_launcher.options import DOCTOR, Options, UsageError, listing, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _runtime() -> Check:
     from krunc_launcher.resolve.operation import Folders
 
     folder = runtime_folder("BOX")
-    found = list(problems([], Folders(os.getcwd(), folder)))
+    found = list(problems(Folders(os.getcwd(), folder)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
     return Check("runtime folder", state, "; ".join(found) or folder, fix)
 

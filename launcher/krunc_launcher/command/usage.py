@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher.command.options import LAUNCH, OF_A_BOX, listing
+from krunc_launcher.options import LAUNCH, OF_A_BOX, listing
 
 HELP = f"""\
 usage: krunc launch [option...] PLAN|-

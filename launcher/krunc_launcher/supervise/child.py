@@ -46,9 +46,7 @@ class Vm:
 
     __slots__ = ("_console_max", "_heard", "_read", "begun", "notes", "pid")
 
-    def __init__(
-        self, pid: int, read: int, notes: Notes, console_max: int, begun: float
-    ) -> None:
+    def __init__(self, pid: int, read: int, notes: Notes, console_max: int, begun: float) -> None:
         self.pid = pid
         self.notes = notes
         self.begun = begun

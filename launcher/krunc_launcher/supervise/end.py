@@ -55,9 +55,7 @@ class End:
         return 128 - self.status if self.status < 0 else self.status
 
 
-def explain(
-    code: int, notes: list[str], entered: bool, unseen: bool, asked: frozenset[int]
-) -> End:
+def explain(code: int, notes: list[str], entered: bool, unseen: bool, asked: frozenset[int]) -> End:
     """Explain the end that waitpid tells as CODE. NOTES is what the process said of itself, ENTERED
     whether libkrun entered the VM, UNSEEN whether the guest's program was never opened, ASKED the
     signals that were passed on."""
