@@ -1,0 +1,81 @@
+"""The rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+MODULES = sorted(
+    path
+    for folder in ("schema", "compiler", "launcher")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.name not in ("_krun.py", "_rules.py")
+)
+REFUSED = {"utils", "helpers", "common", "core", "base", "misc", "types", "constants", "manager"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_a_small_room(module: Path) -> None:
+    assert len(module.read_text("utf-8").splitlines()) <= 300
+    assert module.stem not in REFUSED
+
+
+def test_the_wheel_has_the_folders_of_the_project() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    (listed,) = re.findall(r"^packages = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
+    packages = re.findall(r'"(.*?)"', listed)
+    found = {str(path.parent.relative_to(ROOT)) for path in MODULES if path.name == "__init__.py"}
+    assert set(packages) == {path for path in found if path.count("/") == 1}
+
+
+def fenced(document: Path, language: str) -> list[str]:
+    """The fenced blocks of a LANGUAGE in a Markdown file."""
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+
+
+def test_boxes_in_the_readme_compile(tmp_path: Path) -> None:
+    blocks = fenced(ROOT / "README.md", "yaml")
+    assert blocks
+    for number, block in enumerate(blocks):
+        box = tmp_path / f"box{number}.yaml"
+        box.write_text(block)
+        done = subprocess.run(
+            [sys.executable, "-m", "krunc", "compile", str(box)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_a_plan_that_is_true(tmp_path: Path) -> None:
+    (box,) = fenced(ROOT / "README.md", "yaml")
+    (tmp_path / "web.yaml").write_text(box)
+    done = subprocess.run(
+        [sys.executable, "-m", "krunc", "show", "web.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    shown = next(
+        block for block in fenced(ROOT / "README.md", "text") if "WHAT OF THE HOST" in block
+    )
+    assert shown.strip() in done.stdout, done
+
+
+def test_commands_in_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for command in ("boxes/try", "tests/run"):
+        assert command in text
+        assert (ROOT / command).stat().st_mode & 0o111
+
+
+def test_no_path_of_one_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.split():
+        data = (ROOT / name).read_bytes()
+        assert str(ROOT).encode() not in data, name
