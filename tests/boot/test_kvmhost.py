@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from kvmhost import job, machine
 from kvmhost.errors import HostError
 from places import TOOLS
+from processes import PATIENCE, wait_until
 
 KVMHOST = [sys.executable, str(TOOLS / "kvmhost")]
 ALL_BYTES = bytes(range(256)) * 1024
@@ -35,13 +35,6 @@ def kvmhost(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*KVMHOST, *argv], env={**os.environ, **env}, capture_output=True, text=True, check=False
     )
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def machines_of(directory: Path) -> list[str]:
@@ -70,7 +63,7 @@ class TestCommandLine:
 
     def test_output_is_passed_on_as_it_appears(self, tmp_path: Path) -> None:
         script = f"echo first; until [ -e '{tmp_path}/go' ]; do sleep 0.1; done; echo last"
-        argv = [*KVMHOST, "run", "-t", "30", "sh", "-c", script]
+        argv = [*KVMHOST, "run", "-t", str(PATIENCE), "sh", "-c", script]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout
             assert running.stdout.readline() == "first\n"
@@ -80,8 +73,8 @@ class TestCommandLine:
 
     def test_a_command_that_takes_too_long_is_killed_with_all_it_started(self) -> None:
         script = "echo begun; setsid sleep 98765 & sleep 98765; wait"
-        done = kvmhost("run", "-t", "6", "sh", "-c", script)
-        message = f"kvmhost: timed out after 6 s, killed: sh -c '{script}'\n"
+        done = kvmhost("run", "-t", "20", "sh", "-c", script)
+        message = f"kvmhost: timed out after 20 s, killed: sh -c '{script}'\n"
         assert (done.returncode, done.stdout, done.stderr) == (124, "begun\n", message)
         assert "98765" not in kvmhost("run", "ps", "-eo", "args").stdout
 
@@ -96,7 +89,7 @@ class TestCommandLine:
         assert "87654" not in kvmhost("run", "ps", "-eo", "args").stdout
 
     def test_a_reader_that_goes_away_ends_the_job(self) -> None:
-        argv = [*KVMHOST, "run", "-t", "30", "yes"]
+        argv = [*KVMHOST, "run", "-t", str(PATIENCE), "yes"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             assert running.stdout
             assert running.stderr
@@ -144,7 +137,7 @@ class TestJob:
 
     def test_a_timeout_carries_the_output_so_far(self, directory: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as raised:
-            job.run(directory, ["sh", "-c", "echo begun; sleep 98765"], timeout=8)
+            job.run(directory, ["sh", "-c", "echo begun; sleep 98765"], timeout=20)
         assert raised.value.output == b"begun\n"
 
     def test_jobs_run_at_the_same_time(self, directory: Path, tmp_path: Path) -> None:
@@ -152,13 +145,13 @@ class TestJob:
 
         def meet(number: int) -> int:
             argv = ["sh", "-c", script, "sh", str(number)]
-            return job.run(directory, argv, cwd=tmp_path, timeout=30).returncode
+            return job.run(directory, argv, cwd=tmp_path, timeout=PATIENCE).returncode
 
         with ThreadPoolExecutor(3) as pool:
             assert list(pool.map(meet, range(3))) == [0, 1, 2]
 
     def test_what_is_left_in_the_background_does_not_hold_the_job(self, directory: Path) -> None:
-        done = job.run(directory, ["sh", "-c", "sleep 30 & echo done"], timeout=20)
+        done = job.run(directory, ["sh", "-c", "sleep 1000 & echo done"], timeout=PATIENCE)
         assert (done.returncode, done.stdout) == (0, b"done\n")
 
     def test_changes_here_are_seen_by_the_next_job(self, directory: Path, tmp_path: Path) -> None:
@@ -200,17 +193,18 @@ class TestInside:
         script = (
             "(sleep 0.2 & echo $!) | { read pid; while [ -e /proc/$pid ]; do sleep 0.1; done; }"
         )
-        assert job.run(directory, ["sh", "-c", script], timeout=20).returncode == 0
+        assert job.run(directory, ["sh", "-c", script], timeout=PATIENCE).returncode == 0
 
 
 @pytest.mark.boot
 class TestMachine:
     def test_two_ups_boot_one_that_powers_itself_off(self, tmp_path: Path) -> None:
-        env = {**os.environ, "KVMHOST_DIR": str(tmp_path / "two"), "KVMHOST_IDLE": "1"}
-        ups = [subprocess.Popen([*KVMHOST, "up"], env=env) for _ in range(2)]
-        assert [up.wait() for up in ups] == [0, 0]
+        env = {**os.environ, "KVMHOST_DIR": str(tmp_path / "two"), "KVMHOST_IDLE": "10"}
+        up = [*KVMHOST, "up"]
+        with subprocess.Popen(up, env=env) as one, subprocess.Popen(up, env=env) as other:
+            assert [one.wait(), other.wait()] == [0, 0]
         assert len(machines_of(tmp_path)) == 1
-        wait_for(lambda: not machines_of(tmp_path))
+        wait_until(lambda: not machines_of(tmp_path))
         assert kvmhost("status", KVMHOST_DIR=env["KVMHOST_DIR"]).returncode == 1
         assert kvmhost("down", KVMHOST_DIR=env["KVMHOST_DIR"]).returncode == 0
         assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,13 @@
 
 import lzma
 import os
-import time
 from pathlib import Path
 
 import pytest
 from kvmhost import detached, kernel
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
+from processes import wait_until
 
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
@@ -31,12 +31,11 @@ def test_a_program_runs_while_it_holds_its_pid_file(tmp_path: Path) -> None:
     assert not detached.running(pidfile)
     argv = ["/bin/sh", "-c", "echo text; exec sleep 1000"]
     detached.start(argv, pidfile, tmp_path / "log", inherited=2, die_with_parent=False)
-    assert detached.running(pidfile)
-    end = time.monotonic() + 30
-    while (tmp_path / "log").read_text() != "text\n":
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    detached.stop(pidfile)
+    try:
+        assert detached.running(pidfile)
+        wait_until(lambda: (tmp_path / "log").read_text() == "text\n")
+    finally:
+        detached.stop(pidfile)
     assert not detached.running(pidfile)
 
 

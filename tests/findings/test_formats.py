@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Finding, Located, Source, Span
 from krunc_compiler.findings.formats import FORMS, formatted
 from krunc_compiler.findings.report import report
+from terminals import on_terminal
 
 GOOD = """\
 krunc: 1
@@ -129,7 +129,6 @@ def test_colours_are_for_terminals_only() -> None:
 def test_a_terminal_gets_colours_unless_it_says_no(
     variables: dict[str, str], colours: bool
 ) -> None:
-    leader, terminal = os.openpty()
     Path("bad.yaml").write_text(BAD)
     main(["compile", "good.yaml"])
     for words, stream in (
@@ -138,13 +137,9 @@ def test_a_terminal_gets_colours_unless_it_says_no(
     ):
         environment = {**os.environ, "TERM": "xterm", **variables}
         command = [sys.executable, "-m", "krunc", *words]
-        out, err = (
-            terminal if stream == name else subprocess.DEVNULL for name in ("stdout", "stderr")
-        )
-        subprocess.run(command, env=environment, stdout=out, stderr=err)
-        assert (b"\x1b[" in os.read(leader, 1 << 16)) == colours
-    os.close(leader)
-    os.close(terminal)
+        _, written = on_terminal(command, environment, [stream])
+        assert written
+        assert (b"\x1b[" in written) == colours
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.text.parsing import parse
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.rendering import render
+from processes import PATIENCE
 from recorder.fixtures import Launch
 
 
@@ -140,7 +140,7 @@ def shim_calls(text: str, boxlite: Path, recorder: Path, place: Path) -> list[di
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done
     calls = [json.loads(line) for line in record.read_text().splitlines()]
@@ -238,7 +238,9 @@ def test_too_many_shares_are_imported_and_refused(
     assert "virtio devices" in capsys.readouterr().err
 
 
-def test_the_box_reads_well(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_box_reads_well(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     what = spec(
         box_id="My Box",
         cpus=2,
@@ -248,7 +250,7 @@ def test_the_box_reads_well(place: Path, capsys: pytest.CaptureFixture[str]) -> 
         future={"key": 1},
     )
     (place / "spec.json").write_text(json.dumps(what))
-    os.chdir(place)
+    monkeypatch.chdir(place)
     assert main(["import", "boxlite", "spec.json"]) == 0
     assert capsys.readouterr().out == (
         "# Made by krunc import boxlite from spec.json.\n"

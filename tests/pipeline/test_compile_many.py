@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from krunc_compiler.pipeline import parallel as spreading
 from krunc_compiler.verbs import compile as verb
+from terminals import on_terminal
 
 MANY = 230
 BOX = """\
@@ -197,16 +196,9 @@ def test_no_cache_folder(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_progress_on_a_terminal(many: Path) -> None:
-    controller, terminal = pty.openpty()
-    run = subprocess.Popen([sys.executable, "-m", "krunc", *COMPILE], stderr=terminal)
-    os.close(terminal)
-    seen = b""
-    try:
-        while piece := os.read(controller, 65536):
-            seen += piece
-    except OSError:
-        pass  # the last writer is gone
-    assert run.wait() == 0
+    command = [sys.executable, "-m", "krunc", *COMPILE]
+    status, seen = on_terminal(command, os.environ, ["stderr"])
+    assert status == 0
     done = MANY // 20 * 20
     bar = f"{'#' * (done * 40 // MANY):40}"
     assert f"\r[{bar}] {done} of {MANY}".encode() in seen

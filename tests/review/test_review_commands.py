@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import subprocess
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from krunc_compiler.shape.misfits import validator
 from krunc_schema import load
 from places import ROOT
 from reviews import BOX, compiled
+from terminals import on_terminal
 
 BOXES = sorted((ROOT / "boxes").glob("*.plan.json"))
 OPEN = {**BOX, "network": {"mode": "tsi"}}
@@ -64,7 +64,9 @@ def test_a_schema_is_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     validator(schema).check_schema(schema)
 
 
-def test_diff_of_revisions(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_diff_of_revisions(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = "boxes/one.plan.json"
     assert main(["diff", f"HEAD~1:{path}", f"HEAD:{path}"]) == 1
     there = capsys.readouterr().out
@@ -74,13 +76,16 @@ def test_diff_of_revisions(repository: Path, capsys: pytest.CaptureFixture[str])
     assert main(["diff", f"HEAD~1:{path}", "HEAD~1:boxes/one.yaml"]) == 0
     assert capsys.readouterr() == ("", "")
     assert main(["diff", f"HEAD:{path}", path]) == 0
-    os.chdir(repository / "boxes")
+    monkeypatch.chdir(repository / "boxes")
     assert main(["diff", "HEAD:./one.plan.json", "one.plan.json"]) == 0
 
 
 @pytest.mark.parametrize("folder", ["", "boxes", "boxes/deep"])
 def test_a_box_at_a_revision_extends_what_is_there(
-    folder: str, repository: Path, capsys: pytest.CaptureFixture[str]
+    folder: str,
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     base, web = Path(folder, "base.yaml"), Path(folder, "web.yaml")
     base.parent.mkdir(exist_ok=True)
@@ -91,7 +96,7 @@ def test_a_box_at_a_revision_extends_what_is_there(
     base.write_text(json.dumps(OPEN))
     assert main(["diff", f"HEAD:{web}", str(web)]) == 1
     assert "the guest reaches TSI" in capsys.readouterr().out
-    os.chdir(base.parent)
+    monkeypatch.chdir(base.parent)
     assert main(["diff", "HEAD:./web.yaml", "web.yaml"]) == 1
     assert "the guest reaches TSI" in capsys.readouterr().out
     Path("web.yaml").write_text(json.dumps({"extends": "../../../x.yaml"}))
@@ -167,35 +172,19 @@ def test_no_option_reaches_git(argument: str, repository: Path) -> None:
     assert not Path("x:y").exists()
 
 
-def on_terminal(*args: str, columns: int = 120, **more: str) -> str:
-    """What a command writes on a terminal."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **more}
+def told(*args: str, **more: str) -> str:
+    """What a command writes on a terminal of 120 columns."""
+    environment = {**os.environ, "COLUMNS": "120", "TERM": "xterm", **more}
     environment.pop("NO_COLOR", None) if "NO_COLOR" not in more else None
-    process = subprocess.Popen(
-        [sys.executable, "-m", "krunc", *args], stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        written += piece
-    os.close(ours)
-    process.wait()
-    return written.decode()
+    return on_terminal([sys.executable, "-m", "krunc", *args], environment)[1].decode()
 
 
 def test_a_terminal_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     plan = str(ROOT / "boxes" / "boxlite-agent.plan.json")
-    wide = on_terminal("show", plan)
+    wide = told("show", plan)
     assert "\x1b[31m" in wide
-    assert max(len(line) for line in on_terminal("show", plan, NO_COLOR="1").splitlines()) > 80
-    assert "\x1b" not in on_terminal("show", plan, NO_COLOR="1")
+    assert max(len(line) for line in told("show", plan, NO_COLOR="1").splitlines()) > 80
+    assert "\x1b" not in told("show", plan, NO_COLOR="1")
     assert main(["show", plan]) == 0
     plain = capsys.readouterr().out
     assert "\x1b" not in plain

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from krunc_compiler.review.difference import compare
 from krunc_compiler.review.page import difference_page, plan_page
 from krunc_compiler.review.picture import pictures
 from krunc_compiler.review.summary import review
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from processes import PATIENCE
 from reviews import BOX, call, reviewed, reviewed_box
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "krunc-tests"
@@ -49,9 +51,24 @@ def chromium() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, names)), None)
     assert found, "install chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox"], timeout=PATIENCE * 1000
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def page_of(chromium: Browser, width: int, **more: Any) -> Iterator[Page]:
+    """A page in the browser that is WIDTH pixels wide."""
+    context = chromium.new_context(viewport={"width": width, "height": 800}, **more)
+    context.set_default_timeout(PATIENCE * 1000)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
 
 
 FREE = {
@@ -81,42 +98,37 @@ def test_page(
 ) -> None:
     file = tmp_path / "review.html"
     file.write_text(PAGES[name](), "utf-8")
-    context = chromium.new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True
-    )
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.goto(file.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert asked == [file.as_uri()], "one file and nothing else"
-    assert page.evaluate("document.scripts.length") == 0
-    page.screenshot(path=tmp_path / "page.png", full_page=name == "plan")
-    assert (tmp_path / "page.png").stat().st_size > 5000
-    page.evaluate(axe)
-    result = page.evaluate("axe.run()")
-    assert result["passes"]
-    assert json.dumps([(one["id"], one["nodes"][0]["html"]) for one in result["violations"]]) == "[]"  # fmt: skip
-    assert said == []
-    context.close()
+    with page_of(chromium, width, color_scheme=scheme, bypass_csp=True) as page:
+        asked: list[str] = []
+        said: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.goto(file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert asked == [file.as_uri()], "one file and nothing else"
+        assert page.evaluate("document.scripts.length") == 0
+        page.screenshot(path=tmp_path / "page.png", full_page=name == "plan")
+        assert (tmp_path / "page.png").stat().st_size > 5000
+        page.evaluate(axe)
+        result = page.evaluate("axe.run()")
+        assert result["passes"]
+        assert json.dumps([(one["id"], one["nodes"][0]["html"]) for one in result["violations"]]) == "[]"  # fmt: skip
+        assert said == []
 
 
 def test_the_keyboard_reaches_what_folds(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "review.html"
     file.write_text(PAGES["plan"](), "utf-8")
-    page = chromium.new_page(viewport={"width": 360, "height": 800})
-    page.goto(file.as_uri())
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
-    assert not page.evaluate("document.querySelector('details').open")
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.querySelector('details').open")
-    page.close()
+    with page_of(chromium, 360) as page:
+        page.goto(file.as_uri())
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+        assert not page.evaluate("document.querySelector('details').open")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.querySelector('details').open")
 
 
 # For each visible row of the picture: how far its texts stick out of their boxes, in pixels, and
@@ -142,14 +154,13 @@ def test_the_texts_of_the_picture_stay_in_their_boxes(
 ) -> None:
     file = tmp_path / "review.html"
     file.write_text(PAGES[name](), "utf-8")
-    page = chromium.new_page(viewport={"width": width, "height": 800})
-    page.goto(file.as_uri())
-    assert page.evaluate("[...document.querySelectorAll('svg')].filter(s => s.checkVisibility()).length") == 1  # fmt: skip
-    rows = page.evaluate(_TEXTS)
-    assert len(rows) == (7 if name == "plan" else 24)
-    assert sum(row["outside"] for row in rows) == 0
-    assert min(row["letters"] for row in rows) >= 9
-    page.close()
+    with page_of(chromium, width) as page:
+        page.goto(file.as_uri())
+        assert page.evaluate("[...document.querySelectorAll('svg')].filter(s => s.checkVisibility()).length") == 1  # fmt: skip
+        rows = page.evaluate(_TEXTS)
+        assert len(rows) == (7 if name == "plan" else 24)
+        assert sum(row["outside"] for row in rows) == 0
+        assert min(row["letters"] for row in rows) >= 9
 
 
 # The text of a fact, and the two sides of its arrow.

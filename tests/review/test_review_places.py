@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -193,10 +194,12 @@ def service() -> Iterator[type[Service]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     Fresh.url = f"http://127.0.0.1:{server.server_port}"
-    yield Fresh
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield Fresh
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def environment(service: Any, place: str, **more: str) -> dict[str, str]:
@@ -247,9 +250,12 @@ def test_a_token_that_may_not_write_leaves_the_summary(
 
 def test_a_service_that_is_not_there(repository: Path) -> None:
     class Nowhere:
-        url = "http://127.0.0.1:9"
+        url = ""
 
-    done = run(sys.executable, str(SCRIPT), check=False, given=environment(Nowhere, "github"))
+    with socket.socket() as mute:  # its port is taken, and nobody listens
+        mute.bind(("127.0.0.1", 0))
+        Nowhere.url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        done = run(sys.executable, str(SCRIPT), check=False, given=environment(Nowhere, "github"))
     assert done.returncode == 1
     assert "cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr

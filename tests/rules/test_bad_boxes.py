@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from golden import agree
 from places import BAD
+from processes import PATIENCE
 
 
 def target_of(box: Path) -> str:
@@ -26,7 +27,7 @@ def test_refusal(box: Path, tmp_path: Path, update_golden: bool) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1, done
     assert done.stdout == ""

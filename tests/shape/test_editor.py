@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from krunc_schema import text
+from processes import PATIENCE, started
 
 BOX = """\
 krunc: 1
@@ -28,13 +29,8 @@ shares:
 class Server:
     """A language server; messages are JSON-RPC with a Content-Length header."""
 
-    def __init__(self, program: Path, schema: Path) -> None:
-        self._process = subprocess.Popen(
-            ["node", str(program), "--stdio"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+    def __init__(self, process: subprocess.Popen[bytes], schema: Path) -> None:
+        self._process = process
         self._settings = {
             "yaml": {
                 "schemas": {schema.as_uri(): "*.yaml"},
@@ -44,9 +40,6 @@ class Server:
                 "completion": True,
             }
         }
-        # A server that says nothing more ends the test, not the run.
-        self._limit = Timer(60, self._process.kill)
-        self._limit.start()
         self._number = 0
         self._diagnostics: dict[str, list[dict[str, Any]]] = {}
         abilities = {
@@ -67,9 +60,9 @@ class Server:
         place = {"line": line, "character": character}
         return self.ask(method, {"textDocument": {"uri": uri}, "position": place})
 
-    def diagnostics(self, uri: str) -> list[dict[str, Any]]:
-        """What the server says is wrong with a document, once it says anything."""
-        while not self._diagnostics.get(uri):
+    def diagnostics(self, uri: str, word: str = "") -> list[dict[str, Any]]:
+        """What the server says is wrong with a document, once it says anything with WORD in it."""
+        while not any(word in item["message"] for item in self._diagnostics.get(uri, ())):
             self._receive()
         return self._diagnostics[uri]
 
@@ -82,12 +75,6 @@ class Server:
             if message.get("id") == self._number and "method" not in message:
                 assert "error" not in message, message
                 return message.get("result")
-
-    def stop(self) -> None:
-        """End the server."""
-        self._limit.cancel()
-        self._process.terminate()
-        self._process.communicate(timeout=20)
 
     def _send(self, method: str, params: Any, number: int | None = None) -> None:
         message = {"jsonrpc": "2.0", "method": method, "params": params}
@@ -123,9 +110,16 @@ class Server:
 def server(language_server: Path, tmp_path: Path) -> Iterator[Server]:
     schema = tmp_path / "box.schema.json"
     schema.write_text(text("box.schema"), "utf-8")
-    started = Server(language_server, schema)
-    yield started
-    started.stop()
+    command = ["node", str(language_server), "--stdio"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with started(command, **pipes) as process:
+        # A server that says nothing more ends the test, not the run.
+        limit = Timer(PATIENCE, process.kill)
+        limit.start()
+        try:
+            yield Server(process, schema)
+        finally:
+            limit.cancel()
 
 
 def test_completion_hover_and_errors(server: Server, tmp_path: Path) -> None:
@@ -138,7 +132,8 @@ def test_completion_hover_and_errors(server: Server, tmp_path: Path) -> None:
     hover = server.at("textDocument/hover", uri, 3, 4)
     assert "Virtual CPUs" in json.dumps(hover["contents"])
     messages = {
-        (item["range"]["start"]["line"], item["message"]) for item in server.diagnostics(uri)
+        (item["range"]["start"]["line"], item["message"])
+        for item in server.diagnostics(uri, "maximum of 255")
     }
     assert any(line == 3 and "maximum of 255" in message for line, message in messages), messages
 

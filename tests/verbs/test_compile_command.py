@@ -69,10 +69,9 @@ def test_only_files_are_replaced(box: Path) -> None:
     main(["compile", "good.yaml"])
     plan = Path("good.plan.json").read_bytes()
     os.mkfifo("pipe")
-    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
-    assert main(["compile", "good.yaml", "-o", "pipe"]) == 0
-    assert os.read(reader, 1 << 20) == plan
-    os.close(reader)
+    with open(os.open("pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        assert main(["compile", "good.yaml", "-o", "pipe"]) == 0
+        assert reader.read() == plan
     assert Path("pipe").is_fifo()
     Path("kept").mkdir()
     Path("link.json").symlink_to("kept/target.json")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from processes import children, entered, gone
+from ports import free_ports
+from processes import PATIENCE, children, entered, gone, started
 from recorder.fixtures import LAUNCHER
 
 BOX = """\
@@ -20,16 +21,22 @@ krunc: 1
 name: box-{{ n }}
 matrix: {n: {from: 1, to: 4}}
 rootfs: {path: ./rootfs}
-network: {mode: tsi, ports: ["{{ 8000 + n }}:80"]}
+network: {mode: tsi, ports: ["{{ PORT + n }}:80"]}
 entrypoint: {executable: /bin/a}
 """
 
 
 @pytest.fixture
-def plans(tmp_path: Path) -> Path:
+def port() -> int:
+    """A port of this host; the four behind it are free."""
+    return free_ports(4) - 1
+
+
+@pytest.fixture
+def plans(tmp_path: Path, port: int) -> Path:
     """A folder of four plans."""
     (tmp_path / "rootfs").mkdir()
-    (tmp_path / "box.yaml").write_text(BOX)
+    (tmp_path / "box.yaml").write_text(BOX.replace("PORT", str(port)))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path
 
@@ -54,16 +61,12 @@ def test_the_process_above_them_forgets_the_environment(
     command: list[str], plans: Path, fake_kvm: Path
 ) -> None:
     more = {"KRUN_RECORDER_STAY": "1", "TOKEN": "a-secret-value"}
-    fleet = subprocess.Popen(
+    with started(
         [*command, str(plans / "box-1.plan.json")], env=environment(fake_kvm, plans, **more)
-    )
-    try:
-        entered(plans / "calls")
+    ) as fleet:
+        entered(plans / "calls", fleet)
         for pid in (fleet.pid, *children(fleet.pid)):
             assert not Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
-    finally:
-        fleet.kill()
-        fleet.wait()
 
 
 def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
@@ -71,22 +74,22 @@ def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
 ) -> None:
     for plan in plans.glob("*.plan.json"):
         plan.unlink()
-    secret = BOX.replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+    secret = (
+        (plans / "box.yaml")
+        .read_text()
+        .replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+    )
     (plans / "box.yaml").write_text(secret)
     assert main(["compile", str(plans / "box.yaml")]) == 0
     for n in range(1, 5):
         (plans / f"token-{n}").write_text(f"word-of-{n}-alone")
-    fleet = subprocess.Popen(
+    with started(
         [*command, str(plans)], env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1")
-    )
-    try:
-        entered(plans / "calls", 4)
+    ) as fleet:
+        entered(plans / "calls", fleet, 4)
         known = [words(pid) for pid in children(fleet.pid)]
         assert sorted(known) == [{b"1"}, {b"2"}, {b"3"}, {b"4"}]
         assert words(fleet.pid) == set()
-    finally:
-        fleet.kill()
-        fleet.wait()
 
 
 def words(pid: int) -> set[bytes]:
@@ -103,7 +106,7 @@ def words(pid: int) -> set[bytes]:
 
 
 def test_one_that_fails_takes_no_other_along(
-    command: list[str], plans: Path, fake_kvm: Path
+    command: list[str], plans: Path, port: int, fake_kvm: Path
 ) -> None:
     (plans / "box-2.plan.json").write_text("{")
     done = subprocess.run(
@@ -124,37 +127,38 @@ def test_one_that_fails_takes_no_other_along(
         "box-1": "exited", "box-2": "not_started", "box-3": "exited", "box-4": "exited",
     }  # fmt: skip
     calls = (plans / "calls").read_text()
-    assert all(f"{8000 + n}:80" in calls for n in (1, 3, 4))
+    assert all(f"{port + n}:80" in calls for n in (1, 3, 4))
 
 
 def test_sigterm_stops_all(command: list[str], plans: Path, fake_kvm: Path) -> None:
-    launcher = subprocess.Popen(
+    with started(
         [*command, *map(str, sorted(plans.glob("*.plan.json")))],
         env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1"), stderr=subprocess.PIPE,
-    )  # fmt: skip
-    entered(plans / "calls")
-    vms = children(launcher.pid)
-    assert len(vms) == 4
-    os.kill(vms[0], signal.SIGKILL)
-    assert gone(vms[0])
-    assert launcher.poll() is None
-    launcher.send_signal(signal.SIGTERM)
-    _, said = launcher.communicate(timeout=20)
-    assert launcher.returncode == 1
-    assert all(gone(vm) for vm in vms)
+    ) as launcher:  # fmt: skip
+        entered(plans / "calls", launcher, 4)
+        vms = children(launcher.pid)
+        assert len(vms) == 4
+        os.kill(vms[0], signal.SIGKILL)
+        assert gone(vms[0])
+        assert launcher.poll() is None
+        launcher.send_signal(signal.SIGTERM)
+        _, said = launcher.communicate(timeout=PATIENCE)
+        assert launcher.returncode == 1
+        assert all(gone(vm) for vm in vms)
     assert said.count(b"ended with status") == 4
     assert b"box-1: the VM's process was killed (SIGKILL)" in said
 
 
 def test_they_die_with_the_launcher(command: list[str], plans: Path, fake_kvm: Path) -> None:
-    launcher = subprocess.Popen(
+    with started(
         [*command, str(plans)], env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1")
-    )
-    entered(plans / "calls")
-    vms = children(launcher.pid)
-    launcher.kill()
-    launcher.wait()
-    assert all(gone(vm) for vm in vms)
+    ) as launcher:
+        entered(plans / "calls", launcher, 4)
+        vms = children(launcher.pid)
+        assert len(vms) == 4
+        launcher.kill()
+        launcher.wait()
+        assert all(gone(vm) for vm in vms)
 
 
 def test_wrong_usage(command: list[str], plans: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from processes import started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
 
 START = LAUNCHER[2]
@@ -113,18 +114,13 @@ def test_a_disk_of_another_vm(
 
 def test_a_disk_of_qemu(tmp_path: Path, launch: Callable[..., Launch]) -> None:
     plan = planned(tmp_path)
-    qemu = subprocess.Popen(
+    with started(
         ["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=a,filename={tmp_path}/disk",
          "--nbd-server", f"addr.type=unix,addr.path={tmp_path}/nbd",
          "--export", "type=nbd,id=e,node-name=a,writable=on", "--pidfile", f"{tmp_path}/pid"],
-    )  # fmt: skip
-    try:
-        while not (tmp_path / "pid").exists():
-            assert qemu.poll() is None
+    ) as qemu:  # fmt: skip
+        wait_until((tmp_path / "pid").exists, qemu)
         done = launch(plan)
-    finally:
-        qemu.terminate()
-        qemu.wait()
     assert done.returncode == 125
     assert "is in use by QEMU" in done.stderr
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from krunc_compiler.__main__ import main
+from processes import PATIENCE
 from recorder.fixtures import LAUNCHER, Launch
 
 BOX = """\
@@ -40,7 +41,11 @@ def folder(tmp_path: Path) -> Path:
 def dry(path: Path | str, **more: Any) -> subprocess.CompletedProcess[str]:
     """A dry run of the plan in PATH."""
     return subprocess.run(
-        [*LAUNCHER, "--dry-run", str(path)], capture_output=True, text=True, timeout=30, **more
+        [*LAUNCHER, "--dry-run", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        **more,
     )
 
 
@@ -493,7 +498,9 @@ def test_wrong_usage(arguments: list[str]) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> None:

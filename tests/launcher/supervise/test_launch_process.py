@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher.host.listeners import kinds
+from processes import PATIENCE, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
 
 BOX = """\
@@ -50,7 +52,7 @@ def server(plan: Path) -> Any:
 
 
 def run(*command: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, **more)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **more)
 
 
 def shell(script: str, *arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -94,9 +96,16 @@ def test_output_in_a_narrow_encoding(plan: Path) -> None:
 @pytest.mark.parametrize("source", ["-", "/dev/stdin", "/dev/fd/0"])
 def test_a_plan_from_a_slow_pipe(source: str, plan: Path) -> None:
     wanted = run(*LAUNCHER, "--dry-run", plan).stdout
-    script = f'{{ sleep 0.3; cat {plan.name}; }} | "$@"'
-    done = shell(script, "--dry-run", source, cwd=plan.parent)
-    assert (done.stdout, done.stderr) == (wanted, "")
+    text = plan.read_bytes()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with started([*LAUNCHER, "--dry-run", source], cwd=plan.parent, **streams) as process:
+        assert process.stdin is not None
+        pipe = process.stdin.fileno()
+        os.write(pipe, text[:100])
+        # The launcher has taken it and waits for more.
+        wait_until(lambda: unread(pipe) == 0, process)
+        said, errors = process.communicate(text[100:], timeout=PATIENCE)
+    assert (said.decode(), errors) == (wanted, b"")
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty"])
@@ -107,17 +116,20 @@ def test_a_device_is_no_plan(device: str) -> None:
 
 
 def test_ctrl_c_ends_it_without_a_word() -> None:
-    with subprocess.Popen(
+    with started(
         [*LAUNCHER, "--dry-run", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        until = time.monotonic() + 20
         # The launcher's own copy of its standard input: now it waits for the plan.
-        while opened(process.pid).count(opened(process.pid)[0]) < 2:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: opened(process.pid).count(opened(process.pid)[0]) >= 2, process)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (-signal.SIGINT, b"")
+
+
+def unread(pipe: int) -> int:
+    """How many bytes of a pipe nobody has read."""
+    count = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)
 
 
 def opened(pid: int) -> list[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from places import ROOT
-from recorder.expected import furnish
+from processes import PATIENCE
+from recorder.expected import furnished
 from whole_boxes import DATAGRAM, DEVICES, FAMILY_2, FOLDER, STORAGE, STREAM
 
 # The launcher without its last step: libkrun itself is asked, nothing is entered.
@@ -90,17 +91,14 @@ def configured(
     box.write_text(text)
     main(["compile", str(box), "--target", target])
     file = folder / "box.plan.json"
-    held = furnish(folder, json.loads(file.read_text()), folder / "run")
-    done = subprocess.run(
-        [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(folder / "run")],
-        env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    for server in held:
-        server.close()
-    return done
+    with furnished(folder, json.loads(file.read_text()), folder / "run"):
+        return subprocess.run(
+            [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(folder / "run")],
+            env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
 
 
 @pytest.mark.parametrize(

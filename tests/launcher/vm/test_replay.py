@@ -16,15 +16,16 @@ from golden import agree
 from krunc_compiler.__main__ import main
 from krunc_schema import load
 from places import GOLDEN, ROOT
-from recorder.expected import CONTENT, VARIABLES, expected, furnish
+from ports import free_ports
+from recorder.expected import CONTENT, VARIABLES, expected, furnished
 from recorder.fixtures import LAUNCHER, Launch
 from whole_boxes import ONLY, STREAM, WHOLE
 
 
 def without_host(box: str) -> str:
-    """BOX without what this machine may not have: nested virtualisation, a tap interface, and a user
-    who may open /dev/kvm."""
-    box = box.replace("uid: 1000", "uid: 0")
+    """BOX without what this machine may not have: nested virtualisation, a tap interface, a port
+    with that number to listen on, and a user who may open /dev/kvm."""
+    box = box.replace("uid: 1000", "uid: 0").replace('"1:1"', f'"{free_ports()}:1"')
     return re.sub(r"    - \{mode: tap.*\n", "", box.replace("nested: true", "nested: false"))
 
 
@@ -52,8 +53,8 @@ def test_call_for_call(
         text=True,
         check=True,
     )
-    held = furnish(tmp_path, plan, runtime)
-    done = launch(file, KRUN_RECORDER_EXIT="7", **VARIABLES)
+    with furnished(tmp_path, plan, runtime):
+        done = launch(file, KRUN_RECORDER_EXIT="7", **VARIABLES)
     assert done.returncode == 7, done.stderr
     calls = {row.get("call") for row in plan["operations"]}
     unknown = next((one for one in UNCONFINED if one in calls), "")
@@ -74,8 +75,6 @@ def test_call_for_call(
     ):
         assert f" {call['call']}(" in line
         assert texts(line) == [text.replace("s3cret", "") for text in texts_of(call)]
-    for server in held:
-        server.close()
 
 
 def texts(line: str) -> list[str]:

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +83,15 @@ CONTENT = b"what is in \xff it"
 MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
 
 
-def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.socket]:
-    """Make what the conditions of PLAN ask for; the sockets live as long as they are held."""
-    held = []
+@contextmanager
+def furnished(folder: Path, plan: dict[str, Any], runtime: Path) -> Iterator[None]:
+    """Makes what the conditions of PLAN ask for; the sockets are served in the block."""
+    with ExitStack() as held:
+        _furnish(folder, plan, runtime, held)
+        yield
+
+
+def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack) -> None:
     root = None
     runtime.mkdir(mode=0o700)
     for row in plan["operations"]:
@@ -104,8 +112,7 @@ def furnish(folder: Path, plan: dict[str, Any], runtime: Path) -> list[socket.so
             (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_socket":
             kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
-            held.append(server := socket.socket(socket.AF_UNIX, kind))
+            server = held.enter_context(socket.socket(socket.AF_UNIX, kind))
             server.bind(str(path))
             if kind == socket.SOCK_STREAM:
                 server.listen()
-    return held

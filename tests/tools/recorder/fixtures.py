@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import krunc_launcher
 import pytest
 from generate_start import start
+from processes import PATIENCE
 
 from recorder.source import source
 
@@ -106,7 +107,7 @@ def launch(build: Callable[..., Path], fake_kvm: Path, tmp_path: Path) -> Callab
             },
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
         lines = record.read_text().splitlines() if record.exists() else []
         calls = [json.loads(line) for line in lines]
