@@ -52,6 +52,11 @@ def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def variables(pid: int) -> bytes:
+    """What is left of a process's environment."""
+    return Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
+
+
 def gone(pid: int) -> bool:
     """Whether a process, which may be somebody else's child, ends."""
     deadline = time.monotonic() + PATIENCE
