@@ -143,9 +143,8 @@ def become(
 
 
 def prepare(ready: Ready, chosen: str | None, library: Library | None = None) -> Prepared:
-    """Find the libkrun for a plan and lock its disks. CHOSEN is its file, LIBRARY one that is loaded
-    already. Raises PlanRefused or LaunchError with all that fails, of the plan and the
-    host too."""
+    """Find the libkrun for a plan and lock its disks. CHOSEN is its file, LIBRARY a loaded one.
+    Raises PlanRefused or LaunchError with all that fails, of the plan and the host too."""
     plan = ready.accepted.plan
     try:
         if library is None or library.era != plan["api"]:

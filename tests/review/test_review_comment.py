@@ -1,0 +1,128 @@
+"""The comment on a pull request: it always fits, and no opening is ever missing in it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hostile import HOSTILE
+from hostile import MARK as EVIL
+from krunc_compiler.review.comment import MARK, Changed, comment
+from krunc_compiler.review.difference import Difference, compare
+from krunc_compiler.review.markdown import MOST
+from markdown_it import MarkdownIt
+from reviews import BOX, call, reviewed, reviewed_box
+
+SHARE = {"tag": "src", "path": "./src"}
+
+
+def opened(i: int, of_its_own: bool) -> Difference:
+    """A box that gets a writable share and the network."""
+    old = {**BOX, "name": f"box-{i}", "shares": [SHARE]}
+    path, ports = (f"./src-{i}", [f"{8000 + i}:80"]) if of_its_own else ("./src", [])
+    share = {**SHARE, "path": path, "read_only": False}
+    new = {**old, "shares": [share], "network": {"mode": "tsi", "ports": ports}}
+    return compare(reviewed_box(old), reviewed_box(new))
+
+
+def fleet(count: int, of_its_own: bool) -> Changed:
+    return [(f"boxes/team-{i % 7}/box-{i}.plan.json", opened(i, of_its_own)) for i in range(count)]
+
+
+def folds(text: str) -> bool:
+    """Whether TEXT is lists and folded lists and nothing else."""
+    lines = text.split("\n")
+    assert sum(line.startswith("<details>") for line in lines) == lines.count("</details>")
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
+        inline = [child.type for child in token.children or ()]
+        assert not {"link_open", "image", "html_inline"} & set(inline)
+        if token.type == "html_block":
+            block = token.content.strip()
+            ours = r"<details><summary>[A-Za-z ,:]+ \(\d+\)</summary>|</details>|" + MARK
+            assert re.fullmatch(ours, block.removeprefix(f"{MARK}\n")), block
+    return True
+
+
+def test_all_of_few_plans_is_told() -> None:
+    text = comment(fleet(3, True))
+    assert "eft out" not in text
+    for path, one in fleet(3, True):
+        assert f"`{path}`: 7 changes in meaning: 5 open" in text
+        assert all(f"`{change.text}`" in text for change in one.changes)
+        assert one.new is not None
+        assert one.new.digest in text
+
+
+def test_of_500_boxes_that_change_alike_every_opening_and_digest_stays() -> None:
+    boxes = fleet(500, False)
+    text = comment(boxes)
+    assert MOST - 4000 < len(text.encode()) <= MOST, "the room is used"
+    assert "500 plans changed, 1500 changes open" in text
+    opens, _, plans = text.partition("<details>")
+    for change in boxes[0][1].of("opens"):
+        assert f"- **{change.kind}** `{change.text}`" in opens
+    assert opens.count(" and 497 more\n") == 3
+    assert "opens writes 1, network 1, isolation 1:\n" in plans
+    for path, one in boxes:
+        assert one.new is not None
+        assert f"- `{path}` `{one.new.digest}`\n" in plans
+    assert re.search(r"\n\*\*Left out: the details of 4\d\d plans, [^\n]*\n\Z", text)
+    assert folds(text)
+
+
+def test_of_500_boxes_that_change_each_in_its_way_every_opening_is_counted() -> None:
+    boxes = fleet(500, True)
+    text = comment(boxes)
+    assert len(text.encode()) <= MOST
+    opens, _, plans = text.partition("<details>")
+    assert "- **network** `the guest reaches TSI" in opens, "what is common is told"
+    assert "- and 1000 that one plan each has, counted below\n" in opens
+    assert "opens writes 1, network 1, listens 1, isolation 2:\n" in plans
+    assert all(f"- `{path}`" in plans for path, _ in boxes)
+    assert folds(text)
+
+
+def test_thousands_of_boxes_are_counted() -> None:
+    one = opened(1, True)
+    text = comment([(f"boxes/{'long' * 20}/{i}.plan.json", one) for i in range(2000)])
+    assert len(text.encode()) <= MOST
+    assert "- **writes** `the guest can write to folder src-1 (share src)" in text
+    shown = len(re.findall(r"^- `", text, re.MULTILINE))
+    assert f"**{2000 - shown} plans left out:" in text
+    assert folds(text)
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 500])
+def test_plans_with_many_changes_fit(count: int) -> None:
+    many = [call("krun_add_virtiofs", tag=f"t{i}", path="p" * 100 + str(i)) for i in range(300)]
+    wide = compare(None, reviewed(*many))
+    text = comment([(f"boxes/{i}.plan.json", wide) for i in range(count)])
+    assert len(text.encode()) <= MOST
+    assert f"{count} plan" in text
+    assert "eft out" in text
+    assert folds(text)
+
+
+def test_more_room_is_used() -> None:
+    text = comment(fleet(300, True), 1_000_000)
+    assert "eft out" not in text
+    assert text.count("- **writes** ") == 300
+
+
+def test_no_change_is_said() -> None:
+    assert comment([]) == f"{MARK}\n### krunc: no plan changes in meaning\n"
+    same = compare(reviewed_box(BOX), reviewed_box(BOX))
+    assert comment([("a", same)]) == comment([])
+
+
+@pytest.mark.parametrize("most", [MOST, 4000])
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_path_or_value_stays_text(kind: str, most: int) -> None:
+    rows = [call("krun_add_virtiofs", tag=HOSTILE[kind], path=HOSTILE[kind])]
+    difference = compare(None, reviewed(*rows))
+    text = comment([(HOSTILE[kind], difference), ("b", difference)], most)
+    assert len(text.encode()) <= most
+    assert folds(text)
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
+        for child in token.children or ():
+            assert EVIL not in child.content or child.type == "code_inline"
