@@ -40,11 +40,18 @@ def replay(library: Library, done: list[Operation], folders: Folders, notes: Not
     if any(operation.name == "confine" for operation in done):
         scratch(done, folders)
     keep: list[Any] = []
+    becomes_another = meant(done, "uid") is not None or meant(done, "gid") is not None
+    if becomes_another:
+        # Now, for a confined process cannot read the module's file.
+        from krunc_launcher.vm.end_with_launcher import end_with_reader
     try:
         for operation in done:
             if operation.kind == "step":
                 act(operation, host)
             elif operation.kind == "call" and operation.rule()["role"] == "enter":
+                if becomes_another:
+                    # Not before: the thread has to be confined, too.
+                    end_with_reader(notes.pipe)
                 _enter(operation, host, notes)
             elif operation.kind == "call":
                 notes.note(f"call {operation.name}")
@@ -57,11 +64,6 @@ def replay(library: Library, done: list[Operation], folders: Folders, notes: Not
 
 def _enter(operation: Operation, host: Host, notes: Notes) -> None:
     """Enter the VM; comes back only when libkrun could not."""
-    if meant(host.operations, "uid") is not None or meant(host.operations, "gid") is not None:
-        from krunc_launcher.vm.end_with_launcher import end_with_reader
-
-        # Not before: the thread has to be confined, too.
-        end_with_reader(notes.pipe)
     sys.stdout.flush()
     sys.stderr.flush()
     notes.note(f"enter {monotonic()}")

@@ -65,7 +65,9 @@ for name in names:
     own.pop("annotations")
     assert set(own) == {key for key in made if not key.startswith("__")}, name
     for key, value in own.items():
-        assert type(made[key]) is type(value) or isinstance(value, type), (name, key)
+        kinds = type(made[key]), type(value)
+        same = kinds[0].__qualname__ == kinds[1].__qualname__
+        assert same or isinstance(value, type), (name, key)
         assert told(made[key]) == told(value), (name, key)
         for part in ("__module__", "__qualname__", "__doc__", "__annotations__", "__defaults__"):
             assert told(getattr(made[key], part, None)) == told(getattr(value, part, None))

@@ -21,14 +21,16 @@ import os, sys
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.plan.reading import parse, read
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.resolve import Folders, resolve
+from krunc_launcher.resolve.operation import Folders
+from krunc_launcher.resolve.resolve import resolve
+from krunc_launcher.vm.notes import Notes
 from krunc_launcher.vm.replay import replay
 plan = verify(parse(read(sys.argv[2])))
 folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
 done, found = resolve(plan, folders, os.environ)
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
-replay(library, done[:-1], folders, lambda word: None)
+replay(library, done[:-1], folders, Notes(os.open(os.devnull, os.O_WRONLY), -1))
 print("ready to enter")
 """
 
