@@ -32,7 +32,7 @@ class Policy(NamedTuple):
             from krunc_compiler.policy import schemas  # and with it jsonschema
 
             try:
-                found = list(schemas.judge(self.value, review.value))
+                found = schemas.judge(self.value, review.value)
             except ValueError as error:
                 raise reject(self.source, [Finding("KR503", str(error))]) from None
         else:

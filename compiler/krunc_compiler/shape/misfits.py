@@ -62,7 +62,8 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+def pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    """Find whether VALUE lacks PATTERN, in the language of JSON Schema."""
     if isinstance(value, str) and not re.search(of_python(pattern), value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
@@ -70,6 +71,6 @@ def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[Val
 _extend: Any = validators.extend
 _Strict: Any = _extend(
     Draft202012Validator,
-    {"pattern": _pattern},
+    {"pattern": pattern},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )

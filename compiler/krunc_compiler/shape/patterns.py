@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Python's $ also stands before a line feed that ends a text; JavaScript's only at the end.
-_PARTS = re.compile(r"\\.|\[(?:\\.|[^]\\])*]|\$", re.DOTALL)
+_PARTS = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 
 
 def of_python(pattern: str) -> str:
