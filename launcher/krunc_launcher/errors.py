@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# What the launcher ends with when the VM was not started; docker run and timeout have it too.
+NOT_STARTED = 125
+
+
 class LaunchError(Exception):
     """The VM was not started; `lines` say why, each a sentence for the person who launches."""
 
@@ -34,6 +38,11 @@ class PlanRefused(Exception):
         self.findings = findings
         self.place = place
         self.text = text
+
+
+def why(error: OSError) -> str:
+    """Tell what the system says of ERROR."""
+    return (error.strerror or str(error)).lower()
 
 
 def returned(result: int) -> str:
