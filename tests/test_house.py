@@ -25,6 +25,18 @@ def test_a_module_is_a_small_room(module: Path) -> None:
     assert module.stem not in REFUSED
 
 
+def test_an_error_of_the_system_is_worded_once_in_each_half() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if ".strerror or " in path.read_text("utf-8")
+    ]
+    assert found == [
+        "compiler/krunc_compiler/findings/wording.py",
+        "launcher/krunc_launcher/errors.py",
+    ]
+
+
 # A quick yes, its slow why, and the test that holds them equal.
 PAIRS = [
     ("compiler/krunc_compiler/text/fast_parsing.py", "parsing", "test_composing.py"),

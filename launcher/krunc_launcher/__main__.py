@@ -8,7 +8,7 @@ import sys
 from _io import TextIOWrapper
 
 from krunc_launcher._rules import VERSION
-from krunc_launcher.errors import LaunchError, PlanRefused, plain
+from krunc_launcher.errors import LaunchError, PlanRefused, plain, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,8 +200,7 @@ def _tell(end: End, name: str, record: str | None) -> None:
         try:
             write(record, end)
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            sys.stderr.write(_lines([f"{name}the exit record cannot be written: {why}"]))
+            sys.stderr.write(_lines([f"{name}the exit record cannot be written: {why(error)}"]))
 
 
 def _fleet(paths: list[str], given: dict[str, str]) -> int:

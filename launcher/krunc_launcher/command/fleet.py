@@ -7,7 +7,7 @@ import os
 import sys
 from time import monotonic
 
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.supervise.watch import End, Vm, Watcher, die_with_parent, hold
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ def plans_of(paths: list[str]) -> list[str]:
         try:
             names = sorted(name for name in os.listdir(path) if name.endswith(_ENDING))
         except OSError as error:
-            raise LaunchError(f"{plain(path)}: {(error.strerror or str(error)).lower()}") from None
+            raise LaunchError(f"{plain(path)}: {why(error)}") from None
         if not names:
             raise LaunchError(f"{plain(path)}: there is no plan (*{_ENDING}) in this folder")
         found += [os.path.join(path, name) for name in names]
@@ -63,7 +63,7 @@ def run(
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
     except OSError as error:
-        raise LaunchError(f"{plain(folder)}: {(error.strerror or str(error)).lower()}") from None
+        raise LaunchError(f"{plain(folder)}: {why(error)}") from None
     if "--die-with-parent" in given:
         die_with_parent()
     library = _warm(given)
@@ -123,7 +123,7 @@ def _redirect(stem: str) -> None:
         try:
             handle = os.open(path, how, 0o600)
         except OSError as error:
-            sys.stderr.write(f"krunc: {plain(path)}: {(error.strerror or str(error)).lower()}\n")
+            sys.stderr.write(f"krunc: {plain(path)}: {why(error)}\n")
             os._exit(125)
         os.dup2(handle, target)
         os.close(handle)

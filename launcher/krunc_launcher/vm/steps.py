@@ -6,7 +6,7 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
 from krunc_launcher.vm.confine import confine
@@ -38,8 +38,8 @@ def act(operation: Operation, host: Host) -> None:
     try:
         action(operation.values, host)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise LaunchError(f"{operation.name} failed: {why} ({operation.origin})") from None
+        said = f"{operation.name} failed: {why(error)} ({operation.origin})"
+        raise LaunchError(said) from None
 
 
 def _runtime(values: list[Any], host: Host) -> None:
