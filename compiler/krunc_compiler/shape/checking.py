@@ -68,7 +68,8 @@ def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
             hint = wording.about(error.schema) or "write at least one value, or leave the key out"
             yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
-            size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
+            things = {"maxItems": "items", "maxProperties": "keys"}
+            size = f"at most {rule} {things.get(error.keyword, 'characters')}"
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
 
 
