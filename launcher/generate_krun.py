@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
+_PLAN = ("format", "ending", "operations", "runtime")
+# A run of characters, or a group of runs, and how often it stands.
+_RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
+_OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_ENDLESS = 1 << 30
 _PLANNED = ("log", "create", "configure", "enter")
 _SINGLE = ("create", "enter", "free")  # the roles of one function each
 
@@ -120,7 +125,7 @@ def declarations(table: dict[str, Any]) -> str:
 
 def rules(table: dict[str, Any]) -> str:
     """The text of _rules.py: the tables as Python literals, without what only people read."""
-    steps = _load("steps")
+    steps, plan = _load("steps"), _load("plan")
     values = {
         "VERSION": _version(),
         "ERAS": table["eras"],
@@ -130,6 +135,8 @@ def rules(table: dict[str, Any]) -> str:
             for name, row in table["charsets"].items()
         },
         "LIMITS": table["limits"],
+        "PLAN": {name: plan[name] for name in _PLAN},
+        "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
         "KERNEL_CMDLINE": table["kernel_cmdline"],
         "RESERVED_ENV": table["reserved_env"],
         "GUEST_CONFIGURATION": table["guest_configuration"],
@@ -249,6 +256,46 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
 
 def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
     return {name: (value["c"], value["value"]) for name, value in row.items()}
+
+
+def _kind(row: dict[str, Any]) -> dict[str, Any]:
+    """A kind as the launcher checks it: its patterns as runs, nothing that only people read."""
+    named = ("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused")
+    rule = {name: row[name] for name in (*named, "multiple_of", "numbers") if name in row}
+    if "pattern" in row:
+        rule["runs"] = runs(row["pattern"])
+        rule["except"] = [runs(pattern) for pattern in row.get("except", ())]
+    return rule
+
+
+def runs(pattern: str) -> list[tuple[str, int, int]]:
+    """The runs of characters that PATTERN describes: which, and how many at least and at most.
+
+    Raises ValueError where a walk that takes as many characters as a run can have, and never goes
+    back, would not tell what PATTERN tells.
+    """
+    found: list[tuple[str, int, int]] = []
+    at = 0
+    while at < len(pattern):
+        run = _RUN.match(pattern, at)
+        if run is None:
+            raise ValueError(f"{pattern}: {pattern[at:]} is no run of characters")
+        what, least, most, often = run.groups()
+        low, high = _OFTEN.get(often, (1, 1)) if least is None else (int(least), int(most or least))
+        if what.startswith("("):
+            if low != high:
+                raise ValueError(f"{pattern}: the group {what} is repeated more or less often")
+            found += runs(what[1:-1]) * low
+        else:
+            found.append((_characters(what), low, _ENDLESS if high is None else high))
+        at = run.end()
+    for i, (taken, low, high) in enumerate(found):
+        for following, needed, _ in found[i + 1 :]:
+            if low != high and set(taken) & set(following):
+                raise ValueError(f"{pattern}: where a run ends cannot be seen")
+            if needed:
+                break
+    return found
 
 
 def _characters(pattern: str) -> str:

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, columns, report
-from krunc_compiler.findings.wording import nearest
+from krunc_compiler.findings.wording import nearest, why
 from krunc_compiler.usage import HELP, VERBS
 
 # Verbs that the dispatcher hands to others.
@@ -39,8 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         if error.filename is not None:
             raise  # whoever opens a file tells of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        why = (error.strerror or str(error)).lower()
-        sys.stderr.write(f"krunc {args.verb}: the output cannot be written: {why}\n")
+        sys.stderr.write(f"krunc {args.verb}: the output cannot be written: {why(error)}\n")
         return 1
     return status
 

@@ -12,6 +12,7 @@ from boxlite_specs import BASE
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings import catalogue
 from krunc_compiler.findings.catalogue import entries
+from krunc_compiler.findings.finding import Finding
 from places import ROOT
 
 COMPILER = ROOT / "compiler" / "krunc_compiler"
@@ -163,3 +164,11 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(entries())
     assert main(["explain", "KR3011"]) == 2
     assert "did you mean KR301?" in capsys.readouterr().err
+
+
+def test_the_catalogue_alone_says_what_is_a_warning() -> None:
+    for code, item in entries().items():
+        assert Finding(code, "").warning is item.warning
+        assert Finding(code, "", waived=True).warning
+    assert not Finding("KR999", "").warning
+    assert "warning" not in Finding._fields

@@ -105,7 +105,7 @@ def test_errors_come_first_and_nothing_twice() -> None:
     source = Source("x", "a\nb\n", {})
     late = Finding("KR101", "late", span=Span(1, 0, 1, 1))
     soon = Finding("KR101", "soon", span=Span(0, 0, 0, 1))
-    doubt = Finding("KR601", "doubt", span=Span(0, 0, 0, 1), warning=True)
+    doubt = Finding("KR601", "doubt", span=Span(0, 0, 0, 1))
     found = [Located(source, item) for item in (doubt, late, soon, late)]
     rows = json.loads(formatted(found, "json"))["findings"]
     assert [row["message"] for row in rows] == ["soon", "late", "doubt"]

@@ -51,6 +51,39 @@ def test_the_launcher_knows_functions_by_the_table_alone(module: Path) -> None:
             assert type(node.slice.value) is str or not taken.endswith("values"), taken
 
 
+def test_an_error_of_the_system_is_worded_once_in_each_half() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if ".strerror or " in path.read_text("utf-8")
+    ]
+    assert found == [
+        "compiler/krunc_compiler/findings/wording.py",
+        "launcher/krunc_launcher/errors.py",
+    ]
+
+
+# A quick yes, its slow why, and the test that holds them equal.
+PAIRS = [
+    ("compiler/krunc_compiler/text/fast_parsing.py", "parsing", "test_composing.py"),
+    ("compiler/krunc_compiler/text/parsing.py", "fast_parsing", "test_composing.py"),
+    ("compiler/krunc_compiler/shape/fast_checking.py", "misfits", "test_accepting.py"),
+    ("compiler/krunc_compiler/shape/misfits.py", "fast_checking", "test_accepting.py"),
+    ("compiler/krunc_compiler/shape/checking.py", "fast_checking", "test_accepting.py"),
+    ("launcher/krunc_launcher/plan/reading.py", "json_errors", "test_plan_text.py"),
+    ("launcher/krunc_launcher/plan/json_errors.py", "reading", "test_plan_text.py"),
+]
+
+
+@pytest.mark.parametrize(("module", "partner", "test"), PAIRS)
+def test_a_quick_yes_and_its_slow_why_name_each_other(module: str, partner: str, test: str) -> None:
+    told = (ROOT / module).read_text("utf-8").split('"""')[1]
+    assert re.search(rf"\b{partner}\b", told)
+    assert test in told
+    assert (ROOT / module).with_name(f"{partner}.py").exists()
+    assert list((ROOT / "tests").rglob(test))
+
+
 def test_the_wheel_has_the_folders_of_the_project() -> None:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     (listed,) = re.findall(r"^packages = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)

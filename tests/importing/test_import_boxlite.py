@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boxlite_specs import BASE, DISK, SHARE, spec
+from boxlite_specs import BASE, DISK, SHARE, disks, spec
 from hypothesis import given
 from hypothesis import strategies as st
 from krunc_compiler import libkrun as api
@@ -35,14 +35,6 @@ def program(*args: str, **more: Any) -> dict[str, Any]:
 def shell(text: str) -> dict[str, Any]:
     """BASE with a shell line."""
     return program("-c", text, executable="/bin/sh")
-
-
-def disks(*devices: dict[str, Any], root: Any = None) -> dict[str, Any]:
-    """BASE with disks, and with the root on one of them."""
-    changes: dict[str, Any] = {"block_devices": {"devices": list(devices)}}
-    if root:
-        changes["guest_rootfs"] = {"path": "DIR/root", "strategy": root}
-    return spec(**changes)
 
 
 QCOW2 = {**DISK, "block_id": "data", "disk_path": "DIR/b.img", "format": "Qcow2"}

@@ -109,10 +109,13 @@ def test_the_markdown_of_a_plan_is_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env = {f"V{i}": "x" * 200 for i in range(1000)}
-    value = json.loads(compiled(BOX))
-    for row in value["operations"]:
-        if row.get("call") == "krun_set_exec":
-            row["args"]["envp"] = env
+    # Only the guest's configuration file has room for so many.
+    program = {"executable": "/bin/a", "env": {"V": "a\nb"}}
+    value = json.loads(compiled({**BOX, "entrypoint": program}, "2"))
+    (row,) = [
+        row for row in value["operations"] if "process" in row.get("args", {}).get("data", ())
+    ]
+    row["args"]["data"]["process"]["env"] = env
     path = tmp_path / "a.plan.json"
     path.write_text(json.dumps(value))
     assert main(["show", str(path), "--format", "markdown"]) == 0

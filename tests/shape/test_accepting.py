@@ -59,7 +59,9 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers(-2, 70_000)
-    | st.sampled_from([1.0, 0.5, 1e300, "", "a", "1", "1:2", "all", "/x", "1GiB", "é", "a" * 300])
+    | st.sampled_from(
+        [1.0, 0.5, 1e300, "", "a", "1", "1:2", "1\n", "all", "/x", "1GiB", "é", "a" * 300]
+    )
 )
 ODD = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner)

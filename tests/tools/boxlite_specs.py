@@ -29,3 +29,11 @@ BASE: dict[str, Any] = {
 def spec(**changes: Any) -> dict[str, Any]:
     """BASE with other values."""
     return {**copy.deepcopy(BASE), **changes}
+
+
+def disks(*devices: dict[str, Any], root: Any = None) -> dict[str, Any]:
+    """BASE with disks, and with the root on one of them."""
+    changes: dict[str, Any] = {"block_devices": {"devices": list(devices)}}
+    if root:
+        changes["guest_rootfs"] = {"path": "DIR/root", "strategy": root}
+    return spec(**changes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from krunc_schema import load
+
 from krunc_compiler.files.contents import contents
 
-ENDING = ".plan.json"
+ENDING: str = load("plan")["ending"]
 _BOX_STARTS = (b"krunc:", b"{", b'"krunc"')
 
 

@@ -7,6 +7,7 @@ import sys
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.findings.wording import why
 
 # Far above any real box or plan; it bounds time and memory for hostile ones.
 MAX_BYTES = 1 << 20
@@ -22,10 +23,10 @@ def read(path: str) -> tuple[str, str]:
     try:
         return path, decode(path, contents(path, MAX_BYTES + 1))
     except (OSError, ValueError) as error:
-        why = "no file can have such a name"  # a ValueError, whose words differ between Pythons
+        said = "no file can have such a name"  # a ValueError, whose words differ between Pythons
         if isinstance(error, OSError):
-            why = (error.strerror or str(error)).lower()
-        finding = Finding("KR001", f"the file cannot be read: {why}")
+            said = why(error)
+        finding = Finding("KR001", f"the file cannot be read: {said}")
         raise reject(Source(path, "", {}), [finding]) from None
 
 

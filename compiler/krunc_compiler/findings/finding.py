@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from krunc_compiler.findings import catalogue
+
 # Where a value stands in a box or a plan: keys and indexes from the top.
 Path = tuple[str | int, ...]
 
@@ -32,7 +34,8 @@ class Place(NamedTuple):
 class Finding(NamedTuple):
     """One thing that is wrong (or, as a warning, doubtful) with an input.
 
-    `at_key` marks the key instead of the value; `span` is set when no value has the place.
+    `at_key` marks the key instead of the value; `span` is set when no value has the place;
+    `waived` is what a box gave a reason for.
     """
 
     code: str
@@ -41,7 +44,13 @@ class Finding(NamedTuple):
     hint: str = ""
     at_key: bool = False
     span: Span | None = None
-    warning: bool = False
+    waived: bool = False
+
+    @property
+    def warning(self) -> bool:
+        """Whether this refuses nothing: the catalogue says so of the code, or it is waived."""
+        entry = catalogue.entry(self.code)
+        return self.waived or (entry is not None and entry.warning)
 
 
 class Source(NamedTuple):

@@ -14,6 +14,7 @@ from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.rules import lints
@@ -94,8 +95,7 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
     try:
         staged = writing.stage(path, data, mark)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR302", f"the plan cannot be written: {why}")
+        finding = Finding("KR302", f"the plan cannot be written: {why(error)}")
         return Made(path, "", False, ""), only(path, finding)
     if staged is None:
         return Made(path, "", False, text), []
@@ -107,8 +107,8 @@ def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
     try:
         data = contents(path)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
+        message = f"the plan cannot be read: {why(error)}"
+        finding = Finding("KR301", message, hint="krunc compile makes it")
         return "", only(path, finding)
     if data == text.encode("utf-8"):
         return "", []

@@ -56,6 +56,8 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
+    if rows == [{}] and not findings:
+        known = known._replace(absent=known.absent | matrix.names(value.get("matrix")))
     loaded = Loaded(value, source, known, rows, rows != [{}])
     if loaded.is_matrix:
         findings += matrix.too_large(len(rows), len(source.places))

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
+
+from krunc_schema import load
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box
@@ -14,9 +16,9 @@ from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.finding import Path, dotted
 from krunc_compiler.libkrun import Target, Version
-from krunc_compiler.plan.operation import Kind, Operation
+from krunc_compiler.plan.operation import KINDS, Operation
 
-FORMAT = 1
+FORMAT: int = load("plan")["format"]
 
 
 class Plan(NamedTuple):
@@ -112,7 +114,7 @@ def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in get_args(Kind)]
+_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in KINDS]
 # json.dumps would make an encoder for each of them.
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode

@@ -9,19 +9,18 @@ from typing import Any
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
-
-KINDS = ("call", "step", "implicit")
 
 
 def read_plan(name: str, text: str) -> Plan:
     """The plan in TEXT, which came from the file NAME.
 
     Raises Rejected when it is no plan, holds an operation that is not in the tables, or is not
-    honest about what libkrun does by itself. The launcher checks more: each value's range, the
-    order, and what may stand only once.
+    honest about what libkrun does by itself. The launcher checks more: the order, what may stand
+    only once, and what JSON Schema cannot tell of a value.
     """
     source = Source(name, text, {})
     try:

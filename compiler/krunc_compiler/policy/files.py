@@ -32,7 +32,7 @@ class Policy(NamedTuple):
             from krunc_compiler.policy import schemas  # and with it jsonschema
 
             try:
-                found = list(schemas.judge(self.value, review.value))
+                found = schemas.judge(self.value, review.value)
             except ValueError as error:
                 raise reject(self.source, [Finding("KR503", str(error))]) from None
         else:
@@ -47,7 +47,7 @@ class Policy(NamedTuple):
         for waiver in review.value.get("waivers", ()):
             if waiver["rule"] == rule:
                 text = f"{found.message}; waived: {word(waiver['reason'])}"
-                return found._replace(hint=hint, message=text, warning=True)
+                return found._replace(hint=hint, message=text, waived=True)
         return found._replace(hint=hint)
 
     def rules_broken(self, review: Review, folder: str) -> set[str]:
@@ -56,7 +56,7 @@ class Policy(NamedTuple):
             from krunc_compiler.policy import schemas
 
             name = os.path.basename(self.source.name)
-            return {name} if any(schemas.judge(self.value, review.value)) else set()
+            return {name} if schemas.judge(self.value, review.value) else set()
         place = rules.Place(folder, self.base)
         return set(map(rules.rule_of, rules.judge(self.value, review, place)))
 

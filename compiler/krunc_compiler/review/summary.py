@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
@@ -20,8 +21,6 @@ from krunc_compiler.review.facts.meanings import by_meaning
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.words import shown, word
-
-OPERATION_KINDS = ("call", "step", "implicit")
 
 
 class Review(NamedTuple):
@@ -88,7 +87,7 @@ def _sorted(value: Any) -> Any:
 
 def kind_of(row: dict[str, Any]) -> str:
     """Whether an operation is a call, a step or implicit."""
-    return next(kind for kind in OPERATION_KINDS if kind in row)
+    return next(kind for kind in KINDS if kind in row)
 
 
 def _read(operations: list[dict[str, Any]]) -> list[Fact]:

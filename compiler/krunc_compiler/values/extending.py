@@ -11,6 +11,7 @@ from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
 from krunc_compiler.shape.refs import resolved
 from krunc_compiler.text.parsing import parse_on
+from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
 MAX_FILES = 64
@@ -67,11 +68,10 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
-    named = value.get("extends")
+    if "extends" not in value or not fits(value["extends"], "extends"):
+        return value, source
+    named = value.pop("extends")
     bases = [named] if isinstance(named, str) else named
-    if not isinstance(bases, list) or not all(isinstance(base, str) and base for base in bases):
-        return value, source  # the schema tells what is wrong with extends
-    del value["extends"]
     merged: _Side | None = None
     for i, base in enumerate(bases):
         at: Path = ("extends",) if isinstance(named, str) else ("extends", i)

@@ -228,7 +228,7 @@ def _judge(
     for i, waiver in enumerate(found.value.get("waivers", ())):
         if waiver["rule"] not in broken:
             message = f"the waiver of {waiver['rule']!r} waives nothing"
-            finding = Finding("KR504", message, ("waivers", i), "leave it out", warning=True)
+            finding = Finding("KR504", message, ("waivers", i), "leave it out")
             checked.findings.append(Located(source, finding))
 
 

@@ -13,6 +13,7 @@ from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
 from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
+from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.pipeline.unchanged import Earlier
@@ -218,8 +219,7 @@ def _written(plan: str, text: str) -> str:
     try:
         changed = write(plan, text)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR302", f"the plan cannot be written: {why}")
+        finding = Finding("KR302", f"the plan cannot be written: {why(error)}")
         raise Rejected(only(plan, finding)) from None
     return f"krunc: wrote {printable(plan)}\n" if changed else _unchanged(plan)
 

@@ -12,6 +12,7 @@ from krunc_schema import load
 
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 
 EXAMPLES = """\
 examples:
@@ -62,8 +63,7 @@ def run(args: Namespace) -> int:
     except FileExistsError:
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise _refused(path, f"the box cannot be written: {why}", "") from None
+        raise _refused(path, f"the box cannot be written: {why(error)}", "") from None
     sys.stderr.write(f"krunc: wrote {printable(path)}; next: krunc compile {printable(path)}\n")
     return 0
 

@@ -7,6 +7,7 @@ import os
 import sys
 from time import monotonic
 
+from krunc_launcher._rules import PLAN
 from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import ahead, become
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from krunc_launcher.options import Options
     from krunc_launcher.supervise.end import End
 
-_ENDING = ".plan.json"
+_ENDING = PLAN["ending"]
 
 
 def plans_of(paths: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
-from krunc_launcher.errors import plain
+from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
@@ -74,7 +74,7 @@ def _contents(operation: Operation) -> Iterator[str]:
             try:
                 value.load()
             except OSError as error:
-                yield f"{plain(value.path)} cannot be read: {_why(error)}"
+                yield f"{plain(value.path)} cannot be read: {why(error)}"
             return  # the second one is its length
 
 
@@ -152,7 +152,7 @@ def _kind(operation: Operation, kind: str, fits: Callable[[int], bool]) -> Itera
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        yield f"{plain(path)}: {_why(error)}; a {kind} is needed"
+        yield f"{plain(path)}: {why(error)}; a {kind} is needed"
         return
     if not fits(mode):
         yield f"{plain(path)} is no {kind}"
@@ -163,10 +163,6 @@ def _kind(operation: Operation, kind: str, fits: Callable[[int], bool]) -> Itera
     if not os.access(path, wanted):
         need = "read" if access == "read" else "read and write"
         yield f"{plain(path)}: you (uid {os.geteuid()}) may not {need} it"
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def _socket(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -244,7 +240,7 @@ def runtime_folder(folders: Folders) -> Iterator[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield f"{plain(folder)}: {_why(error)}"
+            yield f"{plain(folder)}: {why(error)}"
             return
         others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
         if not stat.S_ISDIR(status.st_mode):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii
 
-from krunc_launcher.errors import LaunchError, plain, quoted
+from krunc_launcher.errors import LaunchError, plain, quoted, why
 
 try:
     # Python 3.12 and newer
@@ -54,8 +54,7 @@ def _listed(path: str) -> list[str]:
         with open(path, "rb") as file:
             text = file.read(_MOST_BYTES).decode("utf-8", "replace")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why}") from None
+        raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why(error)}") from None
     lines = (line.split("#")[0].split() for line in text.splitlines())
     return [words[0] for words in lines if words]
 

@@ -52,12 +52,12 @@ def sample(param: dict[str, Any], descriptor: int) -> Any:
         "texts": ["a b", "-c", ""],
         "env": {"A": "b c", "D_1": ""},
         "rlimits": {"nofile": "1:18446744073709551615", "core": "0:0"},
-        "port_map": ["0:1", "65535:2"],
+        "port_map": ["1:1", "65535:2"],
         "mac": "5a:94:ef:e4:0c:ee",
         "host_path": "a \u00e9/../b",
         "socket_path": "/tmp/s.sock",
         "bytes": {"base64": base64.b64encode(b"\x00\xff\n").decode()},
-        "u16s": [1, 65535],
+        "u16s": [1, 32768],
     }[kind]
 
 
