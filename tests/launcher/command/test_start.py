@@ -20,17 +20,27 @@ FUNCTIONS = {
 }
 
 
-def unannotated(statement: ast.stmt) -> ast.stmt:
-    """What a variable of a module is given, without the note on its type."""
-    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        return ast.Assign(targets=[statement.target], value=statement.value)
-    return statement
+class Unannotated(ast.NodeTransformer):
+    """A syntax tree without notes on types."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        if node.value is None:
+            return node
+        return ast.Assign(targets=[node.target], value=self.visit(node.value))
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.returns = None
+        return node
 
 
 @pytest.mark.parametrize("name", modules(PACKAGE))
 def test_a_function_says_what_its_module_says(name: str) -> None:
     own = [
-        ast.dump(unannotated(statement))
+        ast.dump(Unannotated().visit(statement))
         for statement in ast.parse(
             (PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8")
         ).body
