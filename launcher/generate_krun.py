@@ -156,11 +156,9 @@ def rules(table: dict[str, Any]) -> str:
         "ROLES": {
             row["role"]: name for name, row in table["functions"].items() if row["role"] in _SINGLE
         },
-        "OPENING": [
-            name
-            for name, row in (*table["functions"].items(), *steps["steps"].items())
-            if any("opens" in param for param in row["params"])
-        ],
+        # Those with an argument of a kind, for a quick look.
+        "OPENING": _with("opens", table["functions"], steps["steps"]),
+        "CARRIED": _with("command_line", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
@@ -188,6 +186,16 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
         for name, row in table["functions"].items()
         for param in row["params"]
         if param.get("means") == meaning
+    }
+
+
+def _with(key: str, *tables: dict[str, Any]) -> dict[str, bool]:
+    """The functions or steps with a parameter that has KEY."""
+    return {
+        name: True
+        for rows in tables
+        for name, row in rows.items()
+        if any(key in param for param in row["params"])
     }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from krunc_compiler.findings import catalogue
-
 # Where a value stands in a box or a plan: keys and indexes from the top.
 Path = tuple[str | int, ...]
 
@@ -49,6 +47,8 @@ class Finding(NamedTuple):
     @property
     def warning(self) -> bool:
         """Whether this refuses nothing: the catalogue says so of the code, or it is waived."""
+        from krunc_compiler.findings import catalogue  # most inputs have no finding
+
         entry = catalogue.entry(self.code)
         return self.waived or (entry is not None and entry.warning)
 

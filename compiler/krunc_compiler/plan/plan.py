@@ -6,17 +6,20 @@ import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krunc_schema import load
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.box.box import Box
 from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.finding import Path, dotted
 from krunc_compiler.libkrun import Target, Version
 from krunc_compiler.plan.operation import KINDS, Operation
+
+if TYPE_CHECKING:
+    # Who reads a plan has no box, and need not import what one is.
+    from krunc_compiler.box.box import Box
 
 FORMAT: int = load("plan")["format"]
 

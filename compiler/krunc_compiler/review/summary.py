@@ -17,7 +17,6 @@ from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.host import opened
-from krunc_compiler.review.facts.meanings import by_meaning
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.words import shown, word
@@ -102,7 +101,7 @@ def _read(operations: list[dict[str, Any]]) -> list[Fact]:
         reading = READINGS[kind].get(row.name)
         if reading is not None:
             found += reading(row)
-        elif kind == "call" and (told := list(by_meaning(row))):
+        elif kind == "call" and (told := _by_meaning(row)):
             found += told
         elif row.name not in SILENT:
             text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
@@ -139,3 +138,10 @@ def _limited(facts: list[Fact]) -> list[Fact]:
         return facts
     open_ = [fact for fact in tsi if any(reach.target is None for reach in fact.reach)]
     return [fact for fact in facts if fact not in open_]
+
+
+def _by_meaning(row: Row) -> list[Fact]:
+    """What the table says of a function without words of its own; few plans have one."""
+    from krunc_compiler.review.facts.meanings import by_meaning
+
+    return list(by_meaning(row))

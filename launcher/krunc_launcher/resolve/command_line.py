@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import FUNCTIONS, KERNEL_CMDLINE
+from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE
 from krunc_launcher.plan.sequence import devices
 
 TYPE_CHECKING = False
@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings
     from krunc_launcher.resolve.operation import Operation, Variable
 
-_CARRIED = [
-    name
-    for name, function in FUNCTIONS.items()
-    if any("command_line" in rule for rule in function["params"])
-]
-
 
 def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
     """Append to FOUND when the kernel would cut off what libkrun puts on its command line."""
@@ -26,7 +20,7 @@ def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
     )
     last = 0
     for operation in done:
-        if operation.name not in _CARRIED:
+        if operation.name not in CARRIED:
             continue
         last = operation.index
         for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
