@@ -135,16 +135,17 @@ def test_no_file_stands_for_a_revision(
     Path(path).write_text(compiled(OPEN))
     assert main(["diff", path, "boxes/one.plan.json"]) == 2
     assert f"{path} is a file and in git; write ./{path} for the file" in capsys.readouterr().err
-    assert main(["diff", f"./{path}", "boxes/one.plan.json"]) == 0
+    names = ["--names", "one.plan.json", "one.plan.json"]
+    assert main(["diff", *names, f"./{path}", "boxes/one.plan.json"]) == 0
     Path("a:b.yaml").write_text(json.dumps(BOX))
     assert main(["show", "a:b.yaml"]) == 0
 
 
 def test_a_box_is_compiled_for_the_plan_beside_it(repository: Path) -> None:
-    Path("two.plan.json").write_text(compiled(BOX, "2"))
-    assert main(["diff", "two.plan.json", "HEAD~1:boxes/one.yaml"]) == 0
-    assert main(["diff", "boxes/one.yaml", "two.plan.json"]) == 0
-    assert main(["diff", "boxes/one.yaml", "two.plan.json", "--target", "1"]) == 1
+    Path("boxes/two.plan.json").write_text(compiled(BOX, "2"))
+    assert main(["diff", "boxes/two.plan.json", "HEAD~1:boxes/one.yaml"]) == 0
+    assert main(["diff", "boxes/one.yaml", "boxes/two.plan.json"]) == 0
+    assert main(["diff", "boxes/one.yaml", "boxes/two.plan.json", "--target", "1"]) == 1
     assert main(["diff", "boxes/one.yaml", "HEAD:boxes/one.yaml"]) == 0
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from hostile import HOSTILE
 from hostile import MARK as EVIL
-from krunc_compiler.review.comment import MARK, Changed, comment
+from krunc_compiler.review.comment import MARK, Changed, comment, failed
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.markdown import MOST
 from markdown_it import MarkdownIt
@@ -76,7 +76,13 @@ def test_of_500_boxes_that_change_each_in_its_way_every_opening_is_counted() -> 
     assert len(text.encode()) <= MOST
     opens, _, plans = text.partition("<details>")
     assert "- **network** `the guest reaches TSI" in opens, "what is common is told"
-    assert "- and 1000 that one plan each has, counted below\n" in opens
+    told = dict.fromkeys(("writes", "listens"), 0)
+    for kind in told:
+        told[kind] = len(re.findall(rf"^- \*\*{kind}\*\* `", opens, re.MULTILINE))
+        left = f"- **{kind}** and {500 - told[kind]} more of this kind, not shown\n"
+        assert left in opens
+    assert told["writes"] > 100, "as many as fit of the worst kind"
+    assert told["listens"] >= 3, "and some of each"
     assert "opens writes 1, network 1, listens 1, isolation 2:\n" in plans
     assert all(f"- `{path}`" in plans for path, _ in boxes)
     assert folds(text)
@@ -100,6 +106,86 @@ def test_plans_with_many_changes_fit(count: int) -> None:
     assert len(text.encode()) <= MOST
     assert f"{count} plan" in text
     assert "eft out" in text
+    assert folds(text)
+
+
+def wide(i: int, path: str, noise: int, read_only: bool = True) -> Difference:
+    """A plan whose root moves to PATH and that gets NOISE shares."""
+    more = [
+        call(
+            "krun_add_virtiofs3",
+            tag=f"t{k}",
+            path=f"src-{i}-{k}-{'x' * 100}",
+            shm_size=0,
+            read_only=read_only,
+        )
+        for k in range(noise)
+    ]
+    old, new = (call("krun_set_root", root_path=root) for root in ("rootfs", path))
+    return compare(reviewed(old), reviewed(*more, new))
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "../../..", "/home/ci/.ssh"])
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("noise", [1, 12])
+def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> None:
+    """Whatever else a request changes: the widest of the worst kind is told first."""
+    boxes = [(f"boxes/a{i}.plan.json", wide(i, "./rootfs", noise, read_only)) for i in range(150)]
+    boxes.append(("boxes/zz.plan.json", wide(999, path, 0)))
+    text = comment(boxes)
+    assert len(text.encode()) <= MOST
+    first = next(line for line in text.splitlines() if line.startswith("- "))
+    assert f"the guest can write to folder {path} " in first
+    assert first.endswith("in `boxes/zz.plan.json`") or "`boxes/zz.plan.json`:" in first
+    opens, _, plans = text.partition("<details>")
+    listed = re.findall(r"^- `(boxes/[^`]*)`", plans or opens, re.MULTILINE)
+    assert listed[0] == "boxes/zz.plan.json", "plans stand by their worst"
+    if noise > 1:
+        total = sum(len(one.of("opens")) for _, one in boxes)
+        told = re.findall(r"^- \*\*\w+\*\* `", opens, re.MULTILINE)
+        counted = re.findall(r"^- \*\*\w+\*\* and (\d+) more of this kind", opens, re.MULTILINE)
+        assert len(told) + sum(map(int, counted)) == total, "none is lost"
+    assert folds(text)
+
+
+def test_within_one_plan_the_widest_stands_first() -> None:
+    text = comment([("a.plan.json", wide(1, "/", 2000, False))])
+    assert "the guest can write to folder / " in next(
+        line for line in text.splitlines() if line.startswith("- **")
+    )
+    assert folds(text)
+
+
+@pytest.mark.parametrize("name", ["x" * 4000, "\u202e" * 1300, "`" * 4000, "\U000e0001" * 1000])
+def test_no_name_is_so_long_that_its_opening_is_lost(name: str) -> None:
+    boxes = [(f"boxes/a{i}.plan.json", wide(i, "./rootfs", 12)) for i in range(150)]
+    boxes += [(f"{name}/{k}.plan.json", wide(k, f"/{k}", 0)) for k in range(5)]
+    text = comment(boxes)
+    assert len(text.encode()) <= MOST
+    for k in range(5):
+        assert f"the guest can write to folder /{k} " in text
+    assert folds(text)
+
+
+@pytest.mark.parametrize("most", [MOST, 4000])
+@pytest.mark.parametrize("count", [1, 3, 2000])
+@pytest.mark.parametrize("boxes", [[], fleet(2, True), fleet(500, True)])
+def test_what_cannot_be_compared_is_told_first(boxes: Changed, count: int, most: int) -> None:
+    strange = [(f"boxes/`{i}`.plan.json", "a submodule [x](y) <b>@me") for i in range(count)]
+    text = comment(boxes, most, strange)
+    assert len(text.encode()) <= most
+    title = text.splitlines()[1]
+    assert title.endswith(f"{count} file{'s' if count > 1 else ''} cannot be compared")
+    assert re.search(r'^- `"boxes/\\u00600\\u0060.plan.json"`: `a submodule ', text, re.MULTILINE)
+    shown = len(re.findall("a submodule", text))
+    assert shown == count or f"- and {count - shown} more\n" in text
+    assert folds(text)
+
+
+def test_a_failure_takes_the_place_of_the_comment() -> None:
+    text = failed("git merge-base: `x` <img src=y> @somebody")
+    assert text.startswith(MARK)
+    assert "the plans cannot be compared" in text
     assert folds(text)
 
 

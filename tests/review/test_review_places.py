@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,7 +61,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def commit(message: str, files: dict[str, str]) -> None:
     for name, text in files.items():
         Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(text)
+        Path(name).write_text(text, "utf-8", "surrogateescape")
     run("git", "add", ".")
     run("git", "commit", "-qm", message)
 
@@ -75,7 +75,6 @@ def documented(language: str, word: str) -> str:
 
 
 def test_git_diff_and_log_read_well(repository: Path) -> None:
-    Path(".gitattributes").write_text(documented("gitattributes", "krunc"))
     run("sh", "-ec", documented("sh", "textconv"))
     log = run("git", "log", "-p", "-1").stdout
     assert "-- **reads** `folder data (share s)`" in log
@@ -97,6 +96,53 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
         assert "\x1b" not in done.stdout + done.stderr
         assert "^[[2J" in done.stdout
         assert "folder rootfs" in done.stdout
+
+
+@pytest.mark.parametrize("attributes", ["*.plan.json -diff", "*.plan.json !diff", "* binary", "*.json diff=other"])  # fmt: skip
+def test_no_attributes_of_a_branch_turn_it_off(attributes: str, repository: Path) -> None:
+    run("sh", "-ec", documented("sh", "textconv"))
+    for name in (".gitattributes", "boxes/.gitattributes"):
+        commit("three", {name: attributes + "\n"})
+    assert "the guest reaches TSI" in run("git", "diff", "main", "--", "*.plan.json").stdout
+    assert "+- **writes**" in run("git", "log", "-p", "-3", "--", "*.plan.json").stdout
+
+
+@pytest.mark.parametrize("to", ["deploy", ".", "boxes/deeper", "-x"])
+def test_a_plan_that_moves_is_a_change_of_its_relative_paths(to: str, repository: Path) -> None:
+    run("sh", "-ec", documented("sh", "textconv"))
+    Path(to).mkdir(exist_ok=True)
+    moved = f"{to}/web.plan.json"
+    run("git", "mv", "--", "boxes/web.plan.json", moved)
+    run("git", "commit", "-qm", "moved")
+    new = os.path.normpath(f"{to}/rootfs")
+    for command in (
+        ["git", "diff", "HEAD~"],
+        ["git", "show", "--ext-diff"],
+        ["krunc", "diff", "HEAD~:boxes/web.plan.json", f"./{moved}"],
+    ):
+        shown = " ".join(run(*command, check=False).stdout.split())
+        assert command[0] == "krunc" or f"boxes/web.plan.json {os.path.normpath(moved)}" in shown
+        assert "OPENS: REACHES MORE OF THE HOST writes the guest can write to folder" in shown
+        assert '- 11 call krun_set_root(root_path="boxes/rootfs")' in shown
+        assert f'+ 11 call krun_set_root(root_path="{new}")' in shown
+        assert "paths are told as seen from the repository's top" in shown
+
+
+def test_a_plan_that_reaches_the_same_from_another_directory_has_not_changed(
+    repository: Path,
+) -> None:
+    Path("boxes/web.yaml").write_text(json.dumps(OPEN))
+    Path("plans").mkdir()
+    run("krunc", "compile", "boxes/web.yaml", "-o", "plans")
+    for old, new in (("plans/web.plan.json", "boxes/web.yaml"), ("boxes/web.plan.json", "plans/web.plan.json")):  # fmt: skip
+        assert run("krunc", "diff", old, new).stdout == ""
+    copies = [
+        shutil.copy(f"{name}/web.plan.json", f"../{name}.json") for name in ("plans", "boxes")
+    ]
+    done = run("krunc", "diff", *map(str, copies), check=False)
+    assert done.returncode == 1, "copies are of no directory"
+    names = ["--names", "plans/web.plan.json", "boxes/web.plan.json"]
+    assert run("krunc", "diff", *names, *map(str, copies)).stdout == ""
 
 
 @pytest.fixture
@@ -276,6 +322,119 @@ def test_plans_that_come_go_and_are_none(service: Any, repository: Path) -> None
     assert "boxes/web.plan.json:1:1: error[KR102]" in done.stderr
 
 
+def tree(mode: str, path: str, to: str = "") -> None:
+    """Commit what is no file: a submodule or a symbolic link."""
+    name = run("git", "rev-parse", "HEAD").stdout.strip()
+    if mode == "120000":
+        Path("target").write_text(to)
+        name = run("git", "hash-object", "-w", "target").stdout.strip()
+        Path("target").unlink()
+    run("git", "rm", "-qr", "--cached", "--ignore-unmatch", path)
+    run("git", "update-index", "--add", "--cacheinfo", f"{mode},{name},{path}")
+    run("git", "commit", "-qm", "strange")
+    run("git", "checkout", "-qf", "HEAD")
+
+
+def large(name: str, size: int) -> None:
+    commit("large", {name: compiled(BOX) + " " * size})
+
+
+# What a request can have under the name of a plan, and how the comment calls it.
+STRANGE: dict[str, tuple[Callable[[], None], str]] = {
+    "a submodule": (lambda: tree("160000", "boxes/sub.plan.json"), "a submodule, no file"),
+    "a link": (lambda: tree("120000", "boxes/sub.plan.json", "web.plan.json"), "a symbolic link, no file"),
+    "a link to nothing": (lambda: tree("120000", "boxes/sub.plan.json", "/dev/zero"), "a symbolic link, no file"),
+    "upper case": (lambda: tree("120000", "boxes/Sub.Plan.JSON", "x"), "a symbolic link, no file"),
+    "in place of a plan": (lambda: tree("120000", "boxes/same.plan.json", "web.plan.json"), "a symbolic link, no file"),
+    "a submodule in place of a plan": (lambda: tree("160000", "boxes/same.plan.json"), "a submodule, no file"),
+    "no JSON": (lambda: commit("x", {"boxes/sub.plan.json": "{"}), "this is not JSON"),
+    "deep": (lambda: commit("x", {"boxes/sub.plan.json": "[" * 100_000}), "this is not a plan"),
+    "no plan": (lambda: commit("x", {"boxes/sub.plan.json": "{}"}), "KR102"),
+    "wrong": (lambda: commit("x", {"boxes/sub.plan.json": compiled(BOX).replace("krun_set_root", "krun_nothing")}), "KR403"),
+    "too large": (lambda: large("boxes/sub.plan.json", 3 << 20), "KR001"),
+    "no text": (lambda: commit("x", {"boxes/sub.plan.json": "\udcff"}), "KR002"),
+    "another name": (lambda: commit("x", {"net.json": '{"krunc_plan": 1}'}), "KR102"),
+    "another name, no JSON": (lambda: commit("x", {"net.txt": '  {"krunc_plan" : 1'}), "KR401"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["github", "gitlab"])
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_cannot_be_compared_is_told_with_all_else(
+    kind: str, place: str, service: Any, repository: Path
+) -> None:
+    """The job fails, and no old comment stays."""
+    service.comments.append(written(131, "github-actions[bot]", 7, f"{MARK} old"))
+    make, why = STRANGE[kind]
+    make()
+    given = environment(service, place)
+    done = run(sys.executable, "-I", str(SCRIPT), check=False, given=given)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert all(line.startswith("| ") for line in done.stderr.splitlines())
+    text = service.comments[-1]["body"]
+    assert "1 file cannot be compared\n" in text
+    assert re.search(rf"^- `(boxes/|net)[^`]*`: `[^`]*{re.escape(why)}", text, re.MULTILINE)
+    assert "the guest can write to folder data (share s); before: reads folder data" in text
+    shown = Path("summary").read_text() if place == "github" else done.stdout
+    assert shown == text
+
+
+@pytest.mark.parametrize("ignore", ["all", "dirty", "none"])
+def test_a_submodule_is_told_whatever_it_says_of_itself(
+    ignore: str, service: Any, repository: Path
+) -> None:
+    """Plans in it are not seen. One that is called a plan fails the job, too."""
+    lines = '[submodule "s"]\npath = {}\nurl = x\nignore = ' + ignore + "\n"
+    for path, code in (("vendor", 0), ("boxes/sub.plan.json", 1)):
+        commit("ignored", {".gitmodules": lines.format(path)})
+        tree("160000", path)
+        done = run(sys.executable, str(SCRIPT), check=False, given=environment(service, "github"))
+        assert done.returncode == code
+        assert f"- `{path}`: `a submodule" in service.comments[-1]["body"]
+
+
+@pytest.mark.parametrize("name", ["net.json", "plans/a", "WEB.PLAN.JSON", "x.yaml"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n\t "])
+def test_a_plan_is_compared_whatever_it_is_called(
+    name: str, start: str, service: Any, repository: Path
+) -> None:
+    commit("three", {name: start + compiled(OPEN), "notes.json": '{"a": 1}', "b.txt": "{"})
+    run(sys.executable, str(SCRIPT), given=environment(service, "github"))
+    text = service.comments[-1]["body"]
+    assert "2 plans changed" in text
+    assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("old", ["{}", "x"])
+def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Path) -> None:
+    """Else the request that mends it would fail."""
+    run("git", "checkout", "-q", "main")
+    commit("broken", {"boxes/was.plan.json": old, "boxes/gone.plan.json": old})
+    run("git", "checkout", "-qb", "mended")
+    commit("mended", {"boxes/was.plan.json": compiled(OPEN)})
+    run("git", "rm", "-q", "boxes/gone.plan.json")
+    run("git", "commit", "-qm", "gone")
+    run(sys.executable, str(SCRIPT), given=environment(service, "github"))
+    text = service.comments[-1]["body"]
+    assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is told as new`", text)
+    assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
+    assert "the guest can write to folder data (share s)" in text
+
+
+@pytest.mark.parametrize("base", ["nowhere", "0" * 40, "main~7"])
+def test_where_nothing_can_be_compared_the_comment_says_so(
+    base: str, service: Any, repository: Path
+) -> None:
+    for number in (131, 132):  # two jobs at one time can have made two
+        service.comments.append(written(number, "github-actions[bot]", 7, f"{MARK} old"))
+    given = environment(service, "github", KRUNC_BASE=base)
+    done = run(sys.executable, str(SCRIPT), check=False, given=given)
+    assert done.returncode == 1
+    for one in service.comments[130:]:
+        assert "### krunc: the plans cannot be compared\n\n- `git merge-base: " in one["body"]
+
+
 @pytest.mark.parametrize("gone", ["KRUNC_BASE", "KRUNC_NUMBER", "GITHUB_REPOSITORY"])
 def test_a_missing_variable_is_named(gone: str, service: Any, repository: Path) -> None:
     done = run(sys.executable, str(SCRIPT), check=False, given=environment(service, "github", **{gone: ""}))  # fmt: skip
@@ -300,35 +459,123 @@ def test_pre_commit_would_take_the_file() -> None:
     run("pre-commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml"))
 
 
-def test_the_steps_of_the_action_run(repository: Path, tmp_path: Path) -> None:
+# A request that would run, and lead each output elsewhere.
+TRAPS = ("venv", "pip", "ensurepip", "sitecustomize", "usercustomize", "json", "argparse", "yaml", "jinja2", "krunc", "hatchling", "cffi", "setup")  # fmt: skip
+OUTPUTS = ("krunc.md", "krunc.xml", "krunc.sarif", "krunc-review", "summary", "krunc")
+
+
+@pytest.fixture
+def hostile(repository: Path) -> Path:
+    """The request's checkout, and beside it what must stay as it is."""
+    (repository.parent / "home").mkdir()
+    (repository.parent / "home/.bashrc").write_text("as it was")
+    trap = f"open({str(repository.parent / 'home/ran')!r}, 'a').write(__name__)\n"
+    for name in TRAPS:
+        Path(f"{name}.py").write_text(trap)
+    Path("krunc_compiler").mkdir()
+    Path("krunc_compiler/__init__.py").write_text(trap)
+    for name in ("pip.conf", "setup.cfg", "requirements.txt", "pyvenv.cfg"):
+        Path(name).write_text("[global]\nindex-url = http://127.0.0.1:9/\n")
+    for name in OUTPUTS:
+        Path(name).symlink_to("../home/.bashrc")
+    Path("boxes/web.yaml").write_text(json.dumps(CLOSED))
+    run("git", "add", ".")
+    run("git", "commit", "-qm", "hostile")
+    return repository
+
+
+def is_untouched(hostile: Path, *more: str) -> bool:
+    """Whether nothing ran, nothing was written through a link, and but for MORE nothing at all."""
+    home = hostile.parent / "home"
+    assert [path.name for path in home.iterdir()] == [".bashrc"]
+    assert (home / ".bashrc").read_text() == "as it was"
+    status = run("git", "status", "--porcelain", "--ignored").stdout.splitlines()
+    return {line[3:].strip("/") for line in status} <= set(more)
+
+
+def test_the_steps_of_the_action_run(
+    hostile: Path, taken: Path, service: Any, tmp_path: Path
+) -> None:
     """Its shell steps, one after the other, as the runner would call them."""
-    (repository / "boxes/web.yaml").write_text(json.dumps(CLOSED))
-    action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    action = yaml.safe_load((taken / "action.yml").read_text("utf-8"))
     steps = {step["name"]: step for step in action["runs"]["steps"] if "run" in step}
-    # The installation is that of a user; here krunc is there already.
-    bin_ = tmp_path / "runner" / "krunc" / "bin"
-    bin_.mkdir(parents=True)
-    for name in ("krunc", "python"):
-        (bin_ / name).write_text(f'#!/bin/sh\nexec "{Path(sys.executable).parent / name}" "$@"\n')
-        (bin_ / name).chmod(0o755)
-    output = tmp_path / "output"
-    given = {
-        "RUNNER_TEMP": str(tmp_path / "runner"),
-        "GITHUB_OUTPUT": str(output),
-        "KRUNC_PATHS": "boxes",
-        "KRUNC_SARIF": "krunc.sarif",
-    }
-    done = run("bash", "-e", "-o", "pipefail", "-c", steps["Check"]["run"], given=given)
+    output, runner = tmp_path / "output", tmp_path / "runner"
+    runner.mkdir()
+    given = {"RUNNER_TEMP": str(runner), "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}  # fmt: skip
+
+    def step(name: str, **more: str) -> subprocess.CompletedProcess[str]:
+        assert set(more) == set(steps[name]["env"]), "the action's own variables"
+        command = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[name]["run"])
+        done = run(*command, check=False, given={**given, **more})
+        if output.exists():
+            outputs.update(re.findall("^(.*?)=(.*)$", output.read_text(), re.MULTILINE))
+        return done
+
+    outputs: dict[str, str] = {}
+    assert step("Install krunc", KRUNC_ACTION=str(taken)).returncode == 0
+    where = {"KRUNC_DIRECTORY": outputs["directory"]}
+    assert Path(outputs["directory"]).parent == runner
+    done = step("Check", **where, KRUNC_PATHS="boxes")
+    assert done.returncode == 0
     assert done.stdout.startswith("::error file=boxes/web.plan.json")
-    assert json.loads(Path("krunc.sarif").read_text())["runs"][0]["results"]
-    assert output.read_text() == "status=1\n"
-    assert (
-        run(
-            "bash", "-c", steps["Result"]["run"], check=False, given={"KRUNC_STATUS": "1"}
-        ).returncode
-        == 1
+    assert Path(outputs["sarif"]).is_relative_to(outputs["directory"])
+    assert json.loads(Path(outputs["sarif"]).read_text())["runs"][0]["results"]
+    assert outputs["status"] == "1"
+    request = {"KRUNC_TOKEN": "secret", "KRUNC_BASE": "main", "KRUNC_NUMBER": "5"}
+    given |= {"GITHUB_API_URL": service.url, "GITHUB_REPOSITORY": "o/r"}
+    assert step("Comment on the pull request", **where, KRUNC_ACTION=str(taken), **request).returncode == 0  # fmt: skip
+    assert "the guest reaches TSI" in service.comments[-1]["body"]
+    assert step("Result", KRUNC_STATUS=outputs["status"]).returncode == 1
+    assert step("Result", KRUNC_STATUS="0").returncode == 0
+    assert is_untouched(hostile)
+    # A request that leaves nothing to check: the job fails, but goes on to the comment.
+    outputs.clear()
+    output.unlink()
+    assert step("Check", **where, KRUNC_PATHS="nothing").returncode == 0
+    assert outputs["status"] not in ("0", "")
+    conditions = {one["name"]: one.get("if", "") for one in action["runs"]["steps"]}
+    assert "!cancelled()" in conditions["Comment on the pull request"]
+
+
+def test_the_job_of_gitlab_runs(hostile: Path, taken: Path, service: Any, tmp_path: Path) -> None:
+    """Its script, in one shell, as GitLab's runner would call it."""
+    job = yaml.safe_load((ROOT / "examples/ci/gitlab-ci.yml").read_text("utf-8"))["krunc"]
+    commit = run("git", "-C", str(taken), "rev-parse", "HEAD").stdout.strip()
+    given = {
+        "CI_API_V4_URL": service.url,
+        "CI_PROJECT_ID": "9",
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": "main",
+        "CI_MERGE_REQUEST_IID": "5",
+        "KRUNC_TOKEN": "secret",
+        "KRUNC_REPOSITORY": str(taken),
+        "KRUNC_COMMIT": commit,
+    }
+    done = run("bash", "-eo", "pipefail", "-c", "\n".join(job["script"]), check=False, given=given)
+    assert done.returncode == 1, done.stderr
+    assert "error[KR301]" in done.stdout, "a stale plan"
+    assert "the guest reaches TSI" in service.comments[-1]["body"]
+    (reports,) = map(Path, job["artifacts"]["paths"])
+    assert "the guest reaches TSI" in (reports / "krunc.md").read_text()
+    assert "KR301" in Path(job["artifacts"]["reports"]["junit"]).read_text()
+    assert is_untouched(hostile, "krunc-review", "krunc-review/krunc.md", "krunc-review/krunc.xml")
+
+
+def test_all_that_is_installed_is_pinned_by_hash() -> None:
+    text = (ROOT / "integrations/requirements.txt").read_text("utf-8")
+    pins = re.findall(r"^([a-z0-9-]+)==\S+((?: ;[^\\]*)?) \\((?:\n    --hash=sha256:[0-9a-f]{64} ?\\?)+)", text, re.MULTILINE)  # fmt: skip
+    lines = [line for line in text.splitlines() if not line.startswith(("#", "    --hash=sha256:"))]
+    assert len(pins) == len(lines)
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    lists = re.findall(
+        r"^(?:dependencies|requires) = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL
     )
-    assert run("bash", "-c", steps["Result"]["run"], given={"KRUNC_STATUS": "0"}).returncode == 0
+    wanted = {name for one in lists for name in re.findall(r'"([a-z0-9-]+)[><=]', one)}
+    assert len(lists) == 2
+    assert wanted <= {name for name, *_ in pins}, "run integrations/pin"
+    for name in ("action.yml", "examples/ci/github-workflow.yml"):
+        used = re.findall(r"uses: (\S+)", (ROOT / name).read_text("utf-8"))
+        assert used
+        assert all(re.search(r"@([0-9a-f]{40}|COMMIT)$", one) for one in used)
 
 
 def test_the_demonstration_is_true(update_golden: bool) -> None:

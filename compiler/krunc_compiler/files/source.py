@@ -6,6 +6,7 @@ import os
 import sys
 
 from krunc_compiler.files.contents import contents
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, Span, reject
 from krunc_compiler.findings.wording import why
 
@@ -13,11 +14,12 @@ from krunc_compiler.findings.wording import why
 MAX_BYTES = 1 << 20
 
 
-def read(path: str) -> tuple[str, str]:
+def read(path: str, within: Within = ANYWHERE) -> tuple[str, str]:
     """The name under which PATH is reported, and its text; - is standard input.
 
-    Raises Rejected when it cannot be read.
+    Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
+    within.admit(path)
     if path == "-":
         return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
     try:
@@ -30,11 +32,13 @@ def read(path: str) -> tuple[str, str]:
         raise reject(Source(path, "", {}), [finding]) from None
 
 
-def read_file(path: str) -> str:
+def read_file(path: str, within: Within = ANYWHERE) -> str:
     """The text of the file PATH, which a box names; devices and pipes are refused.
 
-    Raises Rejected when it cannot be read.
+    Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
+    path = f"./{path}" if path == "-" else path
+    within.admit(path)
     try:
         strange = os.path.exists(path) and not os.path.isfile(path)
     except ValueError:
@@ -42,7 +46,7 @@ def read_file(path: str) -> str:
     if strange:
         finding = Finding("KR001", "this is no file of text")
         raise reject(Source(path, "", {}), [finding])
-    return read(f"./{path}" if path == "-" else path)[1]
+    return read(path)[1]
 
 
 def decode(name: str, data: bytes) -> str:

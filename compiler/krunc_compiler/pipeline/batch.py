@@ -12,6 +12,7 @@ from krunc_compiler.files.boxfiles import plan_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
@@ -41,7 +42,8 @@ class Job(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What is done with each file: MARK stages plans, None compares them with what is there."""
+    """What is done with each file: MARK stages plans, None compares them with what is there. Which
+    files may be read is among the inputs."""
 
     inputs: Inputs
     mark: str | None
@@ -69,7 +71,9 @@ class Done(NamedTuple):
 def compile_file(work: Work, job: Job) -> Done:
     """Compile the boxes in the file of JOB."""
     try:
-        compiled, findings = compile_all(*read(job.box), _seen_from(job, work.inputs))
+        compiled, findings = compile_all(
+            *read(job.box, work.inputs.within), _seen_from(job, work.inputs)
+        )
     except Rejected as rejected:
         return Done([], rejected.findings, [])
     if work.this_host:
@@ -81,7 +85,7 @@ def compile_file(work: Work, job: Job) -> Done:
             made.append(Made(None, "", False, text))
             continue
         if work.mark is None:
-            lines, found = _compared(path, text, job.box)
+            lines, found = _compared(path, text, job.box, work.inputs.within)
             made.append(Made(path, "", False, lines))
         else:
             item, found = _staged(path, text, work.mark)
@@ -102,10 +106,13 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
     return Made(path, hexdigest(data), staged, ""), []
 
 
-def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
+def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
+        within.admit(path)
         data = contents(path)
+    except Rejected as rejected:
+        return "", rejected.findings
     except OSError as error:
         message = f"the plan cannot be read: {why(error)}"
         finding = Finding("KR301", message, hint="krunc compile makes it")

@@ -52,7 +52,7 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     Raises Rejected when it or a box that it extends cannot be read, and for a matrix that makes
     no sense; UsageError when it has no box of the wanted name.
     """
-    value, source = extending.load(name, text)
+    value, source = extending.load(name, text, inputs.within)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)

@@ -76,12 +76,23 @@ def to_text(plan: Plan) -> str:
     return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
 
 
-def _moved(operation: Operation, prefix: str) -> Mapping[str, Any]:
-    """The arguments of OPERATION with relative host paths seen from where PREFIX starts."""
-    params = _with_paths(operation.kind, operation.name)
+def moved(plan: Plan, prefix: str) -> Plan:
+    """PLAN with its relative host paths seen from where PREFIX starts, which leads to it."""
+    rows = []
+    for row in plan.operations:
+        kind = next((one for one in KINDS if one in row and "args" in row), None)
+        args = _moved(kind, row[kind], row["args"], prefix) if kind else None
+        rows.append(row if args is None else {**row, "args": args})
+    return plan._replace(operations=tuple(rows))
+
+
+def _moved(kind: str, name: str, given: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
+    """The arguments GIVEN to an operation with relative host paths seen from where PREFIX
+    starts."""
+    params = _with_paths(kind, name)
     if not params:
-        return operation.args
-    args = dict(operation.args)
+        return given
+    args = dict(given)
     for param in params:
         value = args.get(param.name)
         if isinstance(value, str):
@@ -126,7 +137,7 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 def _row(operation: Operation, prefix: str) -> dict[str, Any]:
     row: dict[str, Any] = {operation.kind: operation.name}
     if operation.args:
-        row["args"] = _moved(operation, prefix)
+        row["args"] = _moved(operation.kind, operation.name, operation.args, prefix)
     if operation.warn:
         row["on_failure"] = "warn"
     row["from"] = _told(operation.origin)

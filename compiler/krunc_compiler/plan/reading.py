@@ -8,7 +8,7 @@ from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
-from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
 from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
@@ -39,11 +39,7 @@ def read_plan(name: str, text: str) -> Plan:
     if not findings:
         findings = _implicit(value)
     if findings:
-        # JSON is YAML, so the places come from the same parser.
-        from krunc_compiler.text.parsing import parse
-
-        _, source = parse(name, text)
-        raise reject(source, findings)
+        raise reject(placed(name, text), findings)
     return Plan(
         box=value["box"],
         target=value["target"],
@@ -54,6 +50,17 @@ def read_plan(name: str, text: str) -> Plan:
         labels=value.get("labels", {}),
         waivers=tuple(value.get("waivers", ())),
     )
+
+
+def placed(name: str, text: str) -> Source:
+    """The source of a plan with the places of its values: without them when it has too many, for
+    what is wrong with it is still told."""
+    from krunc_compiler.text.parsing import parse  # JSON is YAML, so the places come from there
+
+    try:
+        return parse(name, text)[1]
+    except Rejected:
+        return Source(name, text, {})
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krunc_schema import load
 
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
@@ -76,11 +77,11 @@ def find() -> list[str]:
     )
 
 
-def policy_of(path: str) -> Policy:
-    """The policy in the file PATH; raises Rejected."""
+def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
+    """The policy in the file PATH, which must be WITHIN what may be read; raises Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
-    name, text = read(path)
+    name, text = read(path, within)
     value, source = parse(name, text)
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
         raise reject(

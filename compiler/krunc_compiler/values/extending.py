@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.source import read_file
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
 from krunc_compiler.shape.refs import resolved
 from krunc_compiler.text.parsing import parse_on
@@ -42,13 +44,13 @@ class _Files(NamedTuple):
     met: list[int]
 
 
-def load(name: str, text: str) -> tuple[dict[str, Any], Source]:
+def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any], Source]:
     """The box in TEXT, from the file NAME, merged over what it extends.
 
-    Raises Rejected when a text is no map, cannot be read, or extends itself.
+    Raises Rejected when a text is no map, cannot be read, is not WITHIN, or extends itself.
     """
-    files = _Files(_beside, read_file, [0])
-    if ":" in name:
+    files = _Files(_beside, partial(read_file, within=within), [0])
+    if ":" in name and within is ANYWHERE:
         from krunc_compiler.files import git as revision  # it starts git, which few boxes need
 
         # What a box at a revision extends is taken from there too.
@@ -117,7 +119,9 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
             "KR023",
             f"{name}: {found.finding.message}",
             at,
-            hint="relative names start at the folder of the box that says extends",
+            hint=found.finding.hint
+            if found.finding.code == "KR011"
+            else "relative names start at the folder of the box that says extends",
         )
         raise reject(source, [finding]) from None
     folder = posixpath.join(source.folder, posixpath.dirname(base))

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.boxfiles import ENDING, below, is_box, is_yaml, plan_file, plans_below
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import Within, around
+from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError, dotted
 from krunc_compiler.findings.report import only, report
 from krunc_compiler.plan.plan import to_text
-from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.plan.reading import placed, read_plan
 from krunc_compiler.policy.files import Policy, find, policy_of
 from krunc_compiler.review.change_sheet import change_sheet, counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.review.text import to_text as sheet_text
 from krunc_compiler.values.inputs import Inputs
-from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Checked(NamedTuple):
     files: list[str]
     findings: list[Located]
     differences: list[Difference]
+    within: Within
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -66,6 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--policy", action="append", metavar="FILE", help="a policy, instead of those in .krunc"
     )
     add_format(parser, ("text", "github", "sarif", "json", "junit"))
+    add_allowed(parser)
     add_inputs(parser)
     # A plan says for which libkrun it was compiled; the option asks for another.
     parser.set_defaults(target=None)
@@ -73,8 +77,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Check everything, then print what was found."""
-    boxes, plans = _files(args.paths)
-    checked = Checked([], [], [])
+    within = around(args.paths, [*args.vars, *(args.policy or ())], args.allow_outside)
+    boxes, plans = _files(args.paths, within)
+    checked = Checked([], [], [], within)
     policies = _policies(args.policy if args.policy is not None else find(), checked)
     if boxes:
         from krunc_compiler.rules.collisions import (
@@ -90,22 +95,24 @@ def run(args: Namespace) -> int:
     return 1 if any(not item.finding.warning for item in checked.findings) else 0
 
 
-def _files(paths: list[str]) -> tuple[list[str], list[str]]:
+def _files(paths: list[str], within: Within) -> tuple[list[str], list[str]]:
     boxes: list[str] = []
     plans: list[str] = []
     for given in paths:
-        for path in _below(given):
+        for path in _below(given, within):
             (plans if path.endswith(ENDING) else boxes).append(path)
     if not boxes and not plans:
         raise UsageError(f"no box and no plan in {' '.join(paths)}")
     return list(dict.fromkeys(boxes)), list(dict.fromkeys(plans))
 
 
-def _below(given: str) -> list[str]:
-    """The boxes and plans of a folder; of hidden folders the plans: no policy may miss one."""
+def _below(given: str, within: Within) -> list[str]:
+    """The boxes and plans of a folder; of hidden folders the plans: no policy may miss one. What
+    may not be read counts, for it is told of."""
     if not os.path.isdir(given):
         return [given]
-    boxes = [path for path in below(given) if is_yaml(path) and is_box(path)]
+    found = filter(is_yaml, below(given))
+    boxes = [path for path in found if not within.admits(path) or is_box(path)]
     return [*boxes, *plans_below(given)]
 
 
@@ -113,10 +120,8 @@ def _policies(paths: list[str], checked: Checked) -> list[Policy]:
     policies = []
     for path in paths:
         checked.files.append(path)
-        try:
-            policies.append(policy_of(path))
-        except Rejected as rejected:
-            checked.findings.extend(rejected.findings)
+        with contained(path, checked.findings):
+            policies.append(policy_of(path, checked.within))
     return policies
 
 
@@ -126,29 +131,29 @@ def _box(box: str, args: Namespace, policies: list[Policy], checked: Checked) ->
     from krunc_compiler.rules.collisions import claims
 
     checked.files.append(box)
-    try:
-        name, text = read(box)
-        made, warned = compile_all(name, text, _inputs(args, plan_file(box)))
+    found: list[Claims] = []
+    with contained(box, checked.findings):
+        name, text = read(box, checked.within)
+        made, warned = compile_all(name, text, _inputs(args, checked.within, plan_file(box)))
         places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
         if made[0].is_matrix:
-            made, warned = compile_all(name, text, _inputs(args, *places))
-    except Rejected as rejected:
-        checked.findings.extend(rejected.findings)
-        return []
-    checked.findings.extend(warned)
-    for one, place in zip(made, places, strict=True):
-        _compare(one, box, place, policies, checked)
-    return [claims(one.box, one.source, one.allowed) for one in made]
+            made, warned = compile_all(name, text, _inputs(args, checked.within, *places))
+        checked.findings.extend(warned)
+        found += [claims(one.box, one.source, one.allowed) for one in made]
+        for one, place in zip(made, places, strict=True):
+            with contained(place, checked.findings):
+                _compare(one, box, place, policies, checked)
+    return found
 
 
-def _inputs(args: Namespace, *plans: str) -> Inputs:
+def _inputs(args: Namespace, within: Within, *plans: str) -> Inputs:
     """The inputs of a box with these PLANS: its target is theirs, unless the user names one."""
     target = args.target
     for plan in plans:
         if target is None and os.path.exists(plan):
             with contextlib.suppress(Rejected):  # it is reported when it is compared
-                target = read_plan(*read(plan)).target
-    return inputs(Namespace(**{**vars(args), "target": target or "1"}))
+                target = read_plan(*read(plan, within)).target
+    return inputs(Namespace(**{**vars(args), "target": target or "1"}), within)
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], checked: Checked) -> None:
@@ -185,29 +190,20 @@ def _committed(plan: str, checked: Checked) -> tuple[Review | None, str | None]:
         return None, None
     checked.files.append(plan)
     text = ""
-    try:
-        name, text = read(plan)
+    with contained(plan, checked.findings):
+        name, text = read(plan, checked.within)
         return review(read_plan(name, text)), text
-    except Rejected as rejected:
-        checked.findings.extend(rejected.findings)
-        return None, text
+    return None, text
 
 
 def _plan(plan: str, policies: list[Policy], checked: Checked) -> None:
     """Hold a plan, whose box is not at hand, to the policies."""
     checked.files.append(plan)
-    try:
-        name, text = read(plan)
+    with contained(plan, checked.findings):
+        name, text = read(plan, checked.within)
         found = review(read_plan(name, text))
-    except Rejected as rejected:
-        checked.findings.extend(rejected.findings)
-        return
-    if not policies and not found.value.get("waivers"):
-        return
-    from krunc_compiler.text.parsing import parse
-
-    _, source = parse(name, text)
-    _judge(found, plan, source, policies, checked)
+        if policies or found.value.get("waivers"):
+            _judge(found, plan, placed(name, text), policies, checked)
 
 
 def _judge(
@@ -217,14 +213,11 @@ def _judge(
     folder = os.path.dirname(os.path.abspath(path))
     broken: set[str] = set()
     for policy in policies:
-        try:
+        with contained(policy.source.name, checked.findings):
             findings = policy.judge(found, folder)
-        except Rejected as rejected:
-            checked.findings.extend(one for one in rejected.findings if one not in checked.findings)
-            continue
-        broken |= policy.rules_broken(found, folder)
-        for finding in findings:
-            checked.findings.append(Located(source, _placed(finding, found, source)))
+            broken |= policy.rules_broken(found, folder)
+            for finding in findings:
+                checked.findings.append(Located(source, _placed(finding, found, source)))
     for i, waiver in enumerate(found.value.get("waivers", ())):
         if waiver["rule"] not in broken:
             message = f"the waiver of {waiver['rule']!r} waives nothing"

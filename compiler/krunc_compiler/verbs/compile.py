@@ -10,6 +10,7 @@ from functools import partial
 
 from krunc_compiler.files.boxfiles import below, is_box, is_yaml
 from krunc_compiler.files.sha256 import for_many
+from krunc_compiler.files.within import ANYWHERE, Within, around
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
 from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
@@ -18,7 +19,7 @@ from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
-from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
 
 EXAMPLES = """\
 examples:
@@ -67,6 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--this-host", action="store_true", help="warn about what this host does not have"
     )
+    add_allowed(parser, "with --check: ")
     add_inputs(parser)
 
 
@@ -80,10 +82,12 @@ def run(args: Namespace) -> int:
     if unchanged is not None:
         sys.stderr.write("".join(map(_unchanged, unchanged)))
         return 0
-    jobs = _jobs(args, files, _others(args, files, earlier))
+    # What CI asks about is a stranger's; what a person compiles may extend what it names.
+    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
+    jobs = _jobs(args, files, _others(args, files, earlier, within))
     mark = None if args.check else new_mark()
     try:
-        done = spread(partial(compile_file, Work(inputs(args), mark, args.this_host)), jobs)
+        done = spread(partial(compile_file, Work(inputs(args, within), mark, args.this_host)), jobs)
         status, made = _finished(args, list(done), jobs, mark)
         # What is no box is told of in each run.
         if made and earlier is not None and len(jobs) == len(files):
@@ -142,12 +146,14 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _others(args: Namespace, files: list[str], earlier: Earlier | None) -> set[str]:
+def _others(args: Namespace, files: list[str], earlier: Earlier | None, within: Within) -> set[str]:
     """Those of FILES that do not look like boxes; what is named is one, and may be a pipe."""
     named = set(args.boxes)
     if earlier is not None:  # it has read them
         return earlier.others - named
-    return {path for path in files if path not in named and not is_box(path)}
+    return {
+        path for path in files if path not in named and within.admits(path) and not is_box(path)
+    }
 
 
 def _jobs(args: Namespace, files: list[str], others: set[str]) -> list[Job]:

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 
 from krunc_compiler.files import git as revision
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import repository
 from krunc_compiler.findings.report import coloured, columns
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.plan.reading import read_plan
@@ -54,6 +55,18 @@ def text_of(argument: str) -> tuple[str, str]:
     if os.path.exists(argument) and not revision.is_one(argument):
         return read(argument)
     return argument, revision.read(argument)
+
+
+def directory_of(argument: str) -> str | None:
+    """The real directory of what ARGUMENT names; None for standard input and what is not there."""
+    if argument in ("-", NOTHING):
+        return None
+    path = argument
+    if revision.has_form(argument) and not os.path.exists(argument):
+        path = argument.partition(":")[2]
+        if not path.startswith(("./", "../")):
+            path = os.path.join(repository(".") or ".", path)
+    return os.path.realpath(os.path.dirname(path))
 
 
 def terminal() -> tuple[int, bool]:
