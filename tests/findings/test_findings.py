@@ -120,7 +120,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
 }
 
 
-# What krunc would have to be broken for: tests/test_contained.py breaks it.
+# What krunc would have to be broken for: tests/policy/test_contained.py breaks it.
 BROKEN = {"KR012"}
 
 

@@ -138,3 +138,13 @@ def test_no_path_of_one_machine() -> None:
     for name in listed.stdout.split():
         data = (ROOT / name).read_bytes()
         assert str(ROOT).encode() not in data, name
+
+
+def test_files_of_the_tests_that_are_named_exist() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md", "*.json", "*.toml", "*.yml"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.split():
+        for named in re.findall(r"\btests/[\w./-]*\w", (ROOT / name).read_text("utf-8")):
+            assert (ROOT / named).exists() or "NAME" in named, f"{name}: {named}"

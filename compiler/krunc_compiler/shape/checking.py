@@ -1,7 +1,7 @@
 """A value against a JSON Schema: findings in the words of the one who wrote the value.
 
 fast_checking gives the quick yes; misfits, which is imported only after a no, the why.
-tests/test_accepting.py holds the two equal.
+tests/shape/test_accepting.py holds the two equal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether a value fits a JSON Schema: the quick answer for what is right, as most values are.
 
 Its partner for the why is misfits, with jsonschema, which takes longer to import than all of a
-compilation and ten times as long to validate; checking words what it finds. tests/test_accepting.py
-holds the two equal.
+compilation and ten times as long to validate; checking words what it finds.
+tests/shape/test_accepting.py holds the two equal.
 """
 
 from __future__ import annotations

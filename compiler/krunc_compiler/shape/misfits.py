@@ -1,6 +1,6 @@
 """What of a value does not fit a JSON Schema, as jsonschema finds it: the slow why.
 
-Its partner for the quick yes is fast_checking; tests/test_accepting.py holds the two equal.
+Its partner for the quick yes is fast_checking; tests/shape/test_accepting.py holds the two equal.
 """
 
 from __future__ import annotations

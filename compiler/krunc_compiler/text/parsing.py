@@ -1,6 +1,7 @@
 """YAML text to plain values and their places, event by event: the slow why.
 
-Its partner for short, plain texts is fast_parsing; tests/test_composing.py holds the two equal.
+Its partner for short, plain texts is fast_parsing.
+tests/text/test_composing.py holds the two equal.
 """
 
 from __future__ import annotations

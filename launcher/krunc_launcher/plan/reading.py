@@ -1,7 +1,7 @@
 """A plan's bytes to plain values; no value is believed yet.
 
 json's scanner in C gives the quick yes. Its partner for the why is json_errors, which is imported
-only after a no; tests/test_plan_text.py holds the two equal.
+only after a no; tests/launcher/plan/test_plan_text.py holds the two equal.
 """
 
 from __future__ import annotations
