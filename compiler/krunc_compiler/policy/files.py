@@ -33,8 +33,9 @@ class Policy(NamedTuple):
 
             try:
                 found = list(schemas.judge(self.value, review.value))
-            except ValueError as error:
-                raise reject(self.source, [Finding("KR503", str(error))]) from None
+            except schemas.Unusable as error:
+                finding = Finding("KR503", str(error), error.path, error.way_out)
+                raise reject(self.source, [finding]) from None
         else:
             found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
         message = self.value.get("message", "") if not self.is_schema else ""
