@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.launching import compile_box_text
 from krunc_launcher import __main__ as launcher
 from krunc_launcher.errors import LaunchError
@@ -34,7 +36,7 @@ def launch(argv: list[str]) -> int:
             rest.append(word)
     try:
         paths, options = launcher.options(rest)
-        boxes = [path for path in paths if path.endswith((".yaml", ".yml"))]
+        boxes = [path for path in paths if _is_box(path)]
         if not boxes:
             return launcher.main(rest)
         if len(paths) > 1:
@@ -56,6 +58,14 @@ def launch(argv: list[str]) -> int:
     passed = [*flags, f"--base={base}", f"/dev/fd/{plan}"]
     os.execv(sys.executable, [sys.executable, "-c", _LAUNCHER, *passed])
     return None
+
+
+def _is_box(path: str) -> bool:
+    """Whether PATH is compiled: its name is a box's, and its text is not a plan's."""
+    if not is_box_name(path):
+        return False
+    # What is no file, such as a pipe, can be read once.
+    return not os.path.isfile(path) or kind_of_file(path).kind != "plan"
 
 
 def _found(options: dict[str, str]) -> str:

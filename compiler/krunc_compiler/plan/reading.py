@@ -8,7 +8,7 @@ from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
-from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
@@ -40,11 +40,7 @@ def read_plan(name: str, text: str) -> Plan:
     if not findings:
         findings = _implicit(value)
     if findings:
-        # JSON is YAML, so the places come from the same parser.
-        from krunc_compiler.text.parsing import parse
-
-        _, source = parse(name, text)
-        raise reject(source, findings)
+        raise reject(source_of(name, text), findings)
     return Plan(
         box=value["box"],
         target=value["target"],
@@ -55,6 +51,18 @@ def read_plan(name: str, text: str) -> Plan:
         labels=value.get("labels", {}),
         waivers=tuple(value.get("waivers", ())),
     )
+
+
+def source_of(name: str, text: str) -> Source:
+    """The plan TEXT of the file NAME with the places in it. There are none in a text that is too
+    large, or JSON but no YAML, as with tabs in front of its lines."""
+    # Most JSON is YAML, so the places come from the same parser.
+    from krunc_compiler.text.parsing import parse
+
+    try:
+        return parse(name, text)[1]
+    except Rejected:
+        return Source(name, text, {})
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,8 +82,8 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
     if len(kinds) != 1:
         return [Finding("KR403", "an operation is one of: " + ", ".join(KINDS), where)]
     (kind,) = kinds
-    names = [name for known, name in operation_schemas() if known == kind]
-    if row[kind] not in names:
+    if not isinstance(row[kind], str) or (kind, row[kind]) not in operation_schemas():
+        names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
         hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
         return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]

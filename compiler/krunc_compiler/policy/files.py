@@ -62,21 +62,6 @@ class Policy(NamedTuple):
         return set(map(rules.rule_of, rules.judge(self.value, review, place)))
 
 
-def find() -> list[str]:
-    """The policies of the git repository (else folder) that the working directory is in."""
-    top = here = os.getcwd()
-    while not os.path.exists(os.path.join(top, ".git")):
-        if top == (top := os.path.dirname(top)):
-            top = here
-            break
-    folder = os.path.join(top, FOLDER)
-    return sorted(
-        os.path.relpath(os.path.join(folder, name))
-        for name in (os.listdir(folder) if os.path.isdir(folder) else ())
-        if name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))
-    )
-
-
 def policy_of(path: str) -> Policy:
     """The policy in the file PATH; raises Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
