@@ -119,9 +119,12 @@ REFUSED = {
     "(?i:a)": "flags",
     "a{5000}": "states",
     "((a{1,100}){1,100})": "states",
-    "(": "is not a 'regex'",
-    "[z-a]": "is not a 'regex'",
+    "(": "no regular expression",
+    "[z-a]": "no regular expression",
     "a{2}{3": None,
+    "[[a]": None,
+    "(?:){4000000000}x{9}": None,
+    "(" * 900 + "x" + ")" * 900: "groups within groups",
 }
 
 

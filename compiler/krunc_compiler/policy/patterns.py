@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -67,14 +68,18 @@ class Pattern:
     """A regular expression that is searched for, as Python's re does."""
 
     def __init__(self, pattern: str) -> None:
-        try:
-            parsed: Any = parser.parse(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise Unmatchable(f"a pattern is no regular expression: {error}") from None
-        if parsed.state.flags & ~re.UNICODE:
-            raise Unmatchable("a pattern with flags, such as (?i), is not matched")
         self._rows: list[_Row] = []
-        self._write(list(parsed))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what may mean something else one day
+                parsed: Any = parser.parse(pattern)
+            if parsed.state.flags & ~re.UNICODE:
+                raise Unmatchable("a pattern with flags, such as (?i), is not matched")
+            self._write(list(parsed))
+        except (re.error, OverflowError) as error:
+            raise Unmatchable(f"a pattern is no regular expression: {error}") from None
+        except RecursionError:
+            raise Unmatchable("a pattern has too many groups within groups") from None
         self._add("end", None)
         self._has_places = any(kind == "at" for kind, _ in self._rows)
         self._states: dict[tuple[frozenset[int], _Place], _State] = {}
@@ -170,7 +175,10 @@ class Pattern:
 
     def _repeat(self, least: int, most: Any, nodes: Any) -> None:
         for _ in range(least):
+            before = len(self._rows)
             self._write(list(nodes))
+            if len(self._rows) == before:
+                break  # nothing, however often
         if most is names.MAXREPEAT:
             split = self._add("split", [len(self._rows) + 1])
             self._write(list(nodes))

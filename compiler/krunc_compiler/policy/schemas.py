@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -59,11 +60,24 @@ _asked: ContextVar[_Asked] = ContextVar("asked")
 
 def wrong(schema: dict[str, Any]) -> list[Finding]:
     """What is wrong with the SCHEMA itself."""
+    # First: jsonschema gives each pattern to Python.
+    findings = _unmatchable(schema)
+    if findings:
+        return findings
     try:
-        Draft202012Validator.check_schema(schema)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of patterns that may mean something else one day
+            Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         path = tuple(error.absolute_path)
         return [Finding("KR503", f"this is no JSON Schema: {_said(error)}", path)]
+    except RecursionError:
+        return [Finding("KR503", "a pattern has too many groups within groups")]
+    return []
+
+
+def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
+    """The patterns of SCHEMA that are not matched here."""
     findings, size = [], 0
     for path, text in patterns_of(schema):
         try:
