@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -45,12 +44,12 @@ from krunc_compiler.review.comment import MARK, comment, failed
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.markdown import MOST
 from krunc_compiler.review.summary import Review, review
+from krunc_compiler.values.kind import is_plan
 
 _PAGES, _EACH = 50, 100
 # GitHub takes a mebibyte of summary from a step.
 _SUMMARY = 1_000_000
 _ENDING = ".plan.json"
-_LIKE_A_PLAN = re.compile(rb'"krunc_plan"\s*:')
 # What a tree can have instead of files, by git's modes.
 _STRANGE = {LINK: "a symbolic link, no file", SUBMODULE: "a submodule, no file"}
 
@@ -208,7 +207,7 @@ def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
         if mode != NOTHING and mode not in _STRANGE:
             with contained(one.path, findings):
                 data = objects.start(one.path, name)
-                if named or _is_plan(data):
+                if named or is_plan(one.path, data):
                     side = review(read_plan(one.path, decode(one.path, data)))
         if findings:
             sys.stderr.write(indent(report(findings), "| "))  # no line is a command of a runner's
@@ -231,17 +230,6 @@ def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
     for item in findings:
         found.uncompared.append((one.path, item.finding.message))
     return found._replace(is_wrong=found.is_wrong or bool(findings))
-
-
-def _is_plan(data: bytes) -> bool:
-    """Tell whether DATA is a plan, whatever its name: krunc launch asks for no ending."""
-    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start.startswith(b"{"):
-        return False
-    try:
-        return "krunc_plan" in json.loads(start)
-    except (ValueError, RecursionError):
-        return _LIKE_A_PLAN.search(start) is not None
 
 
 def _summary(text: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.launching import compile_box_text
 from krunc_launcher.errors import NOT_STARTED, LaunchError
 from krunc_launcher.host.libkrun import locate
@@ -29,7 +31,7 @@ def launch(argv: list[str]) -> int:
         paths, given = parse(argv, (*LAUNCH, *OF_A_BOX))
         of_box = {option.name: given.pop(option.name, []) for option in OF_A_BOX}
         options = checked(paths, given)
-        boxes = [path for path in paths if path.endswith((".yaml", ".yml"))]
+        boxes = [path for path in paths if _is_box(path)]
         if options.help or options.version or not boxes:
             return launcher([*_words(given), "--", *paths])
         if len(paths) > 1:
@@ -50,6 +52,14 @@ def launch(argv: list[str]) -> int:
     passed = [*_words(given), f"/dev/fd/{plan}"]
     os.execv(sys.executable, [sys.executable, "-c", _LAUNCHER, *passed])
     return None
+
+
+def _is_box(path: str) -> bool:
+    """Whether PATH is compiled: its name is a box's, and its text is not a plan's."""
+    if not is_box_name(path):
+        return False
+    # What is no file, such as a pipe, can be read once.
+    return not os.path.isfile(path) or kind_of_file(path).kind != "plan"
 
 
 def _words(given: dict[str, list[str]]) -> list[str]:

@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, columns, report
 from krunc_compiler.findings.wording import nearest, why
+from krunc_compiler.plan.refusal import Verifier
 from krunc_compiler.usage import HELP, VERBS
 
 # Verbs that the dispatcher hands to others.
@@ -18,10 +19,12 @@ OF_OTHERS = ("launch", "doctor", "completion")
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one verb with ARGV; return the exit status."""
+def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
+    """Run one verb with ARGV; return the exit status. VERIFY is the launcher's own, for verbs that
+    speak for it."""
     _streams()
     args = _parsed(sys.argv[1:] if argv is None else argv)
+    args.verify = verify
     try:
         status: int = args.run(args)
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from boxlite_specs import BASE
+from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings import catalogue
 from krunc_compiler.findings.catalogue import entries
@@ -36,7 +37,7 @@ def whole(fragment: str) -> str:
 def codes_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The codes that a command reports."""
     capsys.readouterr()
-    main(arguments)
+    main(arguments, refusals)
     return set(re.findall(r"(?:error|warning)\[(KR\d+)\]", "".join(capsys.readouterr())))
 
 
@@ -78,6 +79,32 @@ def checked(policy: str, name: str, *keys: str) -> list[str]:
     return ["check", "--policy", text(policy.encode(), name), "a.yaml"]
 
 
+def orphan() -> str:
+    """A folder with a plan whose box is gone."""
+    main(["compile", box("gone")])
+    Path("gone.yaml").unlink()
+    return "."
+
+
+def elsewhere() -> str:
+    """A folder with a plan that does not lie beside its box."""
+    Path("plans").mkdir()
+    main(["compile", box("a"), "-o", "plans/a.plan.json"])
+    return "."
+
+
+def out_of_order(plan: dict[str, list[dict[str, object]]]) -> None:
+    """Move the last call to the front."""
+    plan["operations"].insert(0, plan["operations"].pop())
+
+
+def unapplied() -> str:
+    """A folder with a policy of another name."""
+    Path(".krunc").mkdir()
+    text(b"krunc_policy: 1\n", ".krunc/network.yaml")
+    return "."
+
+
 def spec_without_its_disk() -> str:
     """A BoxLite spec whose root is on a disk that it does not have."""
     root = {"path": "./root", "strategy": {"Disk": {"disk_path": "a", "device_path": "/dev/vdb"}}}
@@ -92,6 +119,8 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR021": lambda: ["compile", box("a", "vars: {port: 1}"), "--set", "prot=1"],
     "KR208": lambda: ["compile", box("a", "shares: [{tag: a, path: ./a}]"), "--target", "1.16"],
     "KR301": lambda: ["compile", "--check", box("a")],
+    "KR303": lambda: ["check", orphan()],
+    "KR304": lambda: ["check", elsewhere()],
     "KR302": lambda: ["compile", box("a"), "-o", "missing/a.plan.json"],
     "KR401": lambda: ["show", text(b"{", "x.plan.json")],
     "KR402": lambda: [
@@ -99,6 +128,8 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         plan(lambda p: p.update(operations=[r for r in p["operations"] if "implicit" not in r])),
     ],
     "KR403": lambda: ["show", plan(lambda p: p["operations"][0].update(call="krun_nothing"))],
+    "KR404": lambda: ["check", plan(out_of_order)],
+    "KR505": lambda: ["check", unapplied()],
     "KR501": lambda: checked("krunc_policy: 1\nisolation: [network]\n", "p.yaml"),
     "KR502": lambda: checked(
         '{"$schema": "https://json-schema.org/draft/2020-12/schema", '

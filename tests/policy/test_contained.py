@@ -11,7 +11,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from krunc_compiler.policy.files import Policy
 from krunc_compiler.review import summary
-from krunc_compiler.verbs import check
+from krunc_compiler.verbs import checking
 from reviews import BOX, compiled
 
 FORMATS = ("text", "github", "sarif", "json", "junit")
@@ -20,9 +20,7 @@ POLICY = "krunc_policy: 1\nisolation: [user]\n"
 
 def many_values(text: str) -> str:
     value = json.loads(text)
-    for row in value["operations"]:
-        if row.get("call") == "krun_set_exec":
-            row["args"]["envp"] = {f"E{i}": "" for i in range(25_000)}
+    value["requires"]["because"] = [{"call": "krun_set_exec", "from": "default"}] * 10_000
     return json.dumps(value)
 
 
@@ -99,8 +97,7 @@ def test_a_plan_of_many_values_is_judged_too(
     (tree / "aa.plan.json").write_text(many_values(compiled(BOX)))
     main(["check", "--format", "json"])
     found = json.loads(capsys.readouterr().out)["findings"]
-    (row,) = (row for row in found if row["file"] == "aa.plan.json")
-    assert row["code"] == "KR501"
+    assert "KR501" in {row["code"] for row in found if row["file"] == "aa.plan.json"}
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -121,7 +118,7 @@ def test_a_fault_of_krunc_hides_no_other_file(
     (tree / ".krunc/policy-b.yaml").write_text("krunc_policy: 1\nmessage: broken\n")
     if broken == "review":
         real = summary.review
-        monkeypatch.setattr(check, "review", lambda plan: raised(plan.box == "broken", fault) or real(plan))  # fmt: skip
+        monkeypatch.setattr(checking, "review", lambda plan: raised(plan.box == "broken", fault) or real(plan))  # fmt: skip
     elif broken == "claims":
         from krunc_compiler.rules import collisions
 

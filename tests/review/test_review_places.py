@@ -52,7 +52,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     (tmp_path / "gitconfig").write_text("[user]\nname = a\nemail = a@b.example\n")
     run("git", "init", "-q", "-b", "main")
-    commit("one", {"boxes/web.plan.json": compiled(CLOSED), "boxes/same.plan.json": compiled(BOX)})
+    same = {**BOX, "name": "same"}
+    plans = {"boxes/web.plan.json": compiled(CLOSED), "boxes/same.plan.json": compiled(same)}
+    commit("one", {**plans, "boxes/same.yaml": json.dumps(same)})
     run("git", "checkout", "-qb", "change")
     commit("two", {"boxes/web.plan.json": compiled(OPEN)})
     return folder
@@ -178,6 +180,16 @@ def test_pre_commit(repository: Path, taken: Path, tmp_path: Path) -> None:
     assert "files were modified by this hook" in done.stdout
     run("git", "add", ".")
     assert "all well" in run(*command, given=given).stdout
+    run("git", "commit", "-qm", "all")
+    # Without --all-files, as at a commit: of what is deleted or is no box there is no name.
+    command = ["pre-commit", "run", "krunc-check", "--verbose"]
+    run("git", "rm", "-q", "boxes/same.yaml")
+    assert "error[KR303]" in run(*command, check=False, given=given).stdout
+    run("git", "reset", "-q", "--hard")
+    Path(".krunc").mkdir()
+    Path(".krunc/policy.json").write_text('{"krunc_policy": 1, "allow": {"cpus": 1}}')
+    run("git", "add", ".")
+    assert "error[KR501]" in run(*command, check=False, given=given).stdout
 
 
 class Service(BaseHTTPRequestHandler):

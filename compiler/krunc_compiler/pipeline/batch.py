@@ -144,10 +144,11 @@ def _seen_from(job: Job, given: Inputs) -> Inputs:
     if job.folder is None:
         return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
-    return given.seen_from(_way(home, job.folder))
+    return given.seen_from(way(home, job.folder))
 
 
 @cache
-def _way(home: str, folder: str) -> str:
+def way(home: str, folder: str) -> str:
+    """The way from FOLDER, in which a plan is, to HOME, in which its box is."""
     # realpath: relpath of two names of one folder is only then the way between them.
     return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))

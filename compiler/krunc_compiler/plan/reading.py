@@ -39,7 +39,7 @@ def read_plan(name: str, text: str) -> Plan:
     if not findings:
         findings = _implicit(value)
     if findings:
-        raise reject(placed(name, text), findings)
+        raise reject(source_of(name, text), findings)
     return Plan(
         box=value["box"],
         target=value["target"],
@@ -52,10 +52,11 @@ def read_plan(name: str, text: str) -> Plan:
     )
 
 
-def placed(name: str, text: str) -> Source:
-    """The source of a plan with the places of its values: without them when it has too many, for
-    what is wrong with it is still told."""
-    from krunc_compiler.text.parsing import parse  # JSON is YAML, so the places come from there
+def source_of(name: str, text: str) -> Source:
+    """The plan TEXT of the file NAME with the places in it. There are none in a text that is too
+    large, or JSON but no YAML, as with tabs in front of its lines."""
+    # Most JSON is YAML, so the places come from the same parser.
+    from krunc_compiler.text.parsing import parse
 
     try:
         return parse(name, text)[1]
@@ -80,8 +81,8 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
     if len(kinds) != 1:
         return [Finding("KR403", "an operation is one of: " + ", ".join(KINDS), where)]
     (kind,) = kinds
-    names = [name for known, name in operation_schemas() if known == kind]
-    if row[kind] not in names:
+    if not isinstance(row[kind], str) or (kind, row[kind]) not in operation_schemas():
+        names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
         hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
         return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]

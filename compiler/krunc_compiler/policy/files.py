@@ -33,9 +33,10 @@ class Policy(NamedTuple):
             from krunc_compiler.policy import schemas  # and with it jsonschema
 
             try:
-                found = schemas.judge(self.value, review.value)
-            except ValueError as error:
-                raise reject(self.source, [Finding("KR503", str(error))]) from None
+                found = list(schemas.judge(self.value, review.value))
+            except schemas.Unusable as error:
+                finding = Finding("KR503", str(error), error.path, error.way_out)
+                raise reject(self.source, [finding]) from None
         else:
             found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
         message = self.value.get("message", "") if not self.is_schema else ""
@@ -57,24 +58,9 @@ class Policy(NamedTuple):
             from krunc_compiler.policy import schemas
 
             name = os.path.basename(self.source.name)
-            return {name} if schemas.judge(self.value, review.value) else set()
+            return {name} if any(schemas.judge(self.value, review.value)) else set()
         place = rules.Place(folder, self.base)
         return set(map(rules.rule_of, rules.judge(self.value, review, place)))
-
-
-def find() -> list[str]:
-    """The policies of the git repository (else folder) that the working directory is in."""
-    top = here = os.getcwd()
-    while not os.path.exists(os.path.join(top, ".git")):
-        if top == (top := os.path.dirname(top)):
-            top = here
-            break
-    folder = os.path.join(top, FOLDER)
-    return sorted(
-        os.path.relpath(os.path.join(folder, name))
-        for name in (os.listdir(folder) if os.path.isdir(folder) else ())
-        if name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))
-    )
 
 
 def policy_of(path: str, within: Within = ANYWHERE) -> Policy:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from functools import partial
 
-from krunc_compiler.files.boxfiles import below, is_box, is_yaml
+from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.within import ANYWHERE, Within, around
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
@@ -19,6 +19,7 @@ from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
+from krunc_compiler.values.kind import Seen, kind_of_file
 from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
 
 EXAMPLES = """\
@@ -146,23 +147,25 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _others(args: Namespace, files: list[str], earlier: Earlier | None, within: Within) -> set[str]:
-    """Those of FILES that do not look like boxes; what is named is one, and may be a pipe."""
+def _others(
+    args: Namespace, files: list[str], earlier: Earlier | None, within: Within
+) -> dict[str, Seen]:
+    """Those of FILES that are no boxes; what is named is one, and may be a pipe."""
     named = set(args.boxes)
     if earlier is not None:  # it has read them
-        return earlier.others - named
-    return {
-        path for path in files if path not in named and within.admits(path) and not is_box(path)
-    }
+        return {path: seen for path, seen in earlier.others.items() if path not in named}
+    seen = {path: kind_of_file(path, within) for path in files if path not in named}
+    return {path: one for path, one in seen.items() if one.kind != "box"}
 
 
-def _jobs(args: Namespace, files: list[str], others: set[str]) -> list[Job]:
+def _jobs(args: Namespace, files: list[str], others: dict[str, Seen]) -> list[Job]:
     boxes = []
     for path in files:
         if path not in others:
             boxes.append(path)
         else:
-            sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
+            why = others[path].why or "it is a plan"
+            sys.stderr.write(f"krunc: skipped {printable(path)}: {why}\n")
     if not boxes:
         raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
     into_folder = args.output is not None and os.path.isdir(args.output)
@@ -192,8 +195,16 @@ def _distinct(made: list[Made], output: str | None) -> None:
 def _files(given: str) -> list[str]:
     """GIVEN, or what in the folder GIVEN may be a box by its name."""
     if given == "-" or not os.path.isdir(given):
+        if os.path.isfile(given) and not is_box_name(given):
+            # krunc check would not find it.
+            way_out = "rename it, or give it as standard input: krunc compile -"
+            raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")
         return [given]
-    found = list(filter(is_yaml, below(given)))
+    tree = below(given)
+    if tree.closed:
+        path, why = tree.closed[0]
+        raise UsageError(f"{printable(path)} cannot be listed: {why}")
+    found = list(filter(is_box_name, tree.files))
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from krunc_schema import load
 
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
@@ -47,12 +48,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Write one box; a file that exists is left alone."""
     given = args.file or args.kind
-    path = given if given == "-" or given.endswith((".yaml", ".yml")) else f"{given}.yaml"
+    path = given if given == "-" or is_box_name(given) else f"{given}.yaml"
     name = args.kind if path == "-" else Path(path).stem
     rule = load("box.schema")["properties"]["name"]
     if not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
-    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml"
+    # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
+    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
     text = starter.read_text("utf-8").replace("NAME", name)
     if path == "-":
         sys.stdout.write(text)

@@ -32,6 +32,12 @@ def read(path: str) -> str:
             data = file.read(most + 1)
     except OSError as error:
         raise LaunchError(f"{plain(path)}: the plan cannot be read: {why(error)}") from None
+    return text_of(data)
+
+
+def text_of(data: bytes) -> str:
+    """The text of a plan with the bytes DATA; raises PlanRefused as `read` does."""
+    most = LIMITS["plan_bytes"]
     if len(data) > most:
         raise PlanRefused([((), f"the plan has more than {most} bytes")])
     try:
