@@ -7,12 +7,15 @@ import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, columns, report
 from krunc_compiler.findings.wording import nearest, why
-from krunc_compiler.plan.refusal import Verifier
 from krunc_compiler.usage import HELP, VERBS
+
+if TYPE_CHECKING:
+    from krunc_compiler.plan.refusal import Verifier
 
 # Verbs that the dispatcher hands to others.
 OF_OTHERS = ("launch", "doctor", "completion")

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from functools import partial
+from typing import TYPE_CHECKING
 
 from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.sha256 import for_many
@@ -17,10 +18,12 @@ from krunc_compiler.findings.report import coloured, only, printable, report, su
 from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
 from krunc_compiler.pipeline.parallel import MANY, spread
-from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
 from krunc_compiler.values.kind import Seen, kind_of_file
 from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
+
+if TYPE_CHECKING:
+    from krunc_compiler.pipeline.unchanged import Earlier
 
 EXAMPLES = """\
 examples:
@@ -129,6 +132,8 @@ def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
         return None
     if "-" in (*args.boxes, args.output):
         return None
+    from krunc_compiler.pipeline.unchanged import Earlier
+
     words = [args.boxes, args.output, args.target, args.box, args.set, args.vars]
     return Earlier(words, [*files, *args.vars])
 
