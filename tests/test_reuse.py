@@ -208,8 +208,8 @@ EXTENDS = {
         "extends: [missing.yaml]",
         "box.yaml:1:11: error[KR023]: extends[0]: missing.yaml: the file cannot be read: no such file",
     ),
-    "a device": ("extends: /dev/zero", "/dev/zero: this is no file of text"),
-    "a folder": ("extends: .", "this is no file of text"),
+    "a device": ("extends: /dev/zero", "/dev/zero: the file cannot be read: it is a device, not a regular file"),
+    "a folder": ("extends: .", "the file cannot be read: is a directory"),
     "no name": (
         'extends: "a\\0b"',
         "error[KR023]: extends: a\\x00b: the file cannot be read: no file can have such a name",

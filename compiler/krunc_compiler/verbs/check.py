@@ -73,8 +73,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Check everything, then print what was found."""
-    boxes, plans = _files(args.paths)
     checked = Checked([], [], [])
+    boxes, plans = _files(args.paths, checked.findings)
     policies = _policies(args.policy if args.policy is not None else find(), checked)
     if boxes:
         from krunc_compiler.rules.collisions import (
@@ -90,23 +90,23 @@ def run(args: Namespace) -> int:
     return 1 if any(not item.finding.warning for item in checked.findings) else 0
 
 
-def _files(paths: list[str]) -> tuple[list[str], list[str]]:
+def _files(paths: list[str], unread: list[Located]) -> tuple[list[str], list[str]]:
     boxes: list[str] = []
     plans: list[str] = []
     for given in paths:
-        for path in _below(given):
+        for path in _below(given, unread):
             (plans if path.endswith(ENDING) else boxes).append(path)
-    if not boxes and not plans:
+    if not boxes and not plans and not unread:
         raise UsageError(f"no box and no plan in {' '.join(paths)}")
     return list(dict.fromkeys(boxes)), list(dict.fromkeys(plans))
 
 
-def _below(given: str) -> list[str]:
+def _below(given: str, unread: list[Located]) -> list[str]:
     """The boxes and plans of a folder; of hidden folders the plans: no policy may miss one."""
     if not os.path.isdir(given):
         return [given]
-    boxes = [path for path in below(given) if is_yaml(path) and is_box(path)]
-    return [*boxes, *plans_below(given)]
+    plans = list(plans_below(given, unread))  # it enters every folder that below does
+    return [*(path for path in below(given, []) if is_yaml(path) and is_box(path)), *plans]
 
 
 def _policies(paths: list[str], checked: Checked) -> list[Policy]:

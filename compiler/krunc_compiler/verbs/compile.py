@@ -6,14 +6,16 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
+from contextlib import closing
 from functools import partial
 
 from krunc_compiler.files.boxfiles import below, is_box, is_yaml
 from krunc_compiler.files.sha256 import for_many
+from krunc_compiler.files.stopping import Cleaned
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
-from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
+from krunc_compiler.findings.finding import Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
-from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
+from krunc_compiler.pipeline.batch import PLAN_MARK, Done, Job, Made, Work, compile_file, unwritten
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
@@ -81,16 +83,20 @@ def run(args: Namespace) -> int:
         return 0
     jobs = _jobs(args, files, _others(args, files, earlier))
     mark = None if args.check else new_mark()
-    try:
-        done = spread(partial(compile_file, Work(inputs(args), mark, args.this_host)), jobs)
-        status, made = _finished(args, list(done), jobs, mark)
+    work = Work(inputs(args), mark, args.this_host)
+
+    def swept() -> None:
+        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
+            sweep(folder, str(mark))
+
+    with Cleaned(swept):
+        with closing(spread(partial(compile_file, work), jobs)) as results:
+            done = list(results)
+        status, made = _finished(args, done, jobs, mark)
         # What is no box is told of in each run.
         if made and earlier is not None and len(jobs) == len(files):
             earlier.remember({str(one.path): one.digest for one in made})
-        return status
-    finally:
-        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
-            sweep(folder, str(mark))
+    return status
 
 
 def _finished(
@@ -186,7 +192,10 @@ def _files(given: str) -> list[str]:
     """GIVEN, or what in the folder GIVEN may be a box by its name."""
     if given == "-" or not os.path.isdir(given):
         return [given]
-    found = list(filter(is_yaml, below(given)))
+    unread: list[Located] = []
+    found = list(filter(is_yaml, below(given, unread)))
+    if unread:
+        raise Rejected(unread)
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found
@@ -209,18 +218,19 @@ def _settled(made: Made, mark: str) -> str:
         return _written(made.path, made.text)
     if not made.staged:
         return _unchanged(made.path)
-    settle(made.path, mark)
+    try:
+        settle(made.path, mark)
+    except OSError as error:
+        raise Rejected(only(made.path, unwritten(error))) from None
     return f"krunc: wrote {printable(made.path)}\n"
 
 
 def _written(plan: str, text: str) -> str:
     """Write a plan into a device or a pipe, or through a link."""
     try:
-        changed = write(plan, text)
+        changed = write(plan, text, replaces=PLAN_MARK)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR302", f"the plan cannot be written: {why}")
-        raise Rejected(only(plan, finding)) from None
+        raise Rejected(only(plan, unwritten(error))) from None
     return f"krunc: wrote {printable(plan)}\n" if changed else _unchanged(plan)
 
 
