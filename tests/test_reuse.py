@@ -208,7 +208,10 @@ EXTENDS = {
         "extends: [missing.yaml]",
         "box.yaml:1:11: error[KR023]: extends[0]: missing.yaml: the file cannot be read: no such file",
     ),
-    "a device": ("extends: /dev/zero", "/dev/zero: the file cannot be read: it is a device, not a regular file"),
+    "a device": (
+        "extends: /dev/zero",
+        "/dev/zero: the file cannot be read: it is a device, not a regular file",
+    ),
     "a folder": ("extends: .", "the file cannot be read: is a directory"),
     "no name": (
         'extends: "a\\0b"',

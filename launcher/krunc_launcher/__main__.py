@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from _io import TextIOWrapper
 
 from krunc_launcher._rules import VERSION
+from krunc_launcher.command.streams import ready, show
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
 
 TYPE_CHECKING = False
@@ -85,28 +85,29 @@ def console_most(given: dict[str, str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
     argv = sys.argv[1:] if argv is None else argv
+    ready()
     if argv[:1] == ["doctor"]:
         from krunc_launcher.command.doctor import main as doctor
 
-        return doctor(argv[1:])
+        text, status = doctor(argv[1:])
+        return show(text) or status
     try:
         paths, given = options(argv)
     except UsageError as error:
         sys.stderr.write(_USAGE.format(error))
         return 2
-    _streams()
     if not paths:
         if "--help" in given:
             from krunc_launcher.command.usage import HELP
 
-            return _print(HELP)
-        return _print(f"krunc {VERSION}\n")
+            return show(HELP)
+        return show(f"krunc {VERSION}\n")
     path = paths[0]
     if "--dry-run" in given:
         from krunc_launcher.command.dry_run import dry_run
 
         listing = _guarded(path, lambda: dry_run(path, given))
-        return 1 if listing is None else _print(listing)
+        return 1 if listing is None else show(listing)
     # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
     # fork, writes into memory that would stay shared.
     gc.disable()
@@ -242,40 +243,6 @@ def _fleet(paths: list[str], given: dict[str, str]) -> int:
     except LaunchError as error:
         sys.stderr.write(_lines(error.lines))
         return 2
-
-
-def _streams() -> None:
-    """Standard streams that take every text, and a Ctrl-C that ends the process at once.
-
-    A closed descriptor 0, 1 or 2 would be given to the next file opened, to /dev/kvm perhaps.
-    """
-    from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
-
-    signal(SIGINT, SIG_DFL)
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _print(text: str) -> int:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # Else the interpreter tries once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"krunc: the output cannot be written: {error.strerror}\n")
-        return 1
-    return 0
 
 
 def _lines(sentences: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from krunc_launcher.errors import PlanRefused
+from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.plan.reading import folder, parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.operation import Folders
@@ -49,7 +49,12 @@ def accept(path: str, given: dict[str, str]) -> Accepted:
         require(plan, given["--require-digest"])
     base = given.get("--base") or folder(path)
     runtime = given.get("--runtime-dir") or runtime_folder(plan["box"])
-    return Accepted(plan, Folders(os.path.abspath(base), os.path.abspath(runtime)), text)
+    try:
+        folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
+    except FileNotFoundError:
+        what = "the working directory is not there any more; change to another"
+        raise LaunchError(what) from None
+    return Accepted(plan, folders, text)
 
 
 def runtime_folder(box: str) -> str:

@@ -50,8 +50,8 @@ class Check:
         self.fix = fix
 
 
-def main(argv: list[str]) -> int:
-    """Run with ARGV; the exit status."""
+def main(argv: list[str]) -> tuple[str, int]:
+    """Run with ARGV; what is printed, and the exit status."""
     words = list(argv)
     as_json = "--json" in words
     words = [word for word in words if word != "--json"]
@@ -60,8 +60,7 @@ def main(argv: list[str]) -> int:
     while words:
         word = words.pop(0)
         if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            return 0
+            return HELP, 0
         if word.startswith("--libkrun"):
             _, equals, library = word.partition("=")
             library = library if equals else words.pop(0) if words else ""
@@ -72,13 +71,13 @@ def main(argv: list[str]) -> int:
         else:
             plans.append(word)
     checks = [*_host(), *_libraries(library), *(_plan(plan, library) for plan in plans)]
-    sys.stdout.write(_json(checks) if as_json else _text(checks))
-    return 1 if any(check.state == FAILED for check in checks) else 0
+    status = 1 if any(check.state == FAILED for check in checks) else 0
+    return _json(checks) if as_json else _text(checks), status
 
 
-def _usage(why: str) -> int:
+def _usage(why: str) -> tuple[str, int]:
     sys.stderr.write(f"krunc doctor: {why}; see krunc doctor --help\n")
-    return 2
+    return "", 2
 
 
 def _host() -> Iterator[Check]:
@@ -131,7 +130,7 @@ def _runtime() -> Check:
     from krunc_launcher.resolve.operation import Folders
 
     folder = runtime_folder("BOX")
-    found = list(problems([], Folders(os.getcwd(), folder)))
+    found = list(problems([], Folders("/", folder)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
     return Check("runtime folder", state, "; ".join(found) or folder, fix)
 
