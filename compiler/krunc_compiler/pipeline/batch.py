@@ -15,7 +15,6 @@ from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
-from krunc_compiler.plan.plan import to_text
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
@@ -78,7 +77,7 @@ def compile_file(work: Work, job: Job) -> Done:
         findings += _of_this_host(compiled)
     made = []
     for one in compiled:
-        path, text = job.plan(one), to_text(one.plan)
+        path, text = job.plan(one), one.text
         if path is None:
             made.append(Made(None, "", False, text))
             continue

@@ -13,7 +13,6 @@ from krunc_compiler.files.boxfiles import ENDING, below, is_box, is_yaml, plan_f
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError, dotted
 from krunc_compiler.findings.report import only, report
-from krunc_compiler.plan.plan import to_text
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.policy.files import Policy, find, policy_of
 from krunc_compiler.review.change_sheet import change_sheet, counted
@@ -152,7 +151,7 @@ def _inputs(args: Namespace, *plans: str) -> Inputs:
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], checked: Checked) -> None:
-    made = to_text(one.plan)
+    made = one.text
     current = review(read_plan(plan, made))
     committed, text = _committed(plan, checked)
     if text is None:
