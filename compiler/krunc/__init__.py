@@ -24,13 +24,29 @@ def run() -> None:
     gc.disable()
     _stoppable()
     _opened()
-    status = main()
+    try:
+        status = main()
+    except SystemExit as end:  # --help, or wrong usage, which argparse has told
+        status = end.code if isinstance(end.code, int) else 1
+    except OSError as error:
+        status = _untold(error)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             status = status or 1  # the reader left, or the disk is full
     os._exit(status)
+
+
+def _untold(error: OSError) -> int:
+    """Say what ERROR stopped a command that has no words of its own for it; the exit status."""
+    from contextlib import suppress
+
+    if not isinstance(error, BrokenPipeError):  # the reader left, and knows it
+        where = f"{os.fsdecode(error.filename)!r}: " if error.filename else ""
+        with suppress(OSError):  # nor can anything be said then
+            sys.stderr.write(f"krunc: {where}{(error.strerror or str(error)).lower()}\n")
+    return 1
 
 
 def _stoppable() -> None:

@@ -148,6 +148,14 @@ def _count(value: Any, ruled: _Ruled) -> list[Finding]:
     return [Finding("KR203", message, hint=f"{hint}; {_OTHER_WAYS}")]
 
 
+def _items(value: Any, ruled: _Ruled) -> list[Finding]:
+    most = ruled.rules.get("max_items", len(value))
+    if len(value) <= most:
+        return []
+    hint = f"write {most} of them at most"
+    return [Finding("KR203", f"{len(value)} are too many; a plan holds {most}", hint=hint)]
+
+
 @cache
 def _kernel_parameters() -> frozenset[str]:
     return frozenset(api.table()["reserved_env"]["kernel"])
@@ -189,6 +197,7 @@ _LOOKS: dict[str, _Look] = {
     "host_path": _text,
     "socket_path": _text,
     "texts": _texts,
+    "port_map": _items,
     "env": _variables,
     "bytes": _content,
 }

@@ -63,8 +63,14 @@ def overweight(value: Any) -> list[Finding]:
 
 def exceeded(operations: list[Operation], text: str) -> list[Finding]:
     """Find what of the plan TEXT, which has OPERATIONS, its readers do not take."""
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        message = "a text or a path from the plan to the box is not UTF-8, which a plan is"
+        hint = "rename the directory, or write the plan beside its box"
+        return [Finding("KR002", message, hint=hint)]
     counts = {
-        "bytes": len(text.encode("utf-8")),
+        "bytes": size,
         "operations": len(operations),
         # A value takes two characters or more, so few texts need counting.
         "values": sum(map(_values, operations)) if len(text) > 2 * most("values") else 0,
