@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from krunc_launcher.errors import PlanRefused
+from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.plan.reading import folder, parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.operation import Folders
@@ -42,7 +42,12 @@ def accept(path: str, options: Options) -> Accepted:
         require(plan, options.require_digest)
     base = options.base or folder(path)
     runtime = options.runtime_dir or runtime_folder(plan["box"])
-    return Accepted(plan, Folders(os.path.abspath(base), os.path.abspath(runtime)), text)
+    try:
+        folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
+    except FileNotFoundError:
+        what = "the working directory is not there any more; change to another"
+        raise LaunchError(what) from None
+    return Accepted(plan, folders, text)
 
 
 def runtime_folder(box: str) -> str:

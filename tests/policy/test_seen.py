@@ -333,7 +333,10 @@ def test_a_directory_that_cannot_be_listed(
     assert status == 1
     assert ("KR001", "closed") in found
     assert main(["compile", "."]) == 2
-    assert "closed cannot be listed: permission denied" in capsys.readouterr().err
+    assert (
+        "closed: error[KR001]: the directory cannot be read: permission denied"
+        in capsys.readouterr().err
+    )
 
 
 def test_many_levels_of_directories(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from _json import encode_basestring_ascii
 
 from krunc_launcher.errors import LaunchError, plain, quoted, why
+from krunc_launcher.plan.reading import start
 
 try:
     # Python 3.12 and newer
@@ -51,10 +52,12 @@ def require(plan: dict[str, Any], approved: str) -> None:
 
 def _listed(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:
-            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+        data = start(path, _MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise OSError(f"it has more than {_MOST_BYTES} bytes")
     except OSError as error:
         raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why(error)}") from None
+    text = data.decode("utf-8", "replace")
     lines = (line.split("#")[0].split() for line in text.splitlines())
     return [words[0] for words in lines if words]
 
