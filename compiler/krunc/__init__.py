@@ -42,10 +42,12 @@ def _untold(error: OSError) -> int:
     """Say what ERROR stopped a command that has no words of its own for it; the exit status."""
     from contextlib import suppress
 
+    from krunc_compiler.findings.wording import why
+
     if not isinstance(error, BrokenPipeError):  # the reader left, and knows it
         where = f"{os.fsdecode(error.filename)!r}: " if error.filename else ""
         with suppress(OSError):  # nor can anything be said then
-            sys.stderr.write(f"krunc: {where}{(error.strerror or str(error)).lower()}\n")
+            sys.stderr.write(f"krunc: {where}{why(error)}\n")
     return 1
 
 

@@ -68,7 +68,8 @@ def _folder(given: str, found: Gathered, within: Within) -> None:
         elif is_box_name(path):
             found.skipped[path] = seen.why
     found.skipped.update(dict.fromkeys(tree.links, "a link to a directory; name it to check it"))
-    odd = (path for path in tree.odd if is_box_name(path) or path.endswith(ENDING))
-    found.skipped.update(dict.fromkeys(odd, "no file but a pipe, socket or device"))
+    # Pipes and devices are refused by who reads them.
+    found.boxes.update({path: given for path in tree.odd if is_box_name(path)})
+    found.plans.update({path: given for path in tree.odd if path.endswith(ENDING)})
     for path, said in tree.closed:
         found.findings.extend(unlisted(path, said))

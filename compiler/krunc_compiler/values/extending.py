@@ -16,9 +16,7 @@ from krunc_compiler.text.parsing import parse_on
 from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
-MAX_FILES = 64
-MAX_TEXT = 1 << 20
-MAX_VALUES = 20_000
+MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
@@ -40,8 +38,7 @@ class _Side(NamedTuple):
 
 
 class _Files(NamedTuple):
-    """How the name of a base is found, how it is read, and what all bases have: files, characters
-    and values."""
+    """How a base's name is found, how it is read, and what all have: files, characters, values."""
 
     name_of: Callable[[str, str], str]
     read: Callable[[str], str]

@@ -215,7 +215,7 @@ def _files(given: str) -> list[str]:
         from krunc_compiler.files.tree import unlisted
 
         raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
-    found = list(filter(is_box_name, tree.files))
+    found = list(filter(is_box_name, [*tree.files, *tree.odd]))
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found
