@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from krunc_launcher.errors import PlanRefused
+from krunc_launcher.paths import Folders, absolute
 from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.sequence import directories
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def accept(path: str, options: Options) -> Accepted:
         require(plan, options.require_digest)
     base = options.base or folder(path)
     runtime = options.runtime_dir or runtime_folder(plan["box"])
-    return Accepted(plan, Folders(os.path.abspath(base), os.path.abspath(runtime)), text)
+    folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
+    folders.written += [
+        absolute(path, folders) for path, how in directories(plan["operations"]) if how != "read"
+    ]
+    return Accepted(plan, folders, text)
 
 
 def runtime_folder(box: str) -> str:

@@ -13,7 +13,7 @@ from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan.plan import Plan, make
 from krunc_compiler.rules import box as box_rules
-from krunc_compiler.rules import lints
+from krunc_compiler.rules import lints, written
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
@@ -37,13 +37,15 @@ class Loaded(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A box of a file: its plan, where it is written, and the warnings that it allows."""
+    """A box of a file: its plan, where it is written, the warnings that it allows, and the paths of
+    the host that it names."""
 
     plan: Plan
     box: Box
     source: Source
     allowed: frozenset[str]
     is_matrix: bool
+    paths: tuple[written.Named, ...]
 
 
 def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
@@ -148,7 +150,10 @@ def _compile(
     operations, misfits = lower(box, inputs.target)
     found = box_rules.check(box, inputs.target) + misfits
     found += operation_rules.check(operations, inputs.target)
-    warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    paths = tuple(written.named(operations))
+    replaced, doubts = written.check(paths)
+    found += replaced
+    warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):
             found += warned
@@ -161,4 +166,4 @@ def _compile(
     }
     meaning["vars"] = loaded.variables(row)
     plan = make(box, inputs.target, meaning, operations, inputs.prefix)
-    return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix), findings
+    return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix, paths), findings

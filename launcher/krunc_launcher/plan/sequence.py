@@ -15,6 +15,7 @@ from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.plan.text import Findings, Path
@@ -179,6 +180,14 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
         if args.get(name) is True:
             return str(how)
     return str(rule["opens"])
+
+
+def directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The directories that a guest gets, and how."""
+    for row in operations:
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            if rule.get("target") == "directory":
+                yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
 _OPENED = [

@@ -15,7 +15,7 @@ import sys
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import abi, call
 from krunc_launcher.resolve.operation import made
 
@@ -23,7 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 # Numbers that all architectures share (asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -82,9 +83,9 @@ def confine(done: list[Operation], folders: Folders) -> None:
     ruleset = _ruleset(words)
     # A file has to be there for a rule; libkrun empties it.
     for path in made([operation for operation in done if operation.kind == "call"]):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(folders.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     for path, rights in needed(done, folders):
-        _allow(ruleset, path, rights & handled)
+        _allow(ruleset, path, rights & handled, folders)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if call(_RESTRICT_SELF, ruleset, 0):
@@ -127,13 +128,13 @@ def _failed(what: str) -> LaunchError:
     return LaunchError(f"the VM cannot be confined: {what}: {os.strerror(ffi.errno).lower()}")
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
     try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = folders.open(path, os.O_PATH)
     except FileNotFoundError:
         return  # it was checked; what has gone since cannot be opened either
     except OSError as error:
-        raise LaunchError(f"{plain(path)}: {error.strerror}") from None
+        raise LaunchError(f"{plain(path)}: {why(error)}") from None
     try:
         if not stat.S_ISDIR(os.fstat(handle).st_mode):
             rights &= _ON_FILES

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 
 class Host:
@@ -69,18 +70,20 @@ def _clear(operation: Operation, host: Host) -> None:
 
     path = operation.argument("path")
     # Looked at once more: somebody may have come since the conditions were checked.
-    state = listener(path, True)
+    state = listener(path, True, host.folders)
     if state == "stale":
-        os.unlink(path)
+        folder = host.folders.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        os.unlink(os.path.basename(path), dir_fd=folder)
+        os.close(folder)
     elif state != "absent":
         raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
 def _open(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
-        host.opened[name] = os.open(path, flags, 0o600)
+        host.opened[name] = host.folders.open(path, flags, 0o600)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
@@ -89,7 +92,7 @@ def _open_device(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
     flags = os.O_RDWR if operation.argument("access").c == "read-write" else os.O_RDONLY
     try:
-        host.opened[name] = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
+        host.opened[name] = host.folders.open(path, flags | os.O_NOCTTY)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
