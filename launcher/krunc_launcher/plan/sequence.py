@@ -84,11 +84,29 @@ def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
 
 def _order(operations: list[dict[str, Any]], found: Findings) -> None:
     created = called = False
+    last = ""
+    threads: list[int] = []
     roles = []
     for i, row in enumerate(operations):
         path: Path = ("operations", i)
         if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
             found.append((path, f"{row['step']} stands before the first call"))
+        step = STEPS[row["step"]] if "step" in row else {}
+        entering = "call" in row and FUNCTIONS[row["call"]]["role"] == "enter"
+        if last and not ("implicit" in row or "threads" in step or entering):
+            found.append((path, f"{row.get('step') or row['call']} stands before {last}"))
+        if "last" in step:
+            last = row["step"]
+            found += [
+                (
+                    ("operations", place),
+                    f"{operations[place]['step']} stands behind {last}, or "
+                    "the thread that it starts is not confined",
+                )
+                for place in threads
+            ]
+        if "threads" in step:
+            threads.append(i)
         if "call" not in row:
             continue
         called = True

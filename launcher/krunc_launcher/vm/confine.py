@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PATH_BENEATH = 1
 _SET_NO_NEW_PRIVS = 38  # linux/prctl.h
-# linux/seccomp.h; without the second, kernels before 5.16 slow the processor down for it.
-_SET_FILTER, _WITHOUT_SLOWING = 1, 4
+# linux/seccomp.h; without the last, kernels before 5.16 slow the processor down for it.
+_SET_FILTER, _ALL_THREADS, _WITHOUT_SLOWING = 1, 1, 4
 # linux/landlock.h
 _WRITE, _READ, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _REMOVE_FILE, _MAKE_SOCK = 1 << 5, 1 << 9
@@ -99,7 +99,7 @@ def _filter(sockets: str) -> None:
     lines = ffi.new("uint8_t[]", row[sockets])
     # struct sock_fprog: the number of lines in 16 bits, then where they are.
     table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
-    if call(row["seccomp"], _SET_FILTER, _WITHOUT_SLOWING, table):
+    if call(row["seccomp"], _SET_FILTER, _ALL_THREADS | _WITHOUT_SLOWING, table):
         raise _failed("seccomp")
 
 
@@ -138,6 +138,8 @@ def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(handle).st_mode):
             rights &= _ON_FILES
+        else:
+            rights &= ~_IOCTL  # of a device that somebody has put there
         rule = rights.to_bytes(8, sys.byteorder) + handle.to_bytes(4, sys.byteorder)
         pinned = ffi.new("char[]", rule)
         if rights and call(_ADD_RULE, ruleset, _PATH_BENEATH, pinned, 0):

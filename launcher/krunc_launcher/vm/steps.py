@@ -99,12 +99,18 @@ def _open_device(operation: Operation, host: Host) -> None:
 
 def _confine(operation: Operation, host: Host) -> None:
     lacking = missing(host.operations)
+    threads = 0 if lacking else len(os.listdir("/proc/self/task")) - 1
+    if threads:
+        # Landlock holds the calling thread, and those that it starts from then on.
+        said = f"wholly confined: libkrun has started threads before ({threads})"
+    else:
+        said = f"confined: {lacking}"
+    if (lacking or threads) and operation.argument("mode").c == "required":
+        raise LaunchError(f"the VM cannot be {said}")
+    if lacking or threads:
+        sys.stderr.write(f"krunc: warning: the VM is not {said}\n")
     if not lacking:
         confine(host.operations, host.folders)
-    elif operation.argument("mode").c == "required":
-        raise LaunchError(f"the VM cannot be confined: {lacking}")
-    else:
-        sys.stderr.write(f"krunc: warning: the VM is not confined: {lacking}\n")
 
 
 def _stop_on_sigterm(operation: Operation, host: Host) -> None:

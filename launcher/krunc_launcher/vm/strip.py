@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from krunc_launcher.resolve.operation import Operation
 
-# linux/capability.h. A file server that acts for the guest's users needs these, as virtiofsd does:
-# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP.
-_FILES = (0, 1, 3, 4, 6, 7, 27, 31)
+# linux/capability.h. A file server that acts for the guest's users needs these: CHOWN,
+# DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, SETFCAP. Not MKNOD, which virtiofsd has: a device
+# that a guest makes in a share is the host's.
+_FILES = (0, 1, 3, 4, 6, 7, 31)
 _VERSION_3 = 0x20080522
 _STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
 _CAPBSET_DROP = 24  # linux/prctl.h
