@@ -53,9 +53,9 @@ def resolve(
 
 
 def secret(done: list[Operation]) -> bool:
-    """Whether any of DONE has a secret in it, known or not."""
+    """Whether any of DONE has a secret in it, known or not, or what a file of the host holds."""
     return any(
-        item.secret
+        item.secret or (isinstance(item, Content) and item.path)
         for operation in done
         for value in operation.values
         for item in (value if type(value) is list else (value,))
