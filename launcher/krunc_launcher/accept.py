@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from krunc_launcher.errors import LaunchError, PlanRefused
+from krunc_launcher.paths import Folders, absolute
 from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.sequence import directories
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def accept(path: str, options: Options) -> Accepted:
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
+    folders.written += [
+        absolute(path, folders) for path, how in directories(plan["operations"]) if how != "read"
+    ]
     return Accepted(plan, folders, text)
 
 

@@ -153,6 +153,11 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),
     "KR613": lambda: two("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR614": lambda: two("name: same"),
+    "KR616": lambda: [
+        "compile",
+        box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),
+        box("b", "rootfs: {path: ./other}", "disks: [{id: a, path: ./work/a.img, format: raw}]"),
+    ],
 }
 
 

@@ -93,7 +93,11 @@ def compile_file(work: Work, job: Job) -> Done:
             item, found = _staged(path, text, work.mark)
             made.append(item)
         findings += found
-    return Done(made, findings, [claims(one.box, one.source, one.allowed) for one in compiled])
+    return Done(made, findings, [_claims(one) for one in compiled])
+
+
+def _claims(one: Compiled) -> Claims:
+    return claims(one.box, one.source, one.allowed, one.paths)
 
 
 def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:

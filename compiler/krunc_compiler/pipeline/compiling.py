@@ -21,7 +21,7 @@ from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.plan import Plan, make, to_text
 from krunc_compiler.rules import box as box_rules
-from krunc_compiler.rules import lints
+from krunc_compiler.rules import lints, written
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
@@ -45,8 +45,8 @@ class Loaded(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A box of a file: its plan, the text of that, where it is written, and the warnings that it
-    allows."""
+    """A box of a file: its plan, the text of that, where it is written, the warnings that it
+    allows, and the paths of the host that it names."""
 
     plan: Plan
     text: str
@@ -54,6 +54,7 @@ class Compiled(NamedTuple):
     source: Source
     allowed: frozenset[str]
     is_matrix: bool
+    paths: tuple[written.Named, ...]
 
 
 def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
@@ -164,7 +165,10 @@ def _compile(
     operations, misfits = lower(box, inputs.target)
     found = box_rules.check(box, inputs.target) + misfits
     found += operation_rules.check(operations, inputs.target)
-    warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    paths = tuple(written.named(operations))
+    replaced, doubts = written.check(paths)
+    found += replaced
+    warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):
             found += warned
@@ -180,4 +184,4 @@ def _compile(
     text = to_text(plan)
     if too_much := bounds.exceeded(operations, text):
         return None, findings + too_much
-    return Compiled(plan, text, box, loaded.source, allowed, loaded.is_matrix), findings
+    return Compiled(plan, text, box, loaded.source, allowed, loaded.is_matrix, paths), findings

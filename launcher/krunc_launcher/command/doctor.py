@@ -110,7 +110,7 @@ def _confinement() -> Check:
 def _runtime() -> Check:
     from krunc_launcher.accept import runtime_folder
     from krunc_launcher.host.preflight import runtime_folder as problems
-    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.paths import Folders
 
     folder = runtime_folder("BOX")
     found = list(problems(Folders("/", folder)))

@@ -15,6 +15,7 @@ from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.plan.text import Findings, Path
@@ -83,11 +84,29 @@ def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
 
 def _order(operations: list[dict[str, Any]], found: Findings) -> None:
     created = called = False
+    last = ""
+    threads: list[int] = []
     roles = []
     for i, row in enumerate(operations):
         path: Path = ("operations", i)
         if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
             found.append((path, f"{row['step']} stands before the first call"))
+        step = STEPS[row["step"]] if "step" in row else {}
+        entering = "call" in row and FUNCTIONS[row["call"]]["role"] == "enter"
+        if last and not ("implicit" in row or "threads" in step or entering):
+            found.append((path, f"{row.get('step') or row['call']} stands before {last}"))
+        if "last" in step:
+            last = row["step"]
+            found += [
+                (
+                    ("operations", place),
+                    f"{operations[place]['step']} stands behind {last}, or "
+                    "the thread that it starts is not confined",
+                )
+                for place in threads
+            ]
+        if "threads" in step:
+            threads.append(i)
         if "call" not in row:
             continue
         called = True
@@ -179,6 +198,14 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
         if args.get(name) is True:
             return str(how)
     return str(rule["opens"])
+
+
+def directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The directories that a guest gets, and how."""
+    for row in operations:
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            if rule.get("target") == "directory":
+                yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
 _OPENED = [
