@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 
+from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Folders, absolute
 from krunc_launcher.plan.reading import folder, parse, read
-from krunc_launcher.plan.sequence import directories
+from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.options import Options
@@ -49,9 +51,17 @@ def accept(path: str, options: Options) -> Accepted:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
     folders.written += [
-        absolute(path, folders) for path, how in directories(plan["operations"]) if how != "read"
+        absolute(path, folders) for path, how in _directories(plan["operations"]) if how != "read"
     ]
     return Accepted(plan, folders, text)
+
+
+def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The directories that a guest gets, and how."""
+    for row in operations:
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            if rule.get("target") == "directory":
+                yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
 def runtime_folder(box: str) -> str:

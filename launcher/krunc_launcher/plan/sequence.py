@@ -15,7 +15,6 @@ from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.plan.text import Findings, Path
@@ -30,6 +29,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
     era = plan["api"]
     names = {row["call"] for row in operations if "call" in row}
     _order(operations, found)
+    _confined(operations, found)
     seen: set[str] = set()
     unique = _taken(operations)
     opened: set[str] = set()
@@ -84,29 +84,11 @@ def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
 
 def _order(operations: list[dict[str, Any]], found: Findings) -> None:
     created = called = False
-    last = ""
-    threads: list[int] = []
     roles = []
     for i, row in enumerate(operations):
         path: Path = ("operations", i)
         if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
             found.append((path, f"{row['step']} stands before the first call"))
-        step = STEPS[row["step"]] if "step" in row else {}
-        entering = "call" in row and FUNCTIONS[row["call"]]["role"] == "enter"
-        if last and not ("implicit" in row or "threads" in step or entering):
-            found.append((path, f"{row.get('step') or row['call']} stands before {last}"))
-        if "last" in step:
-            last = row["step"]
-            found += [
-                (
-                    ("operations", place),
-                    f"{operations[place]['step']} stands behind {last}, or "
-                    "the thread that it starts is not confined",
-                )
-                for place in threads
-            ]
-        if "threads" in step:
-            threads.append(i)
         if "call" not in row:
             continue
         called = True
@@ -121,6 +103,20 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
         created = created or role == "create"
     if "enter" not in roles:
         found.append((("operations",), f"{ROLES['enter']} is missing at the end"))
+
+
+def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
+    """Behind a last step come threads, notes and the entry alone; no thread comes before it."""
+    steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
+    last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
+    end = operations[last]["step"] if last < len(steps) else ""
+    for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
+        name, path = row.get("step") or row.get("call"), ("operations", i)
+        if end and i < last and "threads" in step:
+            free = "or the thread that it starts is not confined"
+            found.append((path, f"{name} stands behind {end}, {free}"))
+        elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
+            found.append((path, f"{name} stands before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -198,14 +194,6 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
         if args.get(name) is True:
             return str(how)
     return str(rule["opens"])
-
-
-def directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The directories that a guest gets, and how."""
-    for row in operations:
-        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
-            if rule.get("target") == "directory":
-                yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
 _OPENED = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.places import position
+from krunc_launcher.messages import position
 from krunc_launcher.plan.reading import parse
 from places import ROOT
 
