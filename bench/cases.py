@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests/tools"))
 
 import libraries  # noqa: E402
+from boxlite_specs import spec  # noqa: E402
 from recorder.source import source  # noqa: E402
-from test_import_boxlite import spec  # noqa: E402
 
 BOX = """\
 krunc: 1
@@ -85,7 +85,7 @@ def prepare(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     (place / "firmware.c").write_text("")
     firmware = place / "libraries/libkrunfw.so.5"
     run("cc", "-shared", "-fPIC", "-o", firmware, place / "firmware.c")
-    fake = ROOT / "tests/recorder/fakekvm.c"
+    fake = ROOT / "tests/tools/recorder/fakekvm.c"
     run("cc", "-O1", "-shared", "-fPIC", "-o", place / "kvm.so", fake, "-ldl")
     for name in ("rootfs", "src", "share", "root"):
         (place / name).mkdir()

@@ -2,70 +2,110 @@
 
 Environment: KRUNC_BASE is the commit to compare with, KRUNC_NUMBER the request's number,
 KRUNC_TOKEN the token; GITHUB_REPOSITORY and GITHUB_API_URL, or CI_PROJECT_ID and CI_API_V4_URL, are
-the service's own. The review is also written to the job summary (GITHUB_STEP_SUMMARY) or, on
-GitLab, to krunc.md, so that it is there when the token may not write: that of a fork's request.
+the service's own. The review is also written to the job summary (GITHUB_STEP_SUMMARY), to the file
+KRUNC_SUMMARY, or else to standard output, so that it is there when the token may not write: that of
+a fork's request.
 
-Exit status: 0 well, 1 the plans cannot be compared or the service refuses.
+Nothing of the request is run, and only git's objects of it are read, so no link leads anywhere. Run
+it with python -I, which imports nothing from the working directory.
+
+Exit status: 0 well, 1 a plan cannot be compared, which the comment tells, or the service refuses.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
-from urllib.error import HTTPError, URLError
+from http.client import HTTPException
+from textwrap import indent
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from krunc_compiler.files.commits import (
+    LINK,
+    NOTHING,
+    SUBMODULE,
+    Changed,
+    GitError,
+    Objects,
+    changed,
+)
 from krunc_compiler.files.source import decode
-from krunc_compiler.findings.finding import Rejected
-from krunc_compiler.findings.report import report
+from krunc_compiler.files.writing import write
+from krunc_compiler.findings.containing import contained
+from krunc_compiler.findings.finding import Located, dotted
+from krunc_compiler.findings.report import printable, report
 from krunc_compiler.plan.reading import read_plan
-from krunc_compiler.review.comment import MARK, comment
+from krunc_compiler.review.comment import MARK, comment, failed
 from krunc_compiler.review.difference import Difference, compare
+from krunc_compiler.review.markdown import MOST
 from krunc_compiler.review.summary import Review, review
+from krunc_compiler.values.kind import is_plan
 
 _PAGES, _EACH = 50, 100
 # GitHub takes a mebibyte of summary from a step.
 _SUMMARY = 1_000_000
 _ENDING = ".plan.json"
+# What a tree can have instead of files, by git's modes.
+_STRANGE = {LINK: "a symbolic link, no file", SUBMODULE: "a submodule, no file"}
+
+
+class Compared(NamedTuple):
+    """The plans that changed, by path; the paths that cannot be compared, and whether one of them
+    is there to be merged."""
+
+    differences: list[tuple[str, Difference]]
+    uncompared: list[tuple[str, str]]
+    is_wrong: bool
 
 
 def main() -> int:
     """Compare, write the summary, then the comment."""
-    differences = _differences(_variable("KRUNC_BASE"))
-    text = comment(differences)
-    _summary(comment(differences, _SUMMARY))
+    try:
+        found = _compared(_variable("KRUNC_BASE"))
+        texts = [comment(found.differences, most, found.uncompared) for most in (MOST, _SUMMARY)]
+        is_new = bool(found.uncompared) or any(one.changes for _, one in found.differences)
+        is_wrong = found.is_wrong
+    except GitError as fault:
+        _tell(str(fault))
+        texts, is_new, is_wrong = [failed(str(fault))] * 2, True, True
+    _summary(texts[1])
+    return max(_commented(texts[0], is_new), is_wrong)
+
+
+def _commented(text: str, is_new: bool) -> int:
+    """Keep TEXT as the comment; the exit status."""
     token = os.environ.get("KRUNC_TOKEN")
     if not token:
-        sys.stderr.write("krunc: no KRUNC_TOKEN, so no comment\n")
+        _tell("no KRUNC_TOKEN, so no comment")
         return 0
     service: GitHub | GitLab = GitLab(token) if "CI_API_V4_URL" in os.environ else GitHub(token)
     try:
-        _keep(service, text, any(one.changes for _, one in differences))
+        _keep(service, text, is_new)
     except HTTPError as error:
         if error.code in (401, 403):
-            sys.stderr.write(f"krunc: the token may not comment ({error.code}); see the summary\n")
+            _tell(f"the token may not comment ({error.code}); see the summary")
             return 0
-        sys.stderr.write(f"krunc: the service answers {error.code} {error.reason}\n")
+        _tell(f"the service answers {error.code} {error.reason}")
         return 1
-    except URLError as error:
-        sys.stderr.write(f"krunc: the service cannot be reached: {error.reason}\n")
+    except (OSError, HTTPException, ValueError) as error:
+        _tell(f"the service cannot be reached: {getattr(error, 'reason', error)}")
         return 1
     return 0
 
 
-def _keep(service: GitHub | GitLab, text: str, changed: bool) -> None:
-    """Update our comment, or make it when there is something to say."""
-    for number, body in service.ours():
-        if body.startswith(MARK):
-            if body.strip() != text.strip():
-                service.change(number, text)
-            return
-    if changed:
+def _keep(service: GitHub | GitLab, text: str, is_new: bool) -> None:
+    """Update our comment, or make it when there is something to say. Of two that were made at one
+    time, none stays as it was."""
+    ours = [(number, body) for number, body in service.ours() if body.startswith(MARK)]
+    for number, body in ours:
+        if body.strip() != text.strip():
+            service.change(number, text)
+    if is_new and not ours:
         service.add(text)
 
 
@@ -142,50 +182,73 @@ def _ask(method: str, url: str, headers: dict[str, str], body: Any = None) -> An
         return json.load(answer)
 
 
-def _differences(base: str) -> list[tuple[str, Difference]]:
-    """The plans that changed since the request left BASE, by path; exits when one is no plan."""
+def _compared(base: str) -> Compared:
+    """Compare the plans that changed since the request left BASE. Raises GitError."""
     if base.startswith("-"):
         sys.exit(f"krunc: KRUNC_BASE is no commit: {base}")
-    root = _git("rev-parse", "--show-toplevel").decode().rstrip("\n")
-    start = _git("merge-base", base, "HEAD").decode().strip()
-    names = _git("diff", "--name-only", "--no-renames", "-z", start, "HEAD", "--", f":/*{_ENDING}")
-    found, wrong = [], []
-    for path in names.decode("utf-8", "surrogateescape").split("\0")[:-1]:
-        try:
-            sides = [_plan(root, revision, path) for revision in (start, "HEAD")]
-            found.append((path, compare(*sides)))
-        except Rejected as rejected:
-            wrong += rejected.findings
-    if wrong:
-        sys.exit(report(wrong).rstrip("\n"))
+    found = Compared([], [], False)
+    with Objects() as objects:
+        for one in changed(base):
+            found = _compare(one, objects, found)
     return found
 
 
-def _plan(root: str, revision: str, path: str) -> Review | None:
-    name = f"{revision}:{path}"
-    there = _git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", revision, "--", path)
-    if not there:
-        return None
-    return review(read_plan(path, decode(path, _git("cat-file", "blob", name))))
-
-
-def _git(*args: str) -> bytes:
-    done = subprocess.run(["git", *args], capture_output=True, check=False)
-    if done.returncode:
-        sys.exit(f"krunc: git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
-    return done.stdout
+def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
+    """FOUND with what changed at a path, if that is a plan, or can hide one."""
+    named = one.path.lower().endswith(_ENDING)
+    if one.modes[1] == SUBMODULE and not named:
+        found.uncompared.append((one.path, "a submodule: plans in it are not compared"))
+        return found
+    sides: list[Review | None] = []
+    wrong: list[str] = []
+    for mode, name in zip(one.modes, one.objects, strict=True):
+        findings: list[Located] = []
+        side, why = None, _STRANGE.get(mode, "") if named else ""
+        if mode != NOTHING and mode not in _STRANGE:
+            with contained(one.path, findings):
+                data = objects.start(one.path, name)
+                if named or is_plan(one.path, data):
+                    side = review(read_plan(one.path, decode(one.path, data)))
+        if findings:
+            sys.stderr.write(indent(report(findings), "| "))  # no line is a command of a runner's
+            more = f", and {len(findings) - 1} more" if len(findings) > 1 else ""
+            first = findings[0].finding
+            where = f"{dotted(first.path)}: " if first.path else ""
+            why = printable(f"{first.code}: {where}{first.message}{more}")
+        sides.append(side)
+        wrong.append(why)
+    if wrong[1]:
+        found.uncompared.append((one.path, wrong[1]))
+        return found._replace(is_wrong=True)
+    if wrong[0]:
+        rest = "all of the new plan is told as new" if sides[1] else "it is gone"
+        found.uncompared.append((one.path, f"before: {wrong[0]}; {rest}"))
+    findings = []
+    with contained(one.path, findings):
+        if any(sides):
+            found.differences.append((one.path, compare(*sides)))
+    for item in findings:
+        found.uncompared.append((one.path, item.finding.message))
+    return found._replace(is_wrong=found.is_wrong or bool(findings))
 
 
 def _summary(text: str) -> None:
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(text)
-    elif "CI_API_V4_URL" in os.environ:
-        with open("krunc.md", "w", encoding="utf-8") as file:
-            file.write(text)
-    else:
-        sys.stdout.write(text)
+    """Write TEXT where those look who see no comment."""
+    step, named = os.environ.get("GITHUB_STEP_SUMMARY"), os.environ.get("KRUNC_SUMMARY")
+    try:
+        if step:
+            with open(step, "a", encoding="utf-8") as file:
+                file.write(text)
+        elif named:
+            write(named, text)
+        else:
+            sys.stdout.write(text)
+    except OSError as error:
+        _tell(f"the summary cannot be written: {error.strerror}")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"krunc: {printable(text)}\n")
 
 
 def _variable(name: str) -> str:

@@ -27,6 +27,10 @@ else:
         Hook = object
 
 HERE = Path(__file__).parent
+# hatchling loads this file by its path, and knows nothing of those beside it.
+sys.path.insert(0, str(HERE))
+from generate_filters import filters  # noqa: E402
+
 ROOT = HERE.parent
 PACKAGE = HERE / "krunc_launcher"
 _RULES_HEAD = '''\
@@ -47,7 +51,13 @@ if TYPE_CHECKING:
 libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
+_PLAN = ("format", "ending", "operations", "runtime")
+# A run of characters, or a group of runs, and how often it stands.
+_RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
+_OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_ENDLESS = 1 << 30
 _PLANNED = ("log", "create", "configure", "enter")
+_SINGLE = ("create", "enter", "free")  # the roles of one function each
 
 
 class KruncBuildHook(Hook):
@@ -57,7 +67,6 @@ class KruncBuildHook(Hook):
         """Called by hatchling for wheels and editable installs alike."""
         generate()
         if version == "standard":
-            sys.path.insert(0, str(HERE))
             from generate_start import start
 
             # Not into the tree, where it would be in the way of every later change.
@@ -73,14 +82,15 @@ class KruncBuildHook(Hook):
             Path(self._made).unlink()
 
 
-def generate() -> None:
-    """Write both modules."""
-    (PACKAGE / "_rules.py").write_text(rules(), "utf-8")
+def generate(package: Path = PACKAGE, table: dict[str, Any] | None = None) -> None:
+    """Write both modules into PACKAGE, from TABLE or the project's own."""
+    table = table or _load("krun")
+    (package / "_rules.py").write_text(rules(table), "utf-8")
     ffi = FFI()
     ffi.set_source("krunc_launcher._krun", None)
-    ffi.cdef(declarations(_load("krun")))
-    ffi.emit_python_code(str(PACKAGE / "_krun.py"))
-    with (PACKAGE / "_krun.py").open("a") as file:
+    ffi.cdef(declarations(table))
+    ffi.emit_python_code(str(package / "_krun.py"))
+    with (package / "_krun.py").open("a") as file:
         file.write(_LIBC)
 
 
@@ -116,9 +126,9 @@ def declarations(table: dict[str, Any]) -> str:
     return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"
 
 
-def rules() -> str:
+def rules(table: dict[str, Any]) -> str:
     """The text of _rules.py: the tables as Python literals, without what only people read."""
-    table, steps = _load("krun"), _load("steps")
+    steps, plan = _load("steps"), _load("plan")
     values = {
         "VERSION": _version(),
         "ERAS": table["eras"],
@@ -128,6 +138,8 @@ def rules() -> str:
             for name, row in table["charsets"].items()
         },
         "LIMITS": table["limits"],
+        "PLAN": {name: plan[name] for name in _PLAN},
+        "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
         "KERNEL_CMDLINE": table["kernel_cmdline"],
         "RESERVED_ENV": table["reserved_env"],
         "GUEST_CONFIGURATION": table["guest_configuration"],
@@ -139,6 +151,15 @@ def rules() -> str:
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
+        "ENVIRONMENTS": table["environments"],
+        "CAPABILITIES": table["capabilities"],
+        "ROLES": {
+            row["role"]: name for name, row in table["functions"].items() if row["role"] in _SINGLE
+        },
+        # Those with an argument of a kind, for a quick look.
+        "OPENING": _with("opens", table["functions"], steps["steps"]),
+        "CARRIED": _with("command_line", table["functions"]),
+        "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
             name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
@@ -151,81 +172,75 @@ def rules() -> str:
         },
     }
     values["FILTERS"] = filters(_load("syscalls"))
-    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[dict[str, Any]]"}
+    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
     lines = [
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in values.items()
     ]
     return _RULES_HEAD + "".join(lines)
 
 
-# linux/bpf_common.h: a word at an offset of seccomp_data; jumps; the end
-_LOAD, _EQUAL, _LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
-_ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
-_EPERM, _EACCES, _ENOSYS = 1, 13, 38
-_X32 = 0x40000000  # asm/unistd.h: the bit of the calls of x86-64's other ABI
-_NAMESPACES = 0x7E020000  # linux/sched.h: CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET
-_UNIX = 1  # linux/socket.h
-
-
-def filters(table: dict[str, Any]) -> dict[str, Any]:
-    """seccomp's filters by machine, and by the sockets that may be made: all, unix or none."""
+def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
+    """The functions with a parameter that means MEANING, and its name."""
     return {
-        machine: {
-            "seccomp": row["seccomp"],
-            **{sockets: _program(table, machine, sockets) for sockets in ("all", "unix", "none")},
-        }
-        for machine, row in table["machines"].items()
+        name: param["name"]
+        for name, row in table["functions"].items()
+        for param in row["params"]
+        if param.get("means") == meaning
     }
 
 
-def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
-    """A filter as struct sock_filter lines (Documentation/userspace-api/seccomp_filter.rst)."""
-    column = list(table["machines"]).index(machine)
-    special = {name: numbers[column] for name, numbers in table["by_argument"].items()}
-    end = {error: _line(_RETURN, _ERROR | error) for error in (_EPERM, _EACCES, _ENOSYS)}
-    lines = [
-        _line(_LOAD, _ARCHITECTURE),
-        _line(_EQUAL, table["machines"][machine]["architecture"], 1, 0),
-        end[_ENOSYS],
-        _line(_LOAD, _NUMBER),
-        _line(_LEAST, _X32, 0, 1),
-        end[_ENOSYS],
-        # C libraries make threads by clone then, whose flags can be seen.
-        _line(_EQUAL, special["clone3"], 0, 1),
-        end[_ENOSYS],
-    ]
-    for name in ("clone", "unshare"):
-        lines += [
-            _line(_EQUAL, special[name], 0, 4),
-            _line(_LOAD, _FIRST),
-            _line(_ANY_BIT, _NAMESPACES, 0, 1),
-            end[_EPERM],
-            _line(_RETURN, _ALLOW),
-        ]
-    if sockets == "unix":
-        lines += [
-            _line(_EQUAL, special["socket"], 0, 4),
-            _line(_LOAD, _FIRST),
-            _line(_EQUAL, _UNIX, 1, 0),
-            end[_EACCES],
-            _line(_RETURN, _ALLOW),
-        ]
-    elif sockets == "none":
-        lines += [_line(_EQUAL, special["socket"], 0, 1), end[_EACCES]]
-    denied = [numbers[column] for numbers in table["denied"].values()]
-    denied = [number for number in denied if number is not None]
-    lines += [_line(_EQUAL, number, len(denied) - i, 0) for i, number in enumerate(denied)]
-    return b"".join([*lines, _line(_RETURN, _ALLOW), end[_EPERM]])
-
-
-def _line(code: int, value: int, then: int = 0, other: int = 0) -> bytes:
-    """One line; THEN and OTHER are how many lines a jump leaves out."""
-    return code.to_bytes(2, "little") + bytes((then, other)) + value.to_bytes(4, "little")
+def _with(key: str, *tables: dict[str, Any]) -> dict[str, bool]:
+    """The functions or steps with a parameter that has KEY."""
+    return {
+        name: True
+        for rows in tables
+        for name, row in rows.items()
+        if any(key in param for param in row["params"])
+    }
 
 
 def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
     return {name: (value["c"], value["value"]) for name, value in row.items()}
+
+
+def _kind(row: dict[str, Any]) -> dict[str, Any]:
+    """A kind as the launcher checks it: its patterns as runs, nothing that only people read."""
+    named = ("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused")
+    rule = {name: row[name] for name in (*named, "multiple_of", "numbers") if name in row}
+    if "pattern" in row:
+        rule["runs"] = runs(row["pattern"])
+        rule["except"] = [runs(pattern) for pattern in row.get("except", ())]
+    return rule
+
+
+def runs(pattern: str) -> list[tuple[str, int, int]]:
+    """The runs of characters that PATTERN describes: which, and how many at least and at most.
+
+    Raises ValueError where a walk that takes as many characters as a run can have, and never goes
+    back, would not tell what PATTERN tells.
+    """
+    found: list[tuple[str, int, int]] = []
+    at = 0
+    while at < len(pattern):
+        run = _RUN.match(pattern, at)
+        if run is None:
+            raise ValueError(f"{pattern}: {pattern[at:]} is no run of characters")
+        what, least, most, often = run.groups()
+        low, high = _OFTEN.get(often, (1, 1)) if least is None else (int(least), int(most or least))
+        if what.startswith("("):
+            if low != high:
+                raise ValueError(f"{pattern}: the group {what} is repeated more or less often")
+            found += runs(what[1:-1]) * low
+        else:
+            found.append((_characters(what), low, _ENDLESS if high is None else high))
+        at = run.end()
+    for i, (taken, low, high) in enumerate(found):
+        for following, needed, _ in found[i + 1 :]:
+            if low != high and set(taken) & set(following):
+                raise ValueError(f"{pattern}: where a run ends cannot be seen")
+            if needed:
+                break
+    return found
 
 
 def _characters(pattern: str) -> str:

@@ -1,5 +1,6 @@
 """Makes of all modules of a launch one, krunc_launcher/start.py of a wheel: one file to find and to
-read where there were 24. What runs is their text, unchanged, each in a namespace of its own."""
+read where there were two dozen. What runs is their text without its annotations, each in a
+namespace of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import ast
 import io
 import symtable
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 _FUTURE = "from __future__ import annotations\n"
@@ -101,16 +103,30 @@ def _body(package: Path, name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """TEXT without the annotations of its variables: what is global may have none."""
-    lines = text.splitlines(keepends=True)
-    for statement in reversed(ast.parse(text).body):
-        if isinstance(statement, ast.AnnAssign):
-            target, note = statement.target, statement.annotation
-            first, last = (target.end_lineno or 0) - 1, (note.end_lineno or 0) - 1
-            before = lines[first].encode()[: target.end_col_offset]
-            behind = lines[last].encode()[note.end_col_offset or 0 :]
-            lines[first : last + 1] = [(before + behind).decode()]
-    return "".join(lines)
+    """TEXT without annotations: what is global may have none, and each launch would read them."""
+    lines = [line.encode() for line in text.splitlines(keepends=True)]
+    for first, start, last, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
+        lines[first : last + 1] = [lines[first][:start] + lines[last][end:]]
+    return b"".join(lines).decode()
+
+
+def _annotations(tree: ast.Module, lines: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """Where each annotation of TREE starts and ends: lines from 0, and bytes in them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            start = (node.target.end_lineno or 0) - 1, node.target.end_col_offset or 0
+            yield *start, *_end(node.annotation)
+        elif isinstance(node, ast.arg) and node.annotation is not None:
+            start = node.lineno - 1, node.col_offset + len(node.arg.encode())
+            yield *start, *_end(node.annotation)
+        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
+            line = node.returns.lineno - 1
+            arrow = lines[line].rindex(b"->", 0, node.returns.col_offset)
+            yield line, len(lines[line][:arrow].rstrip()), *_end(node.returns)
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return (node.end_lineno or 0) - 1, node.end_col_offset or 0
 
 
 def _text(package: Path, name: str) -> str:

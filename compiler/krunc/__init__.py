@@ -92,7 +92,7 @@ def main() -> int:
         sys.stdout.write(f"krunc {VERSION}\n")
         return 0
     if argv[:1] == ["launch"]:
-        if any(word.endswith((".yaml", ".yml")) for word in argv):
+        if any(word.lower().endswith((".yaml", ".yml")) for word in argv):
             from krunc.boxes import launch
 
             return launch(argv[1:])
@@ -109,4 +109,6 @@ def main() -> int:
         return completion(argv[1:])
     from krunc_compiler.__main__ import main as compiler
 
-    return compiler(argv)
+    from krunc.verifying import refusals
+
+    return compiler(argv, refusals)

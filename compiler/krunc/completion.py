@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from krunc_compiler.__main__ import OF_OTHERS, verb_parser
 from krunc_compiler.findings import catalogue
 from krunc_compiler.usage import VERBS
-from krunc_launcher.command import doctor, usage
+from krunc_launcher.options import DOCTOR, LAUNCH, OF_A_BOX
 
 _SHELLS = ("bash", "zsh", "fish")
 _EXAMPLES = """\
@@ -21,8 +20,6 @@ examples:
 
 exit status: 0 well, 2 wrong usage
 """
-# An option as the launcher's help has it: its name, and the word for its value when it takes one.
-_OPTION = re.compile(r"^  (?:-h, )?(--[a-z-]+)(?: ([A-Z|]+))?(?:  |$)", re.MULTILINE)
 
 
 class Verb(NamedTuple):
@@ -55,11 +52,8 @@ def _verb(name: str) -> Verb:
     if name == "completion":
         return Verb(_SHELLS, {"--help": None})
     if name in OF_OTHERS:
-        text = usage.HELP if name == "launch" else doctor.HELP
-        options = {option: () if value else None for option, value in _OPTION.findall(text)}
-        if name == "launch":  # of a box
-            options |= dict.fromkeys(("--target", "--set", "--vars", "--box"), ())
-        return Verb((), {**options, "--help": None})
+        table = (*LAUNCH, *OF_A_BOX) if name == "launch" else DOCTOR
+        return Verb((), {option.name: () if option.value else None for option in table})
     found = Verb(tuple(catalogue.entries()) if name == "explain" else (), {})
     for action in verb_parser(name)._actions:
         choices = tuple(map(str, action.choices or ()))

@@ -11,7 +11,8 @@ from io import StringIO, TextIOWrapper
 
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, columns, printable, report
-from krunc_compiler.findings.wording import nearest
+from krunc_compiler.findings.wording import nearest, why
+from krunc_compiler.plan.refusal import Verifier
 from krunc_compiler.usage import HELP, VERBS
 
 # Verbs that the dispatcher hands to others.
@@ -19,10 +20,12 @@ OF_OTHERS = ("launch", "doctor", "completion")
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one verb with ARGV; return the exit status."""
+def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
+    """Run one verb with ARGV; return the exit status. VERIFY is the launcher's own, for verbs that
+    speak for it."""
     _streams()
     args = _parsed(sys.argv[1:] if argv is None else argv)
+    args.verify = verify
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -34,15 +37,14 @@ def main(argv: list[str] | None = None) -> int:
         _discard_output()  # the reader left; nothing more can reach it, not even at exit
         return 1
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
         if error.filename is not None:
-            what = f"{printable(os.fsdecode(error.filename))}: {why}"
+            what = f"{printable(os.fsdecode(error.filename))}: {why(error)}"
         elif isinstance(error, FileNotFoundError):
             # Without a name it is getcwd(2) that finds none.
             what = "the working directory is not there any more; change to another"
         else:
             _discard_output()
-            what = f"the output cannot be written: {why}"
+            what = f"the output cannot be written: {why(error)}"
         return _said(f"krunc {args.verb}: {what}\n", 1)
     return status
 

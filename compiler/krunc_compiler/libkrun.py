@@ -21,7 +21,7 @@ class Param(NamedTuple):
 
 
 class Function(NamedTuple):
-    """One libkrun function."""
+    """One libkrun function; `rules` is its row of the table."""
 
     name: str
     since: Version
@@ -30,6 +30,7 @@ class Function(NamedTuple):
     feature: str | None
     devices: int
     params: tuple[Param, ...]
+    rules: dict[str, Any]
 
 
 class Target(NamedTuple):
@@ -69,9 +70,18 @@ def functions() -> dict[str, Function]:
             row.get("feature"),
             row.get("devices", 0),
             _params(row),
+            row,
         )
         for name, row in table()["functions"].items()
     }
+
+
+def opening(param: Param, args: Mapping[str, Any]) -> str:
+    """How libkrun opens the path that is the argument PARAM of a call with ARGS."""
+    for name, how in param.rules.get("opens_if", {}).items():
+        if args.get(name) is True:
+            return str(how)
+    return str(param.rules["opens"])
 
 
 @cache

@@ -8,15 +8,12 @@ from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.plan.reading import folder, parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.operation import Folders
-from krunc_launcher.resolve.resolve import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
-    from krunc_launcher.plan.text import Findings
-    from krunc_launcher.resolve.operation import Operation
+    from krunc_launcher.options import Options
 
 
 class Accepted:
@@ -29,26 +26,22 @@ class Accepted:
         self.folders = folders
         self.text = text
 
-    def resolved(self, environment: Mapping[str, str] | None) -> tuple[list[Operation], Findings]:
-        """Its operations, and what is wrong with their late values; see `resolve`."""
-        return resolve(self.plan, self.folders, environment)
 
-
-def accept(path: str, given: dict[str, str]) -> Accepted:
-    """The plan in the file PATH, checked as far as it can be alone, also against the digests that
-    were approved. Raises PlanRefused and LaunchError."""
+def accept(path: str, options: Options) -> Accepted:
+    """Read the plan in the file PATH and check it as far as it can be alone, also against the
+    digests that were approved. Raises PlanRefused and LaunchError."""
     text = read(path)
     try:
         plan = verify(parse(text))
     except PlanRefused as refused:
         refused.text = text
         raise
-    if "--require-digest" in given:
+    if options.require_digest is not None:
         from krunc_launcher.plan.digest import require
 
-        require(plan, given["--require-digest"])
-    base = given.get("--base") or folder(path)
-    runtime = given.get("--runtime-dir") or runtime_folder(plan["box"])
+        require(plan, options.require_digest)
+    base = options.base or folder(path)
+    runtime = options.runtime_dir or runtime_folder(plan["box"])
     try:
         folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
     except FileNotFoundError:

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# The exit status when the VM was not started, or libkrun failed: the container engines' convention.
+NOT_STARTED = 125
+
+
 class LaunchError(Exception):
     """The VM was not started; `lines` say why, each a sentence for the person who launches."""
 
@@ -34,6 +38,11 @@ class PlanRefused(Exception):
         self.findings = findings
         self.place = place
         self.text = text
+
+
+def why(error: OSError) -> str:
+    """What the system says of ERROR, for the end of a sentence."""
+    return (error.strerror or str(error)).lower()
 
 
 def returned(result: int) -> str:

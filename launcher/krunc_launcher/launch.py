@@ -1,4 +1,4 @@
-"""A launch: an accepted plan to a running VM.
+"""A launch as one line: accept the plan, look at the host, fork, become the VM or wait for it.
 
 Everything that it needs is imported with it: before the VM's process is forked off, once for many
 VMs, and before a confined process could not read it any more.
@@ -7,28 +7,36 @@ VMs, and before a confined process could not read it any more.
 from __future__ import annotations
 
 import os
+import sys
 
 from krunc_launcher._krun import libc
-from krunc_launcher.errors import LaunchError, PlanRefused
-from krunc_launcher.host.disk_locks import hold
+from krunc_launcher.accept import Accepted, accept
+from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused
+from krunc_launcher.host.disk_locks import hold as lock
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
 from krunc_launcher.host.program import missing_workdir, opened, program
+from krunc_launcher.messages import refuse
 from krunc_launcher.plan.verify import keyed
-from krunc_launcher.resolve.resolve import secret
-from krunc_launcher.supervise.watch import FAILED
+from krunc_launcher.resolve.operation import made
+from krunc_launcher.resolve.resolve import resolve, secret
+from krunc_launcher.supervise.child import die_with_parent, fork, hold
+from krunc_launcher.supervise.terminal import read_terminal
+from krunc_launcher.supervise.watch import wait
 from krunc_launcher.vm.replay import replay
-from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment
+from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
+    from typing import NoReturn
 
-    from krunc_launcher.accept import Accepted
     from krunc_launcher.host.libkrun import Library
+    from krunc_launcher.options import Options
     from krunc_launcher.plan.text import Findings
     from krunc_launcher.resolve.operation import Operation
-    from krunc_launcher.supervise.watch import Vm
+    from krunc_launcher.supervise.child import Vm
+    from krunc_launcher.supervise.end import End
 
 # cffi makes a function when it is first asked for: now, for what is made after the fork is memory
 # of each VM's process. Not every system has all of them.
@@ -36,8 +44,31 @@ for _name in ("capget", "capset", "inotify_add_watch", "prctl", "setrlimit"):
     getattr(libc, _name, None)
 
 
+class Ready:
+    """An accepted plan with its operations, and what is wrong with their late values (FOUND) and
+    with the host (PROBLEMS). libkrun may be anything and has not been looked at."""
+
+    __slots__ = ("accepted", "found", "operations", "problems", "program", "writes")
+
+    def __init__(
+        self,
+        accepted: Accepted,
+        operations: list[Operation],
+        found: Findings,
+        problems: list[str],
+        program: tuple[str, str],
+        writes: list[str],
+    ) -> None:
+        self.accepted = accepted
+        self.operations = operations
+        self.found = found
+        self.problems = problems
+        self.program = program
+        self.writes = writes
+
+
 class Prepared:
-    """What can be launched here; `locks` are descriptors that hold the disks."""
+    """The libkrun that will run a plan, and LOCKS, the descriptors that hold the disks."""
 
     __slots__ = ("library", "locks")
 
@@ -46,84 +77,101 @@ class Prepared:
         self.locks = locks
 
 
-class Seen:
-    """An accepted plan, RESOLVED, and what is wrong with its late values and the host. LIBRARY, if
-    there is one, was loaded already; libkrun may be anything and has not been looked at."""
-
-    __slots__ = ("accepted", "done", "found", "library", "problems", "program", "writes")
-
-    def __init__(
-        self,
-        accepted: Accepted,
-        resolved: tuple[list[Operation], Findings],
-        library: Library | None = None,
-    ) -> None:
-        self.accepted = accepted
-        self.library = library
-        self.done, self.found = resolved
-        self.problems = [
-            *preflight(self.done, accepted.folders),
-            *missing_workdir(accepted.plan, self.done),
-        ]
-        self.program = program(accepted.plan, self.done)
-        self.writes = [
-            operation.values[0 if operation.kind == "step" else 1]
-            for operation in self.done
-            if operation.name in ("open_file", "krun_set_console_output")
-        ]
+def launch(path: str, options: Options, begun: float) -> End:
+    """Launch the plan in the file PATH and wait for the end of its VM; the launch has BEGUN then
+    (monotonic). Raises PlanRefused and LaunchError before there is a process for the VM."""
+    if options.die_with_parent:
+        die_with_parent()
+    terminal = read_terminal()
+    plan = accept(path, options)
+    # As much as can be is done before the fork: whatever the VM's process touches first after it
+    # is copied. libkrun is loaded behind it, for it may be anything, and crash.
+    ready = look(plan, os.environ)
+    vm = fork(hold(), options.console_max, begun)
+    if vm.is_mine:
+        become(path, ready, options, None, vm)
+    del ready
+    wipe()
+    ((_, end),) = wait([vm])
+    terminal.restore()
+    return end
 
 
-def seeing(accepted: Accepted, library: Library | None) -> Callable[[], Seen]:
-    """What sees ACCEPTED for its VM's process, or has seen it where that needs no secret: each of
-    many such processes is a copy of this one, which so may not know the secrets of others."""
-    resolved = accepted.resolved(None)
-    if secret(resolved[0]):
-        return lambda: Seen(accepted, accepted.resolved(os.environ), library)
-    seen = Seen(accepted, resolved, library)
-    return lambda: seen
+def ahead(path: str, options: Options) -> Ready | Accepted | PlanRefused | LaunchError:
+    """As much of a launch as many VMs' processes may be copies of: all but the reading of secrets,
+    which each reads for itself, or why the plan in the file PATH cannot be launched."""
+    try:
+        plan = accept(path, options)
+    except (PlanRefused, LaunchError) as error:
+        return error
+    return plan if secret(resolve(plan.plan, plan.folders, None)[0]) else look(plan, None)
 
 
-def prepared(seen: Seen, given: dict[str, str]) -> Prepared:
-    """The plan after every check; raises PlanRefused or LaunchError with all that fails."""
-    plan, done, found = seen.accepted.plan, seen.done, seen.found
-    library = seen.library
+def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
+    """Fill in what the plan leaves open, secrets by the launcher's ENVIRONMENT, and check all that
+    it needs of the host."""
+    operations, found = resolve(accepted.plan, accepted.folders, environment)
+    problems = [
+        *preflight(operations, accepted.folders),
+        *missing_workdir(accepted.plan, operations),
+    ]
+    starts = program(accepted.plan, operations)
+    return Ready(accepted, operations, found, problems, starts, made(operations))
+
+
+def become(
+    path: str,
+    start: Ready | Accepted | PlanRefused | LaunchError,
+    options: Options,
+    library: Library | None,
+    vm: Vm,
+) -> NoReturn:
+    """Become the VM that START got ready for, in its own process, or say why not. LIBRARY is the
+    libkrun that is loaded already, if one is."""
+    try:
+        if isinstance(start, Exception):
+            raise start
+        ready = look(start, os.environ) if isinstance(start, Accepted) else start
+        _enter(ready, prepare(ready, options.libkrun, library), vm)
+    except (PlanRefused, LaunchError) as error:
+        refuse(path, error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
+    # a confined process cannot, and aborts.
+    os._exit(NOT_STARTED)
+
+
+def prepare(ready: Ready, chosen: str | None, library: Library | None = None) -> Prepared:
+    """Find the libkrun for a plan and lock its disks. CHOSEN is its file, LIBRARY a loaded one.
+    Raises PlanRefused or LaunchError with all that fails, of the plan and the host too."""
+    plan = ready.accepted.plan
     try:
         if library is None or library.era != plan["api"]:
-            library = locate(given.get("--libkrun"), plan["api"])
+            library = locate(chosen, plan["api"])
         problems = fits(library, plan)
     except LaunchError as error:
         problems = list(error.lines)
-    problems += seen.problems
-    locks, taken = hold(done)
+    problems += ready.problems
+    locks, taken = lock(ready.operations)
     problems += taken
-    if found:
-        raise PlanRefused(keyed(plan, found), also=problems, text=seen.accepted.text)
+    if ready.found:
+        raise PlanRefused(keyed(plan, ready.found), also=problems, text=ready.accepted.text)
     if library is None or problems:
         raise LaunchError(*problems)
     return Prepared(library, locks)
 
 
-def launch(seen: Seen, given: dict[str, str], vm: Vm) -> int:
-    """Become the VM of the plan; raises PlanRefused and LaunchError."""
-    ready = prepared(seen, given)
-    done = seen.done
-    file = opened(*seen.program)
+def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
+    """Lose what a VM does not need, and replay the plan; comes back when libkrun does not enter the
+    VM. Raises LaunchError."""
+    operations = ready.operations
+    file = opened(*ready.program)
     if file:
-        vm.mark(file)
-    for path in seen.writes:
-        vm.note(f"writes {path}")
-    close_descriptors(done, (*vm.channels(), *ready.locks))
-    forget_environment(done)
-    drop_capabilities(done)
-    note = vm.note
-    if any(operation.name in ("krun_setuid", "krun_setgid") for operation in done):
-        from krunc_launcher.vm.end_with_launcher import end_with_reader
-
-        def note(word: str) -> None:
-            if word.startswith("enter "):
-                # Not before: the thread has to be confined, too.
-                end_with_reader(*vm.channels())
-            vm.note(word)
-
-    replay(ready.library, done, seen.accepted.folders, note)
-    return FAILED
+        vm.notes.mark(file)
+    for path in ready.writes:
+        vm.notes.note(f"writes {path}")
+    close_descriptors(operations, (vm.notes.pipe, *prepared.locks))
+    forget_environment(operations)
+    drop_capabilities(operations)
+    replay(prepared.library, operations, ready.accepted.folders, vm.notes)

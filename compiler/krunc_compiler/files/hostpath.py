@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 from functools import lru_cache
 
+from krunc_schema import load
+
 # A path of the folder of the run, which the launcher knows.
-RUNTIME = "runtime:"
+RUNTIME: str = load("plan")["runtime"]
 
 
 # Several rules look at a path of a box, and its plan has it twice. Few are kept: one may be long.

@@ -7,26 +7,31 @@ from collections.abc import Callable
 from errno import EAGAIN, EBADF
 
 from krunc_compiler.files.contents import contents, given
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.findings.wording import why
 
 # Far above any real box or plan; it bounds time and memory for hostile ones.
 MAX_BYTES = 1 << 20
 
 
-def read(path: str) -> tuple[str, str]:
+def read(path: str, within: Within = ANYWHERE) -> tuple[str, str]:
     """The name under which PATH is reported, and its text; - is standard input.
 
-    Raises Rejected when it cannot be read.
+    Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
+    within.admit(path)
     name = "<stdin>" if path == "-" else path
     return name, _text(name, given if path != "-" else _standard_input)
 
 
-def read_file(path: str) -> str:
+def read_file(path: str, within: Within = ANYWHERE) -> str:
     """The text of the regular file PATH, which a box names.
 
-    Raises Rejected when it cannot be read.
+    Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
+    path = f"./{path}" if path == "-" else path
+    within.admit(path)
     return _text(path, contents)
 
 
@@ -34,10 +39,10 @@ def _text(name: str, reads: Callable[[str, int], bytes]) -> str:
     try:
         data = reads(name, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = "no file can have such a name"  # a ValueError, whose words differ between Pythons
+        said = "no file can have such a name"  # a ValueError, whose words differ between Pythons
         if isinstance(error, OSError):
-            why = (error.strerror or str(error)).lower()
-        finding = Finding("KR001", f"the file cannot be read: {why}")
+            said = why(error)
+        finding = Finding("KR001", f"the file cannot be read: {said}")
         raise reject(Source(name, "", {}), [finding]) from None
     return decode(name, data)
 

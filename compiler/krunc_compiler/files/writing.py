@@ -1,13 +1,23 @@
-"""Outputs: whole or not at all."""
+"""Outputs: whole or not at all, and where their names say.
+
+Nothing goes through a link out of the directory in which the output's name stands, nor through a
+directory that is a link out of the repository: a stranger can have put it there. The system's own
+links, such as /dev/stdout, lead where the user says.
+"""
 
 from __future__ import annotations
 
 import os
-from errno import EEXIST, ENXIO
+from errno import EEXIST, ELOOP, ENXIO
+from functools import lru_cache
 from stat import S_ISDIR, S_ISREG
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.stopping import Cleaned
+from krunc_compiler.files.within import is_in, repository
+
+# Where only the system puts links.
+_OF_SYSTEM = ("/dev", "/proc")
 
 # What a file is known by stands there.
 _START = 4096
@@ -18,8 +28,9 @@ def write(path: str, text: str, replaces: bytes = b"") -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
 
     The text goes to a temporary file beside it, which is then renamed. It is not forced to the
-    disk: what a power cut takes can be made again. A link stays a link, and what is no file, such
-    as /dev/null or a pipe, is written to as it is. Raises OSError, also as `stage` does.
+    disk: what a power cut takes can be made again. A link in its own directory stays a link, and
+    what is no file, such as /dev/null or a pipe, is written to as it is. Raises OSError, also as
+    `stage` does.
     """
     data = text.encode("utf-8")
     changed = _put(path, data, replaces)
@@ -70,12 +81,14 @@ def stage(path: str, data: bytes, mark: str, replaces: bytes = b"") -> bool | No
     None when PATH is a link, a device or a pipe, in whose place no file is put. Raises OSError, and
     FileExistsError when there is something that has nothing of REPLACES near its start.
     """
+    _stay_in_repository(os.path.abspath(os.path.dirname(path)))
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         pass
     else:
         if not (S_ISREG(mode) or S_ISDIR(mode)):
+            _stay(path)
             return None
         there = contents(path, max(len(data) + 1, _START))
         if there == data:
@@ -109,6 +122,30 @@ def _pour(path: str, data: bytes) -> None:
         _fill(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+@lru_cache(64)
+def _stay_in_repository(folder: str) -> None:
+    """Raise OSError when FOLDER is in a repository by its name, but not in fact."""
+    home = repository(folder)
+    if home is None or not is_in(folder, home):
+        return
+    if not is_in(os.path.realpath(folder), os.path.realpath(home)):
+        raise OSError(
+            ELOOP, "its directory is a link out of the repository; name the directory itself"
+        )
+
+
+def _stay(path: str) -> None:
+    """Raise OSError when PATH is a link that leads out of its directory."""
+    folder = os.path.realpath(os.path.dirname(path))
+    if not is_in(os.path.realpath(path), folder) and not any(
+        is_in(folder, place) for place in _OF_SYSTEM
+    ):
+        raise OSError(
+            ELOOP,
+            "it is a link out of its directory; remove it, or write to the file that it leads to",
+        )
 
 
 def settle(path: str, mark: str) -> None:

@@ -32,7 +32,8 @@ class Place(NamedTuple):
 class Finding(NamedTuple):
     """One thing that is wrong (or, as a warning, doubtful) with an input.
 
-    `at_key` marks the key instead of the value; `span` is set when no value has the place.
+    `at_key` marks the key instead of the value; `span` is set when no value has the place;
+    `waived` is what a box gave a reason for.
     """
 
     code: str
@@ -41,7 +42,15 @@ class Finding(NamedTuple):
     hint: str = ""
     at_key: bool = False
     span: Span | None = None
-    warning: bool = False
+    waived: bool = False
+
+    @property
+    def warning(self) -> bool:
+        """Whether this refuses nothing: the catalogue says so of the code, or it is waived."""
+        from krunc_compiler.findings import catalogue  # most inputs have no finding
+
+        entry = catalogue.entry(self.code)
+        return self.waived or (entry is not None and entry.warning)
 
 
 class Source(NamedTuple):

@@ -12,6 +12,11 @@ _LONGEST = 100
 _MOST = 1_000
 
 
+def why(error: OSError) -> str:
+    """Tell what the system says of ERROR."""
+    return (error.strerror or str(error)).lower()
+
+
 def forms_of(rules: list[dict[str, Any]]) -> str:
     """How a text is to be written, where one of RULES says it."""
     forms = [rule["x-form"] for rule in rules if "x-form" in rule]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from krunc_compiler.files.hostpath import plain
 from krunc_compiler.findings.finding import Finding
 
 # What BoxLite's engine uses where the spec says nothing, and its fixed working directory.
@@ -49,14 +50,14 @@ def convert(spec: dict[str, Any]) -> tuple[Imported, list[Finding]]:
     shares = (spec.get("fs_shares") or {}).get("shares") or []
     if shares:
         value["shares"] = [
-            {"tag": s["tag"], "path": _path(s["host_path"]), "read_only": s["read_only"]}
+            {"tag": s["tag"], "path": plain(s["host_path"]), "read_only": s["read_only"]}
             for s in shares
         ]
     if disks:
         value["disks"] = [
             {
                 "id": disk["block_id"],
-                "path": _path(disk["disk_path"]),
+                "path": plain(disk["disk_path"]),
                 "format": _FORMATS[disk["format"]],
                 "read_only": disk["read_only"],
             }
@@ -64,12 +65,12 @@ def convert(spec: dict[str, Any]) -> tuple[Imported, list[Finding]]:
         ]
     value["network"] = _network(spec, notes)
     value["agent"] = {
-        "listen": _path(spec["transport"]["Unix"]["socket_path"]),
-        "notify": _path(spec["ready_transport"]["Unix"]["socket_path"]),
+        "listen": plain(spec["transport"]["Unix"]["socket_path"]),
+        "notify": plain(spec["ready_transport"]["Unix"]["socket_path"]),
     }
     value["entrypoint"] = _entrypoint(spec["guest_entrypoint"], notes)
     if spec.get("console_output") is not None:
-        value["console"] = {"output": _path(spec["console_output"])}
+        value["console"] = {"output": plain(spec["console_output"])}
     for key in spec:
         if key not in _READ:
             notes.append(f"{key}: {_LEFT_OUT.get(key, 'unknown to this version of krunc')}")
@@ -83,11 +84,6 @@ def _name(box_id: str, notes: list[str]) -> str:
     return name
 
 
-def _path(path: str) -> str:
-    """PATH for a box, in which runtime: would name the folder of a run."""
-    return f"./{path}" if path.startswith("runtime:") else path
-
-
 def _root(
     root: dict[str, Any], disks: list[dict[str, Any]], notes: list[str], findings: list[Finding]
 ) -> dict[str, Any]:
@@ -97,7 +93,7 @@ def _root(
     if disk is None or device is None:
         kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
         notes.append(f"guest_rootfs.strategy: {kind}: the folder is taken as it is")
-        return {"path": _path(root["path"])}
+        return {"path": plain(root["path"])}
     number = ord(device[7]) - ord("a") if re.match(r"/dev/vd[a-z]", device) else -1
     if not 0 <= number < len(disks):
         paths = [candidate["disk_path"] for candidate in disks]
@@ -107,7 +103,7 @@ def _root(
         known = ", ".join(f"/dev/vd{chr(ord('a') + i)}" for i in range(min(len(disks), 26)))
         hint = f"the block devices are {known or 'none'}"
         findings.append(Finding("KR511", f"no block device is {device}", where, hint))
-        return {"path": _path(root["path"])}
+        return {"path": plain(root["path"])}
     return {"disk": disks[number]["block_id"], "device": device, "fstype": "ext4"}
 
 
@@ -121,7 +117,7 @@ def _network(spec: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         if config.get("port_mappings"):
             ports = ", ".join(":".join(map(str, pair)) for pair in config["port_mappings"])
             notes.append(f"network_config.port_mappings: {ports}: for that program to open")
-        return {"mode": "unixstream", "socket": _path(config["socket_path"])}
+        return {"mode": "unixstream", "socket": plain(config["socket_path"])}
     if spec.get("disable_network"):
         return {"mode": "none"}
     # BoxLite never calls krun_set_port_map, and libkrun then opens every port.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Finding, Path, dotted
+from krunc_compiler.plan import kinds
 from krunc_compiler.plan.operation import Operation
 
 # The guest's kernel command line cannot carry everything; these two can.
@@ -105,15 +106,30 @@ def _variables(value: Any, ruled: _Ruled) -> list[Finding]:
             message = f"the guest's kernel takes the variable {name!r} as a parameter of its own"
             hint = f"choose another name, or {_OTHER_WAYS}"
             found.append(Finding("KR202", message, hint=hint, at_key=True))
-        if isinstance(text, str):
-            found += _text(text, ruled)
+        found += _text(text, ruled) if isinstance(text, str) else _secret(text)
         if found:
             findings += _at((name,), found)
     return findings
 
 
+def _secret(value: dict[str, Any]) -> list[Finding]:
+    return _text(value["from_file"], _path()) if "from_file" in value else []
+
+
+def _names(value: Any, ruled: _Ruled) -> list[Finding]:
+    """Check the names of flags, each of which is given once."""
+    seen: dict[str, int] = {}
+    return [
+        Finding("KR201", f"{name!r} stands here twice", (i,), hint="leave one out")
+        for i, name in enumerate(value)
+        if seen.setdefault(name, i) != i
+    ]
+
+
 def _content(value: Any, _: _Ruled) -> list[Finding]:
-    """A content that stands in the plan: the program's, key by key."""
+    """Check a content: the path of a file, or the program, key by key."""
+    if "file" in value:
+        return _text(value["file"], _path())
     if "process" not in value:
         return []
     process = value["process"]
@@ -121,7 +137,7 @@ def _content(value: Any, _: _Ruled) -> list[Finding]:
     for i, text in enumerate(process["args"]):
         findings += _at(("args", i - 1) if i else ("executable",), _readable(text))
     for name, text in process["env"].items():
-        found = _reserved(name) + (_readable(text) if isinstance(text, str) else [])
+        found = _reserved(name) + (_readable(text) if isinstance(text, str) else _secret(text))
         findings += _at(("env", name), found)
     return findings
 
@@ -198,6 +214,7 @@ _LOOKS: dict[str, _Look] = {
     "socket_path": _text,
     "texts": _texts,
     "port_map": _items,
+    "flags": _names,
     "env": _variables,
     "bytes": _content,
 }
@@ -208,16 +225,27 @@ def _ruled(kind: str, name: str) -> list[_Ruled]:
     """The arguments of an operation that are looked at."""
     found = []
     for param in api.params(kind, name):
-        rules = param.rules
-        if param.kind not in _LOOKS and "unique" not in rules:
-            continue
-        least, most = ("min", "max") if param.kind == "int" else ("min_bytes", "max_bytes")
-        bounds = rules.get(least, 0), rules.get(most, sys.maxsize)
-        row = api.table()["charsets"][rules["charset"]] if "charset" in rules else None
-        characters = allowed(row["pattern"]) if row is not None else None
-        look = _LOOKS.get(param.kind, _nothing)
-        found.append(_Ruled(param.name, rules, look, rules.get("unique"), *bounds, characters))
+        if param.kind in _LOOKS or "unique" in param.rules:
+            found.append(_rules_of(param))
     return found
+
+
+def _rules_of(param: api.Param) -> _Ruled:
+    rules = param.rules
+    if param.kind in api.PATH_KINDS:
+        rules = {**kinds.rules("host_path"), **rules}
+    least, most = ("min", "max") if param.kind == "int" else ("min_bytes", "max_bytes")
+    bounds = rules.get(least, 0), rules.get(most, sys.maxsize)
+    row = api.table()["charsets"][rules["charset"]] if "charset" in rules else None
+    characters = allowed(row["pattern"]) if row is not None else None
+    look = _LOOKS.get(param.kind, _nothing)
+    return _Ruled(param.name, rules, look, rules.get("unique"), *bounds, characters)
+
+
+@cache
+def _path() -> _Ruled:
+    """The rules of a path of the host that stands within an argument."""
+    return _rules_of(api.Param("path", "host_path", {}))
 
 
 @cache

@@ -9,10 +9,6 @@ from krunc_compiler.findings.finding import Finding
 from krunc_compiler.lowering import arguments
 from krunc_compiler.plan.operation import Operation
 
-_ON_IT = frozenset(
-    ["krun_set_exec", "krun_set_workdir", "krun_set_rlimits", "krun_set_root_disk_remount"]
-)
-
 
 def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
     """Whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG is
@@ -24,7 +20,18 @@ def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
 
 def carried(operations: list[Operation]) -> list[Operation]:
     """Those of OPERATIONS that libkrun writes on the command line."""
-    return [operation for operation in operations if operation.name in _ON_IT]
+    on_it = _on_it()
+    return [operation for operation in operations if operation.name in on_it]
+
+
+@cache
+def _on_it() -> dict[str, list[str]]:
+    """The functions with arguments that stand on the command line, and which these are."""
+    named = {
+        name: [param.name for param in one.params if "command_line" in param.rules]
+        for name, one in api.functions().items()
+    }
+    return {name: arguments for name, arguments in named.items() if arguments}
 
 
 def room() -> int:
@@ -38,8 +45,8 @@ def size(operations: list[Operation]) -> int:
     line = api.table()["kernel_cmdline"]
     words: list[str] = []
     for operation in carried(operations):
-        for value in operation.args.values():
-            words += _words(value)
+        for name in _on_it()[operation.name]:
+            words += _words(operation.args[name])
     # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
     total = len("".join(words).encode("utf-8", "surrogatepass")) + 3 * len(words)
     return total + len(line["prolog"]) + 128 + devices(operations) * int(line["device_bytes"])

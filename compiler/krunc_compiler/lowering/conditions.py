@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
 
-from krunc_compiler.box.box import Box, FolderRoot
-from krunc_compiler.box.networks import NetworkDevices, SocketDevice, TapDevice
+from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import RUNTIME
-from krunc_compiler.findings.finding import Path
-from krunc_compiler.libkrun import Target
+from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.operation import Operation
 
+# The steps that demand what a host path leads to, in the order in which they stand in a plan.
+_TARGETS = {"directory": "require_folder", "disk": "require_file", "file": "require_file"}
+_RANKS = {kind: rank for rank, kind in enumerate(("nested", *_TARGETS, "network"))}
+# Among those of one kind: the keys of the box that ask for them, in this order; then all others.
+_KEYS = ("machine", "boot", "displays", "rootfs", "shares", "disks", "network", "vhost_user")
 
-def lower(box: Box, target: Target) -> Iterator[Operation]:
-    """A demand for each thing of the host that the plan uses."""
-    del target
+
+class _Demand(NamedTuple):
+    kind: str
+    operation: Operation
+
+    def place(self) -> tuple[int, int]:
+        """Where it stands among the others."""
+        key = self.operation.origin[0] if self.operation.origin else ""
+        return _RANKS[self.kind], _KEYS.index(key) if key in _KEYS else len(_KEYS)
+
+
+def lower(operations: list[Operation]) -> Iterator[Operation]:
+    """A demand for each thing of the host that OPERATIONS use and do not make."""
     yield Operation("step", "require_hypervisor")
-    if box.machine.nested:
-        yield Operation("step", "require_nested_virtualization", ("machine", "nested"))
-    if isinstance(box.rootfs, FolderRoot):
-        yield _folder(box.rootfs.path, box.rootfs.read_only, box.origin("rootfs", "path"))
-    for i, share in enumerate(box.shares):
-        yield _folder(share.path, share.read_only, box.origin("shares", i, "path"))
-    for i, disk in enumerate(box.disks):
-        args = {"path": disk.path, "access": _access(disk.read_only)}
-        yield Operation("step", "require_file", box.origin("disks", i, "path"), args)
-    for path, origin in _files(box):
-        yield Operation("step", "require_file", origin, {"path": path, "access": "read"})
-    if isinstance(box.network, NetworkDevices):
-        for i, device in enumerate(box.network.devices):
-            yield from _network(device, box.network.place(i))
-    for i, served in enumerate(box.vhost_user):
-        yield _socket(served.socket, "stream", ("vhost_user", i, "socket"))
+    demands = [
+        demand
+        for operation in operations
+        if operation.kind == "call"
+        for param in _demanding(operation.name)
+        for demand in _demands(param, operation)
+    ]
+    for demand in sorted(demands, key=_Demand.place):
+        yield demand.operation
 
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
@@ -40,47 +48,37 @@ def runtime(operations: list[Operation]) -> Iterator[Operation]:
         yield Operation("step", "make_runtime_folder")
 
 
-def _folder(path: str, read_only: bool, origin: Path) -> Operation:
-    return Operation("step", "require_folder", origin, {"path": path, "access": _access(read_only)})
+@cache
+def _demanding(function: str) -> list[Param]:
+    """The parameters of FUNCTION that can name something that has to be there."""
+    return [
+        param
+        for param in api.functions()[function].params
+        if param.kind == "bytes"
+        or param.rules.get("means") in ("tap", "nested")
+        or {"target", "served"}.intersection(param.rules)
+    ]
 
 
-def _access(read_only: bool) -> str:
-    return "read" if read_only else "read-write"
-
-
-def _files(box: Box) -> Iterator[tuple[str, Path]]:
-    """The files of the host that are read once, for their content."""
-    boot = box.boot
-    if box.machine.tee is not None:
-        yield box.machine.tee, ("machine", "tee")
-    if boot.kernel is not None:
-        yield boot.kernel.path, ("boot", "kernel", "path")
-        if boot.kernel.initramfs is not None:
-            yield boot.kernel.initramfs, ("boot", "kernel", "initramfs")
-    if boot.firmware is not None:
-        yield boot.firmware, ("boot", "firmware")
-    if boot.init is not None:
-        yield boot.init, ("boot", "init")
-    for i, display in enumerate(box.displays):
-        if display.edid is not None:
-            yield display.edid, ("displays", i, "edid")
-    if isinstance(box.rootfs, FolderRoot):
-        for i, item in enumerate(box.rootfs.overlay):
-            if item.file is not None:
-                yield item.file, ("rootfs", "overlay", i, "file")
-    for i, share in enumerate(box.shares):
-        for j, item in enumerate(share.overlay):
-            if item.file is not None:
-                yield item.file, ("shares", i, "overlay", j, "file")
-
-
-def _network(device: SocketDevice | TapDevice, where: Path) -> Iterator[Operation]:
-    if isinstance(device, TapDevice):
-        yield Operation("step", "require_tap", (*where, "device"), {"name": device.device})
-    elif device.socket is not None:
-        kind = "datagram" if device.datagram else "stream"
-        yield _socket(device.socket, kind, (*where, "socket"))
-
-
-def _socket(path: str, kind: str, origin: Path) -> Operation:
-    return Operation("step", "require_socket", origin, {"path": path, "type": kind})
+def _demands(param: Param, operation: Operation) -> Iterator[_Demand]:
+    value = operation.args[param.name]
+    origin = operation.place(param.name) or operation.origin
+    rules = param.rules
+    if param.kind == "bytes":
+        if "file" in value:
+            args = {"path": value["file"], "access": "read"}
+            yield _Demand("file", Operation("step", _TARGETS["file"], origin, args))
+    elif rules.get("means") == "nested":
+        if value:
+            yield _Demand("nested", Operation("step", "require_nested_virtualization", origin))
+    elif rules.get("means") == "tap":
+        yield _Demand("network", Operation("step", "require_tap", origin, {"name": value}))
+    elif value is not None and "served" in rules:
+        args = {"path": value, "type": rules["served"]}
+        yield _Demand("network", Operation("step", "require_socket", origin, args))
+    elif value is not None and "target" in rules:
+        access = api.opening(param, operation.args)
+        if access != "make":
+            step = _TARGETS[rules["target"]]
+            args = {"path": value, "access": access}
+            yield _Demand(rules["target"], Operation("step", step, origin, args))

@@ -17,12 +17,13 @@ def gpu(box: Box, target: Target) -> Iterator[Operation]:
     if box.gpu is None:
         return
     flags = {"virgl_flags": list(box.gpu.flags)}
+    places: dict[str, Path] = {"virgl_flags": ("gpu", "flags")}
     if box.gpu.window_mib is None:
-        yield Operation("call", "krun_set_gpu_options", ("gpu",), flags)
+        yield Operation("call", "krun_set_gpu_options", ("gpu",), flags, places=places)
         return
     args = {**flags, "shm_size": box.gpu.window_mib << 20}
-    place = ("gpu", "window")
-    yield Operation("call", "krun_set_gpu_options2", ("gpu",), args, places={"shm_size": place})
+    places["shm_size"] = ("gpu", "window")
+    yield Operation("call", "krun_set_gpu_options2", ("gpu",), args, places=places)
 
 
 def displays(box: Box, target: Target) -> Iterator[Operation]:

@@ -75,6 +75,7 @@ def _device(device: SocketDevice | TapDevice, where: Path) -> Operation:
     common: dict[str, Any] = {"mac": device.mac, "features": list(device.features)}
     dhcp = ["dhcp_client"] if device.dhcp else []
     places: dict[str, Path] = {"mac": (*where, "mac"), "flags": (*where, "dhcp")}
+    places["features"] = (*where, "features")
     need = (*where, "dhcp") if device.dhcp else ()
     if isinstance(device, TapDevice):
         args = {"tap_name": device.device, **common, "flags": dhcp}

@@ -14,7 +14,7 @@ from krunc_compiler.findings.finding import Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import script
 from krunc_compiler.lowering.channels import rewritten
-from krunc_compiler.lowering.storage import ROOT_TAG
+from krunc_compiler.lowering.storage import ROOT_TAG, overlay_file
 from krunc_compiler.plan.operation import Operation
 
 _SHELL = "/bin/sh"
@@ -22,7 +22,6 @@ _WHERE: Path = ("entrypoint",)
 # What libkrun's init opens when no program stands on the command line (since libkrun 1.3).
 CONFIGURATION = ".krun_config.json"
 _SCRIPT = ".krunc_script"
-_REGULAR = 0o100000
 
 
 def limits(box: Box, target: Target) -> Iterator[Operation]:
@@ -80,20 +79,10 @@ def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:
         words = [_SHELL, f"/{_SCRIPT}", *words[1:]]
         place = (*_WHERE, "script")
         text = {"text": entrypoint.script}
-        yield _file(_SCRIPT, text, 0o755, False, place)
+        yield overlay_file(ROOT_TAG, _SCRIPT, text, 0o755, False, place, {"data": place})
     process = {"cwd": entrypoint.workdir, "env": _environment(box), "args": words}
-    yield _file(CONFIGURATION, {"process": process}, 0o600, True, _WHERE)
-
-
-def _file(path: str, data: dict[str, Any], mode: int, once: bool, place: Path) -> Operation:
-    args = {
-        "fs_tag": ROOT_TAG,
-        "path": path,
-        "data": data,
-        "mode": _REGULAR | mode,
-        "one_shot": once,
-    }
-    return Operation("call", "krun_fs_add_overlay_file", place, args, places={"data": place})
+    data = {"process": process}
+    yield overlay_file(ROOT_TAG, CONFIGURATION, data, 0o600, True, _WHERE, {"data": _WHERE})
 
 
 def _environment(box: Box) -> dict[str, Any]:

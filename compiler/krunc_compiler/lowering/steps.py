@@ -100,7 +100,7 @@ def _surely_has_file(target: Target) -> bool:
 def _lowered(box: Box, target: Target, program: Step) -> Lowered:
     steps = (*BEFORE_PROGRAM, program, *AFTER_PROGRAM)
     operations = [operation for step in steps for operation in step(box, target)]
-    demands = list(conditions.lower(box, target))
+    demands = list(conditions.lower(operations))
     operations = [*demands, *conditions.runtime(operations), *operations]
     calls = [(o.name, o.args) for o in operations if o.kind == "call"]
     for name in implied(target.era, calls):

@@ -113,7 +113,7 @@ def root(box: Box, target: Target) -> Iterator[Operation]:
     if box.boot.init is not None:
         place = ("boot", "init")
         content = {"file": box.boot.init}
-        yield _file(ROOT_TAG, _INIT, content, 0o755, False, place, {"data": place})
+        yield overlay_file(ROOT_TAG, _INIT, content, 0o755, False, place, {"data": place})
 
 
 def _folder(box: Box, folder: FolderRoot, target: Target) -> Operation:
@@ -147,10 +147,10 @@ def _overlays(tag: str, overlay: tuple[Overlay, ...], place: Path) -> Iterator[O
         kind = "file" if item.file is not None else "base64" if item.base64 is not None else "text"
         content = {kind: getattr(item, kind)}
         places["data"] = (*where, kind)
-        yield _file(tag, item.path, content, item.mode, item.once, where, places)
+        yield overlay_file(tag, item.path, content, item.mode, item.once, where, places)
 
 
-def _file(
+def overlay_file(
     tag: str,
     path: str,
     content: dict[str, Any],
@@ -159,5 +159,6 @@ def _file(
     origin: Path,
     places: dict[str, Path],
 ) -> Operation:
+    """Lay a regular file over the root or share TAG."""
     args = {"fs_tag": tag, "path": path, "data": content, "mode": _FILE | mode, "one_shot": once}
     return Operation("call", "krun_fs_add_overlay_file", origin, args, places=places)

@@ -12,8 +12,10 @@ from krunc_compiler.files.boxfiles import plan_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import MAX_BYTES, read
+from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
@@ -42,7 +44,8 @@ class Job(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What is done with each file: MARK stages plans, None compares them with what is there."""
+    """What is done with each file: MARK stages plans, None compares them with what is there. Which
+    files may be read is among the inputs."""
 
     inputs: Inputs
     mark: str | None
@@ -70,7 +73,9 @@ class Done(NamedTuple):
 def compile_file(work: Work, job: Job) -> Done:
     """Compile the boxes in the file of JOB."""
     try:
-        compiled, findings = compile_all(*read(job.box), _seen_from(job, work.inputs))
+        compiled, findings = compile_all(
+            *read(job.box, work.inputs.within), _seen_from(job, work.inputs)
+        )
     except Rejected as rejected:
         return Done([], rejected.findings, [])
     if work.this_host:
@@ -82,7 +87,7 @@ def compile_file(work: Work, job: Job) -> Done:
             made.append(Made(None, "", False, text))
             continue
         if work.mark is None:
-            lines, found = _compared(path, text, job.box)
+            lines, found = _compared(path, text, job.box, work.inputs.within)
             made.append(Made(path, "", False, lines))
         else:
             item, found = _staged(path, text, work.mark)
@@ -104,18 +109,20 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
 
 def unwritten(error: OSError) -> Finding:
     """The finding about a plan that cannot be written."""
-    why = (error.strerror or str(error)).lower()
     hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
-    return Finding("KR302", f"the plan cannot be written: {why}", hint=hint)
+    return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 
-def _compared(path: str, text: str, box: str) -> tuple[str, list[Located]]:
+def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
+        within.admit(path)
         data = contents(path, MAX_BYTES + 1)
+    except Rejected as rejected:
+        return "", rejected.findings
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        finding = Finding("KR301", f"the plan cannot be read: {why}", hint="krunc compile makes it")
+        message = f"the plan cannot be read: {why(error)}"
+        finding = Finding("KR301", message, hint="krunc compile makes it")
         return "", only(path, finding)
     if data == text.encode("utf-8"):
         return "", []
@@ -147,10 +154,11 @@ def _seen_from(job: Job, given: Inputs) -> Inputs:
     if job.folder is None:
         return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
-    return given.seen_from(_way(home, job.folder))
+    return given.seen_from(way(home, job.folder))
 
 
 @cache
-def _way(home: str, folder: str) -> str:
+def way(home: str, folder: str) -> str:
+    """The way from FOLDER, in which a plan is, to HOME, in which its box is."""
     # realpath: relpath of two names of one folder is only then the way between them.
     return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))

@@ -62,12 +62,14 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     Raises Rejected when it or a box that it extends cannot be read, and for a matrix that makes
     no sense; UsageError when it has no box of the wanted name.
     """
-    value, source = extending.load(name, text)
+    value, source = extending.load(name, text, inputs.within)
     if too_much := bounds.overweight(value):
         raise reject(source, too_much)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
+    if rows == [{}] and not findings:
+        known = known._replace(absent=known.absent | matrix.names(value.get("matrix")))
     loaded = Loaded(value, source, known, rows, rows != [{}])
     if loaded.is_matrix:
         findings += matrix.too_large(len(rows), len(source.places), braces.openings(value))

@@ -15,11 +15,11 @@ from typing import Any
 import krunc_schema
 
 import krunc_compiler
-from krunc_compiler.files.boxfiles import is_box_text
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest, running
 from krunc_compiler.files.source import MAX_BYTES
 from krunc_compiler.files.writing import write
+from krunc_compiler.values.kind import Seen, kind
 
 # A clock of the kernel's files moves on at least that often (CONFIG_HZ of 100).
 _TICK_S = 0.02
@@ -30,7 +30,7 @@ _MOST_BYTES = 1 << 26
 
 class Earlier:
     """What is known of the earlier run that was given WORDS and read FILES; `others` are those of
-    FILES that do not look like boxes."""
+    FILES that are no boxes."""
 
     def __init__(self, words: list[Any], files: list[str]) -> None:
         told = json.dumps([words, os.getcwd(), _program()])
@@ -78,18 +78,19 @@ def _program() -> str:
     )
 
 
-def _contents(files: Iterable[str]) -> tuple[str, set[str]]:
-    """The digest of all FILES, and those that do not look like boxes."""
+def _contents(files: Iterable[str]) -> tuple[str, dict[str, Seen]]:
+    """The digest of all FILES, and those that are no boxes."""
     whole = running()
-    others = set()
+    others = {}
     for path in files:
         try:
             data = contents(path, MAX_BYTES + 1)
         except OSError:
             whole.update(os.fsencode(f"{path}\0-\0"))
             continue  # it is reported when it is read
-        if not is_box_text(data):
-            others.add(path)
+        seen = kind(path, data)
+        if seen.kind != "box":
+            others[path] = seen
         whole.update(os.fsencode(f"{path}\0{len(data)}\0") + data)
     return str(whole.hexdigest()), others
 

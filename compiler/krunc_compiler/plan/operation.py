@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Path
 
+# As in the table, which the type checker does not read.
 Kind = Literal["call", "step", "implicit"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Operation(NamedTuple):

@@ -6,17 +6,22 @@ import json
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from krunc_schema import load
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.box.box import Box
 from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.finding import Path, dotted
 from krunc_compiler.libkrun import Target, Version
-from krunc_compiler.plan.operation import Kind, Operation
+from krunc_compiler.plan.operation import KINDS, Operation
 
-FORMAT = 1
+if TYPE_CHECKING:
+    # Who reads a plan has no box, and need not import what one is.
+    from krunc_compiler.box.box import Box
+
+FORMAT: int = load("plan")["format"]
 
 
 class Plan(NamedTuple):
@@ -71,12 +76,23 @@ def to_text(plan: Plan) -> str:
     return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
 
 
-def _moved(operation: Operation, prefix: str) -> Mapping[str, Any]:
-    """The arguments of OPERATION with relative host paths seen from where PREFIX starts."""
-    params = _with_paths(operation.kind, operation.name)
+def moved(plan: Plan, prefix: str) -> Plan:
+    """PLAN with its relative host paths seen from where PREFIX starts, which leads to it."""
+    rows = []
+    for row in plan.operations:
+        kind = next((one for one in KINDS if one in row and "args" in row), None)
+        args = _moved(kind, row[kind], row["args"], prefix) if kind else None
+        rows.append(row if args is None else {**row, "args": args})
+    return plan._replace(operations=tuple(rows))
+
+
+def _moved(kind: str, name: str, given: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
+    """The arguments GIVEN to an operation with relative host paths seen from where PREFIX
+    starts."""
+    params = _with_paths(kind, name)
     if not params:
-        return operation.args
-    args = dict(operation.args)
+        return given
+    args = dict(given)
     for param in params:
         value = args.get(param.name)
         if isinstance(value, str):
@@ -112,7 +128,7 @@ def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in get_args(Kind)]
+_BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in KINDS]
 # json.dumps would make an encoder for each of them.
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
@@ -121,7 +137,7 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 def _row(operation: Operation, prefix: str) -> dict[str, Any]:
     row: dict[str, Any] = {operation.kind: operation.name}
     if operation.args:
-        row["args"] = _moved(operation, prefix)
+        row["args"] = _moved(operation.kind, operation.name, operation.args, prefix)
     if operation.warn:
         row["on_failure"] = "warn"
     row["from"] = _told(operation.origin)

@@ -8,21 +8,20 @@ from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
-from krunc_compiler.findings.finding import Finding, Source, Span, reject
+from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
 from krunc_compiler.plan import bounds
+from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
-
-KINDS = ("call", "step", "implicit")
 
 
 def read_plan(name: str, text: str) -> Plan:
     """The plan in TEXT, which came from the file NAME.
 
     Raises Rejected when it is no plan, holds an operation that is not in the tables, or is not
-    honest about what libkrun does by itself. The launcher checks more: each value's range, the
-    order, and what may stand only once.
+    honest about what libkrun does by itself. The launcher checks more: the order, what may stand
+    only once, and what JSON Schema cannot tell of a value.
     """
     source = Source(name, text, {})
     try:
@@ -44,11 +43,7 @@ def read_plan(name: str, text: str) -> Plan:
     if not findings:
         findings = _implicit(value)
     if findings:
-        # JSON is YAML, so the places come from the same parser.
-        from krunc_compiler.text.parsing import parse
-
-        _, source = parse(name, text)
-        raise reject(source, findings)
+        raise reject(source_of(name, text), findings)
     return Plan(
         box=value["box"],
         target=value["target"],
@@ -59,6 +54,18 @@ def read_plan(name: str, text: str) -> Plan:
         labels=value.get("labels", {}),
         waivers=tuple(value.get("waivers", ())),
     )
+
+
+def source_of(name: str, text: str) -> Source:
+    """The plan TEXT of the file NAME with the places in it. There are none in a text that is too
+    large, or JSON but no YAML, as with tabs in front of its lines."""
+    # Most JSON is YAML, so the places come from the same parser.
+    from krunc_compiler.text.parsing import parse
+
+    try:
+        return parse(name, text)[1]
+    except Rejected:
+        return Source(name, text, {})
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -78,8 +85,8 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
     if len(kinds) != 1:
         return [Finding("KR403", "an operation is one of: " + ", ".join(KINDS), where)]
     (kind,) = kinds
-    names = [name for known, name in operation_schemas() if known == kind]
-    if row[kind] not in names:
+    if not isinstance(row[kind], str) or (kind, row[kind]) not in operation_schemas():
+        names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
         hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
         return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]

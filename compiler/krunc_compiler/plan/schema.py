@@ -1,7 +1,8 @@
-"""The plan's JSON Schema, completed from libkrun's API table and the host steps."""
+"""The plan's JSON Schema, completed from libkrun's API table, the host steps and the kinds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -10,8 +11,8 @@ from krunc_schema import load
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Param
-
-_TEXTS = {"type": "array", "items": {"type": "string"}}
+from krunc_compiler.plan import kinds
+from krunc_compiler.plan.kinds import kind_schema, text_schema
 
 
 @cache
@@ -34,9 +35,49 @@ def operation_schemas() -> dict[tuple[str, str], dict[str, Any]]:
 @cache
 def head_schema() -> dict[str, Any]:
     """The schema of a plan in which an operation is any map of keys."""
-    schema: dict[str, Any] = deepcopy(load("plan.schema"))
+    schema: dict[str, Any] = _completed(load("plan.schema"))
+    schema["properties"]["krunc_plan"]["const"] = load("plan")["format"]
     schema["properties"]["api"]["enum"] = list(api.table()["eras"])
+    features = schema["properties"]["requires"]["properties"]["features"]
+    features["items"]["enum"] = list(api.enums()["feature"])
     return schema
+
+
+def _completed(part: Any) -> Any:
+    """Copy PART of the schema, each `x-kind` in it replaced by the schema of that kind."""
+    if isinstance(part, list):
+        return [_completed(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    copied = {key: _completed(item) for key, item in part.items() if key != "x-kind"}
+    if "x-kind" not in part:
+        return copied
+    kind = part["x-kind"]
+    return {**copied, **(_of_the_guest(kind) if kind in _OF_THE_GUEST else kind_schema(kind))}
+
+
+_OF_THE_GUEST = ("guest_path", "guest_text", "guest_variable", "text")
+
+
+def _of_the_guest(kind: str) -> dict[str, Any]:
+    """Make the schema of what a content of the plan holds for the guest."""
+    if kind == "guest_variable":
+        return _variable(())
+    if kind == "text":
+        return {"type": "string", "pattern": r"^[^\ud800-\udfff]*$"}
+    # The guest's init reads these from its configuration file.
+    controls = api.table()["guest_configuration"]["controls"]
+    refused = "".join(f"\\u{code:04x}" for code in range(32) if chr(code) not in controls)
+    row = {"prefix": "/"} if kind == "guest_path" else {}
+    form = "a text that starts with /" if row else "a text without control characters"
+    return text_schema(row, rf"(?![\s\S]*[{refused}])[^\ud800-\udfff]*", form)
+
+
+def _variable(taken: Iterable[str]) -> dict[str, Any]:
+    """Make the schema of a variable's name that nobody has TAKEN for himself."""
+    starts = "|".join(api.table()["reserved_env"]["prefixes"])
+    refused: list[dict[str, Any]] = [{"pattern": f"^({starts})"}, {"enum": list(taken)}]
+    return {**kind_schema("variable"), "not": {"anyOf": refused}}
 
 
 def plan_schema() -> dict[str, Any]:
@@ -85,16 +126,22 @@ def _value(param: Param) -> dict[str, Any]:
             return {"enum": list(api.enums()[rules["enum"]])}
         case "flags":
             names = rules.get("only") or list(api.table()["flags"][rules["flags"]])
-            return {"type": "array", "items": {"enum": names}}
+            return {"type": "array", "items": {"enum": names}, "maxItems": len(names)}
         case "text":
-            return {"type": "string"}
-        case "texts" | "port_map":
-            return {**_TEXTS, "maxItems": rules["max_items"]}
+            return _text(rules)
+        case "texts":
+            return _list(_text(rules), rules["max_items"])
+        case "port_map":
+            return _list(kind_schema("port_pair"), rules["max_items"])
         case "env":
-            either = {"oneOf": [{"type": "string"}, {"$ref": "#/$defs/late"}]}
-            return {"type": "object", "additionalProperties": either}
+            return {
+                "type": "object",
+                "maxProperties": rules["max_items"],
+                "propertyNames": _variable(api.table()["reserved_env"]["kernel"]),
+                "additionalProperties": {"oneOf": [_text(rules), {"$ref": "#/$defs/late"}]},
+            }
         case "rlimits":
-            limit = {"type": "string", "pattern": "^[0-9]{1,20}:[0-9]{1,20}$"}
+            limit = kind_schema("limit")
             names = list(api.enums()["rlimit"])
             return {
                 "type": "object",
@@ -102,14 +149,30 @@ def _value(param: Param) -> dict[str, Any]:
                 "properties": dict.fromkeys(names, limit),
             }
         case "mac":
-            return {"type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
+            return kind_schema("mac")
         case "fd":
-            handed_down = {"type": "integer", "minimum": 3, "maximum": 1048575}
+            handed_down = kind_schema("descriptor")
             named = [{"enum": list(rules["named"])}] if rules["named"] else []
             return {"oneOf": [*named, handed_down, {"$ref": "#/$defs/opened"}]}
         case "bytes":
             return {"$ref": "#/$defs/content"}
         case "u16s":
-            return {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 65535}}
+            return _list(kind_schema("queue_size"), kinds.rules("queue_size")["max_items"])
+        case "host_path" | "socket_path":
+            return kind_schema("host_path")
         case _:
-            return {"type": "string", "minLength": 1}
+            raise KeyError(param.kind)
+
+
+def _list(items: dict[str, Any], most: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "maxItems": most}
+
+
+def _text(rules: dict[str, Any]) -> dict[str, Any]:
+    if "charset" in rules:
+        row = api.table()["charsets"][rules["charset"]]
+        schema = text_schema(rules, row["pattern"], row["doc"])
+    else:
+        schema = text_schema(rules)
+    refused = rules.get("refused")
+    return {**schema, "not": {"enum": refused}} if refused else schema

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krunc_schema import load
 
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
@@ -33,8 +34,9 @@ class Policy(NamedTuple):
 
             try:
                 found = list(schemas.judge(self.value, review.value))
-            except ValueError as error:
-                raise reject(self.source, [Finding("KR503", str(error))]) from None
+            except schemas.Unusable as error:
+                finding = Finding("KR503", str(error), error.path, error.way_out)
+                raise reject(self.source, [finding]) from None
         else:
             found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
         message = self.value.get("message", "") if not self.is_schema else ""
@@ -47,7 +49,7 @@ class Policy(NamedTuple):
         for waiver in review.value.get("waivers", ()):
             if waiver["rule"] == rule:
                 text = f"{found.message}; waived: {word(waiver['reason'])}"
-                return found._replace(hint=hint, message=text, warning=True)
+                return found._replace(hint=hint, message=text, waived=True)
         return found._replace(hint=hint)
 
     def rules_broken(self, review: Review, folder: str) -> set[str]:
@@ -61,26 +63,11 @@ class Policy(NamedTuple):
         return set(map(rules.rule_of, rules.judge(self.value, review, place)))
 
 
-def find() -> list[str]:
-    """The policies of the git repository (else folder) that the working directory is in."""
-    top = here = os.getcwd()
-    while not os.path.exists(os.path.join(top, ".git")):
-        if top == (top := os.path.dirname(top)):
-            top = here
-            break
-    folder = os.path.join(top, FOLDER)
-    return sorted(
-        os.path.relpath(os.path.join(folder, name))
-        for name in (os.listdir(folder) if os.path.isdir(folder) else ())
-        if name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))
-    )
-
-
-def policy_of(path: str) -> Policy:
-    """The policy in the file PATH; raises Rejected."""
+def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
+    """The policy in the file PATH, which must be WITHIN what may be read; raises Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
-    name, text = read(path)
+    name, text = read(path, within)
     value, source = parse(name, text)
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
         raise reject(

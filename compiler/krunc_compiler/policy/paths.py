@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from krunc_compiler.files.hostpath import RUNTIME
+
+# No path of the host is longer (PATH_MAX), so none that is longer is allowed.
+_LONGEST = 4095
 
 
 def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:
@@ -14,7 +18,8 @@ def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:
 
     Only the texts are compared: symbolic links are the host's, and not known here.
     """
-    return any(_fits(_whole(path, folder), _whole(pattern, base)) for pattern in patterns)
+    whole = _whole(path, folder)
+    return any(_fits(whole, _whole(pattern, base).rstrip("/")) for pattern in patterns)
 
 
 def _whole(path: str, base: str) -> str:
@@ -24,14 +29,54 @@ def _whole(path: str, base: str) -> str:
 
 
 def _fits(path: str, pattern: str) -> bool:
-    parts = re.split(r"(\*\*|\*)", pattern.rstrip("/"))
-    regex = "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
-    return re.fullmatch(f"{regex}(/.*)?", path, re.DOTALL) is not None
+    if "*" not in pattern:
+        return path == pattern or path.startswith(f"{pattern}/")
+    return len(path) <= _LONGEST and _Wildcards(pattern).fits(path, and_below=True)
 
 
 def named(text: str, patterns: Iterable[str]) -> bool:
     """Whether TEXT is one of PATTERNS, in which * stands for any characters."""
     return any(
-        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL)
-        for pattern in patterns
+        text == pattern if "*" not in pattern else _named(text, pattern) for pattern in patterns
     )
+
+
+def _named(text: str, pattern: str) -> bool:
+    return len(text) <= _LONGEST and _Wildcards(re.sub(r"\*+", "**", pattern)).fits(text)
+
+
+@lru_cache(256)
+class _Wildcards:
+    """A pattern in which * stands for any characters but /, ** for any.
+
+    All ways to read it are followed at once, a bit for each place in the pattern: a text takes a
+    step for each of its characters, however many stars there are.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._any = self._star = 0
+        self._letters: dict[str, int] = {}
+        parts = re.findall(r"\*+|[^*]", pattern)
+        for i, part in enumerate(parts):
+            bit = 1 << i
+            if part == "*":
+                self._star |= bit
+            elif part[0] == "*":
+                self._any |= bit
+            else:
+                self._letters[part] = self._letters.get(part, 0) | bit
+        self._end = 1 << len(parts)
+
+    def fits(self, text: str, and_below: bool = False) -> bool:
+        """Whether all of TEXT fits, or all before one of its slashes when AND_BELOW is asked."""
+        stars = self._any | self._star
+        at = 1 | (1 & stars) << 1
+        for character in text:
+            if and_below and character == "/" and at & self._end:
+                return True
+            stay = at & (self._any if character == "/" else stars)
+            at = (at & self._letters.get(character, 0)) << 1 | stay
+            at |= (at & stars) << 1
+            if not at:
+                return False
+        return bool(at & self._end)

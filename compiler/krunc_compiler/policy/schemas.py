@@ -2,58 +2,265 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema import Draft202012Validator, SchemaError, ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from krunc_compiler.findings.finding import Finding
+from krunc_compiler.findings.finding import Finding, Path
+from krunc_compiler.policy.patterns import MOST_TOGETHER, Unmatchable, pattern, patterns_of
 from krunc_compiler.review.words import word
 
 MESSAGE = "x-message"
+# Far above what any policy asks of a plan; they bound time for hostile ones.
+MOST_STEPS = 2_000_000
+MOST_REFS = 40
+# What a keyword takes, and what a finding takes that somebody has to read, in steps of a pattern.
+_KEYWORD = 20
+_FINDING = 1_000
+_NO_PATTERN = "ask the same with enum, const or not: {pattern: ...}"
+
+
+class Unusable(ValueError):
+    """The schema cannot be followed: why, where in it, and what to do."""
+
+    def __init__(self, message: str, path: Path = (), way_out: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.way_out = way_out
+
+
+class _Asked:
+    """One question to a schema: what it took, and how many $ref it is in."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self.steps = self.refs = 0
+
+    def spend(self, at: Any, keyword: str, steps: int) -> None:
+        """Count STEPS for KEYWORD of the schema AT."""
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            message = "the schema asks too much of a plan: some millions of questions"
+            way_out = "ask less often; a $ref or pattern that leads to many others is one too many"
+            raise Unusable(message, self.path(at, keyword), way_out)
+
+    def path(self, at: Any, keyword: str) -> Path:
+        """Where KEYWORD of the schema AT stands."""
+        return (*next(_places(self.schema, at, ()), ()), keyword)
+
+
+_asked: ContextVar[_Asked] = ContextVar("asked")
 
 
 def wrong(schema: dict[str, Any]) -> list[Finding]:
     """What is wrong with the SCHEMA itself."""
+    # First: jsonschema gives each pattern to Python.
+    findings = _unmatchable(schema)
+    if findings:
+        return findings
     try:
-        Draft202012Validator.check_schema(schema)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of patterns that may mean something else one day
+            Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         path = tuple(error.absolute_path)
         return [Finding("KR503", f"this is no JSON Schema: {_said(error)}", path)]
+    except RecursionError:
+        return [Finding("KR503", "a pattern has too many groups within groups")]
     return []
+
+
+def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
+    """The patterns of SCHEMA that are not matched here."""
+    findings, size = [], 0
+    for path, text in patterns_of(schema):
+        try:
+            size += pattern(text).size
+            if size > MOST_TOGETHER:
+                raise Unmatchable(f"the patterns have more than {MOST_TOGETHER:,} states together")
+        except Unmatchable as error:
+            findings.append(Finding("KR503", str(error), path, _NO_PATTERN, at_key=True))
+        if size > MOST_TOGETHER:
+            break
+    return findings
 
 
 def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
     """Where PLAN does not fit SCHEMA, in the words of the nearest x-message.
 
-    Nothing is fetched: a $ref leads into the schema itself. Raises ValueError for a schema that
-    cannot be followed.
+    Nothing is fetched: a $ref leads into the schema itself. Raises Unusable for a schema that
+    cannot be followed, or not in the time that a policy has.
     """
-    # An empty registry: the default one would ask the network.
-    validator = Draft202012Validator(schema, registry=Registry())
+    token = _asked.set(_Asked(schema))
     try:
-        for error in validator.iter_errors(plan):
-            message = _message(schema, list(error.absolute_schema_path))
+        # An empty registry: the default one would ask the network.
+        for error in _Validator(schema, registry=Registry()).iter_errors(plan):
+            _asked.get().spend(error.schema, str(error.validator), _FINDING)
             path = tuple(error.absolute_path)
-            yield Finding("KR502", message or _said(error), path)
+            yield Finding("KR502", _message(schema, error) or _said(error), path)
     except Unresolvable as error:
-        raise ValueError(f"a $ref leads nowhere: {error}") from None
-    except re.error as error:
-        raise ValueError(f"a pattern is no regular expression: {error}") from None
+        raise Unusable(f"a $ref leads nowhere: {error}") from None
+    except RecursionError:
+        raise Unusable("the schema leads back into itself too often") from None
+    except Unmatchable as error:
+        raise Unusable(str(error), way_out=_NO_PATTERN) from None
+    except (ArithmeticError, ValueError) as error:
+        raise error if isinstance(error, Unusable) else Unusable(str(error)) from None
+    finally:
+        _asked.reset(token)
 
 
-def _message(schema: Any, path: list[str | int]) -> str:
-    """The x-message nearest to the rule at PATH."""
+def _message(schema: Any, error: ValidationError) -> str:
+    """The x-message nearest to the rule that ERROR is about."""
     found = str(schema.get(MESSAGE, ""))
-    for part in path:
-        schema = schema[part] if isinstance(schema, dict) or isinstance(part, int) else None
+    for part in error.absolute_schema_path:
+        inside = isinstance(schema, list) and isinstance(part, int) and part < len(schema)
+        schema = schema.get(part) if isinstance(schema, dict) else schema[part] if inside else None
         if isinstance(schema, dict):
             found = str(schema.get(MESSAGE, found))
-    return found
+    own = error.schema  # behind a $ref it is in another place
+    return str(own.get(MESSAGE, found)) if isinstance(own, dict) else found
 
 
 def _said(error: ValidationError | SchemaError) -> str:
     return word(error.message)
+
+
+def _places(schema: Any, wanted: Any, path: Path) -> Iterator[Path]:
+    if not isinstance(schema, dict | list):
+        return
+    if schema is wanted or (
+        isinstance(schema, dict) and "$schema" in schema and _bare(schema) == wanted
+    ):
+        yield path
+    elif isinstance(schema, dict):
+        for key, item in schema.items():
+            yield from _places(item, wanted, (*path, key))
+    else:
+        for i, item in enumerate(schema):
+            yield from _places(item, wanted, (*path, i))
+
+
+def _bare(schema: Any) -> Any:
+    return {key: item for key, item in schema.items() if key != "$schema"}
+
+
+def _found(at: Any, keyword: str, written: str, text: str) -> bool:
+    return pattern(written).search(text, partial(_asked.get().spend, at, keyword))
+
+
+def _pattern(validator: Any, written: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(value, "string") and not _found(schema, "pattern", written, value):
+        yield ValidationError(f"{value!r} does not match {written!r}")
+
+
+def _pattern_properties(
+    validator: Any, rules: dict[str, Any], value: Any, schema: Any
+) -> Iterator[ValidationError]:
+    for written, rule in rules.items() if validator.is_type(value, "object") else ():
+        for key, item in value.items():
+            if _found(schema, "patternProperties", written, key):
+                yield from validator.descend(item, rule, path=key, schema_path=written)
+
+
+def _additional_properties(
+    validator: Any, rule: Any, value: Any, schema: Any
+) -> Iterator[ValidationError]:
+    if not validator.is_type(value, "object"):
+        return
+    named, forms = schema.get("properties", {}), schema.get("patternProperties", ())
+    for key, item in value.items():
+        if key in named or any(_found(schema, "patternProperties", one, key) for one in forms):
+            continue
+        if rule is False:
+            yield ValidationError(f"{key!r} is not allowed here")
+        else:
+            yield from validator.descend(item, rule, path=key)
+
+
+def _unevaluated(
+    original: Callable[..., Any], validator: Any, rule: Any, value: Any, schema: Any
+) -> Iterator[ValidationError]:
+    """Ask ORIGINAL, which would match patterns by Python's matcher."""
+    if any(True for _ in _with_key(_asked.get().schema, "patternProperties")):
+        path = _asked.get().path(schema, "unevaluatedProperties")
+        raise Unusable("not matched beside patternProperties", path, "use additionalProperties")
+    yield from original(validator, rule, value, schema) or ()
+
+
+def _with_key(schema: Any, key: str) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        if key in schema:
+            yield schema
+        schema = list(schema.values())
+    for item in schema if isinstance(schema, list) else ():
+        yield from _with_key(item, key)
+
+
+def _unique(validator: Any, rule: bool, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not rule or not validator.is_type(value, "array"):
+        return
+    if len({_canonical(item) for item in value}) < len(value):
+        yield ValidationError("an item stands here twice")
+
+
+def _canonical(value: Any) -> Any:
+    """VALUE as what can be in a set: 1 and 1.0 are equal, 1 and true are not."""
+    if isinstance(value, dict):
+        return ("map", frozenset((key, _canonical(item)) for key, item in value.items()))
+    if isinstance(value, list):
+        return ("list", tuple(map(_canonical, value)))
+    return (isinstance(value, bool), value)
+
+
+def _bounded(keyword: str, function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    """FUNCTION, which judges KEYWORD, within the steps and references that a question has."""
+    is_ref = keyword in ("$ref", "$dynamicRef")
+
+    def judged(validator: Any, rule: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        asked = _asked.get()
+        asked.spend(schema, keyword, _KEYWORD)
+        asked.refs += is_ref
+        try:
+            if asked.refs > MOST_REFS:
+                message = f"a {keyword} leads through more than {MOST_REFS} others, or to itself"
+                raise Unusable(message, asked.path(schema, keyword), "end it somewhere")
+            yield from function(validator, rule, value, schema) or ()
+        finally:
+            asked.refs -= is_ref
+
+    return judged
+
+
+_OWN: dict[str, Callable[..., Any]] = {
+    **Draft202012Validator.VALIDATORS,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique,
+    "unevaluatedProperties": partial(
+        _unevaluated, Draft202012Validator.VALIDATORS["unevaluatedProperties"]
+    ),
+}
+_Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {name: _bounded(name, function) for name, function in _OWN.items()}
+)
+_evolve = _Validator.evolve
+
+
+def _evolved(validator: Any, **changes: Any) -> Any:
+    """VALIDATOR for another part of the schema. Where that has a `$schema`, jsonschema would take
+    its own validator of that draft instead, which is not bounded."""
+    schema = changes.get("schema", validator.schema)
+    if isinstance(schema, dict) and "$schema" in schema:
+        changes["schema"] = _bare(schema)
+    return _evolve(validator, **changes)
+
+
+_Validator.evolve = _evolved

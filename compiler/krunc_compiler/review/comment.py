@@ -1,15 +1,19 @@
-"""One comment about all plans that a pull request changes.
+"""One comment about all plans that a pull request changes, the worst first.
 
-Where there is no room for all of it, the plans' own parts go first, then the digests, then the
-words of the openings: which plan opens what kind of thing stays to the end.
+What cannot be compared is told before all else. Where there is no room for everything, the plans'
+own parts go first, then the digests, then the openings that are least of their kind: those are
+counted. Which plan opens what kind of thing stays to the end.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_sheet import change_sheet, counted
-from krunc_compiler.review.difference import Change, Difference
+from krunc_compiler.review.difference import EFFECTS, Change, Difference
 from krunc_compiler.review.fact import RANK
 from krunc_compiler.review.markdown import MOST, code, to_markdown
 from krunc_compiler.review.words import word
@@ -20,37 +24,78 @@ MARK = "<!-- krunc review -->"
 _LEAST = 3000
 _NOTE = 600
 _NAMED = 3
+# The bytes of a text and of a name where many stand; a hostile one leaves room for others.
+_TEXT, _NAME = 1200, 300
+# Of each kind of opening that many are told before more of a worse kind.
+_OF_EACH = 3
+_TITLE = "**Opens: reaches more of the host**"
 _FOLD_END = ("", "</details>")
 
 Changed = list[tuple[str, Difference]]
+# A path that cannot be compared, and why: in words in which nothing of the path's owner is bare.
+Uncompared = Sequence[tuple[str, str]]
 
 
-def comment(differences: Changed, most: int = MOST) -> str:
-    """The comment about plans by path: those that open something first, in at most MOST bytes."""
+def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ()) -> str:
+    """The comment about plans by path: those that open the worst first, in at most MOST bytes."""
     changed = [(path, one) for path, one in differences if one.changes]
-    changed.sort(key=lambda item: (-len(item[1].of("opens")), item[0]))
-    if not changed:
+    changed.sort(key=lambda item: (_worst(item[1]), item[0]))
+    if not changed and not uncompared:
         return f"{MARK}\n### krunc: no plan changes in meaning\n"
-    whole = "\n".join([*_head(changed), *(_counted(*item) for item in changed)]) + "\n"
+    head = [*_head(changed, uncompared), *_untold(uncompared, most // 4)]
+    whole = "\n".join([*head, *(_counted(*item) for item in changed)]) + "\n"
     parts = [_part(path, one, most) for path, one in changed]
     if _size(whole) + sum(map(_size, parts)) <= most and not any(map(_is_cut, changed, parts)):
         return whole + "".join(parts)
-    return _short(changed, most)
+    return _short(head, changed, most)
 
 
-def _head(changed: Changed) -> list[str]:
+def failed(why: str) -> str:
+    """The comment when nothing could be compared, which takes the place of an earlier one."""
+    return f"{MARK}\n### krunc: the plans cannot be compared\n\n- {_span(why, _TEXT)}\n"
+
+
+def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
+    """A key that sorts a plan by its worst change, then by how many open."""
+    first = one.changes[0]
+    rank = RANK.get(first.kind, len(RANK))
+    opens = len(one.of("opens"))
+    return EFFECTS.index(first.effect), rank, breadth(first.old, first.new), -opens
+
+
+def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
     opens = sum(len(one.of("opens")) for _, one in changed)
     verb = "opens" if opens == 1 else "open"
-    title = f"{_plural(len(changed), 'plan')} changed, {_plural(opens, 'change')} {verb}"
-    return [MARK, f"### krunc: {title} more of the host", ""]
+    said = []
+    if changed:
+        said = [f"{_plural(len(changed), 'plan')} changed"]
+        said.append(f"{_plural(opens, 'change')} {verb} more of the host")
+    if uncompared:
+        said.append(f"{_plural(len(uncompared), 'file')} cannot be compared")
+    return [MARK, f"### krunc: {', '.join(said)}", ""]
+
+
+def _untold(uncompared: Uncompared, room: int) -> list[str]:
+    """What is not compared, as much of it as there is ROOM for."""
+    if not uncompared:
+        return []
+    lines: list[str] = []
+    for path, why in uncompared:
+        line = f"- {_span(word(path), _NAME)}: {_span(why, _TEXT)}"
+        room -= _size(line) + 1
+        if room < 0:
+            lines.append(f"- and {len(uncompared) - len(lines)} more")
+            break
+        lines.append(line)
+    return ["**Not compared: what these would do is not told here**", "", *lines, ""]
 
 
 def _counted(path: str, one: Difference) -> str:
-    return f"- {code(word(path))}: {counted(one)}"
+    return f"- {_span(word(path), _NAME)}: {counted(one)}"
 
 
 def _part(path: str, one: Difference, most: int) -> str:
-    head = f"\n---\n\n{code(word(path))}\n\n"
+    head = f"\n---\n\n{_span(word(path), _NAME)}\n\n"
     return head + to_markdown(change_sheet(one), most - _size(head))
 
 
@@ -59,19 +104,16 @@ def _is_cut(item: tuple[str, Difference], part: str) -> bool:
     return part.count("\n- ") < len(sheet.head) + sum(len(one.lines) for one in sheet.sections)
 
 
-def _short(changed: Changed, most: int) -> str:
+def _short(head: list[str], changed: Changed, most: int) -> str:
     """The openings, then a line for each plan, then as many parts as there is room for."""
     room = most - _NOTE
-    openings = (_grouped(changed, 1), _grouped(changed, 2), _kinds(changed))
-    forms = [
-        [*_head(changed), *told, *_plans(changed, digests)]
-        for told in openings
-        for digests in (True, False)
-    ]
-    # Not even all names fit: then the openings have half of the room.
-    told = next((one for one in openings if _size("\n".join(one)) < room // 2), openings[-1])
-    forms.append([*_head(changed), *told, *_plans(changed, False)])
-    lines = next((form for form in forms if _size("\n".join(form)) < room), forms[-1])
+    names = _plans(changed, False)
+    used = sum(_size(line) + 1 for line in head)
+    # Where not even all names fit, the openings have half of the room.
+    told = _openings(changed, max(room // 2, room - _size("\n".join(names))) - used)
+    lines = [*head, *told, *_plans(changed, True)]
+    if _size("\n".join(lines)) >= room:
+        lines = [*head, *told, *names]
     text, unnamed = _fitting(lines, room)
     if unnamed:
         note = (
@@ -106,33 +148,68 @@ def _fitting(lines: list[str], room: int) -> tuple[str, int]:
     return "\n".join(lines) + "\n", 0
 
 
-def _grouped(changed: Changed, least: int) -> list[str]:
-    """Each opening that LEAST plans or more have, with them, the worst first."""
+class _Opening(NamedTuple):
+    """An opening with the plans that have it. They sort by how bad it is."""
+
+    rank: int
+    breadth: tuple[int, int]
+    fewer: int
+    kind: str
+    text: str
+    origin: str
+    paths: list[str]
+
+    def line(self) -> str:
+        key = f" ({_span(word(self.origin), _NAME)})" if self.origin else ""
+        named = ", ".join(_span(word(path), _NAME) for path in self.paths[:_NAMED])
+        rest = f" and {len(self.paths) - _NAMED} more" if len(self.paths) > _NAMED else ""
+        return f"- **{self.kind}** {_span(self.text, _TEXT)}{key} in {named}{rest}"
+
+
+def _openings(changed: Changed, room: int) -> list[str]:
+    """The openings of all plans, the worst first, as many as there is ROOM for; each kind's others
+    are counted."""
+    found = _grouped(changed)
+    kinds = Counter(one.kind for one in found)
+    room -= _size(_TITLE) + 4 + sum(_size(_more(kind, 10**6)) + 1 for kind in kinds)
+    place: Counter[str] = Counter()
+    first: list[int] = []
+    later: list[int] = []
+    for i, one in enumerate(found):
+        (first if place[one.kind] < _OF_EACH else later).append(i)
+        place[one.kind] += 1
+    lines: dict[int, str] = {}
+    for i in (*first, *later):
+        line = found[i].line()
+        if _size(line) < room:
+            room -= _size(line) + 1
+            lines[i] = line
+    told = []
+    for kind in dict.fromkeys(one.kind for one in found):
+        numbers = [i for i, one in enumerate(found) if one.kind == kind]
+        told += [lines[i] for i in numbers if i in lines]
+        if left := sum(len(found[i].paths) for i in numbers if i not in lines):
+            told.append(_more(kind, left))
+    return [_TITLE, "", *told, ""] if told else []
+
+
+def _more(kind: str, count: int) -> str:
+    return f"- **{kind}** and {count} more of this kind, not shown"
+
+
+def _grouped(changed: Changed) -> list[_Opening]:
+    """Each opening once, the worst first."""
     plans: dict[tuple[str, str, str], list[str]] = {}
+    wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
         for change in one.of("opens"):
-            plans.setdefault((change.kind, change.text, change.origin), []).append(path)
-    lines = []
-    for (kind, text, origin), paths in sorted(plans.items(), key=_worst):
-        if len(paths) >= least:
-            key = f" ({code(word(origin))})" if origin else ""
-            named = ", ".join(code(word(path)) for path in paths[:_NAMED])
-            rest = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-            lines.append(f"- **{kind}** {code(text)}{key} in {named}{rest}")
-    if len(lines) < len(plans):
-        lines.append(f"- and {len(plans) - len(lines)} that one plan each has, counted below")
-    return ["**Opens: reaches more of the host**", "", *lines, ""] if plans else []
-
-
-def _worst(item: tuple[tuple[str, str, str], list[str]]) -> tuple[int, int]:
-    (kind, _, _), paths = item
-    return RANK[kind], -len(paths)
-
-
-def _kinds(changed: Changed) -> list[str]:
-    """How often each kind of opening is there: when there are too many to be told."""
-    opens = [change for _, one in changed for change in one.of("opens")]
-    return ["**Opens: reaches more of the host**", "", f"- {_said(opens)}", ""] if opens else []
+            key = (change.kind, change.text, change.origin)
+            plans.setdefault(key, []).append(path)
+            reached = breadth(change.old, change.new)
+            wide[key] = min(reached, wide.get(key, reached))
+    return sorted(
+        _Opening(RANK[key[0]], wide[key], -len(paths), *key, paths) for key, paths in plans.items()
+    )
 
 
 def _plans(changed: Changed, digests: bool) -> list[str]:
@@ -143,7 +220,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
         said = f"opens {_said(opens)}" if opens else "opens nothing"
         said += f", narrows {narrows}" if narrows else ""
         digest = f" {code(one.new.digest)}" if digests and one.new else ""
-        groups.setdefault(said, []).append(f"- {code(word(path))}{digest}")
+        groups.setdefault(said, []).append(f"- {_span(word(path), _NAME)}{digest}")
     lines = [line for said, plans in groups.items() for line in ("", f"{said}:", "", *plans)]
     return [f"<details><summary>Plans ({len(changed)})</summary>", *lines, *_FOLD_END]
 
@@ -151,6 +228,12 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
 def _said(opens: list[Change]) -> str:
     counts = Counter(change.kind for change in opens)
     return ", ".join(f"{kind} {counts[kind]}" for kind in sorted(counts, key=RANK.__getitem__))
+
+
+def _span(text: str, most: int) -> str:
+    """TEXT as a code span of about MOST bytes, cut at its end."""
+    data = text.replace("`", "\\u0060").encode("utf-8")
+    return code(text if len(data) <= most else data[:most].decode("utf-8", "ignore") + "...")
 
 
 def _size(text: str) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.hostpath import RUNTIME
+from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named
@@ -65,7 +66,9 @@ def compare(old: Review | None, new: Review | None) -> Difference:
         changes += _rest(old, new, rest, [pair for pair in pairs if pair.moved])
         changes += _head(old.value, new.value)
     rank = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
-    changes.sort(key=lambda change: (EFFECTS.index(change.effect), rank[change.kind]))
+    changes.sort(
+        key=lambda one: (EFFECTS.index(one.effect), rank[one.kind], breadth(one.old, one.new))
+    )
     return Difference(old, new, tuple(changes), tuple(pairs))
 
 

@@ -1,7 +1,8 @@
 """A plan reviewed: what the VM is, what of the host it reaches, what isolates it.
 
 It is read off the plan's operations alone and shares nothing with the lowering that made them, so
-a plan edited by hand shows what it would do. An operation without a reading is shown as it is.
+a plan edited by hand shows what it would do. A call without a reading is read by what the API table
+says that its parameters mean, and an operation that no table has is shown as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
@@ -18,8 +20,6 @@ from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.words import shown, word
-
-OPERATION_KINDS = ("call", "step", "implicit")
 
 
 class Review(NamedTuple):
@@ -86,7 +86,7 @@ def _sorted(value: Any) -> Any:
 
 def kind_of(row: dict[str, Any]) -> str:
     """Whether an operation is a call, a step or implicit."""
-    return next(kind for kind in OPERATION_KINDS if kind in row)
+    return next(kind for kind in KINDS if kind in row)
 
 
 def _read(operations: list[dict[str, Any]]) -> list[Fact]:
@@ -101,13 +101,17 @@ def _read(operations: list[dict[str, Any]]) -> list[Fact]:
         reading = READINGS[kind].get(row.name)
         if reading is not None:
             found += reading(row)
+        elif kind == "call" and (told := _by_meaning(row)):
+            found += told
         elif row.name not in SILENT:
             text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
             exact = json.dumps([kind, row.args], sort_keys=True)
             reach = Reach("other", row.name, exact)
             found.append(row.fact("other", (kind, row.name), text, reach))
-        if kind == "call" and "disk_path" in row.args:
-            disks.append(str(row.args["disk_path"]))
+        if kind == "call" and row.name in api.functions():
+            params = api.functions()[row.name].params
+            targets = [one.name for one in params if one.rules.get("target") == "disk"]
+            disks += [str(row.args[name]) for name in targets if name in row.args]
         if kind == "step":
             names.update(opened(row))
     return found
@@ -134,3 +138,10 @@ def _limited(facts: list[Fact]) -> list[Fact]:
         return facts
     open_ = [fact for fact in tsi if any(reach.target is None for reach in fact.reach)]
     return [fact for fact in facts if fact not in open_]
+
+
+def _by_meaning(row: Row) -> list[Fact]:
+    """What the table says of a function without words of its own; few plans have one."""
+    from krunc_compiler.review.facts.meanings import by_meaning
+
+    return list(by_meaning(row))

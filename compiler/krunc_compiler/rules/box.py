@@ -11,9 +11,8 @@ from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.storage import device_of
+from krunc_compiler.plan.kinds import rules
 from krunc_compiler.rules import conflicts
-
-_U64 = (1 << 64) - 1
 
 
 def check(box: Box, target: Target) -> list[Finding]:
@@ -88,12 +87,14 @@ def _ports(box: Box) -> Iterator[Finding]:
     if not isinstance(box.network, Tsi) or box.network.ports is None:
         return
     seen: dict[tuple[str, str], int] = {}
+    rule = rules("port_pair")["numbers"]
+    least, most = rule["min"], rule["max"]
     for i, text in enumerate(box.network.ports):
         path: Path = ("network", "ports", i)
         for side, port in zip(("host", "guest"), text.split(":"), strict=True):
-            if not 1 <= int(port) <= 65535:
+            if not least <= int(port) <= most:
                 message = f"the {side} port {port} is out of range"
-                yield Finding("KR104", message, path, hint="allowed: 1 to 65535")
+                yield Finding("KR104", message, path, hint=f"allowed: {least} to {most}")
             first = seen.setdefault((side, port), i)
             if first != i:
                 yield Finding(
@@ -105,10 +106,11 @@ def _ports(box: Box) -> Iterator[Finding]:
 
 
 def _limits(box: Box) -> Iterator[Finding]:
+    most = rules("limit")["numbers"]["max"]
     for name, text in box.limits.items():
         soft, hard = map(int, text.split(":"))
-        if hard > _U64:
-            yield Finding("KR104", f"{hard} is out of range", ("limits", name), hint=f"0 to {_U64}")
+        if hard > most:
+            yield Finding("KR104", f"{hard} is out of range", ("limits", name), hint=f"0 to {most}")
         if soft > hard:
             yield Finding(
                 "KR104",

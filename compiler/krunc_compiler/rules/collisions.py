@@ -95,9 +95,7 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             other = boxes[first]
             at = f"{dotted(first_key)} of {other.source.name}"
             at += f" (box {other.box})" if other.source.name == one.source.name else ""
-            finding = Finding(
-                code, f"{what} is in {at} too", key, hint=_AT_ONCE[code], warning=True
-            )
+            finding = Finding(code, f"{what} is in {at} too", key, hint=_AT_ONCE[code])
             findings.append(Located(_again(one.source.name, one.source.text), finding))
     return findings
 

@@ -25,7 +25,6 @@ def check(box: Box) -> list[Finding]:
         *_displays(box),
         *_consoles(box),
         *_egress(box),
-        *_confined(box),
     ]
 
 
@@ -212,13 +211,6 @@ def _port(port: ConsolePort, where: Path) -> Iterator[Finding]:
             where,
             hint="give it an input, an output or a terminal",
         )
-
-
-def _confined(box: Box) -> Iterator[Finding]:
-    for key, there in (("gpu", box.gpu is not None), ("sound", box.sound)):
-        if there and box.confine == "required":
-            hint = "what it needs of the host is not known; write `confine: best-effort`"
-            yield _together(("confine",), "confine: required", key, hint)
 
 
 def _egress(box: Box) -> Iterator[Finding]:

@@ -33,11 +33,10 @@ _SECRET_VALUE = re.compile(
 def check(box: Box) -> list[Finding]:
     """The warnings about one box by itself."""
     folders = _folders(box)
-    found = [
+    return [
         *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
         *(*_unused_channels(box), *_literal_secrets(box)),
     ]
-    return [finding._replace(warning=True) for finding in found]
 
 
 class _Folder(NamedTuple):
@@ -200,7 +199,6 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
                 f"{box.machine.cpus} vCPUs; this host has {cpus} processors",
                 ("machine", "cpus"),
                 hint="the vCPUs would take turns; ask for fewer",
-                warning=True,
             )
         )
     if box.machine.memory_mib > memory_mib:
@@ -210,7 +208,6 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
                 f"{box.machine.memory_mib} MiB of memory; this host has {memory_mib} MiB",
                 ("machine", "memory"),
                 hint="the host would kill the VM when it uses what it was given",
-                warning=True,
             )
         )
     return found
@@ -245,7 +242,6 @@ def silenced(
                     f"nothing here raises {code}",
                     at,
                     hint="leave this entry out",
-                    warning=True,
                 )
             )
     return kept, frozenset(codes)

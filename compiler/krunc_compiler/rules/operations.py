@@ -8,9 +8,10 @@ from functools import cache
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import RUNTIME, normal
-from krunc_compiler.findings.finding import Finding, dotted
+from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import command_line
+from krunc_compiler.plan.kinds import rules
 from krunc_compiler.plan.operation import Operation
 from krunc_compiler.plan.plan import needs
 
@@ -19,9 +20,11 @@ def check(operations: list[Operation], target: Target) -> list[Finding]:
     """What is wrong with the operations as a whole."""
     return [
         *_paths(operations),
+        *_secrets(operations),
         *_devices(operations),
         *_command_line(operations),
         *_available(operations, target),
+        *_confined(operations),
     ]
 
 
@@ -34,18 +37,12 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
             of_run = path.startswith(RUNTIME)
             if not where or not (of_run or param.kind == "socket_path"):
                 continue
-            rest = path.removeprefix(RUNTIME)
-            if of_run and {"", ".", ".."}.intersection(rest.split("/")):
-                yield Finding(
-                    "KR205",
-                    f"{path!r} leaves the runtime folder or names nothing in it",
-                    where,
-                    hint="write runtime:NAME, as in runtime:agent.sock",
-                )
+            yield from _leaving(path, where)
             if param.kind != "socket_path":
                 continue
             # At launch a folder, of the plan or of the run, comes before a relative path.
-            whole = path if path.startswith("/") else "/" + normal(rest).replace("../", "")
+            rest = normal(path.removeprefix(RUNTIME)).replace("../", "")
+            whole = path if path.startswith("/") else "/" + rest
             size = len(whole.encode("utf-8", "surrogatepass"))
             if size > most:
                 least = "" if path.startswith("/") else "at least "
@@ -58,6 +55,31 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     if of_run
                     else "choose a shorter one, or runtime:NAME",
                 )
+
+
+def _leaving(path: str, where: Path) -> Iterator[Finding]:
+    parts = path.removeprefix(RUNTIME).split("/")
+    if path.startswith(RUNTIME) and not set(parts).isdisjoint(rules("host_path")["parts_refused"]):
+        yield Finding(
+            "KR205",
+            f"{path!r} leaves the runtime folder or names nothing in it",
+            where,
+            hint="write runtime:NAME, as in runtime:agent.sock",
+        )
+
+
+def _secrets(operations: list[Operation]) -> Iterator[Finding]:
+    """Look at the files of which the launcher reads what the program gets."""
+    for operation in operations:
+        for argument, value in operation.args.items():
+            if not isinstance(value, dict):
+                continue
+            inside = ("env",) if "process" in value else ()
+            env = value["process"]["env"] if inside else value
+            for name, given in env.items():
+                if isinstance(given, dict) and "from_file" in given:
+                    where = (*operation.place(argument), *inside, name, "from_file")
+                    yield from _leaving(given["from_file"], where)
 
 
 def _devices(operations: list[Operation]) -> Iterator[Finding]:
@@ -107,6 +129,20 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
                 f"this needs {operation.name}, which libkrun {target} does not have: {why}",
                 asks,
                 hint=_ways_out(dotted(asks), operation.name, api.dots(since), target),
+                at_key=True,
+            )
+
+
+def _confined(operations: list[Operation]) -> Iterator[Finding]:
+    required = any(o.name == "confine" and o.args["mode"] == "required" for o in operations)
+    for operation in operations if required else ():
+        known = api.functions().get(operation.name)
+        if known is not None and "unknown_access" in known.rules:
+            yield Finding(
+                "KR209",
+                f"confine: required and {dotted(operation.origin)} cannot stand together",
+                ("confine",),
+                hint="what it needs of the host is not known; write `confine: best-effort`",
                 at_key=True,
             )
 

@@ -1,4 +1,8 @@
-"""A value against a JSON Schema: findings in the words of the one who wrote the value."""
+"""A value against a JSON Schema: findings in the words of the one who wrote the value.
+
+fast_checking gives the quick yes; misfits, which is imported only after a no, the why.
+tests/shape/test_accepting.py holds the two equal.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +68,8 @@ def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
             hint = wording.about(error.schema) or "write at least one value, or leave the key out"
             yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
-            size = f"at most {rule} " + ("items" if "Items" in error.keyword else "characters")
+            things = {"maxItems": "items", "maxProperties": "keys"}
+            size = f"at most {rule} {things.get(error.keyword, 'characters')}"
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
 
 

@@ -1,7 +1,8 @@
 """Whether a value fits a JSON Schema: the quick answer for what is right, as most values are.
 
-Why something does not fit is told by misfits, with jsonschema, which takes longer to import than
-all of a compilation and ten times as long to validate. Both agree: tests/test_accepting.py.
+Its partner for the why is misfits, with jsonschema, which takes longer to import than all of a
+compilation and ten times as long to validate; checking words what it finds.
+tests/shape/test_accepting.py holds the two equal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from krunc_compiler.shape.patterns import of_python
 from krunc_compiler.shape.refs import resolved
 
 Accept = Callable[[Any], bool]
@@ -228,7 +230,7 @@ def _pattern(_: Acceptor, pattern: str, schema: Any) -> Accept:
     def test(value: Any) -> bool:
         nonlocal search
         if search is None:  # most patterns meet no value
-            search = re.compile(pattern).search
+            search = re.compile(of_python(pattern)).search
         return search(value) is not None
 
     return test

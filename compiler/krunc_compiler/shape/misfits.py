@@ -1,13 +1,18 @@
-"""What of a value does not fit a JSON Schema, as jsonschema finds it."""
+"""What of a value does not fit a JSON Schema, as jsonschema finds it: the slow why.
+
+Its partner for the quick yes is fast_checking; tests/shape/test_accepting.py holds the two equal.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from krunc_compiler.findings.finding import Path
+from krunc_compiler.shape.patterns import of_python
 from krunc_compiler.shape.refs import resolved
 
 
@@ -57,8 +62,15 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    """Find whether VALUE lacks PATTERN, in the language of JSON Schema."""
+    if isinstance(value, str) and not re.search(of_python(pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 _extend: Any = validators.extend
 _Strict: Any = _extend(
     Draft202012Validator,
+    {"pattern": pattern},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )

@@ -1,7 +1,7 @@
 """Short, plain YAML to values and places by libyaml's own composer, in half of the time.
 
-It gives up on whatever needs a finding, or more care: parsing then tells, event by event. Both
-agree: tests/test_composing.py.
+It gives up on whatever needs a finding, or more care: its partner parsing then tells, event by
+event. tests/text/test_composing.py holds the two equal.
 """
 
 from __future__ import annotations

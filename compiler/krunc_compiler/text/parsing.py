@@ -1,4 +1,8 @@
-"""YAML text to plain values and their places."""
+"""YAML text to plain values and their places, event by event: the slow why.
+
+Its partner for short, plain texts is fast_parsing.
+tests/text/test_composing.py holds the two equal.
+"""
 
 from __future__ import annotations
 

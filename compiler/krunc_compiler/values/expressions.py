@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MAX_TEXT = 10_000
 _MAX_NUMBER = 1 << 64
 _MAX_EXPRESSION = 1_000
+# An escape makes one, or a command line that is not UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
 # Jinja's filters and tests that take texts and numbers, and whose result is not much larger.
 _FILTERS = (
     "abs", "capitalize", "count", "d", "default", "first", "last", "length", "lower", "max", "min",
@@ -202,7 +204,11 @@ def plain(value: Any) -> Any:
     """VALUE, when it is of text, numbers, true, false, null, lists and maps of them."""
     if isinstance(value, StrictUndefined):
         str(value)  # raises UndefinedError, which names the variable
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, str):
+        if found := _HALF.search(value):
+            raise ValueError(f"its result has U+{ord(found[0]):04X}, which is no character")
+        return value
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
         if not math.isfinite(value) or abs(value) > _MAX_NUMBER:
@@ -211,7 +217,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     raise TypeError("its result is no plain value")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.source import read_file
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
 from krunc_compiler.shape.refs import resolved
 from krunc_compiler.text.parsing import parse_on
+from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
 MAX_FILES = 64
@@ -53,13 +56,13 @@ class _Files(NamedTuple):
         return next((f"more than {most[what]:,} {what} are extended" for what in over), "")
 
 
-def load(name: str, text: str) -> tuple[dict[str, Any], Source]:
+def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any], Source]:
     """The box in TEXT, from the file NAME, merged over what it extends.
 
-    Raises Rejected when a text is no map, cannot be read, or extends itself.
+    Raises Rejected when a text is no map, cannot be read, is not WITHIN, or extends itself.
     """
-    files = _Files(_beside, read_file, [0, 0, 0])
-    if ":" in name:
+    files = _Files(_beside, partial(read_file, within=within), [0, 0, 0])
+    if ":" in name and within is ANYWHERE:
         from krunc_compiler.files import git as revision  # it starts git, which few boxes need
 
         # What a box at a revision extends is taken from there too.
@@ -81,11 +84,10 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
         raise reject(source, [finding])
     if len(above) > 1 and (too_many := files.too_many(values=len(source.places))):
         raise reject(source, [Finding("KR023", too_many, hint=_FEWER)])
-    named = value.get("extends")
+    if "extends" not in value or not fits(value["extends"], "extends"):
+        return value, source
+    named = value.pop("extends")
     bases = [named] if isinstance(named, str) else named
-    if not isinstance(bases, list) or not all(isinstance(base, str) and base for base in bases):
-        return value, source  # the schema tells what is wrong with extends
-    del value["extends"]
     merged: _Side | None = None
     for i, base in enumerate(bases):
         at: Path = ("extends",) if isinstance(named, str) else ("extends", i)
@@ -130,7 +132,9 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
             "KR023",
             f"{name}: {found.finding.message}",
             at,
-            hint="relative names start at the folder of the box that says extends",
+            hint=found.finding.hint
+            if found.finding.code == "KR011"
+            else "relative names start at the folder of the box that says extends",
         )
         raise reject(source, [finding]) from None
     if too_many := files.too_many(characters=len(text)):

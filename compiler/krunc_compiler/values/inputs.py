@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Source
 from krunc_compiler.libkrun import Target
 
@@ -16,14 +17,15 @@ class Values(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The target, the variables given, the box of a matrix that is wanted, and the way from the
-    plan's folder to the box's."""
+    """The target, the variables given, the box of a matrix that is wanted, the way from the
+    plan's folder to the box's, and where the files that a box names may be."""
 
     target: Target
     files: tuple[Values, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     box: str | None = None
     prefix: str = "."
+    within: Within = ANYWHERE
 
     def seen_from(self, prefix: str) -> Inputs:
         """These inputs for a plan from whose folder PREFIX leads to the box's."""

@@ -8,6 +8,7 @@ from itertools import islice, product
 from typing import Any
 
 from krunc_compiler.findings.finding import Finding
+from krunc_compiler.values.fitting import fits
 
 # Far above any real fleet of one file; it bounds time for hostile boxes.
 MAX_BOXES = 1_000
@@ -20,19 +21,20 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
     """The variables of each box that a file makes; one row without any when it has no MATRIX.
 
     A map of lists makes every combination, in the order of the file; a list of maps is the rows
-    themselves. What does not fit the schema is left to it. DECLARED are the names under vars.
+    themselves. A MATRIX that does not fit the schema makes no other box. DECLARED are the names
+    under vars.
     """
+    if not fits(matrix, "matrix"):
+        return [{}], []
     if isinstance(matrix, dict):
         columns = {name: _values(column) for name, column in matrix.items()}
-        if not columns or not all(columns.values()):
-            return [{}], [_backwards(name) for name in matrix if _is_backwards(matrix[name])]
-        names = list(columns)
-        combined = product(*(columns[name] or () for name in names))
-        found = [dict(zip(names, row, strict=True)) for row in islice(combined, MAX_BOXES + 1)]
-    elif isinstance(matrix, list) and matrix and all(isinstance(row, dict) for row in matrix):
-        found = matrix[: MAX_BOXES + 1]
+        empty = [_backwards(name) for name, column in columns.items() if not column]
+        if empty:
+            return [{}], empty
+        combined = product(*columns.values())
+        found = [dict(zip(columns, row, strict=True)) for row in islice(combined, MAX_BOXES + 1)]
     else:
-        return [{}], []
+        found = matrix[: MAX_BOXES + 1]
     findings = []
     if len(found) > MAX_BOXES:
         found = found[:1]
@@ -86,21 +88,16 @@ def too_long() -> Finding:
     return Finding("KR024", message, ("matrix",), hint=hint, at_key=True)
 
 
-def _values(column: Any) -> list[Any]:
+def _values(column: list[Any] | dict[str, int]) -> list[Any]:
     if isinstance(column, list):
         return column
-    if isinstance(column, dict):
-        first, last = column.get("from"), column.get("to")
-        if isinstance(first, int) and isinstance(last, int):
-            return list(islice(range(first, last + 1), MAX_BOXES + 1))
-    return []
+    return list(islice(range(column["from"], column["to"] + 1), MAX_BOXES + 1))
 
 
-def _is_backwards(column: Any) -> bool:
-    if not isinstance(column, dict):
-        return False
-    first, last = column.get("from"), column.get("to")
-    return isinstance(first, int) and isinstance(last, int) and first > last
+def names(matrix: Any) -> set[str]:
+    """Return the names of the variables that MATRIX, of any type, may be meant to have."""
+    rows = matrix if isinstance(matrix, list) else [matrix]
+    return {name for row in rows if isinstance(row, dict) for name in row}
 
 
 def _backwards(name: str) -> Finding:

@@ -9,9 +9,9 @@ from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Source
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.scalars import scalar
+from krunc_compiler.values.fitting import fits
 from krunc_compiler.values.inputs import Values
 
-_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
 _RULES = ("type", "enum", "minimum", "maximum")
 
 
@@ -20,7 +20,8 @@ class Known(NamedTuple):
 
     values: dict[str, Any]
     changed: dict[str, str]
-    # Declared without a default, and given no fitting value: there is a finding about each.
+    # Declared without a default, and given no fitting value, or not declared as the schema wants
+    # it: there is a finding about each.
     absent: frozenset[str]
     findings: list[Located]
 
@@ -32,10 +33,12 @@ def merge(
 
     A setting is read as YAML would read it, unless the variable is a text.
     """
-    rules = {name: _rule(item) for name, item in _declared(declared)}
-    known = Known({}, {}, frozenset(), [])
+    all_of_them = declared if isinstance(declared, dict) else {}
+    fitting = {name: item for name, item in all_of_them.items() if fits({name: item}, "vars")}
+    rules = {name: _rule(item) for name, item in fitting.items()}
+    known = Known({}, {}, frozenset(all_of_them.keys() - fitting.keys()), [])
     broken = set()
-    for name, item in _declared(declared):
+    for name, item in fitting.items():
         if not isinstance(item, dict):
             known.values[name] = item
         elif "default" in item:
@@ -69,20 +72,7 @@ def merge(
     for name in absent:
         if name not in broken:
             known.findings.append(Located(source, _without(name, rules[name])))
-    unknown = [name for name in declared if name not in rules] if isinstance(declared, dict) else []
-    return known._replace(absent=frozenset([*absent, *unknown]))
-
-
-def _declared(declared: Any) -> list[tuple[str, Any]]:
-    if not isinstance(declared, dict):
-        return []
-    # What is neither a plain value nor a map with a type is for the schema to tell.
-    return [
-        (name, item)
-        for name, item in declared.items()
-        if isinstance(item, str | int | float)
-        or (isinstance(item, dict) and item.get("type") in _TYPES)
-    ]
+    return known._replace(absent=known.absent.union(absent))
 
 
 def _rule(item: Any) -> dict[str, Any]:
@@ -97,22 +87,13 @@ def _rule(item: Any) -> dict[str, Any]:
 def _default(name: str, item: dict[str, Any], rule: dict[str, Any]) -> list[Finding]:
     return [
         found._replace(code="KR022", path=("vars", name, "default"))
-        for found in _misfits(item["default"], rule)
+        for found in check(item["default"], rule)
     ]
-
-
-def _misfits(value: Any, rule: dict[str, Any]) -> list[Finding]:
-    numbers = all(
-        isinstance(rule.get(bound, 0), int | float) and not isinstance(rule.get(bound, 0), bool)
-        for bound in ("minimum", "maximum")
-    )
-    # A rule that is itself wrong is for the schema to tell.
-    return check(value, rule) if numbers and isinstance(rule.get("enum", []), list) else []
 
 
 def _without(name: str, rule: dict[str, Any]) -> Finding:
     allowed = rule.get("enum")
-    kinds = f" ({', '.join(map(str, allowed))})" if isinstance(allowed, list) else ""
+    kinds = f" ({', '.join(map(str, allowed))})" if allowed is not None else ""
     return Finding(
         "KR022",
         f"the variable {name!r} has no default and was given no value",
@@ -126,6 +107,8 @@ def _change(
     known: Known, rules: dict[str, dict[str, Any]], name: str, value: Any, by: str, text: Source
 ) -> bool:
     """Give the variable NAME a VALUE; say whether it took it."""
+    if name in known.absent:
+        return False
     if name not in rules:
         close = wording.nearest(name, rules)
         declared = ", ".join(rules) or "none"
@@ -133,7 +116,7 @@ def _change(
         finding = Finding("KR021", f"the box declares no variable {name!r}", hint=hint, at_key=True)
         known.findings.append(Located(text, finding))
         return False
-    wrong = _misfits(value, rules[name])
+    wrong = check(value, rules[name])
     for found in wrong:
         finding = found._replace(
             code="KR021", message=f"the variable {name!r}: {found.message}", path=()

@@ -9,17 +9,19 @@ from collections import Counter
 from contextlib import closing
 from functools import partial
 
-from krunc_compiler.files.boxfiles import below, is_box, is_yaml
+from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.stopping import Cleaned
+from krunc_compiler.files.within import ANYWHERE, Within, around
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
-from krunc_compiler.findings.finding import Located, Rejected, UsageError, ordered
+from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
 from krunc_compiler.pipeline.batch import PLAN_MARK, Done, Job, Made, Work, compile_file, unwritten
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
-from krunc_compiler.verbs.options import add_inputs, inputs
+from krunc_compiler.values.kind import Seen, kind_of_file
+from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
 
 EXAMPLES = """\
 examples:
@@ -68,6 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--this-host", action="store_true", help="warn about what this host does not have"
     )
+    add_allowed(parser, "with --check: ")
     add_inputs(parser)
 
 
@@ -81,9 +84,11 @@ def run(args: Namespace) -> int:
     if unchanged is not None:
         sys.stderr.write("".join(map(_unchanged, unchanged)))
         return 0
-    jobs = _jobs(args, files, _others(args, files, earlier))
+    # What CI asks about is a stranger's; what a person compiles may extend what it names.
+    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
+    jobs = _jobs(args, files, _others(args, files, earlier, within))
     mark = None if args.check else new_mark()
-    work = Work(inputs(args), mark, args.this_host)
+    work = Work(inputs(args, within), mark, args.this_host)
 
     def swept() -> None:
         for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
@@ -147,21 +152,25 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _others(args: Namespace, files: list[str], earlier: Earlier | None) -> set[str]:
-    """Those of FILES that do not look like boxes; what is named is one, and may be a pipe."""
+def _others(
+    args: Namespace, files: list[str], earlier: Earlier | None, within: Within
+) -> dict[str, Seen]:
+    """Those of FILES that are no boxes; what is named is one, and may be a pipe."""
     named = set(args.boxes)
     if earlier is not None:  # it has read them
-        return earlier.others - named
-    return {path for path in files if path not in named and not is_box(path)}
+        return {path: seen for path, seen in earlier.others.items() if path not in named}
+    seen = {path: kind_of_file(path, within) for path in files if path not in named}
+    return {path: one for path, one in seen.items() if one.kind != "box"}
 
 
-def _jobs(args: Namespace, files: list[str], others: set[str]) -> list[Job]:
+def _jobs(args: Namespace, files: list[str], others: dict[str, Seen]) -> list[Job]:
     boxes = []
     for path in files:
         if path not in others:
             boxes.append(path)
         else:
-            sys.stderr.write(f"krunc: skipped {printable(path)}: no `krunc:` key at its left\n")
+            why = others[path].why or "it is a plan"
+            sys.stderr.write(f"krunc: skipped {printable(path)}: {why}\n")
     if not boxes:
         raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
     into_folder = args.output is not None and os.path.isdir(args.output)
@@ -191,11 +200,23 @@ def _distinct(made: list[Made], output: str | None) -> None:
 def _files(given: str) -> list[str]:
     """GIVEN, or what in the folder GIVEN may be a box by its name."""
     if given == "-" or not os.path.isdir(given):
+        if os.path.isfile(given) and not is_box_name(given):
+            # krunc check would not find it.
+            way_out = "rename it, or give it as standard input: krunc compile -"
+            raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")
         return [given]
-    unread: list[Located] = []
-    found = list(filter(is_yaml, below(given, unread)))
-    if unread:
-        raise Rejected(unread)
+    tree = below(given)
+    if tree.closed:
+        raise Rejected(
+            [
+                found
+                for path, why in tree.closed
+                for found in only(path, Finding("KR001", f"the directory cannot be listed: {why}"))
+            ]
+        )
+    for path in filter(is_box_name, tree.odd):
+        sys.stderr.write(f"krunc: skipped {printable(path)}: no regular file\n")
+    found = list(filter(is_box_name, tree.files))
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found

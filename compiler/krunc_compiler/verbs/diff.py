@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krunc_compiler.files.within import repository
 from krunc_compiler.findings.finding import Located, Rejected, UsageError
 from krunc_compiler.findings.report import report
-from krunc_compiler.plan.plan import Plan
+from krunc_compiler.plan.plan import Plan, moved
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
-from krunc_compiler.review.difference import compare
+from krunc_compiler.review.difference import Change, Difference, compare
 from krunc_compiler.review.markdown import to_markdown
-from krunc_compiler.review.summary import Review, review
+from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.verbs.options import add_inputs, inputs
-from krunc_compiler.verbs.reviewed import NOTHING, add_format, compiled, is_box, terminal, text_of
+from krunc_compiler.verbs.reviewed import (
+    NOTHING,
+    add_format,
+    compiled,
+    directory_of,
+    is_box,
+    terminal,
+    text_of,
+)
 
 EXAMPLES = """\
 examples:
@@ -24,10 +34,12 @@ examples:
   krunc diff boxes/web.plan.json boxes/web.yaml     what compiling again would change
   krunc diff /dev/null web.plan.json                a plan that did not exist
   krunc diff old.plan.json new.plan.json --format markdown >comment.md
+  krunc diff --names a/web.plan.json b/web.plan.json OLD NEW     copies of a plan that moved
 
 OLD and NEW are plans or boxes: files, REV:path as git has it,
 - for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
 print nothing in text and markdown. `krunc schema diff` describes the JSON.
+Of two in one repository, the relative paths of each start at its own directory, else at one.
 
 exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong usage
 """
@@ -37,6 +49,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("old", metavar="OLD")
     parser.add_argument("new", metavar="NEW")
+    parser.add_argument(
+        "--names",
+        nargs=2,
+        metavar=("OLD-PATH", "NEW-PATH"),
+        help="where OLD and NEW, which are copies, stand: relative paths start there",
+    )
     add_format(parser, ("text", "markdown", "html", "json"))
     add_inputs(parser)
     # Beside a plan, a box is compiled for the plan's target.
@@ -48,7 +66,7 @@ def run(args: Namespace) -> int:
     if args.old == args.new == "-":
         raise UsageError("only one side can be standard input")
     try:
-        difference = compare(*_both(args))
+        difference = _compared(_both(args), _directories(args))
     except Rejected as rejected:
         # 1 would say that they differ.
         sys.stderr.write(report(rejected.findings))
@@ -67,7 +85,45 @@ def run(args: Namespace) -> int:
     return 1 if difference.changes else 0
 
 
-def _both(args: Namespace) -> list[Review | None]:
+def _directories(args: Namespace) -> tuple[str, str] | None:
+    """Tell where both plans are, seen from the top of their repository, when that is known and not
+    the same."""
+    if args.names:
+        old, new = (os.path.normpath(os.path.dirname(one) or ".") for one in args.names)
+        return (old, new) if old != new else None
+    places = [directory for one in (args.old, args.new) if (directory := directory_of(one))]
+    tops = {repository(one) for one in places}
+    # Copies elsewhere, as git makes them, are of no directory.
+    if len(set(places)) < 2 or len(tops) > 1 or (top := tops.pop()) is None:
+        return None
+    return os.path.relpath(places[0], top), os.path.relpath(places[1], top)
+
+
+def _compared(plans: list[Plan | None], directories: tuple[str, str] | None) -> Difference:
+    """Compare both; relative paths of plans in different DIRECTORIES are seen from the top."""
+    reviews = [review(plan) if plan else None for plan in plans]
+    if directories is None or None in plans:
+        return compare(*reviews)
+    seen = [
+        moved(plan, way) if plan else None for plan, way in zip(plans, directories, strict=True)
+    ]
+    if seen == plans:
+        return compare(*reviews)
+    difference = compare(
+        *(
+            review(plan)._replace(digest=one.digest) if plan and one else None
+            for plan, one in zip(seen, reviews, strict=True)
+        )
+    )
+    if not difference.changes:
+        return difference
+    text = (
+        "the plans are in different directories; paths are told as seen from the repository's top"
+    )
+    return difference._replace(changes=(*difference.changes, Change("neutral", "head", text, "")))
+
+
+def _both(args: Namespace) -> list[Plan | None]:
     """Both sides. A box is compiled for the target of the plan on the other side, if any."""
     texts: list[tuple[str, str] | None] = []
     plans: list[Plan | None] = []
@@ -91,4 +147,4 @@ def _both(args: Namespace) -> list[Review | None]:
             findings += rejected.findings
     if findings:
         raise Rejected(findings)
-    return [review(plan) if plan else None for plan in plans]
+    return plans

@@ -12,6 +12,7 @@ from krunc_compiler.files.source import read
 from krunc_compiler.files.writing import write
 from krunc_compiler.findings.finding import Finding, Rejected, reject
 from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 from krunc_compiler.importing.boxlite import convert
 from krunc_compiler.importing.boxtext import to_yaml
 from krunc_compiler.shape.checking import check
@@ -58,9 +59,8 @@ def run(args: Namespace) -> int:
     try:
         changed = write(args.o, made)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
         raise Rejected(
-            only(args.o, Finding("KR302", f"the box cannot be written: {why}"))
+            only(args.o, Finding("KR302", f"the box cannot be written: {why(error)}"))
         ) from None
     sys.stderr.write(f"krunc: {'wrote' if changed else 'unchanged:'} {printable(args.o)}\n")
     return 0

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from krunc_schema import load
 
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.files.writing import create
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 
 EXAMPLES = """\
 examples:
@@ -47,12 +49,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Write one box; a file that exists is left alone."""
     given = args.file or args.kind
-    path = given if given == "-" or given.endswith((".yaml", ".yml")) else f"{given}.yaml"
+    path = given if given == "-" or is_box_name(given) else f"{given}.yaml"
     name = args.kind if path == "-" else Path(path).stem
     rule = load("box.schema")["properties"]["name"]
     if not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
-    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml"
+    # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
+    starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
     text = starter.read_text("utf-8").replace("NAME", name)
     if path == "-":
         sys.stdout.write(text)
@@ -62,8 +65,7 @@ def run(args: Namespace) -> int:
     except FileExistsError:
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise _refused(path, f"the box cannot be written: {why}", "") from None
+        raise _refused(path, f"the box cannot be written: {why(error)}", "") from None
     sys.stderr.write(f"krunc: wrote {printable(path)}; next: krunc compile {printable(path)}\n")
     return 0
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, UsageError, reject
 from krunc_compiler.values.inputs import Inputs, Values
 
@@ -33,8 +34,21 @@ def add_inputs(parser: ArgumentParser) -> None:
     )
 
 
-def inputs(args: Namespace) -> Inputs:
-    """The inputs that ARGS name; raises UsageError and Rejected."""
+def add_allowed(parser: ArgumentParser, when: str = "") -> None:
+    """--allow-outside."""
+    parser.add_argument(
+        "--allow-outside",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help=f"{when}read what boxes and links name in DIR too; default: nothing outside of the "
+        "repository, or without one of the directory that is checked",
+    )
+
+
+def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
+    """The inputs that ARGS name, for boxes that name files WITHIN; raises UsageError and
+    Rejected."""
     target = api.target(args.target)
     if target is None:
         raise UsageError(f"--target {args.target}: use 1, a version such as 1.16, or 2")
@@ -48,8 +62,8 @@ def inputs(args: Namespace) -> Inputs:
     for path in args.vars:
         from krunc_compiler.text.parsing import parse  # a plan, and most boxes, need no file
 
-        value, source = parse(*read(path))
+        value, source = parse(*read(path, within))
         if not isinstance(value, dict):
             raise reject(source, [Finding("KR021", "a file of variables is a map of keys")])
         files.append(Values(value, source))
-    return Inputs(target, tuple(files), tuple(settings), getattr(args, "box", None))
+    return Inputs(target, tuple(files), tuple(settings), getattr(args, "box", None), within=within)

@@ -7,11 +7,16 @@ import sys
 from argparse import ArgumentParser
 
 from krunc_compiler.files import git as revision
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.files.source import read
+from krunc_compiler.files.within import repository
+from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.findings.report import coloured, columns
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.plan.refusal import Verifier, refused
 from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.values.kind import kind_of_text
 
 NOTHING = "/dev/null"
 
@@ -26,11 +31,17 @@ def add_format(parser: ArgumentParser, formats: tuple[str, ...]) -> None:
     )
 
 
-def plan_of(argument: str, inputs: Inputs) -> Plan:
+def plan_of(argument: str, inputs: Inputs, verify: Verifier | None = None) -> Plan:
     """The plan that ARGUMENT names: a plan or a box, in a file, on standard input (-), or at a
-    revision (REV:path, as git has it). A box is compiled. Raises Rejected and UsageError."""
+    revision (REV:path, as git has it). A box is compiled. Raises Rejected and UsageError, also for
+    what VERIFY, the launcher's, refuses."""
     name, text = text_of(argument)
-    return compiled(name, text, inputs) if is_box(name, text) else read_plan(name, text)
+    box = is_box(name, text)
+    plan = compiled(name, text, inputs) if box else read_plan(name, text)
+    wrong = refused(verify, name, (to_text(plan) if box else text).encode("utf-8", "replace"))
+    if wrong:
+        raise Rejected(wrong)
+    return plan
 
 
 def compiled(name: str, text: str, inputs: Inputs) -> Plan:
@@ -41,8 +52,11 @@ def compiled(name: str, text: str, inputs: Inputs) -> Plan:
 
 
 def is_box(name: str, text: str) -> bool:
-    """Whether this is a box: by the ending of its NAME, else because a plan starts with a {."""
-    if name.endswith((".yaml", ".yml")):
+    """Whether this is a box: by its text, else by its name, else because a plan starts with a {."""
+    found = kind_of_text(name, text).kind
+    if found != "neither":
+        return found == "box"
+    if is_box_name(name):
         return True
     return not name.endswith(".json") and not text.lstrip().startswith("{")
 
@@ -54,6 +68,18 @@ def text_of(argument: str) -> tuple[str, str]:
     if os.path.exists(argument) and not revision.is_one(argument):
         return read(argument)
     return argument, revision.read(argument)
+
+
+def directory_of(argument: str) -> str | None:
+    """The real directory of what ARGUMENT names; None for standard input and what is not there."""
+    if argument in ("-", NOTHING):
+        return None
+    path = argument
+    if revision.has_form(argument) and not os.path.exists(argument):
+        path = argument.partition(":")[2]
+        if not path.startswith(("./", "../")):
+            path = os.path.join(repository(".") or ".", path)
+    return os.path.realpath(os.path.dirname(path))
 
 
 def terminal() -> tuple[int, bool]:

@@ -50,7 +50,7 @@ def run(args: Namespace) -> int:
     """Print the review of one plan."""
     if args.effective:
         return _effective(args)
-    found = review(plan_of(args.file, inputs(args)))
+    found = review(plan_of(args.file, inputs(args), args.verify))
     match args.format:
         case "json":
             sys.stdout.write(json.dumps(review_document(found), indent=1) + "\n")

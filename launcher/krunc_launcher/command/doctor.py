@@ -7,6 +7,8 @@ import sys
 
 from krunc_launcher._rules import ENUMS, ERAS
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
+from krunc_launcher.messages import tell
+from krunc_launcher.options import DOCTOR, Options, UsageError, listing, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,17 +16,14 @@ if TYPE_CHECKING:
 
     from krunc_launcher.host.libkrun import Library
 
-HELP = """\
+HELP = f"""\
 usage: krunc doctor [--json] [--libkrun FILE] [PLAN...]
 
 Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
 memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
-  --json          the checks as JSON: name, state (ok, warning, failed), text, fix
-  --libkrun FILE  the libkrun to check; else those that krunc launch would find
-  -h, --help      this text
-
+{listing(DOCTOR)}
 examples:
   krunc doctor
   krunc doctor boxes/web.plan.json
@@ -50,34 +49,19 @@ class Check:
         self.fix = fix
 
 
-def main(argv: list[str]) -> tuple[str, int]:
-    """Run with ARGV; what is printed, and the exit status."""
-    words = list(argv)
-    as_json = "--json" in words
-    words = [word for word in words if word != "--json"]
-    library = None
-    plans = []
-    while words:
-        word = words.pop(0)
-        if word in ("-h", "--help"):
-            return HELP, 0
-        if word.startswith("--libkrun"):
-            _, equals, library = word.partition("=")
-            library = library if equals else words.pop(0) if words else ""
-            if word.partition("=")[0] != "--libkrun" or not library:
-                return _usage("--libkrun needs a value")
-        elif word.startswith("-") and word != "-":
-            return _usage(f"there is no option {plain(word)}")
-        else:
-            plans.append(word)
+def main(argv: list[str]) -> int:
+    """Run with ARGV; the exit status."""
+    try:
+        plans, given = parse(argv, DOCTOR)
+    except UsageError as error:
+        sys.stderr.write(f"krunc doctor: {error}; see krunc doctor --help\n")
+        return 2
+    if "--help" in given:
+        return tell(HELP)
+    library = given["--libkrun"][-1] if "--libkrun" in given else None
     checks = [*_host(), *_libraries(library), *(_plan(plan, library) for plan in plans)]
-    status = 1 if any(check.state == FAILED for check in checks) else 0
-    return _json(checks) if as_json else _text(checks), status
-
-
-def _usage(why: str) -> tuple[str, int]:
-    sys.stderr.write(f"krunc doctor: {why}; see krunc doctor --help\n")
-    return "", 2
+    failed = any(check.state == FAILED for check in checks)
+    return tell(_json(checks) if "--json" in given else _text(checks)) or int(failed)
 
 
 def _host() -> Iterator[Check]:
@@ -130,7 +114,7 @@ def _runtime() -> Check:
     from krunc_launcher.resolve.operation import Folders
 
     folder = runtime_folder("BOX")
-    found = list(problems([], Folders("/", folder)))
+    found = list(problems(Folders("/", folder)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
     return Check("runtime folder", state, "; ".join(found) or folder, fix)
 
@@ -176,13 +160,12 @@ def _library(library: Library) -> Check:
 
 def _plan(path: str, library: str | None) -> Check:
     from krunc_launcher.accept import accept
-    from krunc_launcher.launch import Seen, prepared
+    from krunc_launcher.launch import look, prepare
 
     found: list[str] = []
     try:
-        given = {"--libkrun": library} if library else {}
-        accepted = accept(path, given)
-        ready = prepared(Seen(accepted, accepted.resolved(os.environ)), given)
+        options = Options({"--libkrun": [library]} if library else {})
+        ready = prepare(look(accept(path, options), os.environ), options.libkrun)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:

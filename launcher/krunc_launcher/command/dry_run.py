@@ -6,12 +6,17 @@ from krunc_launcher.accept import accept
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.as_c import listing
+from krunc_launcher.resolve.resolve import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from krunc_launcher.options import Options
 
 
-def dry_run(path: str, given: dict[str, str]) -> str:
+def dry_run(path: str, options: Options) -> str:
     """What would be called; raises PlanRefused and LaunchError."""
-    accepted = accept(path, given)
-    done, found = accepted.resolved(None)
+    accepted = accept(path, options)
+    operations, found = resolve(accepted.plan, accepted.folders, None)
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
-    return listing(accepted.plan, done)
+    return listing(accepted.plan, operations)

@@ -7,112 +7,84 @@ import os
 import sys
 from time import monotonic
 
-from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.supervise.watch import End, Vm, Watcher, die_with_parent, hold
+from krunc_launcher._rules import PLAN
+from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
+from krunc_launcher.host.libkrun import locate
+from krunc_launcher.launch import ahead, become
+from krunc_launcher.supervise.child import die_with_parent, fork, hold
+from krunc_launcher.supervise.watch import wait
+from krunc_launcher.vm.strip import wipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Iterator
 
     from krunc_launcher.host.libkrun import Library
+    from krunc_launcher.options import Options
+    from krunc_launcher.supervise.end import End
 
-_ENDING = ".plan.json"
+_ENDING = PLAN["ending"]
 
 
-def plans_of(paths: list[str]) -> list[str]:
-    """The plans that PATHS name; of a folder all in it. Raises LaunchError."""
-    found: list[str] = []
+def plans_of(paths: list[str]) -> dict[str, str]:
+    """The plans that PATHS name, of a folder all in it, by the name of each VM: the plan's file
+    name without its ending. Raises LaunchError."""
+    named: dict[str, str] = {}
     for path in paths:
-        if not os.path.isdir(path):
-            found.append(path)
-            continue
-        try:
-            names = sorted(name for name in os.listdir(path) if name.endswith(_ENDING))
-        except OSError as error:
-            raise LaunchError(f"{plain(path)}: {(error.strerror or str(error)).lower()}") from None
-        if not names:
-            raise LaunchError(f"{plain(path)}: there is no plan (*{_ENDING}) in this folder")
-        found += [os.path.join(path, name) for name in names]
-    return found
+        for plan in _below(path) if os.path.isdir(path) else [path]:
+            name = os.path.basename(plan).removesuffix(_ENDING).removesuffix(".json")
+            if name in named:
+                raise LaunchError(f"two plans are called {plain(name)}; their logs would be one")
+            named[name] = plan
+    return named
 
 
-def name_of(path: str) -> str:
-    """What a plan's VM is called in messages and files: its file's name without the ending."""
-    return os.path.basename(path).removesuffix(_ENDING).removesuffix(".json")
-
-
-def run(
-    paths: list[str],
-    given: dict[str, str],
-    console_most: int,
-    start: Callable[[str, dict[str, str], Library | None], Callable[[Vm, Any], int]],
-    ended: Callable[[str, End], None],
-) -> int:
-    """Start a VM for each of PATHS, in a process of its own, by what START makes of it and of the
-    libkrun that is loaded for all; tell ENDED how each ended.
-
-    Returns the start's result in a VM's process; else 0 when all ended with 0, and 1. Raises
-    LaunchError before any is started.
-    """
-    names = [name_of(path) for path in paths]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise LaunchError(f"two plans are called {plain(twice)}; their logs would be one")
-    folder = given["--log-dir"]
+def _below(folder: str) -> list[str]:
     try:
-        os.makedirs(folder, 0o700, exist_ok=True)
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_ENDING))
     except OSError as error:
-        raise LaunchError(f"{plain(folder)}: {(error.strerror or str(error)).lower()}") from None
-    if "--die-with-parent" in given:
+        raise LaunchError(f"{plain(folder)}: {why(error)}") from None
+    if not names:
+        raise LaunchError(f"{plain(folder)}: there is no plan (*{_ENDING}) in this folder")
+    return [os.path.join(folder, name) for name in names]
+
+
+def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator[tuple[str, End]]:
+    """Launch each of PLANS in a process of its own, its output in FOLDER; each VM's name as it
+    ends, and how. Raises LaunchError before any is started."""
+    for made in filter(None, (folder, options.exit_record)):
+        try:
+            os.makedirs(made, 0o700, exist_ok=True)
+        except OSError as error:
+            raise LaunchError(f"{plain(made)}: {why(error)}") from None
+    if options.die_with_parent:
         die_with_parent()
-    library = _warm(given)
-    starts = [
-        start(path, _own(given, name), library) for path, name in zip(paths, names, strict=True)
-    ]
+    library = _loaded(options)
+    each = {name: options.of(name) for name in plans}
+    starts = {name: ahead(path, each[name]) for name, path in plans.items()}
     # A collection would touch, and so copy, every page that the processes share.
     gc.collect()
     gc.freeze()
     gc.disable()
     mask = hold()
-    running: dict[int, str] = {}
-    vms = []
-    for begin, name in zip(starts, names, strict=True):
-        vm = Vm(console_most, monotonic())
-        if not vm.pid:
+    names = {}
+    for name, path in plans.items():
+        vm = fork(mask, options.console_max, monotonic())
+        if vm.is_mine:
             _redirect(os.path.join(folder, name))
-            return begin(vm, mask)
-        vms.append(vm)
-        running[vm.pid] = name
-    from krunc_launcher.vm.strip import wipe
-
+            become(path, starts[name], each[name], library, vm)
+        names[vm] = name
     wipe()
-    watcher = Watcher(vms)
-    worst = 0
-    for _ in vms:
-        vm, end = watcher.next()
-        worst = worst or end.status
-        ended(running[vm.pid], end)
-    return 1 if worst else 0
+    for vm, end in wait(list(names)):
+        yield names[vm], end
 
 
-def _warm(given: dict[str, str]) -> Library | None:
-    """Import what every VM's process needs, and load libkrun, once."""
-    import krunc_launcher.accept
-    import krunc_launcher.launch  # noqa: F401
-    from krunc_launcher.host.libkrun import locate
-
+def _loaded(options: Options) -> Library | None:
+    """libkrun, loaded once for all; None when there is none, of which each plan tells."""
     try:
-        return locate(given.get("--libkrun"), None)
+        return locate(options.libkrun, None)
     except LaunchError:
-        return None  # each plan tells what it lacks
-
-
-def _own(given: dict[str, str], name: str) -> dict[str, str]:
-    """The options of the VM called NAME."""
-    if "--runtime-dir" not in given:
-        return given
-    return {**given, "--runtime-dir": os.path.join(given["--runtime-dir"], name)}
+        return None
 
 
 def _redirect(stem: str) -> None:
@@ -123,7 +95,7 @@ def _redirect(stem: str) -> None:
         try:
             handle = os.open(path, how, 0o600)
         except OSError as error:
-            sys.stderr.write(f"krunc: {plain(path)}: {(error.strerror or str(error)).lower()}\n")
-            os._exit(125)
+            sys.stderr.write(f"krunc: {plain(path)}: {why(error)}\n")
+            os._exit(NOT_STARTED)
         os.dup2(handle, target)
         os.close(handle)

@@ -21,16 +21,10 @@ _F_OFD_GETLK = 36  # fcntl.h, Linux 3.15
 
 def disks(done: list[Operation]) -> Iterator[tuple[str, bool, str]]:
     """Each disk: its path, whether the guest only reads it, and the key of the box."""
-    from krunc_launcher._rules import FUNCTIONS
-
     for operation in done:
-        if operation.kind != "call":
-            continue
-        names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
-        if "disk_path" in names:
-            path = operation.values[names.index("disk_path")]
-            reads = "read_only" in names and operation.values[names.index("read_only")]
-            yield path, bool(reads), operation.origin
+        for rule, path, how in operation.opens():
+            if rule.get("target") == "disk":
+                yield path, how == "read", operation.origin
 
 
 def hold(done: list[Operation]) -> tuple[list[int], list[str]]:

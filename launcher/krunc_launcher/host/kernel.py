@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 
 from krunc_launcher.errors import plain
+from krunc_launcher.resolve.operation import meant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+
+    from krunc_launcher.resolve.operation import Operation
 
 _X86 = "x86_64"
 # On x86-64 libkrun maps a raw kernel's file into the memory, at 2 GiB, in whole pages. Seen: up to
@@ -21,10 +23,15 @@ _RAW_ABOVE_MIB = 3328
 _PAGE = 4096
 
 
-def unfit(values: list[Any], memory_mib: int, machine: str) -> Iterator[str]:
-    """Why the arguments of krun_set_kernel do not boot on MACHINE with MEMORY_MIB."""
-    _, path, kind, initramfs, cmdline = values
-    name = kind.c.removeprefix("KRUN_KERNEL_FORMAT_").lower()
+def unfit(operation: Operation, memory_mib: int, machine: str) -> Iterator[str]:
+    """Why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
+    rules = operation.rule()["params"]
+    given = {rule["name"]: value for rule, value in zip(rules, operation.values, strict=True)}
+    kinds = [given[rule["name"]] for rule in rules if rule.get("enum") == "kernel_format"]
+    path = meant([operation], "kernel")
+    if not kinds:
+        return
+    name = kinds[0].c.removeprefix("KRUN_KERNEL_FORMAT_").lower()
     if machine != _X86:
         if name not in ("raw", "pe_gz"):
             yield f"a kernel of the format {name} boots only on {_X86}; this is {machine}"
@@ -43,6 +50,6 @@ def unfit(values: list[Any], memory_mib: int, machine: str) -> Iterator[str]:
             f"{plain(path)}: libkrun takes a raw kernel in whole pages of {_PAGE} bytes: fill it "
             f"up with truncate -s %{_PAGE}, or use the elf kernel (vmlinux)"
         )
-    for what, value in (("initramfs", initramfs), ("cmdline", cmdline)):
-        if value is not None:
+    for what in ("initramfs", "cmdline"):
+        if given.get(what) is not None:
             yield f"libkrun ignores {what} with a raw kernel here; use the elf kernel (vmlinux)"

@@ -9,6 +9,7 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi, libc
+from krunc_launcher.errors import why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _unopened(error: OSError) -> Iterator[str]:
     elif error.errno in (errno.EACCES, errno.EPERM):
         yield f"you (uid {os.geteuid()}) may not open {_DEVICE}: {_way_in()}"
     else:
-        yield f"{_DEVICE} cannot be opened: {(error.strerror or str(error)).lower()}"
+        yield f"{_DEVICE} cannot be opened: {why(error)}"
 
 
 def _way_in() -> str:
@@ -134,8 +135,7 @@ def _smoke(kvm: int) -> str | None:
     try:
         reason = _run(kvm)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        return f"{_DEVICE} is there, but a VM cannot be made: {why}"
+        return f"{_DEVICE} is there, but a VM cannot be made: {why(error)}"
     if reason == _EXIT_HLT:
         return None
     if reason == _EXIT_INTERNAL_ERROR:

@@ -26,8 +26,6 @@ _LEAST_ABI = 2
 # linux/seccomp.h
 _AVAILABLE = 2
 _RETURN_ERROR = 0x00050000
-# What a GPU or sound needs of the host nobody has written down.
-_UNKNOWN = ("krun_set_gpu_options", "krun_set_gpu_options2", "krun_set_snd_device")
 
 
 def abi() -> int:
@@ -64,7 +62,7 @@ def missing(done: list[Operation]) -> str:
         )
     if not _filterable():
         return f"this kernel or processor ({os.uname().machine}) has no seccomp filter for it"
-    unknown = next((o.name for o in done if o.name in _UNKNOWN), "")
+    unknown = next((o.name for o in done if "unknown_access" in o.rule()), "")
     return f"what {unknown} needs of the host is not known" if unknown else ""
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi
-from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT
 from krunc_launcher.errors import LaunchError, plain
 
 TYPE_CHECKING = False
@@ -186,9 +186,9 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
         # Whether libkrun ignores the call without a word when it was built without its feature.
         if ask is None and "silent" in FUNCTIONS[name]:
             lacking.append(_untold(library, row))
-        if name == "krun_set_vm_config":
-            wanted = row["args"]["num_vcpus"]
-        nested = nested or name == "krun_set_nested_virt"
+        if name in MEANT["vcpus"]:
+            wanted = row["args"][MEANT["vcpus"][name]]
+        nested = nested or name in MEANT["nested"]
     if kernel:
         lacking += no_firmware(library)
     if ask is not None:

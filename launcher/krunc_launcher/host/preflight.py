@@ -7,22 +7,22 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import FUNCTIONS
-from krunc_launcher.errors import plain
+from krunc_launcher._rules import MEANT
+from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
+from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
 
     from krunc_launcher.resolve.operation import Folders, Operation
 
 
 def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
-    if operation.name == "confine" and operation.values[0].c == "required":
+    if operation.name == "confine" and operation.argument("mode").c == "required":
         why = missing(done)
         if why:
             yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
@@ -37,10 +37,10 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
         if operation.name == "confine":
             sentences = list(_confinement(operation, done))
         elif operation.kind == "step" and operation.name in _CHECKS:
-            sentences = list(_CHECKS[operation.name](operation.values, folders))
+            sentences = list(_CHECKS[operation.name](operation, folders))
         elif operation.kind == "call":
             sentences = [
-                *_descriptors(operation),
+                *_arguments(operation),
                 *_contents(operation),
                 *_kernel(operation, done),
                 *_image(operation),
@@ -53,8 +53,9 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
     return problems
 
 
-def _descriptors(operation: Operation) -> Iterator[str]:
-    for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True):
+def _arguments(operation: Operation) -> Iterator[str]:
+    """Descriptors that are not open, and ports that are taken."""
+    for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
                 # What the launcher opened itself is closed for programs that it would start.
@@ -63,43 +64,43 @@ def _descriptors(operation: Operation) -> Iterator[str]:
                 given = False
             if not given:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
+        elif rule["kind"] == "port_map":
+            yield from taken(value)
 
 
 def _contents(operation: Operation) -> Iterator[str]:
-    from krunc_launcher.resolve.operation import Content
-
     for value in operation.values:
         if isinstance(value, Content):
             try:
                 value.load()
             except OSError as error:
-                yield f"{plain(value.path)} cannot be read: {_why(error)}"
+                yield f"{plain(value.path)} cannot be read: {why(error)}"
             return  # the second one is its length
 
 
 def _kernel(operation: Operation, done: list[Operation]) -> Iterator[str]:
-    if operation.name == "krun_set_kernel":
+    if operation.name in MEANT["kernel"]:
         from krunc_launcher.host.kernel import unfit
 
-        memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
-        yield from unfit(operation.values, memory, os.uname().machine)
+        yield from unfit(operation, meant(done, "memory_mib") or 0, os.uname().machine)
 
 
 def _image(operation: Operation) -> Iterator[str]:
     """The format of a disk, which only newer calls name; the others take it as raw."""
-    names = [rule["name"] for rule in FUNCTIONS[operation.name]["params"]]
-    if "disk_path" not in names:
-        return
-    from krunc_launcher.host.images import unfit
+    for rule, path, _ in operation.opens():
+        if rule.get("target") == "disk":
+            from krunc_launcher.host.images import unfit
 
-    given = dict(zip(names, operation.values, strict=True))
-    declared = given["disk_format"].c if "disk_format" in given else "KRUN_DISK_FORMAT_RAW"
-    yield from unfit(given["disk_path"], declared.rpartition("_")[2].lower())
+            rules = zip(operation.rule()["params"], operation.values, strict=True)
+            said = [value.c for one, value in rules if one.get("enum") == "disk_format"]
+            declared = said[0].rpartition("_")[2].lower() if said else "raw"
+            yield from unfit(path, declared)
 
 
 def _machine(operation: Operation) -> Iterator[str]:
-    if operation.name == "krun_set_vm_config":
-        _, cpus, wanted = operation.values
+    if operation.name in MEANT["memory_mib"]:
+        cpus = meant([operation], "vcpus") or 0
+        wanted = meant([operation], "memory_mib")
         if cpus > _MOST_X86_CPUS and os.uname().machine == "x86_64":
             yield f"the VM wants {cpus} vCPUs; libkrun numbers {_MOST_X86_CPUS} at most on x86_64"
         has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
@@ -112,16 +113,15 @@ def _machine(operation: Operation) -> Iterator[str]:
 
 def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
     """Conditions that few plans have."""
-    if operation.name == "krun_set_port_map" and operation.values[1]:
-        yield from taken(operation.values[1])
-    elif operation.name == "krun_setuid":
-        group = next((o.values[1] for o in done if o.name == "krun_setgid"), os.getegid())
-        yield from closed_to(operation.values[1], group)
-    elif operation.name == "krun_set_console_output":
-        yield from _open_file([operation.values[1], ""], folders)
+    if operation.name in MEANT["uid"]:
+        group = meant(done, "gid")
+        group = os.getegid() if group is None else group
+        yield from closed_to(meant([operation], "uid"), group)
+    for path in made([operation]):
+        yield from _writable(path, folders)
 
 
-def _files(values: list[Any], folders: Folders) -> Iterator[str]:
+def _files(operation: Operation, folders: Folders) -> Iterator[str]:
     limits = ffi.new("uint64_t[2]")
     failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
     if not failed and hard < _LEAST_FILES:
@@ -131,29 +131,28 @@ def _files(values: list[Any], folders: Folders) -> Iterator[str]:
         )
 
 
-def _hypervisor(values: list[Any], folders: Folders) -> Iterator[str]:
+def _hypervisor(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from quick()
 
 
-def _folder(values: list[Any], folders: Folders) -> Iterator[str]:
-    path, access = values
-    yield from _kind(path, access.c, "folder", stat.S_ISDIR)
+def _folder(operation: Operation, folders: Folders) -> Iterator[str]:
+    yield from _kind(operation, "folder", stat.S_ISDIR)
 
 
-def _file(values: list[Any], folders: Folders) -> Iterator[str]:
-    path, access = values
-    yield from _kind(path, access.c, "file or block device", _is_image)
+def _file(operation: Operation, folders: Folders) -> Iterator[str]:
+    yield from _kind(operation, "file or block device", _is_image)
 
 
 def _is_image(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
 
-def _kind(path: str, access: str, kind: str, fits: Callable[[int], bool]) -> Iterator[str]:
+def _kind(operation: Operation, kind: str, fits: Callable[[int], bool]) -> Iterator[str]:
+    path, access = operation.argument("path"), operation.argument("access").c
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        yield f"{plain(path)}: {_why(error)}; a {kind} is needed"
+        yield f"{plain(path)}: {why(error)}; a {kind} is needed"
         return
     if not fits(mode):
         yield f"{plain(path)} is no {kind}"
@@ -166,40 +165,35 @@ def _kind(path: str, access: str, kind: str, fits: Callable[[int], bool]) -> Ite
         yield f"{plain(path)}: you (uid {os.geteuid()}) may not {need} it"
 
 
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _socket(values: list[Any], folders: Folders) -> Iterator[str]:
+def _socket(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
-    path, kind = values
-    state = listener(path, kind.c == "stream")
+    path = operation.argument("path")
+    state = listener(path, operation.argument("type").c == "stream")
     if state != "served":
         yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
 
 
-def _tap(values: list[Any], folders: Folders) -> Iterator[str]:
+def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.tap import missing
 
-    yield from missing(values[0])
+    yield from missing(operation.argument("name"))
 
 
-def _nested(values: list[Any], folders: Folders) -> Iterator[str]:
+def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.nested import unavailable
 
     yield from unavailable()
 
 
-def _device(values: list[Any], folders: Folders) -> Iterator[str]:
-    path, access, _ = values
-    yield from _kind(path, access.c, "device", stat.S_ISCHR)
+def _device(operation: Operation, folders: Folders) -> Iterator[str]:
+    yield from _kind(operation, "device", stat.S_ISCHR)
 
 
-def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
+def _stale(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
-    (path,) = values
+    path = operation.argument("path")
     state = listener(path, True)
     if state in ("served", "other", "type", "denied"):
         yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
@@ -207,8 +201,12 @@ def _stale(values: list[Any], folders: Folders) -> Iterator[str]:
         yield from _parent(path, "socket", folders)
 
 
-def _open_file(values: list[Any], folders: Folders) -> Iterator[str]:
-    path, _ = values
+def _open_file(operation: Operation, folders: Folders) -> Iterator[str]:
+    yield from _writable(operation.argument("path"), folders)
+
+
+def _writable(path: str, folders: Folders) -> Iterator[str]:
+    """Why the file PATH cannot be made or emptied."""
     if os.path.lexists(path):
         # A link could lead the launcher to empty another file.
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -229,7 +227,11 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
         yield f"{plain(parent)}: you (uid {os.geteuid()}) may not make a {what} in it"
 
 
-def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
+def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
+    yield from runtime_folder(folders)
+
+
+def runtime_folder(folders: Folders) -> Iterator[str]:
     """Why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
     for folder in (os.path.dirname(path), path):
@@ -238,7 +240,7 @@ def runtime_folder(values: list[Any], folders: Folders) -> Iterator[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield f"{plain(folder)}: {_why(error)}"
+            yield f"{plain(folder)}: {why(error)}"
             return
         others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
         if not stat.S_ISDIR(status.st_mode):
@@ -266,12 +268,12 @@ _MOST_X86_CPUS = 128
 _LEAST_FILES = 256
 # asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
 RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
-_CHECKS: dict[str, Callable[[list[Any], Folders], Iterator[str]]] = {
+_CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,
     "require_file": _file,
     "require_socket": _socket,
-    "make_runtime_folder": runtime_folder,
+    "make_runtime_folder": _runtime,
     "clear_stale_socket": _stale,
     "open_file": _open_file,
     "open_device": _device,

@@ -7,7 +7,9 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
 from krunc_launcher.errors import plain
+from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +19,9 @@ if TYPE_CHECKING:
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
-_ROOT_TAG = "/dev/root"
-_CONFIGURATION = ".krun_config.json"
+_TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
-_OTHER_WAYS = (
-    "krun_set_kernel",
-    "krun_set_firmware",
-    "krun_disable_implicit_init",
-    "krun_fs_add_overlay_dir",
-)
-_LAID_OVER = ("krun_fs_add_overlay_dir", "krun_fs_add_overlay_file")
+_OWN_WAY = frozenset(("init", "kernel"))
 # What libkrun's init mounts.
 _OF_THE_GUEST = ("dev", "proc", "sys")
 
@@ -38,17 +33,19 @@ def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
     is looked for in PATH, and files that an overlay may hide.
     """
+    rows = plan["operations"]
+    if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
+        return "", ""
     path = ""
-    for row, operation in zip(plan["operations"], done, strict=True):
-        if operation.name in _OTHER_WAYS or sys.platform != "linux":
-            return "", ""
-        args = row.get("args", {})
-        if operation.name == "krun_fs_add_overlay_file":
-            if args["path"] != _CONFIGURATION:
+    for row in rows:
+        name = row.get("call")
+        if name in MEANT["laid_at"]:
+            process = _process(row)
+            if process is None:
                 return "", ""
-            path = args["data"]["process"]["args"][0]
-        elif operation.name == "krun_set_exec":
-            path = args["exec_path"]
+            path = process["args"][0]
+        elif name in MEANT["program"]:
+            path = row["args"][MEANT["program"][name]]
     root = _root(done)
     return (root, path) if root and path.startswith("/") else ("", "")
 
@@ -64,13 +61,14 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
     without a word. Only a folder that the root has to have is looked for."""
     workdir = origin = ""
     for row in plan["operations"]:
-        args = row.get("args", {})
-        if row.get("call") == "krun_set_workdir":
-            workdir, origin = args["workdir_path"], row["from"]
-        elif row.get("call") == "krun_fs_add_overlay_file" and args["path"] == _CONFIGURATION:
-            workdir, origin = args["data"]["process"]["cwd"], row["from"]
-        elif row.get("call") in _LAID_OVER:
-            return []
+        name = row.get("call")
+        if name in MEANT["workdir"]:
+            workdir, origin = row["args"][MEANT["workdir"][name]], row["from"]
+        elif name in MEANT["laid_at"]:
+            process = _process(row)
+            if process is None:
+                return []
+            workdir, origin = process["cwd"], row["from"]
     root = _root(done)
     known = os.path.isdir(root) and workdir not in ("", "/")
     if not known or workdir.split("/")[1] in _OF_THE_GUEST:
@@ -89,11 +87,24 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
 def _root(done: list[Operation]) -> str:
     """The folder that is the guest's root; empty when it is on a disk."""
     for operation in done:
-        if operation.name == "krun_set_root":
-            return str(operation.values[1])
-        if operation.name.startswith("krun_add_virtiofs") and operation.values[1] == _ROOT_TAG:
-            return str(operation.values[2])
+        if operation.name not in OPENING:
+            continue
+        rule = operation.rule()
+        tags = [name for space, name in rule.get("takes", ()) if space == _TAGS]
+        for param, value in zip(rule["params"], operation.values, strict=True):
+            if param.get("unique") == _TAGS:
+                tags.append(value)
+        if GUEST_CONFIGURATION["fs_tag"] in tags:
+            for param, path, _ in operation.opens():
+                if param.get("target") == "directory":
+                    return str(path)
     return ""
+
+
+def _process(row: dict[str, Any]) -> dict[str, Any] | None:
+    """The program in the configuration file that a call lays over the root; None for another."""
+    data = content(row)
+    return data[1].get("process") if data is not None else None
 
 
 def _within(root: str, path: str) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, FLAGS, RESERVED_ENV
+from krunc_launcher._rules import ENUMS, FLAGS, KINDS, RESERVED_ENV
 from krunc_launcher.errors import shown
-from krunc_launcher.plan.text import host_path, is_name, text
+from krunc_launcher.plan.text import fits, host_path, is_name, is_whole, numbers, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.plan.text import Findings, Path
-
-_HEX = "0123456789abcdef"
-_U64 = (1 << 64) - 1
 
 
 def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -101,37 +98,27 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
 def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     if not _object(value, path, found):
         return
-    names = ENUMS[rule["enum"]]
+    names, kind = ENUMS[rule["enum"]], KINDS["limit"]
     for name, limit in value.items():
         where = (*path, name)
         if name not in names:
             found.append((where, f"{shown(name)} is no limit; allowed: {', '.join(names)}"))
-        numbers = _numbers(limit, _U64)
-        if numbers is None:
-            found.append((where, f"found {shown(limit)}; allowed: SOFT:HARD, as in 4096:8192"))
-        elif numbers[0] > numbers[1]:
+        both = numbers(limit, kind)
+        if both is None:
+            found.append((where, f"found {shown(limit)}; allowed: {kind['form']}"))
+        elif both[0] > both[1]:
             found.append((where, f"the soft limit of {limit} is above the hard one"))
-
-
-def _numbers(value: Any, most: int) -> list[int] | None:
-    """The two numbers of A:B, each at most MOST, or None."""
-    if type(value) is not str:
-        return None
-    parts = value.split(":")
-    if len(parts) != 2 or not all(p.isascii() and p.isdigit() and len(p) <= 20 for p in parts):
-        return None
-    numbers = [int(part) for part in parts]
-    return numbers if max(numbers) <= most else None
 
 
 def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     if not _list(value, path, found, rule["max_items"]):
         return
     seen: set[tuple[int, int]] = set()
+    kind = KINDS["port_pair"]
     for i, item in enumerate(value):
-        ports = _numbers(item, 65535)
+        ports = numbers(item, kind)
         if ports is None:
-            found.append(((*path, i), f"found {shown(item)}; allowed: HOST:GUEST, as in 8080:80"))
+            found.append(((*path, i), f"found {shown(item)}; allowed: {kind['form']}"))
             continue
         for side in (0, 1):
             if (side, ports[side]) in seen:
@@ -140,11 +127,9 @@ def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
 
 
 def _mac(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    pairs = value.split(":") if type(value) is str else []
-    if len(pairs) != 6 or not all(len(p) == 2 and p[0] in _HEX and p[1] in _HEX for p in pairs):
-        found.append((path, f"found {shown(value)}; allowed: as in 5a:94:ef:e4:0c:ee"))
-    elif int(pairs[0], 16) & 1 or value == "00:00:00:00:00:00":
-        found.append((path, f"found {shown(value)}; a multicast or empty address is no device's"))
+    kind = KINDS["mac"]
+    if not fits(value, kind):
+        found.append((path, f"found {shown(value)}; allowed: {kind['form']}; {kind['why']}"))
 
 
 def _fd(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -152,10 +137,8 @@ def _fd(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     if type(value) is dict:
         if list(value) != ["opened"] or type(value["opened"]) is not str:
             found.append((path, 'allowed: {"opened": NAME}'))
-    elif (type(value) is not str or value not in names) and (
-        type(value) is not int or not 3 <= value < 1 << 20
-    ):
-        allowed = ", ".join([*names, 'a descriptor from 3 on, {"opened": NAME}'])
+    elif not (type(value) is str and value in names) and not is_whole(value, KINDS["descriptor"]):
+        allowed = ", ".join([*names, KINDS["descriptor"]["form"], '{"opened": NAME}'])
         found.append((path, f"found {shown(value)}; allowed: {allowed}"))
 
 
@@ -166,9 +149,10 @@ def _bytes(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
 
 
 def _u16s(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if _list(value, path, found):
+    kind = KINDS["queue_size"]
+    if _list(value, path, found, kind["max_items"]):
         for i, item in enumerate(value):
-            _int(item, {"min": 0, "max": 65535}, (*path, i), found)
+            _int(item, kind, (*path, i), found)
 
 
 def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findings) -> None:

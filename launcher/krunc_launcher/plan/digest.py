@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii
 
-from krunc_launcher.errors import LaunchError, plain, quoted
+from krunc_launcher.errors import LaunchError, plain, quoted, why
 from krunc_launcher.plan.reading import start
 
 try:
@@ -56,8 +56,7 @@ def _listed(path: str) -> list[str]:
         if len(data) > _MOST_BYTES:
             raise OSError(f"it has more than {_MOST_BYTES} bytes")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why}") from None
+        raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why(error)}") from None
     text = data.decode("utf-8", "replace")
     lines = (line.split("#")[0].split() for line in text.splitlines())
     return [words[0] for words in lines if words]

@@ -1,6 +1,7 @@
-"""What in a text is not a plan's JSON, and where; only asked once something is wrong.
+"""What in a text is not a plan's JSON, and where; only asked once something is wrong: the slow why.
 
-json's scanner in C, without its module in Python, cannot say it.
+Its partner for the quick yes is reading, whose scanner in C has no words without its module in
+Python; tests/launcher/plan/test_plan_text.py holds the two equal.
 """
 
 from __future__ import annotations

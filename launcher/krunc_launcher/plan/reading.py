@@ -1,4 +1,8 @@
-"""A plan's bytes to plain values; no value is believed yet."""
+"""A plan's bytes to plain values; no value is believed yet.
+
+json's scanner in C gives the quick yes. Its partner for the why is json_errors, which is imported
+only after a no; tests/launcher/plan/test_plan_text.py holds the two equal.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import stat
 from _json import make_scanner
 
 from krunc_launcher._rules import LIMITS
-from krunc_launcher.errors import LaunchError, PlanRefused, plain
+from krunc_launcher.errors import LaunchError, PlanRefused, plain, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +30,13 @@ def read(path: str) -> str:
     try:
         data = start(path, most + 1)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise LaunchError(f"{plain(path)}: the plan cannot be read: {why}") from None
+        raise LaunchError(f"{plain(path)}: the plan cannot be read: {why(error)}") from None
+    return text_of(data)
+
+
+def text_of(data: bytes) -> str:
+    """The text of a plan with the bytes DATA; raises PlanRefused as `read` does."""
+    most = LIMITS["plan_bytes"]
     if len(data) > most:
         raise PlanRefused([((), f"the plan has more than {most} bytes")])
     try:

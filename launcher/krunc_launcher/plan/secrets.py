@@ -3,7 +3,8 @@ value of a variable. A plan only says where they are."""
 
 from __future__ import annotations
 
-from krunc_launcher.plan.text import host_path, is_name
+from krunc_launcher._rules import KINDS
+from krunc_launcher.plan.text import host_path, is_name, is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 FORMS = 'a text, {"from_env": NAME}, {"from_file": PATH} or {"from_fd": NUMBER}'
-_MOST_DESCRIPTORS = 1048575
 
 
 def check(item: dict[str, Any], where: Path, found: Findings) -> None:
@@ -21,7 +21,7 @@ def check(item: dict[str, Any], where: Path, found: Findings) -> None:
     given = item.get(kind)
     if kind == "from_env" and is_name(given):
         return
-    if kind == "from_fd" and type(given) is int and 3 <= given <= _MOST_DESCRIPTORS:
+    if kind == "from_fd" and is_whole(given, KINDS["descriptor"]):
         return
     if kind == "from_file":
         host_path(given, {}, (*where, kind), found)

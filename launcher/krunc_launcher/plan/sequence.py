@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import FUNCTIONS, GUEST_CONFIGURATION, IMPLICIT, LIMITS, STEPS
+from krunc_launcher._rules import (
+    FUNCTIONS,
+    GUEST_CONFIGURATION,
+    IMPLICIT,
+    LIMITS,
+    MEANT,
+    ROLES,
+    STEPS,
+)
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
@@ -86,14 +94,14 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
         role = FUNCTIONS[row["call"]]["role"]
         roles.append(role)
         if role == "log" and created:
-            found.append((path, f"{row['call']} stands before krun_create_ctx"))
+            found.append((path, f"{row['call']} stands before {ROLES['create']}"))
         if role in ("configure", "enter") and not created:
-            found.append((path, f"{row['call']} needs krun_create_ctx before it"))
+            found.append((path, f"{row['call']} needs {ROLES['create']} before it"))
         if role == "enter" and i != len(operations) - 1:
             found.append((path, f"nothing stands behind {row['call']}"))
         created = created or role == "create"
     if "enter" not in roles:
-        found.append((("operations",), "krun_start_enter is missing at the end"))
+        found.append((("operations",), f"{ROLES['enter']} is missing at the end"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -144,11 +152,13 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
             value = args.get(rule["name"])
             if rule["kind"] == "bytes" and type(value) is dict and "file" in value:
                 used.setdefault(value["file"], "read")
-            if rule["kind"] != "host_path" or type(value) is not str or rule.get("makes"):
+            if rule["kind"] != "host_path" or type(value) is not str:
                 continue
-            reads = rule.get("reads") or args.get("read_only") is True
-            if not reads or value not in used:
-                used[value] = "read" if reads else "read-write"
+            how = opening(rule, args)
+            if how == "make":
+                continue
+            if how != "read" or value not in used:
+                used[value] = how
             if demanded.get(value) not in (used[value], "read-write"):
                 sentence = (
                     f"no condition before it demands {shown(value)} with {used[value]} access"
@@ -163,27 +173,56 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
                 found.append((("operations", i), f"no call writes to {shown(path)}"))
 
 
-_OPENED = ("require_folder", "require_file")
+def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
+    """How libkrun opens the path that is the parameter RULE of a call with ARGS."""
+    for name, how in rule.get("opens_if", {}).items():
+        if args.get(name) is True:
+            return str(how)
+    return str(rule["opens"])
+
+
+_OPENED = [
+    name for name, rule in STEPS.items() if any("admits" in param for param in rule["params"])
+]
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
     """The file in which init finds the program is that alone, and there is one program."""
     stated = 0
     for i, row in enumerate(operations):
-        if row.get("call") != "krun_fs_add_overlay_file":
+        data = content(row)
+        if data is None:
             continue
-        args = row["args"]
-        is_file = args["path"].lstrip("/") == GUEST_CONFIGURATION["path"]
-        if "process" not in args["data"]:
-            if is_file and args["fs_tag"] == GUEST_CONFIGURATION["fs_tag"]:
-                found.append((("operations", i, "args", "data"), "a process is needed here"))
+        argument, given = data
+        where: Path = ("operations", i, "args", argument)
+        if "process" not in given:
+            if is_configuration(row):
+                found.append((where, "a process is needed here"))
             continue
         stated += 1
-        if not is_file or args["fs_tag"] != GUEST_CONFIGURATION["fs_tag"]:
+        if not is_configuration(row):
             name = f"{GUEST_CONFIGURATION['fs_tag']} {GUEST_CONFIGURATION['path']}"
-            found.append((("operations", i, "args", "data"), f"a process stands only in {name}"))
-        if "krun_set_exec" in names or stated > 1:
+            found.append((where, f"a process stands only in {name}"))
+        if not names.isdisjoint(MEANT["program"]) or stated > 1:
             found.append((("operations", i), "the plan names more than one program"))
+
+
+def content(row: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The content that the call of ROW lays over a directory, with its argument's name."""
+    name = row.get("call", "")
+    if name in MEANT["laid_at"]:
+        for rule in FUNCTIONS[name]["params"]:
+            if rule["kind"] == "bytes":
+                return rule["name"], row["args"][rule["name"]]
+    return None
+
+
+def is_configuration(row: dict[str, Any]) -> bool:
+    """Whether what the call of ROW lays over a directory is init's configuration file."""
+    tag, path = (row["args"][MEANT[meaning][row["call"]]] for meaning in ("laid_in", "laid_at"))
+    return bool(
+        path.lstrip("/") == GUEST_CONFIGURATION["path"] and tag == GUEST_CONFIGURATION["fs_tag"]
+    )
 
 
 def devices(operations: list[dict[str, Any]]) -> int:

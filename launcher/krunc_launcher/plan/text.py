@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import CHARSETS
+from krunc_launcher._rules import CHARSETS, KINDS, PLAN
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     Findings = list[tuple[Path, str]]
 
 
-RUNTIME = "runtime:"
-_NAME_FIRST = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
-_NAME = _NAME_FIRST + "0123456789"
+RUNTIME: str = PLAN["runtime"]
 
 
 def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
@@ -43,17 +41,54 @@ def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
     return len(found) == before
 
 
-def is_name(value: Any) -> bool:
-    """Whether VALUE may name a variable of an environment."""
-    return (
-        type(value) is str and value[:1] in _NAME_FIRST and value != "" and not value.strip(_NAME)
+def fits(value: Any, kind: dict[str, Any]) -> bool:
+    """Tell whether VALUE is a string of the pattern of KIND."""
+    if type(value) is not str or len(value) % kind.get("multiple_of", 1):
+        return False
+    return _matches(value, kind["runs"]) and not any(
+        _matches(value, runs) for runs in kind["except"]
     )
+
+
+def _matches(rest: str, runs: list[tuple[str, int, int]]) -> bool:
+    for characters, least, most in runs:
+        size = min(len(rest) - len(rest.lstrip(characters)), most)
+        if size < least:
+            return False
+        rest = rest[size:]
+    return not rest
+
+
+def numbers(value: Any, kind: dict[str, Any]) -> list[int] | None:
+    """Return the numbers of a string such as 8080:80, or None when it is not of KIND."""
+    rule = kind["numbers"]
+    parts = value.split(rule["between"]) if type(value) is str else []
+    if not rule["least"] <= len(parts) <= rule["most"]:
+        return None
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and len(part) <= len(str(rule["max"]))):
+            return None
+        if part[0] == "0" != part and not rule["leading_zeros"]:
+            return None
+    found = [int(part) for part in parts]
+    return found if rule["min"] <= min(found) and max(found) <= rule["max"] else None
+
+
+def is_whole(value: Any, kind: dict[str, Any]) -> bool:
+    """Tell whether VALUE is a whole number in the range of KIND."""
+    return type(value) is int and bool(kind["min"] <= value <= kind["max"])
+
+
+def is_name(value: Any) -> bool:
+    """Tell whether VALUE may name a variable of an environment."""
+    return fits(value, KINDS["variable"])
 
 
 def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     """Check a path of the host, which does not leave the runtime folder if it names it."""
-    if not text(value, {"min_bytes": 1, "max_bytes": 4095}, path, found):
+    kind = KINDS["host_path"]
+    if not text(value, kind, path, found):
         return
     rest = value.removeprefix(RUNTIME)
-    if rest != value and not {"", ".", ".."}.isdisjoint(rest.split("/")):
-        found.append((path, f"found {shown(value)}; it leaves the runtime folder or names nothing"))
+    if rest != value and not set(kind["parts_refused"]).isdisjoint(rest.split("/")):
+        found.append((path, f"found {shown(value)}; {kind['why']}"))

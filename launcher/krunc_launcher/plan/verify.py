@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, LIMITS, STEPS
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, KINDS, LIMITS, PLAN, STEPS
 from krunc_launcher.errors import PlanRefused, shown
 from krunc_launcher.plan import arguments as values
 from krunc_launcher.plan.sequence import together
+from krunc_launcher.plan.text import fits, numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +14,9 @@ if TYPE_CHECKING:
 
     from krunc_launcher.plan.text import Findings, Path
 
-FORMAT = 1
+FORMAT: int = PLAN["format"]
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
-_KINDS = ("call", "step", "implicit")
-_BOX_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789"
-_BOX = _BOX_FIRST + "_.-"
+_KINDS: list[str] = PLAN["operations"]
 _UNPLANNED = ("context", "length")
 
 
@@ -84,26 +83,17 @@ def _keys(
 
 
 def _head(plan: dict[str, Any], found: Findings) -> None:
-    box = plan["box"]
-    if type(box) is not str or not 0 < len(box) < 64 or box.strip(_BOX) or box[0] not in _BOX_FIRST:
-        found.append((("box",), f"found {shown(box)}; allowed: lower-case letters, digits, _ . -"))
-    if not _is_version(plan["target"]):
+    box, version = plan["box"], numbers(plan["target"], KINDS["version"])
+    if not fits(box, KINDS["box_name"]):
+        found.append((("box",), f"found {shown(box)}; allowed: {KINDS['box_name']['form']}"))
+    if version is None:
         found.append((("target",), f"found {shown(plan['target'])}; a version is needed"))
     if type(plan["api"]) is not str or plan["api"] not in ERAS:
         found.append((("api",), f"found {shown(plan['api'])}; allowed: {', '.join(ERAS)}"))
-    elif (
-        _is_version(plan["target"])
-        and int(plan["target"].split(".")[0]) != ERAS[plan["api"]]["family"]
-    ):
+    elif version is not None and version[0] != ERAS[plan["api"]]["family"]:
         found.append((("api",), f"{shown(plan['api'])} is not the API of target {plan['target']}"))
     _notes(plan, found)
-    digest = plan["digest"]
-    if (
-        type(digest) is not str
-        or len(digest) != 71
-        or not digest.startswith("sha256:")
-        or digest[7:].strip("0123456789abcdef")
-    ):
+    if not fits(plan["digest"], KINDS["digest"]):
         found.append((("digest",), "sha256: and 64 hexadecimal digits are needed"))
     requires = plan["requires"]
     if type(requires) is not dict:
@@ -113,7 +103,7 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
     _keys(requires, ("libkrun", "features", "because"), (), ("requires",), found)
     if len(found) > before:
         return
-    if not _is_version(requires["libkrun"]):
+    if numbers(requires["libkrun"], KINDS["release"]) is None:
         found.append((("requires", "libkrun"), "a version is needed, as in 1.16.0"))
     features = requires["features"]
     if type(features) is not list or not all(
@@ -154,13 +144,6 @@ def _notes(plan: dict[str, Any], found: Findings) -> None:
     ):
         what = f'a list of 1 to {most} {{"rule": ..., "reason": ...}} is needed'
         found.append((("waivers",), what))
-
-
-def _is_version(value: Any) -> bool:
-    if type(value) is not str or len(value) > 20:
-        return False
-    parts = value.split(".")
-    return len(parts) <= 3 and all(part.isascii() and part.isdigit() for part in parts)
 
 
 def _operation(row: Any, era: str, path: Path, found: Findings) -> None:

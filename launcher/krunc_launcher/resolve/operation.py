@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher._rules import LIMITS
+from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, STEPS
+from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.text import RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -79,6 +81,51 @@ class Operation:
         self.values = args
         self.origin = origin
         self.warn = warn
+
+    def rule(self) -> dict[str, Any]:
+        """Its row of the tables; what libkrun does by itself has no parameters."""
+        return _ROWS[self.kind][self.name] if self.kind in _ROWS else _NO_PARAMETERS
+
+    def argument(self, name: str) -> Any:
+        """The value of the argument NAME; raises KeyError when it has no such argument."""
+        for rule, value in zip(self.rule()["params"], self.values, strict=True):
+            if rule["name"] == name:
+                return value
+        raise KeyError(name)
+
+    def opens(self) -> Iterator[tuple[dict[str, Any], Any, str]]:
+        """Each argument that is a path to something that it opens: its rule, its value and how it
+        is opened, by the words of the table."""
+        if self.name not in OPENING:
+            return
+        for rule, value in zip(self.rule()["params"], self.values, strict=True):
+            if "opens" in rule and value is not None:
+                named = {name: self.argument(name) for name in rule.get("opens_if", ())}
+                yield rule, value, opening(rule, named)
+
+
+_ROWS = {"call": FUNCTIONS, "step": STEPS}
+_NO_PARAMETERS: dict[str, Any] = {"params": ()}
+
+
+def meant(done: list[Operation], meaning: str) -> Any:
+    """The value of the first argument of DONE that means MEANING, a word of the table; None without
+    one."""
+    places = MEANT[meaning]
+    for operation in done:
+        if operation.name in places:
+            return operation.argument(places[operation.name])
+    return None
+
+
+def made(done: list[Operation]) -> list[str]:
+    """The files that DONE makes or empties."""
+    return [
+        path
+        for operation in done
+        for rule, path, how in operation.opens()
+        if how == "make" and rule["kind"] == "host_path"
+    ]
 
 
 class Folders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher.errors import plain
+from krunc_launcher.errors import plain, why
 from krunc_launcher.plan.secrets import shown
 from krunc_launcher.resolve.operation import absolute
 
@@ -48,13 +48,13 @@ class Secrets:
             try:
                 self._read[name] = self._text(kind, given)
             except OSError as error:
-                why = (error.strerror or str(error)).lower()
+                said = why(error)
             except UnicodeDecodeError:
-                why = "it is not UTF-8"
+                said = "it is not UTF-8"
             else:
                 return self._read[name]
             what = f"descriptor {given}" if kind == "from_fd" else plain(str(given))
-            found.append((where, f"the secret in {what} cannot be read: {why}"))
+            found.append((where, f"the secret in {what} cannot be read: {said}"))
             return None
         return self._read[name]
 

@@ -12,19 +12,8 @@ import stat
 
 from krunc_launcher._krun import libc
 
-_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
-_LEAST = 1 << 16
 _BLOCK = 4096
 _PUNCH_KEEPING_SIZE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h
-
-
-def size(text: str) -> int:
-    """TEXT such as 10MiB in bytes; 0 when it is none, or less than 64KiB."""
-    number, unit = text[:-3], text[-3:]
-    if not (number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9):
-        return 0
-    found = int(number) << _UNITS[unit]
-    return found if found >= _LEAST else 0
 
 
 def keep(path: str, most: int) -> None:

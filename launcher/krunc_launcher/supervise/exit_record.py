@@ -8,7 +8,7 @@ from krunc_launcher.errors import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krunc_launcher.supervise.watch import End
+    from krunc_launcher.supervise.end import End
 
 FORMAT = 1
 
@@ -17,7 +17,7 @@ def write(path: str, end: End) -> None:
     """Write the record of END to the file PATH, as a whole or not at all; raises OSError."""
     fields = {
         "krunc_exit": str(FORMAT),
-        "status": str(128 - end.status if end.status < 0 else end.status),
+        "status": str(end.exit_status()),
         "reason": quoted(end.reason),
         "signal": str(end.signal) if end.signal else "null",
         "message": quoted("; ".join(end.words)),

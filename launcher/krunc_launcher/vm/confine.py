@@ -14,15 +14,14 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import FILTERS, FUNCTIONS
+from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.host.landlock import abi, call
-from krunc_launcher.resolve.operation import Named
+from krunc_launcher.resolve.operation import made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
 
     from krunc_launcher.resolve.operation import Folders, Operation
 
@@ -43,19 +42,26 @@ _RIGHTS = {2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 _ON_FILES = _READ | _WRITE | _TRUNCATE | _IOCTL
 _EXECUTE = 1 << 0
 # What libkrun opens whatever the plan says.
-_ALWAYS = (("/dev/kvm", _READ | _WRITE | _IOCTL),)
+_ALWAYS = (("/dev/kvm", "device"),)
+# What each way to open a path takes, by the words of the table. All but executing lets the guest
+# do what it likes in a directory.
+_OPENS = {
+    "read": _READ | _READ_DIR,
+    "read-write": ~_EXECUTE,
+    "device": _READ | _WRITE | _IOCTL,
+    "make": _WRITE | _TRUNCATE,
+}
+_BESIDE = _MAKE_SOCK | _REMOVE_FILE
+_MAKES_SOCKETS = ("make", "connect-and-make")
+_HIJACKING = [row["name"] for row in IMPLICIT if "tsi" in row]
 
 
 def scratch(done: list[Operation], folders: Folders) -> None:
     """Give libkrun a folder of its own for temporary files; call it before libkrun."""
-    if any(o.name in _TEMPORARY for o in done):
+    if any("temporary" in operation.rule() for operation in done):
         folder = _scratch(folders)
         os.makedirs(folder, 0o700, exist_ok=True)
         os.environ["TMPDIR"] = folder
-
-
-# The first makes an empty root there (libkrun 1.15 to 1.18), the second binds a socket there.
-_TEMPORARY = ("krun_set_root_disk_remount", "krun_add_net_unixgram")
 
 
 def _scratch(folders: Folders) -> str:
@@ -69,21 +75,22 @@ def confine(done: list[Operation], folders: Folders) -> None:
     """
     version = abi()
     handled = _RIGHTS[max(known for known in _RIGHTS if known <= version)]
-    calls = {o.name for o in done if o.kind == "call"}
-    implicit = {o.name for o in done if o.kind == "implicit"}
-    tsi = "vsock_with_tsi" in implicit or any(map(_hijacks, done))
+    tsi = any(map(hijacks, done))
     tcp = _BIND_TCP | _CONNECT_TCP if version >= 4 and not tsi else 0
     scope = _ABSTRACT | _SIGNAL if version >= 6 and not tsi else 0
     words = [handled, tcp, scope][: 1 if version < 4 else 2 if version < 6 else 3]
-    ruleset = _made(words)
-    for path, rights in _needed(done, folders, calls):
+    ruleset = _ruleset(words)
+    # A file has to be there for a rule; libkrun empties it.
+    for path in made([operation for operation in done if operation.kind == "call"]):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    for path, rights in needed(done, folders):
         _allow(ruleset, path, rights & handled)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if call(_RESTRICT_SELF, ruleset, 0):
         raise _failed("landlock_restrict_self")
     os.close(ruleset)
-    _filter("all" if tsi or "krun_add_net_tap" in calls else "unix" if _connects(done) else "none")
+    _filter(_sockets(done, tsi))
 
 
 def _filter(sockets: str) -> None:
@@ -95,17 +102,20 @@ def _filter(sockets: str) -> None:
         raise _failed("seccomp")
 
 
-def _connects(done: list[Operation]) -> bool:
-    """Whether a Unix socket of the plan has to be made or connected to."""
-    return any(
-        rule["kind"] == "socket_path" and value is not None
+def _sockets(done: list[Operation], tsi: bool) -> str:
+    """Which sockets the calls of DONE have to make: all, those of Unix, or none."""
+    if tsi or any("sockets" in operation.rule() for operation in done):
+        return "all"
+    unix = any(
+        rule["kind"] == "socket_path"
         for operation in done
         if operation.kind == "call"
-        for rule, value in zip(FUNCTIONS[operation.name]["params"], operation.values, strict=True)
+        for rule, _, _ in operation.opens()
     )
+    return "unix" if unix else "none"
 
 
-def _made(words: list[int]) -> int:
+def _ruleset(words: list[int]) -> int:
     attributes = ffi.new("uint64_t[]", words)
     ruleset = call(_CREATE_RULESET, attributes, 8 * len(words), 0)
     if ruleset < 0:
@@ -135,64 +145,39 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(handle)
 
 
-def _hijacks(operation: Operation) -> bool:
-    return operation.name == "krun_add_vsock" and operation.values[1].value != 0
+def hijacks(operation: Operation) -> bool:
+    """Whether sockets of the guest become sockets of the host (TSI)."""
+    if operation.kind == "implicit":
+        return operation.name in _HIJACKING
+    name = MEANT["tsi"].get(operation.name)
+    return name is not None and operation.argument(name).value != 0
 
 
-def _needed(done: list[Operation], folders: Folders, calls: set[str]) -> Iterator[tuple[str, int]]:
-    """Every path that the VM's process may open, with the rights it has there."""
-    yield from _ALWAYS
-    if not calls.isdisjoint(_TEMPORARY):
-        yield _scratch(folders), ~_EXECUTE
+def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]:
+    """Every path that the VM's process may open, with the rights it has there.
+
+    What a condition demands is what the VM is given: each path that a call reads or writes has one.
+    """
+    for path, how in _ALWAYS:
+        yield path, _OPENS[how]
     for operation in done:
-        if operation.kind == "step":
-            named = _STEPS.get(operation.name)
-        else:
-            named = _CALLS.get(operation.name)
-        if named is not None:
-            yield from named(operation.values)
+        rule = operation.rule()
+        for path, how in rule.get("opens", {}).items():
+            yield path, _OPENS[how]
+        if "temporary" in rule:
+            yield _scratch(folders), ~_EXECUTE
+        for param, value in zip(rule["params"], operation.values, strict=True):
+            if "admits" in param:
+                yield value, _OPENS[operation.argument(param["admits"]).c]
+        if operation.kind == "call":
+            yield from _made(operation)
 
 
-def _access(values: list[Any]) -> Iterator[tuple[str, int]]:
-    """What a precondition demands is what the VM is given: reading, or all but executing."""
-    path, access = values
-    assert isinstance(access, Named)
-    yield path, _READ | _READ_DIR if access.c == "read" else ~_EXECUTE
-
-
-def _beside(place: int) -> Callable[[list[Any]], Iterator[tuple[str, int]]]:
-    """The folder of a socket that libkrun makes."""
-
-    def named(values: list[Any]) -> Iterator[tuple[str, int]]:
-        if values[place] is not None:
-            yield os.path.dirname(values[place]), _MAKE_SOCK | _REMOVE_FILE
-
-    return named
-
-
-def _listens(values: list[Any]) -> Iterator[tuple[str, int]]:
-    if values[3]:
-        yield from _beside(2)(values)
-
-
-def _console(values: list[Any]) -> Iterator[tuple[str, int]]:
-    # It has to be there for a rule; libkrun empties it.
-    os.close(os.open(values[1], os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    yield values[1], _WRITE | _TRUNCATE
-
-
-def _tun(values: list[Any]) -> Iterator[tuple[str, int]]:
-    yield "/dev/net/tun", _READ | _WRITE | _IOCTL
-
-
-_STEPS: dict[str, Callable[[list[Any]], Iterator[tuple[str, int]]]] = {
-    "require_folder": _access,
-    "require_file": _access,
-}
-_CALLS: dict[str, Callable[[list[Any]], Iterator[tuple[str, int]]]] = {
-    "krun_add_vsock_port2": _listens,
-    "krun_add_net_unixgram": _beside(1),
-    "krun_set_control_socket": _beside(1),
-    "krun_set_console_output": _console,
-    "krun_add_net_tap": _tun,
-}
+def _made(operation: Operation) -> Iterator[tuple[str, int]]:
+    """The files that libkrun makes for OPERATION, and the directories of its sockets."""
+    for rule, path, how in operation.opens():
+        if rule["kind"] == "socket_path":
+            if how in _MAKES_SOCKETS:
+                yield os.path.dirname(path), _BESIDE
+        elif how == "make":
+            yield path, _OPENS[how]

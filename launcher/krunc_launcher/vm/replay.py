@@ -7,20 +7,18 @@ import sys
 from time import monotonic
 
 from krunc_launcher._krun import ffi
-from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, returned
-from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
+from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, meant
 from krunc_launcher.vm.confine import scratch
-from krunc_launcher.vm.sigterm import ask_on_sigterm
 from krunc_launcher.vm.steps import Host, act
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.vm.notes import Notes
 
 # What a return value means where libkrun's own number does not say it.
 _ADVICE = {
@@ -35,62 +33,61 @@ _ADVICE = {
 _MOST_SAID = 2000
 
 
-def replay(
-    library: Library, done: list[Operation], folders: Folders, note: Callable[[str], None]
-) -> None:
-    """Do every operation; does not return when the VM runs. NOTE is told of each call before it is
+def replay(library: Library, done: list[Operation], folders: Folders, notes: Notes) -> None:
+    """Do every operation; does not return when the VM runs. NOTES tell of each call before it is
     made, and of what krun_start_enter returned. Raises LaunchError."""
-    host = Host(done, folders)
+    host = Host(library, done, folders)
     if any(operation.name == "confine" for operation in done):
         scratch(done, folders)
     keep: list[Any] = []
-    context: int | None = None
-    for operation in done:
-        if operation.kind == "step":
-            try:
-                if operation.name == "stop_on_sigterm":
-                    _ask_on_sigterm(library, operation, context)
+    becomes_another = meant(done, "uid") is not None or meant(done, "gid") is not None
+    if becomes_another:
+        # Now, for a confined process cannot read the module's file.
+        from krunc_launcher.vm.end_with_launcher import end_with_reader
+    try:
+        for operation in done:
+            if operation.kind == "step":
                 act(operation, host)
-            except LaunchError:
-                if context is not None:
-                    library.lib.krun_free_ctx(context)
-                raise
-        if operation.kind != "call":
-            continue
-        params = FUNCTIONS[operation.name]["params"]
-        args = [
-            context if rule["kind"] == "context" else _c(value, rule["kind"], host, keep)
-            for rule, value in zip(params, operation.values, strict=True)
-        ]
-        role = FUNCTIONS[operation.name]["role"]
-        if role == "enter":
-            sys.stdout.flush()
-            sys.stderr.flush()
-            note(f"enter {monotonic()}")
-        else:
-            note(f"call {operation.name}")
-        result = getattr(library.lib, operation.name)(*args)
-        if role == "enter":
-            memory = next((o.values[2] for o in done if o.name == "krun_set_vm_config"), 0)
-            note(f"returned {result} {memory} {_last_error(library)}")
-            return
-        if result < 0:
-            said = _failed(operation, result)
-            if operation.warn:
-                sys.stderr.write(f"krunc: warning: {said[0]}\n")
-                continue
-            if context is not None:
-                library.lib.krun_free_ctx(context)
+            elif operation.kind == "call" and operation.rule()["role"] == "enter":
+                if becomes_another:
+                    # Not before: the thread has to be confined, too.
+                    end_with_reader(notes.pipe)
+                _enter(operation, host, notes)
+            elif operation.kind == "call":
+                notes.note(f"call {operation.name}")
+                _call(operation, host, keep)
+    except LaunchError:
+        if host.context is not None:
+            library.lib.krun_free_ctx(host.context)
+        raise
+
+
+def _enter(operation: Operation, host: Host, notes: Notes) -> None:
+    """Enter the VM; comes back only when libkrun could not."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    notes.note(f"enter {monotonic()}")
+    result = getattr(host.library.lib, operation.name)(host.context)
+    memory = meant(host.operations, "memory_mib") or 0
+    notes.note(f"returned {result} {memory} {_last_error(host.library)}")
+
+
+def _call(operation: Operation, host: Host, keep: list[Any]) -> None:
+    """Make one call; raises LaunchError when libkrun refuses it and the plan does not take that as
+    a warning."""
+    rule = operation.rule()
+    args = [
+        host.context if param["kind"] == "context" else _c(value, param["kind"], host, keep)
+        for param, value in zip(rule["params"], operation.values, strict=True)
+    ]
+    result = getattr(host.library.lib, operation.name)(*args)
+    if result < 0:
+        said = _failed(operation, result)
+        if not operation.warn:
             raise LaunchError(*said)
-        if role == "create":
-            context = result
-
-
-def _ask_on_sigterm(library: Library, operation: Operation, context: int | None) -> None:
-    # -EINVAL on all builds but those for macOS and EFI.
-    eventfd = library.function("krun_get_shutdown_eventfd")
-    found = eventfd(context) if eventfd is not None and context is not None else -1
-    ask_on_sigterm(operation.values[0], found)
+        sys.stderr.write(f"krunc: warning: {said[0]}\n")
+    elif rule["role"] == "create":
+        host.context = result
 
 
 def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:

@@ -6,27 +6,31 @@ import os
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
 from krunc_launcher.vm.confine import confine
+from krunc_launcher.vm.sigterm import ask_on_sigterm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+    from krunc_launcher.host.libkrun import Library
     from krunc_launcher.resolve.operation import Folders, Operation
 
 
 class Host:
-    """What the steps of one launch leave for later calls: opened descriptors by name."""
+    """What the operations of one launch leave for later ones: libkrun's context, and opened
+    descriptors by name."""
 
-    __slots__ = ("done", "folders", "opened")
+    __slots__ = ("context", "folders", "library", "opened", "operations")
 
-    def __init__(self, done: list[Operation], folders: Folders) -> None:
-        self.done = done
+    def __init__(self, library: Library, operations: list[Operation], folders: Folders) -> None:
+        self.library = library
+        self.operations = operations
         self.folders = folders
+        self.context: int | None = None
         self.opened: dict[str, int] = {}
 
 
@@ -36,44 +40,44 @@ def act(operation: Operation, host: Host) -> None:
     if action is None:
         return
     try:
-        action(operation.values, host)
+        action(operation, host)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise LaunchError(f"{operation.name} failed: {why} ({operation.origin})") from None
+        raise LaunchError(f"{operation.name} failed: {why(error)} ({operation.origin})") from None
 
 
-def _runtime(values: list[Any], host: Host) -> None:
+def _runtime(operation: Operation, host: Host) -> None:
     folder = host.folders.runtime
     os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
     if not os.path.isdir(folder):
         os.mkdir(folder, 0o700)
     # Below /tmp somebody else may have made one of the two since they were checked.
-    for problem in runtime_folder([], host.folders):
+    for problem in runtime_folder(host.folders):
         raise LaunchError(problem)
 
 
-def _nofile(values: list[Any], host: Host) -> None:
+def _nofile(operation: Operation, host: Host) -> None:
     limits = ffi.new("uint64_t[2]")
     failed = libc.getrlimit(RLIMIT_NOFILE, limits)
     limits[0] = limits[1]
     if failed or libc.setrlimit(RLIMIT_NOFILE, limits):
-        why = os.strerror(ffi.errno).lower()
-        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {why}\n")
+        said = os.strerror(ffi.errno).lower()
+        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {said}\n")
 
 
-def _clear(values: list[Any], host: Host) -> None:
+def _clear(operation: Operation, host: Host) -> None:
     from krunc_launcher.host.listeners import STATES, listener
 
+    path = operation.argument("path")
     # Looked at once more: somebody may have come since the conditions were checked.
-    state = listener(values[0], True)
+    state = listener(path, True)
     if state == "stale":
-        os.unlink(values[0])
+        os.unlink(path)
     elif state != "absent":
-        raise LaunchError(f"{plain(values[0])}: {STATES[state]}; it is not removed")
+        raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
-def _open(values: list[Any], host: Host) -> None:
-    path, name = values
+def _open(operation: Operation, host: Host) -> None:
+    path, name = operation.argument("path"), operation.argument("name")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         host.opened[name] = os.open(path, flags, 0o600)
@@ -81,30 +85,38 @@ def _open(values: list[Any], host: Host) -> None:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
-def _open_device(values: list[Any], host: Host) -> None:
-    path, access, name = values
-    flags = os.O_RDWR if access.c == "read-write" else os.O_RDONLY
+def _open_device(operation: Operation, host: Host) -> None:
+    path, name = operation.argument("path"), operation.argument("name")
+    flags = os.O_RDWR if operation.argument("access").c == "read-write" else os.O_RDONLY
     try:
         host.opened[name] = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
-def _confine(values: list[Any], host: Host) -> None:
-    why = missing(host.done)
-    if not why:
-        confine(host.done, host.folders)
-    elif values[0].c == "required":
-        raise LaunchError(f"the VM cannot be confined: {why}")
+def _confine(operation: Operation, host: Host) -> None:
+    lacking = missing(host.operations)
+    if not lacking:
+        confine(host.operations, host.folders)
+    elif operation.argument("mode").c == "required":
+        raise LaunchError(f"the VM cannot be confined: {lacking}")
     else:
-        sys.stderr.write(f"krunc: warning: the VM is not confined: {why}\n")
+        sys.stderr.write(f"krunc: warning: the VM is not confined: {lacking}\n")
 
 
-_ACTIONS: dict[str, Callable[[list[Any], Host], None]] = {
+def _stop_on_sigterm(operation: Operation, host: Host) -> None:
+    # -EINVAL on all builds but those for macOS and EFI.
+    ask = host.library.function("krun_get_shutdown_eventfd")
+    eventfd = ask(host.context) if ask is not None and host.context is not None else -1
+    ask_on_sigterm(operation.argument("grace_s"), eventfd)
+
+
+_ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
     "open_file": _open,
     "confine": _confine,
     "open_device": _open_device,
+    "stop_on_sigterm": _stop_on_sigterm,
 }

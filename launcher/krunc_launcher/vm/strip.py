@@ -8,7 +8,7 @@ import sys
 from posix import environ as started_with
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher._rules import CAPABILITIES, ENVIRONMENTS, FLAGS, FUNCTIONS
 from krunc_launcher.errors import LaunchError
 
 TYPE_CHECKING = False
@@ -17,15 +17,9 @@ if TYPE_CHECKING:
 
     from krunc_launcher.resolve.operation import Operation
 
-# What the parts of libkrun that are a window or a loudspeaker of the host find it by.
-_DESKTOP = ("XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "XAUTHORITY", "PULSE_SERVER", "HOME")
-_DESKTOP_CALLS = ("krun_set_gpu_options", "krun_set_gpu_options2", "krun_set_snd_device")
-_LOG_CALLS = ("krun_init_log", "krun_set_log_level")
-_NO_ENV = 1  # KRUN_LOG_OPTION_NO_ENV of libkrun.h
 # linux/capability.h. A file server that acts for the guest's users needs these, as virtiofsd does:
-# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP. A tap needs NET_ADMIN.
+# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP.
 _FILES = (0, 1, 3, 4, 6, 7, 27, 31)
-_NET_ADMIN = 12
 _VERSION_3 = 0x20080522
 _STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
 _CAPBSET_DROP = 24  # linux/prctl.h
@@ -50,11 +44,7 @@ def close_descriptors(done: list[Operation], kept: Collection[int]) -> None:
 
 def forget_environment(done: list[Operation]) -> None:
     """Forget the environment, also where /proc/PID/environ shows it, but for what DONE needs."""
-    calls = {operation.name: operation.values for operation in done if operation.kind == "call"}
-    names = list(_DESKTOP) if any(name in calls for name in _DESKTOP_CALLS) else []
-    options = calls["krun_init_log"][3] if "krun_init_log" in calls else None
-    if any(name in calls for name in _LOG_CALLS) and not (options and options.value & _NO_ENV):
-        names += ["RUST_LOG", "RUST_LOG_STYLE"]
+    names = {name for operation in done for name in _read(operation)}
     kept = {}
     # Not clear(), which looks for the first one again and again; nor update() below, which asks
     # abstract classes: what a VM's process touches is memory of its own.
@@ -66,6 +56,19 @@ def forget_environment(done: list[Operation]) -> None:
     wipe()
     for name, text in kept.items():
         os.environ[name] = text
+
+
+def _read(operation: Operation) -> list[str]:
+    """The variables that libkrun reads for OPERATION."""
+    rule = operation.rule()
+    if "environment" not in rule:
+        return []
+    for param, value in zip(rule["params"], operation.values, strict=True):
+        bit = param.get("without_environment")
+        if bit is not None and value.value & FLAGS[param["flags"]][bit][1]:
+            return []
+    names: list[str] = ENVIRONMENTS[rule["environment"]]
+    return names
 
 
 def _place() -> tuple[int, int]:
@@ -102,8 +105,8 @@ def drop_capabilities(done: list[Operation]) -> None:
     held = sets[1] | sets[4] << 32
     if not held:
         return
-    tap = any(operation.name == "krun_add_net_tap" for operation in done)
-    kept = sum(1 << number for number in (*_FILES, *((_NET_ADMIN,) if tap else ())))
+    needed = {name for operation in done for name in operation.rule().get("capabilities", ())}
+    kept = sum(1 << number for number in (*_FILES, *map(CAPABILITIES.__getitem__, needed)))
     for number in range(64):
         if not kept >> number & 1:
             # -EINVAL beyond the last one of this kernel, -EPERM without CAP_SETPCAP.

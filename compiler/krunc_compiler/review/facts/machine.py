@@ -13,9 +13,18 @@ from krunc_compiler.review.words import shown, word, words
 
 def size(row: Row) -> Iterator[Fact]:
     """vCPUs and memory; more of them takes more of the host."""
-    cpus, memory = row.args["num_vcpus"], row.args["ram_mib"]
-    yield row.fact("vCPUs", "vCPUs", str(cpus), Reach("take", "vCPUs", cpus))
-    yield row.fact("memory", "memory", f"{memory} MiB", Reach("take", "MiB", memory))
+    yield cpus(row, row.args["num_vcpus"])
+    yield memory(row, row.args["ram_mib"])
+
+
+def cpus(row: Row, number: int) -> Fact:
+    """How many vCPUs."""
+    return row.fact("vCPUs", "vCPUs", str(number), Reach("take", "vCPUs", number))
+
+
+def memory(row: Row, mib: int) -> Fact:
+    """How much memory."""
+    return row.fact("memory", "memory", f"{mib} MiB", Reach("take", "MiB", mib))
 
 
 def log(row: Row) -> Iterator[Fact]:
@@ -40,10 +49,10 @@ def kernel(row: Row) -> Iterator[Fact]:
     yield _read(row, "kernel", args["kernel_path"], own)
     if args["initramfs"] is not None:
         yield _read(row, "initramfs", args["initramfs"])
-    yield _untold(row)
+    yield untold(row)
 
 
-def _untold(row: Row) -> Fact:
+def untold(row: Row) -> Fact:
     """The launcher knows when libkrun's own init starts the program; not how others do it."""
     text = "0 also where the guest fails before the program starts"
     return row.fact("status", f"untold {row.name}", text)
@@ -59,7 +68,7 @@ def firmware(row: Row) -> Iterator[Fact]:
     path = row.args["firmware_path"]
     yield row.fact("firmware", "firmware", word(path))
     yield _read(row, "firmware", path, Reach("without", "libkrunfw's kernel"))
-    yield _untold(row)
+    yield untold(row)
 
 
 def enclave_image(row: Row) -> Iterator[Fact]:
@@ -93,7 +102,7 @@ def own_init(row: Row) -> Iterator[Fact]:
 def no_init(row: Row) -> Iterator[Fact]:
     """libkrun's first program is not there."""
     yield row.fact("init", "init", "the root's own, none of libkrun's")
-    yield _untold(row)
+    yield untold(row)
 
 
 def gpu(row: Row) -> Iterator[Fact]:
@@ -157,11 +166,15 @@ def _values(args: dict[str, Any]) -> str:
 
 def nested(row: Row) -> Iterator[Fact]:
     """Whether the guest can have VMs of its own."""
-    if row.args["enabled"]:
-        text = "the guest can run VMs of its own"
-        yield row.fact("nested", "nested", text, Reach("without", "nested virtualisation off"))
-    else:
-        yield row.fact("nested", "nested", "off")
+    yield nesting(row, row.args["enabled"])
+
+
+def nesting(row: Row, enabled: bool) -> Fact:
+    """The same, of the value that says so."""
+    if not enabled:
+        return row.fact("nested", "nested", "off")
+    text = "the guest can run VMs of its own"
+    return row.fact("nested", "nested", text, Reach("without", "nested virtualisation off"))
 
 
 def interrupts(row: Row) -> Iterator[Fact]:
@@ -183,6 +196,10 @@ def cpu(row: Row) -> Iterator[Fact]:
 def user(row: Row) -> Iterator[Fact]:
     """The user or group that the VMM becomes before the VM is built. 0 may do everything."""
     what = "uid" if row.name == "krun_setuid" else "gid"
-    number = row.args[what]
+    yield becomes(row, what, row.args[what])
+
+
+def becomes(row: Row, what: str, number: int) -> Fact:
+    """The user or group, WHAT, with that number."""
     reach = Reach("user", what, str(number) if number else None)
-    yield row.fact("user", what, f"the VMM runs with {what} {number}", reach)
+    return row.fact("user", what, f"the VMM runs with {what} {number}", reach)

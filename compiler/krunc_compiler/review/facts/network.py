@@ -22,7 +22,12 @@ def tsi(row: Row) -> Iterator[Fact]:
 
 def vsock(row: Row) -> Iterator[Fact]:
     """The vsock device; with TSI the guest's sockets are the host's."""
-    for feature in row.args["tsi_features"]:
+    yield from hijacked(row, row.args["tsi_features"])
+
+
+def hijacked(row: Row, features: list[str]) -> Iterator[Fact]:
+    """Which sockets of the guest are the host's."""
+    for feature in features:
         if feature == "hijack_inet":
             yield from tsi(row)
         elif feature == "hijack_unix":
@@ -64,7 +69,12 @@ def all_ports(row: Row) -> Iterator[Fact]:
 
 def ports(row: Row) -> Iterator[Fact]:
     """HOST:GUEST ports."""
-    for text in row.args["port_map"]:
+    yield from published(row, row.args["port_map"])
+
+
+def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
+    """The same, of the ports themselves."""
+    for text in port_map:
         host, _, guest = text.partition(":")
         shown = f"TCP port {word(host)} to guest port {word(guest)}"
         yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
@@ -101,9 +111,7 @@ def device(row: Row) -> Iterator[Fact]:
         "network device", subject, f"MAC {word(args['mac'])}, {offloads} offloads{flags}"
     )
     if "tap_name" in args:
-        name = args["tap_name"]
-        text = f"whatever the host's tap device {word(name)} leads to"
-        yield row.fact("network", subject, text, Reach("network", "tap", name))
+        yield tap(row, subject, args["tap_name"])
         return
     if args["path"] is not None:
         reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
@@ -111,6 +119,12 @@ def device(row: Row) -> Iterator[Fact]:
         yield row.fact("network", subject, text, reach)
     if args["fd"] != "none":
         yield _through(row, subject, args["fd"])
+
+
+def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
+    """A tap device of the host."""
+    text = f"whatever the host's tap device {word(name)} leads to"
+    return row.fact("network", subject, text, Reach("network", "tap", name))
 
 
 def _socket(row: Row) -> str:

@@ -1,0 +1,32 @@
+"""The launcher's verifier for the compiler, which does not know the launcher."""
+
+from __future__ import annotations
+
+from krunc_compiler.plan.refusal import Refusal
+
+# The host that has the most: no folder is shorter than this, and no plan's path is longer for it.
+_SHORTEST = "/"
+
+
+def refusals(data: bytes) -> list[Refusal]:
+    """What the launcher refuses of a plan with the bytes DATA, whatever the host is."""
+    from krunc_launcher.errors import PlanRefused
+    from krunc_launcher.plan.places import position
+    from krunc_launcher.plan.reading import parse, text_of
+    from krunc_launcher.plan.verify import keyed, verify
+    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.resolve.resolve import resolve
+
+    text = ""
+    try:
+        text = text_of(data)
+        plan = verify(parse(text))
+        _, found = resolve(plan, Folders(_SHORTEST, _SHORTEST), None)
+        if not found:
+            return []
+        raise PlanRefused(keyed(plan, found))
+    except PlanRefused as refused:
+        return [
+            Refusal(*(refused.place or position(text, path)), path, sentence)
+            for path, sentence in refused.findings
+        ]

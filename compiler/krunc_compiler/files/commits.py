@@ -1,0 +1,82 @@
+"""What changed between two commits, by git's objects alone.
+
+No file is opened, no link followed, and nothing is run that a repository can name.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from krunc_compiler.files.source import MAX_BYTES
+from krunc_compiler.findings.finding import Finding, Rejected
+from krunc_compiler.findings.report import only
+
+# Git's modes of what is no file.
+NOTHING, LINK, SUBMODULE = "000000", "120000", "160000"
+
+
+class GitError(Exception):
+    """Git cannot tell what changed."""
+
+
+class Changed(NamedTuple):
+    """A path that changed: what each side has there, by git's mode and object."""
+
+    path: str
+    modes: tuple[str, str]
+    objects: tuple[str, str]
+
+
+def changed(base: str) -> Iterator[Changed]:
+    """What changed since HEAD left the commit BASE, in the order of paths. Raises GitError."""
+    start = _git("merge-base", base, "HEAD").decode().strip()
+    # Without the last option a .gitmodules could leave its submodules out.
+    told = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none")
+    fields = _git(*told, start, "HEAD", "--").decode("utf-8", "surrogateescape").split("\0")
+    for head, path in zip(fields[::2], fields[1::2], strict=False):
+        old, new, was, now, _ = head.lstrip(":").split(" ")
+        yield Changed(path, (old, new), (was, now))
+
+
+class Objects:
+    """The objects of a repository, which one process of git tells."""
+
+    def __enter__(self) -> Objects:
+        self._git = subprocess.Popen(
+            ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._git.stdin is not None
+        assert self._git.stdout is not None
+        self._asked, self._told = self._git.stdin, self._git.stdout
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.close()
+        self._told.close()
+        self._git.wait()
+
+    def start(self, path: str, name: str) -> bytes:
+        """The start of the object NAME, which stands at PATH: as much as a box or a plan may have,
+        and one byte more. Raises Rejected."""
+        self._asked.write(f"{name}\n".encode())
+        self._asked.flush()
+        head = self._told.readline().split()
+        if len(head) != 3:
+            finding = Finding("KR001", f"git has no object {name}", hint="clone the whole history")
+            raise Rejected(only(path, finding))
+        size = int(head[2])
+        data = self._told.read(min(size, MAX_BYTES + 1))
+        rest = size - len(data) + 1  # and the end of a line
+        while rest:
+            rest -= len(self._told.read(min(rest, MAX_BYTES)))
+        return data
+
+
+def _git(*args: str) -> bytes:
+    done = subprocess.run(["git", *args], capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise GitError(f"git {args[0]}: {said or 'no commit in common; clone the whole history'}")
+    return done.stdout

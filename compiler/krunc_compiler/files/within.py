@@ -1,0 +1,96 @@
+"""Where the files of strangers may lead: a link, or a name in a box, can lead anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from krunc_compiler.findings.finding import Finding, Source, reject
+
+
+class Within(NamedTuple):
+    """The real paths of the directories and single files that may be read; None: all."""
+
+    places: tuple[str, ...] | None = None
+
+    def admits(self, path: str) -> bool:
+        """Tell whether the file PATH may be read, wherever its name or links lead."""
+        if self.places is None or path == "-":
+            return True
+        try:
+            real = os.path.realpath(path)
+        except ValueError:
+            return True  # no file can have such a name, which is told when it is opened
+        return any(is_in(real, place) for place in self.places)
+
+    def admit(self, path: str) -> None:
+        """Raise Rejected when PATH may not be read."""
+        if not self.admits(path):
+            finding = Finding(
+                "KR011",
+                "the file is outside of the repository, or of the directory that is checked, "
+                "and is not read",
+                hint="move it there, or allow its directory: --allow-outside DIR",
+            )
+            raise reject(Source(path, "", {}), [finding])
+
+
+ANYWHERE = Within()
+
+
+def around(paths: Iterable[str], files: Iterable[str], allowed: Iterable[str]) -> Within:
+    """The repositories of PATHS (without one: the working directory, or that of the path), FILES
+    as far as they do not lead out of their own, and the directories ALLOWED."""
+    free = tuple(map(os.path.realpath, allowed))
+    places = [*free, *(os.path.realpath(_top(path) or _home(path)) for path in paths)]
+    for path in files:
+        real, home = os.path.realpath(path), _top(path)
+        if home is None or is_in(real, os.path.realpath(home)):
+            places.append(real)
+    return Within(tuple(dict.fromkeys(places)))
+
+
+def repository(path: str) -> str | None:
+    """The top of the repository in which the name PATH stands.
+
+    A directory that is a link out of a repository, or of the working directory, to another one is
+    still of the first.
+    """
+    here = os.getcwd()
+    found: str | None = None
+    for folder in _upwards(os.path.abspath(path)):
+        is_top = os.path.exists(os.path.join(folder, ".git"))
+        if found is None:
+            found = folder if is_top else None
+        elif (is_top or folder == here) and not is_in(
+            os.path.realpath(found), os.path.realpath(folder)
+        ):
+            found = folder
+    return found
+
+
+def _top(path: str) -> str | None:
+    """The repository of PATH, else the working directory when it stands in that."""
+    here = os.getcwd()
+    return repository(path) or (here if here in _upwards(os.path.abspath(path)) else None)
+
+
+def _home(path: str) -> str:
+    return path if os.path.isdir(path) else os.path.dirname(path) or "."
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while True:
+        yield path
+        if path == (path := os.path.dirname(path)):
+            return
+
+
+def is_in(real: str, place: str) -> bool:
+    """Tell whether REAL is PLACE or in it; what git keeps there for itself, tokens among it, is
+    not."""
+    if real == place:
+        return True
+    start = place.rstrip("/") + "/"
+    return real.startswith(start) and ".git" not in real[len(start) :].lower().split("/")

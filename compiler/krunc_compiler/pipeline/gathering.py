@@ -1,0 +1,75 @@
+"""The boxes and plans that a command looks at, and what it leaves out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from krunc_compiler.files.boxfiles import ENDING, all_below, is_box_name
+from krunc_compiler.files.within import Within
+from krunc_compiler.findings.finding import Finding, Located
+from krunc_compiler.findings.report import only
+from krunc_compiler.values.kind import kind_of_file
+
+
+class Gathered(NamedTuple):
+    """Boxes and plans, each with the directory through which it was found: the one that was given,
+    or that of the file that was. Plans that were given by their names are `named` too. `skipped`
+    are files that could be a box or plan by their names, and why they are none."""
+
+    boxes: dict[str, str]
+    plans: dict[str, str]
+    named: set[str]
+    skipped: dict[str, str]
+    findings: list[Located]
+
+
+def gather(paths: Iterable[str], within: Within) -> Gathered:
+    """Find the boxes and plans that PATHS are, or that lie below them. What is not WITHIN what may
+    be read is what its name says; who reads it is told why."""
+    found = Gathered({}, {}, set(), {}, [])
+    for given in paths:
+        if os.path.isdir(given):
+            _folder(given, found, within)
+        else:
+            _file(given, found, within)
+    seen: set[str] = set()
+    for group in (found.boxes, found.plans):
+        for path in list(group):
+            if os.path.normpath(path) in seen:  # given in two ways
+                del group[path]
+            seen.add(os.path.normpath(path))
+    return found
+
+
+def _file(given: str, found: Gathered, within: Within) -> None:
+    """Add a file that was named: what is neither box nor plan is what its name says."""
+    home = os.path.dirname(given) or "."
+    is_box = given == "-" or is_box_name(given)
+    if os.path.isfile(given):
+        kind = kind_of_file(given, within).kind
+        is_box = kind == "box" or (kind == "neither" and is_box)
+    if is_box:
+        found.boxes[given] = home
+    else:
+        found.plans[given] = home
+        found.named.add(given)
+
+
+def _folder(given: str, found: Gathered, within: Within) -> None:
+    tree = all_below(given)
+    for path in tree.files:
+        seen = kind_of_file(path, within)
+        if seen.kind == "box":
+            found.boxes[path] = given
+        elif seen.kind == "plan":
+            found.plans[path] = given
+        elif is_box_name(path):
+            found.skipped[path] = seen.why
+    found.skipped.update(dict.fromkeys(tree.links, "a link to a directory; name it to check it"))
+    odd = (path for path in tree.odd if is_box_name(path) or path.endswith(ENDING))
+    found.skipped.update(dict.fromkeys(odd, "no file but a pipe, socket or device"))
+    for path, why in tree.closed:
+        hint = "what lies in it is not checked"
+        found.findings.extend(only(path, Finding("KR001", f"cannot be listed: {why}", hint=hint)))

@@ -1,0 +1,100 @@
+"""Which policies a repository has for a file, and what of its `.krunc` is not applied."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from krunc_compiler.files.within import Within
+from krunc_compiler.findings.containing import contained
+from krunc_compiler.findings.finding import Finding, Located
+from krunc_compiler.findings.report import only
+from krunc_compiler.findings.wording import why
+from krunc_compiler.policy.files import FOLDER, Policy, policy_of
+
+# What may lie beside policies: it tells people about them.
+_FOR_PEOPLE = ("README", "README.md", "README.rst", "README.txt", "CODEOWNERS", ".gitattributes")
+_HINT = "call a policy policy.yaml or policy-NAME.yaml (or .yml, .json); keep other files elsewhere"
+
+
+class Policies:
+    """The policies of each file: those that were GIVEN, or else all in every `.krunc` from the
+    file's directory up to the top of its repository. Each is read once. `findings` tell what is
+    wrong with them, `read` the files."""
+
+    def __init__(self, given: list[str] | None, within: Within) -> None:
+        self._within = within
+        self.findings: list[Located] = []
+        self.read: list[str] = []
+        self._given = None if given is None else self._policies(given, within)
+        self._known: dict[str, list[Policy]] = {}
+        self._of: dict[tuple[str, ...], list[Policy]] = {}
+
+    def of(self, *folders: str) -> list[Policy]:
+        """The policies of files in FOLDERS."""
+        if self._given is not None:
+            return self._given
+        if folders not in self._of:
+            homes = dict.fromkeys(home for folder in folders for home in _homes(folder))
+            self._of[folders] = [policy for home in homes for policy in self._in(home)]
+        return self._of[folders]
+
+    def _in(self, home: str) -> list[Policy]:
+        if home not in self._known:
+            paths, wrong = _listed(home)
+            self.findings += wrong
+            # Without a repository a policy may lie above what is checked: it is applied, too.
+            places = self._within.places
+            wider = Within(None if places is None else (*places, home))
+            self._known[home] = self._policies(paths, wider)
+        return self._known[home]
+
+    def _policies(self, paths: list[str], within: Within) -> list[Policy]:
+        found = []
+        for path in paths:
+            self.read.append(path)
+            with contained(path, self.findings):
+                found.append(policy_of(path, within))
+        return found
+
+
+def _homes(folder: str) -> list[str]:
+    """Each `.krunc` that applies to files in FOLDER, by its real path; a link in the way leads both
+    to where it stands and to what it names."""
+    ways = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))
+    found = (home for way in ways for home in _upward(way))
+    return list(dict.fromkeys(found))
+
+
+def _upward(folder: str) -> Iterator[str]:
+    while True:
+        home = os.path.join(folder, FOLDER)
+        if os.path.lexists(home):
+            yield os.path.join(os.path.realpath(folder), FOLDER)
+        above = os.path.dirname(folder)
+        if os.path.lexists(os.path.join(folder, ".git")) or above == folder:
+            return
+        folder = above
+
+
+def _listed(home: str) -> tuple[list[str], list[Located]]:
+    """The policies in the directory HOME, and what is wrong with everything else there."""
+    shown = os.path.relpath(home)
+    try:
+        names = sorted(os.listdir(home))
+    except OSError as error:
+        message = f"the policies cannot be listed: {why(error)}"
+        return [], only(shown, Finding("KR505", message, hint=f"{FOLDER} is a directory"))
+    paths, wrong = [], []
+    for name in names:
+        path = os.path.join(shown, name)
+        if is_policy_name(name):
+            paths.append(path)
+        elif name not in _FOR_PEOPLE:
+            wrong += only(path, Finding("KR505", "this is not applied as a policy", hint=_HINT))
+    return paths, wrong
+
+
+def is_policy_name(name: str) -> bool:
+    """Tell whether a file called NAME in `.krunc` is a policy."""
+    return name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))

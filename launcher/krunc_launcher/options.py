@@ -1,0 +1,213 @@
+"""The options of krunc launch and krunc doctor, as tables: the parser, the help texts and the
+completion are made from them."""
+
+from __future__ import annotations
+
+from krunc_launcher.errors import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Option:
+    """One option. VALUE is the word for its value in help texts, empty for a flag; DOC says what
+    the option does."""
+
+    __slots__ = ("doc", "name", "value")
+
+    def __init__(self, name: str, value: str, doc: str) -> None:
+        self.name = name
+        self.value = value
+        self.doc = doc
+
+
+_HELP = Option("--help", "", "this text")
+_LIBKRUN = "the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system, else "
+_LIBKRUN += "the one of pip install 'krunc[libkrun]'"
+LAUNCH = (
+    Option(
+        "--dry-run",
+        "",
+        "print each call as it would be made, with the host steps between; needs neither libkrun "
+        "nor KVM",
+    ),
+    Option("--libkrun", "FILE", _LIBKRUN),
+    Option(
+        "--runtime-dir",
+        "DIR",
+        "the folder for runtime: paths; else krunc/BOX below XDG_RUNTIME_DIR or /run/user/UID, "
+        "else /tmp/krunc-UID/BOX",
+    ),
+    Option(
+        "--base",
+        "DIR",
+        "where relative paths of the plan start; else the plan's folder, for - the working "
+        "directory",
+    ),
+    Option(
+        "--require-digest",
+        "DIGEST|FILE",
+        "refuse every plan but those approved: sha256:... as krunc digest prints it, or a file of "
+        "such lines",
+    ),
+    Option("--exit-record", "FILE", "write how it ended into FILE, as JSON, when it has"),
+    Option(
+        "--log-dir",
+        "DIR",
+        "for several plans: where each VM's output goes, NAME.out and NAME.err; then "
+        "--exit-record and --runtime-dir name folders with one entry for each",
+    ),
+    Option(
+        "--console-max",
+        "SIZE",
+        "let no file that a console writes take more than SIZE (10MiB); the newest is kept, the "
+        "file's length stays",
+    ),
+    Option("--die-with-parent", "", "end the VM when the process that started the launcher ends"),
+    _HELP,
+    Option("--version", "", "krunc's version"),
+)
+# What krunc launch BOX.yaml takes besides; the launcher alone compiles nothing.
+OF_A_BOX = (
+    Option("--target", "1|1.N|2", "of a box: the libkrun to compile for; else the one found"),
+    Option("--set", "NAME=VALUE", "of a box: change a variable, as in krunc compile"),
+    Option("--vars", "FILE", "of a box: a YAML map of variables"),
+    Option("--box", "NAME", "of a box whose matrix makes several: only this one"),
+)
+DOCTOR = (
+    Option("--json", "", "the checks as JSON: name, state (ok, warning, failed), text, fix"),
+    Option("--libkrun", "FILE", "the libkrun to check; else those that krunc launch would find"),
+    _HELP,
+)
+_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
+_LEAST_SIZE = 1 << 16
+_SHORT = {"-h": "--help"}
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
+def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], dict[str, list[str]]]:
+    """Split ARGV into words and the options of TABLE, each with its values in order (none for a
+    flag). Raises UsageError."""
+    known = {option.name: option for option in table}
+    given: dict[str, list[str]] = {}
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        option = known.get(_SHORT.get(name, name))
+        if word == "--":
+            words += rest
+        elif word == "-" or not word.startswith("-"):
+            words.append(word)
+        elif option is None or (equals and not option.value):
+            raise UsageError(f"there is no option {plain(word)}")
+        elif option.value:
+            value = value if equals else next(rest, "")
+            if not value:
+                raise UsageError(f"{name} needs a value")
+            given.setdefault(option.name, []).append(value)
+        else:
+            given.setdefault(option.name, [])
+    return words, given
+
+
+class Options:
+    """What krunc launch is asked for: a field for each option that takes part in a launch."""
+
+    __slots__ = (
+        "base",
+        "console_max",
+        "die_with_parent",
+        "dry_run",
+        "exit_record",
+        "help",
+        "libkrun",
+        "log_dir",
+        "require_digest",
+        "runtime_dir",
+        "version",
+    )
+
+    def __init__(self, given: dict[str, list[str]]) -> None:
+        last = {name: values[-1] for name, values in given.items() if values}
+        self.base = last.get("--base")
+        self.console_max = _size(last.get("--console-max"))
+        self.die_with_parent = "--die-with-parent" in given
+        self.dry_run = "--dry-run" in given
+        self.exit_record = last.get("--exit-record")
+        self.help = "--help" in given
+        self.libkrun = last.get("--libkrun")
+        self.log_dir = last.get("--log-dir")
+        self.require_digest = last.get("--require-digest")
+        self.runtime_dir = last.get("--runtime-dir")
+        self.version = "--version" in given
+
+    def of(self, name: str) -> Options:
+        """The options of the VM called NAME, of several: each has a runtime folder and an exit
+        record of its own in those that the options name."""
+        own = Options({})
+        for option in self.__slots__:
+            setattr(own, option, getattr(self, option))
+        if self.runtime_dir is not None:
+            own.runtime_dir = f"{self.runtime_dir}/{name}"
+        if self.exit_record is not None:
+            own.exit_record = f"{self.exit_record}/{name}.json"
+        return own
+
+
+def options(argv: Iterable[str]) -> tuple[list[str], Options]:
+    """Read the command line of krunc launch: the plans' paths and the options. Raises
+    UsageError."""
+    paths, given = parse(argv, LAUNCH)
+    return paths, checked(paths, given)
+
+
+def checked(paths: list[str], given: dict[str, list[str]]) -> Options:
+    """Check that PATHS and the options that were GIVEN go together. Raises UsageError."""
+    found = Options(given)
+    if found.help or found.version:
+        return found
+    if not paths:
+        raise UsageError("a plan is needed")
+    if len(paths) > 1 and found.dry_run:
+        raise UsageError("--dry-run takes one plan")
+    if len(paths) > 1 and found.log_dir is None:
+        raise UsageError("several plans need --log-dir DIR, for what each VM prints")
+    return found
+
+
+def _size(given: str | None) -> int:
+    """What a console's file may take, in bytes; 0 without a limit."""
+    if given is None:
+        return 0
+    number, unit = given[:-3], given[-3:]
+    good = number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9
+    found = int(number) << _UNITS[unit] if good else 0
+    if found < _LEAST_SIZE:
+        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB")
+    return found
+
+
+def listing(table: tuple[Option, ...]) -> str:
+    """The help of all options of TABLE, in two columns."""
+    return "".join(_described(option) for option in table)
+
+
+def _described(option: Option) -> str:
+    short = "-h, " if option is _HELP else ""
+    name = f"  {short}{option.name} {option.value}".rstrip()
+    lines = [name] if len(name) > _COLUMN - 2 else []
+    line = name.ljust(_COLUMN) if not lines else " " * _COLUMN
+    for word in option.doc.split():
+        if len(line) + len(word) >= _WIDTH:
+            lines.append(line.rstrip())
+            line = " " * _COLUMN
+        line += f"{word} "
+    return "".join(f"{text}\n" for text in [*lines, line.rstrip()])
+
+
+_COLUMN, _WIDTH = 21, 100

@@ -1,0 +1,86 @@
+"""How a VM's process ended, and what a person is told of it."""
+
+from __future__ import annotations
+
+import os
+from _signal import (  # type: ignore[import-not-found]
+    SIGABRT,
+    SIGBUS,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGSEGV,
+    SIGSYS,
+    SIGTRAP,
+)
+
+from krunc_launcher.errors import NOT_STARTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CRASHES = {
+    SIGABRT: "SIGABRT",
+    SIGBUS: "SIGBUS",
+    SIGFPE: "SIGFPE",
+    SIGILL: "SIGILL",
+    SIGSEGV: "SIGSEGV",
+    SIGSYS: "SIGSYS",
+    SIGTRAP: "SIGTRAP",
+}
+_RETURNED = "returned "
+_NEVER_RAN = (
+    "the guest ended before its program was started: its kernel panicked or gave up, which libkrun "
+    "reports as success; what the kernel said is on the console"
+)
+
+
+class End:
+    """How a VM's process ended. `reason` is not_started, exited, guest_kernel, crashed, killed or
+    signal; `status` what the launcher ends with, or minus a signal that it ends itself by."""
+
+    __slots__ = ("reason", "run_s", "signal", "start_s", "status", "words")
+
+    def __init__(self, reason: str, status: int, words: Iterable[str], number: int = 0) -> None:
+        self.reason = reason
+        self.status = status
+        self.words = tuple(words)
+        self.signal = number
+        self.start_s = 0.0
+        self.run_s: float | None = None
+
+    def exit_status(self) -> int:
+        """The status as a shell tells it: 128 and the number for a signal."""
+        return 128 - self.status if self.status < 0 else self.status
+
+
+def explain(code: int, notes: list[str], entered: bool, unseen: bool, asked: frozenset[int]) -> End:
+    """Explain the end that waitpid tells as CODE. NOTES is what the process said of itself, ENTERED
+    whether libkrun entered the VM, UNSEEN whether the guest's program was never opened, ASKED the
+    signals that were passed on."""
+    if os.WIFEXITED(code):
+        status = os.WEXITSTATUS(code)
+        back = next((word for word in notes if word.startswith(_RETURNED)), None)
+        if back is not None:
+            from krunc_launcher.supervise.not_entered import reasons
+
+            return End("not_started", status, reasons(back.removeprefix(_RETURNED)))
+        if not entered:
+            return End("not_started", status, ())
+        if status == 0 and unseen:
+            return End("guest_kernel", NOT_STARTED, [_NEVER_RAN])
+        return End("exited", status, ())
+    number = os.WTERMSIG(code)
+    if number in _CRASHES:
+        doing = notes[-1].partition(" ")[2] if notes and not entered else ""
+        when = "while the VM ran" if entered else f"in {doing}" if doing else "before the VM ran"
+        words = (
+            f"libkrun crashed {when}: {_CRASHES[number]} ended the VM's process; what libkrun said "
+            "of it stands above"
+        )
+        return End("crashed", NOT_STARTED, [words], number)
+    if number == SIGKILL and SIGKILL not in asked:
+        words = "the VM's process was killed (SIGKILL): by the host for want of memory, or by hand"
+        return End("killed", 128 + SIGKILL, [words], number)
+    return End("signal", -number, (), number)

@@ -1,0 +1,75 @@
+"""Generated pages are what their tables say, and the tables are true."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from krunc_compiler.findings.finding import Rejected
+from krunc_schema import load
+from whole_boxes import FOLDER, STREAM, WHOLE, compiled, keys
+
+FUNCTIONS = load("krun")["functions"]
+TARGETS = ("1", "2", "1.17", "1.12", "1.9")
+# What old libkruns are asked with: they have no disk formats, no log target, one vsock direction.
+OLD = (
+    FOLDER.replace("agent: {listen: runtime:l, notify", "agent: {notify")
+    .replace("listen: true", "listen: false")
+    .replace("B: {from_env: C}", "B: x")
+)
+SHARED = FOLDER.replace("false}]", "false, overlay: [{path: d, folder: true}]}]", 1)
+# A vsock device that the agent alone asks for.
+PORTS = re.sub(r"vsock: .*\n", "", STREAM)
+# The launcher asks these itself, for the key that the table names.
+ASKED = {
+    "krun_free_ctx",
+    "krun_get_shutdown_eventfd",
+    "krun_check_nested_virt",
+    "krun_get_max_vcpus",
+}
+
+
+def test_the_page_of_functions_is_current() -> None:
+    from generate_libkrun import PAGE, page
+
+    assert PAGE.read_text("utf-8") == page(), "run python docs/generate_libkrun.py"
+    assert "|  |" not in page(), "a row has an empty cell"
+
+
+def made() -> dict[str, set[str]]:
+    """The calls of every box above for every target, with the keys that ask for them."""
+    found: dict[str, set[str]] = {}
+    for box in [*WHOLE.values(), OLD, FOLDER + "gpu: {flags: [venus]}\n", SHARED, PORTS]:
+        for target in TARGETS:
+            try:
+                plan = compiled(box, target)
+            except Rejected:
+                continue
+            for row in plan.operations:
+                if "call" in row:
+                    found.setdefault(row["call"], set()).add(re.sub(r"\[\d+\]", "", row["from"]))
+    return found
+
+
+MADE = made()
+
+
+@pytest.mark.parametrize(("name", "row"), FUNCTIONS.items())
+def test_a_function_is_reached_by_its_keys(name: str, row: dict[str, Any]) -> None:
+    assert ("keys" in row) != ("unreached" in row)
+    if "unreached" in row:
+        assert name not in MADE
+        return
+    schema = load("box.schema")
+    known = {".".join(map(str, path)) for path in keys(schema, (), schema)}
+    assert set(row["keys"]) <= known
+    if name in ASKED:
+        assert name not in MADE
+        return
+    # A call's key may be above the one that asks for just this function.
+    asked = MADE[name] - {"default"}
+    if row["keys"] != ["krunc"]:
+        for key in row["keys"]:
+            near = any(key.startswith(one) or one.startswith(key) for one in asked)
+            assert near, (key, asked)

@@ -1,0 +1,176 @@
+"""Several plans at once: each VM by itself, all of them below one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from ports import free_ports
+from processes import PATIENCE, children, entered, gone, started, variables, wait_until
+from recorder.fixtures import LAUNCHER
+
+BOX = """\
+krunc: 1
+name: box-{{ n }}
+matrix: {n: {from: 1, to: 4}}
+rootfs: {path: ./rootfs}
+network: {mode: tsi, ports: ["{{ PORT + n }}:80"]}
+entrypoint: {executable: /bin/a}
+"""
+
+
+@pytest.fixture
+def port() -> int:
+    """A port of this host; the four behind it are free."""
+    return free_ports(4) - 1
+
+
+@pytest.fixture
+def plans(tmp_path: Path, port: int) -> Path:
+    """A folder of four plans."""
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "box.yaml").write_text(BOX.replace("PORT", str(port)))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    return tmp_path
+
+
+@pytest.fixture
+def command(build: Callable[..., Path], plans: Path) -> list[str]:
+    """krunc launch for a fleet, as far as it goes without plans."""
+    return [
+        *LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(plans / "run"),
+        "--log-dir", str(plans / "logs"), "--exit-record", str(plans / "ends"),
+    ]  # fmt: skip
+
+
+def environment(fake_kvm: Path, plans: Path, **more: str) -> dict[str, str]:
+    """With the recorder's answers."""
+    return {
+        **os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(plans / "calls"), **more,
+    }  # fmt: skip
+
+
+def test_the_process_above_them_forgets_the_environment(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    more = {"KRUN_RECORDER_STAY": "1", "TOKEN": "a-secret-value"}
+    with started(
+        [*command, str(plans / "box-1.plan.json")], env=environment(fake_kvm, plans, **more)
+    ) as fleet:
+        entered(plans / "calls", fleet)
+        assert [variables(vm) for vm in children(fleet.pid)] == [b""]
+        # It wipes its own behind the start of the VMs, which may run by then.
+        wait_until(lambda: not variables(fleet.pid), fleet)
+
+
+def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    for plan in plans.glob("*.plan.json"):
+        plan.unlink()
+    secret = (
+        (plans / "box.yaml")
+        .read_text()
+        .replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+    )
+    (plans / "box.yaml").write_text(secret)
+    assert main(["compile", str(plans / "box.yaml")]) == 0
+    for n in range(1, 5):
+        (plans / f"token-{n}").write_text(f"word-of-{n}-alone")
+    with started(
+        [*command, str(plans)], env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1")
+    ) as fleet:
+        entered(plans / "calls", fleet, 4)
+        known = [words(pid) for pid in children(fleet.pid)]
+        assert sorted(known) == [{b"1"}, {b"2"}, {b"3"}, {b"4"}]
+        assert words(fleet.pid) == set()
+
+
+def words(pid: int) -> set[bytes]:
+    """Whose secret words stand in a process's memory."""
+    found: set[bytes] = set()
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            start, end = (int(place, 16) for place in span.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(start)
+                found.update(re.findall(rb"word-of-(\d)-alone", memory.read(end - start)))
+    return found
+
+
+def test_one_that_fails_takes_no_other_along(
+    command: list[str], plans: Path, port: int, fake_kvm: Path
+) -> None:
+    (plans / "box-2.plan.json").write_text("{")
+    done = subprocess.run(
+        [*command, str(plans)], capture_output=True, text=True, check=False,
+        env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert sorted(done.stderr.splitlines()) == [
+        "krunc: box-1: ended with status 0",
+        "krunc: box-2: ended with status 125",
+        "krunc: box-3: ended with status 0",
+        "krunc: box-4: ended with status 0",
+    ]
+    assert "this is not JSON" in (plans / "logs/box-2.err").read_text()
+    assert (plans / "logs/box-3.err").read_text() == ""
+    ends = {path.stem: json.loads(path.read_text()) for path in (plans / "ends").iterdir()}
+    assert {name: end["reason"] for name, end in ends.items()} == {
+        "box-1": "exited", "box-2": "not_started", "box-3": "exited", "box-4": "exited",
+    }  # fmt: skip
+    calls = (plans / "calls").read_text()
+    assert all(f"{port + n}:80" in calls for n in (1, 3, 4))
+
+
+def test_sigterm_stops_all(command: list[str], plans: Path, fake_kvm: Path) -> None:
+    with started(
+        [*command, *map(str, sorted(plans.glob("*.plan.json")))],
+        env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1"), stderr=subprocess.PIPE,
+    ) as launcher:  # fmt: skip
+        entered(plans / "calls", launcher, 4)
+        vms = children(launcher.pid)
+        assert len(vms) == 4
+        os.kill(vms[0], signal.SIGKILL)
+        assert gone(vms[0])
+        assert launcher.poll() is None
+        launcher.send_signal(signal.SIGTERM)
+        _, said = launcher.communicate(timeout=PATIENCE)
+        assert launcher.returncode == 1
+        assert all(gone(vm) for vm in vms)
+    assert said.count(b"ended with status") == 4
+    assert b"box-1: the VM's process was killed (SIGKILL)" in said
+
+
+def test_they_die_with_the_launcher(command: list[str], plans: Path, fake_kvm: Path) -> None:
+    with started(
+        [*command, str(plans)], env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1")
+    ) as launcher:
+        entered(plans / "calls", launcher, 4)
+        vms = children(launcher.pid)
+        assert len(vms) == 4
+        launcher.kill()
+        launcher.wait()
+        assert all(gone(vm) for vm in vms)
+
+
+def test_wrong_usage(command: list[str], plans: Path) -> None:
+    (plans / "none").mkdir()
+    (plans / "other").mkdir()
+    (plans / "other/box-1.plan.json").write_text("{}")
+    for words, why in (
+        ([str(plans / "none")], "there is no plan (*.plan.json) in this folder"),
+        ([str(plans), str(plans / "other")], "two plans are called box-1"),
+        (["--dry-run", "a", "b"], "--dry-run takes one plan"),
+    ):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert why in done.stderr

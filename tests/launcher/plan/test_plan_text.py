@@ -1,0 +1,150 @@
+"""The text of a plan: what is not its JSON is refused at the place where it goes wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from krunc_compiler.plan.plan import Plan, to_text
+from krunc_launcher.errors import PlanRefused
+from krunc_launcher.plan.places import position
+from krunc_launcher.plan.reading import parse
+from places import ROOT
+
+PLAN = (ROOT / "boxes" / "hello.plan.json").read_text("utf-8")
+DEPTH = 16
+DIGITS = 20
+
+# The place is where the text holds the sign that is not in what is parsed.
+FLAWS = {
+    "": "this is not JSON: a value is needed",
+    " \n\u00a7": "this is not JSON: a value is needed",
+    "\u00a7\ufeff{}": "a byte order mark stands before the plan",
+    "{}\n \u00a7{}": "something stands behind the plan",
+    "[]\u00a7,": "something stands behind the plan",
+    '{"a": 1,\n\u00a7"a": 2}': 'the key "a" stands twice in one object',
+    '{"a": 1, \u00a7"\\u0061": 2}': 'the key "a" stands twice in one object',
+    '{"a": {"b": 1, \u00a7"b": 2}}': 'the key "b" stands twice in one object',
+    '{"a": \u00a7NaN}': "NaN is not a whole number",
+    "[\u00a7-Infinity]": "-Infinity is not a whole number",
+    '{"a":\n \u00a71.0}': "1.0 is not a whole number",
+    "[0, \u00a71e3]": "1e3 is not a whole number",
+    "[\u00a7" + "9" * 21 + "]": "a number has more than 20 digits",
+    "[\u00a7-" + "9" * 20 + "]": "a number has more than 20 digits",
+    "[\u00a701]": "a number does not start with 0",
+    "[\u00a7nul]": 'found "nul"; a value is needed',
+    "[\u00a7+1]": 'found "+1"; a value is needed',
+    "[1,\u00a7]": "a value is needed",
+    "[1 \u00a72]": "a comma or the end of the list or object is needed",
+    "[1\u00a7": "a comma or the end of the list or object is needed",
+    '{"a" \u00a71}': "a colon is needed behind a key",
+    "{\u00a7a: 1}": "a key in double quotes is needed",
+    '{"a": 1,\u00a7}': "a key in double quotes is needed",
+    '["a", \u00a7"b]': "the text that starts here does not end",
+    '["a\u00a7\nb"]': "write \\n as \\u000a",
+    '["\u00a7\x1b[31m"]': "write \\033 as \\u001b",
+    '["a\u00a7\\qb"]': "\\q means nothing in a text",
+    '["\u00a7\\u12g4"]': "four hexadecimal digits are needed",
+    "[" * DEPTH + "\u00a7[" + "]" * (DEPTH + 1): "the plan is nested too deeply",
+    "[" * DEPTH + "\u00a7" + "[" * 200_000: "the plan is nested too deeply",
+    '{"a":' * DEPTH + "\u00a7" + '{"a":' * 200_000: "the plan is nested too deeply",
+    "{" + ", ".join(f'"k{i}": 1' for i in range(90_000)) + ', \u00a7"k89999": 1}': "stands twice",
+}
+
+
+@pytest.mark.parametrize("marked", FLAWS, ids=lambda marked: repr(marked[:16]))
+def test_flaw(marked: str) -> None:
+    before, _, _ = marked.partition("\u00a7")
+    with pytest.raises(PlanRefused) as caught:
+        parse(marked.replace("\u00a7", ""))
+    ((path, sentence),) = caught.value.findings
+    assert path == ()
+    assert FLAWS[marked] in sentence
+    assert caught.value.place == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+class Refused(Exception):
+    """What json takes and a plan does not."""
+
+
+def refuse(text: str) -> Any:
+    raise Refused(text)
+
+
+def whole(text: str) -> int:
+    return refuse(text) if len(text) > DIGITS else int(text)
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return refuse("twice") if len(dict(pairs)) < len(pairs) else dict(pairs)
+
+
+def deep(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(deep, inner), default=0)
+
+
+def by_json(text: str) -> Any:
+    """TEXT as Python's json reads it, with the rules of a plan."""
+    value = json.loads(
+        text.removeprefix("\ufeff") + ("x" if text.startswith("\ufeff") else ""),
+        parse_float=refuse,
+        parse_int=whole,
+        parse_constant=refuse,
+        object_pairs_hook=once,
+    )
+    return refuse("deep") if deep(value) > DEPTH else value
+
+
+TOKENS = (
+    '{ } [ ] , : " \\ \\u 00e9 1 - 0 . e null tru NaN "a" "a": \u00e9 \ufeff \x00 9999999999 '
+    "99999999999999999999 [[[[[[[[[[[[[[[[[[[["
+)
+pieces = st.sampled_from([*TOKENS.split(" "), " ", "\n"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(pieces, max_size=12), st.integers(0, len(PLAN)), st.integers(0, 40), st.booleans())
+def test_agrees_with_json(parts: list[str], start: int, cut: int, alone: bool) -> None:
+    text = "".join(parts) if alone else PLAN[:start] + "".join(parts) + PLAN[start + cut :]
+    try:
+        wanted = by_json(text)
+    except (Refused, ValueError, RecursionError):
+        with pytest.raises(PlanRefused) as caught:
+            parse(text)
+        place = caught.value.place
+        assert place is not None
+        lines = text.split("\n")
+        assert 1 <= place[0] <= len(lines)
+        assert 1 <= place[1] <= len(lines[place[0] - 1]) + 1
+        assert caught.value.findings[0][1] != "this is not the JSON of a plan"
+    else:
+        assert parse(text) == wanted
+
+
+def test_a_position_in_any_layout() -> None:
+    text = '\n{"a": [1, {"b\\n":\n  "}]", "\\u0063": [[], {}, "x"]}]}'
+    assert position(text, ()) == (2, 1)
+    assert position(text, ("a", 1, "b\n")) == (3, 3)
+    assert position(text, ("a", 1, "c", 2)) == (3, 28)
+    assert position(text, ("a", 1, "missing", 2)) == (2, 11)
+    assert position(text, ("a", 7)) == (2, 7)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.sampled_from('}{,": calstepimplicit\\\n'), max_size=30), max_size=4))
+def test_an_operation_is_a_line_whatever_its_texts_are(texts: list[str]) -> None:
+    rows: list[dict[str, Any]] = [
+        {"call": "krun_set_exec", "args": {"argv": [*texts, '}, {"call": "x"']}, "from": "default"},
+        {"step": "x", "args": {"env": {'}, {"step": ': {"from_env": "A"}}}, "from": "a"},
+        {"implicit": "y", "from": "default"},
+    ]
+    head: dict[str, Any] = {"libkrun": "1.0", "features": [], "because": []}
+    plan = Plan("box", "1", "v1", head, "sha256:", tuple(rows))
+    lines = to_text(plan).split("\n")
+    start = lines.index('"operations": [') + 1
+    assert [json.loads(line.rstrip(",")) for line in lines[start : start + 3]] == rows
+    assert lines[start + 3 :] == ["]", "}", ""]

@@ -1,0 +1,324 @@
+"""The process above the VM's: how ends of the VM reach the one who launched it, and what of the
+launcher's is left in the VM's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from processes import PATIENCE, children, entered, gone, started, variables, wait_until
+from recorder.fixtures import LAUNCHER, Launch
+from terminals import terminal
+
+BOX = """\
+krunc: 1
+name: watched
+rootfs: {path: ./rootfs}
+network: {mode: tsi}
+entrypoint: {executable: /bin/link, env: {TOKEN: {from_env: TOKEN}}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan whose program is there, behind a link that leads somewhere else outside the guest."""
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    (tmp_path / "rootfs/real").write_text("the program")
+    (tmp_path / "rootfs/bin/link").symlink_to("/real")
+    (tmp_path / "box.yaml").write_text(BOX)
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    return tmp_path / "box.plan.json"
+
+
+@contextmanager
+def running(
+    plan: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    *options: str,
+    before: tuple[str, ...] = (),
+    **more: Any,
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A launch whose VM stays; and the process that became it."""
+    record = plan.with_name("calls")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(fake_kvm),
+        "KRUN_RECORDER": str(record),
+        "KRUN_RECORDER_STAY": "1",
+        "TOKEN": "a-secret-value",
+    }
+    command = [*before, *LAUNCHER, "--libkrun", str(build("v1")), *options]
+    command += ["--runtime-dir", str(plan.with_name("run")), str(plan)]
+    with started(command, env=environment, stderr=subprocess.PIPE, **more) as launcher:
+        entered(record, launcher)
+        (vm,) = children(launcher.pid)
+        yield launcher, vm
+
+
+@pytest.mark.parametrize(("number", "name"), [(6, "SIGABRT"), (11, "SIGSEGV"), (7, "SIGBUS")])
+def test_a_crash_is_told(number: int, name: str, plan: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(plan, TOKEN="x", KRUN_RECORDER_SIGNAL=str(number))
+    assert done.returncode == 125
+    assert done.stderr.startswith(f"krunc: libkrun crashed while the VM ran: {name} ended")
+
+
+def test_killed(plan: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(plan, TOKEN="x", KRUN_RECORDER_SIGNAL="9")
+    assert done.returncode == 137
+    assert done.stderr.startswith("krunc: the VM's process was killed (SIGKILL)")
+
+
+def test_a_guest_that_never_started_its_program_is_no_success(
+    plan: Path, launch: Callable[..., Launch]
+) -> None:
+    done = launch(plan, TOKEN="x")
+    assert done.returncode == 125
+    assert done.stderr.startswith("krunc: the guest ended before its program was started")
+    opens = f"r {plan.with_name('rootfs') / 'real'}"
+    done = launch(plan, TOKEN="x", KRUN_RECORDER_REACH=opens)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = launch(plan, TOKEN="x", KRUN_RECORDER_EXIT="3")
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_are_passed_on(
+    number: signal.Signals, plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    with running(plan, build, fake_kvm, stdin=subprocess.DEVNULL) as (launcher, vm):
+        launcher.send_signal(number)
+        # SIGTERM asks the guest by a SIGINT, which the recorder does not handle.
+        expected = signal.SIGINT if number == signal.SIGTERM else number
+        assert launcher.wait(PATIENCE) == -expected
+        assert gone(vm)
+
+
+def test_the_vm_dies_with_the_launcher(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    with running(plan, build, fake_kvm) as (launcher, vm):
+        launcher.kill()
+        assert gone(vm)
+
+
+def test_the_vm_of_another_user_dies_with_the_launcher(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """The kernel forgets then that the VM's process was to end with its parent."""
+    plan.with_name("box.yaml").write_text(BOX + "run_as: {uid: 0, gid: 0}\n")
+    assert main(["compile", str(plan.with_name("box.yaml"))]) == 0
+    with running(plan, build, fake_kvm) as (launcher, vm):
+        launcher.kill()
+        assert gone(vm)
+
+
+def test_die_with_parent(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """The parent is a shell that stays while it is not killed."""
+    record = plan.with_name("calls")
+    words = [*LAUNCHER, "--die-with-parent", "--libkrun", str(build("v1")), "--runtime-dir"]
+    words += [str(plan.with_name("run")), str(plan)]
+    environment = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(record), "TOKEN": "x"}
+    with started(
+        ["sh", "-c", '"$@" & wait', "sh", *words],
+        env={**os.environ, **environment, "KRUN_RECORDER_STAY": "1"},
+    ) as shell:
+        entered(record, shell)
+        (launcher,) = children(shell.pid)
+        (vm,) = children(launcher)
+        shell.kill()
+        shell.wait()
+        assert gone(launcher)
+        assert gone(vm)
+
+
+def test_what_the_vm_keeps_of_its_parents(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    # Only root can have capabilities that are inherited.
+    before = ("setpriv", "--inh-caps=+sys_admin") if os.geteuid() == 0 else ()
+    with (
+        plan.open() as secret,
+        running(plan, build, fake_kvm, before=before, pass_fds=[secret.fileno()]) as (launcher, vm),
+    ):
+        assert variables(vm) == b""
+        # It wipes its own behind the start of the VM, which may run by then.
+        wait_until(lambda: not variables(launcher.pid), launcher)
+        for pid in (launcher.pid, vm):
+            assert b"a-secret-value" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        names = [os.readlink(entry) for entry in Path(f"/proc/{vm}/fd").iterdir()]
+        assert str(plan) not in names
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{vm}/status").read_text().splitlines()
+        )
+        files = sum(1 << number for number in (0, 1, 3, 4, 6, 7, 27, 31))
+        for capabilities in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+            assert int(status[capabilities], 16) & ~files == 0
+        if os.geteuid() == 0:
+            assert int(status["CapBnd"], 16) & ~files == 0
+            assert int(status["CapEff"], 16) != 0
+
+
+KEPT = [
+    ("", "{}", {"RUST_LOG"}),
+    ("", "{level: error, environment: false}", set()),
+    ("gpu: {flags: [venus]}\n", "{}", {"RUST_LOG", "WAYLAND_DISPLAY", "HOME"}),
+]
+
+
+@pytest.mark.parametrize(("more", "log", "names"), KEPT)
+def test_variables_that_the_vm_keeps(
+    more: str,
+    log: str,
+    names: set[str],
+    plan: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What libkrun's log takes from there, and what a window needs; the C library sees them."""
+    box = plan.with_name("box.yaml")
+    box.write_text(f"{BOX}log: {log}\n{more}")
+    assert main(["compile", str(box)]) == 0
+    for name in ("RUST_LOG", "WAYLAND_DISPLAY", "OTHER", "HOME"):
+        monkeypatch.setenv(name, "of the launcher")
+    for name in ("XDG_RUNTIME_DIR", "DISPLAY", "XAUTHORITY", "PULSE_SERVER", "RUST_LOG_STYLE"):
+        monkeypatch.delenv(name, raising=False)
+    record = plan.with_name("calls")
+    command = [
+        *LAUNCHER,
+        "--libkrun",
+        str(build("v1")),
+        "--runtime-dir",
+        str(plan.with_name("run")),
+    ]
+    variables = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(record), "TOKEN": "x"}
+    subprocess.run(
+        [*command, str(plan)],
+        env={**os.environ, **variables, "KRUN_RECORDER_EXIT": "7", "KRUN_RECORDER_KEPT": "1"},
+        check=False,
+    )
+    (entered,) = [row for row in map(json.loads, record.read_text().splitlines()) if "kept" in row]
+    assert set(entered["kept"]) == names
+
+
+RECORDS = [
+    ({"KRUN_RECORDER_EXIT": "7"}, {"status": 7, "reason": "exited", "signal": None, "message": ""}),
+    ({}, {"status": 125, "reason": "guest_kernel", "signal": None}),
+    ({"KRUN_RECORDER_SIGNAL": "6"}, {"status": 125, "reason": "crashed", "signal": 6}),
+    ({"KRUN_RECORDER_SIGNAL": "9"}, {"status": 137, "reason": "killed", "signal": 9}),
+    ({"KRUN_RECORDER_SIGNAL": "1"}, {"status": 129, "reason": "signal", "signal": 1}),
+    ({"KRUN_RECORDER_FAIL": "krun_start_enter=-22"}, {"status": 125, "reason": "not_started"}),
+    (
+        {"KRUN_RECORDER_FAIL": "krun_set_root=-22"},
+        {"status": 125, "reason": "not_started", "run_s": None},
+    ),
+    ({"FAKE_KVM": "absent"}, {"status": 125, "reason": "not_started", "run_s": None}),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), RECORDS)
+def test_exit_record(
+    given: dict[str, str], expected: dict[str, Any], plan: Path, launch: Callable[..., Launch]
+) -> None:
+    path = plan.with_name("exit.json")
+    variables = {"TOKEN": "x", **given}
+    kvm = variables.pop("FAKE_KVM", "works")
+    before = time.monotonic()
+    launch(plan, "--exit-record", str(path), kvm=kvm, **variables)
+    took = time.monotonic() - before
+    record = json.loads(path.read_text())
+    assert record.pop("krunc_exit") == 1
+    assert set(record) == {"status", "reason", "signal", "message", "start_s", "run_s"}
+    assert {key: record[key] for key in expected} == expected
+    assert 0 < record["start_s"] < took
+    assert list(plan.parent.glob("exit.json.*")) == []
+
+
+def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launch]) -> None:
+    """A rename over a pipe, or over /dev/null, would put a file in its place."""
+    path = plan.with_name("pipe")
+    os.mkfifo(path)
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        launch(plan, "--exit-record", str(path), TOKEN="x", KRUN_RECORDER_EXIT="7")
+        assert json.loads(reader.read())["status"] == 7
+    assert path.is_fifo()
+
+
+def test_an_exit_record_that_cannot_be_written_is_told(
+    plan: Path, launch: Callable[..., Launch]
+) -> None:
+    done = launch(plan, "--exit-record", "/nowhere/x", TOKEN="x", KRUN_RECORDER_EXIT="7")
+    assert done.returncode == 7
+    assert done.stderr == "krunc: the exit record cannot be written: no such file or directory\n"
+
+
+def test_the_terminal_is_as_before(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """libkrun makes it raw and its streams non-blocking, and leaves them so."""
+    with terminal() as (_, theirs):
+        slave = theirs.fileno()
+        before = termios.tcgetattr(slave)
+        with running(plan, build, fake_kvm, stdin=slave) as (launcher, vm):
+            raw = termios.tcgetattr(slave)
+            raw[3] &= ~(termios.ECHO | termios.ICANON)
+            termios.tcsetattr(slave, termios.TCSANOW, raw)
+            os.set_blocking(slave, False)
+            os.kill(vm, signal.SIGABRT)
+            assert launcher.wait(PATIENCE) == 125
+        assert termios.tcgetattr(slave) == before
+        assert os.get_blocking(slave)
+
+
+def test_a_child_signal_that_is_ignored(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """Some supervisors ignore SIGCHLD, which would take the status away."""
+    command = [
+        *LAUNCHER,
+        "--libkrun",
+        str(build("v1")),
+        "--runtime-dir",
+        str(plan.with_name("run")),
+    ]
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", *command, str(plan)],
+        env={**os.environ, "LD_PRELOAD": str(fake_kvm), "TOKEN": "x", "KRUN_RECORDER_EXIT": "3"},
+        check=False,
+    )
+    assert done.returncode == 3
+
+
+def test_console_max(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """The old part of a console's file takes no space any more; the new one stays in its place."""
+    box = plan.with_name("box.yaml")
+    box.write_text(BOX + "console: {output: ./console.log}\n")
+    assert main(["compile", str(box)]) == 0
+    console = plan.with_name("console.log")
+    lines = b"".join(b"line %07d\n" % number for number in range(200000))
+    with running(plan, build, fake_kvm, "--console-max", "256KiB") as (launcher, _):
+        with console.open("wb") as writer:
+            writer.write(lines)
+        wait_until(lambda: console.stat().st_blocks * 512 <= 1 << 18, launcher)
+        assert launcher.poll() is None
+        assert 1 << 16 < console.stat().st_blocks * 512 <= 1 << 18
+        assert console.stat().st_size == len(lines)
+        assert console.read_bytes()[-100000:] == lines[-100000:]
+        assert console.read_bytes()[:100000] == bytes(100000)
+
+
+@pytest.mark.parametrize("size", ["10", "1KiB", "xMiB", "-1MiB", "", "9999999999GiB"])
+def test_console_max_that_is_none(size: str, plan: Path) -> None:
+    command = [*LAUNCHER, f"--console-max={size}", str(plan)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--console-max" in done.stderr

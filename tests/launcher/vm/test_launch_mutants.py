@@ -1,0 +1,68 @@
+"""Plans that somebody changed: the launcher refuses them, or makes exactly the calls in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import GOLDEN, ROOT, TOOLS
+from recorder.source import source
+
+PLANS = [*sorted(ROOT.glob("boxes/*.plan.json")), *sorted(GOLDEN.glob("*.plan.json"))]
+# More by hand: KRUNC_MUTANTS=20000 pytest tests/launcher/vm/test_launch_mutants.py
+MUTANTS = int(os.environ.get("KRUNC_MUTANTS", "400"))
+
+
+def test_no_mutant_escapes(
+    tmp_path: Path, fake_kvm: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    libraries = []
+    for era in ("v1", "v2_flat"):
+        text = tmp_path / f"{era}.c"
+        text.write_text(source(era))
+        libraries.append(str(tmp_path / f"lib{era}.so"))
+        build: list[str | Path] = [
+            "cc",
+            "-g",
+            "-fsanitize=address",
+            "-shared",
+            "-fPIC",
+            "-o",
+            libraries[-1],
+            text,
+        ]
+        subprocess.run(build, check=True)
+    asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True)
+    folder = tmp_path / "mutants"
+    folder.mkdir()
+    done = subprocess.run(
+        [
+            sys.executable,
+            TOOLS / "mutants.py",
+            *libraries,
+            folder,
+            str(MUTANTS),
+            str(MUTANTS // 20),
+            *PLANS,
+        ],
+        env={
+            **os.environ,
+            "LD_PRELOAD": f"{asan.stdout.strip()} {fake_kvm}",
+            "ASAN_OPTIONS": "detect_leaks=0:exitcode=99",
+            # Each object is an allocation of its own, so that reading behind it is seen.
+            "PYTHONMALLOC": "malloc",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    figures = json.loads(done.stdout)
+    print(f"{len(PLANS)} plans: {figures}")
+    assert figures["mutants"] == 2 * MUTANTS * len(PLANS)
+    # Neither everything refused nor everything taken: the mutants test both sides.
+    assert 0.02 < figures["verified"] / figures["mutants"] < 0.5
+    assert figures["entered"] > len(PLANS)

@@ -1,0 +1,318 @@
+"""What a difference says, and that nothing that opens is ever called anything else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.review.change_sheet import change_sheet, difference_document
+from krunc_compiler.review.difference import EFFECTS, compare
+from krunc_compiler.review.fact import KINDS
+from krunc_compiler.review.summary import review
+from krunc_compiler.review.text import to_text
+from places import ROOT
+from reviews import BOX, call, compiled, plan, reviewed, reviewed_box, step
+
+TSI = {"mode": "tsi"}
+SHARE = {"tag": "src", "path": "./src"}
+STREAM = {"mode": "unixstream", "socket": "runtime:net"}
+PROGRAM = {"executable": "/bin/a"}
+
+
+def box(**keys: Any) -> dict[str, Any]:
+    return {**BOX, **keys}
+
+
+def env(**variables: Any) -> dict[str, Any]:
+    return {"entrypoint": {**PROGRAM, "env": variables}}
+
+
+SECRET = {"from_env": "TOKEN"}
+# The keys of the old and of the new box, and the first change: its effect and what it says.
+CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, ""),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "read_only": False}]}, "opens the guest can write to folder src (share src); before: reads folder src (share src)"),
+    ({"shares": [{**SHARE, "read_only": False}]}, {"shares": [SHARE]}, "narrows the guest can read folder src (share src); before: writes folder src (share src)"),
+    ({}, {"shares": [SHARE]}, "opens the guest can read folder src (share src)"),
+    ({"shares": [SHARE]}, {}, "narrows the guest can no longer read folder src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "/etc"}]}, "opens the guest can read folder /etc (share src); before: folder src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "neutral the guest can no longer read folder src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "./src/."}]}, ""),
+    ({"shares": [{**SHARE, "path": "runtime:a"}]}, {"shares": [{**SHARE, "path": "./runtime:a"}]}, "opens the guest can read folder ./runtime:a (share src); before: folder runtime:a (share src)"),
+    ({}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
+    ({"network": TSI}, {}, "narrows the guest no longer reaches TSI: the guest connects wherever the launching user can, localhost included"),
+    ({"network": TSI}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "opens the host listens on TCP port 8080 to guest port 80"),
+    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": ["8080:22"]}}, "opens the host listens on TCP port 8080 to guest port 22; before: TCP port 8080 to guest port 80"),
+    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": "all"}}, "opens the host listens on every port that the guest listens on is opened here"),
+    ({"network": {"mode": "tsi", "ports": "all"}}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "narrows closed is every port that the guest listens on is opened here"),
+    ({}, {"network": STREAM}, "opens the guest reaches through the program behind socket runtime:net"),
+    ({"network": STREAM}, {"network": {**STREAM, "socket": "/run/other"}}, "opens the guest reaches through the program behind socket /run/other; before: through the program behind socket runtime:net"),
+    ({"network": STREAM}, {"network": {**STREAM, "features": []}}, "neutral network device: MAC 5a:94:ef:e4:0c:ee, no offloads; before: MAC 5a:94:ef:e4:0c:ee, libkrun's usual offloads"),
+    ({"network": STREAM}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
+    (env(A="x"), env(A=SECRET), "opens the guest gets variable TOKEN as A (in the guest's /proc/cmdline)"),
+    (env(A=SECRET), env(A="x"), "narrows the guest no longer gets variable TOKEN as A (in the guest's /proc/cmdline)"),
+    (env(A=SECRET), env(B=SECRET), "neutral the guest no longer gets variable TOKEN as A (in the guest's /proc/cmdline)"),
+    (env(A=SECRET), env(A={"from_env": "OTHER"}), "opens the guest gets variable OTHER as A (in the guest's /proc/cmdline); before: variable TOKEN as A (in the guest's /proc/cmdline)"),
+    (env(A="x"), env(A="y"), "neutral env: A=y; before: A=x"),
+    ({"machine": {"cpus": 2}}, {"machine": {"cpus": 3}}, "opens vCPUs: 3; before: 2"),
+    ({"machine": {"memory": "2GiB"}}, {"machine": {"memory": "1GiB"}}, "narrows memory: 1024 MiB; before: 2048 MiB"),
+    ({"rootfs": {"path": "/a"}}, {"rootfs": {"path": "/b"}}, "opens the guest can write to folder /b (the guest's root); before: folder /a (the guest's root)"),
+    ({}, {"disks": [{"id": "d", "path": "d.img", "format": "raw", "read_only": True}]}, "opens the guest can read raw disk d.img (d)"),
+    ({"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, "opens the guest can write to qcow2 disk d.img (d); before: raw disk d.img (d)"),
+    ({"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, "narrows the guest can write to raw disk d.img (d); before: qcow2 disk d.img (d)"),
+    ({"vsock": [{"port": 5, "socket": "/s", "listen": True}]}, {"vsock": [{"port": 5, "socket": "/s", "listen": False}]}, "opens the guest connects to socket /s from vsock port 5; before: listens socket /s to vsock port 5"),
+    ({}, {"console": {"output": "/c"}}, "opens the guest can write to file /c (console); before: stdio the launcher's stdin, stdout and stderr (console)"),
+    ({}, {"entrypoint": {"executable": "/bin/b"}}, "neutral program: /bin/b; before: /bin/a"),
+    ({}, {"limits": {"nproc": "1:2"}}, "neutral limits: nofile 1048576:1048576, nproc 1:2; before: nofile 1048576:1048576, nproc 4096:8192"),
+    ({}, {"log": {"level": "debug"}}, "neutral log: level debug, on the launcher's stderr; before: level error, on the launcher's stderr"),
+    ({}, {"name": "two"}, "neutral box two, before one"),
+    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); before: file runtime:c (console); runtime: is the folder of another box"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "said"), CHANGES, ids=range(len(CHANGES)))
+def test_first_change(old: dict[str, Any], new: dict[str, Any], said: str) -> None:
+    difference = compare(reviewed_box(box(**old)), reviewed_box(box(**new)))
+    first = [f"{change.effect} {change.text}" for change in difference.changes[:1]]
+    assert first == ([said] if said else [])
+    if not said:
+        assert not difference.pairs
+
+
+# The same of operations that no box makes yet.
+UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
+    ([call("krun_setuid", uid=1), call("krun_setgid", gid=1)], [], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM becomes uid 1 and gid 1"),
+    ([], [call("krun_setuid", uid=1), call("krun_setgid", gid=1)], "narrows isolated: the VMM becomes uid 1 and gid 1; before: the VMM keeps the rights of the launching user"),
+    ([call("krun_setuid", uid=1)], [call("krun_setuid", uid=2)], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM keeps the rights of the launching user"),
+    ([], [call("krun_set_nested_virt", enabled=True)], "opens not isolated: the guest can run VMs of its own; before: the guest cannot run VMs of its own"),
+    ([call("krun_set_gpu_options", virgl_flags=["venus"])], [call("krun_set_gpu_options", virgl_flags=["venus", "drm"])], "opens the guest uses the host's GPU through virglrenderer (venus, drm); before: the host's GPU through virglrenderer (venus)"),
+    ([call("krun_surprise", a=1)], [call("krun_surprise", a=2)], "opens krunc cannot read call krun_surprise {a: 2}; before: call krun_surprise {a: 1}"),
+    ([call("krun_surprise", a=1)], [], "narrows gone is call krun_surprise {a: 1}"),
+    ([step("open_device", path="/dev/x", name="n", access="read")], [step("open_device", path="/dev/x", name="n", access="read-write")], "opens the guest uses /dev/x (n, reads and writes); before: /dev/x (n, reads)"),
+    ([{"implicit": "vsock_with_tsi"}], [{"implicit": "vsock_with_tsi"}, call("krun_set_egress_policy", cidrs=["10.0.0.0/8"])], "narrows the guest reaches TSI: the guest connects only to 10.0.0.0/8; before: TSI: the guest connects wherever the launching user can, localhost included"),
+    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "opens the guest reaches TSI: the guest connects only to a, b; before: TSI: the guest connects only to a"),
+    ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "opens the host listens on TCP port 1 to guest port 1"),
+    ([step("require_folder", path="a", access="read")], [], "neutral demanded before the start: no longer require_folder a read"),
+    ([call("krun_create_ctx"), step("require_hypervisor")], [step("require_hypervisor"), call("krun_create_ctx")], "neutral in another order: krun_create_ctx"),
+    ([call("krun_init_log", target_fd="stderr", level="error", style="auto", options=[])], [call("krun_init_log", target_fd="stderr", level="error", style="never", options=[])], "neutral krun_init_log: style never, before auto"),
+    ([], [call("krun_disable_implicit_console")], "neutral new: krun_disable_implicit_console"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "said"), UNDERNEATH, ids=range(len(UNDERNEATH)))
+def test_first_change_of_operations(
+    old: list[dict[str, Any]], new: list[dict[str, Any]], said: str
+) -> None:
+    difference = compare(reviewed(*old), reviewed(*new))
+    assert [f"{change.effect} {change.text}" for change in difference.changes[:1]] == [said]
+
+
+def test_a_new_plan_opens_all_that_it_reaches() -> None:
+    new = reviewed_box(box(network=TSI))
+    opens = {(c.kind, c.new) for c in compare(None, new).of("opens")}
+    assert {(fact.kind, fact) for fact in new.exposure} <= opens
+    assert not compare(None, new).of("narrows")
+    assert not compare(new, None).of("opens")
+    assert compare(None, None).changes == ()
+
+
+def test_a_moved_disk_is_moved_and_not_changed() -> None:
+    disks = [{"id": name, "path": f"{name}.img", "format": "raw"} for name in "abc"]
+    one, two = box(disks=disks), box(disks=[disks[1], disks[2], disks[0]])
+    difference = compare(reviewed_box(one), reviewed_box(two))
+    assert not difference.of("opens")
+    assert [change.text for change in difference.changes if change.kind == "order"] == [
+        "in another order: require_file a.img, krun_add_disk2 a"
+    ]
+    assert all(pair.moved and not pair.changed for pair in difference.pairs)
+
+
+def test_a_moved_disk_that_is_the_root_is_another_root() -> None:
+    disks = [call("krun_add_disk", block_id=n, disk_path=f"{n}.img", read_only=True) for n in "ab"]
+    root = call("krun_set_root_disk_remount", device="/dev/vda1", fstype="ext4", options=None)
+    difference = compare(reviewed(*disks, root), reviewed(*disks[::-1], root))
+    assert [change.text for change in difference.changes] == [
+        "root: disk /dev/vda1 (b.img), ext4; before: disk /dev/vda1 (a.img), ext4",
+        "in another order: krun_add_disk a",
+    ]
+
+
+def test_the_worst_comes_first() -> None:
+    new = box(
+        network={"mode": "tsi", "ports": ["1:1"]},
+        shares=[{**SHARE, "read_only": False}, {"tag": "ro", "path": "/ro"}],
+        **env(A=SECRET),
+    )
+    difference = compare(reviewed_box(box(machine={"cpus": 9})), reviewed_box(new))
+    order = [KINDS.index(kind) for c in difference.of("opens") for kind in KINDS if kind.name == c.kind]  # fmt: skip
+    assert order == sorted(order)
+    effects = [EFFECTS.index(change.effect) for change in difference.changes]
+    assert effects == sorted(effects)
+
+
+def test_a_plan_edited_by_hand_shows_what_it_would_do() -> None:
+    committed = json.loads((ROOT / "boxes" / "build.plan.json").read_text("utf-8"))
+    edited = copy.deepcopy(committed)
+    for row in edited["operations"]:
+        if row.get("call") == "krun_add_virtiofs3":
+            row["args"]["read_only"] = False
+    old, new = (review(read_plan("p", json.dumps(value))) for value in (committed, edited))
+    assert compare(old, new).of("opens")[0].kind == "writes"
+
+
+# Boxes that differ in a few things, and an oracle that knows of boxes alone.
+_PATHS = st.sampled_from(["./a", "./b", "/c"])
+_SHARES = st.dictionaries(st.sampled_from("stu"), st.tuples(_PATHS, st.booleans()), max_size=2)
+_DISKS = st.dictionaries(
+    st.sampled_from("xy"),
+    st.tuples(_PATHS, st.booleans(), st.sampled_from(["raw", "qcow2"])),
+    max_size=2,
+)
+_NETWORKS = st.one_of(
+    st.just({"mode": "none"}),
+    st.builds(
+        lambda ports: {"mode": "tsi", "ports": ports},
+        st.just("all") | st.lists(st.sampled_from(["1:1", "2:2", "3:4"]), unique=True, max_size=2),
+    ),
+    st.builds(
+        lambda mode, socket: {"mode": mode, "socket": socket},
+        st.sampled_from(["unixstream", "unixgram"]),
+        st.sampled_from(["/n", "/m"]),
+    ),
+)
+_VSOCK = st.dictionaries(
+    st.sampled_from([5, 6]), st.tuples(st.sampled_from("pq"), st.booleans()), max_size=2
+)
+_ENV = st.dictionaries(
+    st.sampled_from("AB"),
+    st.sampled_from(["x", "y", {"from_env": "S"}, {"from_env": "T"}]),
+    max_size=2,
+)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> dict[str, Any]:
+    shares, disks, ports = draw(_SHARES), draw(_DISKS), draw(_VSOCK)
+    return box(
+        machine={"cpus": draw(st.sampled_from([1, 2])), "memory": "1GiB"},
+        rootfs={"path": draw(_PATHS)},
+        shares=[{"tag": t, "path": p, "read_only": ro} for t, (p, ro) in shares.items()],
+        disks=[
+            {"id": i, "path": p + i, "read_only": ro, "format": f}
+            for i, (p, ro, f) in disks.items()
+        ],
+        network=draw(_NETWORKS),
+        vsock=[
+            {"port": port, "socket": f"/{socket}{port}", "listen": listen}
+            for port, (socket, listen) in ports.items()
+        ],
+        entrypoint={**PROGRAM, "env": draw(_ENV), "args": draw(st.sampled_from([[], ["x"]]))},
+        console={"output": "/console"} if draw(st.booleans()) else {},
+    )
+
+
+def reached(value: dict[str, Any]) -> set[tuple[str, ...]]:
+    """What a box reaches of the host, by its keys."""
+    found: set[tuple[str, ...]] = {("write", "folder", value["rootfs"]["path"])}
+    found |= {("cpu", str(number)) for number in range(value["machine"]["cpus"])}
+    for share in value["shares"]:
+        found.add(("read" if share["read_only"] else "write", "folder", share["path"]))
+    for disk in value["disks"]:
+        verb = "read" if disk["read_only"] else "write"
+        found.add((verb, "disk", disk["path"]))
+        if disk["format"] == "qcow2":  # it can name further files, a raw one cannot
+            found.add((verb, "qcow2", disk["path"]))
+    network = value["network"]
+    if network["mode"] == "tsi":
+        found.add(("tsi",))
+        ports = ["1:1", "2:2", "3:4", "all"] if network["ports"] == "all" else network["ports"]
+        found |= {("port", port) for port in ports}
+    elif network["mode"] != "none":
+        found.add((network["mode"], network["socket"]))
+    for port in value["vsock"]:
+        found.add(("listen", port["socket"]) if port["listen"] else ("connect", port["socket"]))
+    for variable in value["entrypoint"]["env"].values():
+        if isinstance(variable, dict):
+            found.add(("secret", variable["from_env"]))
+    found.add(("write", "file", "/console") if value["console"] else ("stdio",))
+    return found | {("read", *rest) for verb, *rest in found if verb == "write"}
+
+
+@settings(max_examples=150)
+@given(boxes(), boxes(), st.sampled_from(["1", "2"]))
+def test_what_opens_is_never_called_anything_else(
+    old: dict[str, Any], new: dict[str, Any], target: str
+) -> None:
+    difference = compare(reviewed_box(old, target), reviewed_box(new, target))
+    opens = [change for change in difference.of("opens") if change.kind != "launcher"]
+    assert bool(opens) == bool(reached(new) - reached(old))
+    if reached(new) < reached(old):
+        assert difference.of("narrows")
+    for change in difference.changes:
+        if change.effect != "opens" and change.new:
+            assert all(map(difference.old.reached().covers, change.new.reach))  # type: ignore[union-attr]
+
+
+@settings(max_examples=60)
+@given(boxes(), boxes(), st.sampled_from(["1", "2"]))
+def test_no_change_is_an_equal_digest(
+    old: dict[str, Any], new: dict[str, Any], target: str
+) -> None:
+    one, two = reviewed_box(old, target), reviewed_box(new, target)
+    assert bool(compare(one, two).changes) == (one.digest != two.digest)
+    assert compare(one, one).changes == ()
+    # There and back: what one direction opens, the other closes.
+    assert bool(compare(one, two).pairs) == bool(compare(two, one).pairs)
+
+
+def shuffled(value: Any, chance: random.Random) -> Any:
+    """VALUE with the keys of its maps in another order."""
+    if isinstance(value, dict):
+        items = [(key, shuffled(item, chance)) for key, item in value.items()]
+        chance.shuffle(items)
+        return dict(items)
+    return [shuffled(item, chance) for item in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=60)
+@given(boxes(), st.randoms(use_true_random=False), st.sampled_from([None, 1, 4]))
+def test_layout_and_keys_of_the_box_do_not_count(
+    value: dict[str, Any], chance: random.Random, indent: int | None
+) -> None:
+    text = compiled(value)
+    other = shuffled(json.loads(text), chance)
+    for row in other["operations"]:
+        row["from"] = "elsewhere"
+    other["digest"] = "sha256:" + "1" * 64
+    one = review(read_plan("a", text))
+    two = review(read_plan("b", json.dumps(other, indent=indent, ensure_ascii=indent is None)))
+    assert one.digest == two.digest
+    assert compare(one, two).changes == ()
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_any_two_lists_of_operations(data: st.DataObject) -> None:
+    """Also of plans that no launcher would take: a difference is empty only for equal meaning."""
+    known = [
+        call("krun_add_virtiofs", tag="a", path="x"),
+        call("krun_add_virtiofs", tag="b", path="x"),
+        call("krun_add_virtiofs", tag="a", path="y"),
+        call("krun_create_ctx"),
+        step("require_hypervisor"),
+        step("open_file", path="f", name="n"),
+        {"implicit": "rng"},
+    ]
+    lists = st.lists(st.sampled_from(known), max_size=6)
+    old, new = data.draw(lists), data.draw(lists)
+    one, two = review(plan(*old)), review(plan(*new))
+    difference = compare(one, two)
+    assert bool(difference.changes) == (old != new)
+    to_text(change_sheet(difference))
+    json.dumps(difference_document(difference))

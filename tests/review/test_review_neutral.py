@@ -1,0 +1,110 @@
+"""Each argument of each operation is judged when it changes, or stands here with a reason."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+from krunc_compiler import libkrun as api
+from krunc_compiler.libkrun import Param
+from krunc_compiler.review.difference import compare
+from operations import CALLED
+from reviews import reviewed
+
+# What no change of it can reach, by the reason; a name of "*" is the argument of any operation.
+NEUTRAL = {
+    "what the guest calls a thing": [
+        ("*", "tag"), ("*", "block_id"), ("*", "fs_tag"), ("*", "mac"), ("*", "console_id"),
+        ("*", "display_id"), ("krun_add_console_port_tty", "name"),
+        ("krun_add_console_port_inout", "name"), ("krun_add_vhost_user_device", "name"),
+        ("krun_add_vsock_port", "port"), ("krun_add_vsock_port2", "port"),
+    ],
+    "what the launcher calls a thing": [("open_device", "name"), ("open_file", "name")],
+    "what runs and is seen inside the guest": [
+        ("krun_set_exec", "exec_path"), ("krun_set_exec", "argv"), ("*", "workdir_path"),
+        ("*", "rlimits"), ("*", "oem_strings"), ("*", "cmdline"), ("*", "kernel_format"),
+        ("*", "fstype"), ("*", "options"), ("*", "device"),
+        ("krun_fs_add_overlay_file", "path"), ("krun_fs_add_overlay_dir", "path"),
+        ("krun_fs_add_overlay_file", "mode"), ("krun_fs_add_overlay_dir", "mode"), ("*", "one_shot"), ("*", "image_type"),
+    ],
+    "how a device works, not what is behind it": [
+        ("*", "shm_size"), ("*", "semantics"), ("*", "features"), ("*", "flags"),
+        ("*", "direct_io"), ("*", "sync_mode"), ("krun_split_irqchip", "enable"),
+        ("*", "num_queues"), ("*", "queue_sizes"), ("*", "width"), ("*", "height"), ("*", "dpi"),
+        ("*", "width_mm"), ("*", "height_mm"), ("*", "refresh_rate"), ("*", "cpu_template"),
+    ],
+    "libkrun's own words": [("*", "level"), ("*", "style")],
+    "a demand: without a confined VMM it gives nothing": [
+        *(("require_folder", name) for name in ("path", "access")),
+        *(("require_file", name) for name in ("path", "access")),
+        *(("require_socket", name) for name in ("path", "type")),
+        ("require_tap", "name"),
+    ],
+    "when a stop is forced": [("stop_on_sigterm", "grace_s")],
+}  # fmt: skip
+ARGUMENTS = [
+    (kind, name, param)
+    for kind, rows in (
+        ("call", {name: api.functions()[name].params for name in CALLED}),
+        ("step", api.steps()),
+    )
+    for name, params in rows.items()
+    for param in params
+    if param.kind not in ("context", "length")
+]
+
+
+def values(param: Param) -> list[Any]:
+    """Arguments for a parameter, the plainest first."""
+    rules = param.rules
+    match param.kind:
+        case "bytes":
+            return [{"text": "x"}, {"text": "y"}, {"file": "f"}]
+        case "env":
+            return [{}, *({"A": {f"from_{one}": "S"}} for one in ("env", "file")), {"A": {"from_fd": 7}}]  # fmt: skip
+        case "texts":
+            return [["a"], ["b"], []]
+        case "port_map":
+            return [[], ["1:1"], ["2:1"]]
+        case "rlimits":
+            return [{"nproc": "1:1"}, {"nproc": "2:2"}]
+        case "flags":
+            names = rules.get("only") or list(api.table()["flags"][rules["flags"]])
+            return [[], *([name] for name in names)]
+        case "u16s":
+            return [[], [1]]
+        case "int":
+            return sorted({rules["min"], rules["min"] + 1, rules["max"]})
+        case "bool":
+            return [False, True]
+        case "fd":
+            return [8, 9, *rules["named"]]
+        case "enum":
+            return list(api.enums()[rules["enum"]])
+        case "mac":
+            return ["5a:94:ef:e4:0c:ee", "5a:94:ef:e4:0c:ef"]
+        case _:
+            return ["a", "b"]
+
+
+@pytest.mark.parametrize(("kind", "name", "param"), ARGUMENTS, ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
+def test_a_changed_argument(kind: str, name: str, param: Param) -> None:
+    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    args = {one.name: values(one)[0] for one in params if one.kind not in ("context", "length")}
+    effects = set()
+    for pair in permutations(values(param), 2):
+        one, two = (reviewed({kind: name, "args": {**args, param.name: value}}) for value in pair)
+        difference = compare(one, two)
+        assert difference.changes
+        effects |= {change.effect for change in difference.changes}
+    listed = {key for keys in NEUTRAL.values() for key in keys}
+    is_neutral = (name, param.name) in listed or ("*", param.name) in listed
+    assert ("opens" in effects) != is_neutral
+
+
+def test_nothing_is_listed_in_vain() -> None:
+    there = {(name, param.name) for _, name, param in ARGUMENTS}
+    for keys in NEUTRAL.values():
+        for name, argument in keys:
+            assert any(argument == other and name in ("*", own) for own, other in there)

@@ -1,0 +1,167 @@
+"""Fixtures that boot real microVMs in an emulated host, and the matrix of what they showed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from krunc_compiler.__main__ import main
+from kvmhost import job, machine
+from kvmhost.errors import HostError
+from places import ROOT, TOOLS
+
+KRUNC = [sys.executable, "-m", "krunc"]
+# A boot takes 10 to 20 s of emulation; this only ends what hangs.
+TIMEOUT = 90
+# The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
+# both processors were busy: then nothing that the program prints is left, whatever its status.
+_NO_CONSOLE = "unable to open an initial console"
+# A guest's kernel that panics under emulation, seen when the processors were busy.
+_PANIC = "Kernel Offset: disabled"
+# What krunc says of a guest that ended before its program; one test provokes it.
+_GAVE_UP = "the guest ended before its program was started"
+_TRIES = 4
+
+
+class Boot(NamedTuple):
+    """How a launch ended, and what the host's side of its sockets heard."""
+
+    status: int
+    stdout: str
+    stderr: str
+    heard: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One emulated host for all boots."""
+    directory = tmp_path_factory.mktemp("kvmhost")
+    machine.up(directory, machine.IDLE)
+    yield directory
+    machine.down(directory)
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A copy of the example boxes with all that they use."""
+    for box in (ROOT / "boxes").glob("*.yaml"):
+        (tmp_path / box.name).write_text(box.read_text())
+    inputs = [ROOT / "boxes" / "make-inputs", tmp_path]
+    subprocess.run(inputs, check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program for guests that speaks vsock."""
+    program = tmp_path_factory.mktemp("guest") / "vsock"
+    subprocess.run(["cc", "-static", "-O1", "-o", program, TOOLS / "guest/vsock.c"], check=True)
+    return program
+
+
+@pytest.fixture
+def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[..., Boot]:
+    """Compiles a box for the library in turn and launches it in the emulated host.
+
+    `host` is what the host does meanwhile, as hostside.py takes it; `start` is another launcher than
+    krunc, and `change` edits the plan; `prints` repeats a boot of
+    which no output is left. What was repeated is told at the end of the run.
+    """
+
+    def run(
+        box: str,
+        prints: bool = False,
+        host: dict[str, Any] | None = None,
+        start: list[str] = KRUNC,
+        change: Callable[[dict[str, Any]], None] | None = None,
+        **env: str,
+    ) -> Boot:
+        library, target = libkrun
+        _fit(boxes / f"{box}.yaml")
+        assert main(["compile", str(boxes / f"{box}.yaml"), "--target", target]) == 0
+        plan = boxes / f"{box}.plan.json"
+        if change is not None:
+            value = json.loads(plan.read_text())
+            change(value)
+            plan.write_text(json.dumps(value))
+        options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
+        command = [*start, "launch", *options, str(plan)]
+        order = json.dumps({**(host or {}), "command": command}).encode()
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
+        console = boxes / "run/console.log"
+        driver = [sys.executable, str(TOOLS / "hostside.py")]
+        for left in reversed(range(_TRIES)):
+            try:
+                done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
+            except (subprocess.TimeoutExpired, HostError):
+                if left < _TRIES - 2:
+                    raise
+                _REPEATED.append(f"{box}: the boot hung, or its machine was lost")
+                # A machine in which one VM hung is not trusted with another.
+                machine.down(emulated)
+                machine.up(emulated, machine.IDLE)
+                continue
+            assert done.returncode == 0, done
+            result = Boot(**json.loads(done.stdout.splitlines()[-1]))
+            written = console.read_text(errors="replace") if console.exists() else ""
+            said = result.stderr + result.stdout + written
+            gave_up = _GAVE_UP in said and start is KRUNC
+            if _NO_CONSOLE in said or _PANIC in said or gave_up or (prints and not result.stdout):
+                _REPEATED.append(f"{box}: the guest's console or kernel failed")
+                continue
+            break
+        return result
+
+    return run
+
+
+def _fit(box: Path) -> None:
+    """The default memory is more than the emulated host has."""
+    text = box.read_text("utf-8")
+    value = yaml.safe_load(text)
+    if "machine" not in value:
+        small = {"machine": {"cpus": 1, "memory": "512MiB"}}
+        is_json = text.startswith("{")
+        box.write_text(
+            json.dumps({**value, **small}, ensure_ascii=False)
+            if is_json
+            else f"{text}{json.dumps(small)[1:-1]}\n",
+            "utf-8",
+        )
+
+
+_SHOWN: dict[str, set[str]] = {}
+_REPEATED: list[str] = []
+
+
+@pytest.fixture
+def shown(request: pytest.FixtureRequest, libkrun: tuple[Path, str]) -> Callable[[str], None]:
+    """Notes that a boot of the library in turn has shown something, for the matrix."""
+    del libkrun
+    library = request.node.callspec.params["libkrun"]
+
+    def note(what: str) -> None:
+        _SHOWN.setdefault(what, set()).add(library)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The matrix: what was seen in a guest, with which library."""
+    if not _SHOWN:
+        return
+    columns = ("1.16.0", "2.0-dev")
+    terminalreporter.section("boots of real microVMs")
+    width = max(map(len, _SHOWN))
+    terminalreporter.write_line(f"{'':{width}}  {columns[0]:8}{columns[1]}")
+    for what, libraries in _SHOWN.items():
+        marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
+        terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
+    for why in _REPEATED:
+        terminalreporter.write_line(f"repeated: {why}")

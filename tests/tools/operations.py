@@ -1,0 +1,125 @@
+"""Operations of plans with what the review says of them, for each that a plan may hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krunc_compiler import libkrun as api
+from reviews import call, step
+
+CALLED = [
+    name
+    for name, row in api.table()["functions"].items()
+    if row["role"] in ("log", "create", "configure", "enter")
+]
+
+PORT = {"port": 5000, "filepath": "runtime:a"}
+DEVICE: dict[str, Any] = {
+    "mac": "5a:94:ef:e4:0c:ee",
+    "features": [],
+    "flags": [],
+    "path": None,
+    "fd": "none",
+}
+PROCESS = {"cwd": "/w", "env": {"A": "x", "T": {"from_env": "TOKEN"}}, "args": ["/bin/a", "b c"]}
+OVERLAY = {"fs_tag": "/dev/root", "path": ".krun_config.json", "mode": 0o644, "one_shot": False}
+DISK = {"block_id": "d", "disk_path": "d.img", "read_only": False}
+
+# An operation, and the exposure that it shows: kind and text, in order.
+EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
+    (call("krun_set_root", root_path="r"), ["writes folder r (the guest's root)"]),
+    (call("krun_add_virtiofs", tag="t", path="p"), ["writes folder p (share t)"]),
+    (call("krun_add_virtiofs2", tag="t", path="p", shm_size=4096), ["writes folder p (share t, a window of 4096 bytes)"]),
+    (call("krun_add_virtiofs3", tag="t", path="p", shm_size=0, read_only=True), ["reads folder p (share t)"]),
+    (call("krun_add_virtiofs3", tag="/dev/root", path="p", shm_size=512 << 20, read_only=True), ["reads folder p (the guest's root)"]),
+    (call("krun_add_virtiofs4", tag="t", path="p", shm_size=0, read_only=False, semantics="simplified"), ["writes folder p (share t, ownership is not kept)"]),
+    (call("krun_set_mapped_volumes", mapped_volumes=["/a:/b"]), ["writes folder /a (mapped volume)"]),
+    (call("krun_add_disk", **DISK), ["writes raw disk d.img (d)"]),
+    (call("krun_add_disk2", **DISK, disk_format="qcow2"), ["writes qcow2 disk d.img (d)"]),
+    (call("krun_add_disk3", **{**DISK, "read_only": True}, disk_format="raw", direct_io=True, sync_mode="none"), ["reads raw disk d.img (d, past the page cache, flushes none)"]),
+    (call("krun_set_root_disk", disk_path="d"), ["writes raw disk d (root)"]),
+    (call("krun_set_data_disk", disk_path="d"), ["writes raw disk d (data)"]),
+    (call("krun_fs_add_overlay_file", **OVERLAY, data={"file": "h"}), ["reads file h (as .krun_config.json in the root)"]),
+    (call("krun_fs_add_overlay_file", **OVERLAY, data={"process": PROCESS}), ["secrets variable TOKEN as T"]),
+    (call("krun_fs_add_overlay_file", **{**OVERLAY, "path": "x"}, data={"process": PROCESS}), ["secrets variable TOKEN as T"]),
+    (call("krun_set_exec", exec_path="/a", argv=[], envp={"A": {"from_env": "B"}}), ["secrets variable B as A (in the guest's /proc/cmdline)"]),
+    (call("krun_set_env", envp={"A": {"from_env": "B"}}), ["secrets variable B as A (in the guest's /proc/cmdline)"]),
+    (call("krun_add_vsock", tsi_features=["hijack_inet"]), ["network TSI: the guest connects wherever the launching user can, localhost included"]),
+    (call("krun_add_vsock", tsi_features=["hijack_unix"]), ["network TSI: the guest connects to Unix sockets of the host by their paths"]),
+    (call("krun_add_vsock", tsi_features=[]), []),
+    ({"implicit": "vsock_with_tsi"}, ["network TSI: the guest connects wherever the launching user can, localhost included"]),
+    ({"implicit": "all_guest_ports_published"}, ["listens every port that the guest listens on is opened here"]),
+    ({"implicit": "console_on_stdio"}, ["stdio the launcher's stdin, stdout and stderr (console)"]),
+    (call("krun_set_port_map", port_map=["8080:80", "1"]), ["listens TCP port 8080 to guest port 80", 'listens TCP port 1 to guest port ""']),
+    (call("krun_add_vsock_port", **PORT), ["connects socket runtime:a from vsock port 5000"]),
+    (call("krun_add_vsock_port2", **PORT, listen=False), ["connects socket runtime:a from vsock port 5000"]),
+    (call("krun_add_vsock_port2", **PORT, listen=True), ["listens socket runtime:a to vsock port 5000"]),
+    (call("krun_set_egress_policy", cidrs=["10.0.0.0/8"], egress_hosts=["a.example"], dns_resolvers=["10.0.0.1"]), ["network TSI: the guest connects only to 10.0.0.0/8, a.example, names resolved by 10.0.0.1"]),
+    (call("krun_set_control_socket", socket_path="runtime:c"), ["listens socket runtime:c: who connects to it pauses and resumes the VM"]),
+    (call("krun_add_net_unixstream", **{**DEVICE, "path": "s"}), ["network through the program behind socket s"]),
+    (call("krun_add_net_unixgram", **{**DEVICE, "fd": 5}), ["network through the program behind the inherited descriptor 5"]),
+    (call("krun_add_net_tap", tap_name="tap0", mac="5a:94:ef:e4:0c:ee", features=[], flags=[]), ["network whatever the host's tap device tap0 leads to"]),
+    (call("krun_set_passt_fd", fd=7), ["network through the program behind the inherited descriptor 7"]),
+    (call("krun_set_gvproxy_path", path="s"), ["network through the program behind socket s"]),
+    (call("krun_set_attestation_url", url="https://a.example"), ["connects attestation server https://a.example"]),
+    (call("krun_set_kernel", kernel_path="k", kernel_format="elf", initramfs="i", cmdline=None), ["reads file k (kernel)", "reads file i (initramfs)"]),
+    (call("krun_set_firmware", firmware_path="f"), ["reads file f (firmware)"]),
+    (call("krun_set_tee_config_file", filepath="t"), ["reads file t (TEE configuration)"]),
+    (call("krun_nitro_set_image", image_path="i", image_type=1), ["reads file i (enclave image)"]),
+    (call("krun_set_gpu_options", virgl_flags=["venus"]), ["devices the host's GPU through virglrenderer (venus)"]),
+    (call("krun_set_gpu_options2", virgl_flags=[], shm_size=1), ["devices the host's GPU through virglrenderer (no flags, window of 1 bytes)"]),
+    (call("krun_set_snd_device", enable=True), ["devices sound of the host, microphone included, through PipeWire"]),
+    (call("krun_set_snd_device", enable=False), []),
+    (call("krun_add_input_device_fd", input_fd=4), ["devices input from the inherited descriptor 4"]),
+    (call("krun_add_vhost_user_device", device_type="snd", socket_path="s", name=None, num_queues=1, queue_sizes=None), ["connects socket s: the program behind it is the snd device"]),
+    (call("krun_set_console_output", filepath="c"), ["writes file c (console)"]),
+    (call("krun_add_virtio_console_default", input_fd="stdin", output_fd="stdout", err_fd="stdout"), ["stdio the launcher's stdin and stdout (console)"]),
+    (call("krun_add_virtio_console_default", input_fd="none", output_fd="none", err_fd="none"), []),
+    (call("krun_add_console_port_tty", console_id=0, name="t", tty_fd=9), ["stdio the inherited descriptor 9 (console)"]),
+    (call("krun_add_console_port_inout", console_id=0, name=None, input_fd="stdin", output_fd="none"), ["stdio the launcher's stdin (console)"]),
+    (step("open_file", path="f", name="n"), ["writes file f (n)"]),
+    (step("open_device", path="/dev/input/event3", name="n", access="read"), ["devices /dev/input/event3 (n, reads)"]),
+    (step("open_device", path="/dev/pts/1", name="n", access="read-write"), ["devices /dev/pts/1 (n, reads and writes)"]),
+    (step("make_runtime_folder"), ["launcher makes the runtime folder where it is missing"]),
+    (step("clear_stale_socket", path="s"), ["launcher removes a stale socket s"]),
+    (step("raise_nofile"), ["launcher raises its limit of open files to the hard limit"]),
+    (step("surprise", a="b"), ['other step surprise {a: "b"}']),
+    (call("krun_surprise", a=[1]), ["other call krun_surprise {a: [1]}"]),
+    ({"implicit": "surprise"}, ["other implicit surprise"]),
+]  # fmt: skip
+
+# An operation and what it says of the machine.
+MACHINE: list[tuple[dict[str, Any], list[str]]] = [
+    (call("krun_set_vm_config", num_vcpus=2, ram_mib=512), ["vCPUs 2", "memory 512 MiB"]),
+    (call("krun_set_log_level", level="warn"), ["log level warn, on the launcher's stderr"]),
+    (call("krun_init_log", target_fd="stdout", level="off", style="auto", options=["no_env"]), ["log level off, on the launcher's stdout, no_env"]),
+    (call("krun_set_root_disk_remount", device="/dev/vda", fstype=None, options="ro"), ["root disk /dev/vda (no disk of this plan), any file system, options ro", "status 0 whatever the program ends with"]),
+    (call("krun_set_exec", exec_path="/a", argv=["b c", ""], envp={"A": "x y"}), ['program /a "b c" ""', 'env A="x y"']),
+    (call("krun_fs_add_overlay_file", **OVERLAY, data={"process": PROCESS}), ['program /bin/a "b c"', "workdir /w", "env A=x", "env T from the launcher's TOKEN"]),
+    (call("krun_fs_add_overlay_file", **{**OVERLAY, "path": "//./.krun_config.json"}, data={"text": "{}"}), ['program as the file //./.krun_config.json in the root says: the text "{}"', 'overlay //./.krun_config.json in the root: the text "{}", mode 644']),
+    (call("krun_fs_add_overlay_file", **{**OVERLAY, "path": "x", "one_shot": True}, data={"base64": "AAA="}), ["overlay x in the root: 2 bytes, sha256 96a296d224f2, mode 644, seen once"]),
+    (call("krun_fs_add_overlay_dir", fs_tag="t", path="d", mode=0o755), ["overlay d in share t: an empty folder, mode 755"]),
+    (call("krun_set_workdir", workdir_path="/w"), ["workdir /w"]),
+    (call("krun_set_rlimits", rlimits={"nproc": "1:2"}), ["limits nproc 1:2"]),
+    (call("krun_set_net_mac", mac="5a:94:ef:e4:0c:ee"), ["network device MAC 5a:94:ef:e4:0c:ee"]),
+    (call("krun_add_display", width=1, height=2), ["display 1 x 2 pixels"]),
+    (call("krun_display_set_dpi", display_id=0, dpi=96), ["display 0: dpi 96"]),
+    (call("krun_display_set_edid", display_id=0, edid_blob={"base64": "AA=="}), ['display 0: edid "{base64: \\"AA==\\"}"']),
+    (call("krun_set_nested_virt", enabled=True), ["nested the guest can run VMs of its own"]),
+    (call("krun_split_irqchip", enable=True), ["interrupts the controller is split between libkrun and KVM"]),
+    (call("krun_set_smbios_oem_strings", oem_strings=["a", "b c"]), ['smbios a, "b c"']),
+    (call("krun_set_cpu_template", cpu_template=1), ["cpu template 1"]),
+    (call("krun_setuid", uid=1000), ["user the VMM runs with uid 1000"]),
+    ({"implicit": "program_of_the_root"}, ["program what the root's own file /.krun_config.json names, or a shell"]),
+    (call("krun_disable_implicit_init"), [
+                "init the root's own, none of libkrun's",
+                "status 0 also where the guest fails before the program starts",
+            ]),
+    (call("krun_set_kernel_console", console_id="ttyS0"), ["console the kernel's is ttyS0"]),
+    (call("krun_add_serial_console_default", input_fd="none", output_fd="stderr"), ["console a serial port on the launcher's stderr"]),
+    (call("krun_nitro_set_start_flags", start_flags=1), ["enclave start flags 1"]),
+    (step("stop_on_sigterm", grace_s=10), ["stop SIGTERM asks the guest's program to stop; a second one, or 10 seconds, end the VM"]),
+    (step("confine", mode="required"), ["confine what the plan does not name is out of reach, or the VM is not started"]),
+    (step("confine", mode="best-effort"), ["confine what the plan does not name is out of reach where the kernel can do it"]),
+    (step("stop_on_sigterm", by="eventfd"), ["stop SIGTERM asks the guest's program to stop, by eventfd"]),
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""Processes that tests start, and what tests wait for: that something happens, never that time
+passes."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+# Seconds. It only ends what hangs: what passes does not wait for it, however busy the machine is.
+PATIENCE = 120.0
+
+
+def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until TRUE, which PROCESS is to bring about."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if process is not None and process.poll() is not None:
+            assert true(), f"the process ended before, with {process.returncode}"
+            return
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+@contextmanager
+def started(command: Sequence[str | Path], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is gone behind the block, with its pipes, whatever happens in it."""
+    process = subprocess.Popen(command, **more)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # what was not written yet has no reader any more
+                    pipe.close()
+
+
+def entered(record: Path, launcher: subprocess.Popen[bytes], vms: int = 1) -> None:
+    """Wait until so many VMs of LAUNCHER, which write down their calls in RECORD, are entered."""
+    wait_until(
+        lambda: record.exists() and record.read_text().count("krun_start_enter") >= vms, launcher
+    )
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def variables(pid: int) -> bytes:
+    """What is left of a process's environment."""
+    return Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
+
+
+def gone(pid: int) -> bool:
+    """Whether a process, which may be somebody else's child, ends."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,118 @@
+"""What a recording libkrun writes down of a plan, and what the plan asks of the host."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from krunc_schema import load
+
+CONTEXT = 42
+VARIABLES = {"AGENT_TOKEN": "s3cret", "C": "s3cret"}
+
+
+def expected(plan: dict[str, Any], base: Path, runtime: Path) -> list[dict[str, Any]]:
+    """The calls of a PLAN as the recorder writes them, worked out from the API table alone."""
+    table = load("krun")
+    calls = []
+    for row in plan["operations"]:
+        if "call" not in row:
+            continue
+        args: list[Any] = []
+        for param in table["functions"][row["call"]]["params"]:
+            value = row.get("args", {}).get(param["name"])
+            kind = param["kind"]
+            if kind == "context":
+                value = CONTEXT
+            elif kind == "length":
+                value = len(args[-1]) // 2
+            elif value is None:
+                pass
+            elif kind == "enum":
+                value = table["enums"][param["enum"]][value]["value"]
+            elif kind == "flags":
+                value = sum(table["flags"][param["flags"]][name]["value"] for name in value)
+            elif kind in ("host_path", "socket_path"):
+                value = (
+                    f"{runtime}/{value[8:]}"
+                    if value.startswith("runtime:")
+                    else os.path.normpath(base / value)
+                )
+            elif kind == "env":
+                value = [
+                    f"{name}={text if isinstance(text, str) else VARIABLES.get(text.get('from_env', ''))}"
+                    for name, text in value.items()
+                ]
+            elif kind == "rlimits":
+                value = [
+                    f"{table['enums']['rlimit'][name]['value']}={x}" for name, x in value.items()
+                ]
+            elif kind == "mac":
+                value = value.replace(":", "")
+            elif kind == "fd":
+                value = param["named"][value] if isinstance(value, str) else value
+            elif kind == "bytes":
+                value = content(value).hex()
+            args.append(value)
+        calls.append({"call": row["call"], "args": args})
+    return calls
+
+
+def content(value: dict[str, Any]) -> bytes:
+    """The bytes that libkrun is given."""
+    ((kind, given),) = value.items()
+    if kind == "process":
+        env = [
+            f"{name}={text if isinstance(text, str) else VARIABLES.get(text.get('from_env', ''))}"
+            for name, text in given["env"].items()
+        ]
+        return json.dumps({**given, "env": env}, ensure_ascii=False).encode()
+    if kind == "file":
+        return CONTENT
+    return base64.b64decode(given) if kind == "base64" else str(given).encode()
+
+
+# What stands in each file that a box names.
+CONTENT = b"what is in \xff it"
+MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
+
+
+@contextmanager
+def furnished(folder: Path, plan: dict[str, Any], runtime: Path) -> Iterator[None]:
+    """Makes what the conditions of PLAN ask for; the sockets are served in the block."""
+    with ExitStack() as held:
+        _furnish(folder, plan, runtime, held)
+        yield
+
+
+def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack) -> None:
+    root = None
+    runtime.mkdir(mode=0o700)
+    for row in plan["operations"]:
+        path = Path(str(row.get("args", {}).get("path", "")))
+        if str(path).startswith("runtime:"):
+            path = runtime / str(path)[8:]
+        if row.get("step") == "require_folder":
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        if row.get("step") == "require_file":
+            (folder / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
+        if row.get("call") == "krun_set_root" or row.get("args", {}).get("tag") == "/dev/root":
+            args = row["args"]
+            root = folder / args.get("root_path", args.get("path"))
+        workdir = row.get("args", {}).get("workdir_path")
+        data = row.get("args", {}).get("data", {})
+        if root is not None and (workdir or "process" in data):
+            workdir = workdir or data["process"]["cwd"]
+            (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
+        if row.get("step") == "require_socket":
+            kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
+            server = held.enter_context(socket.socket(socket.AF_UNIX, kind))
+            server.bind(str(path))
+            if kind == socket.SOCK_STREAM:
+                server.listen()
