@@ -122,6 +122,7 @@ def declarations(table: dict[str, Any]) -> str:
         "int fallocate(int fd, int mode, int64_t offset, int64_t size);",
         "int inotify_init1(int flags);",
         "int inotify_add_watch(int fd, const char *path, uint32_t mask);",
+        "int inotify_rm_watch(int fd, int watch);",
     ]
     # Not in every libc that cffi's parser knows.
     return "typedef uint32_t uid_t;\ntypedef uint32_t gid_t;\n" + "\n".join(lines) + "\n"

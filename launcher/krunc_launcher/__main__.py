@@ -68,8 +68,7 @@ def _launch(path: str, given: Options) -> int:
     except (PlanRefused, LaunchError) as error:
         from krunc_launcher.supervise.end import End
 
-        refuse(path, error)
-        end = End("not_started", NOT_STARTED, ())
+        end = End("not_started", NOT_STARTED, refuse(path, error), said=True)
         end.start_s = monotonic() - begun
     _tell(end, "", given.exit_record)
     if end.status < 0:
@@ -87,7 +86,7 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     try:
         for name, end in launch_all(plans_of(paths), folder, given):
             _tell(end, f"{plain(name)}: ", given.of(name).exit_record)
-            say([f"{plain(name)}: ended with status {end.exit_status()}"])
+            say([f"{plain(name)}: {_ended(end, folder, name)}"])
             worst = worst or end.status
     except LaunchError as error:
         say(error.lines)
@@ -95,9 +94,21 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     return 1 if worst else 0
 
 
+def _ended(end: End, folder: str, name: str) -> str:
+    """How one of several VMs ended, in a line. What its process said is in a file."""
+    told = f"ended with status {end.exit_status()}"
+    if end.said:
+        why = f": {end.words[0]}" if end.words else ""
+        return f"{told}, not started{why}; see {plain(folder)}/{plain(name)}.err"
+    if end.reason == "exited" and end.status == 0 and end.program_seen is None and not end.words:
+        return f"{told}; whether its program was started cannot be told"
+    return told
+
+
 def _tell(end: End, name: str, record: str | None) -> None:
     """Say how the VM called NAME ended, where there is something to say, and in RECORD."""
-    say(f"{name}{sentence}" for sentence in end.words)
+    if not end.said:
+        say(f"{name}{sentence}" for sentence in end.words)
     if record is not None:
         from krunc_launcher.supervise.exit_record import write
 

@@ -7,11 +7,10 @@ VMs, and before a confined process could not read it any more.
 from __future__ import annotations
 
 import os
-import sys
 
 from krunc_launcher._krun import libc
 from krunc_launcher.accept import Accepted, accept
-from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused
+from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.disk_locks import hold as lock
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
@@ -21,6 +20,7 @@ from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
+from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.vm.replay import replay
@@ -29,7 +29,7 @@ from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.options import Options
@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
 
+NO_PROCESS = "there can be no process for the VM"
+FAILING = "the host fails"
+
 # cffi makes a function when it is first asked for: now, for what is made after the fork is memory
 # of each VM's process. Not every system has all of them.
-for _name in ("capget", "capset", "inotify_add_watch", "prctl", "setrlimit"):
+for _name in ("capget", "capset", "prctl", "setrlimit"):
     getattr(libc, _name, None)
 
 
@@ -87,14 +90,47 @@ def launch(path: str, options: Options, begun: float) -> End:
     # As much as can be is done before the fork: whatever the VM's process touches first after it
     # is copied. libkrun is loaded behind it, for it may be anything, and crash.
     ready = look(plan, os.environ)
-    vm = fork(hold(), options.console_max, begun)
+    mask = hold()
+    programs = Programs()
+    try:
+        vm = start(mask, ready, programs, options, begun)
+    except OSError as error:
+        raise LaunchError(f"{NO_PROCESS}: {why(error)}") from None
     if vm.is_mine:
         become(path, ready, options, None, vm)
     del ready
     wipe()
-    ((_, end),) = wait([vm])
+    ((_, end),) = wait([vm], programs)
     terminal.restore()
     return end
+
+
+def start(
+    mask: Any,
+    begin: Ready | Accepted | PlanRefused | LaunchError,
+    programs: Programs,
+    options: Options,
+    begun: float,
+) -> Vm:
+    """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
+    OSError. See `fork` for MASK and BEGUN."""
+    handle, grace_s = -1, 0
+    if not isinstance(begin, Exception):
+        accepted = begin if isinstance(begin, Accepted) else begin.accepted
+        rows = accepted.plan["operations"]
+        grace_s = sum(
+            row["args"]["grace_s"] for row in rows if row.get("step") == "stop_on_sigterm"
+        )
+        if isinstance(begin, Ready):
+            root, path = begin.program
+        else:
+            root, path = program(accepted.plan, resolve(accepted.plan, accepted.folders, None)[0])
+        handle = opened(root, path, accepted.folders)
+    try:
+        return fork(mask, programs.watch(handle), options.console_max, grace_s, begun)
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:
@@ -117,22 +153,22 @@ def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
 
 def become(
     path: str,
-    start: Ready | Accepted | PlanRefused | LaunchError,
+    begin: Ready | Accepted | PlanRefused | LaunchError,
     options: Options,
     library: Library | None,
     vm: Vm,
 ) -> NoReturn:
-    """Become the VM that START got ready for, in its own process, or say why not. LIBRARY is the
-    libkrun that is loaded already, if one is."""
+    """Become the VM of BEGIN, in its own process, or say why not, here and to the process above.
+    LIBRARY is the libkrun that is loaded already, if one is."""
     try:
-        if isinstance(start, Exception):
-            raise start
-        ready = look(start, os.environ) if isinstance(start, Accepted) else start
+        if isinstance(begin, Exception):
+            raise begin
+        ready = look(begin, os.environ) if isinstance(begin, Accepted) else begin
         _enter(ready, prepare(ready, options.libkrun, library), vm)
     except (PlanRefused, LaunchError) as error:
-        refuse(path, error)
-    sys.stdout.flush()
-    sys.stderr.flush()
+        vm.notes.note(f"said {'; '.join(refuse(path, error))}")
+    except OSError as error:
+        vm.notes.note(f"said {'; '.join(refuse(path, LaunchError(f'{FAILING}: {why(error)}')))}")
     # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
     # a confined process cannot, and aborts.
     os._exit(NOT_STARTED)
@@ -163,9 +199,6 @@ def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
     VM. Raises LaunchError."""
     operations = ready.operations
     folders = ready.accepted.folders
-    file = opened(*ready.program, folders)
-    if file:
-        vm.notes.mark(file)
     for path in ready.writes:
         vm.notes.note(f"writes {folders.real(path)}")
     close_descriptors(operations, (vm.notes.pipe, *prepared.locks))

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import sys
 
-from krunc_launcher.errors import PlanRefused, plain
+from krunc_launcher.errors import LaunchError, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from krunc_launcher.errors import LaunchError
+    from krunc_launcher.errors import PlanRefused
 
 _MOST_FINDINGS = 50
 
 
 def say(sentences: Iterable[str]) -> None:
     """Say SENTENCES on standard error, each on a line of its own."""
-    sys.stderr.write("".join(f"krunc: {sentence}\n" for sentence in sentences))
+    _err("".join(f"krunc: {sentence}\n" for sentence in sentences))
 
 
-def refuse(path: str, error: PlanRefused | LaunchError) -> None:
-    """Say why the plan in the file PATH is not launched."""
-    if isinstance(error, PlanRefused):
-        say(error.also)
-        sys.stderr.write(_report(path, error))
-    else:
+def refuse(path: str, error: PlanRefused | LaunchError) -> list[str]:
+    """Say why the plan in the file PATH is not launched; returns the sentences."""
+    if isinstance(error, LaunchError):
         say(error.lines)
+        return list(error.lines)
+    say(error.also)
+    report = _report(path, error)
+    _err(report)
+    return [*error.also, *report.splitlines()]
+
+
+def _err(text: str) -> None:
+    """Write TEXT to standard error. That nobody takes it ends no VM."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        pass
 
 
 def _report(name: str, refused: PlanRefused) -> str:

@@ -23,7 +23,7 @@ _LOOKS = {
     "access", "close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat",
     "get_blocking", "get_inheritable", "getcwd", "geteuid", "getegid", "getgroups", "getpid",
     "getppid", "isatty", "listdir", "lstat", "major", "minor", "read", "readlink", "stat",
-    "strerror", "sysconf", "uname", "WEXITSTATUS", "WIFEXITED", "WTERMSIG",
+    "strerror", "sysconf", "uname", "WEXITSTATUS", "WIFEXITED", "WIFSIGNALED", "WTERMSIG",
 }  # fmt: skip
 # What os.open may be told without making or changing a file.
 _READING = {
@@ -115,7 +115,7 @@ def test_only_some_rooms_change_files() -> None:
 _OF_ITS_OWN = {
     "host/disk_locks.py: open('/proc/locks')", "host/kvm.py: open('/proc/meminfo')",
     "host/kvm.py: os.open(_DEVICE)", "host/kvm.py: os.stat(_DEVICE)",
-    "host/libkrun.py: open(path)", "host/listeners.py: os.lstat(path)",
+    "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: os.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
     "host/preflight.py: os.lstat(folder)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from time import monotonic
 
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
-from krunc_launcher.launch import ahead, become
-from krunc_launcher.supervise.child import die_with_parent, fork, hold
+from krunc_launcher.launch import NO_PROCESS, ahead, become, start
+from krunc_launcher.supervise.child import die_with_parent, hold
+from krunc_launcher.supervise.end import End
+from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.vm.strip import wipe
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.launch import Ready
     from krunc_launcher.options import Options
-    from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.child import Vm
 
 _ENDING = PLAN["ending"]
 
@@ -70,15 +71,24 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
     gc.freeze()
     gc.disable()
     mask = hold()
+    programs = Programs()
     names = {}
+    lost = []
     for name, path in plans.items():
-        vm = fork(mask, options.console_max, monotonic())
+        begun = monotonic()
+        try:
+            vm = start(mask, starts[name], programs, each[name], begun)
+        except OSError as error:
+            lost.append((name, End("not_started", NOT_STARTED, [f"{NO_PROCESS}: {why(error)}"])))
+            continue
         if vm.is_mine:
-            _redirect(os.path.join(folder, name))
+            _redirect(os.path.join(folder, name), vm)
             become(path, starts[name], each[name], library, vm)
         names[vm] = name
+    starts.clear()
     wipe()
-    for vm, end in wait(list(names)):
+    yield from lost
+    for vm, end in wait(list(names), programs):
         yield names[vm], end
 
 
@@ -112,7 +122,7 @@ def _loaded(options: Options) -> Library | None:
         return None
 
 
-def _redirect(stem: str) -> None:
+def _redirect(stem: str, vm: Vm) -> None:
     """Standard input from nowhere, output and errors to files of their own."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
     sources = ((os.devnull, os.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))
@@ -120,7 +130,7 @@ def _redirect(stem: str) -> None:
         try:
             handle = os.open(path, how, 0o600)
         except OSError as error:
-            sys.stderr.write(f"krunc: {plain(path)}: {why(error)}\n")
+            vm.notes.note(f"said {plain(path)}: {why(error)}")
             os._exit(NOT_STARTED)
         os.dup2(handle, target)
         os.close(handle)

@@ -51,10 +51,9 @@ def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     return (root, path) if root and path.startswith("/") else ("", "")
 
 
-def opened(root: str, path: str, folders: Folders) -> str:
-    """The file of the program PATH below ROOT, by the descriptor that is opened; empty for none."""
-    found = _within(root, path, folders) if root else -1
-    return f"/proc/self/fd/{found}" if found >= 0 else ""
+def opened(root: str, path: str, folders: Folders) -> int:
+    """The file of the program PATH below ROOT, as a descriptor that is opened; -1 for none."""
+    return _within(root, path, folders) if root else -1
 
 
 def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folders) -> list[str]:

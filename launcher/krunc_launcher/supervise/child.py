@@ -12,6 +12,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGCONT,
     SIGHUP,
     SIGINT,
+    SIGIO,
     SIGKILL,
     SIGQUIT,
     SIGTERM,
@@ -32,44 +33,78 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.programs import Program
 
 _PASSED_ON = (SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT)
-WAITED_FOR = (*_PASSED_ON, SIGINT, SIGCHLD)
+WAITED_FOR = (*_PASSED_ON, SIGINT, SIGCHLD, SIGIO)
 _SET_PDEATHSIG = 1  # linux/prctl.h
-_NONBLOCK_CLOEXEC = 0o2004000  # IN_NONBLOCK | IN_CLOEXEC of sys/inotify.h
+# So much longer than the VM's process itself the process above waits, for that one may still tell
+# how the guest ended.
+_SPARE_S = 1.0
 _MOST_NOTES = 1 << 16
 
 
 class Vm:
     """A process that becomes the VM's: `is_mine` there, `pid` for the process above. A file that a
-    console writes may take CONSOLE_MAX bytes, 0 for no limit; the launch has BEGUN then."""
+    console writes may take CONSOLE_MAX bytes, 0 for no limit; GRACE_S is the time that a SIGTERM
+    leaves the guest. The launch has BEGUN then (monotonic)."""
 
-    __slots__ = ("_console_max", "_heard", "_read", "begun", "notes", "pid")
+    __slots__ = (
+        "_console_max", "_grace_s", "_heard", "_read", "_was_late", "begun", "deadline", "notes",
+        "pid", "program",
+    )  # fmt: skip
 
-    def __init__(self, pid: int, read: int, notes: Notes, console_max: int, begun: float) -> None:
+    def __init__(
+        self,
+        pid: int,
+        pipe: tuple[int, int],
+        program: Program,
+        console_max: int,
+        grace_s: int,
+        begun: float,
+    ) -> None:
         self.pid = pid
-        self.notes = notes
+        self.program = program
         self.begun = begun
-        self._read = read
+        # When the process is killed, asked to end as it is; 0.0 for never.
+        self.deadline = 0.0
+        self._read, write = pipe
+        self.notes = Notes(write)
         self._heard = b""
         self._console_max = console_max
+        self._grace_s = grace_s
+        self._was_late = False
 
     @property
     def is_mine(self) -> bool:
         """Whether this is the VM's process."""
         return not self.pid
 
+    def send(self, number: int) -> None:
+        """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept
+        here, for a process that a guest has broken out of keeps none."""
+        if number == SIGTERM:
+            left = _SPARE_S if self.deadline else self._grace_s + _SPARE_S
+            self.deadline = min(self.deadline or float("inf"), monotonic() + left)
+        _kill(self.pid, number)
+
+    def end_when_late(self) -> None:
+        """Kill the process when it has not ended in its time."""
+        if self.deadline and monotonic() >= self.deadline:
+            self._was_late = True
+            self.deadline = 0.0
+            _kill(self.pid, SIGKILL)
+
     def ended(self, code: int, asked: frozenset[int]) -> End:
         """How it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
-        marks = self.notes.marks
-        opened = marks >= 0 and _readable(marks)
-        for descriptor in (self._read, marks):
-            if descriptor >= 0:
-                os.close(descriptor)
+        os.close(self._read)
         entered = next((word for word in said if word.startswith("enter ")), "")
-        unseen = "marked" in said and not opened
-        end = explain(code, said, bool(entered), unseen, asked)
+        late = self._grace_s if self._was_late else None
+        end = explain(code, said, bool(entered), self.program.seen, asked, late)
+        if end.reason == "exited" and not end.status and self.program.lost:
+            why = self.program.lost
+            end.words = (f"whether the guest's program was started cannot be told: {why}",)
         now = monotonic()
         end.start_s = (float(entered[6:]) if entered else now) - self.begun
         end.run_s = now - float(entered[6:]) if entered else None
@@ -96,21 +131,25 @@ class Vm:
         return bool(self._console_max)
 
 
-def fork(mask: Any, console_max: int, begun: float) -> Vm:
+def fork(mask: Any, program: Program, console_max: int, grace_s: int, begun: float) -> Vm:
     """Fork the VM's process off: two processes come back from here. MASK is what `hold` returned;
-    see Vm for the others."""
-    # What the process says of itself, and what the kernel says of the files that it opens.
-    read, write = os.pipe()
-    linux = sys.platform == "linux"
-    marks = int(libc.inotify_init1(_NONBLOCK_CLOEXEC)) if linux else -1
+    see Vm for the others. Raises OSError when there can be no process."""
+    pipe = read, write = os.pipe()
     parent = os.getpid()
-    vm = Vm(os.fork(), read, Notes(write, marks), console_max, begun)
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        raise
+    vm = Vm(pid, pipe, program, console_max, grace_s, begun)
+    program.pid = pid
     if not vm.is_mine:
         os.close(write)
         os.set_blocking(read, False)
         return vm
     os.close(read)
-    if linux:
+    if sys.platform == "linux":
         libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(NOT_STARTED)
@@ -118,11 +157,11 @@ def fork(mask: Any, console_max: int, begun: float) -> Vm:
     return vm
 
 
-def _readable(descriptor: int) -> bool:
+def _kill(pid: int, number: int) -> None:
     try:
-        return bool(os.read(descriptor, 4096))
-    except OSError:
-        return False
+        os.kill(pid, number)
+    except PermissionError:
+        pass  # it has become another user, which only root makes it
 
 
 def die_with_parent() -> None:

@@ -30,6 +30,11 @@ _CRASHES = {
     SIGTRAP: "SIGTRAP",
 }
 _RETURNED = "returned "
+_SAID = "said "
+_FILTERED = (
+    "a filter of system calls around the launcher ended the VM's process (SIGSYS): allow it what "
+    "confinement takes, which is @sandbox in SystemCallFilter= of a systemd unit"
+)
 _NEVER_RAN = (
     "the guest ended before its program was started: its kernel panicked or gave up, which libkrun "
     "reports as success; what the kernel said is on the console"
@@ -38,15 +43,23 @@ _NEVER_RAN = (
 
 class End:
     """How a VM's process ended. `reason` is not_started, exited, guest_kernel, crashed, killed or
-    signal; `status` what the launcher ends with, or minus a signal that it ends itself by."""
+    signal; `status` what the launcher ends with, or minus a signal that it ends itself by; `said`
+    whether `words` were said already; `program_seen` whether the guest started its program, None
+    where that cannot be told."""
 
-    __slots__ = ("reason", "run_s", "signal", "start_s", "status", "words")
+    __slots__ = (
+        "program_seen", "reason", "run_s", "said", "signal", "start_s", "status", "words",
+    )  # fmt: skip
 
-    def __init__(self, reason: str, status: int, words: Iterable[str], number: int = 0) -> None:
+    def __init__(
+        self, reason: str, status: int, words: Iterable[str], number: int = 0, said: bool = False
+    ) -> None:
         self.reason = reason
         self.status = status
         self.words = tuple(words)
         self.signal = number
+        self.said = said
+        self.program_seen: bool | None = False if reason == "not_started" else None
         self.start_s = 0.0
         self.run_s: float | None = None
 
@@ -55,10 +68,30 @@ class End:
         return 128 - self.status if self.status < 0 else self.status
 
 
-def explain(code: int, notes: list[str], entered: bool, unseen: bool, asked: frozenset[int]) -> End:
+def explain(
+    code: int,
+    notes: list[str],
+    entered: bool,
+    seen: bool | None,
+    asked: frozenset[int],
+    late: int | None,
+) -> End:
     """Explain the end that waitpid tells as CODE. NOTES is what the process said of itself, ENTERED
-    whether libkrun entered the VM, UNSEEN whether the guest's program was never opened, ASKED the
-    signals that were passed on."""
+    whether libkrun entered the VM, SEEN whether the guest's program was opened, None where nobody
+    knows, ASKED the signals that were passed on, LATE the grace time after which it was killed."""
+    end = _explained(code, notes, entered, seen, asked, late)
+    end.program_seen = seen if entered else False
+    return end
+
+
+def _explained(
+    code: int,
+    notes: list[str],
+    entered: bool,
+    seen: bool | None,
+    asked: frozenset[int],
+    late: int | None,
+) -> End:
     if os.WIFEXITED(code):
         status = os.WEXITSTATUS(code)
         back = next((word for word in notes if word.startswith(_RETURNED)), None)
@@ -67,11 +100,20 @@ def explain(code: int, notes: list[str], entered: bool, unseen: bool, asked: fro
 
             return End("not_started", status, reasons(back.removeprefix(_RETURNED)))
         if not entered:
-            return End("not_started", status, ())
-        if status == 0 and unseen:
+            told = [word.removeprefix(_SAID) for word in notes if word.startswith(_SAID)]
+            return End("not_started", status, told, said=True)
+        if status == 0 and seen is False:
             return End("guest_kernel", NOT_STARTED, [_NEVER_RAN])
         return End("exited", status, ())
     number = os.WTERMSIG(code)
+    if number == SIGSYS and not entered:
+        return End("not_started", NOT_STARTED, [_FILTERED], number)
+    if number == SIGKILL and late is not None:
+        words = (
+            f"the VM's process did not end within {late} s of SIGTERM, or after a second one, and "
+            "was killed"
+        )
+        return End("killed", 128 + SIGKILL, [words], number)
     if number in _CRASHES:
         doing = notes[-1].partition(" ")[2] if notes and not entered else ""
         when = "while the VM ran" if entered else f"in {doing}" if doing else "before the VM ran"

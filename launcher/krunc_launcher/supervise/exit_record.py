@@ -21,6 +21,7 @@ def write(path: str, end: End) -> None:
         "reason": quoted(end.reason),
         "signal": str(end.signal) if end.signal else "null",
         "message": quoted("; ".join(end.words)),
+        "program_seen": {None: "null", True: "true", False: "false"}[end.program_seen],
         "start_s": f"{end.start_s:.3f}",
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }

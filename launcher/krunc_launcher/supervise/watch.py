@@ -12,12 +12,14 @@ from _signal import (  # type: ignore[import-not-found]
     SIG_SETMASK,
     SIGCHLD,
     SIGINT,
+    SIGIO,
     SIGKILL,
     pthread_sigmask,
     signal,
     sigtimedwait,
     sigwaitinfo,
 )
+from time import monotonic
 
 from krunc_launcher.supervise.child import WAITED_FOR
 
@@ -27,34 +29,42 @@ if TYPE_CHECKING:
 
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.programs import Programs
 
 _TEND_S = 1.0
 
 
-def wait(vms: list[Vm]) -> Iterator[tuple[Vm, End]]:
+def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
     """Wait for VMS, and pass on to all of them the signals that come meanwhile: each VM as it ends,
-    and how."""
+    and how. PROGRAMS are theirs."""
     running = {vm.pid: vm for vm in vms}
     asked: set[int] = set()
     while running:
         pid, code = os.waitpid(-1, os.WNOHANG)
         if pid in running:
+            programs.look()
             vm = running.pop(pid)
             yield vm, vm.ended(code, frozenset(asked))
         elif not pid:
-            _pass_on(running, asked)
+            for vm in running.values():
+                vm.end_when_late()
+            _pass_on(running, programs, asked)
 
 
-def _pass_on(running: dict[int, Vm], asked: set[int]) -> None:
-    """Wait until a signal comes, and pass it on; ASKED learns of it."""
-    tended = [vm.tend() for vm in running.values()]
-    told = sigtimedwait(WAITED_FOR, _TEND_S) if any(tended) else sigwaitinfo(WAITED_FOR)
+def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int]) -> None:
+    """Wait until there is something to do, and pass on a signal that comes; ASKED learns of it."""
+    times = [vm.deadline - monotonic() for vm in running.values() if vm.deadline]
+    times += [_TEND_S for vm in running.values() if vm.tend()]
+    told = sigtimedwait(WAITED_FOR, max(0.0, min(times))) if times else sigwaitinfo(WAITED_FOR)
+    if told is not None and told.si_signo == SIGIO:
+        programs.look()
+        return
     # A Ctrl-C of the terminal reaches the VM's process by itself: nobody sent it.
     if told is None or told.si_signo == SIGCHLD or (told.si_signo == SIGINT and not told.si_pid):
         return
     asked.add(told.si_signo)
-    for pid in running:
-        os.kill(pid, told.si_signo)
+    for vm in running.values():
+        vm.send(told.si_signo)
 
 
 def end_by(number: int) -> None:

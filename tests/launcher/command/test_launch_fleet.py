@@ -115,11 +115,14 @@ def test_one_that_fails_takes_no_other_along(
         env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
     )  # fmt: skip
     assert done.returncode == 1
+    # The program is not in the root folder: nobody knows whether a guest has started it.
+    good = "ended with status 0; whether its program was started cannot be told"
+    refused = f"{plans}/box-2.plan.json:1:2: this is not JSON: a key in double quotes is needed"
     assert sorted(done.stderr.splitlines()) == [
-        "krunc: box-1: ended with status 0",
-        "krunc: box-2: ended with status 125",
-        "krunc: box-3: ended with status 0",
-        "krunc: box-4: ended with status 0",
+        f"krunc: box-1: {good}",
+        f"krunc: box-2: ended with status 125, not started: {refused}; see {plans}/logs/box-2.err",
+        f"krunc: box-3: {good}",
+        f"krunc: box-4: {good}",
     ]
     assert "this is not JSON" in (plans / "logs/box-2.err").read_text()
     assert (plans / "logs/box-3.err").read_text() == ""
@@ -129,6 +132,111 @@ def test_one_that_fails_takes_no_other_along(
     }  # fmt: skip
     calls = (plans / "calls").read_text()
     assert all(f"{port + n}:80" in calls for n in (1, 3, 4))
+
+
+REFUSED = {
+    "empty": "",
+    "json": "{",
+    "other": '{"a": 1}',
+    "deep": "[" * 100000,
+    "nothing": "null",
+    "swapped": '{"krunc_plan": 1, "operations": [{"call": "krun_start_enter"}]}',
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=list(REFUSED))
+def test_a_plan_that_is_none_stops_no_other(
+    text: str, command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    (plans / "box-2.plan.json").write_text(text)
+    done = subprocess.run(
+        [*command, str(plans)], capture_output=True, text=True, check=False,
+        env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("ended with status 0") == 3
+    assert f"see {plans}/logs/box-2.err" in done.stderr
+    record = json.loads((plans / "ends/box-2.json").read_text())
+    assert record["message"]
+    assert record["program_seen"] is False
+    assert record["message"].split("; ")[0] in (plans / "logs/box-2.err").read_text()
+
+
+def test_a_configuration_file_that_is_none_stops_no_other(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    """init reads it from the root alone; in a share it is any file."""
+    (plans / "site").mkdir()
+    box = BOX.replace("box-{{ n }}", "over").replace("matrix: {n: {from: 1, to: 4}}\n", "")
+    share = "{tag: s, path: ./site, overlay: [{path: /.krun_config.json, text: hello}]}"
+    box = box.replace('tsi, ports: ["{{ PORT + n }}:80"]', "none") + f"shares: [{share}]\n"
+    (plans / "over.yaml").write_text(box)
+    assert main(["compile", str(plans / "over.yaml"), "--target", "1.19"]) == 0
+    done = subprocess.run(
+        [*command, str(plans)], capture_output=True, text=True, check=False,
+        env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("ended with status 0") == 5
+    dry = [*LAUNCHER, "--dry-run", str(plans / "over.plan.json")]
+    assert subprocess.run(dry, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("most", [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20])
+def test_missing_descriptors_cost_single_vms_their_start(
+    most: int, command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    """Whatever is short, each VM has a line, and what runs goes on."""
+    limited = f'ulimit -Sn {most}; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", limited, "bash", *command, str(plans)],
+        capture_output=True, text=True, check=False,
+        env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    if done.returncode == 2:
+        assert done.stderr.startswith("krunc: ")
+    else:
+        assert done.stderr.count("ended with status") == 4, done.stderr
+
+
+def test_a_record_that_cannot_be_written_ends_no_vm(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    more = {"KRUN_RECORDER_STAY": "1"}
+    with started(
+        [*command, str(plans)], env=environment(fake_kvm, plans, **more), stderr=subprocess.PIPE
+    ) as launcher:
+        entered(plans / "calls", launcher, 4)
+        vms = children(launcher.pid)
+        (plans / "ends").rmdir()
+        (plans / "ends").write_text("in the way")
+        os.kill(vms[0], signal.SIGKILL)
+        assert gone(vms[0])
+        assert launcher.poll() is None
+        launcher.send_signal(signal.SIGTERM)
+        _, said = launcher.communicate(timeout=PATIENCE)
+    assert said.count(b"the exit record cannot be written: not a directory") == 4
+    assert said.count(b"ended with status") == 4
+
+
+def test_nobody_who_reads_what_is_said_ends_no_vm(
+    command: list[str], plans: Path, fake_kvm: Path
+) -> None:
+    with started(
+        [*command, str(plans)],
+        env=environment(fake_kvm, plans, KRUN_RECORDER_STAY="1"), stderr=subprocess.PIPE,
+    ) as launcher:  # fmt: skip
+        entered(plans / "calls", launcher, 4)
+        assert launcher.stderr is not None
+        launcher.stderr.close()
+        vms = children(launcher.pid)
+        os.kill(vms[0], signal.SIGKILL)
+        wait_until(lambda: len(list((plans / "ends").iterdir())) == 1, launcher)
+        assert len(children(launcher.pid)) == 3
+        launcher.send_signal(signal.SIGTERM)
+        assert launcher.wait(PATIENCE) == 1
+    assert len(list((plans / "ends").iterdir())) == 4
 
 
 def test_sigterm_stops_all(command: list[str], plans: Path, fake_kvm: Path) -> None:

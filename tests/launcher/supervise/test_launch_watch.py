@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from processes import PATIENCE, children, entered, gone, started, variables, wait_until
 from recorder.fixtures import LAUNCHER, Launch
+from recorder.source import source
 from terminals import terminal
 
 BOX = """\
@@ -212,9 +214,16 @@ def test_variables_that_the_vm_keeps(
     assert set(entered["kept"]) == names
 
 
+REFUSED = (
+    "krun_set_vm_config(ctx, 4, 4096); returned -22, EINVAL, invalid argument (default); libkrun "
+    "refuses the arguments, or cannot build the VM from them"
+)
 RECORDS = [
-    ({"KRUN_RECORDER_EXIT": "7"}, {"status": 7, "reason": "exited", "signal": None, "message": ""}),
-    ({}, {"status": 125, "reason": "guest_kernel", "signal": None}),
+    (
+        {"KRUN_RECORDER_EXIT": "7"},
+        {"status": 7, "reason": "exited", "signal": None, "message": "", "program_seen": False},
+    ),
+    ({}, {"status": 125, "reason": "guest_kernel", "signal": None, "program_seen": False}),
     ({"KRUN_RECORDER_SIGNAL": "6"}, {"status": 125, "reason": "crashed", "signal": 6}),
     ({"KRUN_RECORDER_SIGNAL": "9"}, {"status": 137, "reason": "killed", "signal": 9}),
     ({"KRUN_RECORDER_SIGNAL": "1"}, {"status": 129, "reason": "signal", "signal": 1}),
@@ -224,6 +233,10 @@ RECORDS = [
         {"status": 125, "reason": "not_started", "run_s": None},
     ),
     ({"FAKE_KVM": "absent"}, {"status": 125, "reason": "not_started", "run_s": None}),
+    (
+        {"KRUN_RECORDER_FAIL": "krun_set_vm_config=-22"},
+        {"reason": "not_started", "program_seen": False, "message": REFUSED},
+    ),
 ]
 
 
@@ -239,10 +252,98 @@ def test_exit_record(
     took = time.monotonic() - before
     record = json.loads(path.read_text())
     assert record.pop("krunc_exit") == 1
-    assert set(record) == {"status", "reason", "signal", "message", "start_s", "run_s"}
+    assert set(record) == {
+        "status", "reason", "signal", "message", "program_seen", "start_s", "run_s",
+    }  # fmt: skip
     assert {key: record[key] for key in expected} == expected
     assert 0 < record["start_s"] < took
     assert list(plan.parent.glob("exit.json.*")) == []
+
+
+def test_the_record_says_why_a_plan_is_refused(plan: Path, launch: Callable[..., Launch]) -> None:
+    path = plan.with_name("exit.json")
+    plan.write_text(plan.read_text().replace('"num_vcpus": 4', '"num_vcpus": 0'))
+    done = launch(plan, "--exit-record", str(path), TOKEN="x")
+    record = json.loads(path.read_text())
+    assert "num_vcpus: found 0; allowed: 1 to 255" in record["message"]
+    assert record["message"] in done.stderr
+    assert record["program_seen"] is False
+
+
+BLOCKS = """
+static void blocks(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+}
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("way", ["blocks", "stops"])
+def test_the_grace_time_is_kept_by_the_process_above(
+    way: str, times: int, plan: Path, fake_kvm: Path
+) -> None:
+    """The VM's process may block what it likes, or stop, as a guest that broke out could."""
+    box = plan.with_name("box.yaml")
+    box.write_text(BOX + f"stop: {{grace: {1 if times == 1 else 600}}}\n")
+    assert main(["compile", str(box)]) == 0
+    entering = "static void entered(void) {"
+    text = source("v1").replace(entering, f"{BLOCKS}{entering} blocks();")
+    plan.with_name("krun.c").write_text(text)
+    library = plan.with_name("libkrun.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, plan.with_name("krun.c")], check=True)
+    record = plan.with_name("exit.json")
+    options = ("--exit-record", str(record))
+    with running(plan, lambda _: library, fake_kvm, *options, stdin=subprocess.DEVNULL) as (
+        launcher,
+        vm,
+    ):
+        wait_until(lambda: "SigBlk:\tf" in Path(f"/proc/{vm}/status").read_text(), launcher)
+        if way == "stops":
+            os.kill(vm, signal.SIGSTOP)
+        for _ in range(times):
+            launcher.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        _, said = launcher.communicate(timeout=PATIENCE)
+        assert gone(vm)
+    assert launcher.returncode == 137
+    assert b"did not end" in said
+    assert json.loads(record.read_text())["reason"] == "killed"
+
+
+def test_a_filter_around_the_launcher_is_named(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """As SystemCallFilter=@system-service of a unit, which kills for Landlock's calls."""
+    filtered = (
+        "import os, sys\n"
+        "from cffi import FFI\n"
+        "f = FFI(); f.cdef('int prctl(int, ' + 'unsigned long, ' * 3 + 'unsigned long);')\n"
+        "c = f.dlopen(None)\n"
+        "lines = b''.join(code.to_bytes(2, 'little') + bytes((yes, no)) + k.to_bytes(4, 'little')\n"
+        "    for code, yes, no, k in ((0x20, 0, 0, 0), (0x35, 0, 1, 444), (0x35, 0, 1, 447),\n"
+        "                             (6, 0, 0, 0x7FFF0000), (6, 0, 0, 0x80000000)))\n"
+        "text = f.new('char[]', lines)\n"
+        "table = f.new('uint64_t[2]', [5, int(f.cast('uintptr_t', text))])\n"
+        "assert c.prctl(38, 1, 0, 0, 0) == 0\n"
+        "assert c.prctl(22, 2, int(f.cast('uintptr_t', table)), 0, 0) == 0\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    for confine, status in (("best-effort", 7), ("required", 125)):
+        plan.with_name("box.yaml").write_text(BOX + f"confine: {confine}\n")
+        assert main(["compile", str(plan.with_name("box.yaml"))]) == 0
+        command = [*LAUNCHER, "--libkrun", str(build("v1")), str(plan)]
+        done = subprocess.run(
+            [sys.executable, "-c", filtered, *command, "--runtime-dir", str(plan.with_name("run"))],
+            env={**os.environ, "LD_PRELOAD": str(fake_kvm), "TOKEN": "x", "KRUN_RECORDER_EXIT": "7"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert "a filter of system calls around the launcher" in done.stderr
+        assert "libkrun" not in done.stderr
 
 
 def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launch]) -> None:

@@ -1,0 +1,120 @@
+"""Whether the guests have started their programs: libkrun opens the program's file on the host when
+the guest does, and the kernel tells of it (inotify). A guest whose kernel panics before ends
+libkrun with status 0, too.
+
+One instance serves all VMs of a run, for a user may have few (128, fs.inotify.max_user_instances).
+Where several of them have one root folder, the kernel does not say which opened it: then each VM's
+process is asked, through /proc, whether it has that file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from krunc_launcher._krun import ffi, libc
+
+_IN_OPEN, _IN_Q_OVERFLOW = 0x20, 0x4000  # sys/inotify.h
+_NONBLOCK_CLOEXEC = 0o2004000  # IN_NONBLOCK | IN_CLOEXEC
+_EVENT = 16  # struct inotify_event without a name, which a watched file has none of
+# A guest may open its program as often as it likes: after so many looks the others stay untold.
+_MOST_LOOKS = 1000
+
+
+class Program:
+    """What is known of a guest's program: `seen` True or False, None where it cannot be told; then
+    `lost` says why, if it is not the plan."""
+
+    __slots__ = ("looks", "lost", "pid", "seen", "watch")
+
+    def __init__(self, watch: int, lost: str = "") -> None:
+        self.lost = lost
+        self.watch = watch
+        self.seen: bool | None = False if watch >= 0 else None
+        self.pid = 0
+        self.looks = 0
+
+
+class Programs:
+    """The programs of all VMs of a run."""
+
+    __slots__ = ("_failed", "_files", "_inotify", "_of")
+
+    def __init__(self) -> None:
+        linux = sys.platform == "linux"
+        self._inotify = int(libc.inotify_init1(_NONBLOCK_CLOEXEC)) if linux else -1
+        self._failed = f"inotify: {os.strerror(ffi.errno).lower()}" if linux else ""
+        self._of: dict[int, list[Program]] = {}
+        self._files: dict[int, tuple[int, int]] = {}
+
+    def watch(self, handle: int) -> Program:
+        """Have the kernel tell of the program's file in the descriptor HANDLE, -1 where it is not
+        known. Do it before there is the VM's process."""
+        if handle < 0:
+            return Program(-1)
+        if self._inotify < 0:
+            return Program(-1, self._failed)
+        name = b"/proc/self/fd/%d" % handle
+        watch = int(libc.inotify_add_watch(self._inotify, name, _IN_OPEN))
+        program = Program(watch, f"inotify: {os.strerror(ffi.errno).lower()}" if watch < 0 else "")
+        if watch >= 0:
+            status = os.fstat(handle)
+            self._files[watch] = status.st_dev, status.st_ino
+            self._of.setdefault(watch, []).append(program)
+            if len(self._of[watch]) == 2:
+                self._wake()
+        return program
+
+    def _wake(self) -> None:
+        """Have SIGIO sent to this process whenever there is something to look at."""
+        from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
+
+        fcntl(self._inotify, F_SETOWN, os.getpid())
+        fcntl(self._inotify, F_SETFL, fcntl(self._inotify, F_GETFL) | os.O_ASYNC)
+
+    def look(self) -> None:
+        """Take what the kernel has told."""
+        if self._inotify < 0:
+            return
+        told: set[int] = set()
+        while True:
+            try:
+                events = os.read(self._inotify, 1 << 16)
+            except OSError:
+                break  # there are no more
+            for at in range(0, len(events), _EVENT):
+                watch = int.from_bytes(events[at : at + 4], sys.byteorder, signed=True)
+                told.update((watch,) if watch >= 0 else self._of)
+        for watch in told:
+            self._decide(watch)
+
+    def _decide(self, watch: int) -> None:
+        together = self._of.get(watch, [])
+        for program in together:
+            if program.seen is False:
+                program.looks += 1
+                alone = len(together) == 1
+                program.seen = True if alone else _has(program.pid, self._files[watch])
+                if program.seen is False and program.looks > _MOST_LOOKS:
+                    program.seen = None
+                if program.seen is None:
+                    program.lost = "another VM has the same program, and may have opened it"
+        if together and all(program.seen is not False for program in together):
+            libc.inotify_rm_watch(self._inotify, watch)
+
+
+def _has(pid: int, file: tuple[int, int]) -> bool | None:
+    """Whether the process PID has FILE open; None when it has ended, or does not tell."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    for name in names:
+        try:
+            status = os.stat(f"{folder}/{name}")
+        except OSError:
+            continue  # closed since
+        if (status.st_dev, status.st_ino) == file:
+            return True
+    return False if names else None

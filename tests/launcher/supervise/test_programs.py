@@ -1,0 +1,146 @@
+"""Whether guests have started their programs, where the kernel tells only that somebody has."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_launcher.supervise.programs import Program, Programs
+from processes import started, wait_until
+from recorder.fixtures import LAUNCHER
+
+OPENS = 'read go; exec 3<"$1"; echo opened; read end'
+STAYS = "read go; echo stayed; read end"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "program").write_text("x")
+    handle = os.open(tmp_path / "program", os.O_PATH)
+    yield handle
+    os.close(handle)
+
+
+@contextmanager
+def vm(script: str, program: Program, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in place of a VM's."""
+    with started(
+        ["sh", "-c", script, "sh", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        program.pid = process.pid
+        yield process
+
+
+def go(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"go\n")
+    process.stdin.flush()
+    process.stdout.readline()
+
+
+@pytest.fixture(autouse=True)
+def woken() -> Iterator[list[int]]:
+    """The signals that came; the launcher waits for them."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGIO, lambda number, _: came.append(number))
+    yield came
+    signal.signal(signal.SIGIO, before)
+
+
+def test_alone(file: int, tmp_path: Path) -> None:
+    programs = Programs()
+    one = programs.watch(file)
+    programs.look()
+    assert one.seen is False
+    with vm(OPENS, one, tmp_path / "program") as process:
+        go(process)
+        programs.look()
+    assert one.seen is True
+
+
+def test_of_two_with_one_root_only_that_which_has_it(file: int, tmp_path: Path) -> None:
+    programs = Programs()
+    first, second = programs.watch(file), programs.watch(file)
+    with vm(STAYS, first, tmp_path / "program") as a, vm(OPENS, second, tmp_path / "program") as b:
+        go(a)
+        go(b)
+        programs.look()
+        assert (first.seen, second.seen) == (False, True)
+    programs.look()
+    assert (first.seen, second.seen, first.lost) == (False, True, "")
+
+
+def test_one_that_is_gone_before_it_is_asked(file: int, tmp_path: Path) -> None:
+    programs = Programs()
+    first, second = programs.watch(file), programs.watch(file)
+    with vm(OPENS, first, tmp_path / "program") as a, vm(STAYS, second, tmp_path / "program") as b:
+        go(a)
+        a.kill()
+        wait_until(lambda: Path(f"/proc/{a.pid}/stat").read_text().split()[2] == "Z")
+        go(b)
+        programs.look()
+        assert (first.seen, second.seen) == (None, False)
+        assert first.lost.startswith("another VM has the same program")
+
+
+def test_the_launcher_is_woken(file: int, tmp_path: Path, woken: list[int]) -> None:
+    programs = Programs()
+    first, second = programs.watch(file), programs.watch(file)
+    with vm(OPENS, second, tmp_path / "program") as process:
+        first.pid = process.pid
+        go(process)
+        wait_until(lambda: woken)
+        programs.look()
+    assert (first.seen, second.seen) == (True, True)
+
+
+def test_a_guest_that_opens_it_without_end_is_not_followed_for_ever(
+    file: int, tmp_path: Path
+) -> None:
+    programs = Programs()
+    first, second = programs.watch(file), programs.watch(file)
+    with vm(STAYS, first, tmp_path / "program") as a, vm(STAYS, second, tmp_path / "program"):
+        go(a)
+        for _ in range(1100):
+            (tmp_path / "program").read_text()
+            programs.look()
+    assert (first.seen, second.seen) == (None, None)
+
+
+def test_without_a_watch_nothing_is_told_as_sure(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """A user has 128 instances of inotify, in all processes together; in a namespace, none."""
+    if subprocess.run(["unshare", "-Ur", "true"], check=False).returncode:
+        pytest.skip("there can be no user namespace here")
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    (tmp_path / "rootfs/bin/a").write_text("x")
+    (tmp_path / "box.yaml").write_text(
+        "krunc: 1\nname: a\nrootfs: {path: ./rootfs}\nnetwork: {mode: none}\n"
+        "entrypoint: {executable: /bin/a}\n"
+    )
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    none = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
+    command = ["unshare", "-Ur", "sh", "-c", none, "sh", *LAUNCHER, "--libkrun", str(build("v1"))]
+    command += [
+        "--runtime-dir",
+        str(tmp_path / "run"),
+        "--exit-record",
+        str(tmp_path / "exit.json"),
+    ]
+    done = subprocess.run(
+        [*command, str(tmp_path / "box.plan.json")],
+        env={**os.environ, "LD_PRELOAD": str(fake_kvm)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = "whether the guest's program was started cannot be told: inotify: too many open files"
+    assert said in done.stderr
+    assert json.loads((tmp_path / "exit.json").read_text())["program_seen"] is None
