@@ -15,6 +15,7 @@ from krunc_compiler.review.words import word
 FORMAT = 1
 _TITLES = {
     "opens": "Opens: reaches more of the host",
+    "alters": "Alters: what runs in the guest, or what it finds there",
     "narrows": "Narrows: reaches less of the host",
     "neutral": "Neutral: reaches the same",
 }
@@ -48,12 +49,13 @@ def change_sheet(difference: Difference) -> Sheet:
 
 
 def counted(difference: Difference) -> str:
-    """3 changes open, 1 narrows, 2 are neutral."""
+    """3 changes open, 2 alter, 1 narrows, 2 are neutral."""
     if not difference.changes:
         return "no change in meaning"
-    opens, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
+    opens, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
     parts = [
         (opens, "opens", "open"),
+        (alters, "alters", "alter"),
         (narrows, "narrows", "narrow"),
         (neutral, "is neutral", "are neutral"),
     ]

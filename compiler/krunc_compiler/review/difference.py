@@ -1,8 +1,9 @@
 """What changes in meaning between two plans, the worst first.
 
 A change is judged by what of the host is reached: something that the old plan did not reach opens,
-something that the new one no longer reaches narrows, all else is neutral. The kinds in fact.KINDS
-order the changes and word them.
+something that the new one no longer reaches narrows. What reaches the same alters, when something
+else runs in the guest or stands there under the same name, and all else is neutral. The kinds in
+fact.KINDS order the changes and word them.
 """
 
 from __future__ import annotations
@@ -15,18 +16,15 @@ from typing import Any, Literal, NamedTuple
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import SILENT, STATED
-from krunc_compiler.review.matching import Pair, match, named
+from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word
 
-Effect = Literal["opens", "narrows", "neutral"]
-EFFECTS: tuple[Effect, ...] = ("opens", "narrows", "neutral")
+Effect = Literal["opens", "alters", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("opens", "alters", "narrows", "neutral")
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "demands", "head")
-
-# How many of the moved operations are named.
-_NAMED = 40
 
 
 class Change(NamedTuple):
@@ -63,7 +61,9 @@ def compare(old: Review | None, new: Review | None) -> Difference:
         rest = [pair for pair in pairs if pair.old not in shown_old and pair.new not in shown_new]
         if changes:
             rest = [pair for pair in rest if not _is_stated(pair, old, new)]
-        changes += _rest(old, new, rest, [pair for pair in pairs if pair.moved])
+        changes += _rest(old, new, rest)
+        told = [pair for pair in pairs if pair.moved and pair.new not in shown_new]
+        changes += _order(old, new, told)
         changes += _head(old.value, new.value)
     rank = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
     changes.sort(
@@ -116,7 +116,8 @@ def _same(was: Fact, now: Fact) -> bool:
 
 
 def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> Change:
-    effect: Effect = "neutral"
+    shown = now or was
+    effect: Effect = "neutral" if shown and BY_NAME[shown.kind].still else "alters"
     if now and not all(map(old.covers, now.reach)):
         effect = "opens"
     elif was and not all(map(new.covers, was.reach)):
@@ -142,8 +143,9 @@ def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
     return row[kind_of(row)] in STATED
 
 
-def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iterator[Change]:
-    """The operations whose change no fact shows: none of them reaches anything."""
+def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
+    """The operations whose change no fact shows: none of them reaches anything. What is demanded of
+    the host is used by others; of all else it is not known what it alters."""
     demands: dict[bool, list[str]] = {True: [], False: []}
     for pair in rest:
         was = old.operations[pair.old] if pair.old is not None else None
@@ -156,10 +158,10 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
                 demands[True].append(_demand(now))
         elif was is None or now is None:
             sign = "no longer: " if now is None else "new: "
-            yield Change("neutral", "operation", sign + named(row), row["from"])
+            yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {_differing(was, now)}"
-            yield Change("neutral", "operation", text, now["from"])
+            yield Change(_silent(now), "operation", text, now["from"])
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
     if comes or goes:
@@ -167,11 +169,30 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
             goes
         )
         yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
-    if moved:
-        names = [named(new.operations[pair.new]) for pair in moved if pair.new is not None]
-        rest_of = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        text = f"in another order: {', '.join(names[:_NAMED])}{rest_of}"
-        yield Change("neutral", "order", text, "")
+
+
+def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
+    """What stands in another order. That of the host's steps says what is held when."""
+    steps = sorted(turned(old.operations, new.operations))
+    rest = [pair.new for pair in moved if pair.new is not None and pair.new not in steps]
+    effect: Effect
+    for effect, indexes in (("alters", steps), ("neutral", rest)):
+        if indexes:
+            names = [named(new.operations[index]) for index in indexes]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            text = f"in another order: {', '.join(names[:_NAMED])}{more}"
+            yield Change(effect, "order", text, "")
+
+
+# How many of the moved operations are named.
+_NAMED = 40
+
+
+def _silent(row: dict[str, Any]) -> Effect:
+    """What a change of an operation is that no fact shows."""
+    kind = kind_of(row)
+    # What is read is shown by its facts; what tells nothing has a reason.
+    return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"
 
 
 def _demand(row: dict[str, Any]) -> str:
@@ -200,4 +221,5 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
             continue
         if was.get(name) != now.get(name):
             text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
-            yield Change("neutral", "head", text, "")
+            effect: Effect = "alters" if name == "api" else "neutral"
+            yield Change(effect, "head", text, "")
