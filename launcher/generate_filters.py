@@ -1,17 +1,19 @@
-"""Makes seccomp's filters of the table schema/krunc_schema/syscalls.json, when krunc is built."""
+"""Makes the seccomp filters of krunc_launcher/_rules.py from schema/krunc_schema/syscalls.json."""
 
 from __future__ import annotations
 
 from typing import Any
 
 # linux/bpf_common.h: a word at an offset of seccomp_data; jumps; the end
-_LOAD, _EQUAL, _LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
+_LOAD, _AND, _EQUAL, _LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST, _BETWEEN = 0, 4, 16, 8
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _EPERM, _EACCES, _ENOSYS = 1, 13, 38
 _X32 = 0x40000000  # asm/unistd.h: the bit of the calls of x86-64's other ABI
 _NAMESPACES = 0x7E020000  # linux/sched.h: CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET
 _UNIX = 1  # linux/socket.h
+# linux/stat.h: what kind of file is made
+_KIND, _CHARACTERS, _BLOCKS = 0o170000, 0o020000, 0o060000
 
 
 def filters(table: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +51,8 @@ def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
             end[_EPERM],
             _line(_RETURN, _ALLOW),
         ]
+    lines += _devices(special["mknod"], 1, end[_EPERM])
+    lines += _devices(special["mknodat"], 2, end[_EPERM])
     if sockets == "unix":
         lines += [
             _line(_EQUAL, special["socket"], 0, 4),
@@ -63,6 +67,24 @@ def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
     denied = [number for number in denied if number is not None]
     lines += [_line(_EQUAL, number, len(denied) - i, 0) for i, number in enumerate(denied)]
     return b"".join([*lines, _line(_RETURN, _ALLOW), end[_EPERM]])
+
+
+def _devices(number: int | None, mode: int, refuse: bytes) -> list[bytes]:
+    """Lines that let the call NUMBER make no device. MODE is the place of that argument; behind it
+    is which device. 0 is none: overlayfs marks with it what is deleted."""
+    if number is None:
+        return []
+    return [
+        _line(_EQUAL, number, 0, 8),
+        _line(_LOAD, _FIRST + mode * _BETWEEN),
+        _line(_AND, _KIND),
+        _line(_EQUAL, _BLOCKS, 3, 0),
+        _line(_EQUAL, _CHARACTERS, 0, 3),
+        _line(_LOAD, _FIRST + (mode + 1) * _BETWEEN),
+        _line(_EQUAL, 0, 1, 0),
+        refuse,
+        _line(_RETURN, _ALLOW),
+    ]
 
 
 def _line(code: int, value: int, then: int = 0, other: int = 0) -> bytes:

@@ -65,6 +65,7 @@ class KruncBuildHook(Hook):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling for wheels and editable installs alike."""
+        sys.path.insert(0, str(HERE))
         generate()
         if version == "standard":
             from generate_start import start
@@ -171,6 +172,7 @@ def rules(table: dict[str, Any]) -> str:
             for name, row in steps["steps"].items()
         },
     }
+
     values["FILTERS"] = filters(_load("syscalls"))
     kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
     lines = [

@@ -6,6 +6,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 
 
 def run() -> None:
@@ -15,16 +22,62 @@ def run() -> None:
     piece: together they take a fifth of the compilation of a box.
     """
     gc.disable()
-    # Who closed one wants nothing of it.
-    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDWR), "w")
-    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_RDWR), "w")
-    status = main()
+    _stoppable()
+    _opened()
+    try:
+        status = main()
+    except SystemExit as end:  # --help, or wrong usage, which argparse has told
+        status = end.code if isinstance(end.code, int) else 1
+    except OSError as error:
+        status = _untold(error)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
             status = status or 1  # the reader left, or the disk is full
     os._exit(status)
+
+
+def _untold(error: OSError) -> int:
+    """Say what ERROR stopped a command that has no words of its own for it; the exit status."""
+    from contextlib import suppress
+
+    from krunc_compiler.findings.wording import why
+
+    if not isinstance(error, BrokenPipeError):  # the reader left, and knows it
+        where = f"{os.fsdecode(error.filename)!r}: " if error.filename else ""
+        with suppress(OSError):  # nor can anything be said then
+            sys.stderr.write(f"krunc: {where}{why(error)}\n")
+    return 1
+
+
+def _stoppable() -> None:
+    """Let a Ctrl-C end the process at once, as other programs: Python's way prints a traceback.
+
+    Who has something to remove first asks for that (krunc_compiler.files.stopping).
+    """
+    if getsignal(SIGINT) is default_int_handler:  # else it is to be ignored
+        signal(SIGINT, SIG_DFL)
+
+
+def _opened() -> None:
+    """Open the standard streams that are closed, on nothing: who closed one wants nothing of it,
+    and the next file that is opened must not take its place."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _nothing()
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _nothing() -> int:
+    """Open a file that takes everything and holds nothing, also where /dev is empty."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        return os.memfd_create("nothing")
 
 
 def main() -> int:

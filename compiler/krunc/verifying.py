@@ -11,10 +11,10 @@ _SHORTEST = "/"
 def refusals(data: bytes) -> list[Refusal]:
     """What the launcher refuses of a plan with the bytes DATA, whatever the host is."""
     from krunc_launcher.errors import PlanRefused
-    from krunc_launcher.plan.places import position
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.reading import parse, text_of
     from krunc_launcher.plan.verify import keyed, verify
-    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.positions import position
     from krunc_launcher.resolve.resolve import resolve
 
     text = ""

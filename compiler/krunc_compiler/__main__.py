@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
+from typing import TYPE_CHECKING
 
 from krunc_compiler.findings.finding import Rejected, UsageError
-from krunc_compiler.findings.report import coloured, columns, report
+from krunc_compiler.findings.report import coloured, columns, printable, report
 from krunc_compiler.findings.wording import nearest, why
-from krunc_compiler.plan.refusal import Verifier
 from krunc_compiler.usage import HELP, VERBS
+
+if TYPE_CHECKING:
+    from krunc_compiler.plan.refusal import Verifier
 
 # Verbs that the dispatcher hands to others.
 OF_OTHERS = ("launch", "doctor", "completion")
@@ -29,22 +33,36 @@ def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        sys.stderr.write(f"krunc {args.verb}: {error}\n")
-        return 2
+        return _said(f"krunc {args.verb}: {error}\n", 2)
     except Rejected as rejected:
-        sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
-        return 1
+        return _said(report(rejected.findings, coloured(sys.stderr)), 1)
     except BrokenPipeError:
-        # The reader left; nothing more can reach it, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader left; nothing more can reach it, not even at exit
         return 1
     except OSError as error:
         if error.filename is not None:
-            raise  # whoever opens a file tells of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.stderr.write(f"krunc {args.verb}: the output cannot be written: {why(error)}\n")
-        return 1
+            what = f"{printable(os.fsdecode(error.filename))}: {why(error)}"
+        elif isinstance(error, FileNotFoundError):
+            # Without a name it is getcwd(2) that finds none.
+            what = "the working directory is not there any more; change to another"
+        else:
+            _discard_output()
+            what = f"the output cannot be written: {why(error)}"
+        return _said(f"krunc {args.verb}: {what}\n", 1)
     return status
+
+
+def _said(text: str, status: int) -> int:
+    """Write TEXT on standard error; STATUS, whether that can be written to or not."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    return status
+
+
+def _discard_output() -> None:
+    """Forget what standard output still holds, which would be tried again at the end."""
+    sys.stdout = StringIO()
 
 
 def _streams() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
-from _io import TextIOWrapper
 from time import monotonic
 
 from krunc_launcher._rules import VERSION
+from krunc_launcher.command.streams import ready, show
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
-from krunc_launcher.messages import refuse, say, tell
+from krunc_launcher.messages import refuse, say
 from krunc_launcher.options import UsageError, options
 
 TYPE_CHECKING = False
@@ -22,22 +21,23 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
     argv = sys.argv[1:] if argv is None else argv
+    ready()
     if argv[:1] == ["doctor"]:
         from krunc_launcher.command.doctor import main as doctor
 
-        return doctor(argv[1:])
+        text, status = doctor(argv[1:])
+        return show(text) or status
     try:
         paths, given = options(argv)
     except UsageError as error:
         sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
         return 2
-    _streams()
     if given.help:
         from krunc_launcher.command.usage import HELP
 
-        return tell(HELP)
+        return show(HELP)
     if given.version:
-        return tell(f"krunc {VERSION}\n")
+        return show(f"krunc {VERSION}\n")
     if given.dry_run:
         return _dry_run(paths[0], given)
     # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
@@ -52,7 +52,7 @@ def _dry_run(path: str, given: Options) -> int:
     from krunc_launcher.command.dry_run import dry_run
 
     try:
-        return tell(dry_run(path, given))
+        return show(dry_run(path, given))
     except (PlanRefused, LaunchError) as error:
         refuse(path, error)
         return 1
@@ -105,27 +105,6 @@ def _tell(end: End, name: str, record: str | None) -> None:
             write(record, end)
         except OSError as error:
             say([f"{name}the exit record cannot be written: {why(error)}"])
-
-
-def _streams() -> None:
-    """Standard streams that take every text, and a Ctrl-C that ends the process at once.
-
-    A closed descriptor 0, 1 or 2 would be given to the next file opened, to /dev/kvm perhaps.
-    """
-    from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
-
-    signal(SIGINT, SIG_DFL)
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
-from krunc_launcher.errors import PlanRefused
+from krunc_launcher._rules import FUNCTIONS
+from krunc_launcher.errors import LaunchError, PlanRefused
+from krunc_launcher.paths import Folders, absolute
 from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.options import Options
@@ -42,7 +45,23 @@ def accept(path: str, options: Options) -> Accepted:
         require(plan, options.require_digest)
     base = options.base or folder(path)
     runtime = options.runtime_dir or runtime_folder(plan["box"])
-    return Accepted(plan, Folders(os.path.abspath(base), os.path.abspath(runtime)), text)
+    try:
+        folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
+    except FileNotFoundError:
+        what = "the working directory is not there any more; change to another"
+        raise LaunchError(what) from None
+    folders.written += [
+        absolute(path, folders) for path, how in _directories(plan["operations"]) if how != "read"
+    ]
+    return Accepted(plan, folders, text)
+
+
+def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The directories that a guest gets, and how."""
+    for row in operations:
+        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
+            if rule.get("target") == "directory":
+                yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
 def runtime_folder(box: str) -> str:

@@ -97,13 +97,9 @@ def launch(path: str, options: Options, begun: float) -> End:
     return end
 
 
-def ahead(path: str, options: Options) -> Ready | Accepted | PlanRefused | LaunchError:
+def ahead(plan: Accepted) -> Ready | Accepted:
     """As much of a launch as many VMs' processes may be copies of: all but the reading of secrets,
-    which each reads for itself, or why the plan in the file PATH cannot be launched."""
-    try:
-        plan = accept(path, options)
-    except (PlanRefused, LaunchError) as error:
-        return error
+    which each reads for itself."""
     return plan if secret(resolve(plan.plan, plan.folders, None)[0]) else look(plan, None)
 
 
@@ -113,7 +109,7 @@ def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
     operations, found = resolve(accepted.plan, accepted.folders, environment)
     problems = [
         *preflight(operations, accepted.folders),
-        *missing_workdir(accepted.plan, operations),
+        *missing_workdir(accepted.plan, operations, accepted.folders),
     ]
     starts = program(accepted.plan, operations)
     return Ready(accepted, operations, found, problems, starts, made(operations))
@@ -153,7 +149,7 @@ def prepare(ready: Ready, chosen: str | None, library: Library | None = None) ->
     except LaunchError as error:
         problems = list(error.lines)
     problems += ready.problems
-    locks, taken = lock(ready.operations)
+    locks, taken = lock(ready.operations, ready.accepted.folders)
     problems += taken
     if ready.found:
         raise PlanRefused(keyed(plan, ready.found), also=problems, text=ready.accepted.text)
@@ -166,12 +162,13 @@ def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
     """Lose what a VM does not need, and replay the plan; comes back when libkrun does not enter the
     VM. Raises LaunchError."""
     operations = ready.operations
-    file = opened(*ready.program)
+    folders = ready.accepted.folders
+    file = opened(*ready.program, folders)
     if file:
         vm.notes.mark(file)
     for path in ready.writes:
-        vm.notes.note(f"writes {path}")
+        vm.notes.note(f"writes {folders.real(path)}")
     close_descriptors(operations, (vm.notes.pipe, *prepared.locks))
     forget_environment(operations)
     drop_capabilities(operations)
-    replay(prepared.library, operations, ready.accepted.folders, vm.notes)
+    replay(prepared.library, operations, folders, vm.notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from krunc_launcher.errors import PlanRefused, plain
@@ -30,23 +29,9 @@ def refuse(path: str, error: PlanRefused | LaunchError) -> None:
         say(error.lines)
 
 
-def tell(text: str) -> int:
-    """Write TEXT to standard output; returns 1 when it cannot be written."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # Else the interpreter tries once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            say([f"the output cannot be written: {error.strerror}"])
-        return 1
-    return 0
-
-
 def _report(name: str, refused: PlanRefused) -> str:
-    from krunc_launcher.plan.places import position
     from krunc_launcher.plan.reading import title
+    from krunc_launcher.positions import position
 
     lines = []
     name = title(name)

@@ -111,6 +111,7 @@ def spec_without_its_disk() -> str:
     return text(json.dumps({**BASE, "guest_rootfs": root}).encode(), "spec.json")
 
 
+LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR001": lambda: ["compile", "missing.yaml"],
@@ -118,6 +119,10 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR011": lambda: ["check", leading_out()],
     "KR021": lambda: ["compile", box("a", "vars: {port: 1}"), "--set", "prot=1"],
     "KR208": lambda: ["compile", box("a", "shares: [{tag: a, path: ./a}]"), "--target", "1.16"],
+    "KR220": lambda: [
+        "compile",
+        box("a", f"vars: {{a: {'y' * 90_000}}}", f"entrypoint: {{executable: /x, args: [{LONG}]}}"),
+    ],
     "KR301": lambda: ["compile", "--check", box("a")],
     "KR303": lambda: ["check", orphan()],
     "KR304": lambda: ["check", elsewhere()],
@@ -148,6 +153,11 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),
     "KR613": lambda: two("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR614": lambda: two("name: same"),
+    "KR616": lambda: [
+        "compile",
+        box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),
+        box("b", "rootfs: {path: ./other}", "disks: [{id: a, path: ./work/a.img, format: raw}]"),
+    ],
 }
 
 

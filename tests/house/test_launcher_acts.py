@@ -64,6 +64,10 @@ def acts(path: Path) -> Iterator[str]:
                 named = flags(node) or flags(inside[id(node)])
                 if named - _READING:
                     yield f"os.open({'|'.join(sorted(named))})"
+            case ast.Attribute(attr="open") | ast.Name(id="without_links"):
+                named = flags(node) or flags(inside[id(node)])
+                if named - _READING:
+                    yield f"paths.open({'|'.join(sorted(named))})"
             case ast.Attribute(value=ast.Name(id="os"), attr=name) if name not in _LOOKS:
                 yield f"os.{name}"
             case ast.Attribute(value=ast.Name(id="libc"), attr=name):
@@ -104,6 +108,33 @@ def test_only_some_rooms_change_files() -> None:
     }
     rooms = {name.split("/")[0] if name != "command/fleet.py" else name for name in changing}
     assert rooms <= {"vm", "supervise", "command/fleet.py"}
+
+
+# What opens or looks at a file besides paths.py in the rooms that get paths of a plan: files that
+# have a name of their own there, descriptors, libkrun itself, and the folder of the run.
+_OF_ITS_OWN = {
+    "host/disk_locks.py: open('/proc/locks')", "host/kvm.py: open('/proc/meminfo')",
+    "host/kvm.py: os.open(_DEVICE)", "host/kvm.py: os.stat(_DEVICE)",
+    "host/libkrun.py: open(path)", "host/listeners.py: os.lstat(path)",
+    "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
+    "host/preflight.py: os.lstat(folder)", "host/tap.py: open('/proc/self/status')",
+    "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
+    "vm/strip.py: os.open('/proc/self/stat')",
+}  # fmt: skip
+
+
+def test_paths_of_a_plan_are_opened_in_one_place() -> None:
+    found = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in _LOOKING:
+                act = f"{ast.unparse(node.func)}({ast.unparse(node.args[0])})"
+                found.add(f"{path.relative_to(PACKAGE)}: {act}")
+    rooms = ("host/", "resolve/", "vm/")
+    assert {act for act in found if act.startswith(rooms)} == _OF_ITS_OWN
+
+
+_LOOKING = ("open", "os.open", "os.stat", "os.lstat", "os.readlink", "os.path.getsize")
 
 
 @pytest.mark.parametrize("room", BUDGETS)

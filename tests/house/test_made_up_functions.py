@@ -345,7 +345,7 @@ def test_another_init_is_told(house: House, place: Path) -> None:
 WATCHED = """\
 import json, sys
 from krunc_launcher.host.program import program
-from krunc_launcher.resolve.operation import Folders
+from krunc_launcher.paths import Folders
 from krunc_launcher.resolve.resolve import resolve
 plan = json.load(open(sys.argv[1]))
 print(program(plan, resolve(plan, Folders("/base", "/run"), None)[0]))

@@ -17,9 +17,10 @@ from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
 from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS, STEPS
 from krunc_launcher.errors import PlanRefused
+from krunc_launcher.paths import Folders
 from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Folders, Operation
+from krunc_launcher.resolve.operation import Operation
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm import confine
 from places import ROOT

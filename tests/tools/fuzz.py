@@ -35,10 +35,10 @@ with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
     from krunc_compiler.review.text import to_text as shown
     from krunc_compiler.values.inputs import Inputs
     from krunc_launcher.errors import LaunchError, PlanRefused
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
-    from krunc_launcher.resolve.operation import Folders
     from krunc_launcher.resolve.resolve import resolve
     from krunc_schema import load
 

@@ -127,7 +127,7 @@ def main() -> None:
     os.environ.update(VARIABLES, KRUN_RECORDER=str(folder / "calls.jsonl"), KRUN_RECORDER_EXIT="7")
     # What the host lacks would hide nearly all that is replayed.
     preflight.preflight = lambda done, folders: []
-    mark.missing_workdir = lambda plan, done: []
+    mark.missing_workdir = lambda plan, done, folders: []
     dice = random.Random(1)
     values = [json.loads(Path(plan).read_text("utf-8")) for plan in plans]
     seen: dict[Any, list[Any]] = {}

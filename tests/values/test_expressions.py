@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from krunc_compiler.findings.finding import Located, placed
 from krunc_compiler.text.parsing import parse
-from krunc_compiler.values.rendering import has_expressions, render
+from krunc_compiler.values.braces import has_expressions
+from krunc_compiler.values.rendering import render
 
 VARIABLES = {"port": 8080, "half": 2.5, "word": "Text", "yes": True}
 
@@ -23,7 +24,7 @@ MADE: dict[str, object] = {
     "{{ 'a=' ~ yes ~ (not yes) }}": "a=truefalse",
     "{{ yes | string }}": "true",
     "{{ ['a', 1, yes] | join('-') }}": "a-1-true",
-    "{{ '10' | int + 1 }}": 11,
+    "{{ (port ~ '') | int + 1 }}": 8081,
     "{{ word | int(7) }}": 7,
     "{{ absent | default('x') }}": "x",
     "a {{- word -}} b": "aTextb",
@@ -74,23 +75,21 @@ FAILING: dict[str, tuple[str, str, str, str]] = {
     "an anchor": ("a: &x '{{ prot }}'", "prot", "'prot' is undefined", ""),
     "braces within texts": ("a: \"{{ '}} {{' }} {{ prot }}\"", "prot", "'prot' is undefined", ""),
     "a name that is an attribute too": ("a: '{{ word.prot ~ prot }}'", "{{ word.prot ~ prot }}", "'str object' has no attribute 'prot'", ""),
-    "the second of one kind": ("a: '{{ port }} {{ 1 // 0 }}'", "{{ 1 // 0 }}", "integer division or modulo by zero", ""),
+    "the second of one kind": ("a: '{{ port }} {{ port // 0 }}'", "{{ port // 0 }}", "integer division or modulo by zero", ""),
     "beyond the first plane": ("a: 😀ä{{ prot }}", "prot", "'prot' is undefined", ""),
     "two kinds": ("a: '{{ word + 1 }}'", "{{ word + 1 }}", 'can only concatenate str (not "int") to str', "join texts and numbers with ~"),
     "a filter": ("a: '{{ word | uper }}'", "{{ word | uper }}", "there is no filter 'uper'", "did you mean upper? filters: abs, "),
     "a test": ("a: '{{ word is lowr }}'", "{{ word is lowr }}", "there is no test 'lowr'", "did you mean lower?"),
     "no number": ("a: '{{ word | int }}'", "{{ word | int }}", "'Text' is no whole number", ""),
-    "null in a text": ("a: 'x{{ none }}'", "{{ none }}", "null cannot stand within a text", ""),
-    "a list in a text": ("a: 'x{{ [1] }}'", "{{ [1] }}", "a list cannot stand within a text", ""),
+    "null in a text": ("a: 'x{{ none if port else 1 }}'", "{{ none if port else 1 }}", "null cannot stand within a text", ""),
+    "a list in a text": ("a: 'x{{ [port] }}'", "{{ [port] }}", "a list cannot stand within a text", ""),
     "too early": ("a: '{{ port + }}'", "{{ port + }}", "it ends too early", ""),
     "too much": ("a: '{{ word port }}'", "{{ word port }}", "there is more after its end", "join texts with ~"),
     "a character": ("a: 'x {{ port ? 1 }}'", "?", "unexpected char '?'", ""),
     "not closed": ("a: 'x {{ port '", "{{ port ", "its }} is missing", "write it"),
-    "a statement": ("a: 'x {% if x %} y'", "{% if x %}", "only {{ expressions }} may stand in a box", ""),
-    "a comment": ("a: 'x {# y #}'", "{# y #}", "only {{ expressions }} may stand in a box", ""),
-    "a huge number": ("a: '{{ 1e999 }}'", "{{ 1e999 }}", "a number in it is too large", ""),
+    "a huge number": ("a: '{{ port + 1e999 }}'", "{{ port + 1e999 }}", "a number in it is too large", ""),
     "a filter's own rule": ("a: \"{{ word | truncate(2, true, '....') }}\"", "{{ word | truncate(2, true, '....') }}", "expected length >= 4, got 2", ""),
-    "a long text": ("a: \"{{ 'x' * 20000 }}\"", "{{ 'x' * 20000 }}", "the result would be too long", ""),
+    "a long text": ("a: \"{{ word * 20000 }}\"", "{{ word * 20000 }}", "the result would be too long", ""),
 }  # fmt: skip
 
 
@@ -119,9 +118,9 @@ def test_all_failures_of_a_string_are_told() -> None:
 
 
 PIECES = st.text("ab'\"\\ \r\n\té😀{}#%:", max_size=12).filter(
-    lambda text: not {"{{", "{%", "{#", "}}"} & {text[i : i + 2] for i in range(len(text))}
+    lambda text: not {"{{", "}}"} & {text[i : i + 2] for i in range(len(text))}
 )
-EXPRESSIONS = ["{{ port }}", "{{ 'a\"b' }}", '{{ "it\'s" ~ port }}', "{{ '{{' }}"]
+EXPRESSIONS = ["{{ port }}", "{{ 'a\"b' ~ port }}", '{{ "it\'s" ~ port }}', "{{ '{{' }}"]
 
 
 @given(

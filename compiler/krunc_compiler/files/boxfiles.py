@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from krunc_schema import load
 
-from krunc_compiler.files.tree import Tree, tree
+if TYPE_CHECKING:
+    from krunc_compiler.files.tree import Tree
 
 ENDING: str = load("plan")["ending"]
 _BOX_ENDINGS = (".yaml", ".yml")
@@ -14,11 +16,15 @@ _BOX_ENDINGS = (".yaml", ".yml")
 
 def below(folder: str) -> Tree:
     """List what lies below FOLDER, but for hidden folders."""
+    from krunc_compiler.files.tree import tree  # most commands are given files
+
     return tree(folder, lambda name: not name.startswith("."))
 
 
 def all_below(folder: str) -> Tree:
     """List what lies below FOLDER, also in hidden folders but git's own."""
+    from krunc_compiler.files.tree import tree
+
     return tree(folder, lambda name: name != ".git")
 
 

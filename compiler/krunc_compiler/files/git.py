@@ -6,7 +6,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from krunc_compiler.files.source import decode
+from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only
 
@@ -37,16 +37,31 @@ def read(name: str) -> str:
         raise UsageError(f"{name}: a revision does not start with -")
     if not _has_git():
         raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
-    done = _git("blob", name)
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+    data, said = _blob(name)
+    if data is None:
         finding = Finding(
             "KR001",
             f"neither a file nor in git: {said}",
             hint="REV:path starts at the top of the repository, REV:./path at this folder",
         )
         raise Rejected(only(name, finding))
-    return decode(name, done.stdout)
+    return decode(name, data)
+
+
+def _blob(name: str) -> tuple[bytes | None, str]:
+    """The start of the object NAME, one byte more than may be read; None and git's words when there
+    is none. Git is not waited for when it has more."""
+    from subprocess import PIPE, Popen
+
+    with Popen(["git", "cat-file", "blob", name], stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        data = process.stdout.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            process.kill()
+            return data, ""
+        said = process.stderr.read().decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        return (None if process.wait() else data), said
 
 
 def beside(name: str, other: str) -> str:

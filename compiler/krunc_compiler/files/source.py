@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
+from errno import EAGAIN, EBADF
 
-from krunc_compiler.files.contents import contents
+from krunc_compiler.files.contents import contents, given
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, Span, reject
 from krunc_compiler.findings.wording import why
@@ -20,33 +21,39 @@ def read(path: str, within: Within = ANYWHERE) -> tuple[str, str]:
     Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
     within.admit(path)
-    if path == "-":
-        return "<stdin>", decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
-    try:
-        return path, decode(path, contents(path, MAX_BYTES + 1))
-    except (OSError, ValueError) as error:
-        said = "no file can have such a name"  # a ValueError, whose words differ between Pythons
-        if isinstance(error, OSError):
-            said = why(error)
-        finding = Finding("KR001", f"the file cannot be read: {said}")
-        raise reject(Source(path, "", {}), [finding]) from None
+    name = "<stdin>" if path == "-" else path
+    return name, _text(name, given if path != "-" else _standard_input)
 
 
 def read_file(path: str, within: Within = ANYWHERE) -> str:
-    """The text of the file PATH, which a box names; devices and pipes are refused.
+    """The text of the regular file PATH, which a box names.
 
     Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
     path = f"./{path}" if path == "-" else path
     within.admit(path)
+    return _text(path, contents)
+
+
+def _text(name: str, reads: Callable[[str, int], bytes]) -> str:
     try:
-        strange = os.path.exists(path) and not os.path.isfile(path)
-    except ValueError:
-        strange = False
-    if strange:
-        finding = Finding("KR001", "this is no file of text")
-        raise reject(Source(path, "", {}), [finding])
-    return read(path)[1]
+        data = reads(name, MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        said = "no file can have such a name"  # a ValueError, whose words differ between Pythons
+        if isinstance(error, OSError):
+            said = why(error)
+        finding = Finding("KR001", f"the file cannot be read: {said}")
+        raise reject(Source(name, "", {}), [finding]) from None
+    return decode(name, data)
+
+
+def _standard_input(_: str, most: int) -> bytes:
+    if sys.stdin is None:  # whoever started krunc has closed it
+        raise OSError(EBADF, "standard input is closed")
+    data: bytes | None = sys.stdin.buffer.read(most)
+    if data is None:
+        raise OSError(EAGAIN, "standard input does not wait for its writer")
+    return data
 
 
 def decode(name: str, data: bytes) -> str:

@@ -6,6 +6,10 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from krunc_compiler.findings.finding import Finding, Located
+from krunc_compiler.findings.report import only
+from krunc_compiler.findings.wording import why
+
 
 class Tree(NamedTuple):
     """Files below a directory, links to directories, which are not followed, and directories that
@@ -27,8 +31,8 @@ def tree(top: str, enters: Callable[[str], bool]) -> Tree:
             with os.scandir(home) as listed:
                 entries = sorted(listed, key=lambda entry: entry.name)
         except (OSError, ValueError) as error:
-            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else ""
-            found.closed.append((home, why or "no directory can have such a name"))
+            said = why(error) if isinstance(error, OSError) else ""
+            found.closed.append((home, said or "no directory can have such a name"))
             continue
         inner = []
         for entry in entries:
@@ -56,3 +60,9 @@ def _sort(entry: os.DirEntry[str], path: str, found: Tree) -> None:
         is_odd = False  # a link in a circle, for one; that is told when it is read
     # A link that leads nowhere is a file that cannot be read.
     (found.odd if is_odd else found.files).append(path)
+
+
+def unlisted(path: str, said: str) -> list[Located]:
+    """Tell that the directory PATH cannot be listed, as the system SAID."""
+    hint = "make it readable, or name the files that are meant"
+    return only(path, Finding("KR001", f"the directory cannot be read: {said}", hint=hint))

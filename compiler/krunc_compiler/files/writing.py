@@ -8,42 +8,66 @@ links, such as /dev/stdout, lead where the user says.
 from __future__ import annotations
 
 import os
-from errno import ELOOP
+from errno import EEXIST, ELOOP, ENXIO
 from functools import lru_cache
 from stat import S_ISDIR, S_ISREG
 
 from krunc_compiler.files.contents import contents
+from krunc_compiler.files.stopping import Cleaned
 from krunc_compiler.files.within import is_in, repository
 
 # Where only the system puts links.
 _OF_SYSTEM = ("/dev", "/proc")
 
+# What a file is known by stands there.
+_START = 4096
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write(path: str, text: str) -> bool:
+def write(path: str, text: str, replaces: bytes = b"") -> bool:
     """Make TEXT the content of the file PATH; return whether that changed anything.
 
     The text goes to a temporary file beside it, which is then renamed. It is not forced to the
     disk: what a power cut takes can be made again. A link in its own directory stays a link, and
-    what is no file, such as /dev/null or a pipe, is written to as it is. Raises OSError.
+    what is no file, such as /dev/null or a pipe, is written to as it is. Raises OSError, also as
+    `stage` does.
     """
-    mark, data = new_mark(), text.encode("utf-8")
-    changed = stage(path, data, mark)
+    data = text.encode("utf-8")
+    changed = _put(path, data, replaces)
     if changed is None:
-        if not os.path.isfile(path):
-            with open(path, "wb") as file:
-                file.write(data)
+        if os.path.exists(path) and not os.path.isfile(path):
+            _pour(path, data)
             return True
-        path = os.path.realpath(path)
-        changed = bool(stage(path, data, mark))
-    if changed:
-        try:
-            settle(path, mark)
-        except OSError:
-            sweep(os.path.dirname(path), mark)
-            raise
+        changed = bool(_put(os.path.realpath(path), data, replaces))
     return changed
+
+
+def _put(path: str, data: bytes, replaces: bytes) -> bool | None:
+    mark = new_mark()
+    with Cleaned(lambda: sweep(os.path.dirname(path), mark)):
+        changed = stage(path, data, mark, replaces)
+        if changed:
+            settle(path, mark)
+        return changed
+
+
+def create(path: str, text: str) -> None:
+    """Make the file PATH, which is not there, with the content TEXT. Raises OSError, and leaves
+    none then."""
+    unfinished = False
+
+    def remove() -> None:
+        if unfinished:
+            os.unlink(path)
+
+    with Cleaned(remove):
+        descriptor = os.open(path, _NEW | os.O_EXCL, 0o666)
+        unfinished = True
+        try:
+            _fill(descriptor, text.encode("utf-8"))
+        finally:
+            os.close(descriptor)
+        unfinished = False
 
 
 def new_mark() -> str:
@@ -51,10 +75,11 @@ def new_mark() -> str:
     return os.urandom(6).hex()
 
 
-def stage(path: str, data: bytes, mark: str) -> bool | None:
+def stage(path: str, data: bytes, mark: str, replaces: bytes = b"") -> bool | None:
     """Write DATA beside the file PATH, unless that is its content; whether it was written.
 
-    None when PATH is a link, a device or a pipe, in whose place no file is put. Raises OSError.
+    None when PATH is a link, a device or a pipe, in whose place no file is put. Raises OSError, and
+    FileExistsError when there is something that has nothing of REPLACES near its start.
     """
     _stay_in_repository(os.path.abspath(os.path.dirname(path)))
     try:
@@ -65,12 +90,14 @@ def stage(path: str, data: bytes, mark: str) -> bool | None:
         if not (S_ISREG(mode) or S_ISDIR(mode)):
             _stay(path)
             return None
-        if contents(path, len(data) + 1) == data:
+        there = contents(path, max(len(data) + 1, _START))
+        if there == data:
             return False
+        if there and replaces not in there[:_START]:
+            raise FileExistsError(EEXIST, "the file that is there is no plan, and is left alone")
     descriptor = os.open(_staged(path, mark), _NEW, 0o666)
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
+        _fill(descriptor, data)
     finally:
         os.close(descriptor)
     return True
@@ -100,6 +127,27 @@ def _stay(path: str) -> None:
         )
 
 
+def _fill(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _pour(path: str, data: bytes) -> None:
+    """Write DATA into what is no file. Raises OSError, also for a pipe that nobody reads: it would
+    be waited for without end."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == ENXIO:
+            raise OSError(ENXIO, "nobody reads from the pipe or socket") from None
+        raise
+    try:
+        os.set_blocking(descriptor, True)
+        _fill(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
 def settle(path: str, mark: str) -> None:
     """Make what was staged the content of the file PATH. Raises OSError."""
     os.replace(_staged(path, mark), path)
@@ -107,7 +155,11 @@ def settle(path: str, mark: str) -> None:
 
 def sweep(folder: str, mark: str) -> None:
     """Remove what is still staged in FOLDER."""
-    for name in os.listdir(folder or ".") if os.path.isdir(folder or ".") else ():
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return  # it went, or does not tell what is in it
+    for name in names:
         if name.startswith(".") and name.endswith(f".{mark}"):
             os.unlink(os.path.join(folder, name))
 

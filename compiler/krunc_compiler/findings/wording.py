@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 _SHOWN = 60
+_LONGEST = 100
+_MOST = 1_000
 
 
 def why(error: OSError) -> str:
@@ -62,7 +65,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of KNOWN that was meant by WORD, where one is near."""
     from difflib import get_close_matches  # a box that is right needs none
 
-    return next(iter(get_close_matches(word, list(known), 1)), None)
+    # Looking takes time, and a hostile box has names to use it up.
+    return next(iter(get_close_matches(word[:_LONGEST], list(islice(known, _MOST)), 1)), None)
 
 
 def bounds(schema: dict[str, Any]) -> str:

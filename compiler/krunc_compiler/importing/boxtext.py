@@ -8,10 +8,10 @@ from typing import Any
 
 from krunc_compiler.findings.report import printable
 from krunc_compiler.text.scalars import scalar
+from krunc_compiler.values.braces import literal
 
 _WIDTH = 96
 _PLAIN = re.compile(r"(?!---|\.\.\.)(?:[A-Za-z0-9_./+]|-(?=[A-Za-z0-9_./-]))[A-Za-z0-9_./@+=%:-]*")
-_OPENING = re.compile(r"\{\{|\{%|\{#")
 _NOT_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
@@ -47,23 +47,8 @@ def _flow(item: Any) -> str:
     if isinstance(item, list):
         return "[" + ", ".join(map(_flow, item)) + "]"
     if isinstance(item, str):
-        return _text(_literal(item))
+        return _text(literal(item))
     return json.dumps(item)
-
-
-def _literal(text: str) -> str:
-    """TEXT for a box, in which {{, {% and {# would begin an expression."""
-    if not _OPENING.search(text):
-        return text
-    if "\r" in text:
-        # An expression's surroundings lose their carriage returns; its own text does not.
-        inner = "".join(c if c.isalnum() or c in " ./:" else _escape(c) for c in text)
-        return "{{ '" + inner + "' }}"
-    return _OPENING.sub(lambda found: "{{ '" + found[0] + "' }}", text)
-
-
-def _escape(character: str) -> str:
-    return f"\\U{ord(character):08x}"
 
 
 def _text(text: str) -> str:

@@ -164,6 +164,14 @@ def _count(value: Any, ruled: _Ruled) -> list[Finding]:
     return [Finding("KR203", message, hint=f"{hint}; {_OTHER_WAYS}")]
 
 
+def _items(value: Any, ruled: _Ruled) -> list[Finding]:
+    most = ruled.rules.get("max_items", len(value))
+    if len(value) <= most:
+        return []
+    hint = f"write {most} of them at most"
+    return [Finding("KR203", f"{len(value)} are too many; a plan holds {most}", hint=hint)]
+
+
 @cache
 def _kernel_parameters() -> frozenset[str]:
     return frozenset(api.table()["reserved_env"]["kernel"])
@@ -206,6 +214,7 @@ _LOOKS: dict[str, _Look] = {
     "socket_path": _text,
     "texts": _texts,
     "flags": _names,
+    "port_map": _items,
     "env": _variables,
     "bytes": _content,
 }

@@ -11,16 +11,18 @@ from krunc_compiler.files import writing
 from krunc_compiler.files.boxfiles import plan_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest
-from krunc_compiler.files.source import read
+from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
-from krunc_compiler.plan.plan import to_text
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
+
+# What no other file that krunc knows has at its start.
+PLAN_MARK = b'"krunc_plan"'
 
 
 class Job(NamedTuple):
@@ -80,7 +82,7 @@ def compile_file(work: Work, job: Job) -> Done:
         findings += _of_this_host(compiled)
     made = []
     for one in compiled:
-        path, text = job.plan(one), to_text(one.plan)
+        path, text = job.plan(one), one.text
         if path is None:
             made.append(Made(None, "", False, text))
             continue
@@ -91,26 +93,35 @@ def compile_file(work: Work, job: Job) -> Done:
             item, found = _staged(path, text, work.mark)
             made.append(item)
         findings += found
-    return Done(made, findings, [claims(one.box, one.source, one.allowed) for one in compiled])
+    return Done(made, findings, [_claims(one) for one in compiled])
+
+
+def _claims(one: Compiled) -> Claims:
+    return claims(one.box, one.source, one.allowed, one.paths)
 
 
 def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
     data = text.encode("utf-8")
     try:
-        staged = writing.stage(path, data, mark)
+        staged = writing.stage(path, data, mark, replaces=PLAN_MARK)
     except OSError as error:
-        finding = Finding("KR302", f"the plan cannot be written: {why(error)}")
-        return Made(path, "", False, ""), only(path, finding)
+        return Made(path, "", False, ""), only(path, unwritten(error))
     if staged is None:
         return Made(path, "", False, text), []
     return Made(path, hexdigest(data), staged, ""), []
+
+
+def unwritten(error: OSError) -> Finding:
+    """The finding about a plan that cannot be written."""
+    hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
+    return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 
 def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list[Located]]:
     """How the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
         within.admit(path)
-        data = contents(path)
+        data = contents(path, MAX_BYTES + 1)
     except Rejected as rejected:
         return "", rejected.findings
     except OSError as error:
@@ -119,6 +130,9 @@ def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list
         return "", only(path, finding)
     if data == text.encode("utf-8"):
         return "", []
+    if len(data) > MAX_BYTES:
+        finding = Finding("KR301", f"this has more than {MAX_BYTES:,} bytes; no plan has as many")
+        return "", only(path, finding)
     from difflib import unified_diff
 
     old = data.decode("utf-8", "replace")

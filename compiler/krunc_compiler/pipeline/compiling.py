@@ -8,16 +8,24 @@ from krunc_schema import load
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.from_value import from_filled
-from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError
+from krunc_compiler.findings.finding import (
+    Finding,
+    Located,
+    Rejected,
+    Source,
+    UsageError,
+    reject,
+)
 from krunc_compiler.lowering.steps import lower
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
-from krunc_compiler.plan.plan import Plan, make
+from krunc_compiler.plan import bounds
+from krunc_compiler.plan.plan import Plan, make, to_text
 from krunc_compiler.rules import box as box_rules
-from krunc_compiler.rules import lints
+from krunc_compiler.rules import lints, written
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
-from krunc_compiler.values import extending, matrix, rendering, variables
+from krunc_compiler.values import braces, extending, matrix, rendering, variables
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.variables import Known
 
@@ -37,13 +45,16 @@ class Loaded(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A box of a file: its plan, where it is written, and the warnings that it allows."""
+    """A box of a file: its plan, the text of that, where it is written, the warnings that it
+    allows, and the paths of the host that it names."""
 
     plan: Plan
+    text: str
     box: Box
     source: Source
     allowed: frozenset[str]
     is_matrix: bool
+    paths: tuple[written.Named, ...]
 
 
 def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
@@ -53,6 +64,8 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     no sense; UsageError when it has no box of the wanted name.
     """
     value, source = extending.load(name, text, inputs.within)
+    if too_much := bounds.overweight(value):
+        raise reject(source, too_much)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
@@ -60,7 +73,7 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
         known = known._replace(absent=known.absent | matrix.names(value.get("matrix")))
     loaded = Loaded(value, source, known, rows, rows != [{}])
     if loaded.is_matrix:
-        findings += matrix.too_large(len(rows), len(source.places))
+        findings += matrix.too_large(len(rows), len(source.places), braces.openings(value))
     if loaded.is_matrix and not findings:
         names = [_name(loaded, row) for row in rows]
         findings = matrix.same_names(names)
@@ -88,11 +101,15 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     loaded = load_box(name, text, inputs)
     results: list[Compiled] = []
     findings: list[list[Finding]] = []
+    size = 0
     for row in loaded.rows:
         result, wrong = _compile(loaded, row, inputs)
         findings.append(wrong)
         if result is not None:
             results.append(result)
+            size += len(result.text)
+        if size > matrix.MAX_TEXT:
+            raise reject(loaded.source, [matrix.too_long()])
     if inputs.box is not None and results and results[0].plan.box != inputs.box:
         raise UsageError(f"the box of {name} has the name {results[0].plan.box}")
     found = findings[0]
@@ -148,7 +165,10 @@ def _compile(
     operations, misfits = lower(box, inputs.target)
     found = box_rules.check(box, inputs.target) + misfits
     found += operation_rules.check(operations, inputs.target)
-    warned, allowed = lints.silenced(lints.check(box), complete.get("allow", []))
+    paths = tuple(written.named(operations))
+    replaced, doubts = written.check(paths)
+    found += replaced
+    warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):
             found += warned
@@ -161,4 +181,7 @@ def _compile(
     }
     meaning["vars"] = loaded.variables(row)
     plan = make(box, inputs.target, meaning, operations, inputs.prefix)
-    return Compiled(plan, box, loaded.source, allowed, loaded.is_matrix), findings
+    text = to_text(plan)
+    if too_much := bounds.exceeded(operations, text):
+        return None, findings + too_much
+    return Compiled(plan, text, box, loaded.source, allowed, loaded.is_matrix, paths), findings

@@ -13,8 +13,8 @@ from krunc_compiler.findings.finding import Path, Place
 from krunc_compiler.findings.report import printable
 from krunc_compiler.pipeline.compiling import Loaded, compile_all, evaluated, load_box
 from krunc_compiler.shape.defaults import filled
+from krunc_compiler.values.braces import has_expressions, literal
 from krunc_compiler.values.inputs import Inputs
-from krunc_compiler.values.rendering import has_expressions
 
 _WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
 _NOT_WORDS = frozenset(["true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NULL"])
@@ -114,5 +114,5 @@ def _word(key: str) -> str:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return _word(value)
+        return _word(literal(value))
     return json.dumps(value)

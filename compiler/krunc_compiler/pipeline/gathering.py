@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from krunc_compiler.files.boxfiles import ENDING, all_below, is_box_name
+from krunc_compiler.files.tree import unlisted
 from krunc_compiler.files.within import Within
-from krunc_compiler.findings.finding import Finding, Located
-from krunc_compiler.findings.report import only
+from krunc_compiler.findings.finding import Located
 from krunc_compiler.values.kind import kind_of_file
 
 
@@ -68,8 +68,8 @@ def _folder(given: str, found: Gathered, within: Within) -> None:
         elif is_box_name(path):
             found.skipped[path] = seen.why
     found.skipped.update(dict.fromkeys(tree.links, "a link to a directory; name it to check it"))
-    odd = (path for path in tree.odd if is_box_name(path) or path.endswith(ENDING))
-    found.skipped.update(dict.fromkeys(odd, "no file but a pipe, socket or device"))
-    for path, why in tree.closed:
-        hint = "what lies in it is not checked"
-        found.findings.extend(only(path, Finding("KR001", f"cannot be listed: {why}", hint=hint)))
+    # Pipes and devices are refused by who reads them.
+    found.boxes.update({path: given for path in tree.odd if is_box_name(path)})
+    found.plans.update({path: given for path in tree.odd if path.endswith(ENDING)})
+    for path, said in tree.closed:
+        found.findings.extend(unlisted(path, said))

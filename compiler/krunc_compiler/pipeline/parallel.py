@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,9 @@ _STEP = 20
 _WIDTH = 40
 
 
-def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+def spread(
+    work: Callable[[_Item], _Result], items: Sequence[_Item]
+) -> Generator[_Result, None, None]:
     """What WORK makes of each of ITEMS, in their order; WORK and its results can be pickled.
 
     Many items are spread over the processors that this process may use.
@@ -41,10 +43,13 @@ def spread(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator
 
 
 def _quiet() -> None:
-    """In a worker: a Ctrl-C is for the process that started it, which ends its workers."""
+    """In a worker: a Ctrl-C, or the end of the terminal, is for the process that started it, which
+    ends its workers."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _shown(results: Iterable[_Result], total: int) -> Iterator[_Result]:

@@ -24,6 +24,8 @@ from krunc_compiler.values.kind import Seen, kind
 # A clock of the kernel's files moves on at least that often (CONFIG_HZ of 100).
 _TICK_S = 0.02
 _KEPT = 20
+# Some hundred bytes for each plan, of more plans than a folder holds.
+_MOST_BYTES = 1 << 26
 
 
 class Earlier:
@@ -42,8 +44,7 @@ class Earlier:
     def plans(self) -> list[str] | None:
         """The plans, when neither they nor the files have changed since they were made."""
         try:
-            with open(self._path, encoding="utf-8") as file:
-                known = json.load(file)
+            known = json.loads(contents(self._path, _MOST_BYTES))
             if known["files"] == self._read and known["state"] == _state(known["plans"]):
                 return list(known["plans"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -103,7 +104,7 @@ def _state(paths: Iterable[str]) -> str:
 
 
 def _holds(path: str, digest: str) -> bool:
-    return hexdigest(contents(path)) == digest
+    return hexdigest(contents(path, MAX_BYTES)) == digest
 
 
 def _prune(folder: str) -> None:

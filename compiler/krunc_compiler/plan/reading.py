@@ -9,6 +9,7 @@ from typing import Any
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
+from krunc_compiler.plan import bounds
 from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
@@ -33,6 +34,9 @@ def read_plan(name: str, text: str) -> Plan:
         ) from None
     except (ValueError, RecursionError) as error:
         raise reject(source, [Finding("KR401", f"this is not a plan: {error}")]) from None
+    if bounds.too_many(value, text):
+        most = bounds.most("values")
+        raise reject(source, [Finding("KR401", f"the plan has more than {most:,} values")])
     findings = check(value, head_schema())
     if not findings:
         findings = [found for i, row in enumerate(value["operations"]) for found in _row(i, row)]

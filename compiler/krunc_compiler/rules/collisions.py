@@ -13,6 +13,7 @@ from krunc_compiler.box.networks import NetworkDevices, SocketDevice, Tsi
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
+from krunc_compiler.rules.written import Named, lying_in
 from krunc_compiler.values import extending
 
 
@@ -34,13 +35,23 @@ class Claims(NamedTuple):
     source: Source
     allowed: frozenset[str]
     all: tuple[Claim, ...]
+    paths: tuple[Named, ...]
 
 
-def claims(box: Box, source: Source, allowed: frozenset[str]) -> Claims:
-    """What BOX claims. There may be many boxes: their texts are read again for a finding."""
-    found = tuple(_claims(box, posixpath.dirname(source.name)))
+def claims(
+    box: Box, source: Source, allowed: frozenset[str], paths: tuple[Named, ...] = ()
+) -> Claims:
+    """What BOX claims, and the PATHS that it names. There may be many boxes: their texts are read
+    again for a finding."""
+    folder = posixpath.dirname(source.name)
+    found = tuple(_claims(box, folder))
     text = "" if os.path.isfile(source.name) else source.text
-    return Claims(box.name, source._replace(text=text, places={}), allowed, found)
+    whole = tuple(
+        one._replace(path=posixpath.join(folder, one.path))
+        for one in paths
+        if not one.path.startswith(RUNTIME)
+    )
+    return Claims(box.name, source._replace(text=text, places={}), allowed, found, whole)
 
 
 def _claims(box: Box, folder: str) -> Iterator[Claim]:
@@ -97,7 +108,33 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             at += f" (box {other.box})" if other.source.name == one.source.name else ""
             finding = Finding(code, f"{what} is in {at} too", key, hint=_AT_ONCE[code])
             findings.append(Located(_again(one.source.name, one.source.text), finding))
-    return findings
+    return findings + list(_replaced(boxes))
+
+
+def _replaced(boxes: Sequence[Claims]) -> Iterator[Located]:
+    """The warnings about paths that the guest of another box may replace."""
+    writers: dict[str, list[int]] = {}
+    for i, one in enumerate(boxes):
+        for path in one.paths:
+            if path.writes:
+                writers.setdefault(normal(path.path), []).append(i)
+    for i, one in enumerate(boxes) if writers else ():
+        for path in one.paths:
+            above = [] if path.writes else [w for f in lying_in(path.path) if (w := writers.get(f))]
+            # What its own guest may replace was told of the box by itself.
+            if not above or any(i in found for found in above):
+                continue
+            other = boxes[above[0][0]]
+            if "KR616" in one.allowed | other.allowed:
+                continue
+            finding = Finding(
+                "KR616",
+                f"the guest of box {other.box} ({other.source.name}) can replace this path",
+                path.key,
+                hint="keep it out of what other guests write; where both are launched by one "
+                "command, a link there is refused",
+            )
+            yield Located(_again(one.source.name, one.source.text), finding)
 
 
 _AT_ONCE = {

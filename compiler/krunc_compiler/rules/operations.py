@@ -14,6 +14,7 @@ from krunc_compiler.lowering import command_line
 from krunc_compiler.plan.kinds import rules
 from krunc_compiler.plan.operation import Operation
 from krunc_compiler.plan.plan import needs
+from krunc_compiler.rules.written import secrets
 
 
 def check(operations: list[Operation], target: Target) -> list[Finding]:
@@ -71,15 +72,8 @@ def _leaving(path: str, where: Path) -> Iterator[Finding]:
 def _secrets(operations: list[Operation]) -> Iterator[Finding]:
     """Look at the files of which the launcher reads what the program gets."""
     for operation in operations:
-        for argument, value in operation.args.items():
-            if not isinstance(value, dict):
-                continue
-            inside = ("env",) if "process" in value else ()
-            env = value["process"]["env"] if inside else value
-            for name, given in env.items():
-                if isinstance(given, dict) and "from_file" in given:
-                    where = (*operation.place(argument), *inside, name, "from_file")
-                    yield from _leaving(given["from_file"], where)
+        for one in secrets(operation):
+            yield from _leaving(one.path, one.key)
 
 
 def _devices(operations: list[Operation]) -> Iterator[Finding]:

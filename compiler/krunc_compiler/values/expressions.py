@@ -1,16 +1,17 @@
-"""One {{ expression }}: cut out of its string, evaluated in a sandbox, made a plain value."""
+"""One {{ expression }}: evaluated in a sandbox, made a plain value."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
 
 from krunc_compiler.findings.wording import nearest
@@ -34,9 +35,8 @@ _TESTS = (
     "number", "odd", "string", "true", "undefined", "upper", "==", "eq", "!=", "ne", ">", "gt",
     ">=", "ge", "<", "lt", "<=", "le",
 )  # fmt: skip
-# How the pieces of a template start and end.
-_ENDS = {"variable_begin": "}}", "block_begin": "%}", "comment_begin": "#}"}
-_ENDS |= {"{{": "}}", "{%": "%}", "{#": "#}"}
+# Statements and comments, which Jinja cannot do without, start and end with what no text has.
+_NOWHERE = "\uffff\ufffe"
 # What evaluating a stranger's expression can raise.
 FAILURES = (
     TemplateError,
@@ -51,6 +51,10 @@ FAILURES = (
     TypeError,
     ValueError,
 )
+
+
+class NoVariable(TemplateError):
+    """An expression uses no variable: hardly one was meant."""
 
 
 class _Generator(CodeGenerator):
@@ -147,102 +151,53 @@ def _number(kind: type[int] | type[float], what: str) -> Callable[..., Any]:
 
 
 @cache
-def _environment() -> SandboxedEnvironment:
+def environment() -> SandboxedEnvironment:
+    """The sandbox, in which a text has expressions, and nothing else of Jinja."""
     # The optimizer tries each part of a long expression once for every level above it.
-    environment = _Bounded(undefined=StrictUndefined, keep_trailing_newline=True, optimized=False)
+    made = _Bounded(
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        optimized=False,
+        **{
+            f"{what}_{end}_string": f"{_NOWHERE}{what}{end}"
+            for what in ("block", "comment")
+            for end in ("start", "end")
+        },
+    )
     # No loops and nothing that makes endless things: an expression is a value.
-    environment.globals.clear()
-    taken = {name: environment.filters[name] for name in _FILTERS}
+    made.globals.clear()
+    taken = {name: made.filters[name] for name in _FILTERS}
     taken |= {"join": _join, "replace": _replace, "string": as_text}
     taken |= {"int": _number(int, "whole number"), "float": _number(float, "number")}
-    environment.filters = {name: _bounded(taken[name]) for name in sorted(taken)}
-    environment.tests = {name: environment.tests[name] for name in _TESTS}
-    return environment
-
-
-class Token(NamedTuple):
-    """A piece of a string, as Jinja's lexer names its kind, and the offset at which it starts."""
-
-    kind: str
-    text: str
-    start: int
-
-
-def tokens(text: str) -> Iterator[Token]:
-    """The pieces of TEXT; raises TemplateError where it is wrong."""
-    start = 0
-    # Jinja would make one line feed of every line end.
-    flat = text.replace("\r", "\n")
-    for _, kind, part in _environment().lex(flat):
-        # Space beside {{- and -}} is not told.
-        start = flat.index(part, start)
-        end = start + len(part)
-        yield Token(kind, text[start:end], start)
-        start = end
-
-
-def segments(text: str) -> Iterator[tuple[bool, str]]:
-    """The pieces of TEXT: whether it is an expression, and its text without the braces.
-
-    Raises TemplateError for statements, comments and braces that do not close.
-    """
-    inside: list[str] | None = None
-    for kind, part, _ in tokens(text):
-        if kind == "variable_begin":
-            inside = []
-        elif kind == "variable_end":
-            yield True, "".join(inside or ())
-            inside = None
-        elif inside is not None:
-            inside.append(part)
-        elif kind == "data":
-            yield False, part
-        else:
-            raise TemplateError(
-                "only {{ expressions }} may stand in a box, no {% statements %} and no "
-                "{# comments #}; {{ '{#' }} writes the characters themselves"
-            )
-    if inside is not None:
-        raise TemplateError("its }} is missing")
-
-
-def place(text: str, number: int | None, word: str | None) -> tuple[int, int] | None:
-    """Where the NUMBERth expression of TEXT stands, or the variable WORD in it.
-
-    Without a NUMBER: where TEXT cannot be cut into expressions.
-    """
-    seen, begin, before = 0, 0, ""
-    try:
-        for kind, part, start in tokens(text):
-            if kind in _ENDS:
-                seen, begin = seen + 1, start
-                if number is None and kind != "variable_begin":
-                    break
-            elif seen == number and kind == "name" and part == word and before != ".":
-                return start, start + len(part)
-            elif seen == number and kind == "variable_end":
-                return begin, start + len(part.rstrip())
-            before = part if kind != "whitespace" else before
-    except TemplateError as error:
-        if found := re.search(r" at (\d+)$", error.message or ""):
-            return int(found[1]), int(found[1]) + 1
-    if not seen:
-        return None
-    end = text.find(_ENDS.get(text[begin : begin + 2], "}}"), begin)
-    line = text.find("\n", begin)
-    return begin, end + 2 if end >= 0 else line if line >= 0 else len(text)
+    made.filters = {name: _bounded(taken[name]) for name in sorted(taken)}
+    made.tests = {name: made.tests[name] for name in _TESTS}
+    return made
 
 
 @lru_cache(4096)
-def _compiled(expression: str) -> TemplateExpression:
+def _compiled(expression: str) -> tuple[TemplateExpression, frozenset[str]]:
+    """EXPRESSION, and the names of the variables that it uses."""
     if len(expression) > _MAX_EXPRESSION:
         raise TemplateError(f"it has more than {_MAX_EXPRESSION:,} characters")
-    return _environment().compile_expression(expression, undefined_to_none=False)
+    compiled = environment().compile_expression(expression, undefined_to_none=False)
+    tree = Parser(environment(), expression, state="variable").parse_expression()
+    names = {node.name for node in (tree, *tree.find_all(nodes.Name)) if type(node) is nodes.Name}
+    if not names and not _is_escape(tree):
+        raise NoVariable(expression)
+    return compiled, frozenset(names)
+
+
+def _is_escape(tree: nodes.Expr) -> bool:
+    """Tell whether an expression is one text with a brace in it, which has no other way in."""
+    if not (isinstance(tree, nodes.Const) and isinstance(tree.value, str)):
+        return False
+    return "{" in tree.value or "}" in tree.value
 
 
 def evaluate(expression: str, variables: Mapping[str, Any]) -> Any:
     """The value of EXPRESSION; raises one of FAILURES."""
-    return plain(_compiled(expression)(**variables))
+    compiled, names = _compiled(expression)
+    return plain(compiled({name: variables[name] for name in names if name in variables}))
 
 
 def plain(value: Any) -> Any:
@@ -280,7 +235,7 @@ def explained(error: BaseException) -> tuple[str, str]:
     if isinstance(error, NameError):  # Jinja writes 1e999 as inf into the code that it makes
         return "a number in it is too large", ""
     if found := re.match(r"No (filter|test) named '(.*)'", said):
-        known = sorted(_environment().filters) if found[1] == "filter" else sorted(_TESTS)
+        known = sorted(environment().filters) if found[1] == "filter" else sorted(_TESTS)
         close = nearest(found[2], known)
         guess = f"did you mean {close}? " if close else ""
         return f"there is no {found[1]} {found[2]!r}", f"{guess}{found[1]}s: {', '.join(known)}"

@@ -16,11 +16,12 @@ from krunc_compiler.text.parsing import parse_on
 from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
-MAX_FILES = 64
+MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
 _INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
+_FEWER = "extend fewer, or merge some of them"
 _PATHS = ("host_path", "socket_path")
 
 
@@ -37,11 +38,19 @@ class _Side(NamedTuple):
 
 
 class _Files(NamedTuple):
-    """How the name of a base is found, how it is read, and how many there were."""
+    """How a base's name is found, how it is read, and what all have: files, characters, values."""
 
     name_of: Callable[[str, str], str]
     read: Callable[[str], str]
     met: list[int]
+
+    def too_many(self, files: int = 0, characters: int = 0, values: int = 0) -> str:
+        """Add what a base has; say what the bases now have too many of, if anything."""
+        most = {"files": MAX_FILES, "characters": MAX_TEXT, "values": MAX_VALUES}
+        for i, more in enumerate((files, characters, values)):
+            self.met[i] += more
+        over = (what for what, met in zip(most, self.met, strict=True) if met > most[what])
+        return next((f"more than {most[what]:,} {what} are extended" for what in over), "")
 
 
 def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any], Source]:
@@ -49,13 +58,13 @@ def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any
 
     Raises Rejected when a text is no map, cannot be read, is not WITHIN, or extends itself.
     """
-    files = _Files(_beside, partial(read_file, within=within), [0])
+    files = _Files(_beside, partial(read_file, within=within), [0, 0, 0])
     if ":" in name and within is ANYWHERE:
         from krunc_compiler.files import git as revision  # it starts git, which few boxes need
 
         # What a box at a revision extends is taken from there too.
         if revision.is_one(name):
-            files = _Files(revision.beside, revision.read, [0])
+            files = _Files(revision.beside, revision.read, [0, 0, 0])
     return _load(Source(name, text, {}), (posixpath.normpath(name),), files)
 
 
@@ -70,6 +79,8 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
+    if len(above) > 1 and (too_many := files.too_many(values=len(source.places))):
+        raise reject(source, [Finding("KR023", too_many, hint=_FEWER)])
     if "extends" not in value or not fits(value["extends"], "extends"):
         return value, source
     named = value.pop("extends")
@@ -98,14 +109,13 @@ def _beside(name: str, base: str) -> str:
 
 def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _Files) -> _Side:
     name = files.name_of(source.name, base)
-    files.met[0] += 1
     problem = hint = ""
+    too_many = files.too_many(files=1)
     if name in above:
         problem = f"{base} extends this box again: {' -> '.join((*above, name))}"
         hint = "a box cannot extend itself, nor one that extends it"
-    elif files.met[0] > MAX_FILES:
-        problem = f"more than {MAX_FILES} files are extended"
-        hint = "extend fewer, or merge some of them"
+    elif too_many:
+        problem, hint = too_many, _FEWER
     elif "{{" in base:
         problem = "extends takes no expressions"
         hint = "write the file's name"
@@ -124,6 +134,8 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
             else "relative names start at the folder of the box that says extends",
         )
         raise reject(source, [finding]) from None
+    if too_many := files.too_many(characters=len(text)):
+        raise reject(source, [Finding("KR023", too_many, at, hint=_FEWER)])
     folder = posixpath.join(source.folder, posixpath.dirname(base))
     value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
     places = {
@@ -256,9 +268,10 @@ def _rebased(
             _rebased(item, rule["items"], (*path, i), source, defs) for i, item in enumerate(value)
         ]
     if isinstance(value, dict):
-        rules = rule.get("properties", {})
+        rules, others = rule.get("properties", {}), rule.get("additionalProperties")
+        others = others if isinstance(others, dict) else {}
         return {
-            key: _rebased(item, rules.get(key, {}), (*path, key), source, defs)
+            key: _rebased(item, rules.get(key, others), (*path, key), source, defs)
             for key, item in value.items()
         }
     return value

@@ -12,6 +12,8 @@ from krunc_compiler.values.fitting import fits
 
 # Far above any real fleet of one file; it bounds time for hostile boxes.
 MAX_BOXES = 1_000
+MAX_TEXT = 1 << 26
+_MAX_EXPRESSIONS = 100_000
 _MAX_VALUES = 1_000_000
 
 
@@ -59,13 +61,31 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
     return found, findings
 
 
-def too_large(boxes: int, values: int) -> list[Finding]:
-    """A finding when so many BOXES of so many VALUES are more than a compilation bears."""
-    if boxes == 1 or boxes * values <= _MAX_VALUES:
-        return []
-    message = f"{boxes:,} boxes of {values:,} values make more than {_MAX_VALUES:,}"
+def too_large(boxes: int, values: int, expressions: int) -> list[Finding]:
+    """A finding when so many BOXES of so many VALUES and EXPRESSIONS are more than a compilation
+    bears."""
     hint = "make fewer boxes of one file, or move what they share into a script or a folder"
-    return [Finding("KR024", message, ("matrix",), hint=hint, at_key=True)]
+    return [
+        Finding(
+            "KR024",
+            f"{boxes:,} boxes of {number:,} {what} make more than {most:,}",
+            ("matrix",),
+            hint=hint,
+            at_key=True,
+        )
+        for number, what, most in (
+            (values, "values", _MAX_VALUES),
+            (expressions, "expressions", _MAX_EXPRESSIONS),
+        )
+        if boxes > 1 and boxes * number > most
+    ]
+
+
+def too_long() -> Finding:
+    """The finding about plans of one file that are together longer than MAX_TEXT."""
+    message = f"the plans of this matrix have more than {MAX_TEXT:,} characters together"
+    hint = "make fewer boxes of one file, or put what is long into a file of the root or of a share"
+    return Finding("KR024", message, ("matrix",), hint=hint, at_key=True)
 
 
 def _values(column: list[Any] | dict[str, int]) -> list[Any]:

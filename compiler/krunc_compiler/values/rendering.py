@@ -7,9 +7,16 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path, Source, Span
+from krunc_compiler.values.braces import ESCAPE, as_it_stands, has_expressions, openings
 
 # A rendered string longer than this is a mistake or an attack.
 MAX_TEXT = 100_000
+# No plan holds more than that: the results together, and each may be used often.
+MAX_ALL = 1 << 20
+# Each is compiled; far above any real box.
+MAX_EXPRESSIONS = 2_000
+_MOST_TOLD = 100
+_NAMES = 20
 # These say what the expressions may use; they hold no expressions.
 LITERAL = ("vars", "matrix", "extends", "allow")
 
@@ -28,11 +35,8 @@ class _Scope(NamedTuple):
     absent: frozenset[str]
     findings: list[Finding]
     broken: set[Path]
-
-
-def has_expressions(text: str) -> bool:
-    """Whether TEXT holds an expression."""
-    return "{{" in text or "{%" in text or "{#" in text
+    # How many characters the results have, and how many expressions there were.
+    met: list[int]
 
 
 def render(
@@ -46,11 +50,10 @@ def render(
     A string that is one whole expression takes the expression's type. An expression that fails
     for want of an ABSENT variable, about which there is a finding already, is only broken.
     """
-    # Python writes a brace of a map before a quote or another brace that closes: what looks like
-    # an expression is one, or stands in a key, which the walk leaves as it is.
-    if not has_expressions(repr(value)):
+    # Those in keys are none, and stay as they are.
+    if not openings(value):
         return Rendered(value, [], frozenset())
-    scope = _Scope(source, variables, absent, [], set())
+    scope = _Scope(source, variables, absent, [], set(), [0, 0])
     result = _walk(value, (), scope)
     return Rendered(result, scope.findings, frozenset(scope.broken))
 
@@ -70,13 +73,21 @@ def _walk(value: Any, path: Path, scope: _Scope) -> Any:
 
 def _string(text: str, path: Path, scope: _Scope) -> Any:
     """TEXT evaluated; TEXT itself when that fails."""
+    if scope.met[0] > MAX_ALL or scope.met[1] > MAX_EXPRESSIONS:
+        scope.broken.add(path)  # which was told
+        return text
+    scope.met[1] += text.count("{{")
+    if scope.met[1] > MAX_EXPRESSIONS:
+        message = f"up to here there are more than {MAX_EXPRESSIONS:,} expressions"
+        return _too_many(text, path, Finding("KR020", message, path, hint=ESCAPE), scope)
     # Jinja2 is imported only for a box that has expressions.
-    from krunc_compiler.values.expressions import FAILURES, as_text, evaluate, segments
+    from krunc_compiler.values.expressions import FAILURES, as_text, evaluate
+    from krunc_compiler.values.segments import segments
 
     try:
         pieces = list(segments(text))
     except FAILURES as error:
-        return _failed(error, text, path, None, scope)
+        return _failed(error, text, path, (None, ""), scope)
     whole = len(pieces) == 1
     parts: list[Any] = []
     number = 0
@@ -86,7 +97,7 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
             value = evaluate(part, scope.variables) if is_expression else part
             parts.append(value if whole else as_text(value))
         except FAILURES as error:
-            _failed(error, text, path, number, scope)
+            _failed(error, text, path, (number, part), scope)
     if path in scope.broken:
         return text
     result = parts[0] if whole else "".join(parts)
@@ -95,32 +106,59 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
         message, most = "the expression's result is too long", f"at most {MAX_TEXT:,} characters"
         scope.findings.append(Finding("KR020", message, path, hint=most))
         return text
+    scope.met[0] += len(result) if isinstance(result, str) else 1
+    if scope.met[0] > MAX_ALL:
+        message = f"up to here, expressions make more than {MAX_ALL:,} characters; a plan has fewer"
+        hint = "put what is long into a file of the root or of a share"
+        return _too_many(text, path, Finding("KR220", message, path, hint=hint), scope)
     return result
 
 
-def _failed(error: BaseException, text: str, path: Path, number: int | None, scope: _Scope) -> str:
-    """Note the failure of the NUMBERth expression of TEXT, or that it has none; return TEXT."""
-    from krunc_compiler.values.expressions import explained, undefined
+def _too_many(text: str, path: Path, finding: Finding, scope: _Scope) -> str:
+    scope.broken.add(path)
+    scope.findings.append(finding)
+    return text
+
+
+def _failed(
+    error: BaseException, text: str, path: Path, of: tuple[int | None, str], scope: _Scope
+) -> str:
+    """Note the failure of an expression OF the TEXT, its number and its text, or that TEXT has
+    none; return TEXT."""
+    from krunc_compiler.values.expressions import NoVariable, explained, undefined
 
     scope.broken.add(path)
+    number, expression = of
+    way_out = ESCAPE if number is None else as_it_stands(expression)
     missing = undefined(error)
-    said, hint = explained(error)
+    if missing in scope.absent or len(scope.findings) > _MOST_TOLD:
+        return text
+    if isinstance(error, NoVariable):
+        code, message, hint = "KR025", "the expression uses no variable", "write its value"
+    else:
+        code = "KR020"
+        said, hint = explained(error)
+        message = f"the expression fails: {said}"
     if missing is not None:
         close = wording.nearest(missing, scope.variables)
         guess = f"did you mean {close}? " if close else ""
-        known = ", ".join(scope.variables) or "none"
-        hint = f"{guess}variables: {known}; they are declared under vars"
-    if missing not in scope.absent:
-        message = f"the expression fails: {said}"
-        span = _span(scope.source, path, number, missing)
-        scope.findings.append(Finding("KR020", message, path, hint=hint, span=span))
+        hint = f"{guess}variables: {_known(scope)}; they are declared under vars"
+    hint = f"{hint}; {way_out}" if hint else way_out
+    span = _span(scope.source, path, number, missing)
+    scope.findings.append(Finding(code, message, path, hint=hint, span=span))
     return text
+
+
+def _known(scope: _Scope) -> str:
+    names = list(scope.variables)
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return (", ".join(names[:_NAMES]) or "none") + more
 
 
 def _span(source: Source, path: Path, number: int | None, word: str | None) -> Span | None:
     """Where the NUMBERth expression of the value at PATH stands in the source, or WORD in it."""
     from krunc_compiler.text.characters import characters
-    from krunc_compiler.values.expressions import place
+    from krunc_compiler.values.segments import place
 
     written = source.places.get(path)
     if written is None:

@@ -14,7 +14,7 @@ from krunc_compiler.files.within import Within
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, dotted
 from krunc_compiler.findings.report import only
-from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.reading import read_plan, source_of
 from krunc_compiler.plan.refusal import refused
 from krunc_compiler.policy.files import Policy
@@ -102,7 +102,7 @@ def _inputs(run: Run, *plans: str) -> Inputs:
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Run) -> None:
-    made = to_text(one.plan)
+    made = one.text
     current = review(read_plan(plan, made))
     committed, text = _committed(plan, made, run)
     if text is None:

@@ -6,21 +6,25 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
+from contextlib import closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.sha256 import for_many
+from krunc_compiler.files.stopping import Cleaned
 from krunc_compiler.files.within import ANYWHERE, Within, around
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
-from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError, ordered
+from krunc_compiler.findings.finding import Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
-from krunc_compiler.findings.wording import why
-from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file
+from krunc_compiler.pipeline.batch import PLAN_MARK, Done, Job, Made, Work, compile_file, unwritten
 from krunc_compiler.pipeline.parallel import MANY, spread
-from krunc_compiler.pipeline.unchanged import Earlier
 from krunc_compiler.rules.collisions import collisions
 from krunc_compiler.values.kind import Seen, kind_of_file
 from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
+
+if TYPE_CHECKING:
+    from krunc_compiler.pipeline.unchanged import Earlier
 
 EXAMPLES = """\
 examples:
@@ -87,16 +91,20 @@ def run(args: Namespace) -> int:
     within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
     jobs = _jobs(args, files, _others(args, files, earlier, within))
     mark = None if args.check else new_mark()
-    try:
-        done = spread(partial(compile_file, Work(inputs(args, within), mark, args.this_host)), jobs)
-        status, made = _finished(args, list(done), jobs, mark)
+    work = Work(inputs(args, within), mark, args.this_host)
+
+    def swept() -> None:
+        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
+            sweep(folder, str(mark))
+
+    with Cleaned(swept):
+        with closing(spread(partial(compile_file, work), jobs)) as results:
+            done = list(results)
+        status, made = _finished(args, done, jobs, mark)
         # What is no box is told of in each run.
         if made and earlier is not None and len(jobs) == len(files):
             earlier.remember({str(one.path): one.digest for one in made})
-        return status
-    finally:
-        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
-            sweep(folder, str(mark))
+    return status
 
 
 def _finished(
@@ -129,6 +137,8 @@ def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
         return None
     if "-" in (*args.boxes, args.output):
         return None
+    from krunc_compiler.pipeline.unchanged import Earlier
+
     words = [args.boxes, args.output, args.target, args.box, args.set, args.vars]
     return Earlier(words, [*files, *args.vars])
 
@@ -202,9 +212,10 @@ def _files(given: str) -> list[str]:
         return [given]
     tree = below(given)
     if tree.closed:
-        path, why = tree.closed[0]
-        raise UsageError(f"{printable(path)} cannot be listed: {why}")
-    found = list(filter(is_box_name, tree.files))
+        from krunc_compiler.files.tree import unlisted
+
+        raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
+    found = list(filter(is_box_name, [*tree.files, *tree.odd]))
     if not found:
         raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
     return found
@@ -227,17 +238,19 @@ def _settled(made: Made, mark: str) -> str:
         return _written(made.path, made.text)
     if not made.staged:
         return _unchanged(made.path)
-    settle(made.path, mark)
+    try:
+        settle(made.path, mark)
+    except OSError as error:
+        raise Rejected(only(made.path, unwritten(error))) from None
     return f"krunc: wrote {printable(made.path)}\n"
 
 
 def _written(plan: str, text: str) -> str:
     """Write a plan into a device or a pipe, or through a link."""
     try:
-        changed = write(plan, text)
+        changed = write(plan, text, replaces=PLAN_MARK)
     except OSError as error:
-        finding = Finding("KR302", f"the plan cannot be written: {why(error)}")
-        raise Rejected(only(plan, finding)) from None
+        raise Rejected(only(plan, unwritten(error))) from None
     return f"krunc: wrote {printable(plan)}\n" if changed else _unchanged(plan)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from krunc_schema import load
 
 from krunc_compiler.files.boxfiles import is_box_name
+from krunc_compiler.files.writing import create
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
@@ -60,8 +61,7 @@ def run(args: Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
+        create(path, text)
     except FileExistsError:
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
     except OSError as error:

@@ -10,7 +10,6 @@ from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, report
 from krunc_compiler.pipeline.compiling import compile_all
-from krunc_compiler.plan.plan import to_text
 from krunc_compiler.verbs.options import inputs
 
 
@@ -38,4 +37,4 @@ def compile_box_text(
         raise UsageError(f"{path} makes {len(results)} boxes; choose one with --box: {few}")
     if warned:
         sys.stderr.write(report(warned, coloured(sys.stderr)))
-    return to_text(results[0].plan)
+    return results[0].text

@@ -48,20 +48,19 @@ class Check:
         self.fix = fix
 
 
-def main(argv: list[str]) -> int:
-    """Run with ARGV; the exit status."""
+def main(argv: list[str]) -> tuple[str, int]:
+    """Run with ARGV; returns what is printed, and the exit status."""
     try:
         plans, given = parse(argv, DOCTOR)
     except UsageError as error:
         sys.stderr.write(f"krunc doctor: {error}; see krunc doctor --help\n")
-        return 2
+        return "", 2
     if "--help" in given:
-        sys.stdout.write(HELP)
-        return 0
+        return HELP, 0
     library = given["--libkrun"][-1] if "--libkrun" in given else None
     checks = [*_host(), *_libraries(library), *(_plan(plan, library) for plan in plans)]
-    sys.stdout.write(_json(checks) if "--json" in given else _text(checks))
-    return 1 if any(check.state == FAILED for check in checks) else 0
+    status = 1 if any(check.state == FAILED for check in checks) else 0
+    return _json(checks) if "--json" in given else _text(checks), status
 
 
 def _host() -> Iterator[Check]:
@@ -111,10 +110,10 @@ def _confinement() -> Check:
 def _runtime() -> Check:
     from krunc_launcher.accept import runtime_folder
     from krunc_launcher.host.preflight import runtime_folder as problems
-    from krunc_launcher.resolve.operation import Folders
+    from krunc_launcher.paths import Folders
 
     folder = runtime_folder("BOX")
-    found = list(problems(Folders(os.getcwd(), folder)))
+    found = list(problems(Folders("/", folder)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
     return Check("runtime folder", state, "; ".join(found) or folder, fix)
 

@@ -8,7 +8,8 @@ import sys
 from time import monotonic
 
 from krunc_launcher._rules import PLAN
-from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
+from krunc_launcher.accept import accept
+from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import ahead, become
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
@@ -19,7 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from krunc_launcher.accept import Accepted
     from krunc_launcher.host.libkrun import Library
+    from krunc_launcher.launch import Ready
     from krunc_launcher.options import Options
     from krunc_launcher.supervise.end import End
 
@@ -61,7 +64,7 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
         die_with_parent()
     library = _loaded(options)
     each = {name: options.of(name) for name in plans}
-    starts = {name: ahead(path, each[name]) for name, path in plans.items()}
+    starts = _starts(plans, each)
     # A collection would touch, and so copy, every page that the processes share.
     gc.collect()
     gc.freeze()
@@ -77,6 +80,28 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
     wipe()
     for vm, end in wait(list(names)):
         yield names[vm], end
+
+
+def _starts(
+    plans: dict[str, str], each: dict[str, Options]
+) -> dict[str, Ready | Accepted | PlanRefused | LaunchError]:
+    """What can be done for all PLANS before any VM is started, or why one cannot be launched. What
+    the guest of one may write is closed to links for the others, too."""
+    starts: dict[str, Ready | Accepted | PlanRefused | LaunchError] = {}
+    accepted = {}
+    for name, path in plans.items():
+        try:
+            accepted[name] = accept(path, each[name])
+        except (PlanRefused, LaunchError) as error:
+            starts[name] = error
+    written = sorted({folder for plan in accepted.values() for folder in plan.folders.written})
+    for name, plan in accepted.items():
+        plan.folders.written = written
+        try:
+            starts[name] = ahead(plan)
+        except OSError as error:
+            starts[name] = LaunchError(f"the host cannot be looked at: {why(error)}")
+    return starts
 
 
 def _loaded(options: Options) -> Library | None:

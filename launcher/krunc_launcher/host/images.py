@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from krunc_launcher.paths import Folders
+
 # What each format starts with: docs/interop/qcow2.rst of QEMU, the VMDK, VHDX and VDI documents.
 _MAGIC = (
     ("qcow2", 0, b"QFI\xfb"),
@@ -23,10 +25,10 @@ _HEAD = 4096
 _EXTERNAL_DATA = 1 << 2  # of qcow2's incompatible features
 
 
-def unfit(path: str, declared: str) -> Iterator[str]:
+def unfit(path: str, declared: str, folders: Folders) -> Iterator[str]:
     """Why the image in PATH cannot be opened as the DECLARED format, or should not be."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return  # the condition of the file tells why
     try:

@@ -5,8 +5,6 @@ What it cannot, it ignores without a word or dies of (libkrun 1.16.0 and 2.0-dev
 
 from __future__ import annotations
 
-import os
-
 from krunc_launcher.errors import plain
 from krunc_launcher.resolve.operation import meant
 
@@ -14,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
 
 _X86 = "x86_64"
@@ -23,7 +22,7 @@ _RAW_ABOVE_MIB = 3328
 _PAGE = 4096
 
 
-def unfit(operation: Operation, memory_mib: int, machine: str) -> Iterator[str]:
+def unfit(operation: Operation, memory_mib: int, machine: str, folders: Folders) -> Iterator[str]:
     """Why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
     rules = operation.rule()["params"]
     given = {rule["name"]: value for rule, value in zip(rules, operation.values, strict=True)}
@@ -45,7 +44,11 @@ def unfit(operation: Operation, memory_mib: int, machine: str) -> Iterator[str]:
             f"libkrun has no room for a raw kernel in {memory_mib} MiB of memory: give the VM more "
             f"than {_RAW_ABOVE_MIB} MiB, or use the elf kernel (vmlinux)"
         )
-    if os.path.isfile(path) and os.path.getsize(path) % _PAGE:
+    try:
+        size = folders.status(path).st_size
+    except OSError:
+        size = 0  # the condition of the file tells why
+    if size % _PAGE:
         yield (
             f"{plain(path)}: libkrun takes a raw kernel in whole pages of {_PAGE} bytes: fill it "
             f"up with truncate -s %{_PAGE}, or use the elf kernel (vmlinux)"

@@ -10,9 +10,14 @@ import errno
 import os
 import stat
 
+from krunc_launcher.errors import plain, why
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 # sock_diag(7), linux/netlink.h, linux/unix_diag.h, net/tcp_states.h
 _NETLINK, _SOCK_DIAG, _BY_FAMILY = 16, 4, 20
@@ -53,10 +58,10 @@ STATES = {
 }
 
 
-def listener(path: str, stream: bool) -> str:
+def listener(path: str, stream: bool, folders: Folders) -> str:
     """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
     try:
-        mode = os.lstat(path).st_mode
+        mode = folders.status(path, follow=False).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "absent"
     except OSError:
@@ -85,6 +90,34 @@ def listener(path: str, stream: bool) -> str:
     finally:
         probe.close()
     return "served"
+
+
+def replaceable(operation: Operation, folders: Folders) -> Iterator[str]:
+    """Sockets of OPERATION whose path a guest can have led elsewhere, or can lead elsewhere while
+    it runs."""
+    for rule, path, how in operation.opens():
+        if rule["kind"] != "socket_path":
+            continue
+        try:
+            folders.status(path, follow=how == "connect")
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                yield f"{plain(path)}: {why(error)}"
+                continue
+        # What somebody has to serve is connected to before the guest runs.
+        if how == "connect" and "served" not in rule and _is_written(path, folders):
+            yield (
+                f"{plain(path)} is in a folder that a guest may write, and libkrun connects to it "
+                "while the guest runs, through any link that the guest puts in its place; keep "
+                "the socket out of what guests write"
+            )
+
+
+def _is_written(path: str, folders: Folders) -> bool:
+    try:
+        return folders.is_written(path)
+    except OSError:
+        return False  # it cannot be reached
 
 
 def _bound() -> Iterator[tuple[int, int, dict[int, bytes]]]:

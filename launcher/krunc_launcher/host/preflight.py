@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 
 def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
@@ -42,8 +43,8 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
             sentences = [
                 *_arguments(operation),
                 *_contents(operation),
-                *_kernel(operation, done),
-                *_image(operation),
+                *_kernel(operation, done, folders),
+                *_image(operation, folders),
                 *_machine(operation),
                 *_elsewhere(operation, done, folders),
             ]
@@ -78,14 +79,14 @@ def _contents(operation: Operation) -> Iterator[str]:
             return  # the second one is its length
 
 
-def _kernel(operation: Operation, done: list[Operation]) -> Iterator[str]:
+def _kernel(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
     if operation.name in MEANT["kernel"]:
         from krunc_launcher.host.kernel import unfit
 
-        yield from unfit(operation, meant(done, "memory_mib") or 0, os.uname().machine)
+        yield from unfit(operation, meant(done, "memory_mib") or 0, os.uname().machine, folders)
 
 
-def _image(operation: Operation) -> Iterator[str]:
+def _image(operation: Operation, folders: Folders) -> Iterator[str]:
     """The format of a disk, which only newer calls name; the others take it as raw."""
     for rule, path, _ in operation.opens():
         if rule.get("target") == "disk":
@@ -94,7 +95,7 @@ def _image(operation: Operation) -> Iterator[str]:
             rules = zip(operation.rule()["params"], operation.values, strict=True)
             said = [value.c for one, value in rules if one.get("enum") == "disk_format"]
             declared = said[0].rpartition("_")[2].lower() if said else "raw"
-            yield from unfit(path, declared)
+            yield from unfit(path, declared, folders)
 
 
 def _machine(operation: Operation) -> Iterator[str]:
@@ -119,6 +120,10 @@ def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) ->
         yield from closed_to(meant([operation], "uid"), group)
     for path in made([operation]):
         yield from _writable(path, folders)
+    if any(rule["kind"] == "socket_path" for rule, _, _ in operation.opens()):
+        from krunc_launcher.host.listeners import replaceable
+
+        yield from replaceable(operation, folders)
 
 
 def _files(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -136,21 +141,23 @@ def _hypervisor(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _folder(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "folder", stat.S_ISDIR)
+    yield from _kind(operation, "folder", stat.S_ISDIR, folders)
 
 
 def _file(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "file or block device", _is_image)
+    yield from _kind(operation, "file or block device", _is_image, folders)
 
 
 def _is_image(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
 
 
-def _kind(operation: Operation, kind: str, fits: Callable[[int], bool]) -> Iterator[str]:
+def _kind(
+    operation: Operation, kind: str, fits: Callable[[int], bool], folders: Folders
+) -> Iterator[str]:
     path, access = operation.argument("path"), operation.argument("access").c
     try:
-        mode = os.stat(path).st_mode
+        mode = folders.status(path).st_mode
     except OSError as error:
         yield f"{plain(path)}: {why(error)}; a {kind} is needed"
         return
@@ -169,7 +176,7 @@ def _socket(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
     path = operation.argument("path")
-    state = listener(path, operation.argument("type").c == "stream")
+    state = listener(path, operation.argument("type").c == "stream", folders)
     if state != "served":
         yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
 
@@ -187,14 +194,14 @@ def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _device(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "device", stat.S_ISCHR)
+    yield from _kind(operation, "device", stat.S_ISCHR, folders)
 
 
 def _stale(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
     path = operation.argument("path")
-    state = listener(path, True)
+    state = listener(path, True, folders)
     if state in ("served", "other", "type", "denied"):
         yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
     elif state == "absent":
@@ -207,20 +214,24 @@ def _open_file(operation: Operation, folders: Folders) -> Iterator[str]:
 
 def _writable(path: str, folders: Folders) -> Iterator[str]:
     """Why the file PATH cannot be made or emptied."""
-    if os.path.lexists(path):
+    try:
         # A link could lead the launcher to empty another file.
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        mode = folders.status(path, follow=False).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        yield from _parent(path, "file", folders)
+    except OSError as error:
+        yield f"{plain(path)}: {why(error)}"
+    else:
+        if not stat.S_ISREG(mode):
             yield f"{plain(path)} is not a regular file"
         elif not os.access(path, os.W_OK):
             yield f"{plain(path)}: you (uid {os.geteuid()}) may not write it"
-    else:
-        yield from _parent(path, "file", folders)
 
 
 def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
     """Why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
     parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
+    if not folders.is_folder(parent):
         if parent != folders.runtime:
             yield f"{plain(parent)}: there is no such folder for the {what}"
     elif not os.access(parent, os.W_OK | os.X_OK):
@@ -254,6 +265,11 @@ def runtime_folder(folders: Folders) -> Iterator[str]:
     above = path
     while not os.path.lexists(above):
         above = os.path.dirname(above)
+    try:
+        folders.status(above)
+    except OSError as error:
+        yield f"the runtime folder {plain(path)}: {why(error)}"
+        return
     if not os.access(above, os.W_OK | os.X_OK):
         what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
         yield (

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
@@ -50,13 +51,13 @@ def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     return (root, path) if root and path.startswith("/") else ("", "")
 
 
-def opened(root: str, path: str) -> str:
+def opened(root: str, path: str, folders: Folders) -> str:
     """The file of the program PATH below ROOT, by the descriptor that is opened; empty for none."""
-    found = _within(root, path) if root else -1
+    found = _within(root, path, folders) if root else -1
     return f"/proc/self/fd/{found}" if found >= 0 else ""
 
 
-def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
+def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folders) -> list[str]:
     """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
     without a word. Only a folder that the root has to have is looked for."""
     workdir = origin = ""
@@ -70,10 +71,10 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation]) -> list[str]:
                 return []
             workdir, origin = process["cwd"], row["from"]
     root = _root(done)
-    known = os.path.isdir(root) and workdir not in ("", "/")
+    known = folders.is_folder(root) and workdir not in ("", "/")
     if not known or workdir.split("/")[1] in _OF_THE_GUEST:
         return []
-    found = _within(root, workdir)
+    found = _within(root, workdir, folders)
     if found >= 0 and stat.S_ISDIR(os.fstat(found).st_mode):
         return []
     if found < 0:
@@ -107,10 +108,10 @@ def _process(row: dict[str, Any]) -> dict[str, Any] | None:
     return data[1].get("process") if data is not None else None
 
 
-def _within(root: str, path: str) -> int:
+def _within(root: str, path: str, folders: Folders) -> int:
     """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     try:
-        folder = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = folders.open(root, os.O_PATH | os.O_DIRECTORY)
     except OSError:
         return -1
     how = ffi.new("uint64_t[3]", [os.O_PATH | os.O_CLOEXEC, 0, _IN_ROOT])

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from _json import encode_basestring_ascii
 
+from krunc_launcher._rules import KINDS
 from krunc_launcher.errors import LaunchError, plain, quoted, why
+from krunc_launcher.plan.reading import start
+from krunc_launcher.plan.text import fits
 
 try:
     # Python 3.12 and newer
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _START = "sha256:"
-_HEX = "0123456789abcdef"
 _MOST_BYTES = 1 << 20
 
 
@@ -35,8 +37,7 @@ def require(plan: dict[str, Any], approved: str) -> None:
     found = digest(plan)
     known = [approved] if approved.startswith(_START) else _listed(approved)
     for one in known:
-        rest = one.removeprefix(_START)
-        if rest == one or len(rest) != 64 or rest.strip(_HEX):
+        if not fits(one, KINDS["digest"]):
             raise LaunchError(
                 f"--require-digest: {quoted(one[:80])} is no digest; krunc digest PLAN prints one"
             )
@@ -51,10 +52,12 @@ def require(plan: dict[str, Any], approved: str) -> None:
 
 def _listed(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:
-            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+        data = start(path, _MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise OSError(f"it has more than {_MOST_BYTES} bytes")
     except OSError as error:
         raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why(error)}") from None
+    text = data.decode("utf-8", "replace")
     lines = (line.split("#")[0].split() for line in text.splitlines())
     return [words[0] for words in lines if words]
 

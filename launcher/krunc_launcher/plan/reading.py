@@ -28,8 +28,7 @@ def read(path: str) -> str:
     """
     most = LIMITS["plan_bytes"]
     try:
-        with open(_opened(path), "rb") as file:
-            data = file.read(most + 1)
+        data = start(path, most + 1)
     except OSError as error:
         raise LaunchError(f"{plain(path)}: the plan cannot be read: {why(error)}") from None
     return text_of(data)
@@ -65,6 +64,13 @@ def title(path: str) -> str:
     return path
 
 
+def start(path: str, most: int) -> bytes:
+    """Read the first MOST bytes of what the user names: a regular file, or a stream that is handed
+    down. Raises OSError."""
+    with open(_opened(path), "rb") as file:
+        return file.read(most)
+
+
 def _opened(path: str) -> int:
     if path in ("-", "/dev/stdin"):
         return os.dup(0)
@@ -75,8 +81,7 @@ def _opened(path: str) -> int:
         os.set_blocking(handle, True)
     elif not stat.S_ISREG(mode):
         os.close(handle)
-        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise LaunchError(f"{plain(path)}: this is {kind}, not a plan")
+        raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file")
     return handle
 
 
@@ -123,6 +128,9 @@ def parse(text: str) -> Any:
         raise _refused(text) from None
     if text[end:].strip(_BLANKS) or _depth(value, 1) > LIMITS["plan_depth"]:
         raise _refused(text)
+    # A value takes two characters or more, so few texts need counting.
+    if len(text) > 2 * LIMITS["plan_values"] and _count(value) > LIMITS["plan_values"]:
+        raise PlanRefused([((), f"the plan has more than {LIMITS['plan_values']} values")])
     return value
 
 
@@ -142,3 +150,10 @@ def _depth(value: Any, level: int) -> int:
     if isinstance(value, list):
         return max([_depth(item, level + 1) for item in value], default=level)
     return level
+
+
+def _count(value: Any) -> int:
+    """The values in VALUE, itself and the keys of objects among them."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_count, value.values()))
+    return 1 + sum(map(_count, value)) if isinstance(value, list) else 1

@@ -29,6 +29,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
     era = plan["api"]
     names = {row["call"] for row in operations if "call" in row}
     _order(operations, found)
+    _confined(operations, found)
     seen: set[str] = set()
     unique = _taken(operations)
     opened: set[str] = set()
@@ -102,6 +103,20 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
         created = created or role == "create"
     if "enter" not in roles:
         found.append((("operations",), f"{ROLES['enter']} is missing at the end"))
+
+
+def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
+    """Behind a last step come threads, notes and the entry alone; no thread comes before it."""
+    steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
+    last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
+    end = operations[last]["step"] if last < len(steps) else ""
+    for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
+        name, path = row.get("step") or row.get("call"), ("operations", i)
+        if end and i < last and "threads" in step:
+            free = "or the thread that it starts is not confined"
+            found.append((path, f"{name} stands behind {end}, {free}"))
+        elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
+            found.append((path, f"{name} stands before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:

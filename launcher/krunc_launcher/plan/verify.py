@@ -122,17 +122,28 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
 
 
 def _notes(plan: dict[str, Any], found: Findings) -> None:
-    """Labels and waivers: for reviewers, nothing is done with them here."""
-    labels, waivers = plan.get("labels", {}), plan.get("waivers", [])
-    if type(labels) is not dict or not all(type(text) is str for text in labels.values()):
-        found.append((("labels",), "an object of texts is needed"))
-    if type(waivers) is not list or not all(
-        type(row) is dict
-        and set(row) == {"rule", "reason"}
-        and all(type(text) is str for text in row.values())
-        for row in waivers
+    """Labels and waivers: for reviewers, nothing is done with them here. A plan without any has no
+    such key: what means the same has one digest."""
+    most = LIMITS["plan_notes"]
+    labels, waivers = plan.get("labels"), plan.get("waivers")
+    if "labels" in plan and (
+        type(labels) is not dict
+        or not 0 < len(labels) <= most
+        or not all(type(text) is str for text in labels.values())
     ):
-        found.append((("waivers",), 'a list of {"rule": ..., "reason": ...} is needed'))
+        found.append((("labels",), f"an object of 1 to {most} texts is needed"))
+    if "waivers" in plan and (
+        type(waivers) is not list
+        or not 0 < len(waivers) <= most
+        or not all(
+            type(row) is dict
+            and set(row) == {"rule", "reason"}
+            and all(type(text) is str for text in row.values())
+            for row in waivers
+        )
+    ):
+        what = f'a list of 1 to {most} {{"rule": ..., "reason": ...}} is needed'
+        found.append((("waivers",), what))
 
 
 def _operation(row: Any, era: str, path: Path, found: Findings) -> None:

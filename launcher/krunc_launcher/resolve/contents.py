@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import GUEST_CONFIGURATION
+from krunc_launcher.paths import absolute
 from krunc_launcher.plan import secrets
 from krunc_launcher.plan.contents import readable
 from krunc_launcher.resolve.operation import Content
@@ -11,19 +12,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.text import Findings, Path
     from krunc_launcher.resolve.secrets import Reader
 
 
 def resolve(
     value: dict[str, Any],
-    absolute: str,
+    folders: Folders,
     given: Reader | None,
     where: Path,
     found: Findings,
 ) -> Content:
-    """A verified content; ABSOLUTE is the path of a file. Without GIVEN secrets stay unknown; what
-    is wrong with them is appended to FOUND."""
+    """A verified content, a file one of FOLDERS. Without GIVEN secrets stay unknown; what is wrong
+    with them is appended to FOUND."""
     ((kind, content),) = value.items()
     if kind == "text":
         return Content(content.encode("utf-8"), content)
@@ -33,7 +35,7 @@ def resolve(
         data = a2b_base64(content)
         return Content(data, f"{len(data)} bytes")
     if kind == "file":
-        return Content(None, "", absolute)
+        return Content(None, "", absolute(content, folders), folders=folders)
     open_text = _configuration(content, None, where, found)
     secret = any(type(text) is dict for text in content["env"].values())
     if given is None or not secret:

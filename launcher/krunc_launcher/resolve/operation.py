@@ -7,12 +7,13 @@ import stat
 
 from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, STEPS
 from krunc_launcher.plan.sequence import opening
-from krunc_launcher.plan.text import RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+
+    from krunc_launcher.paths import Folders
 
 
 class Named:
@@ -47,23 +48,30 @@ class Variable:
 
 
 class Content:
-    """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file."""
+    """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file, one of
+    FOLDERS."""
 
-    __slots__ = ("data", "path", "secret", "shown")
+    __slots__ = ("_folders", "data", "path", "secret", "shown")
 
     def __init__(
-        self, data: bytes | None, shown: str, path: str = "", secret: bool = False
+        self,
+        data: bytes | None,
+        shown: str,
+        path: str = "",
+        secret: bool = False,
+        folders: Folders | None = None,
     ) -> None:
         self.data = data
         self.shown = shown
         self.path = path
         self.secret = secret
+        self._folders = folders
 
     def load(self) -> bytes:
         """The bytes; a file is read once. Raises OSError."""
-        if self.data is None:
-            self.data = read(self.path)
-        return self.data
+        if self.data is None and self._folders is not None:
+            self.data = read(self.path, self._folders)
+        return self.data or b""
 
 
 class Operation:
@@ -128,27 +136,10 @@ def made(done: list[Operation]) -> list[str]:
     ]
 
 
-class Folders:
-    """Where relative and runtime: paths start."""
-
-    __slots__ = ("base", "runtime")
-
-    def __init__(self, base: str, runtime: str) -> None:
-        self.base = base
-        self.runtime = runtime
-
-
-def absolute(path: str, folders: Folders) -> str:
-    """PATH from a plan as an absolute one; links are not followed."""
-    if path.startswith(RUNTIME):
-        return os.path.join(folders.runtime, path[len(RUNTIME) :])
-    return os.path.normpath(os.path.join(folders.base, path))
-
-
-def read(path: str) -> bytes:
+def read(path: str, folders: Folders) -> bytes:
     """The bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(f"{path}: this is not a regular file")

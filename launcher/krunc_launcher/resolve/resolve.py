@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, FUNCTIONS, LIMITS, STEPS
+from krunc_launcher.paths import absolute
 from krunc_launcher.plan.text import RUNTIME, text
 from krunc_launcher.resolve import command_line
 from krunc_launcher.resolve.operation import (
     Content,
-    Folders,
     Named,
     Opened,
     Operation,
     Variable,
-    absolute,
 )
 
 TYPE_CHECKING = False
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.text import Findings, Path
     from krunc_launcher.resolve.secrets import Reader, Secrets
 
@@ -53,9 +53,9 @@ def resolve(
 
 
 def secret(done: list[Operation]) -> bool:
-    """Whether any of DONE has a secret in it, known or not."""
+    """Whether any of DONE has a secret in it, known or not, or what a file of the host holds."""
     return any(
-        item.secret
+        item.secret or (isinstance(item, Content) and item.path)
         for operation in done
         for value in operation.values
         for item in (value if type(value) is list else (value,))
@@ -122,8 +122,7 @@ def _value(
     if kind == "bytes":
         from krunc_launcher.resolve import contents
 
-        path = absolute(value["file"], folders) if "file" in value else ""
-        return contents.resolve(value, path, given, where, found)
+        return contents.resolve(value, folders, given, where, found)
     return value  # texts, port_map and u16s are lists already
 
 

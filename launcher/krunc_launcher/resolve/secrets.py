@@ -6,16 +6,16 @@ import os
 import stat
 
 from krunc_launcher.errors import plain, why
+from krunc_launcher.paths import absolute
 from krunc_launcher.plan.secrets import shown
-from krunc_launcher.resolve.operation import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.text import Findings, Path
-    from krunc_launcher.resolve.operation import Folders
 
     # The secret of a verified item at a place of the plan; None after the findings were told why.
     Reader = Callable[[dict[str, Any], Path, Findings], str | None]
@@ -69,7 +69,7 @@ class Secrets:
         else:
             path = absolute(given, self._folders)
             # A FIFO must not keep the launcher waiting, and one without a writer is not empty.
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            handle = self._folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 os.close(handle)
                 raise OSError("it is not a regular file; from_fd takes pipes")

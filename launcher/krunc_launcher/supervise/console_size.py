@@ -11,15 +11,17 @@ import os
 import stat
 
 from krunc_launcher._krun import libc
+from krunc_launcher.paths import without_links
 
 _BLOCK = 4096
 _PUNCH_KEEPING_SIZE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h
 
 
 def keep(path: str, most: int) -> None:
-    """Free all but about the last MOST bytes of a file that takes more; a missing one is none."""
+    """Free all but about the last MOST bytes of a file that takes more, if no link leads there; a
+    missing one is none."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = without_links(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return
     try:

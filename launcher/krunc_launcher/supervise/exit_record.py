@@ -27,8 +27,10 @@ def write(path: str, end: End) -> None:
     text = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}\n"
     if os.path.exists(path) and not os.path.isfile(path):
         # A device or a pipe is written to; a rename would put a file in its place.
-        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        # A pipe that nobody reads would be waited for without end.
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         try:
+            os.set_blocking(handle, True)
             os.write(handle, text.encode("ascii"))
         finally:
             os.close(handle)

@@ -15,7 +15,7 @@ import sys
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import abi, call
 from krunc_launcher.resolve.operation import made
 
@@ -23,14 +23,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 # Numbers that all architectures share (asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PATH_BENEATH = 1
 _SET_NO_NEW_PRIVS = 38  # linux/prctl.h
-# linux/seccomp.h; without the second, kernels before 5.16 slow the processor down for it.
-_SET_FILTER, _WITHOUT_SLOWING = 1, 4
+# linux/seccomp.h; without the last, kernels before 5.16 slow the processor down for it.
+_SET_FILTER, _ALL_THREADS, _WITHOUT_SLOWING = 1, 1, 4
 # linux/landlock.h
 _WRITE, _READ, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _REMOVE_FILE, _MAKE_SOCK = 1 << 5, 1 << 9
@@ -82,9 +83,9 @@ def confine(done: list[Operation], folders: Folders) -> None:
     ruleset = _ruleset(words)
     # A file has to be there for a rule; libkrun empties it.
     for path in made([operation for operation in done if operation.kind == "call"]):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(folders.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     for path, rights in needed(done, folders):
-        _allow(ruleset, path, rights & handled)
+        _allow(ruleset, path, rights & handled, folders)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if call(_RESTRICT_SELF, ruleset, 0):
@@ -98,7 +99,7 @@ def _filter(sockets: str) -> None:
     lines = ffi.new("uint8_t[]", row[sockets])
     # struct sock_fprog: the number of lines in 16 bits, then where they are.
     table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
-    if call(row["seccomp"], _SET_FILTER, _WITHOUT_SLOWING, table):
+    if call(row["seccomp"], _SET_FILTER, _ALL_THREADS | _WITHOUT_SLOWING, table):
         raise _failed("seccomp")
 
 
@@ -127,16 +128,18 @@ def _failed(what: str) -> LaunchError:
     return LaunchError(f"the VM cannot be confined: {what}: {os.strerror(ffi.errno).lower()}")
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
     try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = folders.open(path, os.O_PATH)
     except FileNotFoundError:
         return  # it was checked; what has gone since cannot be opened either
     except OSError as error:
-        raise LaunchError(f"{plain(path)}: {error.strerror}") from None
+        raise LaunchError(f"{plain(path)}: {why(error)}") from None
     try:
         if not stat.S_ISDIR(os.fstat(handle).st_mode):
             rights &= _ON_FILES
+        else:
+            rights &= ~_IOCTL  # of a device that somebody has put there
         rule = rights.to_bytes(8, sys.byteorder) + handle.to_bytes(4, sys.byteorder)
         pinned = ffi.new("char[]", rule)
         if rights and call(_ADD_RULE, ruleset, _PATH_BENEATH, pinned, 0):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
     from krunc_launcher.vm.notes import Notes
 
 # What a return value means where libkrun's own number does not say it.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.resolve.operation import Folders, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
 
 
 class Host:
@@ -69,18 +70,20 @@ def _clear(operation: Operation, host: Host) -> None:
 
     path = operation.argument("path")
     # Looked at once more: somebody may have come since the conditions were checked.
-    state = listener(path, True)
+    state = listener(path, True, host.folders)
     if state == "stale":
-        os.unlink(path)
+        folder = host.folders.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        os.unlink(os.path.basename(path), dir_fd=folder)
+        os.close(folder)
     elif state != "absent":
         raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
 def _open(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     try:
-        host.opened[name] = os.open(path, flags, 0o600)
+        host.opened[name] = host.folders.open(path, flags, 0o600)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
@@ -89,19 +92,25 @@ def _open_device(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
     flags = os.O_RDWR if operation.argument("access").c == "read-write" else os.O_RDONLY
     try:
-        host.opened[name] = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
+        host.opened[name] = host.folders.open(path, flags | os.O_NOCTTY)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
 def _confine(operation: Operation, host: Host) -> None:
     lacking = missing(host.operations)
+    threads = 0 if lacking else len(os.listdir("/proc/self/task")) - 1
+    if threads:
+        # Landlock holds the calling thread, and those that it starts from then on.
+        said = f"wholly confined: libkrun has started threads before ({threads})"
+    else:
+        said = f"confined: {lacking}"
+    if (lacking or threads) and operation.argument("mode").c == "required":
+        raise LaunchError(f"the VM cannot be {said}")
+    if lacking or threads:
+        sys.stderr.write(f"krunc: warning: the VM is not {said}\n")
     if not lacking:
         confine(host.operations, host.folders)
-    elif operation.argument("mode").c == "required":
-        raise LaunchError(f"the VM cannot be confined: {lacking}")
-    else:
-        sys.stderr.write(f"krunc: warning: the VM is not confined: {lacking}\n")
 
 
 def _stop_on_sigterm(operation: Operation, host: Host) -> None:

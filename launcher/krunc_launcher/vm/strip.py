@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from posix import environ as started_with
+from sys import getrefcount
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import CAPABILITIES, ENVIRONMENTS, FLAGS, FUNCTIONS
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from krunc_launcher.resolve.operation import Operation
 
-# linux/capability.h. A file server that acts for the guest's users needs these, as virtiofsd does:
-# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP.
-_FILES = (0, 1, 3, 4, 6, 7, 27, 31)
+# linux/capability.h. A file server that acts for the guest's users needs these: CHOWN,
+# DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, SETFCAP. Not MKNOD, which virtiofsd has: a device
+# that a guest makes in a share is the host's.
+_FILES = (0, 1, 3, 4, 6, 7, 31)
 _VERSION_3 = 0x20080522
 _STAT_BYTES = 4096  # more than its 52 numbers and a name of 64 bytes take
 _CAPBSET_DROP = 24  # linux/prctl.h
@@ -45,14 +47,7 @@ def close_descriptors(done: list[Operation], kept: Collection[int]) -> None:
 def forget_environment(done: list[Operation]) -> None:
     """Forget the environment, also where /proc/PID/environ shows it, but for what DONE needs."""
     names = {name for operation in done for name in _read(operation)}
-    kept = {}
-    # Not clear(), which looks for the first one again and again; nor update() below, which asks
-    # abstract classes: what a VM's process touches is memory of its own.
-    for name in list(os.environ):
-        if name in names:
-            kept[name] = os.environ[name]
-        del os.environ[name]
-    started_with.clear()
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     wipe()
     for name, text in kept.items():
         os.environ[name] = text
@@ -89,9 +84,24 @@ _START, _END = _place()
 
 
 def wipe() -> None:
-    """Overwrite the environment that this process was started with, in its own memory."""
+    """Forget the environment of this process, and overwrite all that its memory has of it: what the
+    kernel has put there, and what Python has made of that."""
+    for text in started_with:
+        os.unsetenv(text)
+    texts = [*started_with, *started_with.values()]
+    started_with.clear()
+    while texts:
+        text = texts.pop()
+        # Python keeps one of each single byte for everybody. A text that something else holds is
+        # not of the environment alone.
+        if len(text) > 1 and getrefcount(text) == _ALONE:
+            ffi.memmove(ffi.from_buffer(text), bytes(len(text)), len(text))
     if 0 < _START < _END:
         ffi.memmove(ffi.cast("char *", _START), bytes(_END - _START), _END - _START)
+
+
+# References to a text that only a variable holds: that and the argument of the question.
+_ALONE = 2
 
 
 def drop_capabilities(done: list[Operation]) -> None:

@@ -93,8 +93,9 @@ def test_instructions(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
     start = ["-I", "-c", LAUNCHER[2]]
     preload = {"LD_PRELOAD": str(fake_kvm)}
     launch = [sys.executable, *start, *options, "hello.plan.json"]
-    # 1.42 of CPython 3.11's, with the end of the process above; the rest is for others.
-    assert executed(tmp_path, *launch, **preload) < 1.55 * bare
+    # 1.55 of CPython 3.11's, with the end of the process above; the rest is for others. A thirtieth
+    # of it opens paths without links and overwrites the environment.
+    assert executed(tmp_path, *launch, **preload) < 1.58 * bare
     helped = executed(
         tmp_path, sys.executable, "-I", "-c", "from krunc import run; run()", "--help"
     )

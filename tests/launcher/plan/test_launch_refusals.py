@@ -505,10 +505,10 @@ def test_wrong_usage(arguments: list[str]) -> None:
 @given(data=st.data())
 def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> None:
     from krunc_launcher.errors import PlanRefused
+    from krunc_launcher.paths import Folders
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
-    from krunc_launcher.resolve.operation import Folders
     from krunc_launcher.resolve.resolve import resolve
 
     plan = json.loads((folder / "box.plan.json").read_text())
@@ -646,7 +646,8 @@ def test_permissions(
         _file,
         _folder,
     )
-    from krunc_launcher.resolve.operation import Folders, Named, Operation
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Named, Operation
 
     child = os.fork()
     if child == 0:

@@ -156,7 +156,8 @@ def test_a_descriptor_that_is_not_open(
         "args": {"input_fd": number},
         "from": "display.input",
     }
-    content["operations"].insert(-1, row)
+    confine = [i for i, row in enumerate(content["operations"]) if row.get("step") == "confine"]
+    content["operations"].insert(confine[0], row)
     plan.write_text(json.dumps(content))
     done = launch(plan)
     assert (done.returncode, done.calls) == (125, [])

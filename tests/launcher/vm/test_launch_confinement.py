@@ -18,6 +18,7 @@ from krunc_compiler.__main__ import main
 from krunc_launcher.host.landlock import abi
 from krunc_schema import load
 from recorder.fixtures import Launch
+from recorder.source import source
 
 BOX = """\
 krunc: 1
@@ -133,7 +134,49 @@ def test_devices_in_a_read_only_share_take_no_commands(
     for share in ("ro", "rw"):
         os.mknod(place / share / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     found = reached(place, launch, ["r ro/null", "i ro/null", "i rw/null"])
-    assert found == {"r ro/null": "", "i ro/null": "EACCES", "i rw/null": "ENOTTY"}
+    assert found == {"r ro/null": "", "i ro/null": "EACCES", "i rw/null": "EACCES"}
+
+
+@pytest.mark.parametrize("confine", ["required", "off"])
+def test_no_device_is_made(confine: str, place: Path, launch: Callable[..., Launch]) -> None:
+    """By the system call where the VM is confined, and for want of the capability else."""
+    devices = ["C rw/c", "D rw/b", "h rw/h", "C rootfs/c"]
+    found = reached(place, launch, [*devices, "W rw/w", "f rw/pipe", "c rw/file"], confine=confine)
+    assert {line: found[line] for line in devices} == dict.fromkeys(devices, "EPERM")
+    assert [found[line] for line in ("W rw/w", "f rw/pipe", "c rw/file")] == [""] * 3
+    assert reached(place, launch, ["a 27"], confine=confine) == {"a 27": "EPERM"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "said"),
+    [
+        ("required", 125, "krunc: the VM cannot be wholly confined: libkrun has started threads"),
+        ("best-effort", 0, "krunc: warning: the VM is not wholly confined: libkrun has started"),
+    ],
+)
+def test_a_thread_that_libkrun_starts_before(
+    mode: str, status: int, said: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    """Landlock would not hold it."""
+    text = source("v1").replace(
+        'answer("krun_create_ctx")', '(threaded(), answer("krun_create_ctx"))'
+    )
+    thread = (
+        "#include <pthread.h>\n"
+        "static void *sleeps(void *x) { for (;;) pause(); return x; }\n"
+        "static void threaded(void) { pthread_t t; pthread_create(&t, NULL, sleeps, NULL); }\n"
+    )
+    (place / "krun.c").write_text(text.replace("static int answer(", thread + "static int answer("))
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-pthread", "-o", place / "libkrun.so", place / "krun.c"],
+        check=True,
+    )
+    box = BOX.replace("NETWORK", "{mode: none}").replace("CONFINE", mode)
+    (place / "box.yaml").write_text(box)
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    done = launch(place / "box.plan.json", library=place / "libkrun.so")
+    assert done.returncode == status
+    assert said in done.stderr
 
 
 TSI = "{mode: tsi}"

@@ -21,7 +21,7 @@ import os, sys
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.plan.reading import parse, read
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Folders
+from krunc_launcher.paths import Folders
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm.notes import Notes
 from krunc_launcher.vm.replay import replay

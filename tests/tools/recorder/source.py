@@ -26,6 +26,7 @@ _HEAD = r"""
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <sys/types.h>
@@ -116,6 +117,14 @@ static int attempt(char what, const char *path) {
     case 'e': result = rmdir(path); break;
     case 'm': result = mkdir(path, 0700); break;
     case 'f': result = mkfifo(path, 0600); break;
+    case 'C': result = mknod(path, S_IFCHR | 0666, makedev(1, 3)); break;
+    case 'D': result = mknodat(AT_FDCWD, path, S_IFBLK | 0600, makedev(7, 0)); break;
+    case 'W': /* no device: overlayfs marks with it what is deleted */
+        result = mknod(path, S_IFCHR, makedev(0, 0));
+        break;
+    case 'h': /* by the other call */
+        result = syscall(SYS_mknodat, AT_FDCWD, path, S_IFCHR | 0600, makedev(1, 9));
+        break;
     case 'l': result = symlink("x", path); break;
     case 'v': /* to the folder below */
         snprintf(other, sizeof other, "%.*s/below%s", (int)(strrchr(path, '/') - path), path,

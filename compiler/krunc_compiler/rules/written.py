@@ -1,0 +1,111 @@
+"""Paths of the host below folders that a guest may write: it can put a link there in place of what
+the plan names, and the next launch would follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.findings.finding import Finding, Path, dotted
+from krunc_compiler.plan.operation import Operation
+
+
+class Named(NamedTuple):
+    """A path of the host that a box names, and the key that does. `writes` is whether it is a
+    folder that the guest may write, `late` whether libkrun opens it while the guest runs."""
+
+    path: str
+    key: Path
+    writes: bool = False
+    late: bool = False
+
+
+def named(operations: Sequence[Operation]) -> list[Named]:
+    """Every path of the host that OPERATIONS open, but for folders that a guest only reads."""
+    found = []
+    for operation in operations:
+        # What is demanded of the host has no places: those are paths of other operations.
+        for param, path in operation.paths() if operation.places else ():
+            key = operation.place(param.name) or operation.origin
+            how = api.opening(param, operation.args) if "opens" in param.rules else "read"
+            if param.rules.get("target") != "directory":
+                late = how == "connect" and "served" not in param.rules
+                found.append(Named(path, key, late=late))
+            elif how != "read":
+                found.append(Named(path, key, writes=True))
+        found += secrets(operation)
+    return found
+
+
+def secrets(operation: Operation) -> Iterator[Named]:
+    """The files of which the launcher reads what the program gets."""
+    for argument, value in operation.args.items():
+        if not isinstance(value, dict):
+            continue
+        inside = ("env",) if "process" in value else ()
+        env = value["process"]["env"] if inside else value
+        for name, given in env.items():
+            if isinstance(given, dict) and "from_file" in given:
+                key = (*operation.place(argument), *inside, name, "from_file")
+                yield Named(given["from_file"], key)
+
+
+def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong with PATHS of one box, and the warnings about them."""
+    errors, warnings = [], []
+    folders = {normal(one.path): one for one in reversed(paths) if one.writes}
+    for one in paths:
+        if one.writes:
+            if normal(one.path) in _UPS:
+                warnings.append(
+                    Finding(
+                        "KR615",
+                        f"the guest can write the folder of this box ({one.path}), and so its plan",
+                        one.key,
+                        hint="share a folder below it; a plan that the guest changed is launched "
+                        "as any other, unless --require-digest holds it",
+                    )
+                )
+            continue
+        over = next((folders[above] for above in lying_in(one.path) if above in folders), None)
+        if over is None:
+            continue
+        where = f"{dotted(over.key)} ({over.path})"
+        if one.late:
+            errors.append(
+                Finding(
+                    "KR209",
+                    f"libkrun connects to this socket while the guest runs, which can write "
+                    f"{where} and lead it to any other socket of the host",
+                    one.key,
+                    hint="keep the socket out of what the guest writes: runtime:NAME is",
+                )
+            )
+        else:
+            warnings.append(
+                Finding(
+                    "KR615",
+                    f"the guest can replace this path, for it can write {where}",
+                    one.key,
+                    hint="keep it out of what the guest writes; at launch a link there is refused",
+                )
+            )
+    return errors, warnings
+
+
+def lying_in(path: str) -> Iterator[str]:
+    """The folders that PATH lies in, as far as its text tells, from the inside out."""
+    parts = normal(path).split("/")
+    ups = parts.count("..")
+    for count in range(len(parts) - 1, ups, -1):
+        yield "/".join(parts[:count]) or "/"
+    if not path.startswith(("/", RUNTIME)):
+        yield from _UPS[ups:]
+        # Whatever the folder of the box is, it lies there.
+        yield "/"
+
+
+# The folder of a box and those above it, as `normal` writes them.
+_UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]

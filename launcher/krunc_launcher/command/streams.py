@@ -1,0 +1,56 @@
+"""The standard streams, and how a Ctrl-C ends the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _io import TextIOWrapper
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
+
+
+def ready() -> None:
+    """Make standard streams take every text, and a Ctrl-C end the process at once.
+
+    A closed descriptor 0, 1 or 2 would be given to the next file opened, to /dev/kvm perhaps.
+    """
+    if getsignal(SIGINT) is default_int_handler:  # else it is to be ignored
+        signal(SIGINT, SIG_DFL)
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _nothing()
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def show(text: str) -> int:
+    """Write TEXT on standard output; 1 when that cannot be written to, else 0."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Else the interpreter tries once more when it ends.
+        os.dup2(_nothing(), 1)
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"krunc: the output cannot be written: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def _nothing() -> int:
+    """Open a file that takes everything and holds nothing, also where /dev is empty."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        return os.memfd_create("nothing")

@@ -1,0 +1,142 @@
+"""The one place that opens and looks at paths of the host that a plan names.
+
+Below a folder that a guest may write, a link can be of the guest's making: one that an earlier run
+left there would lead the launcher, and libkrun behind it, to a file that no plan names. So none is
+followed there, whichever way the path takes to that folder; elsewhere links are the host's own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher.plan.text import RUNTIME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LINUX = sys.platform == "linux"
+_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
+_NO_LINKS = 0x04  # RESOLVE_NO_SYMLINKS of linux/openat2.h
+_HERE = -100  # AT_FDCWD of linux/fcntl.h
+_EPERM, _ENOSYS, _ELOOP = 1, 38, 40  # asm-generic/errno.h
+_MOST_LINKS = 40  # as the kernel, path_resolution(7)
+# To look at a file without reading it.
+LOOK = os.O_PATH if sys.platform == "linux" else os.O_RDONLY | os.O_NONBLOCK
+_LED = (
+    "a link in a folder that a guest may write leads elsewhere; the guest can have made it: "
+    "remove it, and keep this out of what guests write"
+)
+
+
+class Folders:
+    """Where relative and runtime: paths start; WRITTEN are the folders that the guests of this run
+    may write."""
+
+    __slots__ = ("base", "runtime", "written")
+
+    def __init__(self, base: str, runtime: str, written: Iterable[str] = ()) -> None:
+        self.base = base
+        self.runtime = runtime
+        self.written = list(written)
+
+    def open(self, path: str, flags: int, mode: int = 0) -> int:
+        """Open PATH; raises OSError, also for a link that a guest can have made."""
+        try:
+            return without_links(path, flags, mode)
+        except OSError as error:
+            if error.errno not in (_ELOOP, _ENOSYS, _EPERM):
+                raise
+        found, _ = self._followed(path, not flags & os.O_NOFOLLOW)
+        try:
+            return without_links(found, flags, mode)
+        except OSError as error:
+            if error.errno not in (_ENOSYS, _EPERM):
+                raise
+        return os.open(found, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+    def status(self, path: str, follow: bool = True) -> os.stat_result:
+        """What stat tells of PATH, or lstat without FOLLOW; raises OSError."""
+        handle = self.open(path, LOOK if follow else LOOK | os.O_NOFOLLOW)
+        try:
+            return os.fstat(handle)
+        finally:
+            os.close(handle)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether PATH is a folder that can be reached."""
+        try:
+            return stat.S_ISDIR(self.status(path).st_mode)
+        except OSError:
+            return False
+
+    def real(self, path: str) -> str:
+        """PATH without links on the way to its last name; raises OSError."""
+        return self._followed(path, False)[0]
+
+    def is_written(self, path: str) -> bool:
+        """Whether a guest may replace PATH by another file; raises OSError."""
+        return self._followed(os.path.dirname(path), True)[1]
+
+    def _followed(self, path: str, last: bool) -> tuple[str, bool]:
+        """PATH without its links, of which the last name is one only with LAST, and whether a guest
+        may write it. What is missing at its end is no error."""
+        guests = set(map(_identity, self.written))
+        trail = [("", _identity("/") in guests)]
+        rest = path.split("/")[::-1]
+        links = 0
+        while rest:
+            name = rest.pop()
+            if name == "..":
+                del trail[max(1, len(trail) - 1) :]
+            if name in ("", ".", ".."):
+                continue
+            above, written = trail[-1]
+            here = f"{above}/{name}"
+            try:
+                status = os.lstat(here)
+            except FileNotFoundError:
+                return "/".join((here, *rest[::-1])), written
+            if stat.S_ISLNK(status.st_mode) and (rest or last):
+                links += 1
+                if written or links > _MOST_LINKS:
+                    raise OSError(_ELOOP, _LED if written else os.strerror(_ELOOP))
+                target = os.readlink(here)
+                if target.startswith("/"):
+                    del trail[1:]
+                rest += target.split("/")[::-1]
+            else:
+                trail.append((here, written or (status.st_dev, status.st_ino) in guests))
+        return trail[-1][0] or "/", trail[-1][1]
+
+
+def without_links(path: str, flags: int, mode: int = 0) -> int:
+    """Open PATH, which no link is part of; raises OSError."""
+    if not _LINUX:
+        raise OSError(_ENOSYS, os.strerror(_ENOSYS))
+    how = ffi.new("uint64_t[3]", [flags | os.O_CLOEXEC, mode, _NO_LINKS])
+    name = ffi.new("char[]", os.fsencode(path))
+    size = ffi.cast("long", ffi.sizeof(how))
+    found = int(libc.syscall(_OPENAT2, ffi.cast("long", _HERE), name, how, size))
+    if found < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return found
+
+
+def absolute(path: str, folders: Folders) -> str:
+    """PATH from a plan as an absolute one; links are not followed."""
+    if path.startswith(RUNTIME):
+        return os.path.join(folders.runtime, path[len(RUNTIME) :])
+    return os.path.normpath(os.path.join(folders.base, path))
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which directory PATH leads to, whatever it is called; (0, 0) where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino

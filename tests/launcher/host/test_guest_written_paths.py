@@ -1,0 +1,191 @@
+"""Paths below what a guest may write: a link there can be the guest's, and is not followed,
+whichever operation names the path and however the path gets there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_launcher.paths import Folders
+from recorder.fixtures import LAUNCHER, Launch
+
+SECRET = "of the host alone"
+BOX = """\
+krunc: 1
+name: written
+rootfs: {path: ./rootfs}
+shares: [{tag: s, path: ./share, read_only: false}]
+network: {mode: none}
+"""
+PROGRAM = "entrypoint: {executable: /bin/true}\n"
+# Each key that names a path of the host: the box, with PATH for it, and what PATH has to be.
+KEYS = {
+    "secret": ("entrypoint: {executable: /bin/true, env: {T: {from_file: PATH}}}\n", "file"),
+    "disk": (PROGRAM + "disks: [{id: a, path: PATH, format: raw}]\n", "file"),
+    "read-only disk": (PROGRAM + "disks: [{id: a, path: PATH, format: raw, read_only: true}]\n", "file"),
+    "console": (PROGRAM + "console: {output: PATH}\nstop: {on_sigterm: kill}\n", "file"),
+    "console device": (
+        PROGRAM + "console: {devices: [{type: virtio, output: {file: PATH}}]}\n", "file",
+    ),
+    "kernel": (PROGRAM + "boot: {kernel: {path: PATH, format: elf}}\n", "file"),
+    "share": (PROGRAM.join(["", "overlay_is_none: 1\n"]), "folder"),
+    "vsock": (PROGRAM + "vsock: [{port: 9, socket: PATH, listen: true}]\n", "socket"),
+    "network": ("", "socket"),
+}  # fmt: skip
+
+
+def text(key: str, path: str) -> str:
+    """A box that names PATH by KEY."""
+    if key == "share":
+        share = f", {{tag: t, path: {path}, read_only: false}}]"
+        return BOX.replace("]\n", f"{share}\n", 1) + PROGRAM
+    if key == "network":
+        return BOX.replace("{mode: none}", f"{{mode: unixstream, socket: {path}}}") + PROGRAM
+    return BOX + KEYS[key][0].replace("PATH", path)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The folders of the box, and what the host keeps beside them."""
+    for name in ("rootfs/run", "share/sub", "kept/below"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("kept/x", "kept/below/x"):
+        (tmp_path / name).write_text(SECRET)
+    (tmp_path / "also").symlink_to("share")
+    (tmp_path / "around").symlink_to("rootfs/../share/sub/..")
+    return tmp_path
+
+
+def launched(place: Path, launch: Callable[..., Launch], box: str) -> Launch:
+    (place / "box.yaml").write_text(box)
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    return launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
+
+
+# How a path gets to a link of the guest's: the path in the box, and the link.
+WAYS = {
+    "itself": ("./share/x", "share/x", "../kept/x"),
+    "its folder": ("./share/sub2/x", "share/sub2", "../kept"),
+    "absolute": ("./share/x", "share/x", "{place}/kept/x"),
+    "a folder above it": ("./share/sub2/below/x", "share/sub2", "../kept"),
+    "in the root": ("./rootfs/run/x", "rootfs/run/x", "../../kept/x"),
+    "by a link of the host": ("./also/x", "share/x", "../kept/x"),
+    "by several": ("./around/x", "share/x", "../kept/x"),
+    "within the share": ("./share/x", "share/x", "sub/y"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_link_of_the_guest_is_not_followed(
+    key: str, way: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    path, link, target = WAYS[way]
+    (place / link).symlink_to(target.format(place=place))
+    end = place / link
+    while end.is_symlink() or not end.parent.exists():
+        end = Path(os.path.normpath(end.parent / end.readlink()))
+    leaf = end if path.endswith(Path(link).name) else end / path.split(Path(link).name + "/")[1]
+    kind = KEYS[key][1]
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "folder":
+            leaf.unlink(missing_ok=True)
+            leaf.mkdir()
+        elif kind == "socket":
+            leaf.unlink(missing_ok=True)
+            server.bind(str(leaf))
+            server.listen() if key == "network" else server.close()
+        else:
+            leaf.write_text(SECRET)
+        before = os.lstat(leaf)
+        done = launched(place, launch, text(key, path))
+        assert done.returncode == 125
+        assert done.calls == []
+        refusals = (
+            "a link in a folder that a guest may write",
+            "is not a regular file",
+            "this is not a socket",
+        )
+        assert any(words in done.stderr for words in refusals), done.stderr
+        assert SECRET not in done.stderr
+        assert os.lstat(leaf).st_ino == before.st_ino
+        if stat.S_ISREG(before.st_mode):
+            assert leaf.read_text() == SECRET
+
+
+@pytest.mark.parametrize("key", ["secret", "disk", "console", "network"])
+def test_links_of_the_host_are_followed(
+    key: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    """Elsewhere, and on the way to what a guest may write."""
+    (place / "link").symlink_to("kept")
+    (place / "share/x").write_text(SECRET)
+    for path in ("./link/x", "./also/x"):
+        with socket.socket(socket.AF_UNIX) as server:
+            if key == "network":
+                (place / path).unlink(missing_ok=True)
+                server.bind(str(place / path))
+                server.listen()
+            assert launched(place, launch, text(key, path)).returncode == 7
+
+
+def test_a_socket_that_a_running_guest_could_replace(
+    place: Path, launch: Callable[..., Launch]
+) -> None:
+    """libkrun connects to it whenever the guest asks. The box's own text does not tell."""
+    for path, status in (("./also/s", 125), ("./around/sub/s", 125), ("./kept/s", 7)):
+        box = BOX + PROGRAM + f"vsock: [{{port: 9, socket: {path}, listen: false}}]\n"
+        done = launched(place, launch, box)
+        assert done.returncode == status
+        assert ("in a folder that a guest may write" in done.stderr) == (status == 125)
+
+
+def test_the_runtime_folder(place: Path, launch: Callable[..., Launch]) -> None:
+    """Where --runtime-dir lies in what the guest may write."""
+    (place / "share/run").symlink_to("../kept")
+    (place / "box.yaml").write_text(text("console", "runtime:c.log"))
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    runtime = ("--runtime-dir", str(place / "share/run/r"))
+    done = launch(place / "box.plan.json", *runtime)
+    assert done.returncode == 125
+    assert "a link in a folder that a guest may write" in done.stderr
+    assert sorted(os.listdir(place / "kept")) == ["below", "x"]
+
+
+def test_what_the_guest_of_another_plan_may_write(
+    place: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    (place / "a.yaml").write_text(BOX.replace("written", "a") + PROGRAM)
+    (place / "b.yaml").write_text(
+        "krunc: 1\nname: b\nrootfs: {path: ./other}\nnetwork: {mode: none}\n"
+        "entrypoint: {executable: /bin/true, env: {T: {from_file: ./share/x}}}\n"
+    )
+    (place / "other").mkdir()
+    (place / "share/x").symlink_to("../kept/x")
+    assert main(["compile", str(place / "a.yaml"), str(place / "b.yaml")]) == 0
+    command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(place / "run")]
+    command += ["--log-dir", str(place / "logs"), str(place)]
+    environment = {**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_EXIT": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "krunc: a: ended with status 0" in done.stderr
+    assert "a link in a folder that a guest may write" in (place / "logs/b.err").read_text()
+
+
+def test_which_paths_a_guest_may_replace(place: Path) -> None:
+    """By what they lead to, not by their names."""
+    folders = Folders(str(place), str(place / "run"), [str(place / "also")])
+    for path, written in (
+        ("share/x", True), ("also/x", True), ("around/x", True), ("share/sub/none/x", True),
+        ("kept/x", False), ("share", False), ("none/x", False), ("share/../kept/x", False),
+    ):  # fmt: skip
+        assert folders.is_written(str(place / path)) == written, path
+    (place / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        folders.open(str(place / "loop/x"), os.O_RDONLY)

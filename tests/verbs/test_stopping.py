@@ -1,0 +1,115 @@
+"""A signal ends a command as it ends any program: at once, without a word, and leaving nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.files.stopping import Cleaned
+
+BOXES = 3_000
+BOX = "krunc: 1\nname: box-{n}\nrootfs: {{path: ./rootfs}}\nnetwork: {{mode: none}}\n" + (
+    "entrypoint: {{executable: /bin/true}}\n"
+)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def started(folder: Path, *words: str, **more: Any) -> subprocess.Popen[str]:
+    """A command of its own process group, as a terminal has it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "krunc", *words],
+        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+        **more,
+    )  # fmt: skip
+
+
+def staged(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("boxes")
+    for n in range(BOXES):
+        (folder / f"{n}.yaml").write_text(BOX.format(n=n))
+    return folder
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["the process", "its group"])
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+def test_a_compilation_of_many_boxes_leaves_no_file(
+    number: int, to_all: bool, boxes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plans").mkdir()
+    command = started(tmp_path, "compile", str(boxes), "-o", "plans")
+    wait_for(lambda: staged(tmp_path / "plans") or command.poll() is not None)
+    (os.killpg if to_all else os.kill)(command.pid, number)
+    assert command.communicate(timeout=60) == ("", "")
+    assert command.returncode == -number
+    assert list((tmp_path / "plans").iterdir()) == []
+    with pytest.raises(ProcessLookupError):  # no worker is left
+        os.killpg(command.pid, 0)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+@pytest.mark.parametrize(
+    "words", [["compile", "-"], ["show", "-"], ["check", "/"], ["launch", "-"]]
+)
+def test_a_command_that_waits(words: list[str], number: int, tmp_path: Path) -> None:
+    command = started(tmp_path, *words, stdin=subprocess.PIPE)
+    time.sleep(1)
+    command.send_signal(number)
+    assert command.wait(60) == -number
+    assert "Traceback" not in command.communicate()[1]
+
+
+def test_a_job_that_ignores_ctrl_c_goes_on(boxes: Path, tmp_path: Path) -> None:
+    (tmp_path / "plans").mkdir()
+    command = started(
+        tmp_path, "compile", str(boxes), "-o", "plans",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
+    wait_for(lambda: staged(tmp_path / "plans") or command.poll() is not None)
+    os.killpg(command.pid, signal.SIGINT)
+    command.communicate(timeout=120)
+    assert command.returncode == 0
+    assert len(list((tmp_path / "plans").iterdir())) == BOXES
+
+
+def test_what_is_within_is_swept_first() -> None:
+    """The inner context removes its file and leaves the end of the process to the outer one."""
+    code = (
+        "import os, signal\n"
+        "from krunc_compiler.files.stopping import Cleaned\n"
+        "with Cleaned(lambda: print('outer', flush=True)):\n"
+        "    with Cleaned(lambda: print('inner', flush=True)):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        print('not reached')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("inner\nouter\n", "")
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_handlers_are_as_before() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    swept = []
+    with pytest.raises(ValueError, match="x"), Cleaned(lambda: swept.append(1)):
+        raise ValueError("x")
+    assert swept == [1]
+    assert [signal.getsignal(number) for number in SIGNALS] == before
