@@ -18,6 +18,7 @@ from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word
 
@@ -28,7 +29,8 @@ MORE_KINDS = ("operation", "order", "demands", "head")
 
 
 class Change(NamedTuple):
-    """One change; `old` and `new` are the facts that it is between, where it is between facts."""
+    """One change; `old` and `new` are the facts that it is between, where it is between facts.
+    `texts` are its strings that its own text does not show well."""
 
     effect: Effect
     kind: str
@@ -36,6 +38,7 @@ class Change(NamedTuple):
     origin: str
     old: Fact | None = None
     new: Fact | None = None
+    texts: tuple[TextChange, ...] = ()
 
 
 class Difference(NamedTuple):
@@ -54,7 +57,7 @@ class Difference(NamedTuple):
 def compare(old: Review | None, new: Review | None) -> Difference:
     """What is different in NEW; None is a plan that does not exist, which reaches nothing."""
     pairs = match(old.operations if old else [], new.operations if new else [])
-    changes = list(_facts(old, new))
+    changes = list(_with_texts(list(_facts(old, new)), old, new))
     shown_old = {change.old.operation for change in changes if change.old}
     shown_new = {change.new.operation for change in changes if change.new}
     if old and new:
@@ -135,6 +138,52 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     return Change(effect, now.kind, text, now.origin, was, now)
 
 
+def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
+    """CHANGES with the strings of their operations; one that none names goes to the last."""
+    rows = [
+        Sides(*(named_in(fact.text if fact else "") for fact in (change.old, change.new)))
+        for change in changes
+    ]
+    groups: dict[tuple[int | None, int | None], list[int]] = {}
+    said: dict[tuple[int, int | None], set[str]] = {}
+    for i, change in enumerate(changes):
+        for side, fact in enumerate((change.old, change.new)):
+            if fact:
+                said.setdefault((side, fact.operation), set()).update(rows[i][side])
+        if change.new:
+            was = change.old.operation if change.old else None
+            groups.setdefault((was, change.new.operation), []).append(i)
+    found: dict[int, list[TextChange]] = {}
+    unnamed: dict[int, list[TextChange]] = {}
+    for (was, now), group in groups.items():
+        texts = text_changes(_strings(old, was), _strings(new, now))
+        found.update(zip(group, shared_out(texts, [rows[i] for i in group]), strict=True))
+        if was is not None and now is not None:
+            both = Sides(frozenset(said[0, was]), frozenset(said[1, now]))
+            unnamed[group[-1]] = [one for one in texts if not one.shown_in(*both)]
+    for i, change in enumerate(changes):
+        yield _telling(change, found.get(i, []), unnamed.get(i, []))
+
+
+def _strings(review: Review | None, operation: int | None) -> dict[str, Any]:
+    """What holds the strings of a fact: the arguments of its operation, else the head."""
+    if review is None:
+        return {}
+    if operation is None:
+        return {name: review.value[name] for name in ("labels", "waivers") if name in review.value}
+    args: dict[str, Any] = review.operations[operation].get("args", {})
+    return args
+
+
+def _telling(change: Change, texts: list[TextChange], unnamed: list[TextChange]) -> Change:
+    """CHANGE with those of TEXTS that its sentence does not show well, and what none names."""
+    told = [one for one in texts if one.needs_lines(change.text)] + unnamed
+    text = change.text
+    for one in told:
+        text = one.in_words(text)
+    return change._replace(text=text, texts=tuple(told))
+
+
 def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
     """Whether an operation comes or goes that only states what the facts show."""
     if pair.old is not None and pair.new is not None:
@@ -161,7 +210,11 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
             yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {_differing(was, now)}"
-            yield Change(_silent(now), "operation", text, now["from"])
+            change = Change(_silent(now), "operation", text, now["from"])
+            texts = text_changes(was.get("args", {}), now.get("args", {}))
+            said = named_in(text)
+            shown = [one for one in texts if one.shown_in(said, said)]
+            yield _telling(change, shown, [one for one in texts if one not in shown])
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
     if comes or goes:

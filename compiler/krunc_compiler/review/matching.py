@@ -70,7 +70,7 @@ def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
             both.append((i, places[identity_]))
         else:
             gone.append(Pair(i, None))
-    kept = _in_order([j for _, j in both])
+    kept = longest_rise([j for _, j in both])
     met = {j for _, j in both}
     found = [Pair(None, j) for j in range(len(new)) if j not in met]
     for i, j in both:
@@ -127,7 +127,7 @@ def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
     return found
 
 
-def _in_order(numbers: list[int]) -> set[int]:
+def longest_rise(numbers: list[int]) -> set[int]:
     """A longest rising run of NUMBERS: what stayed while the others moved."""
     ends: list[int] = []
     at: list[int] = []

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG
+from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
 from krunc_compiler.review.words import word
 
 INIT = "/init.krun"
-# krunc's own name for a script that the plan brings: nothing of the root is there.
-_OWN = "/.krunc_script"
 _OVERLAYS = ("krun_fs_add_overlay_file", "krun_fs_add_overlay_dir")
 # What programs and libraries are, below / and /usr; what decides about logins and services.
 _SYSTEM = re.compile(
@@ -102,7 +100,9 @@ def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | Non
         return None if is_shown else "the program, its arguments and its environment"
     if any(_is_at(path, one) for program in programs for one in _paths(program)):
         return "the program"
-    if path != _OWN and any(_is_at(path, one) for program in programs for one in _named(program)):
+    if path != f"/{SCRIPT}" and any(
+        _is_at(path, one) for program in programs for one in _named(program)
+    ):
         return "what the program's arguments or environment name"
     if _LOADER.fullmatch(path):
         return "what the dynamic loader loads into every program"
@@ -110,7 +110,7 @@ def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | Non
         return "programs or libraries"
     if _SERVICES.fullmatch(path):
         return "what starts services or decides about users"
-    if path != _OWN and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
+    if path != f"/{SCRIPT}" and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
         return "a program"
     return None
 

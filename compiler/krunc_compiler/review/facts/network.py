@@ -25,7 +25,7 @@ def tsi(row: Row) -> Iterator[Fact]:
     """The guest's internet sockets are the host's.
 
     smolmachines' 2.0-dev answers EACCES for 127.0.0.0/8, 0.0.0.0 and 169.254.0.0/16 until an egress
-    policy names them (tests/boot/test_boot_claims.py).
+    policy names them (tests/boot/test_claims.py).
     """
     where = "TSI: the guest connects wherever the launching user can"
     if row.api == "v1":

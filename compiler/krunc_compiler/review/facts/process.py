@@ -80,7 +80,7 @@ def workdir(row: Row) -> Iterator[Fact]:
 
 
 # Those that Linux does not ask of root, as whom libkrun's init starts the program: setrlimit(2),
-# mlock(2), nice(2), sched(7), mq_overview(7). Seen of NPROC in tests/boot/test_boot_claims.py.
+# mlock(2), nice(2), sched(7), mq_overview(7). Seen of NPROC in tests/boot/test_claims.py.
 NOT_OF_ROOT = frozenset(("nproc", "memlock", "nice", "rtprio", "msgqueue"))
 
 

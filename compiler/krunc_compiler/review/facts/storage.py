@@ -20,6 +20,8 @@ ROOT_TAG = "/dev/root"
 _ROOT_WINDOW = 512 << 20
 # libkrun's init takes the program from this file of the root.
 PROGRAM_FILE = ".krun_config.json"
+# krunc's own name for a script that the plan brings: nothing of the root is there.
+SCRIPT = ".krunc_script"
 
 
 def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
@@ -110,7 +112,8 @@ def overlay(row: Row) -> Iterator[Fact]:
         yield row.fact("program", "program", f"as the file {where} says: {_size(data)}")
     is_usual = row.args.get("one_shot") and row.args["mode"] & 0o7777 == 0o600
     if not (is_program and "process" in data and is_usual):
-        yield row.fact("overlay", ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
+        kind = "program" if tag == ROOT_TAG and path.strip("/") == SCRIPT else "overlay"
+        yield row.fact(kind, ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
 
 
 def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
