@@ -14,6 +14,7 @@ from krunc_compiler.review.words import word, words
 
 _NETWORKS = {
     "TSI": "tsi",
+    "TSI to loopback": "tsi",
     "TSI for Unix": "tsi_unix",
     "stream socket": "unixstream",
     "datagram socket": "unixgram",

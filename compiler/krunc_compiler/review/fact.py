@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """An operation as a reading sees it.
 
     `opened` has what its descriptors lead to, by name; `disks` the paths of the disks before it,
-    in the order in which the guest sees them.
+    in the order in which the guest sees them; `era` is the family of the library.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Row(NamedTuple):
     operation: int
     opened: dict[str, str]
     disks: list[str]
+    era: str = "v1"
 
     def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
         """A fact that this operation shows."""

@@ -50,7 +50,7 @@ def review(plan: Plan) -> Review:
     """The review of PLAN, exposure with the worst first."""
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
-    found = [*_noted(value), *_limited(_read(value["operations"]))]
+    found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
     found += list(admitted(value["operations"], found))
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(
@@ -89,15 +89,14 @@ def kind_of(row: dict[str, Any]) -> str:
     return next(kind for kind in KINDS if kind in row)
 
 
-def _read(operations: list[dict[str, Any]]) -> list[Fact]:
+def _read(operations: list[dict[str, Any]], era: str) -> list[Fact]:
     found: list[Fact] = []
     names: dict[str, str] = {}
     disks: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
-        row = Row(
-            operation[kind], operation.get("args", {}), operation["from"], index, names, disks
-        )
+        name, args = operation[kind], operation.get("args", {})
+        row = Row(name, args, operation["from"], index, names, disks, era)
         reading = READINGS[kind].get(row.name)
         if reading is not None:
             found += reading(row)

@@ -12,12 +12,21 @@ from krunc_compiler.review.words import word, words
 
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
+# Apart, because 2.0-dev's TSI refuses it (EACCES) until an egress policy names it, and lets the
+# guest connect to all else; 1.16's connects to both. tests/boot/test_claims.py boots them.
+_LOOPBACK = "TSI to loopback"
+# What an address of the host's loopback can be written as; connecting to 0.0.0.0 is connecting to it.
+_LOOPBACKS = ("127.0.0.0/8", "0.0.0.0/8", "::1/128", "::/128", "::ffff:127.0.0.0/104", "::ffff:0.0.0.0/104")  # fmt: skip
 
 
 def tsi(row: Row) -> Iterator[Fact]:
     """The guest's internet sockets are the host's."""
-    text = "TSI: the guest connects wherever the launching user can, localhost included"
-    yield row.fact("network", "TSI", text, TSI)
+    text = "TSI: the guest connects wherever the launching user can, "
+    if row.era == "v1":
+        both = (TSI, Reach("network", _LOOPBACK, None))
+        yield row.fact("network", "TSI", f"{text}localhost included", *both)
+    else:
+        yield row.fact("network", "TSI", f"{text}but not to the host's localhost", TSI)
 
 
 def vsock(row: Row) -> Iterator[Fact]:
@@ -46,13 +55,33 @@ def allowed(row: Row) -> Iterator[Fact]:
     targets = [*addresses, *hosts]
     if not targets:
         # Nobody has seen what libkrun makes of it, so it limits nothing.
-        yield row.fact("network", "TSI", "TSI: an egress policy that names no network", TSI)
+        text = "TSI: an egress policy that names no network"
+        yield row.fact("network", "TSI", text, TSI, Reach("network", _LOOPBACK, None))
         return
     # All of them: what is reached may not be behind an "and 5 more".
     to = f"only to {', '.join(map(word, targets))}"
     names = f", names resolved by {', '.join(map(word, resolvers))}" if resolvers else ""
     reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
-    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}", *reach)
+    looped = [one for one in [*addresses, *resolvers] if _is_loopback(one)]
+    reach += [Reach("network", _LOOPBACK, target) for target in [*looped, *hosts]]
+    said = ""
+    if looped:
+        said = "; the host's localhost is among them"
+    elif hosts:
+        said = "; a name can lead to the host's localhost"
+    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}{said}", *reach)
+
+
+def _is_loopback(network: str) -> bool:
+    """Whether an address of the host's loopback may be in NETWORK."""
+    import ipaddress
+
+    try:
+        asked = ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return True  # nobody knows what it is
+    known = map(ipaddress.ip_network, _LOOPBACKS)
+    return any(one.version == asked.version and one.overlaps(asked) for one in known)  # type: ignore[arg-type]
 
 
 def _listed(args: dict[str, Any], ending: str) -> list[str]:
@@ -63,7 +92,7 @@ def _listed(args: dict[str, Any], ending: str) -> list[str]:
 
 def all_ports(row: Row) -> Iterator[Fact]:
     """No port map: libkrun publishes all."""
-    text = "every port that the guest listens on is opened here"
+    text = "every port that the guest listens on is opened here, at the address that the guest binds"
     yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
 
 
@@ -76,7 +105,8 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
     """The same, of the ports themselves."""
     for text in port_map:
         host, _, guest = text.partition(":")
-        shown = f"TCP port {word(host)} to guest port {word(guest)}"
+        # A guest that binds 0.0.0.0 listens on *:PORT of the host (tests/boot/test_claims.py).
+        shown = f"TCP port {word(host)} to guest port {word(guest)}, at the address that the guest binds"
         yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
 
