@@ -55,7 +55,7 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_add_vsock_port", **PORT), ["connects socket runtime:a from vsock port 5000"]),
     (call("krun_add_vsock_port2", **PORT, listen=False), ["connects socket runtime:a from vsock port 5000"]),
     (call("krun_add_vsock_port2", **PORT, listen=True), ["listens socket runtime:a to vsock port 5000"]),
-    (call("krun_set_egress_policy", cidrs=["10.0.0.0/8"], egress_hosts=["a.example"], dns_resolvers=["10.0.0.1"]), ["network TSI: the guest connects only to 10.0.0.0/8, a.example, names resolved by 10.0.0.1"]),
+    (call("krun_set_egress_policy", cidrs=["10.0.0.0/8"], egress_hosts=["a.example"], dns_resolvers=["10.0.0.1"]), ["network TSI: the guest connects only to 10.0.0.0/8, a.example, names resolved by 10.0.0.1; a name can lead to localhost"]),
     (call("krun_set_control_socket", socket_path="runtime:c"), ["listens socket runtime:c: who connects to it pauses and resumes the VM"]),
     (call("krun_add_net_unixstream", **{**DEVICE, "path": "s"}), ["network through the program behind socket s (eth0)"]),
     (call("krun_add_net_unixgram", **{**DEVICE, "fd": 5}), ["network through the program behind the inherited descriptor 5 (eth0)"]),

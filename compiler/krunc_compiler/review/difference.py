@@ -226,15 +226,13 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
     """What stands in another order. That of the host's steps says what is held when."""
-    steps = sorted(turned(old.operations, new.operations))
-    rest = [pair.new for pair in moved if pair.new is not None and pair.new not in steps]
-    effect: Effect
-    for effect, indexes in (("alters", steps), ("neutral", rest)):
-        if indexes:
-            names = [named(new.operations[index]) for index in indexes]
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            text = f"in another order: {', '.join(names[:_NAMED])}{more}"
-            yield Change(effect, "order", text, "")
+    steps = turned(old.operations, new.operations)
+    indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
+    if indexes:
+        names = [named(new.operations[index]) for index in indexes]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        text = f"in another order: {', '.join(names[:_NAMED])}{more}"
+        yield Change("alters" if steps else "neutral", "order", text, "")
 
 
 # How many of the moved operations are named.

@@ -133,8 +133,8 @@ def _confined(facts: list[Fact]) -> Fact:
 
 def _setuid(facts: list[Fact]) -> Fact:
     """Who launches is not in the plan. What the guest's root makes in a folder keeps its owner and
-    mode, with the rights of the VM's process (tests/boot/test_claims.py). Devices it makes none: that
-    process has no CAP_MKNOD."""
+    mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices, for
+    that process has no CAP_MKNOD."""
     written = (
         fact
         for fact in facts
@@ -149,7 +149,7 @@ def _setuid(facts: list[Fact]) -> Fact:
     return Fact(
         "isolation",
         ("setuid",),
-        "launched by root, the guest can leave setuid-root files in the folders that it can write to"
+        "launched by root, the guest can leave setuid-root files in folders that it can write to"
         if lost
         else "the guest can leave no setuid-root file on the host",
         lost.origin if lost else "",

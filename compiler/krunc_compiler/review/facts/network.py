@@ -68,10 +68,12 @@ def allowed(row: Row) -> Iterator[Fact]:
     to = f"only to {', '.join(map(word, targets))}"
     names = f", names resolved by {', '.join(map(word, resolvers))}" if resolvers else ""
     reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
-    inside = [target for target in addresses if _is_loopback(target)]
-    reach += [LOOPBACK._replace(target=target) for target in inside]
-    note = ", localhost included" if inside else ""
-    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{note}{names}", *reach)
+    inside = [target for target in [*addresses, *resolvers] if _is_loopback(target)]
+    reach += [LOOPBACK._replace(target=target) for target in [*inside, *hosts]]
+    note = ""
+    if inside or hosts:
+        note = "; localhost is among them" if inside else "; a name can lead to localhost"
+    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}{note}", *reach)
 
 
 def _is_loopback(network: str) -> bool:
