@@ -59,6 +59,13 @@ def steps() -> dict[str, tuple[Param, ...]]:
 
 
 @cache
+def actions() -> frozenset[str]:
+    """The host steps that do something, in the order of the plan; the others only look."""
+    steps_ = load("steps")["steps"]
+    return frozenset(name for name, step in steps_.items() if step["phase"] == "action")
+
+
+@cache
 def functions() -> dict[str, Function]:
     """Every libkrun function by name."""
     return {

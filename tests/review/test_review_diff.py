@@ -42,34 +42,34 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"shares": [SHARE]}, "opens the guest can read folder src (share src)"),
     ({"shares": [SHARE]}, {}, "narrows the guest can no longer read folder src (share src)"),
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "/etc"}]}, "opens the guest can read folder /etc (share src); before: folder src (share src)"),
-    ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "neutral the guest can no longer read folder src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "alters the guest can no longer read folder src (share src)"),
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "./src/."}]}, ""),
     ({"shares": [{**SHARE, "path": "runtime:a"}]}, {"shares": [{**SHARE, "path": "./runtime:a"}]}, "opens the guest can read folder ./runtime:a (share src); before: folder runtime:a (share src)"),
     ({}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
     ({"network": TSI}, {}, "narrows the guest no longer reaches TSI: the guest connects wherever the launching user can, localhost included"),
-    ({"network": TSI}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "opens the host listens on TCP port 8080 to guest port 80"),
-    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": ["8080:22"]}}, "opens the host listens on TCP port 8080 to guest port 22; before: TCP port 8080 to guest port 80"),
-    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": "all"}}, "opens the host listens on every port that the guest listens on is opened here"),
-    ({"network": {"mode": "tsi", "ports": "all"}}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "narrows closed is every port that the guest listens on is opened here"),
-    ({}, {"network": STREAM}, "opens the guest reaches through the program behind socket runtime:net"),
-    ({"network": STREAM}, {"network": {**STREAM, "socket": "/run/other"}}, "opens the guest reaches through the program behind socket /run/other; before: through the program behind socket runtime:net"),
-    ({"network": STREAM}, {"network": {**STREAM, "features": []}}, "neutral network device: MAC 5a:94:ef:e4:0c:ee, no offloads; before: MAC 5a:94:ef:e4:0c:ee, libkrun's usual offloads"),
+    ({"network": TSI}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "opens the host listens on TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"),
+    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": ["8080:22"]}}, "opens the host listens on TCP port 8080 to guest port 22, on the address that the guest binds (0.0.0.0: *:8080); before: TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"),
+    ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, {"network": {"mode": "tsi", "ports": "all"}}, "opens the host listens on every port that the guest listens on is opened here, on the address that it binds"),
+    ({"network": {"mode": "tsi", "ports": "all"}}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "alters the host listens on TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"),
+    ({}, {"network": STREAM}, "opens the guest reaches through the program behind socket runtime:net (eth0)"),
+    ({"network": STREAM}, {"network": {**STREAM, "socket": "/run/other"}}, "opens the guest reaches through the program behind socket /run/other (eth0); before: through the program behind socket runtime:net (eth0)"),
+    ({"network": STREAM}, {"network": {**STREAM, "features": []}}, "alters network device: MAC 5a:94:ef:e4:0c:ee, no offloads (eth0); before: MAC 5a:94:ef:e4:0c:ee, libkrun's usual offloads (eth0)"),
     ({"network": STREAM}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
     (env(A="x"), env(A=SECRET), "opens the guest gets variable TOKEN as A (in the guest's /proc/cmdline)"),
-    (env(A=SECRET), env(A="x"), "narrows the guest no longer gets variable TOKEN as A (in the guest's /proc/cmdline)"),
-    (env(A=SECRET), env(B=SECRET), "neutral the guest no longer gets variable TOKEN as A (in the guest's /proc/cmdline)"),
+    (env(A=SECRET), env(A="x"), "alters env: A=x; before: A from the launcher's TOKEN"),
+    (env(A=SECRET), env(B=SECRET), "alters the guest no longer gets variable TOKEN as A (in the guest's /proc/cmdline)"),
     (env(A=SECRET), env(A={"from_env": "OTHER"}), "opens the guest gets variable OTHER as A (in the guest's /proc/cmdline); before: variable TOKEN as A (in the guest's /proc/cmdline)"),
-    (env(A="x"), env(A="y"), "neutral env: A=y; before: A=x"),
+    (env(A="x"), env(A="y"), "alters env: A=y; before: A=x"),
     ({"machine": {"cpus": 2}}, {"machine": {"cpus": 3}}, "opens vCPUs: 3; before: 2"),
     ({"machine": {"memory": "2GiB"}}, {"machine": {"memory": "1GiB"}}, "narrows memory: 1024 MiB; before: 2048 MiB"),
     ({"rootfs": {"path": "/a"}}, {"rootfs": {"path": "/b"}}, "opens the guest can write to folder /b (the guest's root); before: folder /a (the guest's root)"),
-    ({}, {"disks": [{"id": "d", "path": "d.img", "format": "raw", "read_only": True}]}, "opens the guest can read raw disk d.img (d)"),
-    ({"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, "opens the guest can write to qcow2 disk d.img (d); before: raw disk d.img (d)"),
-    ({"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, "narrows the guest can write to raw disk d.img (d); before: qcow2 disk d.img (d)"),
+    ({}, {"disks": [{"id": "d", "path": "d.img", "format": "raw", "read_only": True}]}, "opens the guest can read raw disk d.img (d, /dev/vda)"),
+    ({"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, "opens the guest can write to qcow2 disk d.img (d, /dev/vda); before: raw disk d.img (d, /dev/vda)"),
+    ({"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, "narrows the guest can write to raw disk d.img (d, /dev/vda); before: qcow2 disk d.img (d, /dev/vda)"),
     ({"vsock": [{"port": 5, "socket": "/s", "listen": True}]}, {"vsock": [{"port": 5, "socket": "/s", "listen": False}]}, "opens the guest connects to socket /s from vsock port 5; before: listens socket /s to vsock port 5"),
     ({}, {"console": {"output": "/c"}}, "opens the guest can write to file /c (console); before: stdio the launcher's stdin, stdout and stderr (console)"),
-    ({}, {"entrypoint": {"executable": "/bin/b"}}, "neutral program: /bin/b; before: /bin/a"),
-    ({}, {"limits": {"nproc": "1:2"}}, "neutral limits: nofile 1048576:1048576, nproc 1:2; before: nofile 1048576:1048576, nproc 4096:8192"),
+    ({}, {"entrypoint": {"executable": "/bin/b"}}, "alters program: /bin/b; before: /bin/a"),
+    ({}, {"limits": {"nproc": "1:2"}}, "alters limits: nofile 1048576:1048576, nproc 1:2 (does not hold the guest's root); before: nofile 1048576:1048576, nproc 4096:8192 (does not hold the guest's root)"),
     ({}, {"log": {"level": "debug"}}, "neutral log: level debug, on the launcher's stderr; before: level error, on the launcher's stderr"),
     ({}, {"name": "two"}, "neutral box two, before one"),
     ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); before: file runtime:c (console); runtime: is the folder of another box"),
@@ -88,7 +88,7 @@ def test_first_change(old: dict[str, Any], new: dict[str, Any], said: str) -> No
 # The same of operations that no box makes yet.
 UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([call("krun_setuid", uid=1), call("krun_setgid", gid=1)], [], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM becomes uid 1 and gid 1"),
-    ([], [call("krun_setuid", uid=1), call("krun_setgid", gid=1)], "narrows isolated: the VMM becomes uid 1 and gid 1; before: the VMM keeps the rights of the launching user"),
+    ([], [call("krun_setuid", uid=1), call("krun_setgid", gid=1)], "alters user: the VMM runs with uid 1"),
     ([call("krun_setuid", uid=1)], [call("krun_setuid", uid=2)], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM keeps the rights of the launching user"),
     ([], [call("krun_set_nested_virt", enabled=True)], "opens not isolated: the guest can run VMs of its own; before: the guest cannot run VMs of its own"),
     ([call("krun_set_gpu_options", virgl_flags=["venus"])], [call("krun_set_gpu_options", virgl_flags=["venus", "drm"])], "opens the guest uses the host's GPU through virglrenderer (venus, drm); before: the host's GPU through virglrenderer (venus)"),
@@ -96,11 +96,11 @@ UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([call("krun_surprise", a=1)], [], "narrows gone is call krun_surprise {a: 1}"),
     ([step("open_device", path="/dev/x", name="n", access="read")], [step("open_device", path="/dev/x", name="n", access="read-write")], "opens the guest uses /dev/x (n, reads and writes); before: /dev/x (n, reads)"),
     ([{"implicit": "vsock_with_tsi"}], [{"implicit": "vsock_with_tsi"}, call("krun_set_egress_policy", cidrs=["10.0.0.0/8"])], "narrows the guest reaches TSI: the guest connects only to 10.0.0.0/8; before: TSI: the guest connects wherever the launching user can, localhost included"),
-    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "opens the guest reaches TSI: the guest connects only to a, b; before: TSI: the guest connects only to a"),
-    ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "opens the host listens on TCP port 1 to guest port 1"),
+    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "opens the guest reaches TSI: the guest connects only to a, b; localhost is among them; before: TSI: the guest connects only to a; localhost is among them"),
+    ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "opens the host listens on TCP port 1 to guest port 1, on the address that the guest binds (0.0.0.0: *:1)"),
     ([step("require_folder", path="a", access="read")], [], "neutral demanded before the start: no longer require_folder a read"),
     ([call("krun_create_ctx"), step("require_hypervisor")], [step("require_hypervisor"), call("krun_create_ctx")], "neutral in another order: krun_create_ctx"),
-    ([call("krun_init_log", target_fd="stderr", level="error", style="auto", options=[])], [call("krun_init_log", target_fd="stderr", level="error", style="never", options=[])], "neutral krun_init_log: style never, before auto"),
+    ([call("krun_init_log", target_fd="stderr", level="error", style="auto", options=[])], [call("krun_init_log", target_fd="stderr", level="error", style="never", options=[])], "neutral log: level error, on the launcher's stderr, style never; before: level error, on the launcher's stderr"),
     ([], [call("krun_disable_implicit_console")], "neutral new: krun_disable_implicit_console"),
 ]  # fmt: skip
 
@@ -122,13 +122,18 @@ def test_a_new_plan_opens_all_that_it_reaches() -> None:
     assert compare(None, None).changes == ()
 
 
-def test_a_moved_disk_is_moved_and_not_changed() -> None:
+def test_a_moved_disk_is_another_device_of_the_guest() -> None:
     disks = [{"id": name, "path": f"{name}.img", "format": "raw"} for name in "abc"]
     one, two = box(disks=disks), box(disks=[disks[1], disks[2], disks[0]])
     difference = compare(reviewed_box(one), reviewed_box(two))
     assert not difference.of("opens")
-    assert [change.text for change in difference.changes if change.kind == "order"] == [
-        "in another order: require_file a.img, krun_add_disk2 a"
+    assert [change.text for change in difference.of("alters")] == [
+        "the guest can write to raw disk a.img (a, /dev/vdc); before: raw disk a.img (a, /dev/vda)",
+        "the guest can write to raw disk b.img (b, /dev/vda); before: raw disk b.img (b, /dev/vdb)",
+        "the guest can write to raw disk c.img (c, /dev/vdb); before: raw disk c.img (c, /dev/vdc)",
+    ]
+    assert [change.text for change in difference.of("neutral")] == [
+        "in another order: require_file a.img"
     ]
     assert all(pair.moved and not pair.changed for pair in difference.pairs)
 
@@ -137,10 +142,11 @@ def test_a_moved_disk_that_is_the_root_is_another_root() -> None:
     disks = [call("krun_add_disk", block_id=n, disk_path=f"{n}.img", read_only=True) for n in "ab"]
     root = call("krun_set_root_disk_remount", device="/dev/vda1", fstype="ext4", options=None)
     difference = compare(reviewed(*disks, root), reviewed(*disks[::-1], root))
-    assert [change.text for change in difference.changes] == [
-        "root: disk /dev/vda1 (b.img), ext4; before: disk /dev/vda1 (a.img), ext4",
-        "in another order: krun_add_disk a",
-    ]
+    assert [(change.effect, change.text) for change in difference.changes] == [
+        ("alters", "the guest can read raw disk a.img (a, /dev/vdb); before: raw disk a.img (a, /dev/vda)"),
+        ("alters", "the guest can read raw disk b.img (b, /dev/vda); before: raw disk b.img (b, /dev/vdb)"),
+        ("alters", "root: disk /dev/vda1 (b.img), ext4; before: disk /dev/vda1 (a.img), ext4"),
+    ]  # fmt: skip
 
 
 def test_the_worst_comes_first() -> None:

@@ -24,7 +24,7 @@ def test_a_function_is_read_or_says_nothing(name: str) -> None:
     assert not (name in CALLS and name in SILENT)
     if name not in CALLS and name not in SILENT:
         args = {param.name: sample(param.rules, "here") for param in api.functions()[name].params}
-        assert list(by_meaning(Row(name, args, "default", 0, {}, [])))
+        assert list(by_meaning(Row(name, args, "default", 0, "v1", {})))
 
 
 # A reach of these is the same in both; what a descriptor or a network device leads to, the words
@@ -38,7 +38,7 @@ def test_the_table_reads_a_function_as_its_own_words_do(name: str) -> None:
     """The table leaves out nothing of the host that a function's own words know, and the other way
     round."""
     args = {param.name: sample(param.rules, "here") for param in api.functions()[name].params}
-    row = Row(name, args, "default", 0, {}, [])
+    row = Row(name, args, "default", 0, "v1", {})
     own, told = (
         {r for fact in facts for r in fact.reach} for facts in (CALLS[name](row), by_meaning(row))
     )
@@ -124,7 +124,7 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
     (call("krun_add_vsock_port", **PORT), {"sockets"}),
     (call("krun_add_vsock_port2", **PORT, listen=True), {"sockets"}),
     (call("krun_add_virtiofs3", tag="t", path="p", shm_size=0, read_only=True), set()),
-    (call("krun_add_virtiofs", tag="t", path="p"), {"files"}),
+    (call("krun_add_virtiofs", tag="t", path="p"), {"files", "setuid"}),
     (call("krun_set_exec", exec_path="/a", argv=[], envp={"A": {"from_env": "B"}}), {"secrets"}),
     (call("krun_set_snd_device", enable=True), {"devices"}),
     (call("krun_set_firmware", firmware_path="f"), {"kernel"}),

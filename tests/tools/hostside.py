@@ -6,7 +6,7 @@ emulated machine, with a plan of it in JSON on standard input; prints what happe
      "beside": [[...], ...],     programs that run beside it
      "await": [PATH, ...],       what they make, before the launch
      "unix": {PATH: ANSWER},     sockets served here; the first line that comes is noted
-     "tcp": {ADDRESS: ANSWER},   the same on IP:PORT
+     "tcp": {ADDRESS: ANSWER},   the same on IP:PORT or [IPV6]:PORT
      "call": {PATH: LINE},       sockets of the VM to which a line is sent; the answer is noted
      "signal": {"after": TEXT, "send": NAME}}   sent to the launch when it has printed TEXT
 """
@@ -82,8 +82,9 @@ def main() -> None:
         server.listen()
         threading.Thread(target=serve, args=(server, path, answer, heard), daemon=True).start()
     for address, answer in what.get("tcp", {}).items():
-        host, port = address.split(":")
-        server = socket.create_server((host, int(port)))
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        server = socket.create_server((host.strip("[]"), int(port)), family=family)
         threading.Thread(target=serve, args=(server, address, answer, heard), daemon=True).start()
     callers = [
         threading.Thread(target=call, args=(path, line, heard, ended), daemon=True)

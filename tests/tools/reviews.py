@@ -13,16 +13,16 @@ from krunc_compiler.review.summary import Review, review
 from krunc_compiler.values.inputs import Inputs
 
 
-def plan(*operations: dict[str, Any]) -> Plan:
+def plan(*operations: dict[str, Any], era: str = "v1") -> Plan:
     """A plan of OPERATIONS, none of which anybody has checked."""
     rows = tuple({"from": "default", **operation} for operation in operations)
     requires = {"libkrun": "1.0", "features": [], "because": []}
-    return Plan("one", "1", "v1", requires, "sha256:" + "0" * 64, rows)
+    return Plan("one", "1", era, requires, "sha256:" + "0" * 64, rows)
 
 
-def reviewed(*operations: dict[str, Any]) -> Review:
+def reviewed(*operations: dict[str, Any], era: str = "v1") -> Review:
     """The review of such a plan."""
-    return review(plan(*operations))
+    return review(plan(*operations, era=era))
 
 
 def call(name: str, /, **args: Any) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.policy.paths import allowed, named
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import disk_number
+from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word, words
 
 _NETWORKS = {
     "TSI": "tsi",
+    "TSI to localhost": "tsi",
     "TSI for Unix": "tsi_unix",
     "stream socket": "unixstream",
     "datagram socket": "unixgram",
@@ -110,8 +111,7 @@ def _sockets(review: Review, paths: list[str], place: Place) -> Found:
 
 
 def _roots(review: Review, paths: list[str], place: Place) -> Found:
-    disks = [fact for fact in review.exposure if fact.subject[0] == "disk"]
-    disks.sort(key=lambda fact: fact.operation or 0)
+    devices = guest_devices(review.operations)
     for fact in review.machine:
         if fact.kind != "root" or fact.operation is None:
             continue
@@ -119,8 +119,12 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
         device = row.get("args", {}).get("device")
         if device is not None:
             # What is on no disk of the plan is not allowed.
-            number = disk_number(device)
-            used = [] if number is None else disks[number : number + 1]
+            disk = disk_of(device)
+            used = [
+                one
+                for one in review.exposure
+                if disk and one.operation is not None and devices.get(one.operation) == disk
+            ]
         else:
             used = [one for one in review.exposure if one.operation == fact.operation]
         reaches = [reach for one in used for reach in one.reach if reach.verb == "read"]

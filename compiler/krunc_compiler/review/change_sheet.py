@@ -5,37 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.review.difference import EFFECTS, Change, Difference
+from krunc_compiler.review.difference import EFFECTS, Change, Difference, Effect
 from krunc_compiler.review.document import fact_document
+from krunc_compiler.review.lines import Edit
 from krunc_compiler.review.plan_sheet import operation
-from krunc_compiler.review.sheet import Line, Section, Sheet
+from krunc_compiler.review.sheet import Detail, Line, Piece, Section, Sheet
 from krunc_compiler.review.summary import Review, kind_of
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import quoted, visible, word
 
 FORMAT = 1
 _TITLES = {
     "opens": "Opens: reaches more of the host",
+    "alters": "Alters: what runs in the guest, or what it finds there",
     "narrows": "Narrows: reaches less of the host",
     "neutral": "Neutral: reaches the same",
 }
+# Of these the summary tells.
+_PROGRAM = ("program", "kernel", "init", "firmware")
 
 
 def change_sheet(difference: Difference) -> Sheet:
     """The changes by effect, the worst first, then the operations that differ."""
     old, new = difference.old, difference.new
     either = new or old
-    sections = [
-        Section(
-            _TITLES[effect],
-            tuple(
-                Line(change.kind, change.text, word(change.origin) if change.origin else "", effect)
-                for change in difference.of(effect)
-            ),
-            long=effect == "neutral",
-        )
-        for effect in EFFECTS
-        if difference.of(effect)
-    ]
+    sections = []
+    for title, changes in _sorted(difference).items():
+        if changes:
+            rows = tuple(map(_row, changes))
+            sections.append(Section(_TITLES[title], rows, long=title == "neutral"))
     differing = tuple(_operations(difference))
     if differing:
         sections.append(Section("Operations that differ", differing, long=True))
@@ -47,19 +44,74 @@ def change_sheet(difference: Difference) -> Sheet:
     )
 
 
+def _sorted(difference: Difference) -> dict[Effect, list[Change]]:
+    """The changes by the section that they stand in; the program's stand first of what alters."""
+    found = {effect: difference.of(effect) for effect in EFFECTS}
+    found["alters"].sort(key=lambda change: change.kind not in _PROGRAM)
+    return found
+
+
+def _row(change: Change) -> Line:
+    origin = word(change.origin) if change.origin else ""
+    return Line(change.kind, change.text, origin, change.effect, tuple(_details(change)))
+
+
+def _details(change: Change) -> Iterator[Detail]:
+    for text in change.texts:
+        hunks = text.hunks()
+        edits = [edit for hunk in hunks for edit in hunk]
+        gone, come = ({one.text for one in edits if one.sign == sign} for sign in "-+")
+        alike = {one for one in gone if one + "\n" in come}
+        alike |= {one for one in come if one + "\n" in gone}
+        counts = [sum(edit.sign == sign for edit in edits) for sign in "-+"]
+        title = f"{text.place}: lines removed {counts[0]}, added {counts[1]}"
+        if any(edit.part for edit in edits):
+            title = f"{text.place}: parts of long lines"
+        pieces: list[Piece] = []
+        for hunk in hunks:
+            if pieces:
+                pieces.append(Piece(" ", "", "..."))
+            for edit in hunk:
+                exact = edit.text.removesuffix("\n") in alike
+                shown = quoted(edit.text) if exact else _line_text(edit)
+                pieces.append(Piece(edit.sign, str(edit.number), shown))
+        yield Detail(title, tuple(pieces))
+
+
+def _line_text(edit: Edit) -> str:
+    """A line bare where each of its characters is seen as itself, else as a quoted word."""
+    if edit.part:
+        return f"...{quoted(edit.text)}..."
+    text = edit.text.removesuffix("\n")
+    plain = text == visible(text) and text == text.rstrip(" ") and not text.startswith('"')
+    if plain and " " * 17 not in text:
+        return text
+    return quoted(text)
+
+
 def counted(difference: Difference) -> str:
-    """3 changes open, 1 narrows, 2 are neutral."""
+    """3 changes open, 2 alter, 1 narrows, 2 are neutral."""
     if not difference.changes:
         return "no change in meaning"
-    opens, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
+    opens, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
     parts = [
         (opens, "opens", "open"),
+        (alters, "alters", "alter"),
         (narrows, "narrows", "narrow"),
         (neutral, "is neutral", "are neutral"),
     ]
     text = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts)
     total = len(difference.changes)
-    return f"{total} change{'s' if total > 1 else ''} in meaning: {text}"
+    runs = running(difference)
+    more = f"; changed: {', '.join(runs)}" if runs else ""
+    return f"{total} change{'s' if total > 1 else ''} in meaning: {text}{more}"
+
+
+def running(difference: Difference) -> list[str]:
+    """What runs in the guest and changes: program, kernel; nothing of a plan that comes or goes."""
+    kinds = {change.kind for change in difference.changes}
+    both = difference.old is not None and difference.new is not None
+    return [kind for kind in _PROGRAM if both and kind in kinds]
 
 
 def _digest(review: Review | None) -> str:
@@ -109,4 +161,11 @@ def _change(change: Change) -> dict[str, Any]:
         "from": change.origin or None,
         "old": fact_document(change.old) if change.old else None,
         "new": fact_document(change.new) if change.new else None,
+        "texts": [
+            {
+                "place": text.place,
+                "hunks": [[edit._asdict() for edit in hunk] for hunk in text.hunks()],
+            }
+            for text in change.texts
+        ],
     }

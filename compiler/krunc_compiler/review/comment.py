@@ -7,15 +7,16 @@ counted. Which plan opens what kind of thing stays to the end.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from krunc_compiler.review.breadth import breadth
-from krunc_compiler.review.change_sheet import change_sheet, counted
+from krunc_compiler.review.change_sheet import change_sheet, counted, running
 from krunc_compiler.review.difference import EFFECTS, Change, Difference
 from krunc_compiler.review.fact import RANK
-from krunc_compiler.review.markdown import MOST, code, to_markdown
+from krunc_compiler.review.markdown import MOST, code, more, span, to_markdown
 from krunc_compiler.review.words import word
 
 # By this line the comment is found again; a reader does not see it.
@@ -44,15 +45,15 @@ def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ())
         return f"{MARK}\n### krunc: no plan changes in meaning\n"
     head = [*_head(changed, uncompared), *_untold(uncompared, most // 4)]
     whole = "\n".join([*head, *(_counted(*item) for item in changed)]) + "\n"
-    parts = [_part(path, one, most) for path, one in changed]
-    if _size(whole) + sum(map(_size, parts)) <= most and not any(map(_is_cut, changed, parts)):
+    parts = [_part(path, one) for path, one in changed]
+    if _size(whole) + sum(map(_size, parts)) <= most:
         return whole + "".join(parts)
     return _short(head, changed, most)
 
 
 def failed(why: str) -> str:
     """The comment when nothing could be compared, which takes the place of an earlier one."""
-    return f"{MARK}\n### krunc: the plans cannot be compared\n\n- {_span(why, _TEXT)}\n"
+    return f"{MARK}\n### krunc: the plans cannot be compared\n\n- {span(why, _TEXT)}\n"
 
 
 def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
@@ -81,7 +82,7 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
         return []
     lines: list[str] = []
     for path, why in uncompared:
-        line = f"- {_span(word(path), _NAME)}: {_span(why, _TEXT)}"
+        line = f"- {span(word(path), _NAME)}: {span(why, _TEXT)}"
         room -= _size(line) + 1
         if room < 0:
             lines.append(f"- and {len(uncompared) - len(lines)} more")
@@ -91,17 +92,12 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
 
 
 def _counted(path: str, one: Difference) -> str:
-    return f"- {_span(word(path), _NAME)}: {counted(one)}"
+    return f"- {span(word(path), _NAME)}: {counted(one)}"
 
 
-def _part(path: str, one: Difference, most: int) -> str:
-    head = f"\n---\n\n{_span(word(path), _NAME)}\n\n"
+def _part(path: str, one: Difference, most: int = sys.maxsize) -> str:
+    head = f"\n---\n\n{span(word(path), _NAME)}\n\n"
     return head + to_markdown(change_sheet(one), most - _size(head))
-
-
-def _is_cut(item: tuple[str, Difference], part: str) -> bool:
-    sheet = change_sheet(item[1])
-    return part.count("\n- ") < len(sheet.head) + sum(len(one.lines) for one in sheet.sections)
 
 
 def _short(head: list[str], changed: Changed, most: int) -> str:
@@ -160,10 +156,10 @@ class _Opening(NamedTuple):
     paths: list[str]
 
     def line(self) -> str:
-        key = f" ({_span(word(self.origin), _NAME)})" if self.origin else ""
-        named = ", ".join(_span(word(path), _NAME) for path in self.paths[:_NAMED])
+        key = f" ({span(word(self.origin), _NAME)})" if self.origin else ""
+        named = ", ".join(span(word(path), _NAME) for path in self.paths[:_NAMED])
         rest = f" and {len(self.paths) - _NAMED} more" if len(self.paths) > _NAMED else ""
-        return f"- **{self.kind}** {_span(self.text, _TEXT)}{key} in {named}{rest}"
+        return f"- **{self.kind}** {span(self.text, _TEXT)}{key} in {named}{rest}"
 
 
 def _openings(changed: Changed, room: int) -> list[str]:
@@ -171,7 +167,7 @@ def _openings(changed: Changed, room: int) -> list[str]:
     are counted."""
     found = _grouped(changed)
     kinds = Counter(one.kind for one in found)
-    room -= _size(_TITLE) + 4 + sum(_size(_more(kind, 10**6)) + 1 for kind in kinds)
+    room -= _size(_TITLE) + 4 + sum(_size(more(kind, 10**6)) + 1 for kind in kinds)
     place: Counter[str] = Counter()
     first: list[int] = []
     later: list[int] = []
@@ -189,12 +185,8 @@ def _openings(changed: Changed, room: int) -> list[str]:
         numbers = [i for i, one in enumerate(found) if one.kind == kind]
         told += [lines[i] for i in numbers if i in lines]
         if left := sum(len(found[i].paths) for i in numbers if i not in lines):
-            told.append(_more(kind, left))
+            told.append(more(kind, left))
     return [_TITLE, "", *told, ""] if told else []
-
-
-def _more(kind: str, count: int) -> str:
-    return f"- **{kind}** and {count} more of this kind, not shown"
 
 
 def _grouped(changed: Changed) -> list[_Opening]:
@@ -219,8 +211,10 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
         opens, narrows = one.of("opens"), len(one.of("narrows"))
         said = f"opens {_said(opens)}" if opens else "opens nothing"
         said += f", narrows {narrows}" if narrows else ""
+        runs = running(one)
+        said += f", changes {', '.join(runs)}" if runs else ""
         digest = f" {code(one.new.digest)}" if digests and one.new else ""
-        groups.setdefault(said, []).append(f"- {_span(word(path), _NAME)}{digest}")
+        groups.setdefault(said, []).append(f"- {span(word(path), _NAME)}{digest}")
     lines = [line for said, plans in groups.items() for line in ("", f"{said}:", "", *plans)]
     return [f"<details><summary>Plans ({len(changed)})</summary>", *lines, *_FOLD_END]
 
@@ -228,12 +222,6 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
 def _said(opens: list[Change]) -> str:
     counts = Counter(change.kind for change in opens)
     return ", ".join(f"{kind} {counts[kind]}" for kind in sorted(counts, key=RANK.__getitem__))
-
-
-def _span(text: str, most: int) -> str:
-    """TEXT as a code span of about MOST bytes, cut at its end."""
-    data = text.replace("`", "\\u0060").encode("utf-8")
-    return code(text if len(data) <= most else data[:most].decode("utf-8", "ignore") + "...")
 
 
 def _size(text: str) -> int:

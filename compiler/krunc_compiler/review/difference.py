@@ -1,8 +1,9 @@
 """What changes in meaning between two plans, the worst first.
 
 A change is judged by what of the host is reached: something that the old plan did not reach opens,
-something that the new one no longer reaches narrows, all else is neutral. The kinds in fact.KINDS
-order the changes and word them.
+something that the new one no longer reaches narrows. What reaches the same alters, when something
+else runs in the guest or stands there under the same name, and all else is neutral. The kinds in
+fact.KINDS order the changes and word them.
 """
 
 from __future__ import annotations
@@ -15,22 +16,21 @@ from typing import Any, Literal, NamedTuple
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import SILENT, STATED
-from krunc_compiler.review.matching import Pair, match, named
+from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word
 
-Effect = Literal["opens", "narrows", "neutral"]
-EFFECTS: tuple[Effect, ...] = ("opens", "narrows", "neutral")
+Effect = Literal["opens", "alters", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("opens", "alters", "narrows", "neutral")
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "demands", "head")
 
-# How many of the moved operations are named.
-_NAMED = 40
-
 
 class Change(NamedTuple):
-    """One change; `old` and `new` are the facts that it is between, where it is between facts."""
+    """One change; `old` and `new` are the facts that it is between, where it is between facts.
+    `texts` are its strings that its own text does not show well."""
 
     effect: Effect
     kind: str
@@ -38,6 +38,7 @@ class Change(NamedTuple):
     origin: str
     old: Fact | None = None
     new: Fact | None = None
+    texts: tuple[TextChange, ...] = ()
 
 
 class Difference(NamedTuple):
@@ -56,14 +57,16 @@ class Difference(NamedTuple):
 def compare(old: Review | None, new: Review | None) -> Difference:
     """What is different in NEW; None is a plan that does not exist, which reaches nothing."""
     pairs = match(old.operations if old else [], new.operations if new else [])
-    changes = list(_facts(old, new))
+    changes = list(_with_texts(list(_facts(old, new)), old, new))
     shown_old = {change.old.operation for change in changes if change.old}
     shown_new = {change.new.operation for change in changes if change.new}
     if old and new:
         rest = [pair for pair in pairs if pair.old not in shown_old and pair.new not in shown_new]
         if changes:
             rest = [pair for pair in rest if not _is_stated(pair, old, new)]
-        changes += _rest(old, new, rest, [pair for pair in pairs if pair.moved])
+        changes += _rest(old, new, rest)
+        told = [pair for pair in pairs if pair.moved and pair.new not in shown_new]
+        changes += _order(old, new, told)
         changes += _head(old.value, new.value)
     rank = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
     changes.sort(
@@ -116,7 +119,8 @@ def _same(was: Fact, now: Fact) -> bool:
 
 
 def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> Change:
-    effect: Effect = "neutral"
+    shown = now or was
+    effect: Effect = "neutral" if shown and BY_NAME[shown.kind].still else "alters"
     if now and not all(map(old.covers, now.reach)):
         effect = "opens"
     elif was and not all(map(new.covers, was.reach)):
@@ -134,6 +138,52 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     return Change(effect, now.kind, text, now.origin, was, now)
 
 
+def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
+    """CHANGES with the strings of their operations; one that none names goes to the last."""
+    rows = [
+        Sides(*(named_in(fact.text if fact else "") for fact in (change.old, change.new)))
+        for change in changes
+    ]
+    groups: dict[tuple[int | None, int | None], list[int]] = {}
+    said: dict[tuple[int, int | None], set[str]] = {}
+    for i, change in enumerate(changes):
+        for side, fact in enumerate((change.old, change.new)):
+            if fact:
+                said.setdefault((side, fact.operation), set()).update(rows[i][side])
+        if change.new:
+            was = change.old.operation if change.old else None
+            groups.setdefault((was, change.new.operation), []).append(i)
+    found: dict[int, list[TextChange]] = {}
+    unnamed: dict[int, list[TextChange]] = {}
+    for (was, now), group in groups.items():
+        texts = text_changes(_strings(old, was), _strings(new, now))
+        found.update(zip(group, shared_out(texts, [rows[i] for i in group]), strict=True))
+        if was is not None and now is not None:
+            both = Sides(frozenset(said[0, was]), frozenset(said[1, now]))
+            unnamed[group[-1]] = [one for one in texts if not one.shown_in(*both)]
+    for i, change in enumerate(changes):
+        yield _telling(change, found.get(i, []), unnamed.get(i, []))
+
+
+def _strings(review: Review | None, operation: int | None) -> dict[str, Any]:
+    """What holds the strings of a fact: the arguments of its operation, else the head."""
+    if review is None:
+        return {}
+    if operation is None:
+        return {name: review.value[name] for name in ("labels", "waivers") if name in review.value}
+    args: dict[str, Any] = review.operations[operation].get("args", {})
+    return args
+
+
+def _telling(change: Change, texts: list[TextChange], unnamed: list[TextChange]) -> Change:
+    """CHANGE with those of TEXTS that its sentence does not show well, and what none names."""
+    told = [one for one in texts if one.needs_lines(change.text)] + unnamed
+    text = change.text
+    for one in told:
+        text = one.in_words(text)
+    return change._replace(text=text, texts=tuple(told))
+
+
 def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
     """Whether an operation comes or goes that only states what the facts show."""
     if pair.old is not None and pair.new is not None:
@@ -142,8 +192,9 @@ def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
     return row[kind_of(row)] in STATED
 
 
-def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iterator[Change]:
-    """The operations whose change no fact shows: none of them reaches anything."""
+def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
+    """The operations whose change no fact shows: none of them reaches anything. What is demanded of
+    the host is used by others; of all else it is not known what it alters."""
     demands: dict[bool, list[str]] = {True: [], False: []}
     for pair in rest:
         was = old.operations[pair.old] if pair.old is not None else None
@@ -156,10 +207,14 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
                 demands[True].append(_demand(now))
         elif was is None or now is None:
             sign = "no longer: " if now is None else "new: "
-            yield Change("neutral", "operation", sign + named(row), row["from"])
+            yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {_differing(was, now)}"
-            yield Change("neutral", "operation", text, now["from"])
+            change = Change(_silent(now), "operation", text, now["from"])
+            texts = text_changes(was.get("args", {}), now.get("args", {}))
+            said = named_in(text)
+            shown = [one for one in texts if one.shown_in(said, said)]
+            yield _telling(change, shown, [one for one in texts if one not in shown])
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
     if comes or goes:
@@ -167,11 +222,28 @@ def _rest(old: Review, new: Review, rest: list[Pair], moved: list[Pair]) -> Iter
             goes
         )
         yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
-    if moved:
-        names = [named(new.operations[pair.new]) for pair in moved if pair.new is not None]
-        rest_of = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        text = f"in another order: {', '.join(names[:_NAMED])}{rest_of}"
-        yield Change("neutral", "order", text, "")
+
+
+def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
+    """What stands in another order. That of the host's steps says what is held when."""
+    steps = turned(old.operations, new.operations)
+    indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
+    if indexes:
+        names = [named(new.operations[index]) for index in indexes]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        text = f"in another order: {', '.join(names[:_NAMED])}{more}"
+        yield Change("alters" if steps else "neutral", "order", text, "")
+
+
+# How many of the moved operations are named.
+_NAMED = 40
+
+
+def _silent(row: dict[str, Any]) -> Effect:
+    """What a change of an operation is that no fact shows."""
+    kind = kind_of(row)
+    # What is read is shown by its facts; what tells nothing has a reason.
+    return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"
 
 
 def _demand(row: dict[str, Any]) -> str:
@@ -200,4 +272,5 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
             continue
         if was.get(name) != now.get(name):
             text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
-            yield Change("neutral", "head", text, "")
+            effect: Effect = "alters" if name == "api" else "neutral"
+            yield Change(effect, "head", text, "")

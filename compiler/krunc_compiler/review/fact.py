@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 Group = Literal["machine", "exposure", "isolation"]
@@ -39,16 +39,24 @@ class Fact(NamedTuple):
 class Row(NamedTuple):
     """An operation as a reading sees it.
 
-    `opened` has what its descriptors lead to, by name; `disks` the paths of the disks before it,
-    in the order in which the guest sees them.
+    `api` is the era of libkrun that runs the plan. `opened` has what its descriptors lead to, by
+    name; `device` what the guest calls the device that it adds; `disks` the paths of the disks, by
+    what the guest calls them; `before` the steps that are done before it.
     """
 
     name: str
     args: dict[str, Any]
     origin: str
     operation: int
+    api: str
     opened: dict[str, str]
-    disks: list[str]
+    device: str | None = None
+    disks: Mapping[str, str] = {}
+    before: Sequence[str] = ()
+
+    def known_as(self) -> str:
+        """What the guest calls its device, for the end of a sentence."""
+        return f" ({self.device})" if self.device else ""
 
     def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
         """A fact that this operation shows."""
@@ -60,7 +68,8 @@ class Kind(NamedTuple):
     """How a kind of fact is shown, and what it means that such a fact comes or goes.
 
     `verbs` are those of the reaches that its facts can have: a new reach opens, a lost one narrows.
-    A kind without any is neutral: it changes what the VM is, not what of the host it can use.
+    Any other change of it alters what runs in the guest or what it finds there, unless the kind is
+    `still`: then it is neutral.
     """
 
     name: str
@@ -69,14 +78,20 @@ class Kind(NamedTuple):
     verbs: tuple[str, ...]
     comes: str
     goes: str
+    still: bool = False
 
 
 def _exposure(name: str, loud: bool, verbs: str, comes: str, goes: str) -> Kind:
     return Kind(name, "exposure", loud, tuple(verbs.split()), comes, goes)
 
 
-def _machine(name: str, verbs: str = "") -> Kind:
-    return Kind(name, "machine", False, tuple(verbs.split()), f"{name}:", f"no longer {name}:")
+def _machine(name: str, verbs: str = "", still: bool = False) -> Kind:
+    comes, goes = f"{name}:", f"no longer {name}:"
+    return Kind(name, "machine", False, tuple(verbs.split()), comes, goes, still)
+
+
+def _still(name: str) -> Kind:
+    return _machine(name, still=True)
 
 
 # The worst first: the review shows and the difference sorts by it. docs/review.md prints it.
@@ -91,12 +106,20 @@ KINDS = (
     ),
     _exposure("network", True, "network", "the guest reaches", "the guest no longer reaches"),
     _exposure("listens", True, "listen", "the host listens on", "closed is"),
-    _exposure("secrets", True, "secret", "the guest gets", "the guest no longer gets"),
+    _exposure("secrets", True, "secret show", "the guest gets", "the guest no longer gets"),
     _exposure("devices", True, "device", "the guest uses", "the guest no longer uses"),
     _exposure(
         "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
     ),
     _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
+    Kind(
+        "runs",
+        "machine",
+        True,
+        ("run",),
+        "what the guest runs is changed by",
+        "what the guest runs is no longer changed by",
+    ),
     _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
     Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "no longer:"),
     _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
@@ -110,12 +133,12 @@ KINDS = (
     *map(
         _machine,
         (
-            *("label", "root", "program", "workdir", "env", "limits", "kernel", "init", "firmware"),
-            *("network device", "console", "display", "overlay", "cpu", "smbios"),
-            *("interrupts", "confine", "stop", "status"),
+            *("program", "workdir", "env", "overlay", "root", "init", "kernel", "firmware"),
+            *("limits", "network device", "console", "smbios", "confine", "status"),
         ),
     ),
-    _machine("log", "stdio"),
+    *map(_still, ("label", "display", "cpu", "interrupts", "stop")),
+    _machine("log", "stdio", still=True),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}

@@ -87,6 +87,7 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
         held=True,
     )
     yield _user(facts)
+    yield _setuid(facts)
     yield _confined(facts)
 
 
@@ -104,6 +105,10 @@ _CONFINED = {
     "best-effort": (
         "the VMM loses what the plan does not name only where the host's kernel can",
         ("confinement for sure",),
+    ),
+    "late": (
+        "a thread of the VMM starts before it loses what the plan does not name",
+        ("confinement for sure", "confinement"),
     ),
     None: (
         "the VMM can open whatever the launching user can",
@@ -123,6 +128,34 @@ def _confined(facts: list[Fact]) -> Fact:
         said.operation if said else None,
         frozenset(Reach("without", what) for what in lacking),
         held=not lacking,
+    )
+
+
+def _setuid(facts: list[Fact]) -> Fact:
+    """Who launches is not in the plan. What the guest's root makes in a folder keeps its owner and
+    mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices, for
+    that process has no CAP_MKNOD."""
+    written = (
+        fact
+        for fact in facts
+        if any((reach.verb, reach.noun) == ("write", "folder") for reach in fact.reach)
+    )
+    is_user = any(
+        reach.verb == "user" and reach.noun == "uid" and reach.target is not None
+        for fact in facts
+        for reach in fact.reach
+    )
+    lost = None if is_user else next(written, None)
+    return Fact(
+        "isolation",
+        ("setuid",),
+        "launched by root, the guest can leave setuid-root files in folders that it can write to"
+        if lost
+        else "the guest can leave no setuid-root file on the host",
+        lost.origin if lost else "",
+        lost.operation if lost else None,
+        frozenset({Reach("without", "setuid")}) if lost else frozenset(),
+        held=lost is None,
     )
 
 

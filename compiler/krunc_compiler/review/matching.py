@@ -70,7 +70,7 @@ def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
             both.append((i, places[identity_]))
         else:
             gone.append(Pair(i, None))
-    kept = _in_order([j for _, j in both])
+    kept = longest_rise([j for _, j in both])
     met = {j for _, j in both}
     found = [Pair(None, j) for j in range(len(new)) if j not in met]
     for i, j in both:
@@ -78,6 +78,34 @@ def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
         if changed or j not in kept:
             found.append(Pair(i, j, changed, j not in kept))
     return sorted(gone + found, key=_place)
+
+
+def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
+    """Find the host steps of NEW, by index, that are done before an operation that they were done
+    behind, or the other way round. The order of calls is that of libkrun's devices,
+    which facts name."""
+    places = {identity_: i for i, identity_ in enumerate(_identities(new))}
+    both = [
+        (i, places[identity_])
+        for i, identity_ in enumerate(_identities(old))
+        if identity_ in places and _is_done(old[i])
+    ]
+    ranks = {j: rank for rank, j in enumerate(sorted(j for _, j in both))}
+    found = set()
+    highest = -1
+    for place, (i, j) in enumerate(both):
+        if kind_of(old[i]) == "step" and (ranks[j] != place or highest >= place):
+            found.add(j)
+        highest = max(highest, ranks[j])
+    return found
+
+
+def _is_done(row: dict[str, Any]) -> bool:
+    """Whether an operation does something, at its place in the plan."""
+    name = row.get("step")
+    return "call" in row or (
+        name is not None and (name in api.actions() or name not in api.steps())
+    )
 
 
 def _place(pair: Pair) -> tuple[int, bool]:
@@ -99,7 +127,7 @@ def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
     return found
 
 
-def _in_order(numbers: list[int]) -> set[int]:
+def longest_rise(numbers: list[int]) -> set[int]:
     """A longest rising run of NUMBERS: what stayed while the others moved."""
     ends: list[int] = []
     at: list[int] = []

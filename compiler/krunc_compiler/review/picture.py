@@ -121,7 +121,8 @@ def _sides(fact: Fact) -> tuple[str, str]:
         if end is not None:
             rest = "".join([piece[end.end() :], *pieces[i + 1 :]])
             is_port = end[0] in (" to ", " from ")
-            return before + piece[: end.start()], rest if is_port else _subject(fact)
+            guest = rest.partition(", on the address")[0] if is_port else _subject(fact)
+            return before + piece[: end.start()], guest
         before += piece
     return before, _subject(fact)
 

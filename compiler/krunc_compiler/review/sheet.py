@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Tone = Literal["", "opens", "narrows", "neutral", "loud"]
+Tone = Literal["", "opens", "alters", "narrows", "neutral", "loud"]
+
+
+class Piece(NamedTuple):
+    """A line of a value with krunc's sign and the line's number before it; without a number it
+    stands for the lines that stayed."""
+
+    sign: Literal["-", "+", " "]
+    number: str
+    text: str
+
+
+class Detail(NamedTuple):
+    """What differs in one value of a row, line by line, under a title."""
+
+    title: str
+    pieces: tuple[Piece, ...]
 
 
 class Line(NamedTuple):
-    """One row: a label of krunc's own, a text in which values are quoted, the key of the box."""
+    """One row: a label of krunc's own, a text in which values are quoted, the key of the box, and
+    what differs in its values."""
 
     label: str
     text: str
     origin: str = ""
     tone: Tone = ""
+    details: tuple[Detail, ...] = ()
 
 
 class Section(NamedTuple):

@@ -16,9 +16,11 @@ from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
+from krunc_compiler.review.facts.guest_devices import guest_devices
 from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
+from krunc_compiler.review.replaced import INIT, replaced
 from krunc_compiler.review.words import shown, word
 
 
@@ -50,8 +52,9 @@ def review(plan: Plan) -> Review:
     """The review of PLAN, exposure with the worst first."""
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
-    found = [*_noted(value), *_limited(_read(value["operations"]))]
+    found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
     found += list(admitted(value["operations"], found))
+    found = [*_without_own_init(found, laid := list(replaced(value["operations"]))), *laid]
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(
         value,
@@ -89,14 +92,28 @@ def kind_of(row: dict[str, Any]) -> str:
     return next(kind for kind in KINDS if kind in row)
 
 
-def _read(operations: list[dict[str, Any]]) -> list[Fact]:
+def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
     found: list[Fact] = []
     names: dict[str, str] = {}
-    disks: list[str] = []
+    devices = guest_devices(operations)
+    disks = {
+        device: str(operations[index]["args"]["disk_path"])
+        for index, device in devices.items()
+        if "disk_path" in operations[index].get("args", {})
+    }
+    steps: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
         row = Row(
-            operation[kind], operation.get("args", {}), operation["from"], index, names, disks
+            operation[kind],
+            operation.get("args", {}),
+            operation["from"],
+            index,
+            api_,
+            names,
+            devices.get(index),
+            disks,
+            steps,
         )
         reading = READINGS[kind].get(row.name)
         if reading is not None:
@@ -108,12 +125,9 @@ def _read(operations: list[dict[str, Any]]) -> list[Fact]:
             exact = json.dumps([kind, row.args], sort_keys=True)
             reach = Reach("other", row.name, exact)
             found.append(row.fact("other", (kind, row.name), text, reach))
-        if kind == "call" and row.name in api.functions():
-            params = api.functions()[row.name].params
-            targets = [one.name for one in params if one.rules.get("target") == "disk"]
-            disks += [str(row.args[name]) for name in targets if name in row.args]
         if kind == "step":
             names.update(opened(row))
+            steps.append(row.name)
     return found
 
 
@@ -138,6 +152,17 @@ def _limited(facts: list[Fact]) -> list[Fact]:
         return facts
     open_ = [fact for fact in tsi if any(reach.target is None for reach in fact.reach)]
     return [fact for fact in facts if fact not in open_]
+
+
+def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
+    """FACTS, in which init is not libkrun's where something is LAID over it."""
+    over = next((fact for fact in laid if fact.subject == ("runs", INIT)), None)
+    return [
+        fact._replace(text=f"what the plan lays over {INIT}, not libkrun's")
+        if over and fact.kind == "init"
+        else fact
+        for fact in facts
+    ]
 
 
 def _by_meaning(row: Row) -> list[Fact]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from krunc_compiler.review.sheet import Line, Section, Sheet
+from krunc_compiler.review.sheet import Detail, Line, Section, Sheet
 from krunc_compiler.review.words import columns, folded
 
 LEAST = 80
 _BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+_SIGNS = {"-": _RED, "+": _GREEN}
 _COLOURS = {"opens": _RED, "loud": _RED, "narrows": _GREEN}
 _ORIGIN = 24
 # Deeper than the labels of rows, so that no value can look like one.
@@ -52,6 +53,21 @@ def _table(rows: tuple[Line, ...], width: int, colour: bool) -> list[str]:
             gap = " " * (room - columns(text) + 2) if origin else ""
             head = f"  {label if i == 0 else '':<{start - 2}}"
             lines.append(head + _paint(text, code, colour) + gap + _paint(origin, _DIM, colour))
+        for detail in row.details:
+            lines += _detail(detail, width, colour)
+    return lines
+
+
+def _detail(detail: Detail, width: int, colour: bool) -> list[str]:
+    """Lines of a value: the sign stands where no line that goes on reaches."""
+    first, *rest = _pieces(detail.title, width - 4, 4)
+    lines = ["    " + piece for piece in (first, *rest)]
+    start = 6 + max(len(piece.number) for piece in detail.pieces)
+    for piece in detail.pieces:
+        code = _SIGNS.get(piece.sign, "")
+        for i, text in enumerate(_pieces(piece.text, width - start - 3)):
+            head = f"    {piece.sign} {piece.number:>{start - 6}}" if i == 0 else " " * start
+            lines.append(_paint(f"{head}  {text}", code, colour))
     return lines
 
 

@@ -18,6 +18,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 # What stands in a sentence; a longer text is there with its ends, and whole in its operation.
 MOST, _HEAD, _TAIL = 240, 140, 60
+# What is shown around the changed part of such a text.
+_NEAR = 20
 
 
 def visible(text: str) -> str:
@@ -45,6 +47,17 @@ def word(text: str) -> str:
         ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
         return f"{ends} ({len(text)} characters, sha256 {digest})"
     return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def part(text: str, start: int, end: int) -> str:
+    """A long TEXT as one word of a sentence, by what stands from START to END and around it."""
+    start, end = max(0, start - _NEAR), min(len(text), end + _NEAR)
+    digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
+    shown_ = quoted(text[start:end])
+    if end - start > MOST:
+        shown_ = f"{quoted(text[start : start + _HEAD])}...{quoted(text[end - _TAIL : end])}"
+    before, after = "..." if start else "", "..." if end < len(text) else ""
+    return f"{before}{shown_}{after} ({len(text)} characters, sha256 {digest})"
 
 
 def words(texts: list[str]) -> str:

@@ -36,7 +36,9 @@ def descriptors(row: Row) -> Iterator[Fact]:
     leads = list(dict.fromkeys(stream(row, value) for value in used))
     shown = f"{word(name)}: " if isinstance(name, str) else ""
     form = "a serial port on " if "serial" in row.name else ""
-    yield row.fact("console", label, shown + form + (_and(leads) or "nothing"))
+    if row.args.get("console_id"):
+        shown = f"console {word(str(row.args['console_id']))}, {shown}"
+    yield row.fact("console", label, shown + form + (_and(leads) or "nothing") + row.known_as())
     reach = [_reach(row, value) for value in used if not isinstance(value, dict)]
     if reach:
         own = list(dict.fromkeys(stream(row, one) for one in used if not isinstance(one, dict)))

@@ -54,12 +54,20 @@ def open_files(row: Row) -> Iterator[Fact]:
     yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
 
 
+# The steps that start a thread in the VM's process.
+THREADS = ("stop_on_sigterm",)
+
+
 def confine(row: Row) -> Iterator[Fact]:
     """What of the host is taken from the VM's process."""
     required = row.args["mode"] == "required"
     unless = ", or the VM is not started" if required else " where the kernel can do it"
     text = f"what the plan does not name is out of reach{unless}"
-    yield row.fact("confine", ("confine", "required" if required else "best-effort"), text)
+    # Landlock and seccomp hold the thread that asks for them and those that it starts.
+    late = [name for name in row.before if name in THREADS]
+    text += f", but for the thread of {', '.join(late)}, which starts before" if late else ""
+    mode = "late" if late else "required" if required else "best-effort"
+    yield row.fact("confine", ("confine", mode), text)
 
 
 def stop(row: Row) -> Iterator[Fact]:

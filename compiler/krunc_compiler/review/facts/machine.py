@@ -35,6 +35,8 @@ def log(row: Row) -> Iterator[Fact]:
     options = f", {words(args['options'])}" if args.get("options") else ""
     # A descriptor that is named stays open in the VM's process.
     reach = [Reach("stdio", "descriptor", f"fd {target}")] if isinstance(target, int) else []
+    style = args.get("style", "auto")
+    options += f", style {word(str(style))}" if style != "auto" else ""
     text = f"level {word(str(args['level']))}, on {where}{options}"
     yield row.fact("log", "log", text, *reach)
 
@@ -45,6 +47,10 @@ def kernel(row: Row) -> Iterator[Fact]:
     line = f", command line {word(args['cmdline'])}" if args["cmdline"] else ""
     shape = word(str(args["kernel_format"]))
     yield row.fact("kernel", "kernel", f"{word(args['kernel_path'])}, {shape}{line}")
+    if args["cmdline"]:
+        reach = Reach("run", "kernel command line", args["cmdline"])
+        text = f"the kernel's command line {word(args['cmdline'])}"
+        yield row.fact("runs", ("runs", "kernel command line"), text, reach)
     own = Reach("without", "libkrunfw's kernel")
     yield _read(row, "kernel", args["kernel_path"], own)
     if args["initramfs"] is not None:
@@ -73,7 +79,9 @@ def firmware(row: Row) -> Iterator[Fact]:
 
 def enclave_image(row: Row) -> Iterator[Fact]:
     """AWS Nitro: the image of the enclave."""
-    yield row.fact("enclave", "image", f"AWS Nitro, image {word(row.args['image_path'])}")
+    rest = {name: value for name, value in row.args.items() if name != "image_path"}
+    text = f"AWS Nitro, image {word(row.args['image_path'])} ({_values(rest)})"
+    yield row.fact("enclave", "image", text)
     yield _read(row, "enclave image", row.args["image_path"])
 
 
@@ -101,7 +109,10 @@ def own_init(row: Row) -> Iterator[Fact]:
 
 def no_init(row: Row) -> Iterator[Fact]:
     """libkrun's first program is not there."""
-    yield row.fact("init", "init", "the root's own, none of libkrun's")
+    yield row.fact("init", "init", "the root's own /init.krun, not libkrun's")
+    yield row.fact(
+        "runs", ("runs", "init"), "an init that is not libkrun's", Reach("run", "own init")
+    )
     yield untold(row)
 
 
@@ -125,7 +136,10 @@ def input_device(row: Row) -> Iterator[Fact]:
     """An input device of the host."""
     leads = stream(row, row.args["input_fd"])
     yield row.fact(
-        "devices", ("input", leads), f"input from {leads}", Reach("device", "input", leads)
+        "devices",
+        ("input", leads),
+        f"input from {leads}{row.known_as()}",
+        Reach("device", "input", leads),
     )
 
 
@@ -134,7 +148,10 @@ def backend(row: Row) -> Iterator[Fact]:
     args = row.args
     kind, path = args["device_type"], args["socket_path"]
     named = f" {word(args['name'])}" if args.get("name") else ""
-    text = f"socket {word(path)}: the program behind it is the {word(str(kind))} device{named}"
+    text = (
+        f"socket {word(path)}: the program behind it is the {word(str(kind))} device"
+        f"{named}{row.known_as()}"
+    )
     reach = Reach("connect", f"vhost-user {kind}", same(path))
     subject = ("vhost-user", str(kind), str(args.get("name") or ""))
     yield row.fact("connects", subject, text, reach)
@@ -142,7 +159,7 @@ def backend(row: Row) -> Iterator[Fact]:
 
 def display(row: Row) -> Iterator[Fact]:
     """A display."""
-    text = f"{row.args['width']} x {row.args['height']} pixels"
+    text = f"{row.args['width']} x {row.args['height']} pixels{row.known_as()}"
     yield row.fact("display", "display", text)
 
 
@@ -185,7 +202,15 @@ def interrupts(row: Row) -> Iterator[Fact]:
 
 def smbios(row: Row) -> Iterator[Fact]:
     """Strings in the guest's SMBIOS tables."""
-    yield row.fact("smbios", "smbios", words(row.args["oem_strings"]) or "no strings")
+    strings = row.args["oem_strings"]
+    yield row.fact("smbios", "smbios", words(strings) or "no strings")
+    # systemd takes credentials from them (systemd.system-credentials(7)): units, kernel arguments.
+    for text in strings:
+        if text.startswith("io.systemd."):
+            reach = Reach("run", "SMBIOS", text)
+            yield row.fact(
+                "runs", ("runs", "SMBIOS", text), f"{word(text)}, which systemd obeys", reach
+            )
 
 
 def cpu(row: Row) -> Iterator[Fact]:

@@ -82,7 +82,8 @@ def _argument(row: Row, param: Param, value: Any, subject: tuple[str, ...]) -> I
         case "bytes":
             yield from storage.content(row, subject, value, label)
         case "env":
-            yield from process.environment(row, value, open_="command_line" in param.rules)
+            seen = process.COMMAND_LINE if "command_line" in param.rules else None
+            yield from process.environment(row, value, seen)
         case "port_map":
             yield from network.published(row, value)
         case "fd":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
 from krunc_compiler.review.fact import Fact, Reach, Row
@@ -12,12 +13,26 @@ from krunc_compiler.review.words import word, words
 
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
+LOOPBACK = Reach("network", "TSI to localhost", None)
+# What is the host itself, as an address of the guest's, mapped ones too.
+_LOOPBACK = [
+    *map(ip_network, ("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128")),
+    *map(ip_network, ("::ffff:127.0.0.0/104", "::ffff:0.0.0.0/128")),
+]
 
 
 def tsi(row: Row) -> Iterator[Fact]:
-    """The guest's internet sockets are the host's."""
-    text = "TSI: the guest connects wherever the launching user can, localhost included"
-    yield row.fact("network", "TSI", text, TSI)
+    """The guest's internet sockets are the host's.
+
+    smolmachines' 2.0-dev answers EACCES for 127.0.0.0/8, 0.0.0.0 and 169.254.0.0/16 until an egress
+    policy names them (tests/boot/test_claims.py).
+    """
+    where = "TSI: the guest connects wherever the launching user can"
+    if row.api == "v1":
+        yield row.fact("network", "TSI", f"{where}, localhost included", TSI, LOOPBACK)
+    else:
+        text = f"{where}, localhost aside, which smolmachines' libkrun refuses"
+        yield row.fact("network", "TSI", text, TSI)
 
 
 def vsock(row: Row) -> Iterator[Fact]:
@@ -46,13 +61,33 @@ def allowed(row: Row) -> Iterator[Fact]:
     targets = [*addresses, *hosts]
     if not targets:
         # Nobody has seen what libkrun makes of it, so it limits nothing.
-        yield row.fact("network", "TSI", "TSI: an egress policy that names no network", TSI)
+        text = "TSI: an egress policy that names no network"
+        yield row.fact("network", "TSI", text, TSI, LOOPBACK)
         return
     # All of them: what is reached may not be behind an "and 5 more".
     to = f"only to {', '.join(map(word, targets))}"
     names = f", names resolved by {', '.join(map(word, resolvers))}" if resolvers else ""
     reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
-    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}", *reach)
+    inside = [target for target in [*addresses, *resolvers] if _is_loopback(target)]
+    reach += [LOOPBACK._replace(target=target) for target in [*inside, *hosts]]
+    note = ""
+    if inside or hosts:
+        note = "; localhost is among them" if inside else "; a name can lead to localhost"
+    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}{note}", *reach)
+
+
+def _is_loopback(network: str) -> bool:
+    """Whether a NETWORK of an egress policy has an address of the host's loopback, as far as it can
+    be read."""
+    try:
+        named = ip_network(network.strip(), strict=False)
+    except ValueError:
+        return True
+    return any(
+        one.overlaps(named)
+        for one in _LOOPBACK
+        if one.version == named.version  # those of different versions cannot be compared
+    )
 
 
 def _listed(args: dict[str, Any], ending: str) -> list[str]:
@@ -63,7 +98,7 @@ def _listed(args: dict[str, Any], ending: str) -> list[str]:
 
 def all_ports(row: Row) -> Iterator[Fact]:
     """No port map: libkrun publishes all."""
-    text = "every port that the guest listens on is opened here"
+    text = "every port that the guest listens on is opened here, on the address that it binds"
     yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
 
 
@@ -73,10 +108,12 @@ def ports(row: Row) -> Iterator[Fact]:
 
 
 def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
-    """The same, of the ports themselves."""
+    """The same, of the ports themselves: TSI binds them to the address that the guest's program
+    binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
     for text in port_map:
         host, _, guest = text.partition(":")
-        shown = f"TCP port {word(host)} to guest port {word(guest)}"
+        shown = f"TCP port {word(host)} to guest port {word(guest)}, on the address that the guest"
+        shown += f" binds (0.0.0.0: *:{word(host)})"
         yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
 
@@ -108,14 +145,16 @@ def device(row: Row) -> Iterator[Fact]:
     offloads = "libkrun's usual" if features == _COMPAT else words(features) or "no"
     flags = f", {words(args['flags'])}" if args["flags"] else ""
     yield row.fact(
-        "network device", subject, f"MAC {word(args['mac'])}, {offloads} offloads{flags}"
+        "network device",
+        subject,
+        f"MAC {word(args['mac'])}, {offloads} offloads{flags}{row.known_as()}",
     )
     if "tap_name" in args:
         yield tap(row, subject, args["tap_name"])
         return
     if args["path"] is not None:
         reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
-        text = f"through the program behind socket {word(args['path'])}"
+        text = f"through the program behind socket {word(args['path'])}{row.known_as()}"
         yield row.fact("network", subject, text, reach)
     if args["fd"] != "none":
         yield _through(row, subject, args["fd"])
@@ -123,7 +162,7 @@ def device(row: Row) -> Iterator[Fact]:
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
     """A tap device of the host."""
-    text = f"whatever the host's tap device {word(name)} leads to"
+    text = f"whatever the host's tap device {word(name)} leads to{row.known_as()}"
     return row.fact("network", subject, text, Reach("network", "tap", name))
 
 
@@ -134,7 +173,8 @@ def _socket(row: Row) -> str:
 def _through(row: Row, subject: tuple[str, ...], descriptor: Any) -> Fact:
     leads = stream(row, descriptor)
     reach = Reach("network", "descriptor", leads)
-    return row.fact("network", subject, f"through the program behind {leads}", reach)
+    text = f"through the program behind {leads}{row.known_as()}"
+    return row.fact("network", subject, text, reach)
 
 
 def passt(row: Row) -> Iterator[Fact]:
@@ -145,7 +185,7 @@ def passt(row: Row) -> Iterator[Fact]:
 def gvproxy(row: Row) -> Iterator[Fact]:
     """The old way to a network device over a datagram socket."""
     path = row.args["path"]
-    text = f"through the program behind socket {word(path)}"
+    text = f"through the program behind socket {word(path)}{row.known_as()}"
     reach = Reach("network", "datagram socket", same(path))
     yield row.fact("network", ("network device", "legacy"), text, reach)
 

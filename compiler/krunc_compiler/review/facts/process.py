@@ -15,14 +15,19 @@ def executed(row: Row) -> Iterator[Fact]:
     yield from environment(row, row.args["envp"])
 
 
-def program(row: Row, process: dict[str, Any], where: str | None) -> Iterator[Fact]:
-    """A program in a configuration file: that which runs, or, WHERE, one that something may run."""
+def program(
+    row: Row, process: dict[str, Any], where: str | None, seen: str | None
+) -> Iterator[Fact]:
+    """A program in a configuration file: that which runs, or, WHERE, one that something may run.
+
+    SEEN is where in the guest the file can still be read.
+    """
     text = command(process.get("args", []))
     if where is None:
         yield row.fact("program", "program", text)
         if process.get("cwd") is not None:
             yield row.fact("workdir", "workdir", word(process["cwd"]))
-    yield from environment(row, process.get("env") or {}, open_=False)
+    yield from environment(row, process.get("env") or {}, seen)
 
 
 def command(args: list[str]) -> str:
@@ -37,11 +42,12 @@ _SECRETS = {
 }
 
 
-def environment(row: Row, env: dict[str, Any], open_: bool = True) -> Iterator[Fact]:
-    """Variables; one that the launcher fetches is a secret.
+# Where libkrun puts the variables of its calls: every process of the guest can read it.
+COMMAND_LINE = "the guest's /proc/cmdline"
 
-    OPEN_ when libkrun puts them on the command line of the guest's kernel.
-    """
+
+def environment(row: Row, env: dict[str, Any], seen: str | None = COMMAND_LINE) -> Iterator[Fact]:
+    """Variables; one that the launcher fetches is a secret. SEEN is where the guest can read it."""
     for name, value in env.items():
         subject = ("variable", name)
         if isinstance(value, str):
@@ -51,8 +57,10 @@ def environment(row: Row, env: dict[str, Any], open_: bool = True) -> Iterator[F
         what, text = _SECRETS[kind]
         yield row.fact("env", subject, f"{word(name)} from {text} {word(str(source))}")
         text = f"{what} {word(str(source))} as {word(name)}"
-        text += " (in the guest's /proc/cmdline)" if open_ else ""
-        yield row.fact("secrets", subject, text, Reach("secret", what, str(source)))
+        text += f" (in {seen})" if seen else ""
+        reach = [Reach("secret", what, str(source))]
+        reach += [Reach("show", seen, str(source))] if seen else []
+        yield row.fact("secrets", subject, text, *reach)
 
 
 def replaced_environment(row: Row) -> Iterator[Fact]:
@@ -71,8 +79,17 @@ def workdir(row: Row) -> Iterator[Fact]:
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
 
 
+# Those that Linux does not ask of root, as whom libkrun's init starts the program: setrlimit(2),
+# mlock(2), nice(2), sched(7), mq_overview(7). Seen of NPROC in tests/boot/test_claims.py.
+NOT_OF_ROOT = frozenset(("nproc", "memlock", "nice", "rtprio", "msgqueue"))
+
+
 def limits(row: Row) -> Iterator[Fact]:
     """Limits inside the guest: they protect nothing of the host."""
     rlimits = row.args["rlimits"]
-    text = ", ".join(f"{word(name)} {word(limit)}" for name, limit in rlimits.items())
+    text = ", ".join(
+        f"{word(name)} {word(limit)}"
+        + (" (does not hold the guest's root)" if name in NOT_OF_ROOT else "")
+        for name, limit in rlimits.items()
+    )
     yield row.fact("limits", "limits", text or "the guest kernel's")

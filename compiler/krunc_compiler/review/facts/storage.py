@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler.files.hostpath import RUNTIME, plain
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.process import program
 from krunc_compiler.review.words import word
 
@@ -20,6 +20,8 @@ ROOT_TAG = "/dev/root"
 _ROOT_WINDOW = 512 << 20
 # libkrun's init takes the program from this file of the root.
 PROGRAM_FILE = ".krun_config.json"
+# krunc's own name for a script that the plan brings: nothing of the root is there.
+SCRIPT = ".krunc_script"
 
 
 def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
@@ -69,7 +71,8 @@ def disk(row: Row) -> Iterator[Fact]:
     )
     if args.get("sync_mode") in ("none", "relaxed"):
         extra += f", flushes {args['sync_mode']}"
-    text = f"{word(shape)} disk {word(args['disk_path'])} ({word(name)}{extra})"
+    place = row.device or "not attached: libkrun drops it beside other disks"
+    text = f"{word(shape)} disk {word(args['disk_path'])} ({word(name)}, {place}{extra})"
     yield row.fact(kind, ("disk", name), text, *reach)
     if row.name == "krun_set_root_disk":
         yield row.fact("root", "root", f"disk {word(args['disk_path'])}, raw")
@@ -80,18 +83,11 @@ def root_disk(row: Row) -> Iterator[Fact]:
     args = row.args
     system = word(args["fstype"]) if args["fstype"] else "any file system"
     options = f", options {word(args['options'])}" if args["options"] else ""
-    number = disk_number(args["device"])
-    known = number is not None and number < len(row.disks)
-    image = word(row.disks[number]) if known and number is not None else "no disk of this plan"
+    path = row.disks.get(disk_of(args["device"]) or "")
+    image = word(path) if path is not None else "no disk of this plan"
     yield row.fact("root", "root", f"disk {word(args['device'])} ({image}), {system}{options}")
     # Seen in boots of 1.16.0 and 2.0-dev: the status travels over the root share, which is absent.
     yield row.fact("status", "status", "0 whatever the program ends with")
-
-
-def disk_number(device: str) -> int | None:
-    """Which disk the guest's DEVICE is on, from 0: /dev/vdb1 is on number 1; None if none is."""
-    found = re.fullmatch("/dev/vd([a-z])[0-9]*", device)
-    return ord(found[1]) - ord("a") if found else None
 
 
 def volumes(row: Row) -> Iterator[Fact]:
@@ -108,13 +104,16 @@ def overlay(row: Row) -> Iterator[Fact]:
     where = f"{word(path)} in " + ("the root" if tag == ROOT_TAG else f"share {word(tag)}")
     is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
     if is_program and "process" in data:
-        yield from program(row, data["process"], None)
+        seen = None if row.args.get("one_shot") else f"{where}, which stays"
+        yield from program(row, data["process"], None, seen)
     else:
         yield from content(row, ("overlay", tag, path), data, where)
     if is_program and "process" not in data:
         yield row.fact("program", "program", f"as the file {where} says: {_size(data)}")
-    if not (is_program and "process" in data):
-        yield row.fact("overlay", ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
+    is_usual = row.args.get("one_shot") and row.args["mode"] & 0o7777 == 0o600
+    if not (is_program and "process" in data and is_usual):
+        kind = "program" if tag == ROOT_TAG and path.strip("/") == SCRIPT else "overlay"
+        yield row.fact(kind, ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
 
 
 def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
@@ -124,7 +123,7 @@ def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str
         text = f"file {word(path)} (as {where})"
         yield row.fact("reads", subject, text, Reach("read", "file", same(path)))
     if "process" in data:
-        yield from program(row, data["process"], where)
+        yield from program(row, data["process"], where, where)
 
 
 def _size(data: dict[str, Any]) -> str:

@@ -1,0 +1,98 @@
+"""What the guest calls the devices of a plan: libkrun adds them in the order of the calls, and the
+guest's kernel names them in that order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.libkrun import Function
+from krunc_compiler.review.words import word
+
+
+def guest_devices(operations: list[dict[str, Any]]) -> dict[int, str]:
+    """Name the device that each of OPERATIONS adds, by its index: /dev/vda, eth0, a number."""
+    names: dict[int, str] = {}
+    calls = [
+        (index, api.functions()[row["call"]])
+        for index, row in enumerate(operations)
+        if row.get("call") in api.functions()
+    ]
+    names.update(zip(_disks(calls), map(disk_name, range(len(calls))), strict=False))
+    names.update((index, f"eth{number}") for number, index in enumerate(_networks(calls)))
+    seen: Counter[str] = Counter()
+    for index, function in calls:
+        what = _counted(function, operations[index].get("args", {}))
+        if seen[what] and what:
+            names[index] = f"{what} {seen[what]}"
+        seen[what] += 1
+    return names
+
+
+def _disks(calls: list[tuple[int, Function]]) -> list[int]:
+    """The calls that add a disk, in the guest's order.
+
+    libkrun 1.x drops the disks of the deprecated setters beside any other, and takes the root's
+    first (get_block_cfg in its src/libkrun/src/lib.rs).
+    """
+    found = [(index, one) for index, one in calls if _targets_disk(one)]
+    added = [index for index, one in found if any("unique" in param.rules for param in one.params)]
+    return added or [index for index, one in sorted(found, key=lambda item: -_is_root(item[1]))]
+
+
+def _targets_disk(function: Function) -> bool:
+    return any(param.rules.get("target") == "disk" for param in function.params)
+
+
+def _is_root(function: Function) -> int:
+    return int(function.name == "krun_set_root_disk")
+
+
+def _networks(calls: list[tuple[int, Function]]) -> Iterator[int]:
+    """The calls that add a network device; the one of the deprecated setters is added at the end
+    (krun_start_enter in src/libkrun/src/lib.rs)."""
+    (unless,) = {
+        tuple(one for one in row["unless"] if "." not in one)
+        for row in api.table()["implicit"]
+        if row["name"] == "no_network"
+    }
+    found = [(index, one) for index, one in calls if one.name in unless]
+    yield from (index for index, one in found if one.feature == "net")
+    yield from (index for index, one in found if one.feature != "net")
+
+
+def _counted(function: Function, args: dict[str, Any]) -> str:
+    """Say what is told apart by its number alone; the first of a kind has none."""
+    match function.name:
+        case "krun_add_input_device_fd":
+            return "input device"
+        case "krun_add_vhost_user_device":
+            return f"{word(str(args.get('device_type')))} device"
+        case "krun_add_display":
+            return "display"
+        case "krun_add_virtio_console_default" | "krun_add_virtio_console_multiport":
+            return "virtio console"
+        case "krun_add_serial_console_default":
+            return "serial console"
+    if any(param.name == "console_id" and param.kind == "int" for param in function.params):
+        return f"console {word(str(args.get('console_id')))}, port"
+    return ""
+
+
+def disk_name(number: int) -> str:
+    """The name of a disk by its number from 0, as Linux counts: vda to vdz, then vdaa."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return f"/dev/vd{letters}"
+
+
+def disk_of(device: str) -> str | None:
+    """The disk that the guest's DEVICE is on: /dev/vdb for /dev/vdb1; None if none is."""
+    found = re.fullmatch("(/dev/vd[a-z]+)[0-9]*", device)
+    return found[1] if found else None

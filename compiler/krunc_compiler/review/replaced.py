@@ -1,0 +1,151 @@
+"""What a plan lays over the guest's init, program, libraries and configuration, and what of the
+program's environment makes other code run, as far as the plan can tell: what a root holds, and what
+a link in it leads to, is not in the plan."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from krunc_compiler.review.fact import Fact, Reach
+from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
+from krunc_compiler.review.words import word
+
+INIT = "/init.krun"
+_OVERLAYS = ("krun_fs_add_overlay_file", "krun_fs_add_overlay_dir")
+# What programs and libraries are, below / and /usr; what decides about logins and services.
+_SYSTEM = re.compile(
+    r"(/usr(/local)?)?/(bin|sbin|lib|lib32|lib64|libx32|libexec)(/.*)?|/usr(/local)?|/opt|/"
+)
+_LOADER = re.compile(r"/etc/ld\.so\..*|/etc/ld-musl-.*")
+_SERVICES = re.compile(
+    r"/etc|/etc/(profile|profile\.d|bash\.bashrc|bashrc|zsh|environment|passwd|shadow|group|gshadow"
+    r"|sudoers|sudoers\.d|doas\.conf|pam\.d|pam\.conf|security|inittab|init\.d|rc[^/]*|runit|s6|systemd"
+    r"|cron[^/]*|ssh|nsswitch\.conf|modprobe\.d|modules[^/]*|sysctl[^/]*|udev|alternatives)(/.*)?"
+    r"|/(root|home/[^/]+)(/\..*)?|/home|/(linuxrc|init)"
+)  # fmt: skip
+# Variables by which a loader, a shell or an interpreter finds other code.
+_VARIABLES = re.compile(
+    r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|NLSPATH|LOCPATH|PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS"
+    r"|BASH_FUNC_.*|PS4|PROMPT_COMMAND|ZDOTDIR|PYTHON.*|PERL.*|RUBY.*|GEM_.*|BUNDLE_.*|NODE_.*"
+    r"|npm_config_.*|DENO_.*|BUN_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|CLASSPATH"
+    r"|PHPRC|PHP_INI_SCAN_DIR|LUA_.*|R_(PROFILE|ENVIRON|LIBS).*|DOTNET_.*|CORECLR_.*|GIT_.*|EDITOR"
+    r"|VISUAL|PAGER|SHELL|OPENSSL_(CONF|ENGINES|MODULES)|GTK_MODULES|QT_PLUGIN_PATH|TCLLIBPATH"
+)  # fmt: skip
+
+
+class _Program(NamedTuple):
+    """A program that a plan names: its words, what it is told by its environment, its directory."""
+
+    words: list[str]
+    env: dict[str, Any]
+    workdir: str
+
+
+def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
+    """A fact for each thing that makes other code run than the root's own."""
+    programs = list(_programs(operations))
+    for index, row in enumerate(operations):
+        args = row.get("args", {})
+        if row.get("call") in _OVERLAYS and args["fs_tag"] == ROOT_TAG:
+            path = posixpath.normpath("/" + args["path"].lstrip("/"))
+            what = _what(path, row, programs)
+            if what:
+                reach = frozenset({Reach("run", what, path)})
+                text = f"{word(path)}, laid over the root: {what}"
+                yield Fact("runs", ("runs", path), text, row["from"], index, reach)
+        for name, value in _environment(args).items():
+            if _VARIABLES.fullmatch(name):
+                told = value if isinstance(value, str) else " ".join(*value.items())
+                reach = frozenset({Reach("run", name, str(told))})
+                text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
+                text += ", by which programs find other code"
+                yield Fact("runs", ("runs", name), text, row["from"], index, reach)
+
+
+def _environment(args: dict[str, Any]) -> dict[str, Any]:
+    """The variables that arguments set, of a call or of the file that init reads."""
+    data = args.get("data")
+    process = data.get("process", {}) if isinstance(data, dict) else {}
+    found: dict[str, Any] = args.get("envp") or process.get("env") or {}
+    return found
+
+
+def _programs(operations: list[dict[str, Any]]) -> Iterator[_Program]:
+    workdirs = [
+        row["args"]["workdir_path"] for row in operations if row.get("call") == "krun_set_workdir"
+    ]
+    for row in operations:
+        args = row.get("args", {})
+        if row.get("call") == "krun_set_exec":
+            words = [args["exec_path"], *args["argv"]]
+            yield _Program(words, args["envp"] or {}, (workdirs or ["/"])[0])
+        data = args.get("data")
+        if isinstance(data, dict) and "process" in data:
+            process = data["process"]
+            env = process.get("env") or {}
+            yield _Program(process.get("args", []), env, process.get("cwd") or "/")
+
+
+def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | None:
+    """What a file or directory at PATH of the root is to the guest, the most telling first."""
+    args = row["args"]
+    if path == INIT:
+        return "the guest's init, instead of libkrun's"
+    if path == f"/{PROGRAM_FILE}":
+        # What krunc itself writes there is shown as the program.
+        is_shown = "process" in args.get("data", {})
+        return None if is_shown else "the program, its arguments and its environment"
+    if any(_is_at(path, one) for program in programs for one in _paths(program)):
+        return "the program"
+    if path != f"/{SCRIPT}" and any(
+        _is_at(path, one) for program in programs for one in _named(program)
+    ):
+        return "what the program's arguments or environment name"
+    if _LOADER.fullmatch(path):
+        return "what the dynamic loader loads into every program"
+    if _SYSTEM.fullmatch(path):
+        return "programs or libraries"
+    if _SERVICES.fullmatch(path):
+        return "what starts services or decides about users"
+    if path != f"/{SCRIPT}" and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
+        return "a program"
+    return None
+
+
+def _paths(program: _Program) -> Iterator[str]:
+    """Where the program may be: by its path, or by its name in each directory of PATH."""
+    first = program.words[0] if program.words else ""
+    if "/" in first:
+        yield posixpath.join(program.workdir, first)
+    elif first:
+        told = program.env.get("PATH")
+        for directory in told.split(":") if isinstance(told, str) else _PATH:
+            yield posixpath.join(program.workdir, directory, first)
+
+
+# Where init looks without a PATH (confstr(3), execvp of musl).
+_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+
+
+def _named(program: _Program) -> Iterator[str]:
+    """The paths that stand in the program's arguments and variables, also within longer words."""
+    texts = [*program.words[1:], *(one for one in program.env.values() if isinstance(one, str))]
+    for text in texts:
+        yield from re.findall(r"/[^\s'\":;,=()<>|&]+", text)
+        if re.fullmatch(r"[\w.-][^\s]*", text):
+            yield posixpath.join(program.workdir, text)
+
+
+def _is_at(laid: str, path: str) -> bool:
+    """Whether what is LAID somewhere is at PATH or holds it; /bin can be a link to /usr/bin."""
+    whole, other = (_merged(posixpath.normpath("/" + one.lstrip("/"))) for one in (laid, path))
+    return whole == other or other.startswith(whole.rstrip("/") + "/")
+
+
+def _merged(path: str) -> str:
+    return re.sub(r"^/usr(?=/(bin|sbin|lib|lib32|lib64|libx32)(/|$))", "", path).replace(
+        "/sbin/", "/bin/", 1
+    )
