@@ -90,14 +90,14 @@ def test_a_bad_file_hides_no_other(
     assert {"boxes/web.yaml", "boxes/zz.plan.json"} <= set(told(form, out))
 
 
-def test_a_plan_of_many_values_is_judged_too(
+def test_a_plan_of_too_many_values_is_refused(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It can be launched, so the policies are asked; its findings have no lines."""
+    """The launcher takes none of them, so that is what is told."""
     (tree / "aa.plan.json").write_text(many_values(compiled(BOX)))
     main(["check", "--format", "json"])
     found = json.loads(capsys.readouterr().out)["findings"]
-    assert "KR501" in {row["code"] for row in found if row["file"] == "aa.plan.json"}
+    assert "KR401" in {row["code"] for row in found if row["file"] == "aa.plan.json"}
 
 
 @pytest.mark.parametrize("form", FORMATS)
