@@ -25,6 +25,8 @@ MARK = "<!-- krunc review -->"
 _LEAST = 3000
 _NOTE = 600
 _NAMED = 3
+# So many plans that run something else are named.
+_RUNNING = 10
 # The bytes of a text and of a name where many stand; a hostile one leaves room for others.
 _TEXT, _NAME = 1200, 300
 # Of each kind of opening that many are told before more of a worse kind.
@@ -104,12 +106,14 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
     """The openings, then a line for each plan, then as many parts as there is room for."""
     room = most - _NOTE
     names = _plans(changed, False)
-    used = sum(_size(line) + 1 for line in head)
+    runs = _running(changed)
+    used = sum(_size(line) + 1 for line in [*head, *runs])
     # Where not even all names fit, the openings have half of the room.
     told = _openings(changed, max(room // 2, room - _size("\n".join(names))) - used)
-    lines = [*head, *told, *_plans(changed, True)]
+    told = [*head, *told, *runs]
+    lines = [*told, *_plans(changed, True)]
     if _size("\n".join(lines)) >= room:
-        lines = [*head, *told, *names]
+        lines = [*told, *names]
     text, unnamed = _fitting(lines, room)
     if unnamed:
         note = (
@@ -131,6 +135,16 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
         "`krunc diff` shows the details."
     )
     return f"{text}\n---\n\n{note}\n"
+
+
+def _running(changed: Changed) -> list[str]:
+    """Which plans run something else: no fold hides it."""
+    paths = [path for path, one in changed if running(one)]
+    if not paths:
+        return []
+    named = ", ".join(span(word(path), _NAME) for path in paths[:_RUNNING])
+    rest = f" and {len(paths) - _RUNNING} more" if len(paths) > _RUNNING else ""
+    return [f"**What the guest runs changes** in {named}{rest}", ""]
 
 
 def _fitting(lines: list[str], room: int) -> tuple[str, int]:
