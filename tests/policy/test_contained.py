@@ -20,7 +20,7 @@ POLICY = "krunc_policy: 1\nisolation: [user]\n"
 
 
 def with_ports(count: int) -> str:
-    """A plan of COUNT vsock ports, with twelve values and keys each."""
+    """A plan of COUNT vsock ports, with thirteen values and keys each."""
     value = json.loads(
         compiled({**BOX, "vsock": [{"port": 1, "socket": "/run/1", "listen": False}]})
     )
@@ -32,7 +32,7 @@ def with_ports(count: int) -> str:
 
 
 def wrong_and_many() -> str:
-    value = json.loads(with_ports(1_600))
+    value = json.loads(with_ports(1_500))
     value["operations"][0]["call"] = "krun_nothing"
     return json.dumps(value)
 
@@ -97,7 +97,7 @@ def test_a_bad_file_hides_no_other(
     assert {"boxes/web.yaml", "boxes/zz.plan.json"} <= set(told(form, out))
 
 
-@pytest.mark.parametrize(("ports", "codes"), [(1_600, {"KR303", "KR501"}), (2_000, {"KR401"})])
+@pytest.mark.parametrize(("ports", "codes"), [(1_500, {"KR303", "KR501"}), (2_000, {"KR401"})])
 def test_a_plan_of_many_values_is_judged_or_refused(
     ports: int, codes: set[str], tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
