@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from krunc_compiler.shape.patterns import of_python
+
 if sys.version_info >= (3, 11):
     from re import _constants as names  # type: ignore[attr-defined]
     from re import _parser as parser  # type: ignore[attr-defined]
@@ -236,8 +238,8 @@ def _item(kind: str, value: Any) -> _Fits:
 
 @lru_cache(20_000)  # all of any one schema
 def pattern(text: str) -> Pattern:
-    """The regular expression TEXT; raises Unmatchable."""
-    return Pattern(text)
+    """The regular expression TEXT of a JSON Schema; raises Unmatchable."""
+    return Pattern(of_python(text))
 
 
 def patterns_of(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, str]]:

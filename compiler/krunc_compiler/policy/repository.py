@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from krunc_compiler.files.within import Within
+from krunc_compiler.files.within import Within, is_in
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located
 from krunc_compiler.findings.report import only
@@ -20,7 +20,7 @@ _HINT = "call a policy policy.yaml or policy-NAME.yaml (or .yml, .json); keep ot
 class Policies:
     """The policies of each file: those that were GIVEN, or else all in every `.krunc` from the
     file's directory up to the top of its repository. Each is read once. `findings` tell what is
-    wrong with them, `read` the files."""
+    wrong with them, `read` the files. None is listed or read that is not WITHIN what may be."""
 
     def __init__(self, given: list[str] | None, within: Within) -> None:
         self._within = within
@@ -41,12 +41,14 @@ class Policies:
 
     def _in(self, home: str) -> list[Policy]:
         if home not in self._known:
-            paths, wrong = _listed(home)
-            self.findings += wrong
-            # Without a repository a policy may lie above what is checked: it is applied, too.
-            places = self._within.places
-            wider = Within(None if places is None else (*places, home))
-            self._known[home] = self._policies(paths, wider)
+            within = _with_above(home, self._within)
+            shown = os.path.relpath(home)
+            paths: list[str] = []
+            with contained(shown, self.findings):
+                within.admit(shown)
+                paths, wrong = _listed(home)
+                self.findings += wrong
+            self._known[home] = self._policies(paths, within)
         return self._known[home]
 
     def _policies(self, paths: list[str], within: Within) -> list[Policy]:
@@ -56,6 +58,14 @@ class Policies:
             with contained(path, self.findings):
                 found.append(policy_of(path, within))
         return found
+
+
+def _with_above(home: str, within: Within) -> Within:
+    """WITHIN and the directory HOME, when that lies above what is checked, as it can without a
+    repository: no file that is checked says where it leads."""
+    top = os.path.dirname(home)
+    places = within.places or ()
+    return Within((*places, home)) if any(is_in(place, top) for place in places) else within
 
 
 def _homes(folder: str) -> list[str]:

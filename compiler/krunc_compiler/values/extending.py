@@ -125,14 +125,12 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         text = files.read(name)
     except Rejected as rejected:
         (found,) = rejected.findings
-        finding = Finding(
-            "KR023",
-            f"{name}: {found.finding.message}",
-            at,
-            hint=found.finding.hint
-            if found.finding.code == "KR011"
-            else "relative names start at the folder of the box that says extends",
-        )
+        message = f"{name}: {found.finding.message}"
+        if found.finding.code == "KR011":
+            finding = Finding("KR011", message, at, hint=found.finding.hint)
+        else:
+            hint = "relative names start at the folder of the box that says extends"
+            finding = Finding("KR023", message, at, hint=hint)
         raise reject(source, [finding]) from None
     if too_many := files.too_many(characters=len(text)):
         raise reject(source, [Finding("KR023", too_many, at, hint=_FEWER)])

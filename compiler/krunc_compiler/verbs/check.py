@@ -113,13 +113,17 @@ def _alone(found: Gathered, run: Run) -> set[str]:
         if home not in with_boxes:
             alone.add(plan)
             continue
-        for name in sorted(os.listdir(home or ".")):
-            box = os.path.join(home, name)
-            if not is_box_name(name) or box in looked:
+        try:
+            names = sorted(filter(is_box_name, os.listdir(home or ".")))
+        except OSError:
+            alone.add(plan)
+            continue
+        for box in (os.path.join(home, name) for name in names):
+            if box in looked:
                 continue
-            if kind_of_file(box, run.within).kind == "box":
-                looked.add(box)
-                with contained(box, []):  # nobody asked about it
+            looked.add(box)
+            with contained(box, []):  # nobody asked about it
+                if kind_of_file(box, run.within).kind == "box":
                     made_by(box, run)
     return alone
 

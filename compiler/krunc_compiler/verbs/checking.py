@@ -83,7 +83,7 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
         places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
         if made[0].is_matrix:
             made, warned = compile_all(name, text, _inputs(run, *places))
-    except Rejected:
+    except Exception:  # whatever it is, nobody knows what the box makes
         run.makers.fails(box)
         raise
     for one, place in zip(made, places, strict=True):

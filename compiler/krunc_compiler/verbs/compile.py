@@ -79,7 +79,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
-    files = [path for given in args.boxes for path in _files(given)]
+    # What CI asks about is a stranger's; what a person compiles may extend what it names.
+    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
+    files = [path for given in args.boxes for path in _files(given, within)]
     if len(files) >= MANY:
         for_many()
     earlier = _earlier(args, files)
@@ -87,8 +89,6 @@ def run(args: Namespace) -> int:
     if unchanged is not None:
         sys.stderr.write("".join(map(_unchanged, unchanged)))
         return 0
-    # What CI asks about is a stranger's; what a person compiles may extend what it names.
-    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
     jobs = _jobs(args, files, _others(args, files, earlier, within))
     mark = None if args.check else new_mark()
     work = Work(inputs(args, within), mark, args.this_host)
@@ -202,14 +202,16 @@ def _distinct(made: list[Made], output: str | None) -> None:
             )
 
 
-def _files(given: str) -> list[str]:
-    """GIVEN, or what in the folder GIVEN may be a box by its name."""
+def _files(given: str, within: Within) -> list[str]:
+    """GIVEN, or what in the folder GIVEN may be a box by its name. Raises Rejected when the folder
+    is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
             # krunc check would not find it.
             way_out = "rename it, or give it as standard input: krunc compile -"
             raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")
         return [given]
+    within.admit(given)
     tree = below(given)
     if tree.closed:
         from krunc_compiler.files.tree import unlisted
