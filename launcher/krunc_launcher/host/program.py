@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
+_ENOENT = 2  # asm-generic/errno-base.h
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
 _TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
@@ -27,7 +28,7 @@ _OWN_WAY = frozenset(("init", "kernel"))
 _OF_THE_GUEST = ("dev", "proc", "sys")
 
 
-def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
+def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tuple[str, str]:
     """The folder that is the guest's root, and the guest's program; empty where the program's file
     cannot be told.
 
@@ -38,17 +39,30 @@ def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
     path = ""
+    laid = []
     for row in rows:
         name = row.get("call")
         if name in MEANT["laid_at"]:
             process = _process(row)
-            if process is None:
-                return "", ""
-            path = process["args"][0]
+            if process is not None:
+                path = process["args"][0]
+            elif row["args"][MEANT["laid_in"][name]] == GUEST_CONFIGURATION["fs_tag"]:
+                laid.append(row["args"][MEANT["laid_at"][name]])
         elif name in MEANT["program"]:
             path = row["args"][MEANT["program"][name]]
     root = _root(done)
-    return (root, path) if root and path.startswith("/") else ("", "")
+    if not root or not path.startswith("/") or any(_hides(root, one, folders) for one in laid):
+        return "", ""
+    return root, path
+
+
+def _hides(root: str, path: str, folders: Folders) -> bool:
+    """Whether what is laid at PATH of ROOT may hide something of it, and so the program."""
+    found = _within(root, path, folders)
+    if found >= 0:
+        os.close(found)
+        return True
+    return bool(ffi.errno != _ENOENT)
 
 
 def opened(root: str, path: str, folders: Folders) -> int:

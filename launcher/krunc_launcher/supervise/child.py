@@ -40,7 +40,7 @@ WAITED_FOR = (*_PASSED_ON, SIGINT, SIGCHLD, SIGIO)
 _SET_PDEATHSIG = 1  # linux/prctl.h
 # So much longer than the VM's process itself the process above waits, for that one may still tell
 # how the guest ended.
-_SPARE_S = 1.0
+_SPARE_S = 2.0
 _MOST_NOTES = 1 << 16
 
 
