@@ -118,7 +118,7 @@ def test_a_changed_line_of_a_box_s_script(target: str) -> None:
         shown = re.sub("<[^>]+>", "", FORMATS[form](difference))
         assert re.search(rf"^ *\+ 21 +{re.escape(EVIL)}", shown, re.MULTILINE)
     # The row itself shows it too, so it stands in lists that have rows alone.
-    (change,) = (one for one in difference.changes if one.kind == kind)
+    (change,) = (one for one in difference.changes if one.kind == "program")
     assert EVIL in change.text
 
 

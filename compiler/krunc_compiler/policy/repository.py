@@ -31,7 +31,7 @@ class Policies:
         self._of: dict[tuple[str, ...], list[Policy]] = {}
 
     def of(self, *folders: str) -> list[Policy]:
-        """The policies of files in FOLDERS."""
+        """Return the policies of files in FOLDERS."""
         if self._given is not None:
             return self._given
         if folders not in self._of:
@@ -61,16 +61,16 @@ class Policies:
 
 
 def _with_above(home: str, within: Within) -> Within:
-    """WITHIN and the directory HOME, when that lies above what is checked, as it can without a
-    repository: no file that is checked says where it leads."""
+    """Return WITHIN and the directory HOME, when that lies above what is checked, as it can without
+    a repository: no file that is checked says where it leads."""
     top = os.path.dirname(home)
     places = within.places or ()
     return Within((*places, home)) if any(is_in(place, top) for place in places) else within
 
 
 def _homes(folder: str) -> list[str]:
-    """Each `.krunc` that applies to files in FOLDER, by its real path; a link in the way leads both
-    to where it stands and to what it names."""
+    """Return each `.krunc` that applies to files in FOLDER, by its real path; a link in the way
+    leads both to where it stands and to what it names."""
     ways = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))
     found = (home for way in ways for home in _upward(way))
     return list(dict.fromkeys(found))
@@ -88,7 +88,7 @@ def _upward(folder: str) -> Iterator[str]:
 
 
 def _listed(home: str) -> tuple[list[str], list[Located]]:
-    """The policies in the directory HOME, and what is wrong with everything else there."""
+    """Return the policies in the directory HOME, and what is wrong with everything else there."""
     shown = os.path.relpath(home)
     try:
         names = sorted(os.listdir(home))

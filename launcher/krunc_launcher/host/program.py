@@ -29,8 +29,8 @@ _OF_THE_GUEST = ("dev", "proc", "sys")
 
 
 def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tuple[str, str]:
-    """The folder that is the guest's root, and the guest's program; empty where the program's file
-    cannot be told.
+    """Return the folder that is the guest's root, and the guest's program; empty where the
+    program's file cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
     is looked for in PATH, and files that an overlay may hide.
@@ -57,7 +57,7 @@ def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tu
 
 
 def _hides(root: str, path: str, folders: Folders) -> bool:
-    """Whether what is laid at PATH of ROOT may hide something of it, and so the program."""
+    """Tell whether what is laid at PATH of ROOT may hide something of it, and so the program."""
     found = _within(root, path, folders)
     if found >= 0:
         os.close(found)
@@ -66,13 +66,14 @@ def _hides(root: str, path: str, folders: Folders) -> bool:
 
 
 def opened(root: str, path: str, folders: Folders) -> int:
-    """The file of the program PATH below ROOT, as a descriptor that is opened; -1 for none."""
+    """Return the file of the program PATH below ROOT, as a descriptor that is opened; -1 for
+    none."""
     return _within(root, path, folders) if root else -1
 
 
 def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folders) -> list[str]:
-    """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
-    without a word. Only a folder that the root has to have is looked for."""
+    """Tell why the guest's program cannot start in its folder: libkrun 1.x then starts it in
+    another one without a word. Only a folder that the root has to have is looked for."""
     workdir = origin = ""
     for row in plan["operations"]:
         name = row.get("call")
@@ -99,7 +100,7 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
 
 
 def _root(done: list[Operation]) -> str:
-    """The folder that is the guest's root; empty when it is on a disk."""
+    """Return the folder that is the guest's root; empty when it is on a disk."""
     for operation in done:
         if operation.name not in OPENING:
             continue
@@ -116,13 +117,14 @@ def _root(done: list[Operation]) -> str:
 
 
 def _process(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The program in the configuration file that a call lays over the root; None for another."""
+    """Return the program in the configuration file that a call lays over the root; None for
+    another."""
     data = content(row)
     return data[1].get("process") if data is not None else None
 
 
 def _within(root: str, path: str, folders: Folders) -> int:
-    """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
+    """Return a descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     try:
         folder = folders.open(root, os.O_PATH | os.O_DIRECTORY)
     except OSError:

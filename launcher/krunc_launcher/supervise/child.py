@@ -77,7 +77,7 @@ class Vm:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this is the VM's process."""
+        """Tell whether this is the VM's process."""
         return not self.pid
 
     def send(self, number: int) -> None:
@@ -96,7 +96,7 @@ class Vm:
             _kill(self.pid, SIGKILL)
 
     def ended(self, code: int, asked: frozenset[int]) -> End:
-        """How it ended, from what waitpid says and the signals that were passed on."""
+        """Tell how it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
         os.close(self._read)
         entered = next((word for word in said if word.startswith("enter ")), "")
