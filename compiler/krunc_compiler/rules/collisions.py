@@ -92,6 +92,7 @@ def _again(name: str, text: str) -> Source:
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
     """Return the warnings about boxes that one run compiles: what they cannot have at the same
     time."""
+    _again.cache_clear()  # what an earlier run in this process read may have changed
     findings = []
     seen: dict[tuple[str, str], tuple[int, Path]] = {}
     writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
