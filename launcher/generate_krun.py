@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
-_PLAN = ("format", "ending", "operations", "runtime")
+_PLAN = ("format", "ending", "operations", "runtime", "launch")
+_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
 _OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
@@ -115,6 +116,8 @@ def declarations(table: dict[str, Any]) -> str:
         "int socket(int domain, int type, int protocol);",
         "int setsockopt(int fd, int level, int name, const void *value, uint32_t size);",
         "int bind(int fd, const void *address, uint32_t size);",
+        "int listen(int fd, int waiting);",
+        "int accept4(int fd, void *address, void *size, int flags);",
         "int getrlimit(int resource, uint64_t *limits);",
         "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",
@@ -131,7 +134,7 @@ def declarations(table: dict[str, Any]) -> str:
 def rules(table: dict[str, Any]) -> str:
     """Return the text of _rules.py: the tables as Python literals, without what only people
     read."""
-    steps, plan = _load("steps"), _load("plan")
+    steps, orders, plan = _load("steps"), _load("orders"), _load("plan")
     values = {
         "VERSION": _version(),
         "ERAS": table["eras"],
@@ -150,7 +153,7 @@ def rules(table: dict[str, Any]) -> str:
             **{name: _named(row) for name, row in table["enums"].items()},
             **{
                 name: {key: (key, i) for i, key in enumerate(row)}
-                for name, row in steps["enums"].items()
+                for name, row in {**steps["enums"], **orders["enums"]}.items()
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
@@ -175,6 +178,11 @@ def rules(table: dict[str, Any]) -> str:
         },
     }
 
+    values["STAGE"] = {key: value for key, value in orders.items() if key in _STAGE}
+    values["ORDERS"] = {
+        name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+        for name, row in orders["orders"].items()
+    }
     values["FILTERS"] = filters(_load("syscalls"))
     kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
     lines = [

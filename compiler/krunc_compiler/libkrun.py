@@ -59,6 +59,12 @@ def steps() -> dict[str, tuple[Param, ...]]:
 
 
 @cache
+def orders() -> dict[str, tuple[Param, ...]]:
+    """Return the orders of the stage and their arguments."""
+    return {name: _params(order) for name, order in load("orders")["orders"].items()}
+
+
+@cache
 def actions() -> frozenset[str]:
     """Return the host steps that do something, in the order of the plan; the others only look."""
     steps_ = load("steps")["steps"]
@@ -94,7 +100,9 @@ def opening(param: Param, args: Mapping[str, Any]) -> str:
 @cache
 def enums() -> dict[str, dict[str, Any]]:
     """Return the named values: of libkrun and of the host steps."""
-    named: dict[str, dict[str, Any]] = {**table()["enums"], **load("steps")["enums"]}
+    named: dict[str, dict[str, Any]] = {**table()["enums"]}
+    for name in ("steps", "orders"):
+        named |= load(name)["enums"]
     return named
 
 
@@ -103,6 +111,8 @@ def params(kind: str, name: str) -> tuple[Param, ...]:
     """Return the arguments of an operation of a plan that the table knows."""
     if kind == "call":
         return functions()[name].params
+    if kind == "order":
+        return orders()[name]
     return steps()[name] if kind == "step" else ()
 
 

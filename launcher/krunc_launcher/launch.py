@@ -7,6 +7,7 @@ VMs, and before a confined process could not read it any more.
 from __future__ import annotations
 
 import os
+from _signal import SIGINT, SIGTERM  # type: ignore[import-not-found]
 
 from krunc_launcher._krun import libc
 from krunc_launcher.accept import Accepted, accept
@@ -19,7 +20,7 @@ from krunc_launcher.messages import refuse
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
 from krunc_launcher.resolve.resolve import resolve, secret
-from krunc_launcher.supervise.child import die_with_parent, fork, hold
+from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal
 from krunc_launcher.supervise.watch import wait
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
 
+# A plan's names of the signals that the stage sends.
+_SIGNALS = {"INT": SIGINT, "TERM": SIGTERM}
 NO_PROCESS = "there can be no process for the VM"
 FAILING = "the host fails"
 
@@ -113,14 +116,16 @@ def start(
     begun: float,
 ) -> Vm:
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
-    OSError. See `fork` for MASK and BEGUN."""
-    handle, grace_s = -1, 0
+    OSError, and LaunchError where the VM needs the stage and there is no place for it. See `fork`
+    for MASK and BEGUN."""
+    handle, stop, report = -1, Stop(), None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
-        rows = accepted.plan["operations"]
-        grace_s = sum(
-            row["args"]["grace_s"] for row in rows if row.get("step") == "stop_on_sigterm"
-        )
+        stop, staged = _stop(accepted.plan["operations"])
+        if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
+            from krunc_launcher.supervise.report import Report
+
+            report = Report(accepted.plan["operations"], accepted.folders)
         if isinstance(begin, Ready):
             root, path = begin.program
         else:
@@ -128,10 +133,33 @@ def start(
             root, path = program(accepted.plan, done, accepted.folders)
         handle = opened(root, path, accepted.folders)
     try:
-        return fork(mask, programs.watch(handle), options.console_max, grace_s, begun)
+        vm = fork(mask, programs.watch(handle), options.console_max, stop, report, begun)
+    except OSError:
+        if report is not None:
+            report.close()
+        raise
+    else:
+        return vm
     finally:
         if handle >= 0:
             os.close(handle)
+
+
+def _stop(rows: list[dict[str, Any]]) -> tuple[Stop, bool]:
+    """Tell how the VM of the operations ROWS is ended from outside, and whether it has the
+    stage."""
+    stop, staged = Stop(), False
+    for row in rows:
+        name = row.get("step")
+        if name == "stop_on_sigterm":
+            stop.grace_s = row["args"]["grace_s"]
+        elif name == "pass_sigterm":
+            stop.grace_s = row["args"]["grace_s"]
+            stop.signal = _SIGNALS[row["args"]["signal"]]
+        elif name == "end_after":
+            stop.timeout_s = row["args"]["seconds"]
+        staged = staged or name == "lay_stage"
+    return stop, staged
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:

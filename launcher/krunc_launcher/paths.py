@@ -12,7 +12,7 @@ import stat
 import sys
 
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.plan.text import RUNTIME
+from krunc_launcher.plan.text import LAUNCH, RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ _LED = (
 
 
 class Folders:
-    """Where relative and runtime: paths start; WRITTEN are the folders that the guests of this run
-    may write."""
+    """Where relative, runtime: and launch: paths start; WRITTEN are the folders that the guests of
+    this run may write."""
 
-    __slots__ = ("base", "runtime", "written")
+    __slots__ = ("base", "launch", "runtime", "written")
 
     def __init__(self, base: str, runtime: str, written: Iterable[str] = ()) -> None:
         self.base = base
         self.runtime = runtime
+        # Of one launch alone, and not made before it: two of one plan have two.
+        self.launch = os.path.join(runtime, f"launch-{os.urandom(6).hex()}")
         self.written = list(written)
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
@@ -130,6 +132,8 @@ def absolute(path: str, folders: Folders) -> str:
     """Return PATH from a plan as an absolute one; links are not followed."""
     if path.startswith(RUNTIME):
         return os.path.join(folders.runtime, path[len(RUNTIME) :])
+    if path.startswith(LAUNCH):
+        return os.path.join(folders.launch, path[len(LAUNCH) :])
     return os.path.normpath(os.path.join(folders.base, path))
 
 

@@ -50,6 +50,16 @@ class Overlay(NamedTuple):
     once: bool
 
 
+class Changes(NamedTuple):
+    """What becomes of the guest's changes to its root: `keep` is discard, disk or host. Discarded
+    ones take at most size_mib of memory, None for half of it; `disk` is the id of the disk that
+    keeps them."""
+
+    keep: str
+    size_mib: int | None
+    disk: str
+
+
 class FolderRoot(NamedTuple):
     """The guest's root is a folder of the host."""
 
@@ -57,6 +67,7 @@ class FolderRoot(NamedTuple):
     read_only: bool
     dax_mib: int
     overlay: tuple[Overlay, ...]
+    changes: Changes | None
 
 
 class DiskRoot(NamedTuple):
@@ -66,6 +77,8 @@ class DiskRoot(NamedTuple):
     device: str | None
     fstype: str
     options: str | None
+    read_only: bool
+    changes: Changes | None
 
 
 class Share(NamedTuple):
@@ -77,6 +90,7 @@ class Share(NamedTuple):
     dax_mib: int
     semantics: str
     overlay: tuple[Overlay, ...]
+    mount: str | None
 
 
 class Disk(NamedTuple):
@@ -88,6 +102,17 @@ class Disk(NamedTuple):
     read_only: bool
     direct_io: bool
     sync: str
+    mount: str | None
+    fstype: str
+    options: str | None
+
+
+class Tmpfs(NamedTuple):
+    """An empty file system in the guest's memory; size_mib is None for half of it."""
+
+    path: str
+    size_mib: int | None
+    mode: str
 
 
 class VsockPort(NamedTuple):
@@ -147,11 +172,13 @@ class Entrypoint(NamedTuple):
     args: tuple[str, ...]
     env: dict[str, str | Secret]
     workdir: str
+    user: str | None
+    before: str | None
 
 
 class Stop(NamedTuple):
-    """What a SIGTERM does: interrupt, kill, or None when the box leaves it open; after an
-    interrupt the program has grace_s seconds."""
+    """What a SIGTERM does: terminate, interrupt, kill, or None when the box leaves it open; after
+    one of the first two the program has grace_s seconds."""
 
     on_sigterm: str | None
     grace_s: int
@@ -198,6 +225,10 @@ class Box(NamedTuple):
     rootfs: FolderRoot | DiskRoot
     shares: tuple[Share, ...]
     disks: tuple[Disk, ...]
+    tmpfs: tuple[Tmpfs, ...]
+    hostname: str | None
+    hosts: dict[str, str]
+    dns: tuple[str, ...]
     network: Tsi | NoNetwork | NetworkDevices
     vsock: tuple[VsockPort, ...]
     agent: Agent
@@ -212,6 +243,7 @@ class Box(NamedTuple):
     log: Log
     confine: str
     stop: Stop
+    timeout_s: int | None
     run_as: RunAs | None
     smolmachines: Smolmachines | None
     written: dict[str, Any]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from krunc_compiler.box import storage_from_value as storage
 from krunc_compiler.box.box import (
     Agent,
     Boot,
     Box,
-    Disk,
-    DiskRoot,
     Display,
     Egress,
     Entrypoint,
-    FolderRoot,
     Gpu,
     Kernel,
     Machine,
-    Overlay,
     RunAs,
     Secret,
-    Share,
     Smolmachines,
     Stop,
     VhostUser,
@@ -40,7 +36,7 @@ from krunc_compiler.box.consoles import (
 )
 from krunc_compiler.box.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
 
-_MIB = {"MiB": 1, "GiB": 1024}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
@@ -52,9 +48,13 @@ def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
         waivers=tuple(Waiver(**waiver) for waiver in value["waivers"]),
         machine=_machine(value["machine"]),
         boot=_boot(value.get("boot", {})),
-        rootfs=_rootfs(value["rootfs"]),
-        shares=tuple(map(_share, value["shares"])),
-        disks=tuple(Disk(**disk) for disk in value["disks"]),
+        rootfs=storage.root(value["rootfs"]),
+        shares=tuple(map(storage.share, value["shares"])),
+        disks=tuple(map(storage.disk, value["disks"])),
+        tmpfs=tuple(map(storage.tmpfs, value["tmpfs"])),
+        hostname=value.get("hostname"),
+        hosts=value["hosts"],
+        dns=tuple(value.get("dns", ())),
         network=_network(value["network"]),
         vsock=tuple(VsockPort(**port) for port in value["vsock"]),
         agent=Agent(agent.get("listen"), agent.get("notify")),
@@ -77,15 +77,16 @@ def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
         ),
         confine=value["confine"],
         stop=Stop(value["stop"].get("on_sigterm"), value["stop"]["grace"]),
+        timeout_s=_seconds(value["timeout"]) if "timeout" in value else None,
         run_as=RunAs(**value["run_as"]) if "run_as" in value else None,
         smolmachines=_smolmachines(value.get("extensions", {}).get("smolmachines")),
         written=written,
     )
 
 
-def mebibytes(text: str) -> int:
-    """4GiB as 4096."""
-    return int(text[:-3]) * _MIB[text[-3:]]
+def _seconds(text: str) -> int:
+    """10m as 600."""
+    return int(text[:-1]) * _SECONDS[text[-1]]
 
 
 def _both(limit: int | str) -> str:
@@ -95,7 +96,7 @@ def _both(limit: int | str) -> str:
 def _machine(value: dict[str, Any]) -> Machine:
     return Machine(
         value["cpus"],
-        mebibytes(value["memory"]),
+        storage.mebibytes(value["memory"]),
         value["nested"],
         value["split_irqchip"],
         tuple(value["oem_strings"]),
@@ -110,38 +111,6 @@ def _boot(value: dict[str, Any]) -> Boot:
             kernel["path"], kernel["format"], kernel.get("initramfs"), kernel.get("cmdline")
         )
     return Boot(kernel, value.get("firmware"), value.get("init"))
-
-
-def _rootfs(value: dict[str, Any]) -> FolderRoot | DiskRoot:
-    if "path" in value:
-        overlay = tuple(map(_overlay, value["overlay"]))
-        return FolderRoot(value["path"], value["read_only"], mebibytes(value["dax"]), overlay)
-    return DiskRoot(value["disk"], value.get("device"), value["fstype"], value.get("options"))
-
-
-def _share(value: dict[str, Any]) -> Share:
-    return Share(
-        value["tag"],
-        value["path"],
-        value["read_only"],
-        mebibytes(value["dax"]) if "dax" in value else 0,
-        value["semantics"],
-        tuple(map(_overlay, value["overlay"])),
-    )
-
-
-def _overlay(value: dict[str, Any]) -> Overlay:
-    folder = "folder" in value
-    mode = int(value["mode"], 8) if "mode" in value else 0o755 if folder else 0o644
-    return Overlay(
-        value["path"],
-        value.get("text"),
-        value.get("file"),
-        value.get("base64"),
-        folder,
-        mode,
-        value["once"],
-    )
 
 
 def _network(value: dict[str, Any]) -> Tsi | NoNetwork | NetworkDevices:
@@ -181,7 +150,9 @@ def _vhost_user(value: dict[str, Any]) -> VhostUser:
 def _gpu(value: dict[str, Any] | None) -> Gpu | None:
     if value is None:
         return None
-    return Gpu(tuple(value["flags"]), mebibytes(value["window"]) if "window" in value else None)
+    return Gpu(
+        tuple(value["flags"]), storage.mebibytes(value["window"]) if "window" in value else None
+    )
 
 
 def _display(value: dict[str, Any]) -> Display:
@@ -206,6 +177,8 @@ def _entrypoint(value: dict[str, Any]) -> Entrypoint:
             for name, text in value["env"].items()
         },
         value["workdir"],
+        str(value["user"]) if "user" in value else None,
+        value.get("before"),
     )
 
 

@@ -9,6 +9,9 @@ from krunc_schema import load
 
 # A path of the folder of the run, which the launcher knows.
 RUNTIME: str = load("plan")["runtime"]
+# One of the folder of a single launch, which only the stage's own operations name.
+LAUNCH: str = load("plan")["launch"]
+_NAMED = (RUNTIME, LAUNCH)
 
 
 # Several rules look at a path of a box, and its plan has it twice. Few are kept: one may be long.
@@ -28,7 +31,7 @@ def normal(path: str) -> str:
 def seen_from(folder: str, path: str) -> str:
     """Return PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a
     folder that is only called runtime: stays one."""
-    if path.startswith(("/", RUNTIME)):
+    if path.startswith(("/", *_NAMED)):
         return path
     return plain(posixpath.normpath(posixpath.join(folder, path)))
 
@@ -36,4 +39,4 @@ def seen_from(folder: str, path: str) -> str:
 def plain(path: str) -> str:
     """Return PATH, which lost a `./` in front of it, so that it still means no folder of the
     run."""
-    return f"./{path}" if path.startswith(RUNTIME) else path
+    return f"./{path}" if path.startswith(_NAMED) else path

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.files.hostpath import RUNTIME
+from krunc_compiler.files.hostpath import LAUNCH, RUNTIME
 from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.operation import Operation
 
@@ -43,9 +43,15 @@ def lower(operations: list[Operation]) -> Iterator[Operation]:
 
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
-    """Yield the runtime folder, when any of OPERATIONS names a path in it."""
-    if any(path.startswith(RUNTIME) for o in operations for _, path in o.paths()):
+    """Yield the runtime folder, when any of OPERATIONS names a path in it, and the stage's."""
+    paths = [path for o in operations for _, path in o.paths()]
+    if any(path.startswith((RUNTIME, LAUNCH)) for path in paths):
         yield Operation("step", "make_runtime_folder")
+    for operation in operations:
+        for param, path in operation.paths():
+            if path.startswith(LAUNCH) and "target" in param.rules:
+                args = {"path": path, "access": api.opening(param, operation.args)}
+                yield Operation("step", "lay_stage", operation.origin, args)
 
 
 @cache
@@ -76,7 +82,7 @@ def _demands(param: Param, operation: Operation) -> Iterator[_Demand]:
     elif value is not None and "served" in rules:
         args = {"path": value, "type": rules["served"]}
         yield _Demand("network", Operation("step", "require_socket", origin, args))
-    elif value is not None and "target" in rules:
+    elif value is not None and "target" in rules and not value.startswith(LAUNCH):
         access = api.opening(param, operation.args)
         if access != "make":
             step = _TARGETS[rules["target"]]

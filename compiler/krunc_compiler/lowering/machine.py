@@ -91,6 +91,15 @@ def stop(box: Box, target: Target) -> Iterator[Operation]:
         yield Operation("step", "stop_on_sigterm", box.origin("stop"), args)
 
 
+def timeout(box: Box, target: Target) -> Iterator[Operation]:
+    """Tell after what time the VM is ended."""
+    del target
+    if box.timeout_s is not None:
+        where = ("timeout",)
+        args = {"seconds": box.timeout_s}
+        yield Operation("step", "end_after", where, args, places={"seconds": where})
+
+
 def can_interrupt(box: Box, target: Target) -> bool:
     """Tell whether a SIGINT reaches the guest's program: krun_set_console_output takes away the
     console's input, and SIGINT then ends the VM (1.16.0, seen in boots)."""

@@ -64,7 +64,7 @@ def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
         "call",
         "krun_set_exec",
         box.origin(*_WHERE),
-        {"exec_path": executable, "argv": args, "envp": _environment(box)},
+        {"exec_path": executable, "argv": args, "envp": environment(box)},
         places=places,
     )
 
@@ -80,12 +80,13 @@ def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:
         place = (*_WHERE, "script")
         text = {"text": entrypoint.script}
         yield overlay_file(ROOT_TAG, _SCRIPT, text, 0o755, False, place, {"data": place})
-    process = {"cwd": entrypoint.workdir, "env": _environment(box), "args": words}
+    process = {"cwd": entrypoint.workdir, "env": environment(box), "args": words}
     data = {"process": process}
     yield overlay_file(ROOT_TAG, CONFIGURATION, data, 0o600, True, _WHERE, {"data": _WHERE})
 
 
-def _environment(box: Box) -> dict[str, Any]:
+def environment(box: Box) -> dict[str, Any]:
+    """Return the program's variables as a plan has them: texts, and where secrets come from."""
     return {
         name: {value.source: value.name} if isinstance(value, Secret) else value
         for name, value in box.entrypoint.env.items()

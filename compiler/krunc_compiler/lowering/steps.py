@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from krunc_compiler.box.box import Box, FolderRoot
-from krunc_compiler.findings.finding import Finding
+from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target, functions, implied, lacks
 from krunc_compiler.lowering import (
     arguments,
@@ -20,6 +20,7 @@ from krunc_compiler.lowering import (
     machine,
     network,
     process,
+    stage,
     storage,
 )
 from krunc_compiler.plan.operation import Operation
@@ -51,8 +52,7 @@ AFTER_PROGRAM: tuple[Step, ...] = (
     devices.vhost_user,
     console.lower,
     machine.run_as,
-    machine.confine,
-    machine.stop,
+    machine.timeout,
 )
 
 # What of the implicit things a key of the box asks for.
@@ -75,6 +75,20 @@ def lower(box: Box, target: Target) -> Lowered:
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
+    because = stage.asked(box)
+    if because and stage.possible(box):
+        return _staged(box, target, because)
+    lowered = _by_init(box, target)
+    if lowered.findings or command_line.size(lowered.operations) > command_line.room():
+        # What neither the command line nor libkrun's own file carries, the stage does.
+        staged = _staged(box, target, ("entrypoint",)) if stage.possible(box) else lowered
+        if len(staged.findings) < max(1, len(lowered.findings)):
+            return staged
+    return lowered
+
+
+def _by_init(box: Box, target: Target) -> Lowered:
+    """Return the operations by which libkrun's own init starts the program."""
     has_file = _can_have_file(box, target)
     # On the command line every process of the guest can read the secrets, and a script is escaped.
     better = process.has_secrets(box) or box.entrypoint.script is not None
@@ -98,8 +112,23 @@ def _surely_has_file(target: Target) -> bool:
 
 
 def _lowered(box: Box, target: Target, program: Step) -> Lowered:
-    steps = (*BEFORE_PROGRAM, program, *AFTER_PROGRAM)
-    operations = [operation for step in steps for operation in step(box, target)]
+    steps = (*BEFORE_PROGRAM, program, *AFTER_PROGRAM, machine.confine, machine.stop)
+    return _completed(box, target, [one for step in steps for one in step(box, target)])
+
+
+def _staged(box: Box, target: Target, because: Path) -> Lowered:
+    """Return the operations by which the stage starts the program; BECAUSE is the key of BOX that
+    asks for it."""
+    steps = (*BEFORE_PROGRAM, process.on_the_command_line, *AFTER_PROGRAM)
+    outer = stage.outer(box, target)
+    operations = [stage.placed(one, box, because) for step in steps for one in step(outer, target)]
+    operations += stage.orders(box, because)
+    operations += [one for step in (stage.stop, machine.confine) for one in step(box, target)]
+    return _completed(box, target, operations)
+
+
+def _completed(box: Box, target: Target, operations: list[Operation]) -> Lowered:
+    """Return OPERATIONS with what they demand of the host and what libkrun does by itself."""
     demands = list(conditions.lower(operations))
     operations = [*demands, *conditions.runtime(operations), *operations]
     calls = [(o.name, o.args) for o in operations if o.kind == "call"]

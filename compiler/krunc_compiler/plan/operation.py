@@ -1,4 +1,5 @@
-"""An operation of a plan: a libkrun call, a host step, or what libkrun does by itself."""
+"""An operation of a plan: a libkrun call, a host step, an order of the stage, or what libkrun does
+by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Path
 
 # As in the table, which the type checker does not read.
-Kind = Literal["call", "step", "implicit"]
+Kind = Literal["call", "step", "order", "implicit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

@@ -182,13 +182,13 @@ def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
     floor = api.version(api.table()["eras"][target.era]["first"])
     newest = max([floor, *(since for since, _ in calls)])
     features = {functions[call.name].feature for _, call in calls}
-    because = [
-        {"call": call.name, "from": _told(call.need or call.origin)}
+    asking = {
+        (call.name, _told(call.need or call.origin)): None
         for since, call in calls
         if since == newest and newest > floor
-    ]
+    }
     return {
         "libkrun": api.dots(newest),
         "features": sorted(feature for feature in features if feature),
-        "because": because,
+        "because": [{"call": name, "from": key} for name, key in asking],
     }

@@ -27,6 +27,8 @@ def operation_schemas() -> dict[tuple[str, str], dict[str, Any]]:
     }
     for name, params in api.steps().items():
         schemas["step", name] = _operation("step", name, params, False)
+    for name, params in api.orders().items():
+        schemas["order", name] = _operation("order", name, params, False)
     for row in api.table()["implicit"]:
         schemas["implicit", row["name"]] = _operation("implicit", row["name"], (), False)
     return schemas
@@ -137,7 +139,9 @@ def _value(param: Param) -> dict[str, Any]:
             return {
                 "type": "object",
                 "maxProperties": rules["max_items"],
-                "propertyNames": _variable(api.table()["reserved_env"]["kernel"]),
+                "propertyNames": kind_schema("variable")
+                if "free_names" in rules
+                else _variable(api.table()["reserved_env"]["kernel"]),
                 "additionalProperties": {"oneOf": [_text(rules), {"$ref": "#/$defs/late"}]},
             }
         case "rlimits":

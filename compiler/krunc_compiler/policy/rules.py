@@ -127,10 +127,20 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
                 if disk and one.operation is not None and devices.get(one.operation) == disk
             ]
         else:
-            used = [one for one in review.exposure if one.operation == fact.operation]
+            # The stage mounts a share that a call of the plan attaches.
+            at = _attaching(review, row["args"]["tag"]) if "order" in row else fact.operation
+            used = [one for one in review.exposure if one.operation == at]
         reaches = [reach for one in used for reach in one.reach if reach.verb == "read"]
         if not reaches or not all(_is_allowed(reach, paths, place) for reach in reaches):
             yield fact, fact.text
+
+
+def _attaching(review: Review, tag: str) -> int | None:
+    """Return the index of the call that attaches the share TAG."""
+    for index, row in enumerate(review.operations):
+        if "call" in row and row.get("args", {}).get("tag") == tag:
+            return index
+    return None
 
 
 def _networks(review: Review, modes: list[str], place: Place) -> Found:

@@ -41,7 +41,9 @@ class Row(NamedTuple):
 
     `api` is the era of libkrun that runs the plan. `opened` has what its descriptors lead to, by
     name; `device` what the guest calls the device that it adds; `disks` the paths of the disks, by
-    what the guest calls them; `before` the steps that are done before it.
+    what the guest calls them, `shares` those of the shares, by their tags, and `written` which of
+    both are attached for writing; `before` the steps that are done before it,
+    `as_root` whether the program is root in the guest.
     """
 
     name: str
@@ -52,7 +54,14 @@ class Row(NamedTuple):
     opened: dict[str, str]
     device: str | None = None
     disks: Mapping[str, str] = {}
+    shares: Mapping[str, str] = {}
+    written: frozenset[str] = frozenset()
     before: Sequence[str] = ()
+    as_root: bool = True
+
+    def is_staged(self) -> bool:
+        """Tell whether the VM starts with the stage."""
+        return "lay_stage" in self.before
 
     def known_as(self) -> str:
         """Tell what the guest calls its device, for the end of a sentence."""
@@ -130,10 +139,15 @@ KINDS = (
     _machine("nested", "without"),
     _machine("enclave", "without"),
     _machine("user", "user"),
+    _machine("guest user", "as"),
+    _machine("root", "change"),
+    _machine("changes"),
+    _machine("mount", "mount"),
     *map(
         _machine,
         (
-            *("program", "workdir", "env", "overlay", "root", "init", "kernel", "firmware"),
+            *("program", "workdir", "env", "overlay", "init", "kernel", "firmware"),
+            *("hosts", "host name", "name server", "timeout"),
             *("limits", "network device", "console", "smbios", "confine", "status"),
         ),
     ),

@@ -43,6 +43,18 @@ TOPICS = (
         "the guest can change no file of the host",
         "the guest can change files of the host",
     ),
+    Topic(
+        "root",
+        (("change", "root"),),
+        "the guest's changes to its root stay out of the host",
+        "the guest's changes to its root can reach the host",
+    ),
+    Topic(
+        "guest_user",
+        (("as", "root"),),
+        "the guest's program is not root in the guest",
+        "the guest's program is root in the guest",
+    ),
     Topic("secrets", (("secret", ""),), "the guest gets no secret", "the guest gets secrets"),
     Topic(
         "devices",

@@ -37,6 +37,10 @@ def identity(row: dict[str, Any]) -> Identity:
         taken = api.table()["functions"].get(name, {}).get("takes", ())
         if taken:
             return (kind, *taken[0])
+    if name == "host":
+        return (kind, name, str(args.get("name")))
+    if name == "nameserver":
+        return (kind, name, str(args.get("address")))
     if kind == "step" and "path" in args:
         return (kind, name, str(args["path"]))
     if "fs_tag" in args:
@@ -47,7 +51,8 @@ def identity(row: dict[str, Any]) -> Identity:
 def _params(kind: str, name: str) -> tuple[Param, ...]:
     if kind == "call":
         return api.functions()[name].params if name in api.functions() else ()
-    return api.steps().get(name, ()) if kind == "step" else ()
+    known = {"step": api.steps(), "order": api.orders()}.get(kind, {})
+    return known.get(name, ())
 
 
 def named(row: dict[str, Any]) -> str:

@@ -47,9 +47,10 @@ class _Program(NamedTuple):
 def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
     """Yield a fact for each thing that makes other code run than the root's own."""
     programs = list(_programs(operations))
+    roots = {ROOT_TAG, *(row["args"]["tag"] for row in operations if "root_share" in row.values())}
     for index, row in enumerate(operations):
         args = row.get("args", {})
-        if row.get("call") in _OVERLAYS and args["fs_tag"] == ROOT_TAG:
+        if row.get("call") in _OVERLAYS and args["fs_tag"] in roots:
             path = posixpath.normpath("/" + args["path"].lstrip("/"))
             what = _what(path, row, programs)
             if what:
@@ -75,11 +76,13 @@ def _environment(args: dict[str, Any]) -> dict[str, Any]:
 
 def _programs(operations: list[dict[str, Any]]) -> Iterator[_Program]:
     workdirs = [
-        row["args"]["workdir_path"] for row in operations if row.get("call") == "krun_set_workdir"
+        row["args"]["workdir_path"]
+        for row in reversed(operations)
+        if row.get("call") == "krun_set_workdir" or row.get("order") == "workdir"
     ]
     for row in operations:
         args = row.get("args", {})
-        if row.get("call") == "krun_set_exec":
+        if row.get("call") == "krun_set_exec" or row.get("order") == "program":
             words = [args["exec_path"], *args["argv"]]
             yield _Program(words, args["envp"] or {}, (workdirs or ["/"])[0])
         data = args.get("data")

@@ -8,6 +8,7 @@ says that its parameters mean, and an operation that no table has is shown as it
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
@@ -18,6 +19,7 @@ from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.guest_devices import guest_devices
 from krunc_compiler.review.facts.host import opened
+from krunc_compiler.review.facts.stage import by_default, is_root_user
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.replaced import INIT, replaced
@@ -53,6 +55,7 @@ def review(plan: Plan) -> Review:
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
     found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
+    found += list(by_default(found))
     found += list(admitted(value["operations"], found))
     found = [*_without_own_init(found, laid := list(replaced(value["operations"]))), *laid]
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
@@ -71,11 +74,12 @@ def _ordered(row: dict[str, Any]) -> dict[str, Any]:
     if "args" not in row:
         return row
     kind = kind_of(row)
-    params = (
-        api.functions()[row[kind]].params
-        if row[kind] in api.functions()
-        else api.steps().get(row[kind], ())
-    )
+    known: dict[str, Mapping[str, Any]] = {
+        "call": api.functions(),
+        "step": api.steps(),
+        "order": api.orders(),
+    }
+    params = api.params(kind, row[kind]) if row[kind] in known.get(kind, ()) else ()
     order = {param.name: place for place, param in enumerate(params)}
     names = sorted(row["args"], key=lambda name: (order.get(name, len(order)), name))
     return {**row, "args": {name: _sorted(row["args"][name]) for name in names}}
@@ -88,7 +92,7 @@ def _sorted(value: Any) -> Any:
 
 
 def kind_of(row: dict[str, Any]) -> str:
-    """Tell whether an operation is a call, a step or implicit."""
+    """Tell whether an operation is a call, a step, an order or implicit."""
     return next(kind for kind in KINDS if kind in row)
 
 
@@ -101,6 +105,9 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
         for index, device in devices.items()
         if "disk_path" in operations[index].get("args", {})
     }
+    shares = dict(_shares(operations))
+    written = frozenset(_written(operations, devices))
+    as_root = all(is_root_user(row["args"]["user"]) for row in operations if _is_user(row))
     steps: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
@@ -113,7 +120,10 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
             names,
             devices.get(index),
             disks,
+            shares,
+            written,
             steps,
+            as_root,
         )
         reading = READINGS[kind].get(row.name)
         if reading is not None:
@@ -129,6 +139,30 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
             names.update(opened(row))
             steps.append(row.name)
     return found
+
+
+def _is_user(row: dict[str, Any]) -> bool:
+    return row.get("order") == "user"
+
+
+def _shares(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the directories that have a tag of the plan's choice, by it."""
+    for row in operations:
+        args = row.get("args", {}) if "call" in row else {}
+        if "tag" in args and "path" in args:
+            yield str(args["tag"]), str(args["path"])
+
+
+def _written(operations: list[dict[str, Any]], devices: dict[int, str]) -> Iterator[str]:
+    """Yield the shares, by their tags, and disks, by the guest's name, that are attached for
+    writing."""
+    for index, row in enumerate(operations):
+        args = row.get("args", {}) if "call" in row else {}
+        if args.get("read_only") is not True:
+            if "tag" in args:
+                yield str(args["tag"])
+            if "disk_path" in args and index in devices:
+                yield devices[index]
 
 
 def _noted(value: dict[str, Any]) -> list[Fact]:

@@ -10,9 +10,10 @@ from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering.machine import can_interrupt
+from krunc_compiler.lowering.stage import asked as stage_asked
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.plan.kinds import rules
-from krunc_compiler.rules import conflicts
+from krunc_compiler.rules import conflicts, stage
 
 
 def check(box: Box, target: Target) -> list[Finding]:
@@ -24,18 +25,19 @@ def check(box: Box, target: Target) -> list[Finding]:
         *_ports(box),
         *_limits(box),
         *_stop(box, target),
+        *stage.check(box),
     ]
 
 
 def _stop(box: Box, target: Target) -> Iterator[Finding]:
-    asked = box.origin("stop") and box.stop.on_sigterm != "kill"
+    asked = box.origin("stop") and box.stop.on_sigterm != "kill" and not stage_asked(box)
     if asked and not can_interrupt(box, target):
         yield Finding(
             "KR209",
             "with console.output, libkrun 1.x cannot interrupt the guest's program",
             ("stop",),
-            hint="write `on_sigterm: kill`, or in place of console.output a device: "
-            "{type: virtio, output: {file: ...}, error: {file: ...}}",
+            hint="write `on_sigterm: terminate`, or `kill`, or in place of console.output a "
+            "device: {type: virtio, output: {file: ...}, error: {file: ...}}",
             at_key=True,
         )
 
@@ -60,7 +62,8 @@ def _root_disk(box: Box) -> Iterator[Finding]:
             hint=f"write {whole}, or {whole}1 for its first partition",
         )
     disk = next(disk for disk in box.disks if disk.id == root.disk)
-    if disk.read_only and "ro" not in (root.options or "").split(","):
+    mounts_it = root.changes is not None or root.read_only
+    if disk.read_only and not mounts_it and "ro" not in (root.options or "").split(","):
         yield Finding(
             "KR206",
             f"the disk {root.disk!r} is read-only, but the root on it is mounted for writing",

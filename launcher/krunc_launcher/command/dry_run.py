@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def dry_run(path: str, options: Options) -> str:
     """Tell what would be called; raises PlanRefused and LaunchError."""
     accepted = accept(path, options)
+    accepted.folders.launch = accepted.folders.launch.rpartition("-")[0] + "-<random>"
     operations, found = resolve(accepted.plan, accepted.folders, None)
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)

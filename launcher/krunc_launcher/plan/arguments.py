@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 
+_REFUSED = {"", ".", ".."}
+
+
 def check(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     """Append to FOUND what is wrong with VALUE, which stands at PATH."""
     if value is None and rule.get("nullable"):
@@ -85,6 +88,8 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
         where = (*path, name)
         if not is_name(name):
             found.append((where, f"{shown(name)} is no name of a variable"))
+        elif "free_names" in rule:
+            pass  # nothing but the program reads them
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])) or name in RESERVED_ENV["kernel"]:
             found.append((where, f"the guest's kernel or init takes {name} for itself"))
         if type(item) is dict:
@@ -165,7 +170,9 @@ def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findi
 
 
 def _text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    text(value, rule, path, found)
+    whole = text(value, rule, path, found) and "path" in rule and value != "/"
+    if whole and not _REFUSED.isdisjoint(value.split("/")[1:]):
+        found.append((path, f"found {shown(value)}; no part of it is empty, '.' or '..'"))
 
 
 _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {

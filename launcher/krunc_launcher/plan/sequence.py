@@ -8,10 +8,12 @@ from krunc_launcher._rules import (
     IMPLICIT,
     LIMITS,
     MEANT,
+    ORDERS,
     ROLES,
     STEPS,
 )
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.text import LAUNCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,24 +23,27 @@ if TYPE_CHECKING:
 
 
 _OPENING = ("open_file", "open_device")
+_OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
 def together(plan: dict[str, Any], found: Findings) -> None:
     """Append what is wrong with the operations of PLAN, each of which is well by itself."""
     operations = plan["operations"]
     era = plan["api"]
-    names = {row["call"] for row in operations if "call" in row}
+    names = {row[kind_of(row)] for row in operations}
     _order(operations, found)
     _confined(operations, found)
     seen: set[str] = set()
     unique = _taken(operations)
     opened: set[str] = set()
+    staged = not names.isdisjoint(ORDERS) or not names.isdisjoint(_OF_THE_STAGE)
     for i, row in enumerate(operations):
         if "implicit" in row:
             continue
         path: Path = ("operations", i)
-        name = row.get("call") or row["step"]
-        rule = (FUNCTIONS if "call" in row else STEPS)[name]
+        kind = kind_of(row)
+        name = row[kind]
+        rule = (FUNCTIONS if kind == "call" else STEPS if kind == "step" else ORDERS)[name]
         if name in seen and rule["repeat"] == "once":
             found.append((path, f"{name} may stand only once"))
         for other in rule.get("excludes", ()):
@@ -52,6 +57,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
         for param in rule["params"]:
             value = row.get("args", {}).get(param["name"])
             where = (*path, "args", param["name"])
+            staged = staged or (type(value) is str and value.startswith(LAUNCH))
             if "unique" in param and value is not None:
                 first = unique.setdefault((param["unique"], value), i)
                 if first != i:
@@ -70,6 +76,18 @@ def together(plan: dict[str, Any], found: Findings) -> None:
     _conditions(operations, found)
     _configuration(operations, names, found)
     _devices(operations, found)
+    if staged:
+        from krunc_launcher.plan import orders
+
+        orders.check(operations, found)
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """Tell which kind of operation ROW is, by the key that names it."""
+    return (
+        "call" if "call" in row else "step" if "step" in row
+        else "order" if "order" in row else "implicit"
+    )  # fmt: skip
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
@@ -112,7 +130,7 @@ def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
     last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
     end = operations[last]["step"] if last < len(steps) else ""
     for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
-        name, path = row.get("step") or row.get("call"), ("operations", i)
+        name, path = row[kind_of(row)], ("operations", i)
         if end and i < last and "threads" in step:
             free = "or the thread that it starts is not confined"
             found.append((path, f"{name} stands behind {end}, {free}"))
@@ -247,7 +265,7 @@ def devices(operations: list[dict[str, Any]]) -> int:
     return sum(
         FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
         for row in operations
-        if "step" not in row
+        if "call" in row or "implicit" in row
     )
 
 

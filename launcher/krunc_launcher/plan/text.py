@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 RUNTIME: str = PLAN["runtime"]
+LAUNCH: str = PLAN["launch"]
 
 
 def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, KINDS, LIMITS, PLAN, STEPS
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, KINDS, LIMITS, ORDERS, PLAN, STEPS
 from krunc_launcher.errors import PlanRefused, shown
 from krunc_launcher.plan import arguments as values
 from krunc_launcher.plan.sequence import together
@@ -18,6 +18,12 @@ FORMAT: int = PLAN["format"]
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
 _KINDS: list[str] = PLAN["operations"]
 _UNPLANNED = ("context", "length")
+_ROWS = {"call": FUNCTIONS, "step": STEPS, "order": ORDERS}
+_WHATS = {
+    "call": "function of libkrun that a plan may call",
+    "step": "host step",
+    "order": "order that the stage knows",
+}
 
 
 def verify(plan: Any) -> dict[str, Any]:
@@ -166,10 +172,9 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         if type(name) is not str:
             found.append(((*path, kind), f"found {shown(name)}; a name is needed"))
         return
-    rule = (FUNCTIONS if kind == "call" else STEPS).get(name) if type(name) is str else None
+    rule = _ROWS[kind].get(name) if type(name) is str else None
     if rule is None:
-        what = "function of libkrun that a plan may call" if kind == "call" else "host step"
-        found.append(((*path, kind), f"{shown(name)} is no {what}"))
+        found.append(((*path, kind), f"{shown(name)} is no {_WHATS[kind]}"))
         return
     if kind == "call" and not exists(rule, era):
         found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))

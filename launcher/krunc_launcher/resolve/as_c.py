@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ERAS, FUNCTIONS, IMPLICIT, STEPS
+from krunc_launcher._rules import ERAS, FUNCTIONS, IMPLICIT
 from krunc_launcher.errors import quoted
 from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
 
@@ -34,16 +34,17 @@ def listing(plan: dict[str, Any], done: list[Operation]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_LABELS = {"call": "call", "step": "step", "implicit": "note"}
+_LABELS = {"call": "call", "step": "step", "order": "order", "implicit": "note"}
 
 
 def written(operation: Operation) -> str:
-    """Return one operation: a C call, a host step, or what libkrun does by itself."""
+    """Return one operation: a C call, a host step, an order of the stage, or what libkrun does by
+    itself."""
     if operation.kind == "implicit":
         doc = next(row["doc"] for row in IMPLICIT if row["name"] == operation.name)
         return f"implicit {operation.name}: {doc}"
-    if operation.kind == "step":
-        params = STEPS[operation.name]["params"]
+    if operation.kind != "call":
+        params = operation.rule()["params"]
         return " ".join([operation.name, *map(_c, params, operation.values)])
     params = FUNCTIONS[operation.name]["params"]
     values = ", ".join(map(_c, params, operation.values))

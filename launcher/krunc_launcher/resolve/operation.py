@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, STEPS
+from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, ORDERS, STEPS
 from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
@@ -76,7 +76,8 @@ class Content:
 
 class Operation:
     """One operation, ready: a call with its arguments in the header's order (the context is
-    None), a host step with its, or a note on what libkrun does by itself."""
+    None), a host step or an order of the stage with its, or a note on what libkrun does by
+    itself."""
 
     __slots__ = ("index", "kind", "name", "origin", "values", "warn")
 
@@ -92,7 +93,7 @@ class Operation:
 
     def rule(self) -> dict[str, Any]:
         """Its row of the tables; what libkrun does by itself has no parameters."""
-        return _ROWS[self.kind][self.name] if self.kind in _ROWS else _NO_PARAMETERS
+        return ROWS[self.kind][self.name] if self.kind in ROWS else _NO_PARAMETERS
 
     def argument(self, name: str) -> Any:
         """Return the value of the argument NAME; raises KeyError when it has no such argument."""
@@ -112,7 +113,7 @@ class Operation:
                 yield rule, value, opening(rule, named)
 
 
-_ROWS = {"call": FUNCTIONS, "step": STEPS}
+ROWS = {"call": FUNCTIONS, "step": STEPS, "order": ORDERS}
 _NO_PARAMETERS: dict[str, Any] = {"params": ()}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, FUNCTIONS, LIMITS, STEPS
+from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
 from krunc_launcher.paths import absolute
-from krunc_launcher.plan.text import RUNTIME, text
+from krunc_launcher.plan.sequence import kind_of
+from krunc_launcher.plan.text import LAUNCH, RUNTIME, text
 from krunc_launcher.resolve import command_line
 from krunc_launcher.resolve.operation import (
+    ROWS,
     Content,
     Named,
     Opened,
@@ -37,12 +39,12 @@ def resolve(
     done = []
     given = None if environment is None else _reader(environment, folders)
     for i, row in enumerate(plan["operations"]):
-        kind = "call" if "call" in row else "step" if "step" in row else "implicit"
+        kind = kind_of(row)
         name = row[kind]
         args: list[Any] = []
         if kind != "implicit":
             stated = row.get("args", {})
-            rules = (FUNCTIONS if kind == "call" else STEPS)[name]["params"]
+            rules = ROWS[kind][name]["params"]
             for rule in rules:
                 where: Path = ("operations", i, "args", rule["name"])
                 args.append(_value(rule, stated, folders, given, where, found))
@@ -103,7 +105,7 @@ def _value(
         path = absolute(value, folders)
         size, most = len(os.fsencode(path)), LIMITS["socket_path_bytes"]
         if kind == "socket_path" and size > most:
-            shorter = "--runtime-dir" if value.startswith(RUNTIME) else "path"
+            shorter = "--runtime-dir" if value.startswith((RUNTIME, LAUNCH)) else "path"
             sentence = f"{path} has {size} bytes; a socket's path has {most} at most"
             found.append((where, f"{sentence}: use a shorter {shorter}"))
         return path
@@ -153,6 +155,6 @@ def _variable(
     unsaid: Findings = []
     if value is not None and not text(value, rule, where, unsaid):
         # What was found would show the secret.
-        allowed = CHARSETS[rule["charset"]][1]
+        allowed = CHARSETS[rule["charset"]][1] if "charset" in rule else "a text without NUL"
         found.append((where, f"the value of {secret} cannot reach the guest; allowed: {allowed}"))
     return Variable(name, value or "", secret)

@@ -25,7 +25,7 @@ from time import monotonic
 
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError
-from krunc_launcher.supervise.end import explain
+from krunc_launcher.supervise.end import explain, timed_out
 from krunc_launcher.vm.notes import Notes
 
 TYPE_CHECKING = False
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
     from krunc_launcher.supervise.end import End
     from krunc_launcher.supervise.programs import Program
+    from krunc_launcher.supervise.report import Report
 
 _PASSED_ON = (SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT)
 WAITED_FOR = (*_PASSED_ON, SIGINT, SIGCHLD, SIGIO)
+# Those that would end the VM's process, and mean something to programs alone.
+_FOR_PROGRAMS = (SIGUSR1, SIGUSR2)
 _SET_PDEATHSIG = 1  # linux/prctl.h
 # So much longer than the VM's process itself the process above waits, for that one may still tell
 # how the guest ended.
@@ -44,14 +47,28 @@ _SPARE_S = 2.0
 _MOST_NOTES = 1 << 16
 
 
+class Stop:
+    """How a VM is ended from outside: the time that a SIGTERM leaves the guest, the signal that the
+    stage sends its program then (0 where the VM's process asks the guest itself), and after how
+    many seconds that is done anyway; 0 for never."""
+
+    __slots__ = ("grace_s", "signal", "timeout_s")
+
+    def __init__(self) -> None:
+        self.grace_s = 0
+        self.signal = 0
+        self.timeout_s = 0
+
+
 class Vm:
     """A process that becomes the VM's: `is_mine` there, `pid` for the process above. A file that a
-    console writes may take CONSOLE_MAX bytes, 0 for no limit; GRACE_S is the time that a SIGTERM
-    leaves the guest. The launch has BEGUN then (monotonic)."""
+    console writes may take CONSOLE_MAX bytes, 0 for no limit; STOP says how it is ended from
+    outside, REPORT is what the stage says, where it has one. The launch has BEGUN then
+    (monotonic)."""
 
     __slots__ = (
-        "_console_max", "_grace_s", "_heard", "_read", "_was_late", "begun", "deadline", "notes",
-        "pid", "program",
+        "_asked", "_console_max", "_deadline", "_for_program", "_heard", "_read", "_stop",
+        "_times_out", "_was_late", "begun", "notes", "pid", "program", "report",
     )  # fmt: skip
 
     def __init__(
@@ -60,20 +77,27 @@ class Vm:
         pipe: tuple[int, int],
         program: Program,
         console_max: int,
-        grace_s: int,
+        stop: Stop,
+        report: Report | None,
         begun: float,
     ) -> None:
         self.pid = pid
         self.program = program
         self.begun = begun
-        # When the process is killed, asked to end as it is; 0.0 for never.
-        self.deadline = 0.0
+        self.report = report
         self._read, write = pipe
         self.notes = Notes(write)
         self._heard = b""
         self._console_max = console_max
-        self._grace_s = grace_s
+        self._stop = stop
+        # When the process is killed, asked to end as it is, and when it is asked to although nobody
+        # has said so; 0.0 for never.
+        self._deadline = 0.0
+        self._times_out = monotonic() + stop.timeout_s if stop.timeout_s else 0.0
+        self._asked = False
         self._was_late = False
+        # Signals that wait for the program's start.
+        self._for_program: list[int] = []
 
     @property
     def is_mine(self) -> bool:
@@ -83,16 +107,50 @@ class Vm:
     def send(self, number: int) -> None:
         """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept
         here, for a process that a guest has broken out of keeps none."""
+        first = not self._asked
         if number == SIGTERM:
-            left = _SPARE_S if self.deadline else self._grace_s + _SPARE_S
-            self.deadline = min(self.deadline or float("inf"), monotonic() + left)
-        _kill(self.pid, number)
+            left = self._stop.grace_s + _SPARE_S if first else _SPARE_S
+            self._deadline = min(self._deadline or float("inf"), monotonic() + left)
+            self._asked = True
+        if self.report is not None and number in _FOR_PROGRAMS:
+            self._tell(number)
+        elif self.report is not None and number == SIGTERM and first and self._stop.signal:
+            # Nobody but this process ends the VM then: it waits no longer than it says.
+            self._deadline -= _SPARE_S
+            self._tell(self._stop.signal)
+        else:
+            _kill(self.pid, number)
+
+    def _tell(self, number: int) -> None:
+        """Have the stage send NUMBER to the program, as soon as there is one."""
+        if self.report is None or self.report.started is None:
+            self._for_program.append(number)
+        else:
+            self.report.signal(number)
+
+    def hear(self) -> None:
+        """Take what the stage has said."""
+        if self.report is not None:
+            self.report.look()
+            if self.report.started is not None:
+                while self._for_program:
+                    self.report.signal(self._for_program.pop(0))
+
+    def next_time(self) -> float:
+        """Return when `end_when_late` has something to do (monotonic); 0.0 for never."""
+        return min(filter(None, (self._deadline, self._times_out)), default=0.0)
 
     def end_when_late(self) -> None:
-        """Kill the process when it has not ended in its time."""
-        if self.deadline and monotonic() >= self.deadline:
+        """Ask the guest to stop when its time is over, and kill the process when it has not ended
+        in the grace time."""
+        now = monotonic()
+        if self._times_out and now >= self._times_out:
+            self._times_out = 0.0
+            if not self._asked:
+                self.send(SIGTERM)
+        elif self._deadline and now >= self._deadline:
             self._was_late = True
-            self.deadline = 0.0
+            self._deadline = 0.0
             _kill(self.pid, SIGKILL)
 
     def ended(self, code: int, asked: frozenset[int]) -> End:
@@ -100,11 +158,18 @@ class Vm:
         said = self._said()
         os.close(self._read)
         entered = next((word for word in said if word.startswith("enter ")), "")
-        late = self._grace_s if self._was_late else None
+        late = self._stop.grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
-        if end.reason == "exited" and not end.status and self.program.lost:
+        if self.report is not None:
+            from krunc_launcher.supervise.staged_end import told
+
+            self.report.close()
+            told(end, self.report, bool(entered))
+        elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
             end.words = (f"whether the guest's program was started cannot be told: {why}",)
+        if self._stop.timeout_s and not self._times_out and end.reason != "not_started":
+            timed_out(end, self._stop.timeout_s)
         now = monotonic()
         end.start_s = (float(entered[6:]) if entered else now) - self.begun
         end.run_s = now - float(entered[6:]) if entered else None
@@ -131,7 +196,14 @@ class Vm:
         return bool(self._console_max)
 
 
-def fork(mask: Any, program: Program, console_max: int, grace_s: int, begun: float) -> Vm:
+def fork(
+    mask: Any,
+    program: Program,
+    console_max: int,
+    stop: Stop,
+    report: Report | None,
+    begun: float,
+) -> Vm:
     """Fork the VM's process off: two processes come back from here. MASK is what `hold` returned;
     see Vm for the others. Raises OSError when there can be no process."""
     pipe = read, write = os.pipe()
@@ -142,7 +214,7 @@ def fork(mask: Any, program: Program, console_max: int, grace_s: int, begun: flo
         os.close(read)
         os.close(write)
         raise
-    vm = Vm(pid, pipe, program, console_max, grace_s, begun)
+    vm = Vm(pid, pipe, program, console_max, stop, report, begun)
     program.pid = pid
     if not vm.is_mine:
         os.close(write)

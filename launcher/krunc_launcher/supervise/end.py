@@ -29,6 +29,7 @@ _CRASHES = {
     SIGSYS: "SIGSYS",
     SIGTRAP: "SIGTRAP",
 }
+TIMED_OUT = 124  # as timeout(1) has it
 _RETURNED = "returned "
 _SAID = "said "
 _FILTERED = (
@@ -42,13 +43,14 @@ _NEVER_RAN = (
 
 
 class End:
-    """How a VM's process ended. `reason` is not_started, exited, guest_kernel, crashed, killed or
-    signal; `status` what the launcher ends with, or minus a signal that it ends itself by; `said`
-    whether `words` were said already; `program_seen` whether the guest started its program, None
-    where that cannot be told."""
+    """How a VM's process ended. `reason` is not_started, exited, guest_kernel, crashed, killed,
+    timeout or signal; `status` what the launcher ends with, or minus a signal that it ends itself
+    by; `said` whether `words` were said already; `program_seen` whether the guest started its
+    program, None where that cannot be told."""
 
     __slots__ = (
-        "program_seen", "reason", "run_s", "said", "signal", "start_s", "status", "words",
+        "ended_by", "program_seen", "reason", "run_s", "said", "signal", "start_s", "started_s",
+        "status", "words",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,9 @@ class End:
         self.program_seen: bool | None = False if reason == "not_started" else None
         self.start_s = 0.0
         self.run_s: float | None = None
+        # What the stage says: how the program ended, and when it started.
+        self.ended_by = ""
+        self.started_s: float | None = None
 
     def exit_status(self) -> int:
         """Return the status as a shell tells it: 128 and the number for a signal."""
@@ -82,6 +87,13 @@ def explain(
     end = _explained(code, notes, entered, seen, asked, late)
     end.program_seen = seen if entered else False
     return end
+
+
+def timed_out(end: End, seconds: int) -> None:
+    """Tell that END is that of a VM whose time was over, SECONDS after its launch."""
+    end.reason = "timeout"
+    end.status = TIMED_OUT
+    end.words = (f"the VM ran for {seconds} s, its timeout, and was ended", *end.words)
 
 
 def _explained(

@@ -22,7 +22,9 @@ def write(path: str, end: End) -> None:
         "signal": str(end.signal) if end.signal else "null",
         "message": quoted("; ".join(end.words)),
         "program_seen": {None: "null", True: "true", False: "false"}[end.program_seen],
+        "ended_by": quoted(end.ended_by) if end.ended_by else "null",
         "start_s": f"{end.start_s:.3f}",
+        "started_s": "null" if end.started_s is None else f"{end.started_s:.3f}",
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }
     text = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}\n"

@@ -53,11 +53,13 @@ def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
 
 def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int]) -> None:
     """Wait until there is something to do, and pass on a signal that comes; ASKED learns of it."""
-    times = [vm.deadline - monotonic() for vm in running.values() if vm.deadline]
+    times = [at - monotonic() for vm in running.values() if (at := vm.next_time())]
     times += [_TEND_S for vm in running.values() if vm.tend()]
     told = sigtimedwait(WAITED_FOR, max(0.0, min(times))) if times else sigwaitinfo(WAITED_FOR)
     if told is not None and told.si_signo == SIGIO:
         programs.look()
+        for vm in running.values():
+            vm.hear()
         return
     # A Ctrl-C of the terminal reaches the VM's process by itself: nobody sent it.
     if told is None or told.si_signo == SIGCHLD or (told.si_signo == SIGINT and not told.si_pid):

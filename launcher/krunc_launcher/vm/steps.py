@@ -120,6 +120,12 @@ def _stop_on_sigterm(operation: Operation, host: Host) -> None:
     ask_on_sigterm(operation.argument("grace_s"), eventfd)
 
 
+def _lay_stage(operation: Operation, host: Host) -> None:
+    from krunc_launcher.vm.stage import lay
+
+    lay(operation.argument("path"), host.operations)
+
+
 _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
@@ -128,4 +134,5 @@ _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "confine": _confine,
     "open_device": _open_device,
     "stop_on_sigterm": _stop_on_sigterm,
+    "lay_stage": _lay_stage,
 }

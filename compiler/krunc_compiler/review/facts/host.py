@@ -78,3 +78,9 @@ def stop(row: Row) -> Iterator[Fact]:
     more = "".join(f", {name} {word(str(value))}" for name, value in args.items())
     text = f"SIGTERM asks the guest's program to stop{more}{after}"
     yield row.fact("stop", "stop", text)
+
+
+def timeout(row: Row) -> Iterator[Fact]:
+    """Tell after what time the VM is ended."""
+    text = f"the VM is ended {row.args['seconds']} seconds after its launch"
+    yield row.fact("timeout", "timeout", text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 
+from krunc_compiler.files.hostpath import LAUNCH
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.facts.streams import stream
@@ -120,6 +121,10 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
 def port(row: Row) -> Iterator[Fact]:
     """Yield a Unix socket joined to a vsock port; without `listen` the guest connects."""
     number, path = row.args["port"], row.args["filepath"]
+    if row.is_staged() and path.startswith(LAUNCH) and not row.args.get("listen", False):
+        text = f"hears from the stage over vsock port {number}, and sends it signals"
+        yield row.fact("launcher", ("stage", "report"), text, Reach("launch", "report"))
+        return
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
         text = f"socket {word(path)} to vsock port {number}"

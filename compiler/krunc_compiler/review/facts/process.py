@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from krunc_schema import load
+
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.words import word
 
 
 def executed(row: Row) -> Iterator[Fact]:
-    """krun_set_exec."""
+    """krun_set_exec; the stage's own is no program of the box."""
+    if row.is_staged() and [row.args["exec_path"], *row.args["argv"]] == load("orders")["program"]:
+        return
     yield row.fact("program", "program", command([row.args["exec_path"], *row.args["argv"]]))
     yield from environment(row, row.args["envp"])
 
@@ -76,7 +80,9 @@ def of_the_root(row: Row) -> Iterator[Fact]:
 
 
 def workdir(row: Row) -> Iterator[Fact]:
-    """Yield the working directory."""
+    """Yield the working directory, but that of the stage."""
+    if row.is_staged() and row.args["workdir_path"] == "/":
+        return
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
 
 
@@ -90,7 +96,7 @@ def limits(row: Row) -> Iterator[Fact]:
     rlimits = row.args["rlimits"]
     text = ", ".join(
         f"{word(name)} {word(limit)}"
-        + (" (does not hold the guest's root)" if name in NOT_OF_ROOT else "")
+        + (" (does not hold the guest's root)" if row.as_root and name in NOT_OF_ROOT else "")
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")

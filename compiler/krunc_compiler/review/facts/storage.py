@@ -8,7 +8,9 @@ import posixpath
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.files.hostpath import RUNTIME, plain
+from krunc_schema import load
+
+from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, plain
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
@@ -34,7 +36,13 @@ def same(path: str) -> str:
     """Return PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     whole = ("/" if path.startswith("/") else "") + "/".join(parts) or "."
-    return whole if path.startswith(RUNTIME) else plain(whole)
+    return whole if path.startswith((RUNTIME, LAUNCH)) else plain(whole)
+
+
+def root_tag(row: Row) -> str:
+    """Return the tag of the box's root: the stage mounts it by another than libkrun does."""
+    tag: str = load("orders")["share"]
+    return tag if row.is_staged() else ROOT_TAG
 
 
 def folder(row: Row) -> Iterator[Fact]:
@@ -42,11 +50,14 @@ def folder(row: Row) -> Iterator[Fact]:
     tag = row.args.get("tag", ROOT_TAG)
     path = row.args["root_path"] if "root_path" in row.args else row.args["path"]
     read_only = row.args.get("read_only", False)
-    is_root = tag == ROOT_TAG
+    if row.is_staged() and tag == ROOT_TAG and path.startswith(LAUNCH):
+        return  # the step that makes it is read
+    is_root = tag == root_tag(row)
     what = "the guest's root" if is_root else f"share {word(tag)}"
-    if is_root:
+    if is_root and not row.is_staged():
         mode = "read-only" if read_only else "the guest can write to it"
-        yield row.fact("root", "root", f"folder {word(path)}, {mode}")
+        changed = [] if read_only else [Reach("change", "root")]
+        yield row.fact("root", "root", f"folder {word(path)}, {mode}", *changed)
     kind, reach = access("folder", path, read_only)
     what += ", ownership is not kept" if row.args.get("semantics") == "simplified" else ""
     window = row.args.get("shm_size", 0)
@@ -75,7 +86,8 @@ def disk(row: Row) -> Iterator[Fact]:
     text = f"{word(shape)} disk {word(args['disk_path'])} ({word(name)}, {place}{extra})"
     yield row.fact(kind, ("disk", name), text, *reach)
     if row.name == "krun_set_root_disk":
-        yield row.fact("root", "root", f"disk {word(args['disk_path'])}, raw")
+        changed = Reach("change", "root")
+        yield row.fact("root", "root", f"disk {word(args['disk_path'])}, raw", changed)
 
 
 def root_disk(row: Row) -> Iterator[Fact]:
@@ -83,9 +95,12 @@ def root_disk(row: Row) -> Iterator[Fact]:
     args = row.args
     system = word(args["fstype"]) if args["fstype"] else "any file system"
     options = f", options {word(args['options'])}" if args["options"] else ""
-    path = row.disks.get(disk_of(args["device"]) or "")
+    disk = disk_of(args["device"]) or ""
+    path = row.disks.get(disk)
     image = word(path) if path is not None else "no disk of this plan"
-    yield row.fact("root", "root", f"disk {word(args['device'])} ({image}), {system}{options}")
+    changed = [Reach("change", "root")] if disk in row.written else []
+    text = f"disk {word(args['device'])} ({image}), {system}{options}"
+    yield row.fact("root", "root", text, *changed)
     # Seen in boots of 1.16.0 and 2.0-dev: the status travels over the root share, which is absent.
     yield row.fact("status", "status", "0 whatever the program ends with")
 
@@ -101,7 +116,8 @@ def volumes(row: Row) -> Iterator[Fact]:
 def overlay(row: Row) -> Iterator[Fact]:
     """Yield a file that the guest sees in a share though no file of the host is there."""
     tag, path, data = row.args["fs_tag"], row.args["path"], row.args["data"]
-    where = f"{word(path)} in " + ("the root" if tag == ROOT_TAG else f"share {word(tag)}")
+    root = root_tag(row)
+    where = f"{word(path)} in " + ("the root" if tag == root else f"share {word(tag)}")
     is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
     if is_program and "process" in data:
         seen = None if row.args.get("one_shot") else f"{where}, which stays"
@@ -149,6 +165,6 @@ def _mode(row: Row) -> str:
 def overlay_folder(row: Row) -> Iterator[Fact]:
     """Yield an empty folder that the guest sees in a share."""
     tag, path = row.args["fs_tag"], row.args["path"]
-    where = "the root" if tag == ROOT_TAG else f"share {word(tag)}"
+    where = "the root" if tag == root_tag(row) else f"share {word(tag)}"
     text = f"{word(path)} in {where}: an empty folder{_mode(row)}"
     yield row.fact("overlay", ("overlay", tag, path), text)

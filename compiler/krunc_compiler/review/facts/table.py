@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from krunc_compiler.review.fact import Fact, Row
-from krunc_compiler.review.facts import console, host, machine, network, process, storage
+from krunc_compiler.review.facts import console, host, machine, network, process, stage, storage
 
 Reading = Callable[[Row], Iterator[Fact]]
 
@@ -82,6 +82,26 @@ STEPS: dict[str, Reading] = {
     "raise_nofile": host.open_files,
     "confine": host.confine,
     "stop_on_sigterm": host.stop,
+    "pass_sigterm": host.stop,
+    "end_after": host.timeout,
+    "lay_stage": stage.laid,
+}
+
+ORDERS: dict[str, Reading] = {
+    "root_share": stage.root_share,
+    "root_disk": stage.root_disk,
+    "discard_changes": stage.discarded,
+    "keep_changes": stage.kept,
+    "mount_tmpfs": stage.tmpfs,
+    "mount_share": stage.share,
+    "mount_disk": stage.disk,
+    "hostname": stage.hostname,
+    "host": stage.host,
+    "nameserver": stage.nameserver,
+    "user": stage.user,
+    "before": stage.before,
+    "workdir": stage.workdir,
+    "program": stage.program,
 }
 
 IMPLICIT: dict[str, Reading] = {
@@ -109,6 +129,7 @@ SILENT: dict[str, str] = {
     "require_socket": _DEMAND,
     "require_tap": _DEMAND,
     "require_nested_virtualization": _DEMAND,
+    "report": "how the launcher hears of the program; the vsock port that it names is read",
     "balloon": "the guest gives unused memory back",
     "rng": "random numbers of the host, which nobody can tell apart",
     "vsock": "a device without TSI; each of its ports is read",
@@ -116,4 +137,9 @@ SILENT: dict[str, str] = {
 }
 # Those of them that come and go with a fact: a difference names them where no fact shows it.
 STATED = frozenset(name for name, why in SILENT.items() if why == _STATED) | {"no_network", "vsock"}
-READINGS: dict[str, dict[str, Reading]] = {"call": CALLS, "step": STEPS, "implicit": IMPLICIT}
+READINGS: dict[str, dict[str, Reading]] = {
+    "call": CALLS,
+    "step": STEPS,
+    "order": ORDERS,
+    "implicit": IMPLICIT,
+}

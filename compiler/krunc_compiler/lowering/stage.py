@@ -1,0 +1,265 @@
+"""The stage, krunc's own first program in the guest: the VM that it needs, and its orders.
+
+A box that asks for more than libkrun's init does becomes two things: the VM of another box, whose
+root holds the stage and whose program it is, and the orders by which the stage makes of it what
+the first box says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from krunc_schema import load
+
+from krunc_compiler.box.box import (
+    Box,
+    Changes,
+    DiskRoot,
+    Entrypoint,
+    FolderRoot,
+    Share,
+    VsockPort,
+)
+from krunc_compiler.findings.finding import Path
+from krunc_compiler.libkrun import Target
+from krunc_compiler.lowering import process
+from krunc_compiler.lowering.channels import rewritten
+from krunc_compiler.lowering.storage import device_of
+from krunc_compiler.plan.operation import Operation
+
+# krun_add_virtiofs3, which forbids writing.
+_READ_ONLY = (1, 18)
+_ROOT_WINDOW = 512
+_SHELL = "/bin/sh"
+_SIGNALS = {"terminate": "TERM", "interrupt": "INT"}
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = load("orders")
+    return table
+
+
+def asked(box: Box) -> Path:
+    """Return the first key of BOX that libkrun's init cannot do; () without one."""
+    root = box.rootfs
+    if root.changes is not None:
+        return ("rootfs", "changes")
+    if isinstance(root, DiskRoot) and root.read_only:
+        return ("rootfs", "read_only")
+    shares = (("shares", i, share.mount) for i, share in enumerate(box.shares))
+    disks = (("disks", i, disk.mount) for i, disk in enumerate(box.disks))
+    for key, i, mount in (*shares, *disks):
+        if mount is not None:
+            return (key, i, "mount")
+    for key in ("tmpfs", "hostname", "hosts", "dns"):
+        if getattr(box, key):
+            return (key,)
+    for key in ("user", "before"):
+        if getattr(box.entrypoint, key) is not None:
+            return ("entrypoint", key)
+    return ("stop", "on_sigterm") if box.stop.on_sigterm == "terminate" else ()
+
+
+def possible(box: Box) -> bool:
+    """Tell whether the VM of BOX can start with the stage: another init starts what it likes."""
+    return box.boot.init is None
+
+
+def outer(box: Box, target: Target) -> Box:
+    """Return the box of the VM in which the stage makes what BOX says."""
+    table = _table()
+    shares = box.shares
+    read_only = True
+    if isinstance(box.rootfs, FolderRoot):
+        root = box.rootfs
+        read_only = root.read_only or _is_kept_out(root.changes)
+        window = root.dax_mib if root.dax_mib != _ROOT_WINDOW else 0
+        share = Share(table["share"], root.path, read_only, window, "complete", root.overlay, None)
+        shares = (*shares, share)
+    forbids = target.family == 2 or (target.version or ()) >= _READ_ONLY
+    # Where the plan needs that function anyway, nothing is lost by using it.
+    forbids = forbids or any(share.read_only for share in shares)
+    program, orders = table["program"]
+    return box._replace(
+        shares=shares,
+        rootfs=FolderRoot(table["root"], forbids, 0 if forbids else _ROOT_WINDOW, (), None),
+        vsock=(*box.vsock, VsockPort(table["port"], table["socket"], False)),
+        entrypoint=Entrypoint(program, None, (orders,), {}, "/", None, None),
+    )
+
+
+def _is_kept_out(changes: Changes | None) -> bool:
+    """Tell whether the guest's changes stay out of the host's root."""
+    return changes is not None and changes.keep != "host"
+
+
+def placed(operation: Operation, box: Box, because: Path) -> Operation:
+    """Return OPERATION of the outer box of BOX with the keys of BOX itself: BECAUSE is the one that
+    asks for the stage."""
+    places = {name: _own(path, box, because) for name, path in operation.places.items()}
+    origin, need = (_own(path, box, because) for path in (operation.origin, operation.need))
+    if operation.origin == () and operation.name in _OF_THE_STAGE:
+        origin = because
+    return operation._replace(origin=origin, places=places, need=need)
+
+
+# The calls that stand for what the outer box has and BOX has not said.
+_OF_THE_STAGE = (
+    "krun_add_virtiofs", "krun_add_virtiofs2", "krun_add_virtiofs3", "krun_set_root",
+    "krun_add_vsock_port", "krun_add_vsock_port2", "krun_set_exec", "krun_set_workdir",
+    "krun_add_vsock",
+)  # fmt: skip
+
+
+def _own(path: Path, box: Box, because: Path) -> Path:
+    match path:
+        case ("shares", int(i), *rest) if i == len(box.shares):
+            if rest == ["read_only"] and box.rootfs.changes is not None:
+                return ("rootfs", "changes")
+            return ("rootfs", *rest)
+        case ("vsock", int(i), *_) if i == len(box.vsock):
+            return because
+        case ("rootfs" | "entrypoint", *_):
+            return because
+        case _:
+            return path
+
+
+def orders(box: Box, because: Path) -> Iterator[Operation]:
+    """Yield the orders of the stage, in the order in which it follows them."""
+    yield _order("report", because, {"port": _table()["port"]})
+    yield from _root(box)
+    yield from _mounts(box)
+    yield from _names(box)
+    entrypoint = box.entrypoint
+    if entrypoint.user is not None:
+        user: Path = ("entrypoint", "user")
+        yield _order("user", user, {"user": entrypoint.user}, {"user": user})
+    if entrypoint.before is not None:
+        before: Path = ("entrypoint", "before")
+        yield _order("before", before, {"script": entrypoint.before}, {"script": before})
+    workdir: Path = ("entrypoint", "workdir")
+    yield _order(
+        "workdir",
+        box.origin(*workdir),
+        {"workdir_path": entrypoint.workdir},
+        {"workdir_path": workdir},
+    )
+    yield _program(box)
+
+
+def _order(
+    name: str, origin: Path, args: dict[str, Any], places: dict[str, Path] | None = None
+) -> Operation:
+    return Operation("order", name, origin, args, places=places or {})
+
+
+def _root(box: Box) -> Iterator[Operation]:
+    changes = box.rootfs.changes
+    kept_out = _is_kept_out(changes)
+    access = "read" if box.rootfs.read_only or kept_out else "read-write"
+    match box.rootfs:
+        case FolderRoot():
+            args = {"tag": _table()["share"], "access": access}
+            yield _order("root_share", box.origin("rootfs", "path"), args)
+        case DiskRoot(disk, device, fstype, options):
+            args = {
+                "device": device or device_of(box, disk),
+                "fstype": fstype,
+                "options": options,
+                "access": access,
+            }
+            places: dict[str, Path] = {name: ("rootfs", name) for name in args}
+            yield _order("root_disk", box.origin("rootfs"), args, places)
+    where: Path = ("rootfs", "changes")
+    if changes is not None and changes.keep == "discard":
+        yield _order(
+            "discard_changes",
+            where,
+            {"size_mib": changes.size_mib},
+            {"size_mib": ("rootfs", "size")},
+        )
+    elif changes is not None and changes.keep == "disk":
+        device = device_of(box, changes.disk)
+        fstype = next((disk.fstype for disk in box.disks if disk.id == changes.disk), "")
+        yield _order("keep_changes", where, {"device": device, "fstype": fstype})
+
+
+def _mounts(box: Box) -> Iterator[Operation]:
+    """Yield what is mounted, that which lies in another mount behind it."""
+    mounts = []
+    for i, tmpfs in enumerate(box.tmpfs):
+        at: Path = ("tmpfs", i)
+        args: dict[str, Any] = tmpfs._asdict()
+        whole = isinstance(box.written["tmpfs"][i], str) if at == box.origin(*at) else False
+        places = {name: at if whole else (*at, key) for name, key in _TMPFS.items()}
+        mounts.append(_order("mount_tmpfs", at, args, places))
+    for i, share in enumerate(box.shares):
+        if share.mount is not None:
+            at = ("shares", i, "mount")
+            args = {"path": share.mount, "tag": share.tag, "access": _access(share.read_only)}
+            mounts.append(_order("mount_share", at, args, {"path": at}))
+    for i, disk in enumerate(box.disks):
+        if disk.mount is not None:
+            at = ("disks", i, "mount")
+            args = {
+                "path": disk.mount,
+                "device": device_of(box, disk.id),
+                "fstype": disk.fstype,
+                "options": disk.options,
+                "access": _access(disk.read_only),
+            }
+            places = {name: ("disks", i, name) for name in ("fstype", "options")}
+            mounts.append(_order("mount_disk", at, args, {**places, "path": at}))
+    return iter(sorted(mounts, key=lambda mount: mount.args["path"].split("/")))
+
+
+_TMPFS = {"path": "path", "size_mib": "size", "mode": "mode"}
+
+
+def _access(read_only: bool) -> str:
+    return "read" if read_only else "read-write"
+
+
+def _names(box: Box) -> Iterator[Operation]:
+    if box.hostname is not None:
+        name: Path = ("hostname",)
+        yield _order("hostname", name, {"name": box.hostname}, {"name": name})
+    for host, address in box.hosts.items():
+        at: Path = ("hosts", host)
+        yield _order("host", at, {"name": host, "address": address}, {"name": at, "address": at})
+    for i, address in enumerate(box.dns):
+        at = ("dns", i)
+        yield _order("nameserver", at, {"address": address}, {"address": at})
+
+
+def _program(box: Box) -> Operation:
+    entrypoint = box.entrypoint
+    where: Path = ("entrypoint",)
+    args = rewritten(entrypoint.args, box.agent)
+    executable = entrypoint.executable
+    places: dict[str, Path] = {
+        "exec_path": (*where, "executable"),
+        "argv": (*where, "args"),
+        "envp": (*where, "env"),
+    }
+    if entrypoint.script is not None:
+        executable, own = _SHELL, ["-c", entrypoint.script, "script"]
+        for i in range(len(own) + len(args)):
+            before = i < len(own)
+            places[f"argv[{i}]"] = (*where, "script") if before else (*where, "args", i - len(own))
+        args = [*own, *args]
+    given = {"exec_path": executable, "argv": args, "envp": process.environment(box)}
+    return _order("program", box.origin(*where), given, places)
+
+
+def stop(box: Box, target: Target) -> Iterator[Operation]:
+    """Tell what SIGTERM does to a VM with the stage."""
+    del target
+    asked_for = box.stop.on_sigterm or "terminate"
+    if asked_for != "kill":
+        args = {"signal": _SIGNALS[asked_for], "grace_s": box.stop.grace_s}
+        yield Operation("step", "pass_sigterm", box.origin("stop"), args)

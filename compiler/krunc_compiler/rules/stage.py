@@ -1,0 +1,176 @@
+"""What a box asks of the stage: mounts, the root's changes, sizes, addresses, users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from krunc_compiler.box.box import Box, Disk, DiskRoot
+from krunc_compiler.findings.finding import Finding, Path, dotted
+from krunc_compiler.lowering import stage
+
+# What the stage mounts itself, in every root.
+_OF_THE_GUEST = ("/dev", "/proc", "/sys")
+_MOST_ID = 4294967294  # -1 is no user, for setresuid(2)
+
+
+def check(box: Box) -> list[Finding]:
+    """Tell what is wrong with what BOX asks of the stage."""
+    return [
+        *_other_init(box),
+        *_changes(box),
+        *_mounts(box),
+        *_sizes(box),
+        *_addresses(box),
+        *_user(box),
+    ]
+
+
+def _other_init(box: Box) -> Iterator[Finding]:
+    key = stage.asked(box)
+    if key and not stage.possible(box):
+        yield Finding(
+            "KR209",
+            f"{dotted(key)} and boot.init cannot stand together",
+            key,
+            hint="krunc's own first program does it, which libkrun's init starts; leave one out",
+            at_key=True,
+        )
+
+
+def _changes(box: Box) -> Iterator[Finding]:
+    root, changes = box.rootfs, box.rootfs.changes
+    where: Path = ("rootfs", "changes")
+    if changes is not None and root.read_only:
+        hint = "nothing is changed then; leave one of them out"
+        yield Finding("KR209", "read_only: true and changes cannot stand together", where, hint)
+    if isinstance(root, DiskRoot):
+        yield from _root_disk(box, root)
+    size = box.origin("rootfs", "size")
+    if size and (changes is None or changes.keep != "discard"):
+        hint = "it bounds discarded changes; write `changes: discard`, or leave it out"
+        yield Finding("KR210", "size needs `changes: discard`", size, hint, at_key=True)
+    if changes is None or changes.keep != "disk":
+        return
+    where = ("rootfs", "changes", "disk")
+    disk = _disk(box, changes.disk)
+    if disk is None:
+        yield _no_disk(box, changes.disk, where)
+    elif disk.read_only:
+        hint = "write `read_only: false` for it, or choose another"
+        yield Finding("KR206", f"the disk {disk.id!r} is read-only", where, hint)
+    elif isinstance(root, DiskRoot) and root.disk == disk.id:
+        hint = "changes are kept beside the root, on another disk"
+        yield Finding("KR206", f"the disk {disk.id!r} is the root itself", where, hint)
+
+
+def _root_disk(box: Box, root: DiskRoot) -> Iterator[Finding]:
+    disk = _disk(box, root.disk)
+    kept_out = root.read_only or (root.changes is not None and root.changes.keep != "host")
+    if disk is not None and kept_out and not disk.read_only:
+        i = box.disks.index(disk)
+        yield Finding(
+            "KR206",
+            f"the guest can write to the disk {disk.id!r}, whatever is mounted how",
+            ("disks", i),
+            hint=f"write `read_only: true` for it, for {dotted(stage.asked(box))} keeps changes "
+            "out of it",
+        )
+
+
+def _disk(box: Box, name: str) -> Disk | None:
+    return next((disk for disk in box.disks if disk.id == name), None)
+
+
+def _no_disk(box: Box, name: str, where: Path) -> Finding:
+    ids = ", ".join(disk.id for disk in box.disks) or "the box has none"
+    return Finding("KR206", f"no disk has the id {name!r}", where, hint=f"disks: {ids}")
+
+
+def _mounts(box: Box) -> Iterator[Finding]:
+    seen: dict[str, Path] = {}
+    for path, where in _points(box):
+        first = seen.setdefault(path, where)
+        if first != where:
+            yield Finding(
+                "KR201",
+                f"the mount point {path} is already that of {dotted(first)}",
+                where,
+                hint="one would hide the other; choose another",
+            )
+        top = "/" + path.split("/")[1]
+        if top in _OF_THE_GUEST:
+            yield Finding(
+                "KR212",
+                f"{path} lies in {top}, which is the guest's own",
+                where,
+                hint="mount it elsewhere, and make a link in `entrypoint.before`",
+            )
+    used: dict[str, Path] = {}
+    if isinstance(box.rootfs, DiskRoot):
+        used[box.rootfs.disk] = ("rootfs", "disk")
+    changes = box.rootfs.changes
+    if changes is not None and changes.keep == "disk":
+        used[changes.disk] = ("rootfs", "changes", "disk")
+    for i, disk in enumerate(box.disks):
+        if disk.mount is not None and disk.id in used:
+            yield Finding(
+                "KR201",
+                f"the disk {disk.id!r} is already that of {dotted(used[disk.id])}",
+                ("disks", i, "mount"),
+                hint="one file system is mounted once; leave one out, or name another disk",
+            )
+        if disk.mount is None and disk.options is not None:
+            hint = "they are those of its mount; write `mount: /PATH` too, or leave them out"
+            where = ("disks", i, "options")
+            yield Finding("KR210", "options need `mount`", where, hint, at_key=True)
+
+
+def _points(box: Box) -> Iterator[tuple[str, Path]]:
+    for i, tmpfs in enumerate(box.tmpfs):
+        whole: Path = ("tmpfs", i)
+        yield tmpfs.path, box.origin(*whole, "path") or whole
+    for i, share in enumerate(box.shares):
+        if share.mount is not None:
+            yield share.mount, ("shares", i, "mount")
+    for i, disk in enumerate(box.disks):
+        if disk.mount is not None:
+            yield disk.mount, ("disks", i, "mount")
+
+
+def _sizes(box: Box) -> Iterator[Finding]:
+    sizes: list[tuple[int | None, Path]] = [
+        (tmpfs.size_mib, ("tmpfs", i, "size")) for i, tmpfs in enumerate(box.tmpfs)
+    ]
+    if box.rootfs.changes is not None:
+        sizes.append((box.rootfs.changes.size_mib, ("rootfs", "size")))
+    most = box.machine.memory_mib
+    for size, where in sizes:
+        if size is not None and size > most:
+            yield Finding(
+                "KR104",
+                f"{size} MiB are more than the machine's memory",
+                where,
+                hint=f"allowed: up to {most} MiB, which is machine.memory",
+            )
+
+
+def _addresses(box: Box) -> Iterator[Finding]:
+    named: list[tuple[str, Path]] = [(text, ("hosts", name)) for name, text in box.hosts.items()]
+    named += [(text, ("dns", i)) for i, text in enumerate(box.dns)]
+    if not named:
+        return
+    from ipaddress import ip_address  # few boxes name any
+
+    for text, where in named:
+        try:
+            ip_address(text)
+        except ValueError:
+            hint = "write one as in 10.0.0.5 or fd00::5"
+            yield Finding("KR106", f"{text!r} is no IPv4 or IPv6 address", where, hint)
+
+
+def _user(box: Box) -> Iterator[Finding]:
+    for part in (box.entrypoint.user or "").split(":"):
+        if part.isascii() and part.isdigit() and int(part) > _MOST_ID:
+            hint = f"allowed: 0 to {_MOST_ID}"
+            yield Finding("KR104", f"{part} is out of range", ("entrypoint", "user"), hint)

@@ -1,0 +1,174 @@
+"""What the stage of a guest tells, over a Unix socket of the launch's own: that the program has
+started, and how it ended. Signals for the program go the other way.
+
+Only the first connection is taken, which the stage makes before it starts anything. What comes
+over it is read as the words of a guest that may be hostile: it can lie about itself alone.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import STAGE
+from krunc_launcher.errors import LaunchError, plain, why
+from krunc_launcher.host.preflight import runtime_folder
+from krunc_launcher.paths import absolute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.paths import Folders
+
+# linux/un.h, linux/net.h, asm-generic/socket.h
+_UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
+_SOCKADDR = 110
+_MOST_BYTES = 4096
+_MOST_NUMBER = 65535
+_MOST_SHOWN = 256
+_ENDS = ("exit", "signal", "poweroff", "reboot", "lost")
+
+
+class Report:
+    """The launch's own directory, the socket in it, and what the stage has said: when the program
+    `started` (monotonic), as what it `ended` (a word and a number), which order `failed` (its
+    number, the step, and a number of the system or of the script's end)."""
+
+    __slots__ = (
+        "_connection", "_folder", "_heard", "_listening", "_orders", "ended", "failed",
+        "orders", "started",
+    )  # fmt: skip
+
+    def __init__(self, rows: list[dict[str, Any]], folders: Folders) -> None:
+        """Make both, for a plan of the operations ROWS; raises LaunchError."""
+        self.orders = [_shown(row) for row in rows if "order" in row]
+        self.started: float | None = None
+        self.ended: tuple[str, int] | None = None
+        self.failed: tuple[int, str, int] | None = None
+        self._connection = -1
+        self._heard = b""
+        self._folder = folders.launch
+        self._orders = absolute(STAGE["root"] + STAGE["program"][1], folders)
+        problems = list(runtime_folder(folders))
+        if problems:
+            raise LaunchError(*problems)
+        try:
+            os.makedirs(folders.runtime, 0o700, exist_ok=True)
+            os.mkdir(self._folder, 0o700)
+        except OSError as error:
+            raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
+        self._listening = _listen(absolute(STAGE["socket"], folders))
+
+    def look(self) -> None:
+        """Take what the stage has said since."""
+        if self._listening >= 0:
+            taken = int(libc.accept4(self._listening, ffi.NULL, ffi.NULL, _CLOEXEC | _NONBLOCK))
+            if taken < 0:
+                return
+            os.close(self._listening)
+            self._listening = -1
+            self._connection = taken
+            _wake(taken)
+        while self._connection >= 0:
+            try:
+                more = os.read(self._connection, _MOST_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                more = b""
+            self._hear(more)
+            if not more or self.ended is not None or self.failed is not None:
+                # The stage waits for this before it ends.
+                os.close(self._connection)
+                self._connection = -1
+
+    def _hear(self, more: bytes) -> None:
+        *lines, self._heard = (self._heard + more).split(b"\n")
+        for line in lines:
+            self._line(line.decode("ascii", "replace").split(" "))
+        if len(self._heard) > _MOST_BYTES:
+            self._heard = b""  # no line of the stage's
+
+    def _line(self, words: list[str]) -> None:
+        if self.ended is not None or self.failed is not None:
+            return
+        numbers = [int(word) for word in words[1:] if _is_number(word)]
+        match words:
+            case ["started"] if self.started is None:
+                self.started = monotonic()
+                self._forget_orders()
+            case ["failed", _, step, _] if step in STAGE["steps"] and len(numbers) == 2:
+                self.failed = numbers[0], step, numbers[1]
+            case ["poweroff" | "reboot" as word]:
+                self.ended = word, 0
+            case [word, _] if word in _ENDS and len(numbers) == 1 and numbers[0] < 256:
+                self.ended = word, numbers[0]
+
+    def signal(self, number: int) -> bool:
+        """Have the stage send the signal NUMBER to the program; whether it could be told to."""
+        if self._connection < 0:
+            return False
+        try:
+            os.write(self._connection, b"signal %d\n" % number)
+        except OSError:
+            return False
+        return True
+
+    def _forget_orders(self) -> None:
+        """Remove the orders, which may have secrets in them: the stage has read them."""
+        try:
+            os.unlink(self._orders)
+        except OSError:
+            pass  # the guest was quicker, where it may write there
+
+    def close(self) -> None:
+        """Take the last words, and remove the launch's directory: the VM has ended."""
+        self.look()
+        for handle in (self._listening, self._connection):
+            if handle >= 0:
+                os.close(handle)
+        self._listening = self._connection = -1
+        remove(self._folder)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """Tell a person which order ROW is: its name, what it is about, and the key of the box."""
+    about = next((text for text in row["args"].values() if type(text) is str), "")
+    subject = f" {plain(about)}" if about and len(about) < _MOST_SHOWN else ""
+    return f"{row['order']}{subject} ({row['from']})"
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 6 and int(word) <= _MOST_NUMBER
+
+
+def _listen(path: str) -> int:
+    name = os.fsencode(path)
+    handle = int(libc.socket(_UNIX, _STREAM | _CLOEXEC | _NONBLOCK, 0))
+    address = ffi.new("uint8_t[]", _UNIX.to_bytes(2, "little") + name + b"\0")
+    if handle < 0 or len(name) + 3 > _SOCKADDR:
+        raise LaunchError(
+            f"there is no socket for the stage: {plain(path)}: choose a shorter --runtime-dir"
+        )
+    if libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
+        raise LaunchError(f"there is no socket for the stage: {os.strerror(ffi.errno).lower()}")
+    _wake(handle)
+    return handle
+
+
+def _wake(handle: int) -> None:
+    """Have SIGIO sent to this process whenever there is something to look at."""
+    from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
+
+    fcntl(handle, F_SETOWN, os.getpid())
+    fcntl(handle, F_SETFL, fcntl(handle, F_GETFL) | os.O_ASYNC)
+
+
+def remove(folder: str) -> None:
+    """Remove FOLDER with what is in it. A guest of an older libkrun may have filled it: what cannot
+    be removed stays."""
+    from shutil import rmtree  # only behind the VM's end
+
+    rmtree(folder, ignore_errors=True)

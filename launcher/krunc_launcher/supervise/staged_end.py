@@ -1,0 +1,64 @@
+"""How a VM with the stage ended: what the stage said, held against how the VM's process ended."""
+
+from __future__ import annotations
+
+from posix import strerror
+
+from krunc_launcher._rules import STAGE
+from krunc_launcher.errors import NOT_STARTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.report import Report
+
+# As shells have it.
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_ENOENT = 2
+_OF_SCRIPTS = ("exited", "signal")
+_BEFORE = (
+    "the guest ended before its program was started: its kernel panicked or gave up, or the stage "
+    "could not run; what the kernel said is on the console"
+)
+_UNDER = (
+    "the guest ended under its program: its kernel panicked, or it was reset; what the kernel said "
+    "is on the console"
+)
+_LOST = "the stage was killed in the guest, and the program with it"
+
+
+def told(end: End, report: Report, entered: bool) -> None:
+    """Change END, which the VM's process alone tells, to what REPORT of the stage says."""
+    end.program_seen = report.started is not None
+    end.started_s = None
+    if not entered or end.reason not in ("exited", "guest_kernel"):
+        return
+    if report.failed is not None:
+        _fail(end, *report.failed, report)
+    elif report.ended is None:
+        end.reason, end.status = "guest_kernel", NOT_STARTED
+        end.words = (_BEFORE if report.started is None else _UNDER,)
+    else:
+        word, number = report.ended
+        end.reason, end.words = "exited", ()
+        end.ended_by = f"{word} {number}" if word in ("exit", "signal") else word
+        if word == "lost":
+            end.reason, end.status, end.words = "guest_kernel", NOT_STARTED, (_LOST,)
+        elif word == "signal":
+            end.status = 128 + number
+        elif word == "exit":
+            # Root of the guest can change what libkrun's process ends with: no failure is lost.
+            end.status = number or end.status
+
+
+def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
+    """Tell that the order INDEX failed at STEP; NUMBER is the system's, or the script's."""
+    what = report.orders[index] if index < len(report.orders) else "the stage"
+    why = f": {strerror(number).lower()}" if number and step not in _OF_SCRIPTS else ""
+    if step in _OF_SCRIPTS:
+        why = f" ({number})"
+    sentence = f"the guest's program was not started: {what}: {STAGE['steps'][step]}{why}"
+    end.reason, end.words, end.ended_by = "not_started", (sentence,), f"failed {step}"
+    end.status = NOT_STARTED
+    if step == "exec":
+        end.status = _NOT_FOUND if number == _ENOENT else _NOT_EXECUTABLE
