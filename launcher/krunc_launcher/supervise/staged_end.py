@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 # As shells have it.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _ENOENT = 2
-_OF_SCRIPTS = ("exited", "signal")
 _BEFORE = (
     "the guest ended before its program was started: its kernel panicked or gave up, or the stage "
     "could not run; what the kernel said is on the console"
@@ -54,10 +53,10 @@ def told(end: End, report: Report, entered: bool) -> None:
 def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
     """Tell that the order INDEX failed at STEP; NUMBER is the system's, or the script's."""
     what = report.orders[index] if index < len(report.orders) else "the stage"
-    why = f": {strerror(number).lower()}" if number and step not in _OF_SCRIPTS else ""
-    if step in _OF_SCRIPTS:
-        why = f" ({number})"
-    sentence = f"the guest's program was not started: {what}: {STAGE['steps'][step]}{why}"
+    row = STAGE["steps"][step]
+    why = strerror(number).lower() if row["number"] == "errno" else f"{row['number']} {number}"
+    said = row["doc"][0].lower() + row["doc"][1:].rstrip(".")
+    sentence = f"the guest's program was not started: {what}: {said} ({why})"
     end.reason, end.words, end.ended_by = "not_started", (sentence,), f"failed {step}"
     end.status = NOT_STARTED
     if step == "exec":

@@ -1,0 +1,150 @@
+/* Puts the guest's root together and makes it the root: shares, disks, what is the VM's own. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <sched.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include "stage.h"
+
+/* What is below the root in every guest. Sources are those of the VM's first root, where init mounted them. */
+static const struct { const char *source, *path, *type; unsigned long flags; const char *data; } own[] = {
+    {"dev", "/dev", NULL, MS_BIND, NULL},
+    {"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=666,mode=620,gid=5"},
+    {"shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+    {"proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+    {"sys", "/sys", NULL, MS_BIND | MS_REC, NULL}};
+
+static const struct { const char *word; unsigned long set, clear; } options[] = {
+    {"ro", MS_RDONLY, 0}, {"rw", 0, MS_RDONLY}, {"nosuid", MS_NOSUID, 0}, {"suid", 0, MS_NOSUID},
+    {"nodev", MS_NODEV, 0}, {"dev", 0, MS_NODEV}, {"noexec", MS_NOEXEC, 0}, {"exec", 0, MS_NOEXEC},
+    {"sync", MS_SYNCHRONOUS, 0}, {"async", 0, MS_SYNCHRONOUS}, {"dirsync", MS_DIRSYNC, 0},
+    {"noatime", MS_NOATIME, 0}, {"atime", 0, MS_NOATIME}, {"nodiratime", MS_NODIRATIME, 0},
+    {"relatime", MS_RELATIME, 0}, {"strictatime", MS_STRICTATIME, 0}, {"lazytime", MS_LAZYTIME, 0}, {"defaults", 0, 0}};
+
+/* Takes out of mount(8)'s options what mount(2) takes as flags; what is left stays. */
+unsigned long mount_options(char *text) {
+    unsigned long flags = 0;
+    char *rest = text, *word;
+    for (char *at = text; (word = strsep(&at, ","));) {
+        size_t i = 0, size = strlen(word);
+        while (i < sizeof options / sizeof *options && strcmp(word, options[i].word)) i++;
+        if (i < sizeof options / sizeof *options) flags = (flags | options[i].set) & ~options[i].clear;
+        else if (size) {
+            if (rest > text) *rest++ = ',';
+            memmove(rest, word, size);
+            rest += size;
+        }
+    }
+    *rest = 0;
+    return flags;
+}
+
+static void mount_at(const char *source, const char *path, const char *type, unsigned long flags, const char *data) {
+    make_directories(path);
+    if (mount(source, path, type, flags, data)) fail(MOUNT_STEP);
+}
+
+/* Disks are found in the first root's /dev, whatever is mounted over the guest's: the working directory is that root. */
+static void mount_disk(struct value *device, const char *path, struct value *type, char *data, unsigned long flags) {
+    flags |= mount_options(data);
+    mount_at(device->text + 1, path, type->text, flags, data);
+}
+
+static unsigned long access_of(struct value *access) { return access->number == READ ? MS_RDONLY : 0; }
+
+static void mount_tmpfs(const char *path, unsigned mib, const char *mode) {
+    char data[64], *end = stpcpy(stpcpy(data, "mode="), mode);
+    if (mib) stpcpy(put_number(stpcpy(end, ",size="), mib), "m"); /* else the kernel's own limit, half of the memory */
+    mount_at("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, data);
+}
+
+/* Mounts root and, above it, the changes: returns where the root is. */
+static const char *mount_root(struct orders *orders) {
+    struct value *value = orders->now.value;
+    unsigned long below = orders->seen & (1u << DISCARD_CHANGES | 1u << KEEP_CHANGES) ? MS_RDONLY : 0;
+    if (orders->now.name == ROOT_SHARE) mount_at(value[0].text, "/m/root", "virtiofs", below | access_of(&value[1]), NULL);
+    else mount_disk(&value[0], "/m/root", &value[1], value[2].text, below | access_of(&value[3]));
+    next(orders);
+    if (!below) return "/m/root";
+    if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, "0755");
+    else mount_at(value[0].text + 1, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
+    make_directories("/m/changes/upper");
+    make_directories("/m/changes/work");
+    mount_at("overlay", "/m/new", "overlay", 0, "lowerdir=/m/root,upperdir=/m/changes/upper,workdir=/m/changes/work");
+    next(orders);
+    return "/m/new";
+}
+
+/* Adds A, B to a file of the VM's own; with its first line it is mounted over the guest's. */
+static void add(const char *file, const char *path, const char *head, const char *a, const char *b) {
+    int is_new = access(file, F_OK) != 0;
+    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) fail(OPEN_STEP);
+    if (is_new && !write_all(fd, head)) fail(WRITE_STEP);
+    if (!write_all(fd, a) || !write_all(fd, b) || !write_all(fd, "\n")) fail(WRITE_STEP);
+    close(fd);
+    if (!is_new) return;
+    make_file(path);
+    if (mount(file, path, NULL, MS_BIND, NULL)) fail(MOUNT_STEP);
+}
+
+static void add_host(const char *address, const char *name) {
+    char start[64];
+    stpcpy(stpcpy(start, address), " ");
+    add("m/hosts", "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", start, name);
+}
+
+static void raise_loopback(void) { /* by a family of sockets that TSI leaves alone */
+    struct ifreq lo = {.ifr_name = "lo"};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &lo)) fail(LOOPBACK_STEP);
+    lo.ifr_flags |= IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, &lo)) fail(LOOPBACK_STEP);
+    close(fd);
+}
+
+/* Carries out the orders from the root to the name servers: after it, the guest's root is the root. */
+void build(struct orders *orders) {
+    struct value *value = orders->now.value;
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail(SPACE_STEP);
+    if (mount("tmpfs", "/m", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700")) fail(MOUNT_STEP);
+    const char *root = mount_root(orders);
+    int first = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* pivot_root(2), "pivot_root(".", ".")": the first root comes to lie over the new one, and has no name there */
+    if (first < 0 || chdir(root) || syscall(SYS_pivot_root, ".", ".") || fchdir(first)) fail(PIVOT_STEP);
+    close(first);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        mount_at(own[i].source, own[i].path, own[i].type, own[i].flags, own[i].data);
+    for (;; next(orders))
+        switch (orders->now.name) {
+        case MOUNT_TMPFS:
+            mount_tmpfs(value[0].text, value[1].number, value[2].text);
+            break;
+        case MOUNT_SHARE:
+            mount_at(value[1].text, value[0].text, "virtiofs", MS_NODEV | access_of(&value[2]), NULL);
+            break;
+        case MOUNT_DISK:
+            mount_disk(&value[1], value[0].text, &value[2], value[3].text, MS_NODEV | access_of(&value[4]));
+            break;
+        case HOSTNAME:
+            if (sethostname(value[0].text, strlen(value[0].text))) fail(HOSTNAME_STEP);
+            add_host("127.0.1.1", value[0].text);
+            break;
+        case HOST:
+            add_host(value[1].text, value[0].text);
+            break;
+        case NAMESERVER:
+            add("m/resolv.conf", "/etc/resolv.conf", "", "nameserver ", value[0].text);
+            break;
+        default:
+            if (umount2(".", MNT_DETACH) || chdir("/")) fail(PIVOT_STEP);
+            raise_loopback();
+            return;
+        }
+}

@@ -1,0 +1,57 @@
+/* The stage: krunc's own first program in the VM. It makes the guest that the orders describe, starts the program in
+   it, and tells the launcher how that ended. It is two processes: this one keeps the VM's first root, and with it the
+   exit status; the inner one is process 1 of the PID space of all that the guest runs. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include "stage.h"
+
+enum { EXIT_STATUS = 0x7602 /* libkrun's own ioctl on its root share */, MOST_BYTES = 4 << 20 };
+
+int main(int argc, char **argv) {
+    int top = open("/", O_RDONLY | O_CLOEXEC), status;
+    ioctl(top, EXIT_STATUS, NEVER_ENDED); /* first of all: a panic must not end with 0 */
+    close(top);
+    write_file("/proc/self/oom_score_adj", "-1000"); /* the witness goes last */
+    umask(022);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    struct orders orders;
+    size_t size;
+    char *text = argc == 2 && chdir("/") == 0 ? read_file(argv[1], MOST_BYTES, &size) : NULL;
+    if (!text) return say_failed(0, OPEN_STEP, errno), NEVER_ENDED;
+    int wrong = check(&orders, text, size) ? -1 : order_index;
+    unsigned seen = orders.seen;
+    if (!begin(&orders, text, size) || orders.now.name != REPORT || !dial(orders.now.value[0].number)) {
+        if (wrong < 0) return say_failed(0, DIAL_STEP, errno), NEVER_ENDED;
+    }
+    orders.seen = seen;
+    if (wrong >= 0) return say_failed(wrong, ORDERS_STEP, EINVAL), finish(), NEVER_ENDED;
+    pid_t inner = -1;
+    if (unshare(CLONE_NEWPID) == 0) inner = fork();
+    if (inner < 0) return say_failed(0, SPACE_STEP, errno), finish(), NEVER_ENDED;
+    if (!inner) {
+        next(&orders);
+        build(&orders);
+        _exit(carry_out(&orders, signalfd(-1, &all, SFD_CLOEXEC)));
+    }
+    munmap(text, size);
+    while (waitpid(inner, &status, 0) != inner) {}
+    if (WIFSIGNALED(status)) { /* reboot(2) in a PID space sends these two to its process 1 */
+        int number = WTERMSIG(status), off = number == SIGINT || number == SIGHUP;
+        if (off) say(number == SIGINT ? "poweroff" : "reboot", -1);
+        else say("lost", number);
+        status = off ? 0 : NEVER_ENDED;
+    } else status = WEXITSTATUS(status);
+    finish();
+    return status;
+}

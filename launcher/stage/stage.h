@@ -1,0 +1,47 @@
+/* What the parts of the stage share. orders.h is made from the table of orders. */
+#ifndef STAGE_H
+#define STAGE_H
+#include <stddef.h>
+#include <sys/types.h>
+#include "orders.h"
+
+/* orders.c */
+struct value { char *text; unsigned number; }; /* of a list: its first item, and how many */
+struct order { enum name name; int index; struct value value[MOST_VALUES]; };
+struct orders { char *start, *at, *end; unsigned seen; struct order now; }; /* seen: a bit for each name */
+char *decimal(const char *text, unsigned most, unsigned *value);
+char *next_text(char *text);
+int begin(struct orders *orders, char *text, size_t size);
+int next(struct orders *orders);
+int check(struct orders *orders, char *text, size_t size);
+
+/* report.c */
+extern int report, order_index; /* the connection; the order that is carried out, for what fails */
+char *put_number(char *at, long number);
+size_t line(char out[256], const char *word, long index, const char *step, long number);
+int command(char *line, unsigned number[2]);
+int dial(unsigned port);
+void say(const char *word, long number);
+void say_failed(int index, enum step step, int number);
+_Noreturn void fail(enum step step);
+void finish(void);
+
+/* files.c */
+char *read_file(const char *path, size_t most, size_t *size);
+void write_file(const char *path, const char *text);
+int write_all(int fd, const char *text);
+void make_directories(const char *path);
+void make_file(const char *path);
+
+/* root.c */
+unsigned long mount_options(char *options);
+void build(struct orders *orders);
+
+/* user.c */
+struct user { unsigned uid, gid; char *home; gid_t *groups; size_t count; };
+enum step find_user(char *passwd, char *group, char *spec, struct user *user);
+struct user look_up(char *spec);
+
+/* program.c */
+int carry_out(struct orders *orders, int signals);
+#endif
