@@ -1,0 +1,311 @@
+"""What the stage does in the guest, seen in real microVMs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boots import Boot
+
+pytestmark = pytest.mark.boot
+
+Booting = Callable[..., Boot]
+Shown = Callable[[str], None]
+BUSYBOX = "/bin/busybox"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:An app:/home/app:/bin/sh\n"
+GROUP = "root:x:0:\nstaff:x:1001:\nvideo:x:44:other,app\naudio:x:29:app\n"
+
+
+@pytest.fixture
+def can_forbid(libkrun: tuple[Path, str]) -> bool:
+    """Whether the library in turn can share a directory read-only (1.18)."""
+    return libkrun[1].startswith("2")
+
+
+def staged(boxes: Path, script: str, **keys: Any) -> str:
+    """The name of a box that runs SCRIPT, with a root in which there are users."""
+    etc = boxes / "rootfs/etc"
+    etc.mkdir(exist_ok=True)
+    (etc / "passwd").write_text(PASSWD)
+    (etc / "group").write_text(GROUP)
+    for name in ("id", "hostname", "poweroff", "reboot", "dd", "ps", "tr", "seq", "wc", "env"):
+        link = boxes / "rootfs/bin" / name
+        if not link.is_symlink():
+            link.symlink_to("busybox")
+    entrypoint = keys.pop("entrypoint", {})
+    box = {
+        "krunc": 1,
+        "name": "staged",
+        "machine": {"cpus": 1, "memory": "256MiB"},
+        "rootfs": {"path": "./rootfs"},
+        "network": {"mode": "tsi"},
+        "entrypoint": {"script": script, **entrypoint},
+        **keys,
+    }
+    (boxes / "staged.yaml").write_text(json.dumps(box, ensure_ascii=False), "utf-8")
+    return "staged"
+
+
+def record(boxes: Path) -> dict[str, Any]:
+    """The end of the launch, as it is recorded."""
+    found: dict[str, Any] = json.loads((boxes / "end.json").read_text())
+    return found
+
+
+def left(boxes: Path) -> list[str]:
+    """What is left of the launch's own directory."""
+    return [path.name for path in (boxes / "run").glob("launch-*")]
+
+
+MOUNTS = """\
+cat /in/deep/main.c
+echo note >/tmp/note && cat /tmp/note
+grep -E ' /(in|tmp|cache)' /proc/mounts | /bin/busybox cut -d' ' -f2,3
+/bin/busybox stat -c '%a' /tmp /cache
+"""
+
+
+def test_mounts(boot: Booting, boxes: Path, can_forbid: bool, shown: Shown) -> None:
+    share = {"tag": "src", "path": "./src", "mount": "/in/deep", "read_only": can_forbid}
+    tmpfs = ["/in", {"path": "/cache", "size": "8MiB", "mode": "0750"}, "/tmp"]
+    done = boot(staged(boxes, MOUNTS, shares=[share], tmpfs=tmpfs), prints=True)
+    assert done.status == 0, done
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["int main(void) { return 0; }", "note"], done
+    assert lines[2:] == [
+        "/cache tmpfs", "/in tmpfs", "/in/deep virtiofs", "/tmp tmpfs", "1777", "750",
+    ]  # fmt: skip
+    assert left(boxes) == []
+    shown("shares and tmpfs are mounted")
+
+
+def test_a_read_only_share_stays_so(
+    boot: Booting, boxes: Path, can_forbid: bool, shown: Shown
+) -> None:
+    if not can_forbid:
+        from krunc_compiler.__main__ import main
+
+        share = {"tag": "src", "path": "./src", "mount": "/in"}
+        name = staged(boxes, "true", shares=[share])
+        assert main(["compile", str(boxes / f"{name}.yaml"), "--target", "1.16"]) == 1
+        return
+    script = (
+        "mount -o remount,rw /in; echo x >/in/main.c; mount -t virtiofs src /out; echo x >/out/y"
+    )
+    share = {"tag": "src", "path": "./src", "mount": "/in"}
+    boot(staged(boxes, script, shares=[share]))
+    assert (boxes / "src/main.c").read_text() == "int main(void) { return 0; }\n"
+    assert not (boxes / "src/y").exists()
+    shown("a read-only share stays read-only for root")
+
+
+def test_a_throw_away_root(boot: Booting, boxes: Path, can_forbid: bool, shown: Shown) -> None:
+    if not can_forbid:
+        from krunc_compiler.__main__ import main
+
+        name = staged(boxes, "true", rootfs={"path": "./rootfs", "changes": "discard"})
+        assert main(["compile", str(boxes / f"{name}.yaml"), "--target", "1.16"]) == 1
+        return
+    before = sorted(path.relative_to(boxes) for path in (boxes / "rootfs").rglob("*"))
+    script = "echo new >/new; /bin/busybox rm -r /sbin; ls / /sbin; cat /new; ls /proc/1/root"
+    root = {"path": "./rootfs", "changes": "discard", "size": "32MiB"}
+    done = boot(staged(boxes, script, rootfs=root), prints=True)
+    assert "new" in done.stdout, done
+    after = sorted(path.relative_to(boxes) for path in (boxes / "rootfs").rglob("*"))
+    assert [path for path in after if "etc" not in path.parts] == [
+        path for path in before if "etc" not in path.parts
+    ] or set(before) <= set(after)
+    assert not (boxes / "rootfs/new").exists()
+    assert (boxes / "rootfs/sbin/run-build").exists()
+    shown("a root whose changes are discarded")
+
+
+@pytest.mark.parametrize(("user", "said"), [
+    ("app", "uid=1000(app) gid=1001(staff) groups=29(audio),44(video),1001(staff)"),
+    (1000, "uid=1000(app) gid=1001(staff) groups=29(audio),44(video),1001(staff)"),
+    ("4242:7", "uid=4242 gid=7 groups=7"),
+])  # fmt: skip
+def test_user(boot: Booting, boxes: Path, user: str | int, said: str, shown: Shown) -> None:
+    script = "id; echo $HOME; ulimit -u; for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done; echo all"
+    name = staged(boxes, script, entrypoint={"user": user}, limits={"nproc": "6:6"})
+    done = boot(name, prints=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == said, done
+    assert lines[1] == ("/home/app" if user != "4242:7" else "/"), done
+    assert "all" not in lines and "fork" in done.stdout + done.stderr, done
+    shown("a user of the guest, whom nproc holds")
+
+
+@pytest.mark.parametrize(("entrypoint", "status", "said"), [
+    ({"user": "nobody-here"}, 125, "user nobody-here (entrypoint.user)"),
+    ({"workdir": "/missing"}, 125, "workdir /missing (entrypoint.workdir)"),
+    ({"before": "exit 3"}, 125, "before"),
+    ({"executable": "/bin/missing", "user": "app"}, 127, "program /bin/missing (entrypoint)"),
+    ({"executable": "/etc/passwd", "user": "app"}, 126, "program /etc/passwd (entrypoint)"),
+])  # fmt: skip
+def test_what_cannot_start(
+    boot: Booting, boxes: Path, entrypoint: dict[str, str], status: int, said: str, shown: Shown
+) -> None:
+    name = staged(boxes, "echo started", hostname="box", entrypoint=entrypoint)
+    if "executable" in entrypoint:
+        box = json.loads((boxes / f"{name}.yaml").read_text())
+        del box["entrypoint"]["script"]
+        (boxes / f"{name}.yaml").write_text(json.dumps(box))
+    done = boot(name)
+    assert done.status == status, done
+    assert f"krunc: the guest's program was not started: {said}" in done.stderr, done
+    assert "started" not in done.stdout, done
+    shown("a program that cannot start is told")
+
+
+@pytest.mark.parametrize(("script", "status"), [
+    ("exit 7", 7),
+    ("kill -9 $$", 137),
+    ("(sleep 100 &) ; exit 3", 3),
+    ("echo off; poweroff -f; sleep 100", 0),
+    ("reboot -f; sleep 100", 0),
+])  # fmt: skip
+def test_ends(boot: Booting, boxes: Path, script: str, status: int, shown: Shown) -> None:
+    done = boot(staged(boxes, script, hostname="box"))
+    assert done.status == status, done
+    assert left(boxes) == []
+    shown("exit codes, signals, poweroff and reboot")
+
+
+PANIC = "echo 2 >/proc/sys/vm/panic_on_oom; dd if=/dev/zero of=/full/x bs=1M; echo still here"
+
+
+def test_a_panic_under_the_program(boot: Booting, boxes: Path, shown: Shown) -> None:
+    name = staged(boxes, PANIC, tmpfs=[{"path": "/full", "size": "256MiB"}])
+    # Its kernel's words are what a broken boot has too.
+    done = boot(name)
+    assert done.status == 125, done
+    assert "the guest ended under its program" in done.stderr, done
+    shown("a panic under the program is told")
+
+
+ODD = ["", " ", 'a"b', "two  spaces", "line\nbreak", "grüß 日本", "\\", "$HOME", "tab\t", "--", "*"]
+
+
+def test_odd_texts(boot: Booting, boxes: Path, shown: Shown) -> None:
+    script = 'for a in "$@"; do printf "<%s>" "$a"; done; printf "<%s>" "$V" "$W"; env | wc -l'
+    args = [*ODD, *(f"arg {i}" for i in range(60))]
+    env = {"V": 'a "b"\nc', "W": "ü\x01", "quiet": "x", **{f"N{i}": "n" * 80 for i in range(50)}}
+    name = staged(boxes, script, entrypoint={"args": args, "env": env}, hostname="box")
+    done = boot(name, prints=True)
+    expected = "".join(f"<{one}>" for one in [*args, env["V"], env["W"]])
+    assert done.stdout.startswith(expected), done
+    shown("any texts reach the program")
+
+
+NAMES = (
+    "hostname; cat /etc/hosts /etc/resolv.conf; /bin/busybox ping -c 1 -W 1 localhost >/dev/null"
+)
+
+
+def test_names(boot: Booting, boxes: Path, shown: Shown) -> None:
+    keys = {"hostname": "builder", "hosts": {"db": "10.0.0.5"}, "dns": ["1.1.1.1", "fd00::5"]}
+    done = boot(staged(boxes, NAMES, **keys), prints=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "builder", done
+    assert "10.0.0.5 db" in lines, done
+    assert lines[-2:] == ["nameserver 1.1.1.1", "nameserver fd00::5"], done
+    shown("host name, hosts and name servers")
+
+
+def test_before(boot: Booting, boxes: Path, shown: Shown) -> None:
+    before = "id -u >/tmp/who; /bin/busybox chmod 644 /tmp/who; echo said"
+    entrypoint = {"user": "app", "before": before}
+    done = boot(staged(boxes, "cat /tmp/who; id -u", entrypoint=entrypoint, tmpfs=["/tmp"]),
+                prints=True)  # fmt: skip
+    assert done.stdout.splitlines() == ["said", "0", "1000"], done
+    shown("a script of root before the program")
+
+
+TRAPS = "trap 'echo got TERM; exit 5' TERM; echo ready; while :; do sleep 1; done"
+
+
+def test_sigterm_reaches_the_program(boot: Booting, boxes: Path, shown: Shown) -> None:
+    name = staged(boxes, TRAPS, hostname="box")
+    done = boot(name, prints=True, host={"signal": {"after": "ready", "send": "SIGTERM"}})
+    assert done.status == 5, done
+    assert "got TERM" in done.stdout, done
+    shown("SIGTERM reaches the program")
+
+
+def test_a_program_that_stays_is_ended(boot: Booting, boxes: Path, shown: Shown) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    name = staged(boxes, script, hostname="box", stop={"grace": 2})
+    done = boot(name, prints=True, host={"signal": {"after": "ready", "send": "SIGTERM"}})
+    assert done.status == 137, done
+
+
+@pytest.mark.parametrize("hostname", ["box", None])
+def test_timeout(boot: Booting, boxes: Path, hostname: str | None, shown: Shown) -> None:
+    keys = {"hostname": hostname} if hostname else {}
+    name = staged(boxes, "echo ready; sleep 1000", timeout="12s", stop={"grace": 3}, **keys)
+    done = boot(name)
+    assert done.status == 124, done
+    assert "12 s, its timeout" in done.stderr, done
+    shown("a timeout ends the VM with 124")
+
+
+def image(boxes: Path, name: str, size: str = "8M") -> dict[str, Any]:
+    """A disk with an empty ext4."""
+    path = boxes / f"{name}.img"
+    if not path.exists():
+        env = {**os.environ, "PATH": f"{os.environ['PATH']}:/sbin:/usr/sbin"}
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", path, size], check=True, env=env)
+    return {"id": name, "path": f"./{name}.img", "format": "raw"}
+
+
+def test_the_exit_code_of_a_root_on_a_disk(boot: Booting, boxes: Path, shown: Shown) -> None:
+    disk = {"id": "root", "path": "./root.img", "format": "raw"}
+    root = {"disk": "root", "changes": "host"}
+    name = staged(boxes, "echo kept >/kept; cat /kept; exit 7", rootfs=root, disks=[disk])
+    done = boot(name, prints=True)
+    assert (done.status, done.stdout) == (7, "kept\n"), done
+    shown("a root on a disk keeps the exit code")
+
+
+def test_a_root_on_a_disk_that_is_thrown_away(boot: Booting, boxes: Path, shown: Shown) -> None:
+    disk = {"id": "root", "path": "./root.img", "format": "raw", "read_only": True}
+    root = {"disk": "root", "changes": "discard"}
+    before = (boxes / "root.img").read_bytes()
+    name = staged(boxes, "echo x >/new; cat /new; exit 4", rootfs=root, disks=[disk])
+    done = boot(name, prints=True)
+    assert (done.status, done.stdout) == (4, "x\n"), done
+    assert (boxes / "root.img").read_bytes() == before
+    shown("a root on a disk whose changes are discarded")
+
+
+def test_changes_kept_on_a_disk(boot: Booting, boxes: Path, shown: Shown) -> None:
+    root = {"disk": "root", "changes": {"disk": "kept"}}
+    disk = {"id": "root", "path": "./root.img", "format": "raw", "read_only": True}
+    disks = [disk, image(boxes, "kept")]
+    script = "cat /runs 2>/dev/null; echo run >>/runs; sync"
+    name = staged(boxes, script, rootfs=root, disks=disks)
+    assert boot(name).status == 0
+    done = boot(name, prints=True)
+    assert done.stdout == "run\n", done
+    shown("changes of a root kept on a disk")
+
+
+def test_a_disk_is_mounted(boot: Booting, boxes: Path, shown: Shown) -> None:
+    disk = {**image(boxes, "data"), "mount": "/data/deep", "options": "noatime,noexec"}
+    done = boot(staged(boxes, "grep /data/deep /proc/mounts; echo x >/data/deep/x", disks=[disk]),
+                prints=True)  # fmt: skip
+    assert "noexec,noatime" in done.stdout and done.status == 0, done
+    shown("a disk is mounted")
+
+
+def test_a_disk_without_that_file_system(boot: Booting, boxes: Path) -> None:
+    disk = {"id": "data", "path": "./data.img", "format": "raw", "mount": "/data"}
+    done = boot(staged(boxes, "echo started", disks=[disk]))
+    assert done.status == 125, done
+    assert "mount_disk /data (disks[0].mount): the file system cannot be mounted" in done.stderr
