@@ -194,7 +194,7 @@ def _compared(base: str) -> Compared:
 
 
 def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
-    """FOUND with what changed at a path, if that is a plan, or can hide one."""
+    """Return FOUND with what changed at a path, if that is a plan, or can hide one."""
     named = one.path.lower().endswith(_ENDING)
     if one.modes[1] == SUBMODULE and not named:
         found.uncompared.append((one.path, "a submodule: plans in it are not compared"))

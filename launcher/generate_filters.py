@@ -28,7 +28,8 @@ def filters(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
-    """A filter as struct sock_filter lines (Documentation/userspace-api/seccomp_filter.rst)."""
+    """Return a filter as struct sock_filter lines
+    (Documentation/userspace-api/seccomp_filter.rst)."""
     column = list(table["machines"]).index(machine)
     special = {name: numbers[column] for name, numbers in table["by_argument"].items()}
     end = {error: _line(_RETURN, _ERROR | error) for error in (_EPERM, _EACCES, _ENOSYS)}
@@ -88,5 +89,5 @@ def _devices(number: int | None, mode: int, refuse: bytes) -> list[bytes]:
 
 
 def _line(code: int, value: int, then: int = 0, other: int = 0) -> bytes:
-    """One line; THEN and OTHER are how many lines a jump leaves out."""
+    """Return one line; THEN and OTHER are how many lines a jump leaves out."""
     return code.to_bytes(2, "little") + bytes((then, other)) + value.to_bytes(4, "little")

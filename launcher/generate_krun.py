@@ -129,7 +129,8 @@ def declarations(table: dict[str, Any]) -> str:
 
 
 def rules(table: dict[str, Any]) -> str:
-    """The text of _rules.py: the tables as Python literals, without what only people read."""
+    """Return the text of _rules.py: the tables as Python literals, without what only people
+    read."""
     steps, plan = _load("steps"), _load("plan")
     values = {
         "VERSION": _version(),
@@ -183,7 +184,7 @@ def rules(table: dict[str, Any]) -> str:
 
 
 def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
-    """The functions with a parameter that means MEANING, and its name."""
+    """Return the functions with a parameter that means MEANING, and its name."""
     return {
         name: param["name"]
         for name, row in table["functions"].items()
@@ -193,7 +194,7 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
 
 
 def _with(key: str, *tables: dict[str, Any]) -> dict[str, bool]:
-    """The functions or steps with a parameter that has KEY."""
+    """Return the functions or steps with a parameter that has KEY."""
     return {
         name: True
         for rows in tables
@@ -207,7 +208,8 @@ def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
 
 
 def _kind(row: dict[str, Any]) -> dict[str, Any]:
-    """A kind as the launcher checks it: its patterns as runs, nothing that only people read."""
+    """Return a kind as the launcher checks it: its patterns as runs, nothing that only people
+    read."""
     named = ("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused")
     rule = {name: row[name] for name in (*named, "multiple_of", "numbers") if name in row}
     if "pattern" in row:
@@ -217,7 +219,8 @@ def _kind(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def runs(pattern: str) -> list[tuple[str, int, int]]:
-    """The runs of characters that PATTERN describes: which, and how many at least and at most.
+    """Return the runs of characters that PATTERN describes: which, and how many at least and at
+    most.
 
     Raises ValueError where a walk that takes as many characters as a run can have, and never goes
     back, would not tell what PATTERN tells.

@@ -46,7 +46,8 @@ _ROOTS = ("__main__", "accept", "launch")
 
 
 def modules(package: Path) -> list[str]:
-    """The modules of a launch, of those in the folder PACKAGE, each behind what it imports."""
+    """Return the modules of a launch, of those in the folder PACKAGE, each behind what it
+    imports."""
     order: list[str] = []
     for root in _ROOTS:
         _behind_its_imports(package, root, order)
@@ -54,7 +55,7 @@ def modules(package: Path) -> list[str]:
 
 
 def start(package: Path) -> str:
-    """The text of start.py, of the modules in the folder PACKAGE."""
+    """Return the text of start.py, of the modules in the folder PACKAGE."""
     order = modules(package)
     functions = [f"def {called(name)}() -> None:\n{_body(package, name)}\n\n" for name in order]
     rows = "".join(f'    "{name}": {called(name)},\n' for name in order)
@@ -64,7 +65,7 @@ def start(package: Path) -> str:
 
 
 def called(name: str) -> str:
-    """The function that is made of the module NAME."""
+    """Return the function that is made of the module NAME."""
     return "_" + name.replace(".", "__")
 
 
@@ -83,7 +84,7 @@ def _behind_its_imports(package: Path, name: str, order: list[str]) -> None:
 
 
 def _body(package: Path, name: str) -> str:
-    """A module as the body of a function."""
+    """Return a module as the body of a function."""
     text = _plain(_text(package, name).replace(_FUTURE, ""))
     names = sorted(
         symbol.get_name()
@@ -103,7 +104,8 @@ def _body(package: Path, name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """TEXT without annotations: what is global may have none, and each launch would read them."""
+    """Return TEXT without annotations: what is global may have none, and each launch would read
+    them."""
     lines = [line.encode() for line in text.splitlines(keepends=True)]
     for first, start, last, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
         lines[first : last + 1] = [lines[first][:start] + lines[last][end:]]
@@ -111,7 +113,7 @@ def _plain(text: str) -> str:
 
 
 def _annotations(tree: ast.Module, lines: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """Where each annotation of TREE starts and ends: lines from 0, and bytes in them."""
+    """Tell where each annotation of TREE starts and ends: lines from 0, and bytes in them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             start = (node.target.end_lineno or 0) - 1, node.target.end_col_offset or 0

@@ -55,7 +55,7 @@ def launch(argv: list[str]) -> int:
 
 
 def _is_box(path: str) -> bool:
-    """Whether PATH is compiled: its name is a box's, and its text is not a plan's."""
+    """Tell whether PATH is compiled: its name is a box's, and its text is not a plan's."""
     if not is_box_name(path):
         return False
     # What is no file, such as a pipe, can be read once.
@@ -63,7 +63,7 @@ def _is_box(path: str) -> bool:
 
 
 def _words(given: dict[str, list[str]]) -> list[str]:
-    """The options that were GIVEN as words of a command line."""
+    """Return the options that were GIVEN as words of a command line."""
     return [word for name, values in given.items() for word in _word(name, values)]
 
 
@@ -72,7 +72,7 @@ def _word(name: str, values: list[str]) -> list[str]:
 
 
 def _found(options: Options) -> str:
-    """The family of the libkrun that the launcher will use; 1 when there is none."""
+    """Return the family of the libkrun that the launcher will use; 1 when there is none."""
     if options.dry_run and options.libkrun is None:
         return "1"
     try:

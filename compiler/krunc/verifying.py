@@ -9,7 +9,7 @@ _SHORTEST = "/"
 
 
 def refusals(data: bytes) -> list[Refusal]:
-    """What the launcher refuses of a plan with the bytes DATA, whatever the host is."""
+    """Tell what the launcher refuses of a plan with the bytes DATA, whatever the host is."""
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.paths import Folders
     from krunc_launcher.plan.reading import parse, text_of

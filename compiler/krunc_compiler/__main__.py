@@ -66,7 +66,8 @@ def _discard_output() -> None:
 
 
 def _streams() -> None:
-    """What is written to a file or a pipe is UTF-8; a terminal of another encoding gets escapes."""
+    """Tell what is written to a file or a pipe is UTF-8; a terminal of another encoding gets
+    escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             encoding = stream.encoding if stream.isatty() else "utf-8"
@@ -81,7 +82,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def verb_parser(name: str) -> argparse.ArgumentParser:
-    """The command line of the verb NAME, whose module is imported for it."""
+    """Return the command line of the verb NAME, whose module is imported for it."""
     module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
     summary = VERBS[name]
     parser = argparse.ArgumentParser(
@@ -97,7 +98,7 @@ def verb_parser(name: str) -> argparse.ArgumentParser:
 
 
 def _parsed(argv: list[str]) -> argparse.Namespace:
-    """ARGV as its verb understands it; ends the process for --help and for wrong usage."""
+    """Return ARGV as its verb understands it; ends the process for --help and for wrong usage."""
     name = argv[0] if argv else ""
     if name in ("-h", "--help"):
         sys.stdout.write(HELP)

@@ -46,21 +46,21 @@ class Target(NamedTuple):
 
 @cache
 def table() -> dict[str, Any]:
-    """The table itself: schema/krunc_schema/krun.json."""
+    """Return the table itself: schema/krunc_schema/krun.json."""
     content: dict[str, Any] = load("krun")
     return content
 
 
 @cache
 def steps() -> dict[str, tuple[Param, ...]]:
-    """The host steps and their arguments."""
+    """Return the host steps and their arguments."""
     content = load("steps")
     return {name: _params(step) for name, step in content["steps"].items()}
 
 
 @cache
 def actions() -> frozenset[str]:
-    """The host steps that do something, in the order of the plan; the others only look."""
+    """Return the host steps that do something, in the order of the plan; the others only look."""
     steps_ = load("steps")["steps"]
     return frozenset(name for name, step in steps_.items() if step["phase"] == "action")
 
@@ -75,7 +75,7 @@ def limits_that_spare_root() -> frozenset[str]:
 
 @cache
 def functions() -> dict[str, Function]:
-    """Every libkrun function by name."""
+    """Return every libkrun function by name."""
     return {
         name: Function(
             name,
@@ -92,7 +92,7 @@ def functions() -> dict[str, Function]:
 
 
 def opening(param: Param, args: Mapping[str, Any]) -> str:
-    """How libkrun opens the path that is the argument PARAM of a call with ARGS."""
+    """Tell how libkrun opens the path that is the argument PARAM of a call with ARGS."""
     for name, how in param.rules.get("opens_if", {}).items():
         if args.get(name) is True:
             return str(how)
@@ -101,14 +101,14 @@ def opening(param: Param, args: Mapping[str, Any]) -> str:
 
 @cache
 def enums() -> dict[str, dict[str, Any]]:
-    """The named values: of libkrun and of the host steps."""
+    """Return the named values: of libkrun and of the host steps."""
     named: dict[str, dict[str, Any]] = {**table()["enums"], **load("steps")["enums"]}
     return named
 
 
 @cache
 def params(kind: str, name: str) -> tuple[Param, ...]:
-    """The arguments of an operation of a plan that the table knows."""
+    """Return the arguments of an operation of a plan that the table knows."""
     if kind == "call":
         return functions()[name].params
     return steps()[name] if kind == "step" else ()
@@ -116,7 +116,7 @@ def params(kind: str, name: str) -> tuple[Param, ...]:
 
 @cache
 def paths(kind: str, name: str) -> tuple[Param, ...]:
-    """Those of the arguments of an operation that may name something of the host."""
+    """Return those of the arguments of an operation that may name something of the host."""
     return tuple(p for p in params(kind, name) if p.kind == "bytes" or p.kind in PATH_KINDS)
 
 
@@ -140,7 +140,7 @@ def dots(parts: Version) -> str:
 
 
 def target(text: str) -> Target | None:
-    """The target named TEXT (1, 1.16, 1.16.0, 2), or None when there is no such libkrun."""
+    """Return the target named TEXT (1, 1.16, 1.16.0, 2), or None when there is no such libkrun."""
     for era, row in table()["eras"].items():
         family = str(row["family"])
         if text == family:
@@ -156,7 +156,7 @@ def _number(text: str) -> bool:
 
 
 def lacks(function: Function, chosen: Target) -> str | None:
-    """Why CHOSEN does not have FUNCTION, or None when it does."""
+    """Tell why CHOSEN does not have FUNCTION, or None when it does."""
     newest = version("1.999") if chosen.family == 1 else version("2.0")
     wanted = chosen.version or newest
     padded = (*wanted, 999) if chosen.version and len(wanted) < 3 else wanted
@@ -168,7 +168,7 @@ def lacks(function: Function, chosen: Target) -> str | None:
 
 
 def _said(value: Any) -> list[str]:
-    """What of an argument tells implicit things apart: names, or the kind of a content."""
+    """Tell what of an argument tells implicit things apart: names, or the kind of a content."""
     if isinstance(value, dict):
         return [f"{{{key}}}" for key in value]
     return [item for item in (value if isinstance(value, list) else [value]) if type(item) is str]
@@ -190,7 +190,7 @@ def _telling() -> dict[str, list[str]]:
 
 
 def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """What libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
+    """Tell what libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
     tokens = set()
     for name, args in calls:
         tokens.add(name)

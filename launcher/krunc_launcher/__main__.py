@@ -95,7 +95,7 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
 
 
 def _ended(end: End, folder: str, name: str) -> str:
-    """How one of several VMs ended, in a line. What its process said is in a file."""
+    """Tell how one of several VMs ended, in a line. What its process said is in a file."""
     told = f"ended with status {end.exit_status()}"
     if end.said:
         why = f": {end.words[0]}" if end.words else ""

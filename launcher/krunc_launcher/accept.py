@@ -57,7 +57,7 @@ def accept(path: str, options: Options) -> Accepted:
 
 
 def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The directories that a guest gets, and how."""
+    """Yield the directories that a guest gets, and how."""
     for row in operations:
         for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
             if rule.get("target") == "directory":
@@ -65,7 +65,7 @@ def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def runtime_folder(box: str) -> str:
-    """The runtime folder of BOX when none is named."""
+    """Return the runtime folder of BOX when none is named."""
     user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     if os.path.isdir(user):
         return os.path.join(user, "krunc", box)

@@ -41,12 +41,13 @@ class PlanRefused(Exception):
 
 
 def why(error: OSError) -> str:
-    """What the system says of ERROR, for the end of a sentence."""
+    """Tell what the system says of ERROR, for the end of a sentence."""
     return (error.strerror or str(error)).lower()
 
 
 def returned(result: int) -> str:
-    """What a call of libkrun returned, for a reader: `returned -22, EINVAL, invalid argument`."""
+    """Tell what a call of libkrun returned, for a reader: `returned -22, EINVAL, invalid
+    argument`."""
     from errno import errorcode
 
     name = errorcode.get(-result)
@@ -54,8 +55,8 @@ def returned(result: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """TEXT in double quotes as C and JSON write it, with what a terminal would obey or hide as
-    escapes."""
+    """Return TEXT in double quotes as C and JSON write it, with what a terminal would obey or hide
+    as escapes."""
     out = []
     for character in text:
         if character in '"\\':
@@ -80,12 +81,12 @@ def quoted(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """TEXT for a message, without quotes around it."""
+    """Return TEXT for a message, without quotes around it."""
     return text if text.isprintable() else quoted(text)[1:-1]
 
 
 def shown(value: Any) -> str:
-    """VALUE for a message, short."""
+    """Return VALUE for a message, short."""
     if isinstance(value, str):
         return quoted(value if len(value) < 80 else value[:77] + "...")
     if value is None or isinstance(value, bool):

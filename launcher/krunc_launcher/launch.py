@@ -124,7 +124,8 @@ def start(
         if isinstance(begin, Ready):
             root, path = begin.program
         else:
-            root, path = program(accepted.plan, resolve(accepted.plan, accepted.folders, None)[0])
+            done, _ = resolve(accepted.plan, accepted.folders, None)
+            root, path = program(accepted.plan, done, accepted.folders)
         handle = opened(root, path, accepted.folders)
     try:
         return fork(mask, programs.watch(handle), options.console_max, grace_s, begun)
@@ -147,7 +148,7 @@ def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
     ]
-    starts = program(accepted.plan, operations)
+    starts = program(accepted.plan, operations, accepted.folders)
     return Ready(accepted, operations, found, problems, starts, made(operations))
 
 

@@ -147,8 +147,8 @@ class Options:
         self.version = "--version" in given
 
     def of(self, name: str) -> Options:
-        """The options of the VM called NAME, of several: each has a runtime folder and an exit
-        record of its own in those that the options name."""
+        """Return the options of the VM called NAME, of several: each has a runtime folder and an
+        exit record of its own in those that the options name."""
         own = Options({})
         for option in self.__slots__:
             setattr(own, option, getattr(self, option))
@@ -181,7 +181,7 @@ def checked(paths: list[str], given: dict[str, list[str]]) -> Options:
 
 
 def _size(given: str | None) -> int:
-    """What a console's file may take, in bytes; 0 without a limit."""
+    """Tell what a console's file may take, in bytes; 0 without a limit."""
     if given is None:
         return 0
     number, unit = given[:-3], given[-3:]
@@ -193,7 +193,7 @@ def _size(given: str | None) -> int:
 
 
 def listing(table: tuple[Option, ...]) -> str:
-    """The help of all options of TABLE, in two columns."""
+    """Return the help of all options of TABLE, in two columns."""
     return "".join(_described(option) for option in table)
 
 

@@ -59,7 +59,7 @@ class Folders:
         return os.open(found, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
     def status(self, path: str, follow: bool = True) -> os.stat_result:
-        """What stat tells of PATH, or lstat without FOLLOW; raises OSError."""
+        """Tell what stat tells of PATH, or lstat without FOLLOW; raises OSError."""
         handle = self.open(path, LOOK if follow else LOOK | os.O_NOFOLLOW)
         try:
             return os.fstat(handle)
@@ -67,23 +67,23 @@ class Folders:
             os.close(handle)
 
     def is_folder(self, path: str) -> bool:
-        """Whether PATH is a folder that can be reached."""
+        """Tell whether PATH is a folder that can be reached."""
         try:
             return stat.S_ISDIR(self.status(path).st_mode)
         except OSError:
             return False
 
     def real(self, path: str) -> str:
-        """PATH without links on the way to its last name; raises OSError."""
+        """Return PATH without links on the way to its last name; raises OSError."""
         return self._followed(path, False)[0]
 
     def is_written(self, path: str) -> bool:
-        """Whether a guest may replace PATH by another file; raises OSError."""
+        """Tell whether a guest may replace PATH by another file; raises OSError."""
         return self._followed(os.path.dirname(path), True)[1]
 
     def _followed(self, path: str, last: bool) -> tuple[str, bool]:
-        """PATH without its links, of which the last name is one only with LAST, and whether a guest
-        may write it. What is missing at its end is no error."""
+        """Return PATH without its links, of which the last name is one only with LAST, and whether
+        a guest may write it. What is missing at its end is no error."""
         guests = set(map(_identity, self.written))
         trail = [("", _identity("/") in guests)]
         rest = path.split("/")[::-1]
@@ -127,14 +127,14 @@ def without_links(path: str, flags: int, mode: int = 0) -> int:
 
 
 def absolute(path: str, folders: Folders) -> str:
-    """PATH from a plan as an absolute one; links are not followed."""
+    """Return PATH from a plan as an absolute one; links are not followed."""
     if path.startswith(RUNTIME):
         return os.path.join(folders.runtime, path[len(RUNTIME) :])
     return os.path.normpath(os.path.join(folders.base, path))
 
 
 def _identity(path: str) -> tuple[int, int]:
-    """Which directory PATH leads to, whatever it is called; (0, 0) where there is none."""
+    """Tell which directory PATH leads to, whatever it is called; (0, 0) where there is none."""
     try:
         status = os.stat(path)
     except OSError:

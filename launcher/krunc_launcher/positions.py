@@ -24,7 +24,7 @@ def position(text: str, path: Path) -> tuple[int, int]:
 
 
 def _child(text: str, offset: int, part: str | int) -> int | None:
-    """The offset of the member PART of the container at OFFSET."""
+    """Return the offset of the member PART of the container at OFFSET."""
     opener = text[offset : offset + 1]
     if opener not in ("{", "["):
         return None

@@ -348,7 +348,8 @@ from krunc_launcher.host.program import program
 from krunc_launcher.paths import Folders
 from krunc_launcher.resolve.resolve import resolve
 plan = json.load(open(sys.argv[1]))
-print(program(plan, resolve(plan, Folders("/base", "/run"), None)[0]))
+folders = Folders("/base", "/run")
+print(program(plan, resolve(plan, folders, None)[0], folders))
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 from krunc_compiler.policy.files import Policy
 from krunc_compiler.review import summary
@@ -18,22 +19,28 @@ FORMATS = ("text", "github", "sarif", "json", "junit")
 POLICY = "krunc_policy: 1\nisolation: [user]\n"
 
 
-def many_values(text: str) -> str:
-    value = json.loads(text)
-    value["requires"]["because"] = [{"call": "krun_set_exec", "from": "default"}] * 10_000
+def with_ports(count: int) -> str:
+    """A plan of COUNT vsock ports, with thirteen values and keys each."""
+    value = json.loads(
+        compiled({**BOX, "vsock": [{"port": 1, "socket": "/run/1", "listen": False}]})
+    )
+    rows = value["operations"]
+    (at,) = (i for i, row in enumerate(rows) if row.get("call") == "krun_add_vsock_port2")
+    ports = [{"port": port, "filepath": f"/run/{port}", "listen": False} for port in range(count)]
+    rows[at : at + 1] = [{**rows[at], "args": args} for args in ports]
     return json.dumps(value)
 
 
-def wrong_and_many(text: str) -> str:
-    value = json.loads(many_values(text))
+def wrong_and_many() -> str:
+    value = json.loads(with_ports(1_500))
     value["operations"][0]["call"] = "krun_nothing"
     return json.dumps(value)
 
 
 # What may stand in one plan or box, by its name.
 BAD: dict[str, tuple[str, str | bytes]] = {
-    "many values": ("aa.plan.json", many_values(compiled(BOX))),
-    "wrong among many values": ("aa.plan.json", wrong_and_many(compiled(BOX))),
+    "many values": ("aa.plan.json", with_ports(2_000)),
+    "wrong among many values": ("aa.plan.json", wrong_and_many()),
     "deep": ("aa.plan.json", "[" * 100_000),
     "a long number": ("aa.plan.json", f'{{"krunc_plan": {"9" * 5_000}}}'),
     "too long": ("aa.plan.json", " " * (2 << 20)),
@@ -90,14 +97,17 @@ def test_a_bad_file_hides_no_other(
     assert {"boxes/web.yaml", "boxes/zz.plan.json"} <= set(told(form, out))
 
 
-def test_a_plan_of_too_many_values_is_refused(
-    tree: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("ports", "codes"), [(1_500, {"KR303", "KR501"}), (2_000, {"KR401"})])
+def test_a_plan_of_many_values_is_judged_or_refused(
+    ports: int, codes: set[str], tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The launcher takes none of them, so that is what is told."""
-    (tree / "aa.plan.json").write_text(many_values(compiled(BOX)))
+    """As many as the launcher takes are held to the policies; it refuses the plan that is not."""
+    text = with_ports(ports)
+    (tree / "aa.plan.json").write_text(text)
     main(["check", "--format", "json"])
     found = json.loads(capsys.readouterr().out)["findings"]
-    assert "KR401" in {row["code"] for row in found if row["file"] == "aa.plan.json"}
+    assert {row["code"] for row in found if row["file"] == "aa.plan.json"} == codes
+    assert bool(refusals(text.encode())) == ("KR401" in codes)
 
 
 @pytest.mark.parametrize("form", FORMATS)

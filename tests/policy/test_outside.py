@@ -48,6 +48,8 @@ WAYS: dict[str, Callable[[], object]] = {
     "extends of a link": lambda: (link("boxes/base.yaml", "../../home/.docker/config.json"), box(extends="base.yaml")),
     "extends behind a link": lambda: (link("boxes/d", "../../home/.docker"), box(extends="d/config.json")),
     "extends of a base": lambda: (Path("boxes/b.yml").write_text("extends: ../../home/.docker/config.json\n"), box(extends="b.yml")),
+    "nothing but extends": lambda: Path("boxes/web.yaml").write_text("extends: ../../home/.docker/config.json\n"),
+    "the key krunc in the base": lambda: Path("boxes/web.yaml").write_text("name: a\nextends: [../../home/.docker/config.json]\n"),
     "extends of the environment": lambda: box(extends="/proc/self/environ"),
     "a box": lambda: link("boxes/x.yaml", "../../home/.docker/config.json"),
     "a box of .git": lambda: link("boxes/x.yaml", "../.git/config"),
@@ -55,6 +57,8 @@ WAYS: dict[str, Callable[[], object]] = {
     "a plan": lambda: link("boxes/x.plan.json", "../../home/.docker/config.json"),
     "a plan of a box": lambda: (box(), link("boxes/web.plan.json", "../../home/.docker/config.json")),
     "a policy": lambda: (link(".krunc/policy.yaml", "../../home/.docker/config.json"), box()),
+    "names in place of policies": lambda: (Path("../home", SECRET).write_text(""), link(".krunc", "../home"), box()),
+    "names in place of deeper policies": lambda: (Path("../home", SECRET).write_text(""), link("boxes/.krunc", "../../home"), box()),
     "policies": lambda: (link("../home/policy.yaml", ".docker/config.json"), link(".krunc", "../home"), box()),
 }  # fmt: skip
 
@@ -87,17 +91,58 @@ def test_a_directory_that_leads_out(
 ) -> None:
     """Also into another repository: it is of the one in which its name stands."""
     (repo / "home/.docker/x.yaml").write_text(f"krunc: 1\n{SECRET}: {{\n")
+    for name in ("home/.docker", "other", "other/boxes"):
+        for ending in ("", ".yaml", ".plan.json"):  # names are secrets, too
+            (repo / name / f"{SECRET}{ending}").write_text("krunc: 1\n")
     Path("boxes").rmdir()
     link("boxes", to)
+    for command in (["check"], ["compile", "--check"]):
+        capsys.readouterr()
+        code = main([*command, given])
+        out, err = capsys.readouterr()
+        assert SECRET not in out + err
+        if given == ".":  # nothing follows it
+            assert code == 2
+        else:
+            assert code == 1
+            assert "error[KR011]" in out + err
+
+
+def opened(*command: str) -> list[str]:
+    """The real paths of the files that COMMAND opens."""
+    watch = (
+        "import os, sys; sys.addaudithook(lambda event, args: event == 'open' and "
+        "isinstance(args[0], str) and sys.stderr.write('opens ' + os.path.realpath(args[0]) + chr(10)));"
+        "from krunc_compiler.__main__ import main; main(sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", watch, *command], capture_output=True, text=True)
+    return [line[6:] for line in done.stderr.splitlines() if line.startswith("opens ")]
+
+
+@pytest.mark.parametrize("command", [["check"], ["compile", "--check", "boxes"]])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_file_outside_is_opened(way: str, command: list[str], repo: Path) -> None:
+    """Also not to find out whether it is a box, a base of one, or a plan."""
+    WAYS[way]()
+    link("boxes/x.json", "../../home/.docker/config.json")
+    link("boxes/README", "../.git/config")
+    found = opened(*command)
+    secrets = ("config.json", "config", "environ")
+    assert not [path for path in found if os.path.basename(path) in secrets]
+
+
+def test_a_link_out_that_is_called_neither_is_told(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may lead to a plan, which krunc launch would take."""
+    box()
+    link("boxes/x.json", "../../other/boxes/x.plan.json")
+    assert main(["compile", "boxes"]) == 0
     capsys.readouterr()
-    code = main(["check", given])
-    out, err = capsys.readouterr()
-    assert SECRET not in out + err
-    if given == ".":  # nothing follows it
-        assert code == 2
-    else:
-        assert code == 1
-        assert "error[KR011]" in out
+    assert main(["check", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["skipped"]
+    assert row["file"] == "boxes/x.json"
+    assert "leads out of the repository" in row["why"]
 
 
 @pytest.mark.parametrize("option", ["--vars", "--policy"])
@@ -141,9 +186,8 @@ def test_a_base_elsewhere_in_the_repository_is_read(given: str, repo: Path) -> N
     Path("base.yaml").write_text("machine: {memory: 2GiB}\n")
     Path("deep/er/base.yaml").symlink_to("../../base.yaml")
     box(extends="../deep/er/base.yaml")
-    (repo / "other/boxes/x.yaml").unlink()
-    (repo / "other/boxes/x.plan.json").unlink()
-    (repo / "home/.docker/config.json").unlink()  # by its text it is a plan
+    for name in ("other/boxes/x.yaml", "other/boxes/x.plan.json", "home/.docker/config.json"):
+        (repo / name).unlink()
     assert main(["compile", "boxes"]) == 0
     assert main(["check", given]) == 0
 

@@ -200,6 +200,18 @@ def test_it_judges_as_jsonschema_does(value: dict[str, Any]) -> None:
         assert (not found) == Draft202012Validator(schema).is_valid(value), schema
 
 
+@pytest.mark.parametrize("keyword", ["pattern", "patternProperties", "additionalProperties"])
+def test_a_dollar_sign_is_the_end_as_in_json_schema(keyword: str) -> None:
+    """Python's also stands before a line feed at the end."""
+    forms: dict[str, dict[str, Any]] = {
+        "pattern": {"propertyNames": {"pattern": "^box$"}},
+        "patternProperties": {"patternProperties": {"^box\n$": False, "^box$": {}}},
+        "additionalProperties": {"patternProperties": {"^box$": {}}, "additionalProperties": False},
+    }
+    assert list(judge(forms[keyword], {"box\n": 1}))
+    assert not list(judge(forms[keyword], {"box": 1}))
+
+
 def test_an_x_message_behind_a_ref() -> None:
     schema = {
         "$defs": {"a": {"x-message": "no", "allOf": [{"const": 1}]}},

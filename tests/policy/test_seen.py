@@ -127,6 +127,7 @@ BROKEN = {
     "not YAML, flow": f"{{krunc: 1, {FLOW}\n",
     "a second document": f"krunc: 1\n{REST}\n---\na: 1\n",
     "in the second document": f"a: 1\n---\nkrunc: 1\n{REST}\n",
+    "an expression of nothing": f'krunc: "{{{{ 1 }}}}"\n{REST}\n',
     "another version": f"krunc: 2\n{REST}\n",
     "no number": f"krunc: one\n{REST}\n",
     "null": f"krunc:\n{REST}\n",

@@ -160,7 +160,7 @@ def test_every_word_of_the_vocabulary_is_used_and_told() -> None:
 
 @pytest.mark.parametrize(("name", "row"), load("steps")["steps"].items())
 def test_a_step_has_known_keys_only(name: str, row: dict[str, Any]) -> None:
-    assert set(row) <= {"doc", "phase", "required", "repeat", "params"}
+    assert set(row) <= {"doc", "phase", "required", "repeat", "last", "threads", "params"}
     for param in row["params"]:
         assert set(param) <= {*load("krun")["vocabulary"]["params"], "admits"}
         if "admits" in param:

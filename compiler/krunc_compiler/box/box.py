@@ -217,7 +217,7 @@ class Box(NamedTuple):
     written: dict[str, Any]
 
     def origin(self, *path: str | int) -> Path:
-        """PATH when the box itself states it, else (): a default."""
+        """Return PATH when the box itself states it, else (): a default."""
         value: Any = self.written
         for part in path:
             if isinstance(value, dict):

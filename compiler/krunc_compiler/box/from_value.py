@@ -44,7 +44,7 @@ _MIB = {"MiB": 1, "GiB": 1024}
 
 
 def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
-    """The box of a checked and filled VALUE, of which WRITTEN is what the box states."""
+    """Return the box of a checked and filled VALUE, of which WRITTEN is what the box states."""
     agent = value.get("agent", {})
     return Box(
         name=value["name"],

@@ -47,5 +47,5 @@ class NetworkDevices(NamedTuple):
     single: bool
 
     def place(self, index: int) -> Path:
-        """Where in the box the device stands."""
+        """Tell where in the box the device stands."""
         return ("network",) if self.single else ("network", "devices", index)

@@ -34,11 +34,12 @@ def is_box_name(path: str) -> bool:
 
 
 def plan_file(box: str, of_matrix: str | None = None) -> str:
-    """Where the plan of the file BOX goes, or of its box OF_MATRIX."""
+    """Tell where the plan of the file BOX goes, or of its box OF_MATRIX."""
     return os.path.join(os.path.dirname(box), plan_name(box, of_matrix))
 
 
 def plan_name(box: str, of_matrix: str | None = None) -> str:
-    """How the plan of the file BOX is called; one of a matrix is named after its box, OF_MATRIX."""
+    """Tell how the plan of the file BOX is called; one of a matrix is named after its box,
+    OF_MATRIX."""
     stem = "stdin" if box == "-" else os.path.splitext(os.path.basename(box))[0]
     return (of_matrix or stem) + ENDING

@@ -30,7 +30,7 @@ class Changed(NamedTuple):
 
 
 def changed(base: str) -> Iterator[Changed]:
-    """What changed since HEAD left the commit BASE, in the order of paths. Raises GitError."""
+    """Tell what changed since HEAD left the commit BASE, in the order of paths. Raises GitError."""
     start = _git("merge-base", base, "HEAD").decode().strip()
     # Without the last option a .gitmodules could leave its submodules out.
     told = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none")
@@ -58,8 +58,8 @@ class Objects:
         self._git.wait()
 
     def start(self, path: str, name: str) -> bytes:
-        """The start of the object NAME, which stands at PATH: as much as a box or a plan may have,
-        and one byte more. Raises Rejected."""
+        """Return the start of the object NAME, which stands at PATH: as much as a box or a plan may
+        have, and one byte more. Raises Rejected."""
         self._asked.write(f"{name}\n".encode())
         self._asked.flush()
         head = self._told.readline().split()

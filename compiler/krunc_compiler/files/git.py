@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def has_form(name: str) -> bool:
-    """Whether NAME can be REV:path."""
+    """Tell whether NAME can be REV:path."""
     revision, colon, path = name.partition(":")
     return bool(colon and revision and path)
 
 
 def is_one(name: str) -> bool:
-    """Whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that name
-    could stand for what git has."""
+    """Tell whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that
+    name could stand for what git has."""
     if not has_form(name) or name.startswith("-") or not _has_git():
         return False
     there = _git("-e", name).returncode == 0
@@ -32,7 +32,7 @@ def is_one(name: str) -> bool:
 
 
 def read(name: str) -> str:
-    """The text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
+    """Return the text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
     if name.startswith("-"):
         raise UsageError(f"{name}: a revision does not start with -")
     if not _has_git():
@@ -49,8 +49,8 @@ def read(name: str) -> str:
 
 
 def _blob(name: str) -> tuple[bytes | None, str]:
-    """The start of the object NAME, one byte more than may be read; None and git's words when there
-    is none. Git is not waited for when it has more."""
+    """Return the start of the object NAME, one byte more than may be read; None and git's words
+    when there is none. Git is not waited for when it has more."""
     from subprocess import PIPE, Popen
 
     with Popen(["git", "cat-file", "blob", name], stdout=PIPE, stderr=PIPE) as process:
@@ -65,7 +65,7 @@ def _blob(name: str) -> tuple[bytes | None, str]:
 
 
 def beside(name: str, other: str) -> str:
-    """The name at the same revision of OTHER, a path that starts at the folder of NAME."""
+    """Return the name at the same revision of OTHER, a path that starts at the folder of NAME."""
     revision, _, path = name.partition(":")
     whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
     if path.startswith(("./", "../")) and not whole.startswith("../"):

@@ -17,7 +17,7 @@ _KEPT = 32
 
 @lru_cache(_KEPT)
 def normal(path: str) -> str:
-    """PATH in one form: no `..` or `//` that can go, /run for /var/run."""
+    """Return PATH in one form: no `..` or `//` that can go, /run for /var/run."""
     path = posixpath.normpath(path)
     path = "/" + path.lstrip("/") if path.startswith("/") else path
     # /var/run is a link to /run wherever there is a /run.
@@ -26,13 +26,14 @@ def normal(path: str) -> str:
 
 @lru_cache(_KEPT)
 def seen_from(folder: str, path: str) -> str:
-    """PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a folder
-    that is only called runtime: stays one."""
+    """Return PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a
+    folder that is only called runtime: stays one."""
     if path.startswith(("/", RUNTIME)):
         return path
     return plain(posixpath.normpath(posixpath.join(folder, path)))
 
 
 def plain(path: str) -> str:
-    """PATH, which lost a `./` in front of it, so that it still means no folder of the run."""
+    """Return PATH, which lost a `./` in front of it, so that it still means no folder of the
+    run."""
     return f"./{path}" if path.startswith(RUNTIME) else path

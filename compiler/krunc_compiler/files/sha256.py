@@ -24,10 +24,10 @@ def for_many() -> None:
 
 
 def running() -> Any:
-    """A digest that is made of one piece after another."""
+    """Return a digest that is made of one piece after another."""
     return _sha256()
 
 
 def hexdigest(data: bytes) -> str:
-    """The digest of DATA, 64 hexadecimal digits."""
+    """Return the digest of DATA, 64 hexadecimal digits."""
     return str(_sha256(data).hexdigest())

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 20
 
 
 def read(path: str, within: Within = ANYWHERE) -> tuple[str, str]:
-    """The name under which PATH is reported, and its text; - is standard input.
+    """Return the name under which PATH is reported, and its text; - is standard input.
 
     Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
@@ -26,7 +26,7 @@ def read(path: str, within: Within = ANYWHERE) -> tuple[str, str]:
 
 
 def read_file(path: str, within: Within = ANYWHERE) -> str:
-    """The text of the regular file PATH, which a box names.
+    """Return the text of the regular file PATH, which a box names.
 
     Raises Rejected when it cannot be read, or is not WITHIN what may be read.
     """
@@ -57,7 +57,7 @@ def _standard_input(_: str, most: int) -> bytes:
 
 
 def decode(name: str, data: bytes) -> str:
-    """The text of a file; raises Rejected when it is too long or not UTF-8."""
+    """Return the text of a file; raises Rejected when it is too long or not UTF-8."""
     if len(data) > MAX_BYTES:
         raise reject(
             Source(name, "", {}),

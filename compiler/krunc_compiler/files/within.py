@@ -40,8 +40,8 @@ ANYWHERE = Within()
 
 
 def around(paths: Iterable[str], files: Iterable[str], allowed: Iterable[str]) -> Within:
-    """The repositories of PATHS (without one: the working directory, or that of the path), FILES
-    as far as they do not lead out of their own, and the directories ALLOWED."""
+    """Return the repositories of PATHS (without one: the working directory, or that of the path),
+    FILES as far as they do not lead out of their own, and the directories ALLOWED."""
     free = tuple(map(os.path.realpath, allowed))
     places = [*free, *(os.path.realpath(_top(path) or _home(path)) for path in paths)]
     for path in files:
@@ -52,7 +52,7 @@ def around(paths: Iterable[str], files: Iterable[str], allowed: Iterable[str]) -
 
 
 def repository(path: str) -> str | None:
-    """The top of the repository in which the name PATH stands.
+    """Return the top of the repository in which the name PATH stands.
 
     A directory that is a link out of a repository, or of the working directory, to another one is
     still of the first.
@@ -71,7 +71,7 @@ def repository(path: str) -> str | None:
 
 
 def _top(path: str) -> str | None:
-    """The repository of PATH, else the working directory when it stands in that."""
+    """Return the repository of PATH, else the working directory when it stands in that."""
     here = os.getcwd()
     return repository(path) or (here if here in _upwards(os.path.abspath(path)) else None)
 

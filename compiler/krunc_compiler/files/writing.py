@@ -71,7 +71,7 @@ def create(path: str, text: str) -> None:
 
 
 def new_mark() -> str:
-    """What is at the end of the names of one run's temporary files."""
+    """Tell what is at the end of the names of one run's temporary files."""
     return os.urandom(6).hex()
 
 

@@ -27,17 +27,17 @@ class Entry(NamedTuple):
 
 @cache
 def entries() -> dict[str, Entry]:
-    """Every entry by its code, in the order of the codes."""
+    """Return every entry by its code, in the order of the codes."""
     return {code: Entry(code, **row) for code, row in sorted(load("findings").items())}
 
 
 def entry(code: str) -> Entry | None:
-    """The entry of CODE, or None when there is no such code."""
+    """Return the entry of CODE, or None when there is no such code."""
     return entries().get(code)
 
 
 def explained(item: Entry) -> str:
-    """An entry for a terminal."""
+    """Return an entry for a terminal."""
     level = "warning" if item.warning else "error"
     parts = [
         f"{item.code} ({level}): {item.title}",
@@ -50,7 +50,7 @@ def explained(item: Entry) -> str:
 
 
 def listed() -> str:
-    """All codes, one a line."""
+    """Return all codes, one a line."""
     rows = entries().values()
     return "".join(
         f"{row.code}  {'warning' if row.warning else 'error  '}  {row.title}\n" for row in rows
@@ -58,7 +58,7 @@ def listed() -> str:
 
 
 def page() -> str:
-    """The page of all codes, in Markdown."""
+    """Return the page of all codes, in Markdown."""
     lines = [
         "# Findings",
         "",

@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
     @property
     def warning(self) -> bool:
-        """Whether this refuses nothing: the catalogue says so of the code, or it is waived."""
+        """Tell whether this refuses nothing: the catalogue says so of the code, or it is waived."""
         from krunc_compiler.findings import catalogue  # most inputs have no finding
 
         entry = catalogue.entry(self.code)
@@ -89,12 +89,12 @@ class UsageError(Exception):
 
 
 def reject(source: Source, findings: list[Finding]) -> Rejected:
-    """The exception for FINDINGS in SOURCE."""
+    """Return the exception for FINDINGS in SOURCE."""
     return Rejected([Located(source, finding) for finding in findings])
 
 
 def dotted(path: Path) -> str:
-    """PATH as a reader writes it: shares[0].read_only."""
+    """Return PATH as a reader writes it: shares[0].read_only."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -105,7 +105,7 @@ def dotted(path: Path) -> str:
 
 
 def placed(item: Located) -> tuple[Source, Span | None]:
-    """The text that a finding is about, and the marked piece of it.
+    """Return the text that a finding is about, and the marked piece of it.
 
     That is the nearest written place at or above the finding's path.
     """
@@ -125,7 +125,7 @@ def placed(item: Located) -> tuple[Source, Span | None]:
 
 
 def ordered(findings: list[Located]) -> list[Located]:
-    """FINDINGS without repetitions: errors first, in the order of files and lines."""
+    """Return FINDINGS without repetitions: errors first, in the order of files and lines."""
     seen: dict[tuple[bool, str, int, int, str, str, str], Located] = {}
     for item in findings:
         source, span = placed(item)
@@ -137,6 +137,6 @@ def ordered(findings: list[Located]) -> list[Located]:
 
 
 def counts(findings: list[Located]) -> tuple[int, int]:
-    """How many of FINDINGS are errors, and how many are warnings."""
+    """Tell how many of FINDINGS are errors, and how many are warnings."""
     errors = sum(not item.finding.warning for item in findings)
     return errors, len(findings) - errors

@@ -20,7 +20,8 @@ _SARIF_SCHEMA = (
 
 
 def formatted(findings: list[Located], form: str) -> str:
-    """FINDINGS in a form of FORMS; json and sarif are whole documents, without findings too."""
+    """Return FINDINGS in a form of FORMS; json and sarif are whole documents, without findings
+    too."""
     return FORMS[form](findings)
 
 
@@ -29,7 +30,7 @@ def _text(findings: list[Located]) -> str:
 
 
 def document(findings: list[Located], **more: Any) -> dict[str, Any]:
-    """FINDINGS as a JSON value, with MORE keys before them."""
+    """Return FINDINGS as a JSON value, with MORE keys before them."""
     errors, warnings = counts(ordered(findings))
     return {**more, "errors": errors, "warnings": warnings, "findings": _rows(findings)}
 
@@ -43,7 +44,7 @@ def _rows(findings: list[Located]) -> list[dict[str, Any]]:
 
 
 def _row(item: Located) -> dict[str, Any]:
-    """A finding; lines and columns count from 1, the end is exclusive."""
+    """Return a finding; lines and columns count from 1, the end is exclusive."""
     finding = item.finding
     source, span = placed(item)
     row: dict[str, Any] = {

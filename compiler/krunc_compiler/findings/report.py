@@ -32,13 +32,14 @@ _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether STREAM is a terminal that may get colours."""
+    """Tell whether STREAM is a terminal that may get colours."""
     dumb = os.environ.get("TERM") == "dumb"
     return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
 
 
 def columns() -> int:
-    """The width of the terminal that standard output is. shutil tells it too, after an import."""
+    """Return the width of the terminal that standard output is. shutil tells it too, after an
+    import."""
     told = os.environ.get("COLUMNS", "")
     if told.isascii() and told.isdigit() and int(told):
         return int(told)
@@ -49,7 +50,7 @@ def columns() -> int:
 
 
 def report(findings: list[Located], colour: bool = False) -> str:
-    """All FINDINGS as text, errors first, in the order of files and lines."""
+    """Return all FINDINGS as text, errors first, in the order of files and lines."""
     items = ordered(findings)
     paint = _paint if colour else _leave
     return "\n".join([*(_one(item, paint) for item in items), "krunc: " + summary(items)]) + "\n"
@@ -86,7 +87,7 @@ def _one(item: Located, paint: Callable[[str, str], str]) -> str:
 
 
 def _clipped(text: str) -> str:
-    """TEXT for a terminal: a hostile key may be as long as a file."""
+    """Return TEXT for a terminal: a hostile key may be as long as a file."""
     return printable(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
 
 
@@ -114,14 +115,15 @@ def _lines(text: str) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """TEXT with what a terminal would obey, or a reader not see where it stands, as escapes."""
+    """Return TEXT with what a terminal would obey, or a reader not see where it stands, as
+    escapes."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if is_seen(c) else _escape(c) for c in text)
 
 
 def is_seen(c: str) -> bool:
-    """Whether a reader sees the character C as itself, and nothing else because of it."""
+    """Tell whether a reader sees the character C as itself, and nothing else because of it."""
     return (
         c.isprintable()
         and unicodedata.category(c)[0] != "M"
@@ -138,5 +140,5 @@ def _escape(character: str) -> str:
 
 
 def only(name: str, finding: Finding) -> list[Located]:
-    """FINDING about the file NAME as a whole, of which there is no text."""
+    """Return FINDING about the file NAME as a whole, of which there is no text."""
     return [Located(Source(name, "", {}), finding)]

@@ -18,13 +18,13 @@ def why(error: OSError) -> str:
 
 
 def forms_of(rules: list[dict[str, Any]]) -> str:
-    """How a text is to be written, where one of RULES says it."""
+    """Tell how a text is to be written, where one of RULES says it."""
     forms = [rule["x-form"] for rule in rules if "x-form" in rule]
     return f"write {forms[0]}" if forms else ""
 
 
 def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
-    """The advice to quote VALUE, where RULES want a text."""
+    """Return the advice to quote VALUE, where RULES want a text."""
     wants_text = any(rule.get("type") == "string" for rule in rules)
     if value is None and wants_text:
         return 'write "" for an empty text'
@@ -32,7 +32,7 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
 
 
 def rewritten(value: Any, rule: dict[str, Any]) -> str:
-    """How VALUE, which is neither, is written as the list or the map that RULE wants."""
+    """Tell how VALUE, which is neither, is written as the list or the map that RULE wants."""
     if rule.get("type") == "array":
         if value is None:
             return "write its items below it, each with - before it"
@@ -52,7 +52,7 @@ def rewritten(value: Any, rule: dict[str, Any]) -> str:
 
 
 def allowed(found: Any, allowed: list[Any]) -> str:
-    """The ALLOWED values, the nearest to FOUND first."""
+    """Return the ALLOWED values, the nearest to FOUND first."""
     words = [str(item) for item in allowed]
     if isinstance(found, str) and found in words and found not in allowed:
         return f"write it without quotes: {found}"
@@ -62,7 +62,7 @@ def allowed(found: Any, allowed: list[Any]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of KNOWN that was meant by WORD, where one is near."""
+    """Return the one of KNOWN that was meant by WORD, where one is near."""
     from difflib import get_close_matches  # a box that is right needs none
 
     # Looking takes time, and a hostile box has names to use it up.
@@ -70,7 +70,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def bounds(schema: dict[str, Any]) -> str:
-    """The range that SCHEMA allows, with its unit."""
+    """Return the range that SCHEMA allows, with its unit."""
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         text = f"{low} to {high}"
@@ -80,12 +80,12 @@ def bounds(schema: dict[str, Any]) -> str:
 
 
 def about(schema: dict[str, Any]) -> str:
-    """The first sentence of a description."""
+    """Return the first sentence of a description."""
     text = str(schema.get("description", ""))
     return text.split(". ")[0].rstrip(".")
 
 
 def shown(value: Any) -> str:
-    """VALUE as JSON, shortened."""
+    """Return VALUE as JSON, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

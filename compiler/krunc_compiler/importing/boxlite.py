@@ -37,7 +37,7 @@ class Imported(NamedTuple):
 
 
 def convert(spec: dict[str, Any]) -> tuple[Imported, list[Finding]]:
-    """The box of a checked SPEC, and what cannot be said in a box."""
+    """Return the box of a checked SPEC, and what cannot be said in a box."""
     notes: list[str] = []
     findings: list[Finding] = []
     disks = (spec.get("block_devices") or {}).get("devices") or []

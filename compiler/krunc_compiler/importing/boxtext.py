@@ -16,7 +16,8 @@ _NOT_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def to_yaml(value: dict[str, Any], notes: list[str], title: str) -> str:
-    """VALUE with TITLE and NOTES as comments above it; each text stays exactly what it is."""
+    """Return VALUE with TITLE and NOTES as comments above it; each text stays exactly what it
+    is."""
     lines = [f"# {printable(title)}"]
     if notes:
         lines += ["#", "# What the box does not hold, or holds otherwise:"]

@@ -39,7 +39,7 @@ _Look = Callable[[Any, _Ruled], list[Finding]]
 
 
 def check(operations: list[Operation]) -> list[Finding]:
-    """What libkrun would refuse, garble or die of, each at the key that asked for it."""
+    """Tell what libkrun would refuse, garble or die of, each at the key that asked for it."""
     findings: list[Finding] = []
     seen: dict[tuple[str, Any], Path] = {}
     for operation in operations:
@@ -59,7 +59,7 @@ def check(operations: list[Operation]) -> list[Finding]:
 
 
 def _placed(finding: Finding, operation: Operation, ruled: _Ruled) -> Finding:
-    """FINDING, of an argument of OPERATION, at its place in the box."""
+    """Return FINDING, of an argument of OPERATION, at its place in the box."""
     match finding.path:
         case (int(index),):
             path = operation.item_place(ruled.name, index)
@@ -222,7 +222,7 @@ _LOOKS: dict[str, _Look] = {
 
 @cache
 def _ruled(kind: str, name: str) -> list[_Ruled]:
-    """The arguments of an operation that are looked at."""
+    """Return the arguments of an operation that are looked at."""
     found = []
     for param in api.params(kind, name):
         if param.kind in _LOOKS or "unique" in param.rules:
@@ -244,13 +244,13 @@ def _rules_of(param: api.Param) -> _Ruled:
 
 @cache
 def _path() -> _Ruled:
-    """The rules of a path of the host that stands within an argument."""
+    """Return the rules of a path of the host that stands within an argument."""
     return _rules_of(api.Param("path", "host_path", {}))
 
 
 @cache
 def allowed(pattern: str) -> frozenset[str]:
-    """The characters of a charset's pattern, [a-b...]*."""
+    """Return the characters of a charset's pattern, [a-b...]*."""
     characters: set[str] = set()
     ranges = pattern[1:-2]
     while ranges:
@@ -264,7 +264,7 @@ def allowed(pattern: str) -> frozenset[str]:
 
 
 def name_of(character: str) -> str:
-    """A character as a reader knows it."""
+    """Return a character as a reader knows it."""
     names = {"\n": "a line break", "\t": "a tab", '"': "a double quote", " ": "a space"}
     if character in names:
         return names[character]

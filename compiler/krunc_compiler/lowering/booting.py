@@ -17,7 +17,7 @@ def implicit_init(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def kernel(box: Box, target: Target) -> Iterator[Operation]:
-    """What boots instead of libkrunfw's kernel."""
+    """Tell what boots instead of libkrunfw's kernel."""
     del target
     own = box.boot.kernel
     if own is not None:

@@ -18,7 +18,7 @@ _DIRECTIONS = (1, 10)
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:
-    """A port a socket; the agent's two come first."""
+    """Yield a port a socket; the agent's two come first."""
     if box.agent.listen is not None:
         where: Path = ("agent", "listen")
         yield from _port(box, target, where, where, LISTEN_PORT, box.agent.listen, True)
@@ -53,7 +53,7 @@ def _port(
 
 
 def rewritten(args: tuple[str, ...], agent: Agent) -> list[str]:
-    """ARGS with the agent's Unix sockets replaced by the vsock ports that carry them."""
+    """Return ARGS with the agent's Unix sockets replaced by the vsock ports that carry them."""
     result = list(args)
     if agent.listen is not None:
         _rewrite(result, "--listen", LISTEN_PORT)

@@ -11,22 +11,22 @@ from krunc_compiler.plan.operation import Operation
 
 
 def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
-    """Whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG is
-    what is wrong with any argument of theirs."""
+    """Tell whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG
+    is what is wrong with any argument of theirs."""
     if wrong and arguments.check(carried(operations)):
         return False
     return size(operations) <= room()
 
 
 def carried(operations: list[Operation]) -> list[Operation]:
-    """Those of OPERATIONS that libkrun writes on the command line."""
+    """Return those of OPERATIONS that libkrun writes on the command line."""
     on_it = _on_it()
     return [operation for operation in operations if operation.name in on_it]
 
 
 @cache
 def _on_it() -> dict[str, list[str]]:
-    """The functions with arguments that stand on the command line, and which these are."""
+    """Return the functions with arguments that stand on the command line, and which these are."""
     named = {
         name: [param.name for param in one.params if "command_line" in param.rules]
         for name, one in api.functions().items()
@@ -35,7 +35,7 @@ def _on_it() -> dict[str, list[str]]:
 
 
 def room() -> int:
-    """The bytes that an x86-64 guest keeps of its command line."""
+    """Return the bytes that an x86-64 guest keeps of its command line."""
     most: int = api.table()["kernel_cmdline"]["max_bytes"]
     return most
 
@@ -63,14 +63,14 @@ def _words(value: object) -> list[str]:
 
 
 def devices(operations: list[Operation]) -> int:
-    """The virtio devices of the machine, libkrun's implicit ones among them."""
+    """Return the virtio devices of the machine, libkrun's implicit ones among them."""
     known = _devices()
     return sum([known[operation.name] for operation in operations if operation.name in known])
 
 
 @cache
 def _devices() -> dict[str, int]:
-    """The devices of each function, and of what is implicit, that has any."""
+    """Return the devices of each function, and of what is implicit, that has any."""
     found = {name: one.devices for name, one in api.functions().items() if one.devices}
     for row in api.table()["implicit"]:
         if "devices" in row:

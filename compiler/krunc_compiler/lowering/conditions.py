@@ -23,13 +23,13 @@ class _Demand(NamedTuple):
     operation: Operation
 
     def place(self) -> tuple[int, int]:
-        """Where it stands among the others."""
+        """Tell where it stands among the others."""
         key = self.operation.origin[0] if self.operation.origin else ""
         return _RANKS[self.kind], _KEYS.index(key) if key in _KEYS else len(_KEYS)
 
 
 def lower(operations: list[Operation]) -> Iterator[Operation]:
-    """A demand for each thing of the host that OPERATIONS use and do not make."""
+    """Yield a demand for each thing of the host that OPERATIONS use and do not make."""
     yield Operation("step", "require_hypervisor")
     demands = [
         demand
@@ -43,14 +43,14 @@ def lower(operations: list[Operation]) -> Iterator[Operation]:
 
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
-    """The runtime folder, when any of OPERATIONS names a path in it."""
+    """Yield the runtime folder, when any of OPERATIONS names a path in it."""
     if any(path.startswith(RUNTIME) for o in operations for _, path in o.paths()):
         yield Operation("step", "make_runtime_folder")
 
 
 @cache
 def _demanding(function: str) -> list[Param]:
-    """The parameters of FUNCTION that can name something that has to be there."""
+    """Return the parameters of FUNCTION that can name something that has to be there."""
     return [
         param
         for param in api.functions()[function].params

@@ -12,7 +12,7 @@ from krunc_compiler.plan.operation import Operation
 
 
 def gpu(box: Box, target: Target) -> Iterator[Operation]:
-    """The GPU; its window is libkrun's own unless the box says another."""
+    """Yield the GPU; its window is libkrun's own unless the box says another."""
     del target
     if box.gpu is None:
         return
@@ -27,7 +27,7 @@ def gpu(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def displays(box: Box, target: Target) -> Iterator[Operation]:
-    """The displays; libkrun numbers them from 0 in this order."""
+    """Yield the displays; libkrun numbers them from 0 in this order."""
     del target
     for i, display in enumerate(box.displays):
         where: Path = ("displays", i)
@@ -71,7 +71,7 @@ def inputs(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def sound(box: Box, target: Target) -> Iterator[Operation]:
-    """The sound device."""
+    """Yield the sound device."""
     del target
     if box.sound:
         yield Operation("call", "krun_set_snd_device", ("sound",), {"enable": True})

@@ -12,14 +12,14 @@ from krunc_compiler.plan.operation import Operation
 
 
 def opening(end: Endpoint, name: str, place: Path, box: Box) -> Iterator[Operation]:
-    """The step that opens a file under NAME; nothing for what is open already."""
+    """Yield the step that opens a file under NAME; nothing for what is open already."""
     if isinstance(end, File):
         args = {"path": end.path, "name": name}
         yield Operation("step", "open_file", box.origin(*place), args, places={"path": place})
 
 
 def value(end: Endpoint, name: str) -> Any:
-    """The argument for END: a name of the table, a number, or what was opened under NAME."""
+    """Return the argument for END: a name of the table, a number, or what was opened under NAME."""
     match end:
         case File():
             return {"opened": name}

@@ -13,7 +13,8 @@ _FORK = ("extensions", "smolmachines")
 
 
 def smolmachines(box: Box, target: Target) -> Iterator[Operation]:
-    """The calls of the fork that the PyPI package smolmachines holds; after its vsock device."""
+    """Yield the calls of the fork that the PyPI package smolmachines holds; after its vsock
+    device."""
     del target
     fork = box.smolmachines
     if fork is None:

@@ -36,7 +36,7 @@ def log(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def context(box: Box, target: Target) -> Iterator[Operation]:
-    """The configuration context that all later calls fill."""
+    """Yield the configuration context that all later calls fill."""
     del box, target
     yield Operation("call", "krun_create_ctx")
 
@@ -78,27 +78,27 @@ def configuration(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def confine(box: Box, target: Target) -> Iterator[Operation]:
-    """What of the host is taken from the VM's process; after all that opens something."""
+    """Tell what of the host is taken from the VM's process; after all that opens something."""
     del target
     if box.confine != "off":
         yield Operation("step", "confine", box.origin("confine"), {"mode": box.confine})
 
 
 def stop(box: Box, target: Target) -> Iterator[Operation]:
-    """What SIGTERM does; libkrun itself would end the VM at once."""
+    """Tell what SIGTERM does; libkrun itself would end the VM at once."""
     if box.stop.on_sigterm != "kill" and can_interrupt(box, target):
         args = {"grace_s": box.stop.grace_s}
         yield Operation("step", "stop_on_sigterm", box.origin("stop"), args)
 
 
 def can_interrupt(box: Box, target: Target) -> bool:
-    """Whether a SIGINT reaches the guest's program: krun_set_console_output takes away the
+    """Tell whether a SIGINT reaches the guest's program: krun_set_console_output takes away the
     console's input, and SIGINT then ends the VM (1.16.0, seen in boots)."""
     return target.family == 2 or box.console.output is None
 
 
 def run_as(box: Box, target: Target) -> Iterator[Operation]:
-    """The host user that the process becomes; libkrun changes the group first."""
+    """Yield the host user that the process becomes; libkrun changes the group first."""
     del target
     if box.run_as is not None:
         uid, gid = ("run_as", "uid"), ("run_as", "gid")

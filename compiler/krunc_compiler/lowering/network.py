@@ -13,7 +13,7 @@ from krunc_compiler.plan.operation import Operation
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:
-    """The calls of the box's network mode.
+    """Yield the calls of the box's network mode.
 
     Family 1 adds a vsock device by itself, with TSI for internet sockets unless there is a
     network device. Family 2 adds none.
@@ -31,7 +31,7 @@ def lower(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def has_ports(box: Box) -> bool:
-    """Whether any Unix socket is joined to a vsock port."""
+    """Tell whether any Unix socket is joined to a vsock port."""
     return bool(box.vsock or box.agent.listen or box.agent.notify)
 
 

@@ -37,8 +37,8 @@ def limits(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
-    """The program as libkrun's calls take it. Its environment is never NULL: that would pass the
-    host's on."""
+    """Yield the program as libkrun's calls take it. Its environment is never NULL: that would pass
+    the host's on."""
     del target
     entrypoint = box.entrypoint
     args = rewritten(entrypoint.args, box.agent)
@@ -70,8 +70,8 @@ def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:
-    """The program as init's configuration file, in which every text arrives as it is. Both files
-    are gone when they have been read once."""
+    """Yield the program as init's configuration file, in which every text arrives as it is. Both
+    files are gone when they have been read once."""
     del target
     entrypoint = box.entrypoint
     words = [entrypoint.executable, *rewritten(entrypoint.args, box.agent)]
@@ -93,5 +93,5 @@ def _environment(box: Box) -> dict[str, Any]:
 
 
 def has_secrets(box: Box) -> bool:
-    """Whether a value that only the launcher knows goes to the guest."""
+    """Tell whether a value that only the launcher knows goes to the guest."""
     return any(isinstance(value, Secret) for value in box.entrypoint.env.values())

@@ -13,7 +13,7 @@ _RESTORE = "unset IFS;set +f;"
 
 
 def for_command_line(script: str) -> str:
-    """The argument for sh -c that runs SCRIPT exactly as it stands."""
+    """Return the argument for sh -c that runs SCRIPT exactly as it stands."""
     return f"IFS=;set -f;eval $(printf '{''.join(map(_escaped, _RESTORE + script))}')"
 
 

@@ -71,7 +71,7 @@ class Lowered(NamedTuple):
 
 
 def lower(box: Box, target: Target) -> Lowered:
-    """The operations of BOX for TARGET.
+    """Return the operations of BOX for TARGET.
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
@@ -86,14 +86,14 @@ def lower(box: Box, target: Target) -> Lowered:
 
 
 def _can_have_file(box: Box, target: Target) -> bool:
-    """Whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
+    """Tell whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
     disk it cannot: init reads the file after it has mounted the disk (seen on 2.0-dev)."""
     overlay = functions()["krun_fs_add_overlay_file"]
     return isinstance(box.rootfs, FolderRoot) and lacks(overlay, target) is None
 
 
 def _surely_has_file(target: Target) -> bool:
-    """Whether every libkrun of TARGET can: for family 1 without a version some are older."""
+    """Tell whether every libkrun of TARGET can: for family 1 without a version some are older."""
     return target.family == 2 or target.version is not None
 
 

@@ -19,7 +19,8 @@ _ADD_DISK2 = (1, 10)
 
 
 def open_files(box: Box, target: Target) -> Iterator[Operation]:
-    """The launcher may open as many files as its hard limit lets it, before the first virtiofs."""
+    """Yield the launcher may open as many files as its hard limit lets it, before the first
+    virtiofs."""
     del box, target
     yield Operation("step", "raise_nofile")
 
@@ -42,7 +43,8 @@ def shares(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def _share(share: Share) -> tuple[str, dict[str, Any], str]:
-    """The call, its arguments beside tag and path, and the key that asks for just this call."""
+    """Return the call, its arguments beside tag and path, and the key that asks for just this
+    call."""
     window = {"shm_size": share.dax_mib << 20}
     mode = {"read_only": share.read_only}
     if share.semantics != "complete":
@@ -83,7 +85,7 @@ def _disk(disk: Disk, target: Target) -> tuple[str, dict[str, Any], str]:
 
 
 def device_of(box: Box, disk: str) -> str | None:
-    """The guest's device of the disk with that id; None when no disk has it."""
+    """Return the guest's device of the disk with that id; None when no disk has it."""
     ids = [candidate.id for candidate in box.disks]
     return f"/dev/vd{chr(ord('a') + ids.index(disk))}" if disk in ids else None
 

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     file: str | None
 
     def plan(self, compiled: Compiled) -> str | None:
-        """The file of a plan; None: standard output."""
+        """Return the file of a plan; None: standard output."""
         if self.folder is None:
             return None
         if self.file is not None:
@@ -112,13 +112,13 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
 
 
 def unwritten(error: OSError) -> Finding:
-    """The finding about a plan that cannot be written."""
+    """Return the finding about a plan that cannot be written."""
     hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
     return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 
 def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list[Located]]:
-    """How the plan in PATH differs from TEXT, which BOX compiles to."""
+    """Tell how the plan in PATH differs from TEXT, which BOX compiles to."""
     try:
         within.admit(path)
         data = contents(path, MAX_BYTES + 1)
@@ -163,6 +163,6 @@ def _seen_from(job: Job, given: Inputs) -> Inputs:
 
 @cache
 def way(home: str, folder: str) -> str:
-    """The way from FOLDER, in which a plan is, to HOME, in which its box is."""
+    """Return the way from FOLDER, in which a plan is, to HOME, in which its box is."""
     # realpath: relpath of two names of one folder is only then the way between them.
     return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))

@@ -40,7 +40,7 @@ class Loaded(NamedTuple):
     is_matrix: bool
 
     def variables(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The variables of the box that ROW of the matrix makes."""
+        """Return the variables of the box that ROW of the matrix makes."""
         return {**self.known.values, **row}
 
 
@@ -58,7 +58,7 @@ class Compiled(NamedTuple):
 
 
 def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
-    """The boxes of the file NAME before anything in them is evaluated.
+    """Return the boxes of the file NAME before anything in them is evaluated.
 
     Raises Rejected when it or a box that it extends cannot be read, and for a matrix that makes
     no sense; UsageError when it has no box of the wanted name.
@@ -94,7 +94,7 @@ def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
 
 
 def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], list[Located]]:
-    """The plans of the boxes in TEXT, which came from the file NAME, and the warnings.
+    """Return the plans of the boxes in TEXT, which came from the file NAME, and the warnings.
 
     Raises Rejected with everything that is wrong, the warnings among it.
     """
@@ -122,7 +122,7 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
 
 
 def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
-    """The plan of the one box in TEXT, which came from the file NAME.
+    """Return the plan of the one box in TEXT, which came from the file NAME.
 
     Raises Rejected with everything that is wrong with it, UsageError when it makes several.
     """
@@ -134,7 +134,8 @@ def compile_box(name: str, text: str, inputs: Inputs) -> Plan:
 
 
 def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
-    """The value of one box without expressions and defaults, and what is wrong with its shape."""
+    """Return the value of one box without expressions and defaults, and what is wrong with its
+    shape."""
     schema = load("box.schema")
     rendered = rendering.render(
         loaded.value, loaded.variables(row), loaded.source, loaded.known.absent

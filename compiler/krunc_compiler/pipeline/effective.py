@@ -22,7 +22,7 @@ _COLUMN = 48
 
 
 def effective(name: str, text: str, inputs: Inputs) -> str:
-    """The boxes in TEXT, from the file NAME, as YAML with the origin of each value.
+    """Return the boxes in TEXT, from the file NAME, as YAML with the origin of each value.
 
     Each is a box that compiles to the same plan. Raises Rejected when one is wrong.
     """
@@ -50,7 +50,7 @@ def _one(loaded: Loaded, row: dict[str, Any]) -> str:
 
 
 def _given(name: str, row: dict[str, Any], loaded: Loaded) -> str:
-    """Where the value of the variable NAME comes from."""
+    """Tell where the value of the variable NAME comes from."""
     if name in row:
         return "matrix"
     default = loaded.source.places.get(("vars", name, "default"))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from krunc_compiler.files.boxfiles import ENDING, all_below, is_box_name
 from krunc_compiler.files.tree import unlisted
 from krunc_compiler.files.within import Within
+from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located
 from krunc_compiler.values.kind import kind_of_file
 
@@ -16,7 +17,7 @@ from krunc_compiler.values.kind import kind_of_file
 class Gathered(NamedTuple):
     """Boxes and plans, each with the directory through which it was found: the one that was given,
     or that of the file that was. Plans that were given by their names are `named` too. `skipped`
-    are files that could be a box or plan by their names, and why they are none."""
+    are files that could be a box or plan, and why they are none, or are not read."""
 
     boxes: dict[str, str]
     plans: dict[str, str]
@@ -30,10 +31,12 @@ def gather(paths: Iterable[str], within: Within) -> Gathered:
     be read is what its name says; who reads it is told why."""
     found = Gathered({}, {}, set(), {}, [])
     for given in paths:
-        if os.path.isdir(given):
-            _folder(given, found, within)
-        else:
-            _file(given, found, within)
+        with contained(given, found.findings):
+            if os.path.isdir(given):
+                within.admit(given)  # its names may be secrets, too
+                _folder(given, found, within)
+            else:
+                _file(given, found, within)
     seen: set[str] = set()
     for group in (found.boxes, found.plans):
         for path in list(group):
@@ -60,13 +63,14 @@ def _file(given: str, found: Gathered, within: Within) -> None:
 def _folder(given: str, found: Gathered, within: Within) -> None:
     tree = all_below(given)
     for path in tree.files:
-        seen = kind_of_file(path, within)
-        if seen.kind == "box":
-            found.boxes[path] = given
-        elif seen.kind == "plan":
-            found.plans[path] = given
-        elif is_box_name(path):
-            found.skipped[path] = seen.why
+        with contained(path, found.findings):
+            seen = kind_of_file(path, within)
+            if seen.kind == "box":
+                found.boxes[path] = given
+            elif seen.kind == "plan":
+                found.plans[path] = given
+            elif seen.why:
+                found.skipped[path] = seen.why
     found.skipped.update(dict.fromkeys(tree.links, "a link to a directory; name it to check it"))
     # Pipes and devices are refused by who reads them.
     found.boxes.update({path: given for path in tree.odd if is_box_name(path)})

@@ -23,7 +23,7 @@ _WIDTH = 40
 def spread(
     work: Callable[[_Item], _Result], items: Sequence[_Item]
 ) -> Generator[_Result, None, None]:
-    """What WORK makes of each of ITEMS, in their order; WORK and its results can be pickled.
+    """Tell what WORK makes of each of ITEMS, in their order; WORK and its results can be pickled.
 
     Many items are spread over the processors that this process may use.
     """
@@ -53,7 +53,7 @@ def _quiet() -> None:
 
 
 def _shown(results: Iterable[_Result], total: int) -> Iterator[_Result]:
-    """RESULTS; how many of TOTAL there are is on the terminal meanwhile."""
+    """Yield RESULTS; how many of TOTAL there are is on the terminal meanwhile."""
     if total < MANY or not sys.stderr.isatty():
         yield from results
         return

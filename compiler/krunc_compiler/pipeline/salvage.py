@@ -27,7 +27,7 @@ class Pieces(NamedTuple):
 
 
 def cut(value: Any, pieces: Pieces, schema: dict[str, Any]) -> tuple[Any, set[Path]] | None:
-    """VALUE without what is wrong with it, and the places that were removed.
+    """Return VALUE without what is wrong with it, and the places that were removed.
 
     A list ends before its first wrong item, so that the others keep their numbers. None when
     nothing sensible is left.
@@ -70,7 +70,7 @@ def _remove(value: Any, path: Path, removed: set[Path]) -> None:
 
 
 def holds(finding: Finding, removed: set[Path]) -> bool:
-    """Whether FINDING, about the part that is left, is true of the whole box."""
+    """Tell whether FINDING, about the part that is left, is true of the whole box."""
     from krunc_compiler.findings import catalogue  # most boxes have no finding
 
     entry = catalogue.entry(finding.code)
@@ -84,7 +84,7 @@ def holds(finding: Finding, removed: set[Path]) -> bool:
 
 
 def _is_list_above(path: Path, place: Path) -> bool:
-    """Whether PLACE is an item of the list at PATH, which lost its end only."""
+    """Tell whether PLACE is an item of the list at PATH, which lost its end only."""
     return (
         len(place) > len(path) and place[: len(path)] == path and isinstance(place[len(path)], int)
     )

@@ -42,7 +42,7 @@ class Earlier:
         self._read, self.others = _contents(files)
 
     def plans(self) -> list[str] | None:
-        """The plans, when neither they nor the files have changed since they were made."""
+        """Return the plans, when neither they nor the files have changed since they were made."""
         try:
             known = json.loads(contents(self._path, _MOST_BYTES))
             if known["files"] == self._read and known["state"] == _state(known["plans"]):
@@ -67,7 +67,8 @@ class Earlier:
 
 
 def _program() -> str:
-    """What tells this krunc from another, also from one of the same version that was edited."""
+    """Tell what tells this krunc from another, also from one of the same version that was
+    edited."""
     homes = [os.path.dirname(str(package.__file__)) for package in (krunc_compiler, krunc_schema)]
     return _state(
         os.path.join(folder, name)
@@ -79,7 +80,7 @@ def _program() -> str:
 
 
 def _contents(files: Iterable[str]) -> tuple[str, dict[str, Seen]]:
-    """The digest of all FILES, and those that are no boxes."""
+    """Return the digest of all FILES, and those that are no boxes."""
     whole = running()
     others = {}
     for path in files:

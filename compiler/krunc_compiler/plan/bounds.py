@@ -20,7 +20,7 @@ _WAYS_OUT = {
 
 
 def most(what: str) -> int:
-    """How many bytes, operations, values or levels a plan may have."""
+    """Tell how many bytes, operations, values or levels a plan may have."""
     return int(api.table()["limits"][f"plan_{what}"])
 
 
@@ -88,7 +88,7 @@ def _too_large(what: str, number: int, path: Path) -> Finding:
 
 
 def _heaviest(operations: list[Operation], what: str) -> Path:
-    """The key of the box from which most of WHAT comes."""
+    """Return the key of the box from which most of WHAT comes."""
     weights: dict[Path, int] = {}
     for operation in operations:
         if what == "bytes":

@@ -21,12 +21,12 @@ def digest(plan: dict[str, Any]) -> str:
 
 
 def canonical(plan: dict[str, Any]) -> str:
-    """What of PLAN is hashed."""
+    """Tell what of PLAN is hashed."""
     return json.dumps(meaning(plan), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def meaning(plan: dict[str, Any]) -> dict[str, Any]:
-    """PLAN without what nothing is done with."""
+    """Return PLAN without what nothing is done with."""
     return {
         **_without(plan, "digest"),
         "requires": _without(plan["requires"], "because"),

@@ -31,7 +31,7 @@ class Operation(NamedTuple):
     need: Path = ()
 
     def paths(self) -> list[tuple[api.Param, str]]:
-        """The paths of the host among its arguments, each with its rule."""
+        """Return the paths of the host among its arguments, each with its rule."""
         found = []
         for param in api.paths(self.kind, self.name):
             value = self.args.get(param.name)
@@ -42,9 +42,9 @@ class Operation(NamedTuple):
         return found
 
     def place(self, argument: str) -> Path:
-        """Where in the box ARGUMENT comes from; () when it is a default."""
+        """Tell where in the box ARGUMENT comes from; () when it is a default."""
         return self.places.get(argument, ())
 
     def item_place(self, argument: str, index: int) -> Path:
-        """Where in the box an item of the list ARGUMENT comes from."""
+        """Tell where in the box an item of the list ARGUMENT comes from."""
         return self.places.get(f"{argument}[{index}]", (*self.place(argument), index))

@@ -38,7 +38,7 @@ class Plan(NamedTuple):
 
 
 def make(box: Box, target: Target, meaning: Any, operations: list[Operation], prefix: str) -> Plan:
-    """The plan of BOX; MEANING is its value with variables and expressions worked out.
+    """Return the plan of BOX; MEANING is its value with variables and expressions worked out.
 
     PREFIX is the way from the plan's folder to the box's, `.` when they are the same.
     """
@@ -56,7 +56,7 @@ def make(box: Box, target: Target, meaning: Any, operations: list[Operation], pr
 
 
 def to_text(plan: Plan) -> str:
-    """The text of a plan: the same bytes wherever it is made."""
+    """Return the text of a plan: the same bytes wherever it is made."""
     # One encoder for all is much the quickest. In JSON a quote inside a text has a backslash before
     # it, and no list in an operation holds objects: this stands between operations only.
     rows = _json(plan.operations)[1:-1]
@@ -77,7 +77,7 @@ def to_text(plan: Plan) -> str:
 
 
 def moved(plan: Plan, prefix: str) -> Plan:
-    """PLAN with its relative host paths seen from where PREFIX starts, which leads to it."""
+    """Return PLAN with its relative host paths seen from where PREFIX starts, which leads to it."""
     rows = []
     for row in plan.operations:
         kind = next((one for one in KINDS if one in row and "args" in row), None)
@@ -87,7 +87,7 @@ def moved(plan: Plan, prefix: str) -> Plan:
 
 
 def _moved(kind: str, name: str, given: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
-    """The arguments GIVEN to an operation with relative host paths seen from where PREFIX
+    """Return the arguments GIVEN to an operation with relative host paths seen from where PREFIX
     starts."""
     params = _with_paths(kind, name)
     if not params:
@@ -104,7 +104,8 @@ def _moved(kind: str, name: str, given: Mapping[str, Any], prefix: str) -> Mappi
 
 @cache
 def _with_paths(kind: str, name: str) -> tuple[api.Param, ...]:
-    """The arguments that may name something of the host: paths, contents, variables for secrets."""
+    """Return the arguments that may name something of the host: paths, contents, variables for
+    secrets."""
     return (*api.paths(kind, name), *(p for p in api.params(kind, name) if p.kind == "env"))
 
 
@@ -150,7 +151,7 @@ def _told(origin: Path) -> str:
 
 
 def needs(operation: Operation) -> Version:
-    """The libkrun version from which OPERATION, with its arguments, exists."""
+    """Return the libkrun version from which OPERATION, with its arguments, exists."""
     newest, telling = _newer(operation.name)
     for argument, newer in telling:
         value = operation.args[argument]

@@ -17,7 +17,7 @@ from krunc_compiler.shape.checking import check
 
 
 def read_plan(name: str, text: str) -> Plan:
-    """The plan in TEXT, which came from the file NAME.
+    """Return the plan in TEXT, which came from the file NAME.
 
     Raises Rejected when it is no plan, holds an operation that is not in the tables, or is not
     honest about what libkrun does by itself. The launcher checks more: the order, what may stand
@@ -57,8 +57,8 @@ def read_plan(name: str, text: str) -> Plan:
 
 
 def source_of(name: str, text: str) -> Source:
-    """The plan TEXT of the file NAME with the places in it. There are none in a text that is too
-    large, or JSON but no YAML, as with tabs in front of its lines."""
+    """Return the plan TEXT of the file NAME with the places in it. There are none in a text that is
+    too large, or JSON but no YAML, as with tabs in front of its lines."""
     # Most JSON is YAML, so the places come from the same parser.
     from krunc_compiler.text.parsing import parse
 
@@ -96,7 +96,7 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
 
 @cache
 def _operation(kind: str, name: str) -> dict[str, Any]:
-    """The schema of one operation, with the definitions that it refers to."""
+    """Return the schema of one operation, with the definitions that it refers to."""
     return {**operation_schemas()[kind, name], "$defs": head_schema()["$defs"]}
 
 

@@ -22,7 +22,8 @@ Verifier = Callable[[bytes], list[Refusal]]
 
 
 def refused(verify: Verifier | None, name: str, data: bytes) -> list[Located]:
-    """The findings of VERIFY about the plan DATA of the file NAME; none where nobody asks it."""
+    """Return the findings of VERIFY about the plan DATA of the file NAME; none where nobody asks
+    it."""
     refusals = verify(data) if verify is not None else []
     if not refusals:
         return []

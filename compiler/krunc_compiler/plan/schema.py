@@ -17,7 +17,7 @@ from krunc_compiler.plan.kinds import kind_schema, text_schema
 
 @cache
 def operation_schemas() -> dict[tuple[str, str], dict[str, Any]]:
-    """The schema of each operation by kind and name."""
+    """Return the schema of each operation by kind and name."""
     schemas = {
         ("call", function.name): _operation(
             "call", function.name, function.params, function.role == "log"
@@ -34,7 +34,7 @@ def operation_schemas() -> dict[tuple[str, str], dict[str, Any]]:
 
 @cache
 def head_schema() -> dict[str, Any]:
-    """The schema of a plan in which an operation is any map of keys."""
+    """Return the schema of a plan in which an operation is any map of keys."""
     schema: dict[str, Any] = _completed(load("plan.schema"))
     schema["properties"]["krunc_plan"]["const"] = load("plan")["format"]
     schema["properties"]["api"]["enum"] = list(api.table()["eras"])
@@ -81,7 +81,7 @@ def _variable(taken: Iterable[str]) -> dict[str, Any]:
 
 
 def plan_schema() -> dict[str, Any]:
-    """The whole schema of a plan, each call and step with its own arguments."""
+    """Return the whole schema of a plan, each call and step with its own arguments."""
     schema = deepcopy(head_schema())
     schema["properties"]["operations"]["items"] = {"oneOf": list(operation_schemas().values())}
     return schema

@@ -27,7 +27,7 @@ class Policy(NamedTuple):
     is_schema: bool
 
     def judge(self, review: Review, folder: str) -> list[Finding]:
-        """What of a plan, whose relative paths start at FOLDER, the policy does not allow."""
+        """Tell what of a plan, whose relative paths start at FOLDER, the policy does not allow."""
         name = os.path.basename(self.source.name)
         if self.is_schema:
             from krunc_compiler.policy import schemas  # and with it jsonschema
@@ -43,7 +43,8 @@ class Policy(NamedTuple):
         return [self._shown(one, name, message, review) for one in found]
 
     def _shown(self, found: Finding, name: str, message: str, review: Review) -> Finding:
-        """FOUND with the policy's name and message; a warning when the box has a waiver for it."""
+        """Return FOUND with the policy's name and message; a warning when the box has a waiver for
+        it."""
         rule = name if self.is_schema else rules.rule_of(found)
         hint = "; ".join(filter(None, [f"{name}: {found.hint}" if found.hint else name, message]))
         for waiver in review.value.get("waivers", ()):
@@ -53,7 +54,7 @@ class Policy(NamedTuple):
         return found._replace(hint=hint)
 
     def rules_broken(self, review: Review, folder: str) -> set[str]:
-        """The rules that a waiver can name and that the plan breaks."""
+        """Return the rules that a waiver can name and that the plan breaks."""
         if self.is_schema:
             from krunc_compiler.policy import schemas
 
@@ -64,7 +65,8 @@ class Policy(NamedTuple):
 
 
 def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
-    """The policy in the file PATH, which must be WITHIN what may be read; raises Rejected."""
+    """Return the policy in the file PATH, which must be WITHIN what may be read; raises
+    Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
     name, text = read(path, within)

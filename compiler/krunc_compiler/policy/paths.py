@@ -14,7 +14,7 @@ _LONGEST = 4095
 
 
 def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:
-    """Whether PATH, of a plan in FOLDER, is one of PATTERNS, relative to BASE, or below one.
+    """Tell whether PATH, of a plan in FOLDER, is one of PATTERNS, relative to BASE, or below one.
 
     Only the texts are compared: symbolic links are the host's, and not known here.
     """
@@ -35,7 +35,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def named(text: str, patterns: Iterable[str]) -> bool:
-    """Whether TEXT is one of PATTERNS, in which * stands for any characters."""
+    """Tell whether TEXT is one of PATTERNS, in which * stands for any characters."""
     return any(
         text == pattern if "*" not in pattern else _named(text, pattern) for pattern in patterns
     )
@@ -68,7 +68,8 @@ class _Wildcards:
         self._end = 1 << len(parts)
 
     def fits(self, text: str, and_below: bool = False) -> bool:
-        """Whether all of TEXT fits, or all before one of its slashes when AND_BELOW is asked."""
+        """Tell whether all of TEXT fits, or all before one of its slashes when AND_BELOW is
+        asked."""
         stars = self._any | self._star
         at = 1 | (1 & stars) << 1
         for character in text:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from krunc_compiler.shape.patterns import of_python
+
 if sys.version_info >= (3, 11):
     from re import _constants as names  # type: ignore[attr-defined]
     from re import _parser as parser  # type: ignore[attr-defined]
@@ -86,7 +88,7 @@ class Pattern:
 
     @property
     def size(self) -> int:
-        """How many states it has."""
+        """Tell how many states it has."""
         return len(self._rows)
 
     def search(self, text: str, spend: Callable[[int], None]) -> bool:
@@ -119,7 +121,7 @@ class Pattern:
         return self._states[at, where]
 
     def _reached(self, at: frozenset[int], where: _Place) -> _State:
-        """The state of a matcher that is at the rows AT."""
+        """Return the state of a matcher that is at the rows AT."""
         seen: set[int] = set()
         waiting, taking, ends = list(at), [], False
         while waiting:
@@ -209,7 +211,7 @@ def _place(text: str, i: int) -> _Place:
 
 
 def _one(kind: str, value: Any) -> _Fits:
-    """What a character must be that takes one step."""
+    """Tell what a character must be that takes one step."""
     if kind == "ANY":
         return lambda character: character != "\n"
     if kind == "LITERAL":
@@ -236,12 +238,13 @@ def _item(kind: str, value: Any) -> _Fits:
 
 @lru_cache(20_000)  # all of any one schema
 def pattern(text: str) -> Pattern:
-    """The regular expression TEXT; raises Unmatchable."""
-    return Pattern(text)
+    """Return the regular expression TEXT of a JSON Schema; raises Unmatchable."""
+    return Pattern(of_python(text))
 
 
 def patterns_of(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, str]]:
-    """Each pattern of a JSON Schema and its place. What is a plain value in it is left alone."""
+    """Yield each pattern of a JSON Schema and its place. What is a plain value in it is left
+    alone."""
     if isinstance(schema, list):
         for i, item in enumerate(schema):
             yield from patterns_of(item, (*path, i))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from krunc_compiler.files.within import Within
+from krunc_compiler.files.within import Within, is_in
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located
 from krunc_compiler.findings.report import only
@@ -20,7 +20,7 @@ _HINT = "call a policy policy.yaml or policy-NAME.yaml (or .yml, .json); keep ot
 class Policies:
     """The policies of each file: those that were GIVEN, or else all in every `.krunc` from the
     file's directory up to the top of its repository. Each is read once. `findings` tell what is
-    wrong with them, `read` the files."""
+    wrong with them, `read` the files. None is listed or read that is not WITHIN what may be."""
 
     def __init__(self, given: list[str] | None, within: Within) -> None:
         self._within = within
@@ -31,7 +31,7 @@ class Policies:
         self._of: dict[tuple[str, ...], list[Policy]] = {}
 
     def of(self, *folders: str) -> list[Policy]:
-        """The policies of files in FOLDERS."""
+        """Return the policies of files in FOLDERS."""
         if self._given is not None:
             return self._given
         if folders not in self._of:
@@ -41,12 +41,14 @@ class Policies:
 
     def _in(self, home: str) -> list[Policy]:
         if home not in self._known:
-            paths, wrong = _listed(home)
-            self.findings += wrong
-            # Without a repository a policy may lie above what is checked: it is applied, too.
-            places = self._within.places
-            wider = Within(None if places is None else (*places, home))
-            self._known[home] = self._policies(paths, wider)
+            within = _with_above(home, self._within)
+            shown = os.path.relpath(home)
+            paths: list[str] = []
+            with contained(shown, self.findings):
+                within.admit(shown)
+                paths, wrong = _listed(home)
+                self.findings += wrong
+            self._known[home] = self._policies(paths, within)
         return self._known[home]
 
     def _policies(self, paths: list[str], within: Within) -> list[Policy]:
@@ -58,9 +60,17 @@ class Policies:
         return found
 
 
+def _with_above(home: str, within: Within) -> Within:
+    """Return WITHIN and the directory HOME, when that lies above what is checked, as it can without
+    a repository: no file that is checked says where it leads."""
+    top = os.path.dirname(home)
+    places = within.places or ()
+    return Within((*places, home)) if any(is_in(place, top) for place in places) else within
+
+
 def _homes(folder: str) -> list[str]:
-    """Each `.krunc` that applies to files in FOLDER, by its real path; a link in the way leads both
-    to where it stands and to what it names."""
+    """Return each `.krunc` that applies to files in FOLDER, by its real path; a link in the way
+    leads both to where it stands and to what it names."""
     ways = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))
     found = (home for way in ways for home in _upward(way))
     return list(dict.fromkeys(found))
@@ -78,7 +88,7 @@ def _upward(folder: str) -> Iterator[str]:
 
 
 def _listed(home: str) -> tuple[list[str], list[Located]]:
-    """The policies in the directory HOME, and what is wrong with everything else there."""
+    """Return the policies in the directory HOME, and what is wrong with everything else there."""
     shown = os.path.relpath(home)
     try:
         names = sorted(os.listdir(home))

@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Finding]:
-    """What of a plan POLICY, which fits its schema, does not allow."""
+    """Tell what of a plan POLICY, which fits its schema, does not allow."""
     name = review.value["box"]
     if not named(name, [policy.get("boxes", "*")]):
         return
@@ -56,7 +56,8 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
 
 
 def rule_of(finding: Finding) -> str:
-    """The rule that FINDING is about, as a waiver names it: allow.writes, isolation.kernel."""
+    """Return the rule that FINDING is about, as a waiver names it: allow.writes,
+    isolation.kernel."""
     key, _, limit = finding.hint.partition(": ")
     return key if key.startswith("allow.") else f"{key}.{limit}"
 
@@ -163,7 +164,7 @@ def _secrets(review: Review, names: list[str], place: Place) -> Found:
 
 
 def _is_path_of(path: str, names: list[str], place: Place) -> bool:
-    """Whether PATH is one that NAMES, of which those with a / are paths, allow."""
+    """Tell whether PATH is one that NAMES, of which those with a / are paths, allow."""
     paths = [name for name in names if "/" in name]
     return "*" in names or allowed(path, place.plan, paths, place.policy)
 

@@ -51,7 +51,7 @@ class _Asked:
             raise Unusable(message, self.path(at, keyword), way_out)
 
     def path(self, at: Any, keyword: str) -> Path:
-        """Where KEYWORD of the schema AT stands."""
+        """Tell where KEYWORD of the schema AT stands."""
         return (*next(_places(self.schema, at, ()), ()), keyword)
 
 
@@ -59,7 +59,7 @@ _asked: ContextVar[_Asked] = ContextVar("asked")
 
 
 def wrong(schema: dict[str, Any]) -> list[Finding]:
-    """What is wrong with the SCHEMA itself."""
+    """Tell what is wrong with the SCHEMA itself."""
     # First: jsonschema gives each pattern to Python.
     findings = _unmatchable(schema)
     if findings:
@@ -77,7 +77,7 @@ def wrong(schema: dict[str, Any]) -> list[Finding]:
 
 
 def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
-    """The patterns of SCHEMA that are not matched here."""
+    """Return the patterns of SCHEMA that are not matched here."""
     findings, size = [], 0
     for path, text in patterns_of(schema):
         try:
@@ -92,7 +92,7 @@ def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
 
 
 def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
-    """Where PLAN does not fit SCHEMA, in the words of the nearest x-message.
+    """Tell where PLAN does not fit SCHEMA, in the words of the nearest x-message.
 
     Nothing is fetched: a $ref leads into the schema itself. Raises Unusable for a schema that
     cannot be followed, or not in the time that a policy has.
@@ -117,7 +117,7 @@ def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _message(schema: Any, error: ValidationError) -> str:
-    """The x-message nearest to the rule that ERROR is about."""
+    """Return the x-message nearest to the rule that ERROR is about."""
     found = str(schema.get(MESSAGE, ""))
     for part in error.absolute_schema_path:
         inside = isinstance(schema, list) and isinstance(part, int) and part < len(schema)
@@ -211,7 +211,7 @@ def _unique(validator: Any, rule: bool, value: Any, schema: Any) -> Iterator[Val
 
 
 def _canonical(value: Any) -> Any:
-    """VALUE as what can be in a set: 1 and 1.0 are equal, 1 and true are not."""
+    """Return VALUE as what can be in a set: 1 and 1.0 are equal, 1 and true are not."""
     if isinstance(value, dict):
         return ("map", frozenset((key, _canonical(item)) for key, item in value.items()))
     if isinstance(value, list):
@@ -220,7 +220,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _bounded(keyword: str, function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    """FUNCTION, which judges KEYWORD, within the steps and references that a question has."""
+    """Yield FUNCTION, which judges KEYWORD, within the steps and references that a question has."""
     is_ref = keyword in ("$ref", "$dynamicRef")
 
     def judged(validator: Any, rule: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
@@ -255,8 +255,8 @@ _evolve = _Validator.evolve
 
 
 def _evolved(validator: Any, **changes: Any) -> Any:
-    """VALIDATOR for another part of the schema. Where that has a `$schema`, jsonschema would take
-    its own validator of that draft instead, which is not bounded."""
+    """Return VALIDATOR for another part of the schema. Where that has a `$schema`, jsonschema would
+    take its own validator of that draft instead, which is not bounded."""
     schema = changes.get("schema", validator.schema)
     if isinstance(schema, dict) and "$schema" in schema:
         changes["schema"] = _bare(schema)

@@ -17,7 +17,7 @@ _DEMANDS = {"require_folder": "folder", "require_file": "file"}
 
 
 def admitted(operations: list[dict[str, Any]], facts: list[Fact]) -> Iterator[Fact]:
-    """A fact for each demand of a confined plan that goes beyond what FACTS reach."""
+    """Yield a fact for each demand of a confined plan that goes beyond what FACTS reach."""
     if all(row.get("step") != "confine" for row in operations):
         return  # then the VMM can open whatever the launching user can
     used = {(reach.verb, reach.target) for fact in facts for reach in fact.reach}

@@ -11,8 +11,8 @@ _ALL, _TOP, _UP, _INSIDE = range(4)
 
 
 def breadth(was: Fact | None, now: Fact | None) -> tuple[int, int]:
-    """A key that sorts the change from WAS to NOW before narrower ones: by the widest thing that
-    only one of them reaches."""
+    """Return a key that sorts the change from WAS to NOW before narrower ones: by the widest thing
+    that only one of them reaches."""
     old, new = (one.reach if one else frozenset() for one in (was, now))
     return min(map(_width, new - old or old - new), default=(_INSIDE, 0))
 

@@ -25,7 +25,7 @@ _PROGRAM = ("program", "kernel", "init", "firmware")
 
 
 def change_sheet(difference: Difference) -> Sheet:
-    """The changes by effect, the worst first, then the operations that differ."""
+    """Return the changes by effect, the worst first, then the operations that differ."""
     old, new = difference.old, difference.new
     either = new or old
     sections = []
@@ -45,7 +45,8 @@ def change_sheet(difference: Difference) -> Sheet:
 
 
 def _sorted(difference: Difference) -> dict[Effect, list[Change]]:
-    """The changes by the section that they stand in; the program's stand first of what alters."""
+    """Return the changes by the section that they stand in; the program's stand first of what
+    alters."""
     found = {effect: difference.of(effect) for effect in EFFECTS}
     found["alters"].sort(key=lambda change: change.kind not in _PROGRAM)
     return found
@@ -79,7 +80,7 @@ def _details(change: Change) -> Iterator[Detail]:
 
 
 def _line_text(edit: Edit) -> str:
-    """A line bare where each of its characters is seen as itself, else as a quoted word."""
+    """Return a line bare where each of its characters is seen as itself, else as a quoted word."""
     if edit.part:
         return f"...{quoted(edit.text)}..."
     text = edit.text.removesuffix("\n")
@@ -108,7 +109,8 @@ def counted(difference: Difference) -> str:
 
 
 def running(difference: Difference) -> list[str]:
-    """What runs in the guest and changes: program, kernel; nothing of a plan that comes or goes."""
+    """Tell what runs in the guest and changes: program, kernel; nothing of a plan that comes or
+    goes."""
     kinds = {change.kind for change in difference.changes}
     both = difference.old is not None and difference.new is not None
     return [kind for kind in _PROGRAM if both and kind in kinds]
@@ -135,7 +137,7 @@ def _operations(difference: Difference) -> Iterator[Line]:
 
 
 def difference_document(difference: Difference) -> dict[str, Any]:
-    """DIFFERENCE as a JSON value; schema/krunc_schema/diff.schema.json describes it."""
+    """Return DIFFERENCE as a JSON value; schema/krunc_schema/diff.schema.json describes it."""
     return {
         "krunc_diff": FORMAT,
         "old": _side(difference.old),

@@ -40,7 +40,8 @@ Uncompared = Sequence[tuple[str, str]]
 
 
 def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ()) -> str:
-    """The comment about plans by path: those that open the worst first, in at most MOST bytes."""
+    """Return the comment about plans by path: those that open the worst first, in at most MOST
+    bytes."""
     changed = [(path, one) for path, one in differences if one.changes]
     changed.sort(key=lambda item: (_worst(item[1]), item[0]))
     if not changed and not uncompared:
@@ -54,12 +55,13 @@ def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ())
 
 
 def failed(why: str) -> str:
-    """The comment when nothing could be compared, which takes the place of an earlier one."""
+    """Return the comment when nothing could be compared, which takes the place of an earlier
+    one."""
     return f"{MARK}\n### krunc: the plans cannot be compared\n\n- {span(why, _TEXT)}\n"
 
 
 def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
-    """A key that sorts a plan by its worst change, then by how many open."""
+    """Return a key that sorts a plan by its worst change, then by how many open."""
     first = one.changes[0]
     rank = RANK.get(first.kind, len(RANK))
     opens = len(one.of("opens"))
@@ -79,7 +81,7 @@ def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
 
 
 def _untold(uncompared: Uncompared, room: int) -> list[str]:
-    """What is not compared, as much of it as there is ROOM for."""
+    """Tell what is not compared, as much of it as there is ROOM for."""
     if not uncompared:
         return []
     lines: list[str] = []
@@ -103,7 +105,7 @@ def _part(path: str, one: Difference, most: int = sys.maxsize) -> str:
 
 
 def _short(head: list[str], changed: Changed, most: int) -> str:
-    """The openings, then a line for each plan, then as many parts as there is room for."""
+    """Return the openings, then a line for each plan, then as many parts as there is room for."""
     room = most - _NOTE
     names = _plans(changed, False)
     runs = _running(changed)
@@ -138,7 +140,7 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
 
 
 def _running(changed: Changed) -> list[str]:
-    """Which plans run something else: no fold hides it."""
+    """Tell which plans run something else: no fold hides it."""
     paths = [path for path, one in changed if running(one)]
     if not paths:
         return []
@@ -177,8 +179,8 @@ class _Opening(NamedTuple):
 
 
 def _openings(changed: Changed, room: int) -> list[str]:
-    """The openings of all plans, the worst first, as many as there is ROOM for; each kind's others
-    are counted."""
+    """Return the openings of all plans, the worst first, as many as there is ROOM for; each kind's
+    others are counted."""
     found = _grouped(changed)
     kinds = Counter(one.kind for one in found)
     room -= _size(_TITLE) + 4 + sum(_size(more(kind, 10**6)) + 1 for kind in kinds)
@@ -204,7 +206,7 @@ def _openings(changed: Changed, room: int) -> list[str]:
 
 
 def _grouped(changed: Changed) -> list[_Opening]:
-    """Each opening once, the worst first."""
+    """Return each opening once, the worst first."""
     plans: dict[tuple[str, str, str], list[str]] = {}
     wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
@@ -219,7 +221,7 @@ def _grouped(changed: Changed) -> list[_Opening]:
 
 
 def _plans(changed: Changed, digests: bool) -> list[str]:
-    """The plans by what they open, folded, each with what it would be approved by."""
+    """Return the plans by what they open, folded, each with what it would be approved by."""
     groups: dict[str, list[str]] = {}
     for path, one in changed:
         opens, narrows = one.of("opens"), len(one.of("narrows"))

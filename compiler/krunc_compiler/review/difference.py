@@ -50,12 +50,12 @@ class Difference(NamedTuple):
     pairs: tuple[Pair, ...]
 
     def of(self, effect: Effect) -> list[Change]:
-        """The changes with that EFFECT."""
+        """Return the changes with that EFFECT."""
         return [change for change in self.changes if change.effect == effect]
 
 
 def compare(old: Review | None, new: Review | None) -> Difference:
-    """What is different in NEW; None is a plan that does not exist, which reaches nothing."""
+    """Tell what is different in NEW; None is a plan that does not exist, which reaches nothing."""
     pairs = match(old.operations if old else [], new.operations if new else [])
     changes = list(_with_texts(list(_facts(old, new)), old, new))
     shown_old = {change.old.operation for change in changes if change.old}
@@ -99,12 +99,12 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
 
 
 def _runtime(reach: Reach) -> bool:
-    """Whether it is in the folder of the run, which has the box's name."""
+    """Tell whether it is in the folder of the run, which has the box's name."""
     return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
 
 
 def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
-    """The facts by what they are about; a number tells those with one subject apart."""
+    """Return the facts by what they are about; a number tells those with one subject apart."""
     seen: Counter[tuple[Any, ...]] = Counter()
     found = {}
     for fact in review.facts() if review else ():
@@ -139,7 +139,7 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
-    """CHANGES with the strings of their operations; one that none names goes to the last."""
+    """Yield CHANGES with the strings of their operations; one that none names goes to the last."""
     rows = [
         Sides(*(named_in(fact.text if fact else "") for fact in (change.old, change.new)))
         for change in changes
@@ -166,7 +166,7 @@ def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -
 
 
 def _strings(review: Review | None, operation: int | None) -> dict[str, Any]:
-    """What holds the strings of a fact: the arguments of its operation, else the head."""
+    """Tell what holds the strings of a fact: the arguments of its operation, else the head."""
     if review is None:
         return {}
     if operation is None:
@@ -176,7 +176,8 @@ def _strings(review: Review | None, operation: int | None) -> dict[str, Any]:
 
 
 def _telling(change: Change, texts: list[TextChange], unnamed: list[TextChange]) -> Change:
-    """CHANGE with those of TEXTS that its sentence does not show well, and what none names."""
+    """Return CHANGE with those of TEXTS that its sentence does not show well, and what none
+    names."""
     told = [one for one in texts if one.needs_lines(change.text)] + unnamed
     text = change.text
     for one in told:
@@ -185,7 +186,7 @@ def _telling(change: Change, texts: list[TextChange], unnamed: list[TextChange])
 
 
 def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
-    """Whether an operation comes or goes that only states what the facts show."""
+    """Tell whether an operation comes or goes that only states what the facts show."""
     if pair.old is not None and pair.new is not None:
         return False
     row = old.operations[pair.old] if pair.old is not None else new.operations[pair.new or 0]
@@ -193,8 +194,8 @@ def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
 
 
 def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
-    """The operations whose change no fact shows: none of them reaches anything. What is demanded of
-    the host is used by others; of all else it is not known what it alters."""
+    """Yield the operations whose change no fact shows: none of them reaches anything. What is
+    demanded of the host is used by others; of all else it is not known what it alters."""
     demands: dict[bool, list[str]] = {True: [], False: []}
     for pair in rest:
         was = old.operations[pair.old] if pair.old is not None else None
@@ -225,7 +226,7 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
-    """What stands in another order. That of the host's steps says what is held when."""
+    """Tell what stands in another order. That of the host's steps says what is held when."""
     steps = turned(old.operations, new.operations)
     indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
     if indexes:
@@ -240,7 +241,7 @@ _NAMED = 40
 
 
 def _silent(row: dict[str, Any]) -> Effect:
-    """What a change of an operation is that no fact shows."""
+    """Tell what a change of an operation is that no fact shows."""
     kind = kind_of(row)
     # What is read is shown by its facts; what tells nothing has a reason.
     return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"

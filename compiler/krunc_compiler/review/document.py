@@ -11,7 +11,8 @@ FORMAT = 1
 
 
 def review_document(review: Review) -> dict[str, Any]:
-    """REVIEW as a JSON value. Texts are as they are shown; the plan's own values are in `plan`."""
+    """Return REVIEW as a JSON value. Texts are as they are shown; the plan's own values are in
+    `plan`."""
     return {
         "krunc_review": FORMAT,
         "box": review.value["box"],
@@ -24,7 +25,7 @@ def review_document(review: Review) -> dict[str, Any]:
 
 
 def fact_document(fact: Fact) -> dict[str, Any]:
-    """One fact. Operations count from 0, as in the plan's list."""
+    """Return one fact. Operations count from 0, as in the plan's list."""
     document: dict[str, Any] = {
         "kind": fact.kind,
         "subject": list(fact.subject),

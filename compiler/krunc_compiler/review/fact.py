@@ -55,11 +55,11 @@ class Row(NamedTuple):
     before: Sequence[str] = ()
 
     def known_as(self) -> str:
-        """What the guest calls its device, for the end of a sentence."""
+        """Tell what the guest calls its device, for the end of a sentence."""
         return f" ({self.device})" if self.device else ""
 
     def fact(self, kind: str, subject: tuple[str, ...] | str, text: str, *reach: Reach) -> Fact:
-        """A fact that this operation shows."""
+        """Return a fact that this operation shows."""
         named = (subject,) if isinstance(subject, str) else subject
         return Fact(kind, named, text, self.origin, self.operation, frozenset(reach))
 
@@ -153,7 +153,7 @@ class Reached:
             self._targets.setdefault(reach[:2], set()).add(reach.target)
 
     def covers(self, reach: Reach) -> bool:
-        """Whether REACH is no more than what is reached."""
+        """Tell whether REACH is no more than what is reached."""
         targets = self._targets.get(reach[:2], set())
         if reach.target in targets or None in targets:
             return True

@@ -66,7 +66,7 @@ TOPICS = (
 
 
 def isolation(facts: list[Fact]) -> Iterator[Fact]:
-    """One fact a topic, held or not, with the operation that takes it away."""
+    """Yield one fact a topic, held or not, with the operation that takes it away."""
     for topic in TOPICS:
         lost = next((fact for fact in facts if any(_takes(topic, r) for r in fact.reach)), None)
         yield Fact(
@@ -160,7 +160,7 @@ def _setuid(facts: list[Fact]) -> Fact:
 
 
 def _user(facts: list[Fact]) -> Fact:
-    """A plan that sets no user leaves the VMM all rights of the launching one."""
+    """Return a plan that sets no user leaves the VMM all rights of the launching one."""
     said = {fact.subject[0]: fact for fact in facts if fact.kind == "user"}
     reach = frozenset(
         one

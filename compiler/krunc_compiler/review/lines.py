@@ -41,12 +41,12 @@ Hunk = tuple[Edit, ...]
 
 
 def lines(text: str) -> list[str]:
-    """The lines of TEXT with what ends them; joined they are TEXT."""
+    """Return the lines of TEXT with what ends them; joined they are TEXT."""
     return [one for one in _LINES.findall(text) if one]
 
 
 def hunks(old: str, new: str) -> tuple[Hunk, ...]:
-    """What differs between OLD and NEW, with the lines around it."""
+    """Tell what differs between OLD and NEW, with the lines around it."""
     was, now = lines(old), lines(new)
     return tuple(
         tuple(_hunk(was, now, group)) for group in _groups(matched(was, now), len(was), len(now))
@@ -63,7 +63,7 @@ class _Gap(NamedTuple):
 
 
 def _groups(pairs: list[tuple[int, int]], olds: int, news: int) -> list[list[_Gap]]:
-    """The places without a match; those near each other together."""
+    """Return the places without a match; those near each other together."""
     groups: list[list[_Gap]] = []
     i = j = 0
     for next_i, next_j in [*pairs, (olds, news)]:
@@ -127,14 +127,14 @@ def changed_part(old: str, new: str) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _alike(old: str, new: str) -> int:
-    """How many characters at the start are the same."""
+    """Tell how many characters at the start are the same."""
     both = zip(old, new, strict=False)
     return next((i for i, (x, y) in enumerate(both) if x != y), min(len(old), len(new)))
 
 
 def matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """Which items of OLD stay as which of NEW, in order: first those that stand once on each side,
-    then between them, in time that grows with the number of items."""
+    """Tell which items of OLD stay as which of NEW, in order: first those that stand once on each
+    side, then between them, in time that grows with the number of items."""
     found: list[tuple[int, int]] = []
     todo = [(0, len(old), 0, len(new), 0)]
     while todo:
@@ -161,7 +161,8 @@ def matched(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
 def _anchors(
     old: Sequence[str], new: Sequence[str], block: tuple[int, int, int, int]
 ) -> list[tuple[int, int]]:
-    """The items that stand once in each half of the BLOCK, as many as are in the same order."""
+    """Return the items that stand once in each half of the BLOCK, as many as are in the same
+    order."""
     i, i_end, j, j_end = block
     olds, news = Counter(old[i:i_end]), Counter(new[j:j_end])
     places = {new[at]: at for at in range(j, j_end) if news[new[at]] == 1}
@@ -173,7 +174,7 @@ def _anchors(
 
 
 def _longest(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """A longest common run of items, by the table of the lengths of those of all ends."""
+    """Return a longest common run of items, by the table of the lengths of those of all ends."""
     table = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
     for i in range(len(old) - 1, -1, -1):
         row, below = table[i], table[i + 1]

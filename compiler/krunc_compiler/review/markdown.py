@@ -19,7 +19,7 @@ _MOST_TEXT = 1200
 
 
 def to_markdown(sheet: Sheet, most: int = MOST) -> str:
-    """SHEET in at most MOST bytes; what is left out where it must be is counted.
+    """Return SHEET in at most MOST bytes; what is left out where it must be is counted.
 
     First come the rows that are not folded, the worst first, then what differs in their values,
     then the folded rows.
@@ -95,17 +95,18 @@ def _cut(sheet: Sheet, head: list[str], most: int) -> str:
 
 
 def more(label: str, count: int) -> str:
-    """The line that stands for COUNT rows with a LABEL for which there is no room."""
+    """Return the line that stands for COUNT rows with a LABEL for which there is no room."""
     return f"- **{label}** and {count} more of this kind, not shown"
 
 
 def _row(row: Line) -> str:
-    """A row with what differs in its values."""
+    """Return a row with what differs in its values."""
     return "\n".join([_line(row), *_details(row, sys.maxsize)[0]])
 
 
 def _details(row: Line, room: int) -> tuple[list[str], int]:
-    """What differs in the values of a ROW, as much as there is ROOM for, and how much there is not.
+    """Tell what differs in the values of a ROW, as much as there is ROOM for, and how much there is
+    not.
 
     No line of a fence can end it: each begins with a sign or blanks and a number.
     """
@@ -148,12 +149,12 @@ def _line(row: Line, most: int = sys.maxsize) -> str:
 
 
 def span(text: str, most: int) -> str:
-    """TEXT as a code span of about MOST bytes, cut at its end."""
+    """Return TEXT as a code span of about MOST bytes, cut at its end."""
     data = text.replace("`", "\\u0060").encode("utf-8")
     return code(text if len(data) <= most else data[:most].decode("utf-8", "ignore") + "...")
 
 
 def code(text: str) -> str:
-    """TEXT as a code span. A backtick stands in a quoted word, where it can be an escape."""
+    """Return TEXT as a code span. A backtick stands in a quoted word, where it can be an escape."""
     inner = text.replace("`", "\\u0060")
     return f"`{inner}`" if inner.strip(" ") else "-"

@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 def identity(row: dict[str, Any]) -> Identity:
-    """What an operation is about: a share's tag, a disk's id, a port, an address, a path.
+    """Tell what an operation is about: a share's tag, a disk's id, a port, an address, a path.
 
     Functions that make the same thing share it: krun_add_virtiofs and krun_add_virtiofs3.
     """
@@ -51,14 +51,14 @@ def _params(kind: str, name: str) -> tuple[Param, ...]:
 
 
 def named(row: dict[str, Any]) -> str:
-    """The operation for a sentence: its name and what it is about."""
+    """Return the operation for a sentence: its name and what it is about."""
     about = identity(row)[2:]
     name: str = row[kind_of(row)]
     return " ".join(map(word, [name, *about]))
 
 
 def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
-    """The operations that are not the same in both, in order; equal meaning gives none.
+    """Return the operations that are not the same in both, in order; equal meaning gives none.
 
     The key of the box does not count.
     """
@@ -101,7 +101,7 @@ def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
 
 
 def _is_done(row: dict[str, Any]) -> bool:
-    """Whether an operation does something, at its place in the plan."""
+    """Tell whether an operation does something, at its place in the plan."""
     name = row.get("step")
     return "call" in row or (
         name is not None and (name in api.actions() or name not in api.steps())
@@ -117,7 +117,7 @@ def _meaning(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
-    """Each row's identity with a number, since a plan may say the same thing twice."""
+    """Return each row's identity with a number, since a plan may say the same thing twice."""
     seen: Counter[Identity] = Counter()
     found = []
     for row in rows:
@@ -128,7 +128,7 @@ def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
 
 
 def longest_rise(numbers: list[int]) -> set[int]:
-    """A longest rising run of NUMBERS: what stayed while the others moved."""
+    """Return a longest rising run of NUMBERS: what stayed while the others moved."""
     ends: list[int] = []
     at: list[int] = []
     before: list[int] = []

@@ -25,12 +25,12 @@ def _template() -> Template:
 
 
 def plan_page(review: Review) -> str:
-    """The page of one plan."""
+    """Return the page of one plan."""
     return _page(plan_sheet(review), [("The box", pictures(review))], last=False)
 
 
 def difference_page(difference: Difference) -> str:
-    """The page of a difference: the changes, then a picture of each side."""
+    """Return the page of a difference: the changes, then a picture of each side."""
     sides = (("After", difference.new), ("Before", difference.old))
     drawn = [(title, pictures(side)) for title, side in sides if side]
     return _page(change_sheet(difference), drawn, last=True)

@@ -73,7 +73,8 @@ class Picture(NamedTuple):
 
 
 def pictures(review: Review) -> tuple[Picture, ...]:
-    """The picture of a plan, for broad and for slim windows; the last of many rows are counted."""
+    """Return the picture of a plan, for broad and for slim windows; the last of many rows are
+    counted."""
     return tuple(_picture(review, layout) for layout in LAYOUTS)
 
 
@@ -113,7 +114,7 @@ def _arrow(fact: Fact, y: int, layout: Layout) -> Arrow:
 
 
 def _sides(fact: Fact) -> tuple[str, str]:
-    """What stands on the host's side of an arrow, and what on the guest's."""
+    """Tell what stands on the host's side of an arrow, and what on the guest's."""
     before = ""
     pieces = _QUOTED.split(_BEGINS.sub("", fact.text))
     for i, piece in enumerate(pieces):
@@ -138,7 +139,7 @@ def _subject(fact: Fact) -> str:
 
 
 def _lines(text: str, room: int) -> tuple[str, ...]:
-    """TEXT in one or two lines of ROOM columns, shortened where it must be."""
+    """Return TEXT in one or two lines of ROOM columns, shortened where it must be."""
     most = 2 * room
     while len(pieces := folded(_short(text, most), room)) > 2:
         most -= 1
@@ -146,7 +147,7 @@ def _lines(text: str, room: int) -> tuple[str, ...]:
 
 
 def _short(text: str, room: int) -> str:
-    """TEXT cut in the middle to ROOM columns: the end of a path says most."""
+    """Return TEXT cut in the middle to ROOM columns: the end of a path says most."""
     if columns(text) <= room:
         return text
     head, tail = room // 2 - 2, room // 2 - 2

@@ -16,7 +16,7 @@ _REASONS = 8
 
 
 def plan_sheet(review: Review) -> Sheet:
-    """What the VM is, what of the host it reaches, what isolates it, then every operation."""
+    """Tell what the VM is, what of the host it reaches, what isolates it, then every operation."""
     era = api.table()["eras"][review.value["api"]]["name"]
     return Sheet(
         word(review.value["box"]),
@@ -71,7 +71,7 @@ def _held(fact: Fact) -> Line:
 
 
 def operation(row: dict[str, Any]) -> str:
-    """One operation of a plan, whole."""
+    """Return one operation of a plan, whole."""
     kind = kind_of(row)
     args = ", ".join(f"{name}={shown(value)}" for name, value in row.get("args", {}).items())
     text = f"{word(row[kind])}({args})" if kind == "call" else f"{word(row[kind])} {args}".rstrip()

@@ -45,7 +45,7 @@ class _Program(NamedTuple):
 
 
 def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
-    """A fact for each thing that makes other code run than the root's own."""
+    """Yield a fact for each thing that makes other code run than the root's own."""
     programs = list(_programs(operations))
     for index, row in enumerate(operations):
         args = row.get("args", {})
@@ -66,7 +66,7 @@ def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
 
 
 def _environment(args: dict[str, Any]) -> dict[str, Any]:
-    """The variables that arguments set, of a call or of the file that init reads."""
+    """Return the variables that arguments set, of a call or of the file that init reads."""
     data = args.get("data")
     process = data.get("process", {}) if isinstance(data, dict) else {}
     found: dict[str, Any] = args.get("envp") or process.get("env") or {}
@@ -90,7 +90,7 @@ def _programs(operations: list[dict[str, Any]]) -> Iterator[_Program]:
 
 
 def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | None:
-    """What a file or directory at PATH of the root is to the guest, the most telling first."""
+    """Tell what a file or directory at PATH of the root is to the guest, the most telling first."""
     args = row["args"]
     if path == INIT:
         return "the guest's init, instead of libkrun's"
@@ -116,7 +116,7 @@ def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | Non
 
 
 def _paths(program: _Program) -> Iterator[str]:
-    """Where the program may be: by its path, or by its name in each directory of PATH."""
+    """Tell where the program may be: by its path, or by its name in each directory of PATH."""
     first = program.words[0] if program.words else ""
     if "/" in first:
         yield posixpath.join(program.workdir, first)
@@ -131,7 +131,8 @@ _PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", 
 
 
 def _named(program: _Program) -> Iterator[str]:
-    """The paths that stand in the program's arguments and variables, also within longer words."""
+    """Yield the paths that stand in the program's arguments and variables, also within longer
+    words."""
     texts = [*program.words[1:], *(one for one in program.env.values() if isinstance(one, str))]
     for text in texts:
         yield from re.findall(r"/[^\s'\":;,=()<>|&]+", text)
@@ -140,7 +141,8 @@ def _named(program: _Program) -> Iterator[str]:
 
 
 def _is_at(laid: str, path: str) -> bool:
-    """Whether what is LAID somewhere is at PATH or holds it; /bin can be a link to /usr/bin."""
+    """Tell whether what is LAID somewhere is at PATH or holds it; /bin can be a link to
+    /usr/bin."""
     whole, other = (_merged(posixpath.normpath("/" + one.lstrip("/"))) for one in (laid, path))
     return whole == other or other.startswith(whole.rstrip("/") + "/")
 

@@ -27,24 +27,24 @@ class TextChange(NamedTuple):
     new: str | None
 
     def hunks(self) -> tuple[Hunk, ...]:
-        """What differs."""
+        """Tell what differs."""
         return hunks(self.old or "", self.new or "")
 
     def shown_in(self, was: frozenset[str], now: frozenset[str]) -> bool:
-        """Whether the words of sentences about both sides name it."""
+        """Tell whether the words of sentences about both sides name it."""
         return (self.old is None or _mark(self.old) in was) and (
             self.new is None or _mark(self.new) in now
         )
 
     def needs_lines(self, row: str) -> bool:
-        """Whether ROW, which names it, is not enough for a reader."""
+        """Tell whether ROW, which names it, is not enough for a reader."""
         texts = [text for text in (self.old, self.new) if text is not None]
         if any(len(text) > MOST or len(lines(text)) > 1 for text in texts):
             return True
         return len(texts) > 1 and len(row) > _ROW and max(map(len, texts)) > _ROW // 4
 
     def in_words(self, text: str) -> str:
-        """The sentence TEXT, in which the changed part stands for a long string."""
+        """Return the sentence TEXT, in which the changed part stands for a long string."""
         if self.old is None or self.new is None:
             return text
         for one, (start, end) in zip(
@@ -56,18 +56,18 @@ class TextChange(NamedTuple):
 
 
 def named_in(sentence: str) -> frozenset[str]:
-    """The words of a SENTENCE, by which a string is found in it without a long search."""
+    """Return the words of a SENTENCE, by which a string is found in it without a long search."""
     found = _WORD.findall(sentence)
     return frozenset([*found, *(end for one in found for end in _ends(one))])
 
 
 def _ends(one: str) -> list[str]:
-    """What a variable is set to, and what stands before a sign of the sentence."""
+    """Tell what a variable is set to, and what stands before a sign of the sentence."""
     return [one.rstrip(":"), *([] if one[0] == '"' else [one.partition("=")[2]])]
 
 
 def _mark(text: str) -> str:
-    """The word that stands in a sentence for TEXT alone."""
+    """Return the word that stands in a sentence for TEXT alone."""
     whole = word(text)
     return whole[-13:-1] if len(text) > MOST else whole
 
@@ -80,7 +80,7 @@ class Sides(NamedTuple):
 
 
 def shared_out(texts: list[TextChange], rows: list[Sides]) -> list[list[TextChange]]:
-    """Which of TEXTS each of ROWS names; few rows name the same."""
+    """Tell which of TEXTS each of ROWS names; few rows name the same."""
     places: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         for name in row.old | row.new:
@@ -94,7 +94,7 @@ def shared_out(texts: list[TextChange], rows: list[Sides]) -> list[list[TextChan
 
 
 def text_changes(old: dict[str, Any], new: dict[str, Any]) -> list[TextChange]:
-    """The strings in the arguments of two operations that are not the same."""
+    """Return the strings in the arguments of two operations that are not the same."""
     return list(_changes(old, new, ""))
 
 

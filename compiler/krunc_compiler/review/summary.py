@@ -35,21 +35,21 @@ class Review(NamedTuple):
 
     @property
     def operations(self) -> list[dict[str, Any]]:
-        """The operations as they stand in the plan."""
+        """Return the operations as they stand in the plan."""
         rows: list[dict[str, Any]] = self.value["operations"]
         return rows
 
     def facts(self) -> tuple[Fact, ...]:
-        """All facts."""
+        """Return all facts."""
         return (*self.machine, *self.exposure, *self.isolation)
 
     def reached(self) -> Reached:
-        """All that is reached."""
+        """Return all that is reached."""
         return Reached(reach for fact in self.facts() for reach in fact.reach)
 
 
 def review(plan: Plan) -> Review:
-    """The review of PLAN, exposure with the worst first."""
+    """Return the review of PLAN, exposure with the worst first."""
     value: dict[str, Any] = json.loads(to_text(plan))
     value["operations"] = [_ordered(row) for row in value["operations"]]
     found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
@@ -66,8 +66,8 @@ def review(plan: Plan) -> Review:
 
 
 def _ordered(row: dict[str, Any]) -> dict[str, Any]:
-    """ROW with its arguments in the order of libkrun's header and their maps sorted: the order in
-    which a plan has its keys means nothing."""
+    """Return ROW with its arguments in the order of libkrun's header and their maps sorted: the
+    order in which a plan has its keys means nothing."""
     if "args" not in row:
         return row
     kind = kind_of(row)
@@ -88,7 +88,7 @@ def _sorted(value: Any) -> Any:
 
 
 def kind_of(row: dict[str, Any]) -> str:
-    """Whether an operation is a call, a step or implicit."""
+    """Tell whether an operation is a call, a step or implicit."""
     return next(kind for kind in KINDS if kind in row)
 
 
@@ -132,7 +132,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
 
 
 def _noted(value: dict[str, Any]) -> list[Fact]:
-    """What the head of a plan says to its reviewers."""
+    """Tell what the head of a plan says to its reviewers."""
     labels = value.get("labels", {})
     facts = [
         Fact("label", (name,), f"{word(name)}: {word(labels[name])}", f"labels.{name}", None)
@@ -146,7 +146,7 @@ def _noted(value: dict[str, Any]) -> list[Fact]:
 
 
 def _limited(facts: list[Fact]) -> list[Fact]:
-    """FACTS in which an egress policy, where there is one, says what TSI reaches."""
+    """Return FACTS in which an egress policy, where there is one, says what TSI reaches."""
     tsi = [fact for fact in facts if fact.kind == "network" and fact.subject == ("TSI",)]
     if all(any(reach.target is None for reach in fact.reach) for fact in tsi):
         return facts
@@ -155,7 +155,7 @@ def _limited(facts: list[Fact]) -> list[Fact]:
 
 
 def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
-    """FACTS, in which init is not libkrun's where something is LAID over it."""
+    """Return FACTS, in which init is not libkrun's where something is LAID over it."""
     over = next((fact for fact in laid if fact.subject == ("runs", INIT)), None)
     return [
         fact._replace(text=f"what the plan lays over {INIT}, not libkrun's")
@@ -166,7 +166,7 @@ def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
 
 
 def _by_meaning(row: Row) -> list[Fact]:
-    """What the table says of a function without words of its own; few plans have one."""
+    """Tell what the table says of a function without words of its own; few plans have one."""
     from krunc_compiler.review.facts.meanings import by_meaning
 
     return list(by_meaning(row))

@@ -15,7 +15,7 @@ _HANGING = 10
 
 
 def to_text(sheet: Sheet, width: int = LEAST, colour: bool = False) -> str:
-    """SHEET in WIDTH columns, at least 80."""
+    """Return SHEET in WIDTH columns, at least 80."""
     width = max(width, LEAST)
     first, *rest = _pieces(f"{sheet.name}: {sheet.about}", width, _HANGING)
     lines = [_paint(first, _BOLD, colour), *rest]
@@ -35,7 +35,8 @@ def _section(section: Section, width: int, colour: bool) -> list[str]:
 
 
 def _table(rows: tuple[Line, ...], width: int, colour: bool) -> list[str]:
-    """ROWS in three columns. A line that goes on is indented, so no value can start a row."""
+    """Return ROWS in three columns. A line that goes on is indented, so no value can start a
+    row."""
     start = 4 + max([9, *(len(row.label) for row in rows)])
     side = min(_ORIGIN, max((columns(row.origin) for row in rows), default=0))
     room = width - start - (side + 2 if side else 0)

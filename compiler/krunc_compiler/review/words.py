@@ -23,7 +23,7 @@ _NEAR = 20
 
 
 def visible(text: str) -> str:
-    """TEXT with an escape for each character that a reader does not see as itself."""
+    """Return TEXT with an escape for each character that a reader does not see as itself."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if is_seen(c) else _escape(c) for c in text)
@@ -35,13 +35,13 @@ def _escape(c: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """TEXT in double quotes, whole; blanks are escaped where more than 16 stand together."""
+    """Return TEXT in double quotes, whole; blanks are escaped where more than 16 stand together."""
     escaped = visible(text.replace("\\", "\\\\").replace('"', '\\"'))
     return '"' + re.sub(" {17,}", lambda run: "\\u0020" * len(run[0]), escaped) + '"'
 
 
 def word(text: str) -> str:
-    """TEXT as one word of a sentence."""
+    """Return TEXT as one word of a sentence."""
     if len(text) > MOST:
         digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
         ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
@@ -50,7 +50,8 @@ def word(text: str) -> str:
 
 
 def part(text: str, start: int, end: int) -> str:
-    """A long TEXT as one word of a sentence, by what stands from START to END and around it."""
+    """Return a long TEXT as one word of a sentence, by what stands from START to END and around
+    it."""
     start, end = max(0, start - _NEAR), min(len(text), end + _NEAR)
     digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
     shown_ = quoted(text[start:end])
@@ -61,13 +62,13 @@ def part(text: str, start: int, end: int) -> str:
 
 
 def words(texts: list[str]) -> str:
-    """TEXTS as a list in a sentence, cut when it is long."""
+    """Return TEXTS as a list in a sentence, cut when it is long."""
     shown = ", ".join(map(word, texts[:40]))
     return shown + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
 
 
 def shown(value: Any) -> str:
-    """A JSON value, whole, in one line."""
+    """Return a JSON value, whole, in one line."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -84,12 +85,12 @@ def shown(value: Any) -> str:
 
 
 def key(text: str) -> str:
-    """The key of a map: bare when it is plain."""
+    """Return the key of a map: bare when it is plain."""
     return text if _PLAIN.fullmatch(text) else quoted(text)
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal TEXT takes."""
+    """Tell how many columns of a terminal TEXT takes."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -98,7 +99,8 @@ def _columns(c: str) -> int:
 
 
 def folded(text: str, room: int) -> list[str]:
-    """TEXT in pieces of at most ROOM columns (2 for a wide character), blanks at their ends aside.
+    """Return TEXT in pieces of at most ROOM columns (2 for a wide character), blanks at their ends
+    aside.
 
     It is broken behind blanks where there are any. Nothing is lost: joined, the pieces are TEXT.
     """

@@ -16,7 +16,7 @@ from krunc_compiler.rules import conflicts
 
 
 def check(box: Box, target: Target) -> list[Finding]:
-    """What is wrong with the keys of the box."""
+    """Tell what is wrong with the keys of the box."""
     return [
         *conflicts.check(box),
         *_root_disk(box),

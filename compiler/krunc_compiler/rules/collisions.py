@@ -41,8 +41,8 @@ class Claims(NamedTuple):
 def claims(
     box: Box, source: Source, allowed: frozenset[str], paths: tuple[Named, ...] = ()
 ) -> Claims:
-    """What BOX claims, and the PATHS that it names. There may be many boxes: their texts are read
-    again for a finding."""
+    """Tell what BOX claims, and the PATHS that it names. There may be many boxes: their texts are
+    read again for a finding."""
     folder = posixpath.dirname(source.name)
     found = tuple(_claims(box, folder))
     text = "" if os.path.isfile(source.name) else source.text
@@ -90,7 +90,8 @@ def _again(name: str, text: str) -> Source:
 
 
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
-    """The warnings about boxes that one run compiles: what they cannot have at the same time."""
+    """Return the warnings about boxes that one run compiles: what they cannot have at the same
+    time."""
     findings = []
     seen: dict[tuple[str, str], tuple[int, Path]] = {}
     writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
@@ -112,7 +113,7 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
 
 
 def _replaced(boxes: Sequence[Claims]) -> Iterator[Located]:
-    """The warnings about paths that the guest of another box may replace."""
+    """Yield the warnings about paths that the guest of another box may replace."""
     writers: dict[str, list[int]] = {}
     for i, one in enumerate(boxes):
         for path in one.paths:

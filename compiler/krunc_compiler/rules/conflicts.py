@@ -16,7 +16,7 @@ _NEEDS_CSUM = ("host_tso4", "host_tso6", "host_ufo")
 
 
 def check(box: Box) -> list[Finding]:
-    """What of BOX cannot be together, or lacks what it needs."""
+    """Tell what of BOX cannot be together, or lacks what it needs."""
     return [
         *_boot(box),
         *_overlays(box),

@@ -31,7 +31,7 @@ _SECRET_VALUE = re.compile(
 
 
 def check(box: Box) -> list[Finding]:
-    """The warnings about one box by itself."""
+    """Return the warnings about one box by itself."""
     folders = _folders(box)
     return [
         *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
@@ -62,7 +62,7 @@ def _folders(box: Box) -> list[_Folder]:
 
 
 def _within(inner: str, outer: str) -> bool:
-    """Whether the path INNER is OUTER or below it, as far as their texts tell."""
+    """Tell whether the path INNER is OUTER or below it, as far as their texts tell."""
     if inner.startswith("/") != outer.startswith("/"):
         return False
     if outer == ".":
@@ -94,7 +94,7 @@ def _is_of_run(folder: _Folder) -> bool:
 
 
 def _above(path: str) -> Iterator[str]:
-    """The folders that the path lies in, itself first."""
+    """Yield the folders that the path lies in, itself first."""
     within = not path.startswith(("/", ".."))
     while path not in ("", "/", "."):
         yield path
@@ -203,7 +203,7 @@ def _limits(box: Box) -> Iterator[Finding]:
 
 
 def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
-    """The warnings about BOX on a host that has CPUS processors and MEMORY_MIB of memory."""
+    """Return the warnings about BOX on a host that has CPUS processors and MEMORY_MIB of memory."""
     found = []
     if box.machine.cpus > cpus:
         found.append(
@@ -229,7 +229,8 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
 def silenced(
     findings: list[Finding], allow: Sequence[dict[str, Any]]
 ) -> tuple[list[Finding], frozenset[str]]:
-    """FINDINGS without what the box allows, with what is wrong with ALLOW; the codes allowed.
+    """Return FINDINGS without what the box allows, with what is wrong with ALLOW; the codes
+    allowed.
 
     ALLOW fits the schema.
     """

@@ -18,7 +18,7 @@ from krunc_compiler.rules.written import secrets
 
 
 def check(operations: list[Operation], target: Target) -> list[Finding]:
-    """What is wrong with the operations as a whole."""
+    """Tell what is wrong with the operations as a whole."""
     return [
         *_paths(operations),
         *_secrets(operations),
@@ -143,7 +143,7 @@ def _confined(operations: list[Operation]) -> Iterator[Finding]:
 
 @cache
 def _lacking(target: Target) -> dict[str, str]:
-    """The functions that TARGET does not have, each with the reason."""
+    """Return the functions that TARGET does not have, each with the reason."""
     whys = {name: api.lacks(function, target) for name, function in api.functions().items()}
     return {name: why for name, why in whys.items() if why is not None}
 

@@ -23,7 +23,8 @@ class Named(NamedTuple):
 
 
 def named(operations: Sequence[Operation]) -> list[Named]:
-    """Every path of the host that OPERATIONS open, but for folders that a guest only reads."""
+    """Return every path of the host that OPERATIONS open, but for folders that a guest only
+    reads."""
     found = []
     for operation in operations:
         # What is demanded of the host has no places: those are paths of other operations.
@@ -40,7 +41,7 @@ def named(operations: Sequence[Operation]) -> list[Named]:
 
 
 def secrets(operation: Operation) -> Iterator[Named]:
-    """The files of which the launcher reads what the program gets."""
+    """Yield the files of which the launcher reads what the program gets."""
     for argument, value in operation.args.items():
         if not isinstance(value, dict):
             continue
@@ -53,7 +54,7 @@ def secrets(operation: Operation) -> Iterator[Named]:
 
 
 def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
-    """What is wrong with PATHS of one box, and the warnings about them."""
+    """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
     folders = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
@@ -96,7 +97,7 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
 
 
 def lying_in(path: str) -> Iterator[str]:
-    """The folders that PATH lies in, as far as its text tells, from the inside out."""
+    """Yield the folders that PATH lies in, as far as its text tells, from the inside out."""
     parts = normal(path).split("/")
     ups = parts.count("..")
     for count in range(len(parts) - 1, ups, -1):

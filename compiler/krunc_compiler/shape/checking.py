@@ -85,7 +85,7 @@ def _formed(error: Misfit, path: Path, form: str) -> Finding:
 
 
 def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
-    """The findings of the branch that was meant."""
+    """Yield the findings of the branch that was meant."""
     branches: dict[int, list[Misfit]] = {}
     for inner in error.context:
         branches.setdefault(inner.branch, []).append(inner)
@@ -128,7 +128,8 @@ def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
 
 
 def _wanted(rules: list[dict[str, Any]]) -> dict[str, Any]:
-    """The first of RULES that is about a list or a map; of kinds of maps, what they share."""
+    """Return the first of RULES that is about a list or a map; of kinds of maps, what they
+    share."""
     key = _discriminator(rules)
     if key:
         return {"type": "object", "required": [key], "kinds": [_const(rule, key) for rule in rules]}
@@ -136,7 +137,7 @@ def _wanted(rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _is_of_another_kind(error: Misfit) -> bool:
-    """Whether ERROR says that the whole value is of another kind than a branch wants."""
+    """Tell whether ERROR says that the whole value is of another kind than a branch wants."""
     if error.path:
         return False
     return error.keyword in ("type", "const") or (
@@ -145,7 +146,7 @@ def _is_of_another_kind(error: Misfit) -> bool:
 
 
 def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
-    """The unknown keys of a form; those of a sibling form do not go with this one's."""
+    """Yield the unknown keys of a form; those of a sibling form do not go with this one's."""
     own = next(iter(error.schema.get("required", ())), "")
     kind = _const(error.schema, own)
     for finding in _unknown(error, path):
@@ -164,7 +165,8 @@ def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> 
 
 
 def _discriminator(rules: list[dict[str, Any]]) -> str:
-    """The key whose constant tells the branches that are maps apart; empty when there is none."""
+    """Return the key whose constant tells the branches that are maps apart; empty when there is
+    none."""
     maps = [rule for rule in rules if rule.get("type") == "object"]
     if len(maps) < 2:
         return ""
@@ -204,7 +206,7 @@ def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
 
 
 def _guesses(error: Misfit) -> dict[str, str | None]:
-    """The unknown keys of a map, each with the known one that it is meant to be, if any."""
+    """Return the unknown keys of a map, each with the known one that it is meant to be, if any."""
     known = list(error.schema.get("properties", {}))
     unknown = [key for key in error.value if key not in known]
     # Looking for the nearest takes time, which a hostile box has keys to use up.

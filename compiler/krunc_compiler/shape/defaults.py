@@ -11,8 +11,8 @@ Fill = Callable[[Any], Any]
 
 
 def filled(value: Any, schema: dict[str, Any]) -> Any:
-    """VALUE, which fits SCHEMA, with SCHEMA's defaults. Nobody changes what is inside it: parts may
-    be VALUE's own, or the schema's."""
+    """Return VALUE, which fits SCHEMA, with SCHEMA's defaults. Nobody changes what is inside it:
+    parts may be VALUE's own, or the schema's."""
     fill = _filler(schema)
     return fill(value) if fill is not None else value
 
@@ -28,7 +28,7 @@ def _filler(schema: dict[str, Any]) -> Fill | None:
 
 
 def _part(schema: dict[str, Any], whole: Acceptor) -> Fill | None:
-    """What fills a value of SCHEMA in; None where there is nothing to fill in."""
+    """Tell what fills a value of SCHEMA in; None where there is nothing to fill in."""
     schema = whole.resolved(schema)
     own = _own(schema, whole)
     branches = [(whole.part(branch), _part(branch, whole)) for branch in schema.get("oneOf", ())]

@@ -34,19 +34,19 @@ class Acceptor:
         self._whole: dict[int, tuple[Any, dict[str, Any]]] = {}
 
     def accepts(self, value: Any) -> bool:
-        """Whether VALUE fits the whole schema."""
+        """Tell whether VALUE fits the whole schema."""
         return self.part(self.schema)(value)
 
     def part(self, schema: Any) -> Accept:
-        """The function for SCHEMA, a part of this one; that, or it, raises KeyError for unknown
-        keywords."""
+        """Return the function for SCHEMA, a part of this one; that, or it, raises KeyError for
+        unknown keywords."""
         known = self._parts.get(id(schema))
         if known is None:
             known = self._parts[id(schema)] = (schema, self._made(schema))
         return known[1]
 
     def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """SCHEMA, a part of this one, with what its $ref names."""
+        """Return SCHEMA, a part of this one, with what its $ref names."""
         if "$ref" not in schema:
             return schema
         known = self._whole.get(id(schema))
@@ -85,8 +85,8 @@ class Acceptor:
         rules: dict[str, Accept] = {}
 
         def made(key: str) -> Accept | None:
-            """The function for what stands under KEY, made for the first value that has it, which
-            most keys of a contract never meet; None where KEY may not stand."""
+            """Return the function for what stands under KEY, made for the first value that has it,
+            which most keys of a contract never meet; None where KEY may not stand."""
             if key in properties:
                 rules[key] = self.part(properties[key])
                 return rules[key]
@@ -164,7 +164,7 @@ def _joined(tests: list[Accept]) -> Accept:
 
 
 def _of(name: str, accept: Accept) -> Accept:
-    """ACCEPT for values of the type NAME; any other is right."""
+    """Return ACCEPT for values of the type NAME; any other is right."""
     is_one = _TYPES[name]
     return lambda value: not is_one(value) or accept(value)
 
@@ -190,7 +190,7 @@ _BROADER = {"integer": "number"}
 
 
 def is_type(value: Any, name: str) -> bool:
-    """Whether VALUE is of the type NAME of JSON Schema."""
+    """Tell whether VALUE is of the type NAME of JSON Schema."""
     return _TYPES[name](value)
 
 
@@ -281,7 +281,7 @@ _KEPT: dict[int, Acceptor] = {}
 
 
 def acceptor(schema: dict[str, Any]) -> Acceptor:
-    """The acceptor of SCHEMA; that of a contract, which has definitions, is made once."""
+    """Return the acceptor of SCHEMA; that of a contract, which has definitions, is made once."""
     if "$defs" not in schema:
         return Acceptor(schema)
     kept = _KEPT.get(id(schema))

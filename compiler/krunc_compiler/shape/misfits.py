@@ -30,13 +30,13 @@ class Misfit(NamedTuple):
 
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    """A validator for SCHEMA, in which true is no number and 1.0 no whole number."""
+    """Return a validator for SCHEMA, in which true is no number and 1.0 no whole number."""
     strict: Draft202012Validator = _Strict(schema)
     return strict
 
 
 def misfits(value: Any, schema: dict[str, Any]) -> Iterator[Misfit]:
-    """Every rule of SCHEMA that VALUE breaks."""
+    """Yield every rule of SCHEMA that VALUE breaks."""
     errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
     for error in errors:
         yield _misfit(error, schema.get("$defs", {}))

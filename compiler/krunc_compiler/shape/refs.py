@@ -6,7 +6,7 @@ from typing import Any
 
 
 def resolved(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    """SCHEMA with what its $ref names; its own keys win."""
+    """Return SCHEMA with what its $ref names; its own keys win."""
     while "$ref" in schema:
         target = defs[schema["$ref"].rsplit("/", 1)[1]]
         schema = {**target, **{key: rule for key, rule in schema.items() if key != "$ref"}}

@@ -32,13 +32,13 @@ class Characters(NamedTuple):
     places: list[tuple[int, int]]
 
     def span(self, start: int, end: int) -> Span:
-        """The piece of the source that holds the characters from START to END."""
+        """Return the piece of the source that holds the characters from START to END."""
         (line, column), (end_line, end_column) = self.places[start], self.places[end - 1]
         return Span(line, column, end_line, end_column + 1)
 
 
 def characters(source: str, span: Span) -> Characters:
-    """The characters of the scalar that stands at SPAN in SOURCE."""
+    """Return the characters of the scalar that stands at SPAN in SOURCE."""
     starts = _line_starts(source)
     first = starts[span.line] + span.column
     last = starts[span.end_line] + span.end_column if span.end_line < len(starts) else len(source)
@@ -57,7 +57,7 @@ def _line_starts(source: str) -> list[int]:
 
 
 def _read(raw: str, start: int) -> Iterator[tuple[int, str]]:
-    """The offset and the character for each character of the scalar that starts at START."""
+    """Yield the offset and the character for each character of the scalar that starts at START."""
     before = _BEFORE.match(raw, start)
     position = before.end() if before else start
     style, end = raw[position : position + 1], len(raw)

@@ -61,7 +61,7 @@ class Places(Mapping[Path, Place]):
 
 
 def composed(text: str) -> tuple[Any, Places] | None:
-    """The value of TEXT and the places in it, or None when it is long, odd, or wrong."""
+    """Return the value of TEXT and the places in it, or None when it is long, odd, or wrong."""
     if _Loader is None or len(text) > _MOST_CHARACTERS or any(mark in text for mark in _ODD):
         return None
     try:
@@ -90,7 +90,8 @@ def _value(node: yaml.Node, depth: int) -> Any:
 
 
 def _child(node: yaml.Node, part: str | int) -> tuple[Span | None, yaml.Node]:
-    """What PART of NODE is called in the text, if it has a name, and its node; or a KeyError."""
+    """Tell what PART of NODE is called in the text, if it has a name, and its node; or a
+    KeyError."""
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return None, node.value[part]
     if isinstance(node, yaml.MappingNode):

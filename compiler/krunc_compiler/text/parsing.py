@@ -59,7 +59,7 @@ class _Node(NamedTuple):
 
 
 def parse(name: str, text: str) -> tuple[Any, Source]:
-    """The value of one YAML document and the source with its places.
+    """Return the value of one YAML document and the source with its places.
 
     Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
     one document, and more than MAX_DEPTH levels or MAX_NODES values.

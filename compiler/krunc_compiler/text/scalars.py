@@ -27,7 +27,8 @@ class NotFinite(ValueError):
 
 
 def scalar(text: str) -> Any:
-    """The value of the plain scalar TEXT (as in --set); raises NotFinite for .nan and .inf."""
+    """Return the value of the plain scalar TEXT (as in --set); raises NotFinite for .nan and
+    .inf."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):

@@ -31,13 +31,13 @@ MAX_DEPTH = 32
 
 
 def too_deep(span: Span) -> Finding:
-    """The finding about the level too many at SPAN."""
+    """Return the finding about the level too many at SPAN."""
     hint = "no box needs so many; is a bracket left open?"
     return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
 
 
 def finding_of(error: yaml.YAMLError, text: str) -> Finding:
-    """The finding for ERROR about TEXT."""
+    """Return the finding for ERROR about TEXT."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return _character(error, text)

@@ -26,7 +26,7 @@ def openings(value: Any) -> int:
 
 
 def as_it_stands(expression: str) -> str:
-    """The way out for who means EXPRESSION, without its braces, as text."""
+    """Return the way out for who means EXPRESSION, without its braces, as text."""
     text = f"{{{{{expression}}}}}"
     if len(text) > _SHORT or not text.isprintable() or {"'", "\\"}.intersection(text):
         return ESCAPE

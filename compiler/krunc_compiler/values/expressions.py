@@ -88,16 +88,16 @@ class _Bounded(SandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(*_: Any, **__: Any) -> Any:
-        """No calls at all: a method such as ljust makes texts without end."""
+        """Return no calls at all: a method such as ljust makes texts without end."""
         raise SecurityError("nothing is called here; use a filter, as in {{ name | lower }}")
 
     def joined(self, parts: tuple[Any, ...]) -> str:
-        """What ~ makes."""
+        """Tell what ~ makes."""
         return "".join(map(as_text, parts))
 
 
 def as_text(value: Any) -> str:
-    """VALUE within a text, as YAML writes it: true, not True."""
+    """Return VALUE within a text, as YAML writes it: true, not True."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float | StrictUndefined):
@@ -113,7 +113,7 @@ def _short(value: Any) -> Any:
 
 
 def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """FUNCTION, a filter, for short texts only."""
+    """Return FUNCTION, a filter, for short texts only."""
 
     @wraps(function)
     def filtered(*given: Any, **named: Any) -> Any:
@@ -137,7 +137,7 @@ def _replace(value: Any, old: str, new: str) -> str:
 
 
 def _number(kind: type[int] | type[float], what: str) -> Callable[..., Any]:
-    """A filter to numbers; Jinja's own makes a 0 of what is none."""
+    """Return a filter to numbers; Jinja's own makes a 0 of what is none."""
 
     def filtered(value: Any, default: Any = None) -> Any:
         try:
@@ -152,7 +152,7 @@ def _number(kind: type[int] | type[float], what: str) -> Callable[..., Any]:
 
 @cache
 def environment() -> SandboxedEnvironment:
-    """The sandbox, in which a text has expressions, and nothing else of Jinja."""
+    """Return the sandbox, in which a text has expressions, and nothing else of Jinja."""
     # The optimizer tries each part of a long expression once for every level above it.
     made = _Bounded(
         undefined=StrictUndefined,
@@ -176,7 +176,7 @@ def environment() -> SandboxedEnvironment:
 
 @lru_cache(4096)
 def _compiled(expression: str) -> tuple[TemplateExpression, frozenset[str]]:
-    """EXPRESSION, and the names of the variables that it uses."""
+    """Return EXPRESSION, and the names of the variables that it uses."""
     if len(expression) > _MAX_EXPRESSION:
         raise TemplateError(f"it has more than {_MAX_EXPRESSION:,} characters")
     compiled = environment().compile_expression(expression, undefined_to_none=False)
@@ -195,13 +195,13 @@ def _is_escape(tree: nodes.Expr) -> bool:
 
 
 def evaluate(expression: str, variables: Mapping[str, Any]) -> Any:
-    """The value of EXPRESSION; raises one of FAILURES."""
+    """Return the value of EXPRESSION; raises one of FAILURES."""
     compiled, names = _compiled(expression)
     return plain(compiled({name: variables[name] for name in names if name in variables}))
 
 
 def plain(value: Any) -> Any:
-    """VALUE, when it is of text, numbers, true, false, null, lists and maps of them."""
+    """Return VALUE, when it is of text, numbers, true, false, null, lists and maps of them."""
     if isinstance(value, StrictUndefined):
         str(value)  # raises UndefinedError, which names the variable
     if isinstance(value, str):
@@ -222,13 +222,14 @@ def plain(value: Any) -> Any:
 
 
 def undefined(error: BaseException) -> str | None:
-    """The variable that an expression misses, when ERROR says so."""
+    """Return the variable that an expression misses, when ERROR says so."""
     found = re.match(r"'(\w+)' is undefined$", str(error))
     return found[1] if found and isinstance(error, UndefinedError) else None
 
 
 def explained(error: BaseException) -> tuple[str, str]:
-    """What ERROR, one of FAILURES, says about an expression, and the way out where there is one."""
+    """Tell what ERROR, one of FAILURES, says about an expression, and the way out where there is
+    one."""
     said = (error.message if isinstance(error, TemplateError) else str(error)) or ""
     if isinstance(error, RecursionError | MemoryError | SyntaxError):
         return "it is nested too deeply", "write less into one expression"

@@ -54,7 +54,7 @@ class _Files(NamedTuple):
 
 
 def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any], Source]:
-    """The box in TEXT, from the file NAME, merged over what it extends.
+    """Return the box in TEXT, from the file NAME, merged over what it extends.
 
     Raises Rejected when a text is no map, cannot be read, is not WITHIN, or extends itself.
     """
@@ -125,14 +125,12 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         text = files.read(name)
     except Rejected as rejected:
         (found,) = rejected.findings
-        finding = Finding(
-            "KR023",
-            f"{name}: {found.finding.message}",
-            at,
-            hint=found.finding.hint
-            if found.finding.code == "KR011"
-            else "relative names start at the folder of the box that says extends",
-        )
+        message = f"{name}: {found.finding.message}"
+        if found.finding.code == "KR011":
+            finding = Finding("KR011", message, at, hint=found.finding.hint)
+        else:
+            hint = "relative names start at the folder of the box that says extends"
+            finding = Finding("KR023", message, at, hint=hint)
         raise reject(source, [finding]) from None
     if too_many := files.too_many(characters=len(text)):
         raise reject(source, [Finding("KR023", too_many, at, hint=_FEWER)])
@@ -152,7 +150,7 @@ def _merged(base: _Side, over: _Side) -> _Side:
 
 
 def _combine(base: _Side, over: _Side, at: Path, places: dict[Path, Place]) -> Any:
-    """BASE changed by OVER, which will stand at AT."""
+    """Return BASE changed by OVER, which will stand at AT."""
     if isinstance(base.value, list) and isinstance(over.value, list):
         identity = _identity(base.value, over.value)
         if identity is not None:
@@ -189,13 +187,13 @@ def _combine(base: _Side, over: _Side, at: Path, places: dict[Path, Place]) -> A
 
 
 def _is_new_default(base: Any, over: Any) -> bool:
-    """Whether OVER is a plain value over the typed variable BASE."""
+    """Tell whether OVER is a plain value over the typed variable BASE."""
     return isinstance(base, dict) and isinstance(over, str | int | float)
 
 
 def _other_form(base: dict[str, Any], over: dict[str, Any]) -> bool:
-    """Whether OVER is another kind of thing than BASE: of another mode or type, or a disk for a
-    path."""
+    """Tell whether OVER is another kind of thing than BASE: of another mode or type, or a disk for
+    a path."""
     if any(key in base and key in over and base[key] != over[key] for key in ("mode", "type")):
         return True
     return ("path" in base and "disk" in over) or ("disk" in base and "path" in over)
@@ -248,7 +246,8 @@ def _copied(side: _Side, at: Path, places: dict[Path, Place]) -> Any:
 
 
 def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
-    """VALUE with the relative host paths of extended boxes seen from the box that is compiled."""
+    """Return VALUE with the relative host paths of extended boxes seen from the box that is
+    compiled."""
     if not source.extends:
         return value
     return _rebased(value, schema, (), source, schema["$defs"])
@@ -278,7 +277,7 @@ def _rebased(
 
 
 def _fits(value: Any, branch: dict[str, Any]) -> bool:
-    """Whether VALUE may be meant as BRANCH of the schema."""
+    """Tell whether VALUE may be meant as BRANCH of the schema."""
     if not isinstance(value, dict):
         return branch.get("type") != "object" and value in branch.get("enum", [value])
     forms = branch.get("properties", {}).items()

@@ -34,6 +34,7 @@ _LIKE_A_KEY = re.compile(rb"""(?:^|[\s,{])["']?krunc["']?\s*:""")
 _LIKE_A_PLAN = re.compile(rb'"krunc_plan"\s*:')
 
 NO_KEY = "no `krunc:` key"
+OUTSIDE = "it leads out of the repository, or of the directory that is checked"
 
 
 class Seen(NamedTuple):
@@ -57,7 +58,7 @@ def kind_of_file(path: str, within: Within = ANYWHERE) -> Seen:
         return _PLAN
     is_yaml = is_box_name(path)
     if not within.admits(path):
-        return _BOX if is_yaml else Seen("neither")
+        return _BOX if is_yaml else Seen("neither", OUTSIDE)
     try:
         data = contents(path, MAX_BYTES + 1 if is_yaml else _START)
         if not is_yaml:
@@ -121,7 +122,9 @@ def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
         try:
             merged, _ = load(name, text, within)
         except Rejected as rejected:
-            if len(value) > 1 and set(value) <= set(contract("box.schema")["properties"]):
+            is_like_one = set(value) <= set(contract("box.schema")["properties"])
+            # A base that is not read may have all that this lacks.
+            if is_like_one and (len(value) > 1 or _is_outside(rejected)):
                 return _BOX
             return Seen("neither", f"{NO_KEY}, and {_reason(rejected)}")
         value = merged
@@ -136,6 +139,10 @@ def _of_value(value: dict[str, Any]) -> Seen:
     if isinstance(value[KEY], dict | list):
         return Seen("neither", "its key `krunc` is not `krunc: 1`: a job of another tool, perhaps")
     return _BOX
+
+
+def _is_outside(rejected: Rejected) -> bool:
+    return any(item.finding.code == "KR011" for item in rejected.findings)
 
 
 def _reason(rejected: Rejected) -> str:

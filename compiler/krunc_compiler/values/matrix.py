@@ -18,7 +18,8 @@ _MAX_VALUES = 1_000_000
 
 
 def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """The variables of each box that a file makes; one row without any when it has no MATRIX.
+    """Return the variables of each box that a file makes; one row without any when it has no
+    MATRIX.
 
     A map of lists makes every combination, in the order of the file; a list of maps is the rows
     themselves. A MATRIX that does not fit the schema makes no other box. DECLARED are the names
@@ -62,8 +63,8 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
 
 
 def too_large(boxes: int, values: int, expressions: int) -> list[Finding]:
-    """A finding when so many BOXES of so many VALUES and EXPRESSIONS are more than a compilation
-    bears."""
+    """Return a finding when so many BOXES of so many VALUES and EXPRESSIONS are more than a
+    compilation bears."""
     hint = "make fewer boxes of one file, or move what they share into a script or a folder"
     return [
         Finding(
@@ -82,7 +83,7 @@ def too_large(boxes: int, values: int, expressions: int) -> list[Finding]:
 
 
 def too_long() -> Finding:
-    """The finding about plans of one file that are together longer than MAX_TEXT."""
+    """Return the finding about plans of one file that are together longer than MAX_TEXT."""
     message = f"the plans of this matrix have more than {MAX_TEXT:,} characters together"
     hint = "make fewer boxes of one file, or put what is long into a file of the root or of a share"
     return Finding("KR024", message, ("matrix",), hint=hint, at_key=True)
@@ -107,7 +108,8 @@ def _backwards(name: str) -> Finding:
 
 
 def told_once(rows: list[list[Finding]], names: list[Any]) -> list[Finding]:
-    """The findings about the boxes with NAMES: for each place in the file those of one box."""
+    """Return the findings about the boxes with NAMES: for each place in the file those of one
+    box."""
     kept: dict[tuple[Any, ...], list[tuple[Finding, Any]]] = {}
     for found, name in zip(rows, names, strict=True):
         places: Counter[tuple[Any, ...]] = Counter()
@@ -126,7 +128,7 @@ def told_once(rows: list[list[Finding]], names: list[Any]) -> list[Finding]:
 
 
 def same_names(names: list[Any]) -> list[Finding]:
-    """A finding when two boxes of a matrix have one of NAMES."""
+    """Return a finding when two boxes of a matrix have one of NAMES."""
     seen: set[str] = set()
     for name in map(str, names):
         if name in seen:

@@ -45,7 +45,7 @@ def render(
     source: Source,
     absent: frozenset[str] = frozenset(),
 ) -> Rendered:
-    """VALUE with its expressions evaluated, and what is wrong with them.
+    """Return VALUE with its expressions evaluated, and what is wrong with them.
 
     A string that is one whole expression takes the expression's type. An expression that fails
     for want of an ABSENT variable, about which there is a finding already, is only broken.
@@ -72,7 +72,7 @@ def _walk(value: Any, path: Path, scope: _Scope) -> Any:
 
 
 def _string(text: str, path: Path, scope: _Scope) -> Any:
-    """TEXT evaluated; TEXT itself when that fails."""
+    """Return TEXT evaluated; TEXT itself when that fails."""
     if scope.met[0] > MAX_ALL or scope.met[1] > MAX_EXPRESSIONS:
         scope.broken.add(path)  # which was told
         return text
@@ -156,7 +156,8 @@ def _known(scope: _Scope) -> str:
 
 
 def _span(source: Source, path: Path, number: int | None, word: str | None) -> Span | None:
-    """Where the NUMBERth expression of the value at PATH stands in the source, or WORD in it."""
+    """Tell where the NUMBERth expression of the value at PATH stands in the source, or WORD in
+    it."""
     from krunc_compiler.text.characters import characters
     from krunc_compiler.values.segments import place
 

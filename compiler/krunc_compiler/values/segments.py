@@ -20,7 +20,7 @@ class Token(NamedTuple):
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The pieces of TEXT; raises TemplateError where it is wrong."""
+    """Yield the pieces of TEXT; raises TemplateError where it is wrong."""
     start = 0
     # Jinja would make one line feed of every line end.
     flat = text.replace("\r", "\n")
@@ -33,7 +33,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def segments(text: str) -> Iterator[tuple[bool, str]]:
-    """The pieces of TEXT: whether it is an expression, and its text without the braces.
+    """Yield the pieces of TEXT: whether it is an expression, and its text without the braces.
 
     Raises TemplateError for braces that do not close.
     """
@@ -55,7 +55,7 @@ def segments(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def place(text: str, number: int | None, word: str | None) -> tuple[int, int] | None:
-    """Where the NUMBERth expression of TEXT stands, or the variable WORD in it.
+    """Tell where the NUMBERth expression of TEXT stands, or the variable WORD in it.
 
     Without a NUMBER: where TEXT cannot be cut into expressions.
     """

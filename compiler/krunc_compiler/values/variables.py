@@ -29,7 +29,7 @@ class Known(NamedTuple):
 def merge(
     declared: Any, source: Source, files: Iterable[Values], settings: Iterable[tuple[str, str]]
 ) -> Known:
-    """The variables DECLARED in the box SOURCE, changed by FILES and then by SETTINGS.
+    """Return the variables DECLARED in the box SOURCE, changed by FILES and then by SETTINGS.
 
     A setting is read as YAML would read it, unless the variable is a text.
     """
@@ -76,7 +76,7 @@ def merge(
 
 
 def _rule(item: Any) -> dict[str, Any]:
-    """The JSON Schema of a variable."""
+    """Return the JSON Schema of a variable."""
     if isinstance(item, dict):
         return {name: rule for name, rule in item.items() if name in _RULES}
     if isinstance(item, bool):

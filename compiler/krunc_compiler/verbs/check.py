@@ -41,7 +41,7 @@ _NAMED = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument(
         "paths",
         nargs="*",
@@ -103,8 +103,8 @@ def _check(found: Gathered, run: Run) -> None:
 
 
 def _alone(found: Gathered, run: Run) -> set[str]:
-    """The plans that were named, and beside which no box was looked at: whether one makes them is
-    not asked. Where one was, its neighbours tell what they make."""
+    """Return the plans that were named, and beside which no box was looked at: whether one makes
+    them is not asked. Where one was, its neighbours tell what they make."""
     with_boxes = {os.path.dirname(os.path.normpath(box)) for box in found.boxes}
     looked = set(map(os.path.normpath, found.boxes))
     alone = set()
@@ -113,13 +113,17 @@ def _alone(found: Gathered, run: Run) -> set[str]:
         if home not in with_boxes:
             alone.add(plan)
             continue
-        for name in sorted(os.listdir(home or ".")):
-            box = os.path.join(home, name)
-            if not is_box_name(name) or box in looked:
+        try:
+            names = sorted(filter(is_box_name, os.listdir(home or ".")))
+        except OSError:
+            alone.add(plan)
+            continue
+        for box in (os.path.join(home, name) for name in names):
+            if box in looked:
                 continue
-            if kind_of_file(box, run.within).kind == "box":
-                looked.add(box)
-                with contained(box, []):  # nobody asked about it
+            looked.add(box)
+            with contained(box, []):  # nobody asked about it
+                if kind_of_file(box, run.within).kind == "box":
                     made_by(box, run)
     return alone
 
@@ -149,7 +153,8 @@ def _line(path: str, why: str) -> str:
 
 
 def _skipped(skipped: dict[str, str], is_told: bool = False) -> str:
-    """How many files were SKIPPED, with the names of the first of them, unless that IS_TOLD."""
+    """Tell how many files were SKIPPED, with the names of the first of them, unless that
+    IS_TOLD."""
     names = ", ".join(map(printable, list(skipped)[:_NAMED]))
     more = len(skipped) - _NAMED
     rest = f" and {more} more, which --verbose names" if more > 0 else ""

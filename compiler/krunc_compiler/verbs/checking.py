@@ -83,7 +83,7 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
         places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
         if made[0].is_matrix:
             made, warned = compile_all(name, text, _inputs(run, *places))
-    except Rejected:
+    except Exception:  # whatever it is, nobody knows what the box makes
         run.makers.fails(box)
         raise
     for one, place in zip(made, places, strict=True):
@@ -92,7 +92,8 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
 
 
 def _inputs(run: Run, *plans: str) -> Inputs:
-    """The inputs of a box with these PLANS: its target is theirs, unless the user names one."""
+    """Return the inputs of a box with these PLANS: its target is theirs, unless the user names
+    one."""
     target = run.args.target
     for plan in plans:
         if target is None and os.path.exists(plan):
@@ -131,8 +132,8 @@ def _stale(box: str, difference: Difference | None) -> Finding:
 
 
 def _committed(plan: str, made: str, run: Run) -> tuple[Review | None, str | None]:
-    """The review of the committed PLAN, unless it is what was MADE, of which the launcher is asked
-    anyway, and its text; None for what there is not."""
+    """Return the review of the committed PLAN, unless it is what was MADE, of which the launcher is
+    asked anyway, and its text; None for what there is not."""
     if not os.path.exists(plan):
         return None, None
     run.checked.files.append(plan)
@@ -147,7 +148,7 @@ def _committed(plan: str, made: str, run: Run) -> tuple[Review | None, str | Non
 
 
 def _believed(plan: str, text: str, run: Run) -> Plan:
-    """The PLAN with TEXT, after the launcher was asked what it says. Raises Rejected."""
+    """Return the PLAN with TEXT, after the launcher was asked what it says. Raises Rejected."""
     found = read_plan(plan, text)
     data = text.encode("utf-8", "replace")
     if os.path.isfile(plan):

@@ -47,7 +47,7 @@ exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a folder of boxes, or -")
     parser.add_argument(
         "-o",
@@ -79,7 +79,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
-    files = [path for given in args.boxes for path in _files(given)]
+    # What CI asks about is a stranger's; what a person compiles may extend what it names.
+    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
+    files = [path for given in args.boxes for path in _files(given, within)]
     if len(files) >= MANY:
         for_many()
     earlier = _earlier(args, files)
@@ -87,8 +89,6 @@ def run(args: Namespace) -> int:
     if unchanged is not None:
         sys.stderr.write("".join(map(_unchanged, unchanged)))
         return 0
-    # What CI asks about is a stranger's; what a person compiles may extend what it names.
-    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
     jobs = _jobs(args, files, _others(args, files, earlier, within))
     mark = None if args.check else new_mark()
     work = Work(inputs(args, within), mark, args.this_host)
@@ -132,7 +132,7 @@ def _finished(
 
 
 def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
-    """The run before this one, where there are so many files that it is worth a look."""
+    """Return the run before this one, where there are so many files that it is worth a look."""
     if len(files) < MANY or args.check or args.this_host or args.format != "text":
         return None
     if "-" in (*args.boxes, args.output):
@@ -160,7 +160,7 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
 def _others(
     args: Namespace, files: list[str], earlier: Earlier | None, within: Within
 ) -> dict[str, Seen]:
-    """Those of FILES that are no boxes; what is named is one, and may be a pipe."""
+    """Return those of FILES that are no boxes; what is named is one, and may be a pipe."""
     named = set(args.boxes)
     if earlier is not None:  # it has read them
         return {path: seen for path, seen in earlier.others.items() if path not in named}
@@ -202,14 +202,16 @@ def _distinct(made: list[Made], output: str | None) -> None:
             )
 
 
-def _files(given: str) -> list[str]:
-    """GIVEN, or what in the folder GIVEN may be a box by its name."""
+def _files(given: str, within: Within) -> list[str]:
+    """Return GIVEN, or what in the folder GIVEN may be a box by its name. Raises Rejected when the
+    folder is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
             # krunc check would not find it.
             way_out = "rename it, or give it as standard input: krunc compile -"
             raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")
         return [given]
+    within.admit(given)
     tree = below(given)
     if tree.closed:
         from krunc_compiler.files.tree import unlisted

@@ -46,7 +46,7 @@ exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("old", metavar="OLD")
     parser.add_argument("new", metavar="NEW")
     parser.add_argument(
@@ -124,7 +124,7 @@ def _compared(plans: list[Plan | None], directories: tuple[str, str] | None) -> 
 
 
 def _both(args: Namespace) -> list[Plan | None]:
-    """Both sides. A box is compiled for the target of the plan on the other side, if any."""
+    """Return both sides. A box is compiled for the target of the plan on the other side, if any."""
     texts: list[tuple[str, str] | None] = []
     plans: list[Plan | None] = []
     findings: list[Located] = []

@@ -26,7 +26,7 @@ exit status: 0 well, 1 the input is wrong, 2 wrong usage
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("plans", nargs="+", metavar="PLAN", help="a plan, or - for standard input")
 
 

@@ -18,7 +18,7 @@ exit status: 0 well, 2 no such code
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("codes", nargs="*", metavar="CODE", help="as in error[KR201]")
 
 

@@ -34,7 +34,7 @@ _PAIR = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-f
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("what", choices=("boxlite",), help="the tool that the file is of")
     parser.add_argument("file", metavar="FILE|-", help="the InstanceSpec in JSON, or - for stdin")
     parser.add_argument("-o", metavar="FILE|-", default="-", help="the box; - is stdout (default)")

@@ -34,7 +34,7 @@ KINDS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument(
         "file", nargs="?", metavar="NAME|FILE|-", help="the box's name or file; default: the kind"
     )

@@ -20,7 +20,7 @@ def compile_box_text(
     files: Sequence[str] = (),
     box: str | None = None,
 ) -> str | None:
-    """The plan of the box in the file PATH, its paths seen from the box's folder.
+    """Return the plan of the box in the file PATH, its paths seen from the box's folder.
 
     SETTINGS are NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.
     Returns None after it has said on stderr what is wrong; raises UsageError when TARGET or a

@@ -36,14 +36,14 @@ class Makers(NamedTuple):
         self.failed.add(os.path.dirname(os.path.normpath(box)))
 
     def has(self, plan: str) -> bool:
-        """Whether a box makes PLAN, at its place."""
+        """Tell whether a box makes PLAN, at its place."""
         return os.path.normpath(plan) in self.places
 
 
 def astray(
     path: str, plan: Plan, text: str, makers: Makers, args: Namespace, within: Within
 ) -> Finding | None:
-    """What is to be said of the PLAN with TEXT in the file PATH, where no box puts one."""
+    """Tell what is to be said of the PLAN with TEXT in the file PATH, where no box puts one."""
     made = makers.boxes.get(plan.box, [])
     home = os.path.dirname(path)
     same = [box for digest, box in made if digest == plan.digest][:_TRIED]
@@ -66,7 +66,7 @@ def astray(
 def _text(
     box: str, home: str, plan: Plan, makers: Makers, args: Namespace, within: Within
 ) -> str | None:
-    """What the file BOX compiles to for a plan in HOME, of the name and target of PLAN."""
+    """Tell what the file BOX compiles to for a plan in HOME, of the name and target of PLAN."""
     key = (box, home, plan.target)
     if key not in makers.texts:
         makers.texts[key] = _texts(box, home, plan.target, args, within)

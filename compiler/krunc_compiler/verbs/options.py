@@ -47,7 +47,7 @@ def add_allowed(parser: ArgumentParser, when: str = "") -> None:
 
 
 def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
-    """The inputs that ARGS name, for boxes that name files WITHIN; raises UsageError and
+    """Return the inputs that ARGS name, for boxes that name files WITHIN; raises UsageError and
     Rejected."""
     target = api.target(args.target)
     if target is None:

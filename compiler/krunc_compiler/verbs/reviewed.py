@@ -32,9 +32,9 @@ def add_format(parser: ArgumentParser, formats: tuple[str, ...]) -> None:
 
 
 def plan_of(argument: str, inputs: Inputs, verify: Verifier | None = None) -> Plan:
-    """The plan that ARGUMENT names: a plan or a box, in a file, on standard input (-), or at a
-    revision (REV:path, as git has it). A box is compiled. Raises Rejected and UsageError, also for
-    what VERIFY, the launcher's, refuses."""
+    """Return the plan that ARGUMENT names: a plan or a box, in a file, on standard input (-), or at
+    a revision (REV:path, as git has it). A box is compiled. Raises Rejected and UsageError, also
+    for what VERIFY, the launcher's, refuses."""
     name, text = text_of(argument)
     box = is_box(name, text)
     plan = compiled(name, text, inputs) if box else read_plan(name, text)
@@ -45,14 +45,15 @@ def plan_of(argument: str, inputs: Inputs, verify: Verifier | None = None) -> Pl
 
 
 def compiled(name: str, text: str, inputs: Inputs) -> Plan:
-    """The plan of a box, read again so that a box and its plan are reviewed alike."""
+    """Return the plan of a box, read again so that a box and its plan are reviewed alike."""
     from krunc_compiler.pipeline.compiling import compile_box  # a plan needs none of it
 
     return read_plan(name, to_text(compile_box(name, text, inputs)))
 
 
 def is_box(name: str, text: str) -> bool:
-    """Whether this is a box: by its text, else by its name, else because a plan starts with a {."""
+    """Tell whether this is a box: by its text, else by its name, else because a plan starts with a
+    {."""
     found = kind_of_text(name, text).kind
     if found != "neither":
         return found == "box"
@@ -62,7 +63,7 @@ def is_box(name: str, text: str) -> bool:
 
 
 def text_of(argument: str) -> tuple[str, str]:
-    """The name and the text of what ARGUMENT names. Raises Rejected and UsageError."""
+    """Return the name and the text of what ARGUMENT names. Raises Rejected and UsageError."""
     if argument == "-" or not revision.has_form(argument):
         return read(argument)
     if os.path.exists(argument) and not revision.is_one(argument):
@@ -71,7 +72,8 @@ def text_of(argument: str) -> tuple[str, str]:
 
 
 def directory_of(argument: str) -> str | None:
-    """The real directory of what ARGUMENT names; None for standard input and what is not there."""
+    """Return the real directory of what ARGUMENT names; None for standard input and what is not
+    there."""
     if argument in ("-", NOTHING):
         return None
     path = argument
@@ -83,5 +85,5 @@ def directory_of(argument: str) -> str | None:
 
 
 def terminal() -> tuple[int, bool]:
-    """The columns of standard output and whether it may have colours."""
+    """Return the columns of standard output and whether it may have colours."""
     return (columns() if sys.stdout.isatty() else 80), coloured(sys.stdout)

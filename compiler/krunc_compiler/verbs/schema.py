@@ -19,7 +19,7 @@ exit status: 0 well, 2 wrong usage
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("what", choices=("box", "plan", "review", "diff", "policy", "check"))
 
 

@@ -32,7 +32,7 @@ exit status: 0 well, 1 the input is wrong, 2 wrong usage
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument(
         "file", metavar="PLAN|BOX", help="a plan, a box (.yaml), REV:path, or - for either"
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dry_run(path: str, options: Options) -> str:
-    """What would be called; raises PlanRefused and LaunchError."""
+    """Tell what would be called; raises PlanRefused and LaunchError."""
     accepted = accept(path, options)
     operations, found = resolve(accepted.plan, accepted.folders, None)
     if found:

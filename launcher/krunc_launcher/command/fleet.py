@@ -31,8 +31,8 @@ _ENDING = PLAN["ending"]
 
 
 def plans_of(paths: list[str]) -> dict[str, str]:
-    """The plans that PATHS name, of a folder all in it, by the name of each VM: the plan's file
-    name without its ending. Raises LaunchError."""
+    """Return the plans that PATHS name, of a folder all in it, by the name of each VM: the plan's
+    file name without its ending. Raises LaunchError."""
     named: dict[str, str] = {}
     for path in paths:
         for plan in _below(path) if os.path.isdir(path) else [path]:
@@ -95,8 +95,8 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
 def _starts(
     plans: dict[str, str], each: dict[str, Options]
 ) -> dict[str, Ready | Accepted | PlanRefused | LaunchError]:
-    """What can be done for all PLANS before any VM is started, or why one cannot be launched. What
-    the guest of one may write is closed to links for the others, too."""
+    """Tell what can be done for all PLANS before any VM is started, or why one cannot be launched.
+    What the guest of one may write is closed to links for the others, too."""
     starts: dict[str, Ready | Accepted | PlanRefused | LaunchError] = {}
     accepted = {}
     for name, path in plans.items():

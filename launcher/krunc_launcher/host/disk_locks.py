@@ -21,7 +21,7 @@ _F_OFD_GETLK = 36  # fcntl.h, Linux 3.15
 
 
 def disks(done: list[Operation]) -> Iterator[tuple[str, bool, str]]:
-    """Each disk: its path, whether the guest only reads it, and the key of the box."""
+    """Yield each disk: its path, whether the guest only reads it, and the key of the box."""
     for operation in done:
         for rule, path, how in operation.opens():
             if rule.get("target") == "disk":
@@ -76,7 +76,7 @@ def _qemu(handle: int, reads: bool) -> bool:
 
 
 def _owner(handle: int) -> str:
-    """The process that has the lock, as far as /proc tells."""
+    """Return the process that has the lock, as far as /proc tells."""
     status = os.fstat(handle)
     inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:

@@ -26,7 +26,7 @@ _EXTERNAL_DATA = 1 << 2  # of qcow2's incompatible features
 
 
 def unfit(path: str, declared: str, folders: Folders) -> Iterator[str]:
-    """Why the image in PATH cannot be opened as the DECLARED format, or should not be."""
+    """Tell why the image in PATH cannot be opened as the DECLARED format, or should not be."""
     try:
         handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:

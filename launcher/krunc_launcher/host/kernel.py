@@ -23,7 +23,7 @@ _PAGE = 4096
 
 
 def unfit(operation: Operation, memory_mib: int, machine: str, folders: Folders) -> Iterator[str]:
-    """Why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
+    """Tell why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
     rules = operation.rule()["params"]
     given = {rule["name"]: value for rule, value in zip(rules, operation.values, strict=True)}
     kinds = [given[rule["name"]] for rule in rules if rule.get("enum") == "kernel_format"]

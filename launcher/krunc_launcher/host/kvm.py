@@ -32,7 +32,7 @@ _CODE = b"\xd9\xfe\xf4"
 
 
 def quick() -> list[str]:
-    """What stops a guest from running here, as far as a start should pay for knowing it."""
+    """Tell what stops a guest from running here, as far as a start should pay for knowing it."""
     if sys.platform != "linux":
         return []
     try:
@@ -76,7 +76,7 @@ def _unopened(error: OSError) -> Iterator[str]:
 
 
 def _way_in() -> str:
-    """How somebody gets to open the device."""
+    """Tell how somebody gets to open the device."""
     from grp import getgrgid
 
     try:
@@ -97,8 +97,8 @@ def _way_in() -> str:
 
 
 def closed_to(uid: int, gid: int) -> Iterator[str]:
-    """Why the user and group that the VM's process becomes may not open the device: that is after
-    the change, and libkrun would say -EINVAL."""
+    """Tell why the user and group that the VM's process becomes may not open the device: that is
+    after the change, and libkrun would say -EINVAL."""
     try:
         status = os.stat(_DEVICE)
     except OSError:
@@ -121,7 +121,8 @@ def _version(kvm: int) -> str | None:
 
 
 def _suspect() -> bool:
-    """An x86-64 KVM without its hardware modules is a stand-in that may not run every guest."""
+    """Return an x86-64 KVM without its hardware modules is a stand-in that may not run every
+    guest."""
     hardware = ("kvm_intel", "kvm_amd")
     return os.uname().machine == "x86_64" and not any(
         os.path.isdir(f"/sys/module/{name}") for name in hardware

@@ -29,14 +29,14 @@ _RETURN_ERROR = 0x00050000
 
 
 def abi() -> int:
-    """The Landlock ABI of this kernel; 0 when there is none."""
+    """Return the Landlock ABI of this kernel; 0 when there is none."""
     if sys.platform != "linux":
         return 0
     return max(0, call(_CREATE_RULESET, ffi.NULL, 0, _VERSION))
 
 
 def held(version: int) -> str:
-    """What confinement by that ABI holds, for a reader."""
+    """Tell what confinement by that ABI holds, for a reader."""
     more = ["files"]
     more += ["truncation"] if version >= 3 else []
     more += ["TCP"] if version >= 4 else []
@@ -46,13 +46,13 @@ def held(version: int) -> str:
 
 
 def call(number: int, *args: Any) -> int:
-    """What the system call NUMBER returns; ffi.errno has the error of a negative one."""
+    """Tell what the system call NUMBER returns; ffi.errno has the error of a negative one."""
     words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
     return int(libc.syscall(number, *words))
 
 
 def missing(done: list[Operation]) -> str:
-    """Why the VM of these operations cannot be confined here; empty when it can."""
+    """Tell why the VM of these operations cannot be confined here; empty when it can."""
     if _filtered():
         return (
             "a filter of system calls around the launcher ends whoever asks for it (SIGSYS); allow "
@@ -72,8 +72,8 @@ def missing(done: list[Operation]) -> str:
 
 
 def _filtered() -> bool:
-    """Whether a filter around this process would end it for what confinement takes: another one
-    tries, where there is a filter at all."""
+    """Tell whether a filter around this process would end it for what confinement takes: another
+    one tries, where there is a filter at all."""
     try:
         with open("/proc/self/status", "rb") as file:
             if b"\nSeccomp:\t2" not in file.read():

@@ -32,12 +32,13 @@ class Library:
         self.firmware = firmware
 
     def function(self, name: str) -> Any:
-        """The function NAME, or None when the library lacks it."""
+        """Return the function NAME, or None when the library lacks it."""
         return _symbol(self.lib, name)
 
 
 def locate(chosen: str | None, era: str | None) -> Library:
-    """The libkrun that was CHOSEN, or that KRUNC_LIBKRUN names, or the first that is installed.
+    """Return the libkrun that was CHOSEN, or that KRUNC_LIBKRUN names, or the first that is
+    installed.
 
     With ERA only libraries of that API are looked for. Raises LaunchError.
     """
@@ -102,7 +103,7 @@ def load(path: str) -> Library:
 
 
 def _loading(why: str) -> Iterator[str]:
-    """What to do about a library that cannot be loaded."""
+    """Tell what to do about a library that cannot be loaded."""
     if "failed to map segment" in why:
         yield "is its file system mounted noexec? put it where programs may be run"
     if "LD_BIND_NOW" in os.environ:
@@ -137,7 +138,8 @@ def _firmware(path: str) -> list[Any]:
 
 
 def no_firmware(library: Library) -> list[str]:
-    """Why libkrun will not find libkrunfw, the guest's kernel; it tells when the VM is entered."""
+    """Tell why libkrun will not find libkrunfw, the guest's kernel; it tells when the VM is
+    entered."""
     if library.firmware:
         return []
     for name in _FIRMWARES:
@@ -161,7 +163,7 @@ def _wants_firmware(path: str) -> bool:
 
 
 def fits(library: Library, plan: dict[str, Any]) -> list[str]:
-    """What the library lacks for PLAN, each a sentence with the way out."""
+    """Tell what the library lacks for PLAN, each a sentence with the way out."""
     if library.era != plan["api"]:
         family = ERAS[library.era]["family"]
         return [

@@ -30,8 +30,8 @@ _BUFFER = 65536
 
 
 def kinds(path: str) -> set[int]:
-    """The types (SOCK_STREAM, SOCK_DGRAM) of the sockets that serve the file PATH in this network
-    namespace; empty when there are none, or when the kernel has no unix_diag."""
+    """Return the types (SOCK_STREAM, SOCK_DGRAM) of the sockets that serve the file PATH in this
+    network namespace; empty when there are none, or when the kernel has no unix_diag."""
     inode = os.lstat(path).st_ino & 0xFFFFFFFF
     name = os.path.basename(os.fsencode(path))
     found = set()
@@ -59,7 +59,8 @@ STATES = {
 
 
 def listener(path: str, stream: bool, folders: Folders) -> str:
-    """Whether a Unix socket is served, stale, absent, another kind of file, or out of reach."""
+    """Tell whether a Unix socket is served, stale, absent, another kind of file, or out of
+    reach."""
     try:
         mode = folders.status(path, follow=False).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -12,7 +12,7 @@ _KINDS = ("kvm_intel", "kvm_amd")
 
 
 def unavailable(modules: str = _MODULES) -> Iterator[str]:
-    """Why a guest of this host cannot run VMs, as far as the kernel tells."""
+    """Tell why a guest of this host cannot run VMs, as far as the kernel tells."""
     for kind in _KINDS:
         try:
             with open(f"{modules}/{kind}/parameters/nested") as file:

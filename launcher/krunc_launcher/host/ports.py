@@ -19,7 +19,7 @@ _FIRST_FREE = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
 
 def taken(port_map: list[str]) -> Iterator[str]:
-    """Why the host's ports of PORT_MAP, "HOST:GUEST" each, cannot be listened on."""
+    """Tell why the host's ports of PORT_MAP, "HOST:GUEST" each, cannot be listened on."""
     if sys.platform != "linux":
         return
     for pair in port_map:
@@ -42,8 +42,8 @@ def taken(port_map: list[str]) -> Iterator[str]:
 
 
 def _bound(port: int) -> int:
-    """The error of binding a socket to PORT of all addresses, and of closing it again; 0 for none.
-    By libc: the import of Python's sockets would be a thirtieth of a launch."""
+    """Return the error of binding a socket to PORT of all addresses, and of closing it again; 0 for
+    none. By libc: the import of Python's sockets would be a thirtieth of a launch."""
     probe = libc.socket(_INET, _STREAM_CLOEXEC, 0)
     if probe < 0:
         return 0

@@ -30,7 +30,7 @@ def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
 
 
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
-    """What of DONE this host does not meet: a sentence each, with the key of the box."""
+    """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
     if sys.platform == "linux" and not os.path.exists("/proc/self/fd"):
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
@@ -87,7 +87,7 @@ def _kernel(operation: Operation, done: list[Operation], folders: Folders) -> It
 
 
 def _image(operation: Operation, folders: Folders) -> Iterator[str]:
-    """The format of a disk, which only newer calls name; the others take it as raw."""
+    """Yield the format of a disk, which only newer calls name; the others take it as raw."""
     for rule, path, _ in operation.opens():
         if rule.get("target") == "disk":
             from krunc_launcher.host.images import unfit
@@ -213,7 +213,7 @@ def _open_file(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _writable(path: str, folders: Folders) -> Iterator[str]:
-    """Why the file PATH cannot be made or emptied."""
+    """Tell why the file PATH cannot be made or emptied."""
     try:
         # A link could lead the launcher to empty another file.
         mode = folders.status(path, follow=False).st_mode
@@ -229,7 +229,7 @@ def _writable(path: str, folders: Folders) -> Iterator[str]:
 
 
 def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
-    """Why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
+    """Tell why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
     parent = os.path.dirname(path)
     if not folders.is_folder(parent):
         if parent != folders.runtime:
@@ -243,7 +243,7 @@ def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def runtime_folder(folders: Folders) -> Iterator[str]:
-    """Why the runtime folder, where it or its parent exists, is not this user's alone."""
+    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
     for folder in (os.path.dirname(path), path):
         try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
+_ENOENT = 2  # asm-generic/errno-base.h
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
 _TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
@@ -27,9 +28,9 @@ _OWN_WAY = frozenset(("init", "kernel"))
 _OF_THE_GUEST = ("dev", "proc", "sys")
 
 
-def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
-    """The folder that is the guest's root, and the guest's program; empty where the program's file
-    cannot be told.
+def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tuple[str, str]:
+    """Return the folder that is the guest's root, and the guest's program; empty where the
+    program's file cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
     is looked for in PATH, and files that an overlay may hide.
@@ -38,27 +39,41 @@ def program(plan: dict[str, Any], done: list[Operation]) -> tuple[str, str]:
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
     path = ""
+    laid = []
     for row in rows:
         name = row.get("call")
         if name in MEANT["laid_at"]:
             process = _process(row)
-            if process is None:
-                return "", ""
-            path = process["args"][0]
+            if process is not None:
+                path = process["args"][0]
+            elif row["args"][MEANT["laid_in"][name]] == GUEST_CONFIGURATION["fs_tag"]:
+                laid.append(row["args"][MEANT["laid_at"][name]])
         elif name in MEANT["program"]:
             path = row["args"][MEANT["program"][name]]
     root = _root(done)
-    return (root, path) if root and path.startswith("/") else ("", "")
+    if not root or not path.startswith("/") or any(_hides(root, one, folders) for one in laid):
+        return "", ""
+    return root, path
+
+
+def _hides(root: str, path: str, folders: Folders) -> bool:
+    """Tell whether what is laid at PATH of ROOT may hide something of it, and so the program."""
+    found = _within(root, path, folders)
+    if found >= 0:
+        os.close(found)
+        return True
+    return bool(ffi.errno != _ENOENT)
 
 
 def opened(root: str, path: str, folders: Folders) -> int:
-    """The file of the program PATH below ROOT, as a descriptor that is opened; -1 for none."""
+    """Return the file of the program PATH below ROOT, as a descriptor that is opened; -1 for
+    none."""
     return _within(root, path, folders) if root else -1
 
 
 def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folders) -> list[str]:
-    """Why the guest's program cannot start in its folder: libkrun 1.x then starts it in another one
-    without a word. Only a folder that the root has to have is looked for."""
+    """Tell why the guest's program cannot start in its folder: libkrun 1.x then starts it in
+    another one without a word. Only a folder that the root has to have is looked for."""
     workdir = origin = ""
     for row in plan["operations"]:
         name = row.get("call")
@@ -85,7 +100,7 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
 
 
 def _root(done: list[Operation]) -> str:
-    """The folder that is the guest's root; empty when it is on a disk."""
+    """Return the folder that is the guest's root; empty when it is on a disk."""
     for operation in done:
         if operation.name not in OPENING:
             continue
@@ -102,13 +117,14 @@ def _root(done: list[Operation]) -> str:
 
 
 def _process(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The program in the configuration file that a call lays over the root; None for another."""
+    """Return the program in the configuration file that a call lays over the root; None for
+    another."""
     data = content(row)
     return data[1].get("process") if data is not None else None
 
 
 def _within(root: str, path: str, folders: Folders) -> int:
-    """A descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
+    """Return a descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     try:
         folder = folders.open(root, os.O_PATH | os.O_DIRECTORY)
     except OSError:

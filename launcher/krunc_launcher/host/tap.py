@@ -17,7 +17,7 @@ _CAP_NET_ADMIN = 1 << 12  # linux/capability.h
 
 
 def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
-    """Why the launching user cannot attach a VM to the tap interface NAME."""
+    """Tell why the launching user cannot attach a VM to the tap interface NAME."""
     folder = os.path.join(interfaces, name)
     if "/" in name or name in (".", "..") or not os.path.isdir(folder):
         yield (

@@ -79,5 +79,5 @@ def _text(value: Any, path: Path, found: Findings) -> None:
 
 
 def readable(value: str) -> bool:
-    """Whether libkrun's init reads VALUE from its configuration file as it is."""
+    """Tell whether libkrun's init reads VALUE from its configuration file as it is."""
     return all(c >= " " or c in GUEST_CONFIGURATION["controls"] for c in value)

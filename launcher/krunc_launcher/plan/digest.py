@@ -73,7 +73,7 @@ def _without(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _written(value: Any) -> str:
-    """VALUE as JSON in ASCII without blanks, the keys sorted."""
+    """Return VALUE as JSON in ASCII without blanks, the keys sorted."""
     if isinstance(value, dict):
         pairs = (f"{encode_basestring_ascii(key)}:{_written(value[key])}" for key in sorted(value))
         return "{" + ",".join(pairs) + "}"

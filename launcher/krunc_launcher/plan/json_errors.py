@@ -26,7 +26,7 @@ class Flaw(Exception):
 
 
 def flaw(text: str) -> Flaw:
-    """The first thing in TEXT that is no JSON, or JSON that no plan has."""
+    """Return the first thing in TEXT that is no JSON, or JSON that no plan has."""
     if text.startswith("\ufeff"):
         return Flaw(0, "a byte order mark stands before the plan")
     try:

@@ -22,7 +22,7 @@ _STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 def read(path: str) -> str:
-    """The text of the plan in the file PATH, or on standard input for -.
+    """Return the text of the plan in the file PATH, or on standard input for -.
 
     Raises LaunchError when it cannot be read and PlanRefused when it is too long or not UTF-8.
     """
@@ -35,7 +35,7 @@ def read(path: str) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """The text of a plan with the bytes DATA; raises PlanRefused as `read` does."""
+    """Return the text of a plan with the bytes DATA; raises PlanRefused as `read` does."""
     most = LIMITS["plan_bytes"]
     if len(data) > most:
         raise PlanRefused([((), f"the plan has more than {most} bytes")])
@@ -48,12 +48,12 @@ def text_of(data: bytes) -> str:
 
 
 def folder(path: str) -> str:
-    """Where relative paths of the plan in the file PATH start: its folder, if it is in one."""
+    """Tell where relative paths of the plan in the file PATH start: its folder, if it is in one."""
     return "." if path == "-" or path.startswith(_STREAMS) else os.path.dirname(path) or "."
 
 
 def title(path: str) -> str:
-    """What a person calls the plan in the file PATH: one made on the way has no file."""
+    """Tell what a person calls the plan in the file PATH: one made on the way has no file."""
     if path.startswith(_STREAMS):
         try:
             link = os.readlink(path)
@@ -115,7 +115,7 @@ class _Context:
 
 
 def parse(text: str) -> Any:
-    """The JSON value of TEXT: no key twice, only whole numbers, nothing behind it.
+    """Return the JSON value of TEXT: no key twice, only whole numbers, nothing behind it.
 
     Raises PlanRefused.
     """
@@ -153,7 +153,7 @@ def _depth(value: Any, level: int) -> int:
 
 
 def _count(value: Any) -> int:
-    """The values in VALUE, itself and the keys of objects among them."""
+    """Return the values in VALUE, itself and the keys of objects among them."""
     if isinstance(value, dict):
         return 1 + len(value) + sum(map(_count, value.values()))
     return 1 + sum(map(_count, value)) if isinstance(value, list) else 1

@@ -30,6 +30,6 @@ def check(item: dict[str, Any], where: Path, found: Findings) -> None:
 
 
 def shown(item: dict[str, Any]) -> str:
-    """Where a secret comes from, for a reader."""
+    """Tell where a secret comes from, for a reader."""
     ((kind, given),) = item.items()
     return f"<{kind} {given}>"

@@ -73,7 +73,8 @@ def together(plan: dict[str, Any], found: Findings) -> None:
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
-    """The names that calls take for what they make themselves, and the operations that do."""
+    """Return the names that calls take for what they make themselves, and the operations that
+    do."""
     return {
         (space, value): i
         for i, row in enumerate(operations)
@@ -189,7 +190,7 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
-    """How libkrun opens the path that is the parameter RULE of a call with ARGS."""
+    """Tell how libkrun opens the path that is the parameter RULE of a call with ARGS."""
     for name, how in rule.get("opens_if", {}).items():
         if args.get(name) is True:
             return str(how)
@@ -223,7 +224,7 @@ def _configuration(operations: list[dict[str, Any]], names: set[str], found: Fin
 
 
 def content(row: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The content that the call of ROW lays over a directory, with its argument's name."""
+    """Return the content that the call of ROW lays over a directory, with its argument's name."""
     name = row.get("call", "")
     if name in MEANT["laid_at"]:
         for rule in FUNCTIONS[name]["params"]:
@@ -233,7 +234,7 @@ def content(row: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def is_configuration(row: dict[str, Any]) -> bool:
-    """Whether what the call of ROW lays over a directory is init's configuration file."""
+    """Tell whether what the call of ROW lays over a directory is init's configuration file."""
     tag, path = (row["args"][MEANT[meaning][row["call"]]] for meaning in ("laid_in", "laid_at"))
     return bool(
         path.lstrip("/") == GUEST_CONFIGURATION["path"] and tag == GUEST_CONFIGURATION["fs_tag"]
@@ -241,7 +242,7 @@ def is_configuration(row: dict[str, Any]) -> bool:
 
 
 def devices(operations: list[dict[str, Any]]) -> int:
-    """The virtio devices of the machine, libkrun's own among them."""
+    """Return the virtio devices of the machine, libkrun's own among them."""
     implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
     return sum(
         FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]

@@ -21,7 +21,7 @@ _UNPLANNED = ("context", "length")
 
 
 def verify(plan: Any) -> dict[str, Any]:
-    """PLAN, when all of it may be believed; raises PlanRefused with all findings otherwise.
+    """Return PLAN, when all of it may be believed; raises PlanRefused with all findings otherwise.
 
     Afterwards each operation is known and of the plan's era, its arguments fit the table, and the
     order is one that libkrun means.
@@ -57,7 +57,8 @@ def verify(plan: Any) -> dict[str, Any]:
 
 
 def keyed(plan: dict[str, Any], found: Findings) -> Findings:
-    """FOUND with the key of the box behind each sentence on an operation that a key asked for."""
+    """Return FOUND with the key of the box behind each sentence on an operation that a key asked
+    for."""
     return [(path, sentence + _key(plan["operations"], path)) for path, sentence in found]
 
 
@@ -199,7 +200,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
 
 
 def exists(rule: dict[str, Any], era: str) -> bool:
-    """Whether a function is in ERA at all."""
+    """Tell whether a function is in ERA at all."""
     flat = ERAS[era]["family"] == 2
     if flat:
         return "removed" not in rule

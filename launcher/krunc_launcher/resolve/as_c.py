@@ -16,7 +16,7 @@ _COLUMN = 72
 
 
 def listing(plan: dict[str, Any], done: list[Operation]) -> str:
-    """All of a plan's operations, one a line, each with the key of the box behind it."""
+    """Return all of a plan's operations, one a line, each with the key of the box behind it."""
     needs = plan["requires"]
     built = f" with {', '.join(needs['features'])}" if needs["features"] else ""
     name = ERAS[plan["api"]]["name"]
@@ -38,7 +38,7 @@ _LABELS = {"call": "call", "step": "step", "implicit": "note"}
 
 
 def written(operation: Operation) -> str:
-    """One operation: a C call, a host step, or what libkrun does by itself."""
+    """Return one operation: a C call, a host step, or what libkrun does by itself."""
     if operation.kind == "implicit":
         doc = next(row["doc"] for row in IMPLICIT if row["name"] == operation.name)
         return f"implicit {operation.name}: {doc}"

@@ -68,7 +68,7 @@ class Content:
         self._folders = folders
 
     def load(self) -> bytes:
-        """The bytes; a file is read once. Raises OSError."""
+        """Return the bytes; a file is read once. Raises OSError."""
         if self.data is None and self._folders is not None:
             self.data = read(self.path, self._folders)
         return self.data or b""
@@ -95,15 +95,15 @@ class Operation:
         return _ROWS[self.kind][self.name] if self.kind in _ROWS else _NO_PARAMETERS
 
     def argument(self, name: str) -> Any:
-        """The value of the argument NAME; raises KeyError when it has no such argument."""
+        """Return the value of the argument NAME; raises KeyError when it has no such argument."""
         for rule, value in zip(self.rule()["params"], self.values, strict=True):
             if rule["name"] == name:
                 return value
         raise KeyError(name)
 
     def opens(self) -> Iterator[tuple[dict[str, Any], Any, str]]:
-        """Each argument that is a path to something that it opens: its rule, its value and how it
-        is opened, by the words of the table."""
+        """Yield each argument that is a path to something that it opens: its rule, its value and
+        how it is opened, by the words of the table."""
         if self.name not in OPENING:
             return
         for rule, value in zip(self.rule()["params"], self.values, strict=True):
@@ -117,8 +117,8 @@ _NO_PARAMETERS: dict[str, Any] = {"params": ()}
 
 
 def meant(done: list[Operation], meaning: str) -> Any:
-    """The value of the first argument of DONE that means MEANING, a word of the table; None without
-    one."""
+    """Return the value of the first argument of DONE that means MEANING, a word of the table; None
+    without one."""
     places = MEANT[meaning]
     for operation in done:
         if operation.name in places:
@@ -127,7 +127,7 @@ def meant(done: list[Operation], meaning: str) -> Any:
 
 
 def made(done: list[Operation]) -> list[str]:
-    """The files that DONE makes or empties."""
+    """Return the files that DONE makes or empties."""
     return [
         path
         for operation in done
@@ -137,7 +137,7 @@ def made(done: list[Operation]) -> list[str]:
 
 
 def read(path: str, folders: Folders) -> bytes:
-    """The bytes of a regular file; raises OSError."""
+    """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]
     handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(handle, "rb") as file:

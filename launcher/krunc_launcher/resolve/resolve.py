@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def resolve(
     plan: dict[str, Any], folders: Folders, environment: Mapping[str, str] | None
 ) -> tuple[list[Operation], Findings]:
-    """The operations of a verified PLAN and what is wrong with their late values.
+    """Return the operations of a verified PLAN and what is wrong with their late values.
 
     ENVIRONMENT is the launcher's; None for a dry run, in which secrets stay unknown.
     """
@@ -53,7 +53,8 @@ def resolve(
 
 
 def secret(done: list[Operation]) -> bool:
-    """Whether any of DONE has a secret in it, known or not, or what a file of the host holds."""
+    """Tell whether any of DONE has a secret in it, known or not, or what a file of the host
+    holds."""
     return any(
         item.secret or (isinstance(item, Content) and item.path)
         for operation in done
@@ -127,7 +128,7 @@ def _value(
 
 
 def _sized(rules: list[dict[str, Any]], args: list[Any]) -> list[Any]:
-    """ARGS with each content once more in the place of its length."""
+    """Return ARGS with each content once more in the place of its length."""
     places = {rule["name"]: i for i, rule in enumerate(rules)}
     return [
         args[places[rule["of"]]] if rule["kind"] == "length" else value

@@ -35,7 +35,7 @@ class Secrets:
         self._read: dict[str, str] = {}
 
     def value(self, item: dict[str, Any], where: Path, found: Findings) -> str | None:
-        """The secret of a verified ITEM; None after FOUND was told why there is none."""
+        """Return the secret of a verified ITEM; None after FOUND was told why there is none."""
         ((kind, given),) = item.items()
         if kind == "from_env":
             if given not in self._environment:
@@ -59,7 +59,7 @@ class Secrets:
         return self._read[name]
 
     def _text(self, kind: str, given: Any) -> str:
-        """What the file holds, without the line break at its end."""
+        """Tell what the file holds, without the line break at its end."""
         if kind == "from_fd":
             handle = given
             if not os.get_inheritable(handle):

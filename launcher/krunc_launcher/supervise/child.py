@@ -40,7 +40,7 @@ WAITED_FOR = (*_PASSED_ON, SIGINT, SIGCHLD, SIGIO)
 _SET_PDEATHSIG = 1  # linux/prctl.h
 # So much longer than the VM's process itself the process above waits, for that one may still tell
 # how the guest ended.
-_SPARE_S = 1.0
+_SPARE_S = 2.0
 _MOST_NOTES = 1 << 16
 
 
@@ -77,7 +77,7 @@ class Vm:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this is the VM's process."""
+        """Tell whether this is the VM's process."""
         return not self.pid
 
     def send(self, number: int) -> None:
@@ -96,7 +96,7 @@ class Vm:
             _kill(self.pid, SIGKILL)
 
     def ended(self, code: int, asked: frozenset[int]) -> End:
-        """How it ended, from what waitpid says and the signals that were passed on."""
+        """Tell how it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
         os.close(self._read)
         entered = next((word for word in said if word.startswith("enter ")), "")

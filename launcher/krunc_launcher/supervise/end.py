@@ -64,7 +64,7 @@ class End:
         self.run_s: float | None = None
 
     def exit_status(self) -> int:
-        """The status as a shell tells it: 128 and the number for a signal."""
+        """Return the status as a shell tells it: 128 and the number for a signal."""
         return 128 - self.status if self.status < 0 else self.status
 
 

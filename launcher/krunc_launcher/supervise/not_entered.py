@@ -18,8 +18,8 @@ _OTHER = "the hypervisor of this host works; set log: {level: debug} in the box"
 
 
 def reasons(noted: str) -> list[str]:
-    """What a person is told when krun_start_enter came back. NOTED is what it returned, the VM's
-    memory in MiB and libkrun's words; a guest that broke out may have written it."""
+    """Tell what a person is told when krun_start_enter came back. NOTED is what it returned, the
+    VM's memory in MiB and libkrun's words; a guest that broke out may have written it."""
     result, memory, said = (*noted.split(" ", 2), "", "")[:3]
     number = int(result) if _short(result.removeprefix("-")) else 0
     lines = [f"the VM was not started: krun_start_enter {returned(number)}"]

@@ -104,7 +104,7 @@ class Programs:
 
 
 def _has(pid: int, file: tuple[int, int]) -> bool | None:
-    """Whether the process PID has FILE open; None when it has ended, or does not tell."""
+    """Tell whether the process PID has FILE open; None when it has ended, or does not tell."""
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)

@@ -104,7 +104,7 @@ def _filter(sockets: str) -> None:
 
 
 def _sockets(done: list[Operation], tsi: bool) -> str:
-    """Which sockets the calls of DONE have to make: all, those of Unix, or none."""
+    """Tell which sockets the calls of DONE have to make: all, those of Unix, or none."""
     if tsi or any("sockets" in operation.rule() for operation in done):
         return "all"
     unix = any(
@@ -149,7 +149,7 @@ def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
 
 
 def hijacks(operation: Operation) -> bool:
-    """Whether sockets of the guest become sockets of the host (TSI)."""
+    """Tell whether sockets of the guest become sockets of the host (TSI)."""
     if operation.kind == "implicit":
         return operation.name in _HIJACKING
     name = MEANT["tsi"].get(operation.name)
@@ -157,7 +157,7 @@ def hijacks(operation: Operation) -> bool:
 
 
 def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]:
-    """Every path that the VM's process may open, with the rights it has there.
+    """Yield every path that the VM's process may open, with the rights it has there.
 
     What a condition demands is what the VM is given: each path that a call reads or writes has one.
     """
@@ -177,7 +177,7 @@ def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]
 
 
 def _made(operation: Operation) -> Iterator[tuple[str, int]]:
-    """The files that libkrun makes for OPERATION, and the directories of its sockets."""
+    """Yield the files that libkrun makes for OPERATION, and the directories of its sockets."""
     for rule, path, how in operation.opens():
         if rule["kind"] == "socket_path":
             if how in _MAKES_SOCKETS:

@@ -92,7 +92,7 @@ def _call(operation: Operation, host: Host, keep: list[Any]) -> None:
 
 
 def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
-    """VALUE for C; KEEP holds what must stay in memory until the VM is entered."""
+    """Return VALUE for C; KEEP holds what must stay in memory until the VM is entered."""
     if value is None:
         return ffi.NULL
     if isinstance(value, Named):

@@ -54,7 +54,7 @@ def forget_environment(done: list[Operation]) -> None:
 
 
 def _read(operation: Operation) -> list[str]:
-    """The variables that libkrun reads for OPERATION."""
+    """Return the variables that libkrun reads for OPERATION."""
     rule = operation.rule()
     if "environment" not in rule:
         return []
@@ -67,8 +67,8 @@ def _read(operation: Operation) -> list[str]:
 
 
 def _place() -> tuple[int, int]:
-    """Where in memory this process has the environment that it was started with; (0, 0) if that
-    cannot be told."""
+    """Tell where in memory this process has the environment that it was started with; (0, 0) if
+    that cannot be told."""
     try:
         handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_launcher.host.program import program as program_of
+from krunc_launcher.paths import Folders
+from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.supervise.programs import Program, Programs
 from processes import started, wait_until
 from recorder.fixtures import LAUNCHER
@@ -113,6 +116,40 @@ def test_a_guest_that_opens_it_without_end_is_not_followed_for_ever(
             (tmp_path / "program").read_text()
             programs.look()
     assert (first.seen, second.seen) == (None, None)
+
+
+OVERLAYS = {
+    "": True,
+    "{path: /added, text: x}": True,
+    "{path: /bin, folder: true}": False,
+    "{path: /bin, folder: true}, {path: /bin/a, text: x}": False,
+    "{path: /link, folder: true}": False,
+    "{path: /usr, folder: true}": False,
+}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("script", [False, True])
+def test_an_overlay_hides_the_program_only_where_there_is_something(
+    script: bool, overlay: str, tmp_path: Path
+) -> None:
+    """The program is reached through links; a script is laid over the root, too."""
+    (tmp_path / "rootfs/usr/bin").mkdir(parents=True)
+    (tmp_path / "rootfs/bin").symlink_to("link")
+    (tmp_path / "rootfs/link").symlink_to("usr/bin")
+    for name in ("a", "sh"):
+        (tmp_path / "rootfs/usr/bin" / name).write_text("x")
+    runs = "{script: exit}" if script else "{executable: /bin/a}"
+    (tmp_path / "box.yaml").write_text(
+        f"krunc: 1\nname: a\nrootfs: {{path: ./rootfs, overlay: [{overlay}]}}\n"
+        f"network: {{mode: none}}\nentrypoint: {runs}\n"
+    )
+    assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 0
+    plan = json.loads((tmp_path / "box.plan.json").read_text())
+    folders = Folders(str(tmp_path), str(tmp_path / "run"))
+    found = program_of(plan, resolve(plan, folders, None)[0], folders)
+    path = "/bin/sh" if script else "/bin/a"
+    assert found == ((str(tmp_path / "rootfs"), path) if OVERLAYS[overlay] else ("", ""))
 
 
 def test_without_a_watch_nothing_is_told_as_sure(

@@ -12,7 +12,7 @@ from krunc_compiler.review.words import word
 
 
 def on_stdio(row: Row) -> Iterator[Fact]:
-    """libkrun's own console."""
+    """Yield libkrun's own console."""
     text = "the launcher's stdin, stdout and stderr"
     yield row.fact("console", "console", text)
     reach = [Reach("stdio", "stream", name) for name in ("stdin", "stdout", "stderr")]
@@ -20,7 +20,7 @@ def on_stdio(row: Row) -> Iterator[Fact]:
 
 
 def output(row: Row) -> Iterator[Fact]:
-    """The console's output in a file."""
+    """Yield the console's output in a file."""
     path = row.args["filepath"]
     yield row.fact("console", "console", f"the file {word(path)}, no input")
     kind, reach = access("file", path, False)
@@ -28,7 +28,7 @@ def output(row: Row) -> Iterator[Fact]:
 
 
 def descriptors(row: Row) -> Iterator[Fact]:
-    """A console, or a port of one, over descriptors."""
+    """Yield a console, or a port of one, over descriptors."""
     used = [value for name, value in row.args.items() if name.endswith("_fd") and value != "none"]
     name = row.args.get("name")
     label = ("console port", name) if isinstance(name, str) else (_label(row),)
@@ -62,6 +62,6 @@ def _and(leads: list[str]) -> str:
 
 
 def kernel_console(row: Row) -> Iterator[Fact]:
-    """Which console the guest kernel speaks on."""
+    """Tell which console the guest kernel speaks on."""
     text = f"the kernel's is {word(row.args['console_id'])}"
     yield row.fact("console", "kernel console", text)

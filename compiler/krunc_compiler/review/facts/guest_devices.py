@@ -33,7 +33,7 @@ def guest_devices(operations: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def _disks(calls: list[tuple[int, Function]]) -> list[int]:
-    """The calls that add a disk, in the guest's order.
+    """Return the calls that add a disk, in the guest's order.
 
     libkrun 1.x drops the disks of the deprecated setters beside any other, and takes the root's
     first (get_block_cfg in its src/libkrun/src/lib.rs).
@@ -52,8 +52,8 @@ def _is_root(function: Function) -> int:
 
 
 def _networks(calls: list[tuple[int, Function]]) -> Iterator[int]:
-    """The calls that add a network device; the one of the deprecated setters is added at the end
-    (krun_start_enter in src/libkrun/src/lib.rs)."""
+    """Yield the calls that add a network device; the one of the deprecated setters is added at the
+    end (krun_start_enter in src/libkrun/src/lib.rs)."""
     (unless,) = {
         tuple(one for one in row["unless"] if "." not in one)
         for row in api.table()["implicit"]
@@ -83,7 +83,7 @@ def _counted(function: Function, args: dict[str, Any]) -> str:
 
 
 def disk_name(number: int) -> str:
-    """The name of a disk by its number from 0, as Linux counts: vda to vdz, then vdaa."""
+    """Return the name of a disk by its number from 0, as Linux counts: vda to vdz, then vdaa."""
     letters = ""
     number += 1
     while number:
@@ -93,6 +93,6 @@ def disk_name(number: int) -> str:
 
 
 def disk_of(device: str) -> str | None:
-    """The disk that the guest's DEVICE is on: /dev/vdb for /dev/vdb1; None if none is."""
+    """Return the disk that the guest's DEVICE is on: /dev/vdb for /dev/vdb1; None if none is."""
     found = re.fullmatch("(/dev/vd[a-z]+)[0-9]*", device)
     return found[1] if found else None

@@ -10,14 +10,14 @@ from krunc_compiler.review.words import word
 
 
 def file(row: Row) -> Iterator[Fact]:
-    """A file that is emptied, for a later call."""
+    """Yield a file that is emptied, for a later call."""
     path, name = row.args["path"], row.args["name"]
     kind, reach = access("file", path, False)
     yield row.fact(kind, ("opened", name), f"file {word(path)} ({word(name)})", *reach)
 
 
 def device(row: Row) -> Iterator[Fact]:
-    """A device or terminal that is opened, for a later call."""
+    """Yield a device or terminal that is opened, for a later call."""
     path, name = row.args["path"], row.args["name"]
     read_only = row.args["access"] == "read"
     reach = [Reach("device", "read", same(path))]
@@ -28,7 +28,7 @@ def device(row: Row) -> Iterator[Fact]:
 
 
 def opened(row: Row) -> dict[str, str]:
-    """What a step opens, by the name that later calls use."""
+    """Tell what a step opens, by the name that later calls use."""
     if "name" not in row.args or "path" not in row.args:
         return {}
     what = "the device" if "access" in row.args else "the file"
@@ -36,20 +36,20 @@ def opened(row: Row) -> dict[str, str]:
 
 
 def runtime_folder(row: Row) -> Iterator[Fact]:
-    """The folder of runtime: paths."""
+    """Yield the folder of runtime: paths."""
     text = "makes the runtime folder where it is missing"
     yield row.fact("launcher", "runtime folder", text, Reach("launch", "runtime folder"))
 
 
 def stale_socket(row: Row) -> Iterator[Fact]:
-    """A socket nobody listens on."""
+    """Yield a socket nobody listens on."""
     path = row.args["path"]
     text = f"removes a stale socket {word(path)}"
     yield row.fact("launcher", ("stale", path), text, Reach("launch", "remove", same(path)))
 
 
 def open_files(row: Row) -> Iterator[Fact]:
-    """The limit of open files."""
+    """Yield the limit of open files."""
     text = "raises its limit of open files to the hard limit"
     yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
 
@@ -59,7 +59,7 @@ THREADS = ("stop_on_sigterm",)
 
 
 def confine(row: Row) -> Iterator[Fact]:
-    """What of the host is taken from the VM's process."""
+    """Tell what of the host is taken from the VM's process."""
     required = row.args["mode"] == "required"
     unless = ", or the VM is not started" if required else " where the kernel can do it"
     text = f"what the plan does not name is out of reach{unless}"
@@ -71,7 +71,7 @@ def confine(row: Row) -> Iterator[Fact]:
 
 
 def stop(row: Row) -> Iterator[Fact]:
-    """What SIGTERM does: without this step it ends the VM at once."""
+    """Tell what SIGTERM does: without this step it ends the VM at once."""
     args = dict(row.args)
     grace = args.pop("grace_s", None)
     after = f"; a second one, or {grace} seconds, end the VM" if grace is not None else ""

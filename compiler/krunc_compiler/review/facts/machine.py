@@ -18,17 +18,17 @@ def size(row: Row) -> Iterator[Fact]:
 
 
 def cpus(row: Row, number: int) -> Fact:
-    """How many vCPUs."""
+    """Tell how many vCPUs."""
     return row.fact("vCPUs", "vCPUs", str(number), Reach("take", "vCPUs", number))
 
 
 def memory(row: Row, mib: int) -> Fact:
-    """How much memory."""
+    """Tell how much memory."""
     return row.fact("memory", "memory", f"{mib} MiB", Reach("take", "MiB", mib))
 
 
 def log(row: Row) -> Iterator[Fact]:
-    """libkrun's own log."""
+    """Yield libkrun's own log."""
     args = row.args
     target = args.get("target_fd", "stderr")
     where = "libkrun's default" if target == "default" else stream(row, target)
@@ -42,7 +42,7 @@ def log(row: Row) -> Iterator[Fact]:
 
 
 def kernel(row: Row) -> Iterator[Fact]:
-    """A kernel of the host's file system instead of libkrunfw's."""
+    """Yield a kernel of the host's file system instead of libkrunfw's."""
     args = row.args
     line = f", command line {word(args['cmdline'])}" if args["cmdline"] else ""
     shape = word(str(args["kernel_format"]))
@@ -59,7 +59,8 @@ def kernel(row: Row) -> Iterator[Fact]:
 
 
 def untold(row: Row) -> Fact:
-    """The launcher knows when libkrun's own init starts the program; not how others do it."""
+    """Return the launcher knows when libkrun's own init starts the program; not how others do
+    it."""
     text = "0 also where the guest fails before the program starts"
     return row.fact("status", f"untold {row.name}", text)
 
@@ -70,7 +71,7 @@ def _read(row: Row, what: str, path: str, *more: Reach) -> Fact:
 
 
 def firmware(row: Row) -> Iterator[Fact]:
-    """A firmware of the host's file system instead of a kernel."""
+    """Yield a firmware of the host's file system instead of a kernel."""
     path = row.args["firmware_path"]
     yield row.fact("firmware", "firmware", word(path))
     yield _read(row, "firmware", path, Reach("without", "libkrunfw's kernel"))
@@ -78,7 +79,7 @@ def firmware(row: Row) -> Iterator[Fact]:
 
 
 def enclave_image(row: Row) -> Iterator[Fact]:
-    """AWS Nitro: the image of the enclave."""
+    """Yield AWS Nitro: the image of the enclave."""
     rest = {name: value for name, value in row.args.items() if name != "image_path"}
     text = f"AWS Nitro, image {word(row.args['image_path'])} ({_values(rest)})"
     yield row.fact("enclave", "image", text)
@@ -86,29 +87,29 @@ def enclave_image(row: Row) -> Iterator[Fact]:
 
 
 def enclave_flags(row: Row) -> Iterator[Fact]:
-    """AWS Nitro: 1 is debug mode, in which the host can read the enclave's console."""
+    """Yield AWS Nitro: 1 is debug mode, in which the host can read the enclave's console."""
     flags = row.args["start_flags"]
     reach = [Reach("without", "an enclave closed to the host")] if flags else []
     yield row.fact("enclave", "flags", f"start flags {flags}", *reach)
 
 
 def confidential(row: Row) -> Iterator[Fact]:
-    """The configuration of a confidential VM."""
+    """Yield the configuration of a confidential VM."""
     yield _read(row, "TEE configuration", row.args["filepath"])
 
 
 def own_kernel(row: Row) -> Iterator[Fact]:
-    """The kernel when no call names one."""
+    """Yield the kernel when no call names one."""
     yield row.fact("kernel", "kernel", "libkrunfw's")
 
 
 def own_init(row: Row) -> Iterator[Fact]:
-    """The first program of the guest when no call forbids it."""
+    """Yield the first program of the guest when no call forbids it."""
     yield row.fact("init", "init", "libkrun's")
 
 
 def no_init(row: Row) -> Iterator[Fact]:
-    """libkrun's first program is not there."""
+    """Yield libkrun's first program is not there."""
     yield row.fact("init", "init", "the root's own /init.krun, not libkrun's")
     yield row.fact(
         "runs", ("runs", "init"), "an init that is not libkrun's", Reach("run", "own init")
@@ -117,7 +118,7 @@ def no_init(row: Row) -> Iterator[Fact]:
 
 
 def gpu(row: Row) -> Iterator[Fact]:
-    """The GPU of the host."""
+    """Yield the GPU of the host."""
     flags = row.args["virgl_flags"]
     size_ = f", window of {row.args['shm_size']} bytes" if "shm_size" in row.args else ""
     text = f"the host's GPU through virglrenderer ({words(flags) or 'no flags'}{size_})"
@@ -133,7 +134,7 @@ def sound(row: Row) -> Iterator[Fact]:
 
 
 def input_device(row: Row) -> Iterator[Fact]:
-    """An input device of the host."""
+    """Yield an input device of the host."""
     leads = stream(row, row.args["input_fd"])
     yield row.fact(
         "devices",
@@ -144,7 +145,7 @@ def input_device(row: Row) -> Iterator[Fact]:
 
 
 def backend(row: Row) -> Iterator[Fact]:
-    """A device that a program of the host implements; it shares the guest's memory."""
+    """Yield a device that a program of the host implements; it shares the guest's memory."""
     args = row.args
     kind, path = args["device_type"], args["socket_path"]
     named = f" {word(args['name'])}" if args.get("name") else ""
@@ -158,13 +159,13 @@ def backend(row: Row) -> Iterator[Fact]:
 
 
 def display(row: Row) -> Iterator[Fact]:
-    """A display."""
+    """Yield a display."""
     text = f"{row.args['width']} x {row.args['height']} pixels{row.known_as()}"
     yield row.fact("display", "display", text)
 
 
 def display_setting(row: Row) -> Iterator[Fact]:
-    """What a display says of itself."""
+    """Tell what a display says of itself."""
     what = row.name.removeprefix("krun_display_set_").replace("_", " ")
     rest = {name: value for name, value in row.args.items() if name != "display_id"}
     number = row.args["display_id"]
@@ -182,12 +183,12 @@ def _values(args: dict[str, Any]) -> str:
 
 
 def nested(row: Row) -> Iterator[Fact]:
-    """Whether the guest can have VMs of its own."""
+    """Tell whether the guest can have VMs of its own."""
     yield nesting(row, row.args["enabled"])
 
 
 def nesting(row: Row, enabled: bool) -> Fact:
-    """The same, of the value that says so."""
+    """Return the same, of the value that says so."""
     if not enabled:
         return row.fact("nested", "nested", "off")
     text = "the guest can run VMs of its own"
@@ -214,17 +215,17 @@ def smbios(row: Row) -> Iterator[Fact]:
 
 
 def cpu(row: Row) -> Iterator[Fact]:
-    """A profile that hides CPU features."""
+    """Yield a profile that hides CPU features."""
     yield row.fact("cpu", "cpu", f"template {_values(row.args)}")
 
 
 def user(row: Row) -> Iterator[Fact]:
-    """The user or group that the VMM becomes before the VM is built. 0 may do everything."""
+    """Yield the user or group that the VMM becomes before the VM is built. 0 may do everything."""
     what = "uid" if row.name == "krun_setuid" else "gid"
     yield becomes(row, what, row.args[what])
 
 
 def becomes(row: Row, what: str, number: int) -> Fact:
-    """The user or group, WHAT, with that number."""
+    """Return the user or group, WHAT, with that number."""
     reach = Reach("user", what, str(number) if number else None)
     return row.fact("user", what, f"the VMM runs with {what} {number}", reach)

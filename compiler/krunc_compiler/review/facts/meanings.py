@@ -19,7 +19,7 @@ _WAYS = {"read": ("read",), "read-write": ("read", "write"), "device": ("read", 
 
 
 def by_meaning(row: Row) -> Iterator[Fact]:
-    """What the call of ROW reaches; nothing for a function that the table does not have."""
+    """Tell what the call of ROW reaches; nothing for a function that the table does not have."""
     function = api.functions().get(row.name)
     if function is None:
         return
@@ -31,13 +31,13 @@ def by_meaning(row: Row) -> Iterator[Fact]:
 
 
 def _subject(row: Row, function: Function) -> tuple[str, ...]:
-    """The call, told apart from others of the function by the names that it gives."""
+    """Return the call, told apart from others of the function by the names that it gives."""
     unique = [str(row.args.get(one.name)) for one in function.params if "unique" in one.rules]
     return (row.name, *unique)
 
 
 def _whole(row: Row, function: Function) -> Iterator[Fact]:
-    """What a function reaches whatever its arguments are."""
+    """Tell what a function reaches whatever its arguments are."""
     rules = function.rules
     if "unknown_access" in rules:
         text = f"what {word(row.name)} needs of the host is not known"

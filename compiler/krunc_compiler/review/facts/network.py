@@ -22,7 +22,7 @@ _LOOPBACK = [
 
 
 def tsi(row: Row) -> Iterator[Fact]:
-    """The guest's internet sockets are the host's.
+    """Yield the guest's internet sockets are the host's.
 
     smolmachines' 2.0-dev answers EACCES for 127.0.0.0/8, 0.0.0.0 and 169.254.0.0/16 until an egress
     policy names them (tests/boot/test_claims.py).
@@ -36,12 +36,12 @@ def tsi(row: Row) -> Iterator[Fact]:
 
 
 def vsock(row: Row) -> Iterator[Fact]:
-    """The vsock device; with TSI the guest's sockets are the host's."""
+    """Yield the vsock device; with TSI the guest's sockets are the host's."""
     yield from hijacked(row, row.args["tsi_features"])
 
 
 def hijacked(row: Row, features: list[str]) -> Iterator[Fact]:
-    """Which sockets of the guest are the host's."""
+    """Tell which sockets of the guest are the host's."""
     for feature in features:
         if feature == "hijack_inet":
             yield from tsi(row)
@@ -54,7 +54,7 @@ def hijacked(row: Row, features: list[str]) -> Iterator[Fact]:
 
 
 def allowed(row: Row) -> Iterator[Fact]:
-    """An egress policy: TSI only to these addresses and names. It narrows what `tsi` said."""
+    """Yield an egress policy: TSI only to these addresses and names. It narrows what `tsi` said."""
     addresses, hosts, resolvers = (
         _listed(row.args, ending) for ending in ("cidrs", "hosts", "resolvers")
     )
@@ -77,8 +77,8 @@ def allowed(row: Row) -> Iterator[Fact]:
 
 
 def _is_loopback(network: str) -> bool:
-    """Whether a NETWORK of an egress policy has an address of the host's loopback, as far as it can
-    be read."""
+    """Tell whether a NETWORK of an egress policy has an address of the host's loopback, as far as
+    it can be read."""
     try:
         named = ip_network(network.strip(), strict=False)
     except ValueError:
@@ -97,7 +97,7 @@ def _listed(args: dict[str, Any], ending: str) -> list[str]:
 
 
 def all_ports(row: Row) -> Iterator[Fact]:
-    """No port map: libkrun publishes all."""
+    """Yield no port map: libkrun publishes all."""
     text = "every port that the guest listens on is opened here, on the address that it binds"
     yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
 
@@ -108,8 +108,8 @@ def ports(row: Row) -> Iterator[Fact]:
 
 
 def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
-    """The same, of the ports themselves: TSI binds them to the address that the guest's program
-    binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
+    """Yield the same, of the ports themselves: TSI binds them to the address that the guest's
+    program binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
     for text in port_map:
         host, _, guest = text.partition(":")
         shown = f"TCP port {word(host)} to guest port {word(guest)}, on the address that the guest"
@@ -118,7 +118,7 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
 
 
 def port(row: Row) -> Iterator[Fact]:
-    """A Unix socket joined to a vsock port; without `listen` the guest connects."""
+    """Yield a Unix socket joined to a vsock port; without `listen` the guest connects."""
     number, path = row.args["port"], row.args["filepath"]
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
@@ -130,7 +130,7 @@ def port(row: Row) -> Iterator[Fact]:
 
 
 def control(row: Row) -> Iterator[Fact]:
-    """A socket over which the VM is paused and resumed."""
+    """Yield a socket over which the VM is paused and resumed."""
     for path in row.args.values():
         text = f"socket {word(str(path))}: who connects to it pauses and resumes the VM"
         reach = Reach("listen", "control socket", same(str(path)))
@@ -138,7 +138,7 @@ def control(row: Row) -> Iterator[Fact]:
 
 
 def device(row: Row) -> Iterator[Fact]:
-    """A network device whose frames go to a program of the host, or to a tap."""
+    """Yield a network device whose frames go to a program of the host, or to a tap."""
     args = row.args
     subject = ("network device", args["mac"])
     features = args["features"]
@@ -161,7 +161,7 @@ def device(row: Row) -> Iterator[Fact]:
 
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
-    """A tap device of the host."""
+    """Return a tap device of the host."""
     text = f"whatever the host's tap device {word(name)} leads to{row.known_as()}"
     return row.fact("network", subject, text, Reach("network", "tap", name))
 
@@ -178,12 +178,12 @@ def _through(row: Row, subject: tuple[str, ...], descriptor: Any) -> Fact:
 
 
 def passt(row: Row) -> Iterator[Fact]:
-    """The old way to a network device over a descriptor."""
+    """Yield the old way to a network device over a descriptor."""
     yield _through(row, ("network device", "legacy"), row.args["fd"])
 
 
 def gvproxy(row: Row) -> Iterator[Fact]:
-    """The old way to a network device over a datagram socket."""
+    """Yield the old way to a network device over a datagram socket."""
     path = row.args["path"]
     text = f"through the program behind socket {word(path)}{row.known_as()}"
     reach = Reach("network", "datagram socket", same(path))
@@ -191,13 +191,13 @@ def gvproxy(row: Row) -> Iterator[Fact]:
 
 
 def mac(row: Row) -> Iterator[Fact]:
-    """The old way to name the device's address."""
+    """Yield the old way to name the device's address."""
     text = f"MAC {word(row.args['mac'])}"
     yield row.fact("network device", ("network device", "legacy"), text)
 
 
 def attestation(row: Row) -> Iterator[Fact]:
-    """The VMM asks a server whether it may start."""
+    """Yield the VMM asks a server whether it may start."""
     url = row.args["url"]
     yield row.fact(
         "connects", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)

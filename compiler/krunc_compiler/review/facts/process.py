@@ -19,7 +19,8 @@ def executed(row: Row) -> Iterator[Fact]:
 def program(
     row: Row, process: dict[str, Any], where: str | None, seen: str | None
 ) -> Iterator[Fact]:
-    """A program in a configuration file: that which runs, or, WHERE, one that something may run.
+    """Yield a program in a configuration file: that which runs, or, WHERE, one that something may
+    run.
 
     SEEN is where in the guest the file can still be read.
     """
@@ -32,7 +33,7 @@ def program(
 
 
 def command(args: list[str]) -> str:
-    """A program with its arguments."""
+    """Return a program with its arguments."""
     return " ".join(map(word, args)) or "none is named"
 
 
@@ -70,13 +71,13 @@ def replaced_environment(row: Row) -> Iterator[Fact]:
 
 
 def of_the_root(row: Row) -> Iterator[Fact]:
-    """No call names a program."""
+    """Yield no call names a program."""
     text = "what the root's own file /.krun_config.json names, or a shell"
     yield row.fact("program", "program", text)
 
 
 def workdir(row: Row) -> Iterator[Fact]:
-    """The working directory."""
+    """Yield the working directory."""
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
 
 

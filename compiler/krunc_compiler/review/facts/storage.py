@@ -25,20 +25,20 @@ SCRIPT = ".krunc_script"
 
 
 def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
-    """The kind of fact that using PATH is, and what it reaches; who can write can read."""
+    """Return the kind of fact that using PATH is, and what it reaches; who can write can read."""
     read = Reach("read", noun, same(path))
     return ("reads", (read,)) if read_only else ("writes", (read, Reach("write", noun, same(path))))
 
 
 def same(path: str) -> str:
-    """PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
+    """Return PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     whole = ("/" if path.startswith("/") else "") + "/".join(parts) or "."
     return whole if path.startswith(RUNTIME) else plain(whole)
 
 
 def folder(row: Row) -> Iterator[Fact]:
-    """A share, or the root when its tag is the root's."""
+    """Yield a share, or the root when its tag is the root's."""
     tag = row.args.get("tag", ROOT_TAG)
     path = row.args["root_path"] if "root_path" in row.args else row.args["path"]
     read_only = row.args.get("read_only", False)
@@ -56,7 +56,7 @@ def folder(row: Row) -> Iterator[Fact]:
 
 
 def disk(row: Row) -> Iterator[Fact]:
-    """A disk image or block device."""
+    """Yield a disk image or block device."""
     args = row.args
     name = args.get("block_id", "root" if row.name == "krun_set_root_disk" else "data")
     kind, reach = access("disk", args["disk_path"], args.get("read_only", False))
@@ -79,7 +79,7 @@ def disk(row: Row) -> Iterator[Fact]:
 
 
 def root_disk(row: Row) -> Iterator[Fact]:
-    """The root is a file system on a disk."""
+    """Yield the root is a file system on a disk."""
     args = row.args
     system = word(args["fstype"]) if args["fstype"] else "any file system"
     options = f", options {word(args['options'])}" if args["options"] else ""
@@ -99,7 +99,7 @@ def volumes(row: Row) -> Iterator[Fact]:
 
 
 def overlay(row: Row) -> Iterator[Fact]:
-    """A file that the guest sees in a share though no file of the host is there."""
+    """Yield a file that the guest sees in a share though no file of the host is there."""
     tag, path, data = row.args["fs_tag"], row.args["path"], row.args["data"]
     where = f"{word(path)} in " + ("the root" if tag == ROOT_TAG else f"share {word(tag)}")
     is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
@@ -117,7 +117,7 @@ def overlay(row: Row) -> Iterator[Fact]:
 
 
 def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
-    """What the bytes of an argument take from the host: a file, or a program's secrets."""
+    """Tell what the bytes of an argument take from the host: a file, or a program's secrets."""
     if "file" in data:
         path = data["file"]
         text = f"file {word(path)} (as {where})"
@@ -147,7 +147,7 @@ def _mode(row: Row) -> str:
 
 
 def overlay_folder(row: Row) -> Iterator[Fact]:
-    """An empty folder that the guest sees in a share."""
+    """Yield an empty folder that the guest sees in a share."""
     tag, path = row.args["fs_tag"], row.args["path"]
     where = "the root" if tag == ROOT_TAG else f"share {word(tag)}"
     text = f"{word(path)} in {where}: an empty folder{_mode(row)}"

@@ -9,7 +9,7 @@ from krunc_compiler.review.words import word
 
 
 def stream(row: Row, descriptor: Any) -> str:
-    """The stream of the launcher, the opened file, or the number that is inherited."""
+    """Return the stream of the launcher, the opened file, or the number that is inherited."""
     if isinstance(descriptor, dict):
         name = str(descriptor.get("opened"))
         return row.opened.get(name, f"{word(name)}, which nothing opens")
