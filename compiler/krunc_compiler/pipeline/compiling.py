@@ -27,6 +27,7 @@ from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.values import braces, extending, matrix, rendering, variables
 from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.values.rebasing import rebased
 from krunc_compiler.values.variables import Known
 
 
@@ -140,7 +141,7 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     rendered = rendering.render(
         loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
     )
-    value = extending.rebased(rendered.value, loaded.source, schema)
+    value = rebased(rendered.value, loaded.source, schema)
     # Of a map that lost keys nothing more can be said.
     lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
     broken = rendered.broken | lost
