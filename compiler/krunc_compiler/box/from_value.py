@@ -40,7 +40,7 @@ from krunc_compiler.box.consoles import (
 )
 from krunc_compiler.box.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
 
-_MIB = {"MiB": 1, "GiB": 1024}
+_MIB = {"M": 1, "MiB": 1, "G": 1024, "GiB": 1024}
 
 
 def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
@@ -84,8 +84,9 @@ def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
 
 
 def mebibytes(text: str) -> int:
-    """4GiB as 4096."""
-    return int(text[:-3]) * _MIB[text[-3:]]
+    """4GiB as 4096, and 4G too."""
+    unit = text.lstrip("0123456789")
+    return int(text.removesuffix(unit)) * _MIB[unit]
 
 
 def _both(limit: int | str) -> str:

@@ -15,6 +15,8 @@ from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
 MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
+# What the keys of a box start with that say nothing.
+IGNORED = "x-"
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
@@ -76,6 +78,8 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
+    # They are a place for anchors, which are followed by now.
+    value = {key: item for key, item in value.items() if not key.startswith(IGNORED)}
     if len(above) > 1 and (too_many := files.too_many(values=len(source.places))):
         raise reject(source, [Finding("KR023", too_many, hint=_FEWER)])
     if "extends" not in value or not fits(value["extends"], "extends"):
