@@ -72,6 +72,14 @@ def actions() -> frozenset[str]:
 
 
 @cache
+def limits_that_spare_root() -> frozenset[str]:
+    """The resource limits that Linux does not ask of root: setrlimit(2), mlock(2), nice(2),
+    sched(7), mq_overview(7)."""
+    limits = table()["enums"]["rlimit"]
+    return frozenset(name for name, row in limits.items() if row.get("spares_root"))
+
+
+@cache
 def functions() -> dict[str, Function]:
     """Return every libkrun function by name."""
     return {

@@ -9,7 +9,7 @@ import pytest
 from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.findings.finding import Place, Source, Span
 from krunc_compiler.shape.refs import resolved
-from krunc_compiler.values.extending import rebased
+from krunc_compiler.values.rebasing import rebased
 from krunc_schema import load
 
 SCHEMA = load("box.schema")

@@ -59,6 +59,8 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"vsock": [{"port": 1, "socket": "runtime:s", "listen": True}]}, {"sockets": ["runtime:"]}, []),
     ({"vsock": [{"port": 1, "socket": "/var/run/docker.sock", "listen": False}]}, {"sockets": ["runtime:"]}, ["connects: socket /var/run/docker.sock from vsock port 1"]),
     ({}, {"memory": "1GiB", "cpus": 2}, []),
+    ({}, {"memory": "1G"}, []),
+    ({}, {"memory": "1023M"}, ["memory: 1024 MiB"]),
     ({}, {"memory": "1023MiB", "cpus": 1}, ["memory: 1024 MiB", "vCPUs: 2"]),
     ({}, {"roots": ["boxes/rootfs"]}, []),
     ({}, {"roots": ["images"]}, ["root: folder rootfs, the guest can write to it"]),

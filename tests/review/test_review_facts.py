@@ -11,7 +11,7 @@ from krunc_compiler.review.fact import BY_NAME, KINDS, Fact, Reach, Row
 from krunc_compiler.review.facts.meanings import by_meaning
 from krunc_compiler.review.facts.table import CALLS, IMPLICIT, SILENT, STEPS
 from krunc_compiler.review.isolation import TOPICS
-from operations import CALLED, EXPOSED, MACHINE, PORT
+from operations import CALLED, EXPOSED, MACHINE, PORT, sample
 from places import ROOT
 from reviews import call, reviewed, step
 
@@ -212,35 +212,6 @@ def test_the_table_of_kinds_is_in_the_documentation() -> None:
     for kind in KINDS:
         row = f"| {kind.name} | {', '.join(kind.verbs)} | {kind.comes} ... | {kind.goes} ... |"
         assert row in text if kind.verbs else kind.name in text
-
-
-def sample(rules: dict[str, Any], path: str) -> Any:
-    """An argument for the parameter RULES; whatever can name something of the host is PATH."""
-    match rules["kind"]:
-        case "host_path" | "socket_path":
-            return path
-        case "bytes":
-            return {"file": path}
-        case "env":
-            return {"A": {"from_env": path}}
-        case "texts":
-            return [f"{path}:/guest"]
-        case "port_map":
-            return ["1:1"]
-        case "rlimits":
-            return {"nproc": "1:1"}
-        case "flags" | "u16s":
-            return []
-        case "int":
-            return 1
-        case "bool":
-            return True
-        case "fd":
-            return 9
-        case "enum":
-            return {"access": "read-write", "confinement": "required"}.get(rules["enum"], "raw")
-        case _:
-            return "a"
 
 
 NAMES_SOMETHING = [

@@ -7,11 +7,13 @@ import copy
 import json
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Rejected
-from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.plan import moved, to_text
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
@@ -55,9 +57,9 @@ def plans() -> list[dict[str, Any]]:
 Grants = dict[tuple[str, str], int]
 
 
-def granted(plan: dict[str, Any]) -> Grants:
+def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     """What the launcher gives to the VM of PLAN: bits or a number, by what they are for."""
-    folders = Folders("/base", f"/run/krunc/{plan['box']}")
+    folders = Folders(base, f"/run/krunc/{plan['box']}")
     done, wrong = resolve(plan, folders, None)
     assert not wrong, wrong
     rights: Grants = defaultdict(int)
@@ -72,6 +74,54 @@ def granted(plan: dict[str, Any]) -> Grants:
         if one.kind != "implicit" and not one.name.startswith("require_"):
             _given(one, rights)
     return rights
+
+
+# What the guest runs or is configured by, whole.
+RUNS = ("krun_set_exec", "krun_set_env", "krun_set_workdir", "krun_set_rlimits", "krun_set_kernel", "krun_set_root_disk_remount")  # fmt: skip
+
+
+def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], str]:
+    """What the guest finds under which name: disks and networks by their order, shares by their
+    tags, files that are laid over them; and what it runs."""
+    done, wrong = resolve(plan, Folders(base, f"/run/krunc/{plan['box']}"), None)
+    assert not wrong, wrong
+    names: dict[tuple[str, Any], str] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for one in done:
+        if one.kind != "call":
+            continue
+        rules = FUNCTIONS[one.name]["params"]
+        named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
+        for rule in rules:
+            if rule.get("target") == "disk":
+                names["disk", counts["disk"]] = str(named[rule["name"]])
+                counts["disk"] += 1
+        if one.name.startswith("krun_add_net_"):
+            names["network", counts["network"]] = _told(named.values())
+            counts["network"] += 1
+        if "tag" in named and "path" in named:
+            names["share", named["tag"]] = str(named["path"])
+        if "fs_tag" in named:
+            names["overlay", (named["fs_tag"], named["path"])] = _told(named.values())
+        if one.name in RUNS:
+            names["runs", one.name] = _told(named.values())
+    return names
+
+
+def _told(values: Iterable[Any]) -> str:
+    """VALUES of the launcher as a text: its classes have no equality."""
+    return repr([_plain(value) for value in values])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    slots = getattr(type(value), "__slots__", None)
+    if slots and not isinstance(value, str | bytes | int):
+        return [_plain(getattr(value, slot)) for slot in slots if slot != "_folders"]
+    return value
 
 
 def _given(one: Operation, rights: Grants) -> None:
@@ -156,7 +206,13 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
             del rows[place]
         elif kind < 0.85:
             rows.insert(place, copy.deepcopy(dice.choice(dice.choice(all_plans)["operations"])))
-        elif kind < 0.9:
+        elif kind < 0.87:
+            other = dice.randrange(len(rows))
+            rows[place], rows[other] = rows[other], rows[place]
+        elif kind < 0.89:
+            for one in {"tag", "fs_tag", "block_id"} & set(row.get("args", {})):
+                row["args"][one] = "renamed"
+        elif kind < 0.91:
             value["box"] = dice.choice(["one", "two"])
         else:
             twin = copy.deepcopy(row)
@@ -171,8 +227,6 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
 
 def _honest(value: dict[str, Any]) -> dict[str, Any]:
     """VALUE with the implicit operations that its calls imply: the launcher wants no others."""
-    from krunc_compiler import libkrun as api
-
     rows = value["operations"]
     calls = [(row["call"], row.get("args", {})) for row in rows if "call" in row]
     implied = [{"implicit": name, "from": "default"} for name in api.implied(value["api"], calls)]
@@ -207,5 +261,40 @@ def test_what_the_launcher_gives_opens(seed: int) -> None:
         if gained:
             opened += 1
             assert difference.of("opens"), (gained, [row for row in new["operations"] if row not in old["operations"]])  # fmt: skip
+        if found(old) != found(new):
+            told = [change for change in difference.changes if change.effect != "neutral"]
+            assert told, (found(old), found(new))
     assert judged > MUTANTS // 10
     assert opened > MUTANTS // 40
+
+
+def test_a_plan_that_moved_opens_what_its_paths_now_name() -> None:
+    """Relative paths start at the directory of the plan."""
+    for plan in plans():
+        gained = more(granted(plan, "/base/a"), granted(plan, "/base/b"))
+        one, two = (moved(read_plan("p", json.dumps(plan)), way) for way in ("a", "b"))
+        if gained:
+            assert compare(review(one), review(two)).of("opens"), plan["box"]
+
+
+def test_every_order_of_the_operations_is_refused_or_judged() -> None:
+    """Two operations change places in each plan that the launcher takes so."""
+    taken_so = 0
+    for plan in plans():
+        rows = plan["operations"]
+        old = granted(plan)
+        for place in range(len(rows) - 1):
+            swapped = [*rows[:place], rows[place + 1], rows[place], *rows[place + 2 :]]
+            new = {**plan, "operations": swapped}
+            if not taken(new):
+                continue
+            taken_so += 1
+            one, two = (review(read_plan("p", json.dumps(value))) for value in (plan, new))
+            difference = compare(one, two)
+            if more(old, granted(new)):
+                assert difference.of("opens"), rows[place]
+            steps = {row.get("step") for row in rows[place : place + 2]}
+            if found(plan) != found(new) or steps <= api.actions():
+                told = [change for change in difference.changes if change.effect != "neutral"]
+                assert told, rows[place]
+    assert taken_so > 100

@@ -111,6 +111,9 @@ OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"entrypoint": variable("TOKEN", "/run/secrets/token")}, []),
     ({"entrypoint": variable("TOKEN_URL", "https://a.example")}, []),
     ({"entrypoint": variable("TOKENS", "'3'")}, []),
+    ({"limits": "{nproc: 100}"}, [("KR617", "limits.nproc")]),
+    ({"limits": "{nofile: 9, memlock: '1:2', nice: 3, rtprio: 4, msgqueue: 5}"}, [("KR617", f"limits.{name}") for name in ("memlock", "nice", "rtprio", "msgqueue")]),
+    ({"limits": "{nofile: 9, cpu: 1, as: 100000000}"}, []),
 ]  # fmt: skip
 
 

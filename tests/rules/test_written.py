@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from krunc_compiler import libkrun as api
 from krunc_compiler.__main__ import main
+from krunc_compiler.files.hostpath import lying_in
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.pipeline.compiling import compile_all
-from krunc_compiler.rules.written import lying_in
 from krunc_compiler.values.inputs import Inputs
 
 BOX = """\

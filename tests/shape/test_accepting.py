@@ -143,6 +143,8 @@ KEYWORDS: list[dict[str, Any]] = [
     {"properties": {"a": {"type": "string"}}, "additionalProperties": False},
     {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
     {"additionalProperties": {"type": "integer"}},
+    {"properties": {"b": {}}, "patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": False},
+    {"properties": {"b": {}}, "patternProperties": {"^a": {"type": "integer"}}},
     {"propertyNames": {"maxLength": 1}},
     {"items": {"type": "integer"}},
     {"not": {"type": "object"}},

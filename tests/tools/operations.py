@@ -126,3 +126,32 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (step("confine", mode="best-effort"), ["confine what the plan does not name is out of reach where the kernel can do it"]),
     (step("stop_on_sigterm", by="eventfd"), ["stop SIGTERM asks the guest's program to stop, by eventfd"]),
 ]  # fmt: skip
+
+
+def sample(rules: dict[str, Any], path: str) -> Any:
+    """An argument for the parameter RULES; whatever can name something of the host is PATH."""
+    match rules["kind"]:
+        case "host_path" | "socket_path":
+            return path
+        case "bytes":
+            return {"file": path}
+        case "env":
+            return {"A": {"from_env": path}}
+        case "texts":
+            return [f"{path}:/guest"]
+        case "port_map":
+            return ["1:1"]
+        case "rlimits":
+            return {"nproc": "1:1"}
+        case "flags" | "u16s":
+            return []
+        case "int":
+            return 1
+        case "bool":
+            return True
+        case "fd":
+            return 9
+        case "enum":
+            return {"access": "read-write", "confinement": "required"}.get(rules["enum"], "raw")
+        case _:
+            return "a"

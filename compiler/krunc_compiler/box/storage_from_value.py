@@ -14,14 +14,15 @@ from krunc_compiler.box.box import (
     Tmpfs,
 )
 
-_MIB = {"MiB": 1, "GiB": 1024}
+_MIB = {"M": 1, "MiB": 1, "G": 1024, "GiB": 1024}
 # As /tmp everywhere, and the default of the kernel's tmpfs.
 _STICKY = "1777"
 
 
 def mebibytes(text: str) -> int:
-    """4GiB as 4096."""
-    return int(text[:-3]) * _MIB[text[-3:]]
+    """4GiB as 4096, and 4G too."""
+    unit = text.lstrip("0123456789")
+    return int(text.removesuffix(unit)) * _MIB[unit]
 
 
 def root(value: dict[str, Any]) -> FolderRoot | DiskRoot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 from functools import lru_cache
 
 from krunc_schema import load
@@ -40,3 +41,20 @@ def plain(path: str) -> str:
     """Return PATH, which lost a `./` in front of it, so that it still means no folder of the
     run."""
     return f"./{path}" if path.startswith(_NAMED) else path
+
+
+# The directory of a box and those above it, as `normal` writes them.
+UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]
+
+
+def lying_in(path: str) -> Iterator[str]:
+    """Yield the directories that PATH lies in, as far as its text tells, from the inside out."""
+    text = normal(path)
+    ups, end = text.split("/").count(".."), len(text)
+    for _ in range(text.count("/") - ups):
+        end = text.rindex("/", 0, end)
+        yield text[:end] or "/"
+    if not path.startswith(("/", *_NAMED)):
+        yield from UPS[ups:]
+        # Whatever the directory of the box is, it lies there.
+        yield "/"

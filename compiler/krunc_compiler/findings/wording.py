@@ -45,7 +45,8 @@ def rewritten(value: Any, rule: dict[str, Any]) -> str:
         return "write its keys below it, further to the right"
     keys = rule.get("required") or list(rule.get("properties", ("NAME",)))[:1]
     kinds = rule.get("kinds", [])
-    one = isinstance(value, str) and len(keys) == 1 and (not kinds or value in kinds)
+    is_short = isinstance(value, str) and len(value) <= _SHOWN
+    one = is_short and len(keys) == 1 and (not kinds or value in kinds)
     pairs = ", ".join(f"{key}: {value if one else '...'}" for key in keys)
     known = f", where {keys[0]} is one of {', '.join(kinds)}" if kinds and not one else ""
     return f"write a map: {{{pairs}}}{known}"
@@ -61,12 +62,14 @@ def allowed(found: Any, allowed: list[Any]) -> str:
     return f"{guess}allowed: {', '.join(words)}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of KNOWN that was meant by WORD, where one is near."""
+def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
+    """Return the one of KNOWN that was meant by WORD, where one is near: alike by LEAST, of 1."""
     from difflib import get_close_matches  # a box that is right needs none
 
     # Looking takes time, and a hostile box has names to use it up.
-    return next(iter(get_close_matches(word[:_LONGEST], list(islice(known, _MOST)), 1)), None)
+    return next(
+        iter(get_close_matches(word[:_LONGEST], list(islice(known, _MOST)), 1, least)), None
+    )
 
 
 def bounds(schema: dict[str, Any]) -> str:

@@ -25,8 +25,10 @@ from krunc_compiler.rules import lints, written
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
+from krunc_compiler.shape.fast_checking import acceptor
 from krunc_compiler.values import braces, extending, matrix, rendering, variables
 from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.values.rebasing import rebased
 from krunc_compiler.values.variables import Known
 
 
@@ -140,12 +142,20 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     rendered = rendering.render(
         loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
     )
-    value = extending.rebased(rendered.value, loaded.source, schema)
+    value = rebased(rendered.value, loaded.source, schema)
     # Of a map that lost keys nothing more can be said.
     lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
     broken = rendered.broken | lost
-    misfits = [found for found in check(value, schema) if found.path not in broken]
+    misfits = [found for found in _misfits(value, schema) if found.path not in broken]
     return value, Pieces([*rendered.findings, *misfits], broken)
+
+
+def _misfits(value: Any, schema: dict[str, Any]) -> list[Finding]:
+    if acceptor(schema).accepts(value):
+        return []
+    from krunc_compiler.shape import habits  # a box that is right needs none
+
+    return habits.advised(check(value, schema, habits.meant), value)
 
 
 def _compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from krunc_compiler.box.storage_from_value import mebibytes
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.policy.paths import allowed, named
 from krunc_compiler.review.fact import Fact, Reach
@@ -193,8 +194,7 @@ def _devices(review: Review, names: list[str], place: Place) -> Found:
 
 
 def _memory(review: Review, most: str, place: Place) -> Found:
-    number, unit = int(most[:-3]), most[-3:]
-    return _taken(review, "MiB", number * 1024 if unit == "GiB" else number)
+    return _taken(review, "MiB", mebibytes(most))
 
 
 def _cpus(review: Review, most: int, place: Place) -> Found:

@@ -113,6 +113,9 @@ KINDS = (
         "the guest can write to",
         "the guest can no longer write to",
     ),
+    _exposure(
+        "replaces", True, "replace", "the guest can replace", "the guest can no longer replace"
+    ),
     _exposure("network", True, "network", "the guest reaches", "the guest no longer reaches"),
     _exposure("listens", True, "listen", "the host listens on", "closed is"),
     _exposure("secrets", True, "secret show", "the guest gets", "the guest no longer gets"),

@@ -22,6 +22,7 @@ from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.stage import by_default, is_root_user
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
+from krunc_compiler.review.replaceable import replaceable
 from krunc_compiler.review.replaced import INIT, replaced
 from krunc_compiler.review.words import shown, word
 
@@ -56,7 +57,7 @@ def review(plan: Plan) -> Review:
     value["operations"] = [_ordered(row) for row in value["operations"]]
     found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
     found += list(by_default(found))
-    found += list(admitted(value["operations"], found))
+    found += [*admitted(value["operations"], found), *replaceable(value["operations"])]
     found = [*_without_own_init(found, laid := list(replaced(value["operations"]))), *laid]
     ordered = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(

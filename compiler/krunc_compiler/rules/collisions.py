@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.networks import NetworkDevices, SocketDevice, Tsi
-from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.files.hostpath import RUNTIME, lying_in, normal
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
-from krunc_compiler.rules.written import Named, lying_in
+from krunc_compiler.rules.written import Named
 from krunc_compiler.values import extending
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box, FolderRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
@@ -34,7 +35,7 @@ def check(box: Box) -> list[Finding]:
     folders = _folders(box)
     return [
         *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
-        *(*_unused_channels(box), *_literal_secrets(box)),
+        *(*_unused_channels(box), *_literal_secrets(box), *_limits(box)),
     ]
 
 
@@ -186,6 +187,28 @@ def _literal_secrets(box: Box) -> Iterator[Finding]:
                 hint=f"write {name}: {{from_env: NAME}}; from_file and from_fd work too",
                 at_key=True,
             )
+
+
+def _limits(box: Box) -> Iterator[Finding]:
+    """Yield the limits that do not hold the program, where it starts as the guest's root."""
+    if box.entrypoint.user is not None and not _is_root(box.entrypoint.user):
+        return
+    for name in box.limits:
+        if name in api.limits_that_spare_root() and box.origin("limits", name):
+            yield Finding(
+                "KR617",
+                f"{name} does not hold the guest's root, as which the program starts",
+                ("limits", name),
+                hint="write `user: NAME` under entrypoint, leave the limit out, or allow KR617 when the "
+                "program becomes another user by itself",
+                at_key=True,
+            )
+
+
+def _is_root(user: str) -> bool:
+    """Tell whether the user of the guest may do everything there: root, 0, 0:GID."""
+    first = user.partition(":")[0]
+    return first == "root" or first.strip("0") == ""
 
 
 def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:

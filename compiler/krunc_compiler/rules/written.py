@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.plan.operation import Operation
 
@@ -59,7 +59,7 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     folders = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
         if one.writes:
-            if normal(one.path) in _UPS:
+            if normal(one.path) in UPS:
                 warnings.append(
                     Finding(
                         "KR615",
@@ -94,19 +94,3 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
                 )
             )
     return errors, warnings
-
-
-def lying_in(path: str) -> Iterator[str]:
-    """Yield the folders that PATH lies in, as far as its text tells, from the inside out."""
-    parts = normal(path).split("/")
-    ups = parts.count("..")
-    for count in range(len(parts) - 1, ups, -1):
-        yield "/".join(parts[:count]) or "/"
-    if not path.startswith(("/", RUNTIME)):
-        yield from _UPS[ups:]
-        # Whatever the folder of the box is, it lies there.
-        yield "/"
-
-
-# The folder of a box and those above it, as `normal` writes them.
-_UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]

@@ -6,7 +6,7 @@ tests/shape/test_accepting.py holds the two equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings import wording
@@ -16,7 +16,13 @@ from krunc_compiler.shape.fast_checking import acceptor, is_type
 if TYPE_CHECKING:
     from krunc_compiler.shape.misfits import Misfit
 
+# Which key of the map at a path is meant by another, if one is.
+Meant = Callable[[Path, str], str | None]
+
 _MOST_GUESSES = 100
+# So alike are an unknown key and the one that it is meant to be, in short and in long ones: tga is
+# tag, and hostname is no name.
+_NEAR, _NEAR_LONG = 0.6, 0.7
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -28,26 +34,29 @@ _TYPES = {
 }
 
 
-def check(value: Any, schema: dict[str, Any]) -> list[Finding]:
-    """Everything about VALUE that does not fit SCHEMA."""
+def check(
+    value: Any, schema: dict[str, Any], meant: Meant = lambda path, key: None
+) -> list[Finding]:
+    """Find everything about VALUE that does not fit SCHEMA; MEANT knows other names of keys."""
     if acceptor(schema).accepts(value):
         return []
     from krunc_compiler.shape.misfits import misfits
 
-    found = (finding for misfit in misfits(value, schema) for finding in _findings(misfit, ()))
+    misfitting = misfits(value, schema)
+    found = (finding for misfit in misfitting for finding in _findings(misfit, (), meant))
     return list(dict.fromkeys(found))
 
 
-def _findings(error: Misfit, above: Path) -> Iterator[Finding]:
+def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
     path = (*above, *error.path)
     rule = error.rule
     match error.keyword:
         case "oneOf" | "anyOf":
-            yield from _branch(error, path)
+            yield from _branch(error, path, meant)
         case "additionalProperties":
-            yield from _unknown(error, path)
+            yield from _unknown(error, path, meant)
         case "required":
-            yield from _missing(error, path)
+            yield from _missing(error, path, meant)
         case "propertyNames":
             yield from ()
         case "type":
@@ -84,7 +93,7 @@ def _formed(error: Misfit, path: Path, form: str) -> Finding:
     )
 
 
-def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
+def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     """Yield the findings of the branch that was meant."""
     branches: dict[int, list[Misfit]] = {}
     for inner in error.context:
@@ -119,12 +128,12 @@ def _branch(error: Misfit, path: Path) -> Iterator[Finding]:
         keys = " or ".join(map(repr, ways))
         yield Finding("KR102", f"the key {keys} is missing", path, hint=wording.about(error.schema))
         return
-    meant = min(fitting, key=lambda index: _distance(branches[index]))
-    for inner in branches[meant]:
+    nearest = min(fitting, key=lambda index: _distance(branches[index]))
+    for inner in branches[nearest]:
         if inner.keyword == "additionalProperties" and not inner.path:
-            yield from _of_another_form(inner, rules, path)
+            yield from _of_another_form(inner, rules, path, meant)
         else:
-            yield from _findings(inner, path)
+            yield from _findings(inner, path, meant)
 
 
 def _wanted(rules: list[dict[str, Any]]) -> dict[str, Any]:
@@ -145,11 +154,13 @@ def _is_of_another_kind(error: Misfit) -> bool:
     )
 
 
-def _of_another_form(error: Misfit, rules: list[dict[str, Any]], path: Path) -> Iterator[Finding]:
+def _of_another_form(
+    error: Misfit, rules: list[dict[str, Any]], path: Path, meant: Meant
+) -> Iterator[Finding]:
     """Yield the unknown keys of a form; those of a sibling form do not go with this one's."""
     own = next(iter(error.schema.get("required", ())), "")
     kind = _const(error.schema, own)
-    for finding in _unknown(error, path):
+    for finding in _unknown(error, path, meant):
         key = finding.path[-1]
         theirs = [rule for rule in rules if key in rule.get("properties", {})]
         if not own or own not in error.value or not theirs:
@@ -197,36 +208,37 @@ def _kind(rule: dict[str, Any]) -> str:
     return " or ".join(_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
 
 
-def _unknown(error: Misfit, path: Path) -> Iterator[Finding]:
+def _unknown(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
-    for key, close in _guesses(error).items():
+    for key, close in _guesses(error, path, meant).items():
         free = [name for name in known if name not in error.value]
         hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 
-def _guesses(error: Misfit) -> dict[str, str | None]:
+def _guesses(error: Misfit, path: Path, meant: Meant) -> dict[str, str | None]:
     """Return the unknown keys of a map, each with the known one that it is meant to be, if any."""
     known = list(error.schema.get("properties", {}))
     unknown = [key for key in error.value if key not in known]
     # Looking for the nearest takes time, which a hostile box has keys to use up.
-    near = {key: _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
+    near = {key: meant(path, key) or _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
     return {key: near.get(key) for key in unknown}
 
 
 def _nearest(key: str, known: list[str]) -> str | None:
     folded = key.lower().replace("-", "_")
-    close = wording.nearest(key, known) or wording.nearest(folded, known)
+    least = _NEAR if len(key) < 5 else _NEAR_LONG
+    close = wording.nearest(key, known, least) or wording.nearest(folded, known, least)
     if close is None and len(key) > 2:
         alike = (name for name in known if name.startswith(key) or key.startswith(name))
         close = next(alike, None)
     return close
 
 
-def _missing(error: Misfit, path: Path) -> Iterator[Finding]:
+def _missing(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
     # A key that is misspelt is one mistake, which the unknown key's finding tells.
-    misspelt = set(_guesses(error).values())
+    misspelt = set(_guesses(error, path, meant).values())
     for key in error.rule:
         if key not in error.value and key not in misspelt:
             yield Finding(

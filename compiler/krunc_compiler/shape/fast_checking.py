@@ -82,6 +82,7 @@ class Acceptor:
 
     def _keys(self, properties: dict[str, Any], schema: dict[str, Any]) -> Accept:
         others = schema.get("additionalProperties", {})
+        patterns = schema.get("patternProperties", {})
         rules: dict[str, Accept] = {}
 
         def made(key: str) -> Accept | None:
@@ -90,6 +91,8 @@ class Acceptor:
             if key in properties:
                 rules[key] = self.part(properties[key])
                 return rules[key]
+            for rule in (patterns[one] for one in patterns if re.search(of_python(one), key)):
+                return self.part(rule)
             return None if others is False else self.part(others)
 
         def test(value: Any) -> bool:
@@ -108,6 +111,11 @@ class Acceptor:
             return lambda value: not value
         accept = self.part(others)
         return lambda value: all(map(accept, value.values()))
+
+    def _patterned(self, _: Any, schema: dict[str, Any]) -> Accept:
+        if "properties" not in schema:
+            raise KeyError("patternProperties without properties")
+        return _anything  # one walk over the keys does both
 
     def _key_names(self, rule: Any, _: Any) -> Accept:
         accept = self.part(rule)
@@ -273,6 +281,7 @@ _KEYWORDS: dict[str, tuple[str, Callable[[Acceptor, Any, Any], Accept]]] = {
     "oneOf": (_ANY, Acceptor._one_of),
     "pattern": ("string", _pattern),
     "properties": ("object", Acceptor._keys),
+    "patternProperties": ("object", Acceptor._patterned),
     "propertyNames": ("object", Acceptor._key_names),
     "required": ("object", _required),
 }

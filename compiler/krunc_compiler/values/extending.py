@@ -7,22 +7,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from krunc_compiler.files.hostpath import seen_from
 from krunc_compiler.files.source import read_file
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
-from krunc_compiler.shape.refs import resolved
 from krunc_compiler.text.parsing import parse_on
 from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
 MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
+# What the keys of a box start with that say nothing.
+IGNORED = "x-"
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
 _INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
 _FEWER = "extend fewer, or merge some of them"
-_PATHS = ("host_path", "socket_path")
 
 
 class _Side(NamedTuple):
@@ -79,6 +78,8 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
+    # They are a place for anchors, which are followed by now.
+    value = {key: item for key, item in value.items() if not key.startswith(IGNORED)}
     if len(above) > 1 and (too_many := files.too_many(values=len(source.places))):
         raise reject(source, [Finding("KR023", too_many, hint=_FEWER)])
     if "extends" not in value or not fits(value["extends"], "extends"):
@@ -243,56 +244,3 @@ def _copied(side: _Side, at: Path, places: dict[Path, Place]) -> Any:
     if isinstance(side.value, list):
         return [_copied(side.child(i), (*at, i), places) for i in range(len(side.value))]
     return side.value
-
-
-def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
-    """Return VALUE with the relative host paths of extended boxes seen from the box that is
-    compiled."""
-    if not source.extends:
-        return value
-    return _rebased(value, schema, (), source, schema["$defs"])
-
-
-def _rebased(
-    value: Any, rule: dict[str, Any], path: Path, source: Source, defs: dict[str, Any]
-) -> Any:
-    if rule.get("$ref", "").rsplit("/", 1)[-1] in _PATHS:
-        return _moved(value, path, source)
-    rule = resolved(rule, defs)
-    for branch in rule.get("oneOf", ()):
-        if _fits(value, resolved(branch, defs)):
-            return _rebased(value, branch, path, source, defs)
-    if isinstance(value, list) and isinstance(rule.get("items"), dict):
-        return [
-            _rebased(item, rule["items"], (*path, i), source, defs) for i, item in enumerate(value)
-        ]
-    if isinstance(value, dict):
-        rules, others = rule.get("properties", {}), rule.get("additionalProperties")
-        others = others if isinstance(others, dict) else {}
-        return {
-            key: _rebased(item, rules.get(key, others), (*path, key), source, defs)
-            for key, item in value.items()
-        }
-    return value
-
-
-def _fits(value: Any, branch: dict[str, Any]) -> bool:
-    """Tell whether VALUE may be meant as BRANCH of the schema."""
-    if not isinstance(value, dict):
-        return branch.get("type") != "object" and value in branch.get("enum", [value])
-    forms = branch.get("properties", {}).items()
-    return (
-        "properties" in branch
-        and all(key in value for key in branch.get("required", ()))
-        and all(
-            value[key] == form["const"] for key, form in forms if "const" in form and key in value
-        )
-    )
-
-
-def _moved(value: Any, path: Path, source: Source) -> Any:
-    place = source.places.get(path)
-    folder = place.source.folder if place is not None and place.source is not None else ""
-    if not isinstance(value, str) or not value or not folder:
-        return value
-    return seen_from(folder, value)

@@ -117,12 +117,13 @@ def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
     if not isinstance(value, dict):
         return Seen("neither", NO_KEY)
     if "extends" in value and not (PLAN_KEY in value or KEY in value):
-        from krunc_compiler.values.extending import load
+        from krunc_compiler.values.extending import IGNORED, load
 
         try:
             merged, _ = load(name, text, within)
         except Rejected as rejected:
-            is_like_one = set(value) <= set(contract("box.schema")["properties"])
+            known = contract("box.schema")["properties"]
+            is_like_one = all(key in known or key.startswith(IGNORED) for key in value)
             # A base that is not read may have all that this lacks.
             if is_like_one and (len(value) > 1 or _is_outside(rejected)):
                 return _BOX

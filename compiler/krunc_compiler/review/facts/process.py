@@ -7,6 +7,7 @@ from typing import Any
 
 from krunc_schema import load
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.words import word
 
@@ -86,17 +87,14 @@ def workdir(row: Row) -> Iterator[Fact]:
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
 
 
-# Those that Linux does not ask of root, as whom libkrun's init starts the program: setrlimit(2),
-# mlock(2), nice(2), sched(7), mq_overview(7). Seen of NPROC in tests/boot/test_claims.py.
-NOT_OF_ROOT = frozenset(("nproc", "memlock", "nice", "rtprio", "msgqueue"))
-
-
 def limits(row: Row) -> Iterator[Fact]:
-    """Limits inside the guest: they protect nothing of the host."""
+    """Limits inside the guest: they protect nothing of the host. libkrun's init starts the program
+    as root, which some do not hold (tests/boot/test_claims.py boots NPROC)."""
     rlimits = row.args["rlimits"]
+    spared = api.limits_that_spare_root()
     text = ", ".join(
         f"{word(name)} {word(limit)}"
-        + (" (does not hold the guest's root)" if row.as_root and name in NOT_OF_ROOT else "")
+        + (" (does not hold the guest's root)" if row.as_root and name in spared else "")
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")

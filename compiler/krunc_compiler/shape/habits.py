@@ -1,0 +1,143 @@
+"""What people write who come from other tools, and what it is called in a box.
+
+The table is krunc_schema/habits.json. It words findings alone: what they refuse stays refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from krunc_schema import load
+
+from krunc_compiler.findings import wording
+from krunc_compiler.findings.finding import Finding, Path
+from krunc_compiler.shape.refs import resolved
+
+# No longer value is looked at, which bounds the time of the patterns.
+_LONGEST = 200
+_MOST_PLACES = 3
+
+
+def meant(path: Path, key: str) -> str | None:
+    """Return the key of the map at PATH that is meant by KEY of another tool, if there is one."""
+    row = _row(path, key)
+    targets = row.get("to", ()) if row else ()
+    own = [name for name in targets if name.rpartition(".")[0] == _place(path)]
+    return own[0].rpartition(".")[2] if len(own) == 1 else None
+
+
+def advised(findings: list[Finding], value: Any) -> list[Finding]:
+    """Return FINDINGS about the box VALUE, those of a known habit with what to write instead."""
+    hints = ((finding, _hint(finding, value)) for finding in findings)
+    return [finding._replace(hint=hint) if hint else finding for finding, hint in hints]
+
+
+def _hint(finding: Finding, value: Any) -> str:
+    if finding.code == "KR101":
+        return _of_key(finding.path[:-1], str(finding.path[-1]), finding.hint)
+    if finding.code in ("KR103", "KR106") and not finding.at_key:
+        return _of_value(finding.path, _at(value, finding.path))
+    return ""
+
+
+def _of_key(path: Path, key: str, known: str) -> str:
+    """Tell what KEY of the map at PATH is here; KNOWN is the hint of a key that is near it."""
+    row = _row(path, key)
+    if row is None:
+        if path and key.startswith("x-"):
+            return "keys that start with x- may stand at the top of the box alone"
+        return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
+    guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
+    rest = [*([f"write {row['write']}"] if "write" in row else ()), row.get("say", "")]
+    return f"{guess} {'; '.join(filter(None, rest))}".strip()
+
+
+def _elsewhere(path: Path, key: str) -> str:
+    """Tell where in a box KEY stands, when it may not stand at PATH."""
+    if len(path) > 1 or any(isinstance(part, int) for part in path):
+        return ""
+    found = [place for place in _places().get(key, ()) if place != _place((*path, key))]
+    return f"did you mean {' or '.join(found)}?" if 0 < len(found) <= _MOST_PLACES else ""
+
+
+def _of_value(path: Path, value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) > _LONGEST:
+        return ""
+    wanted = set(_wildcards(path))
+    for places, rows in load("habits")["values"].items():
+        if wanted.isdisjoint(places.split()):
+            continue
+        for row in rows:
+            if found := re.search(row["like"], text):
+                return _filled(row["say"], found, value)
+    return ""
+
+
+def _filled(said: str, found: re.Match[str], value: Any) -> str:
+    """Return what is SAID of VALUE with the groups that were FOUND in it."""
+    parts = {f"\\{i}": group or "" for i, group in enumerate(found.groups(), 1)}
+    parts |= {"{words}": _words(found.string), "{value}": wording.shown(value)}
+    return re.sub(r"\\\d|\{words\}|\{value\}", lambda mark: parts[mark[0]], said)
+
+
+def _words(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:  # quotes that are not closed
+        words = text.split()
+    return json.dumps(words, ensure_ascii=False)
+
+
+def _row(path: Path, key: str) -> dict[str, Any] | None:
+    folded = re.sub("([a-z0-9])([A-Z])", r"\1_\2", key[:_LONGEST]).lower().replace("-", "_")
+    keys = load("habits")["keys"]
+    rows = (row for place in _wildcards(path) for row in keys.get(place, ()))
+    return next((row for row in rows if folded in row["names"]), None)
+
+
+def _wildcards(path: Path) -> Iterator[str]:
+    """Yield the names of the place PATH in the table."""
+    yield _place(path)
+    if path and isinstance(path[-1], str):
+        yield _place((*path[:-1], "*"))
+
+
+def _place(path: Path) -> str:
+    """Return PATH as the table has it: shares[].path."""
+    return "".join("[]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _listed(places: list[str], path: Path) -> str:
+    inside = _place(path)
+    short = [
+        place.rpartition(".")[2] if inside and place.rpartition(".")[0] == inside else place
+        for place in places
+    ]
+    return " or ".join(short)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+@cache
+def _places() -> dict[str, list[str]]:
+    """Return where each key stands that is at the top of a box, or in a map there."""
+    schema = load("box.schema")
+    found: dict[str, list[str]] = {}
+    for name, rule in schema["properties"].items():
+        found.setdefault(name, []).insert(0, name)
+        whole = resolved(rule, schema["$defs"])
+        for branch in (whole, *whole.get("oneOf", ())):
+            for inner in resolved(branch, schema["$defs"]).get("properties", ()):
+                if f"{name}.{inner}" not in found.setdefault(inner, []):
+                    found[inner].append(f"{name}.{inner}")
+    return found

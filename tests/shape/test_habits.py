@@ -1,0 +1,274 @@
+"""Keys and values as people write them for other tools: refused, with what is written here."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Finding, Rejected
+from krunc_compiler.pipeline.compiling import compile_all, compile_box
+from krunc_compiler.shape.checking import check
+from krunc_compiler.shape.refs import resolved
+from krunc_compiler.values.inputs import Inputs
+from krunc_schema import load
+
+SCHEMA, HABITS = load("box.schema"), load("habits")
+REST: dict[str, Any] = {
+    "krunc": 1,
+    "name": "box",
+    "rootfs": {"path": "./rootfs"},
+    "network": {"mode": "none"},
+    "entrypoint": {"executable": "/bin/a"},
+}
+
+
+def inputs() -> Inputs:
+    """Inputs for family 1."""
+    target = api.target("1")
+    assert target is not None
+    return Inputs(target)
+
+
+def findings(box: dict[str, Any]) -> list[Finding]:
+    """What is said of BOX, errors alone."""
+    with pytest.raises(Rejected) as caught:
+        compile_all("box.yaml", json.dumps(box), inputs())
+    return [item.finding for item in caught.value.findings if not item.finding.warning]
+
+
+def hint(box: dict[str, Any], code: str = "KR101") -> str:
+    """The one hint that findings of CODE have about BOX."""
+    (said,) = {found.hint for found in findings(box) if found.code == code}
+    return said
+
+
+def rules(place: str) -> list[dict[str, Any]]:
+    """What the schema says of PLACE, such as shares[].path: one rule for each form."""
+    found = [SCHEMA]
+    for part in re.findall(r"\[\]|[^.\[\]]+", place):
+        forms: Iterator[dict[str, Any]] = (
+            form
+            for rule in found
+            for form in (rule, *rule.get("oneOf", ()), *rule.get("anyOf", ()))
+        )
+        whole = [resolved(form, SCHEMA["$defs"]) for form in forms]
+        if part == "[]":
+            below = [rule["items"] for rule in whole if "items" in rule]
+        elif part == "*":
+            below = [
+                rule["additionalProperties"] for rule in whole if rule.get("additionalProperties")
+            ]
+            below += [inner for rule in whole for inner in rule.get("properties", {}).values()]
+        else:
+            below = [
+                rule["properties"][part] for rule in whole if part in rule.get("properties", {})
+            ]
+        found = [resolved(rule, SCHEMA["$defs"]) for rule in below]
+    return found
+
+
+ROWS = [(place, row) for place, rows in HABITS["keys"].items() for row in rows]
+WAYS = [(place, name, row) for place, row in ROWS for name in row["names"]]
+SPELLED: list[Callable[[str], str]] = [str, lambda name: name.replace("_", "-"), lambda name: re.sub("_(.)", lambda m: m[1].upper(), name)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "row"), ROWS, ids=lambda value: str(value)[:40])
+def test_what_is_advised_is_there(place: str, row: dict[str, Any]) -> None:
+    assert not place or rules(place)
+    assert "to" in row or "say" in row
+    for target in row.get("to", ()):
+        assert rules(target), target
+    if "write" in row:
+        assert not check({**REST, **yaml.safe_load(row["write"])}, SCHEMA)
+    for name in row["names"]:
+        assert re.fullmatch("[a-z0-9_]+", name)
+        others = [other for there, other in ROWS if there == place and name in other["names"]]
+        assert others == [row], name
+
+
+def within(place: str, key: str) -> dict[str, Any]:
+    """A box with KEY in the map at PLACE."""
+    box: Any = json.loads(json.dumps(REST))
+    inside = box
+    for part in re.findall(r"\[\]|[^.\[\]]+", place):
+        if part == "[]":
+            inside.append({})
+            inside = inside[0]
+        else:
+            part = "NAME" if part == "*" else part
+            has_items = bool(re.search(rf"(^|\.){part}\[\]", place))
+            inside = inside.setdefault(part, [] if has_items else {})
+    inside[key] = "x"
+    return dict(box)
+
+
+@pytest.mark.parametrize(("place", "name", "row"), WAYS, ids=lambda value: str(value)[:30])
+def test_a_key_of_another_tool(place: str, name: str, row: dict[str, Any]) -> None:
+    for spelled in {way(name) for way in SPELLED}:
+        if any(spelled in rule.get("properties", {}) for rule in rules(place)):
+            continue  # by now it is a key of ours
+        said = [found for found in findings(within(place, spelled)) if found.code == "KR101"]
+        assert len(said) == 1
+        for target in row.get("to", ()):
+            assert target.rpartition(".")[2] in said[0].hint
+        assert row.get("write", "") in said[0].hint
+        assert row.get("say", "") in said[0].hint
+
+
+ELSEWHERE: list[tuple[dict[str, Any], str]] = [
+    ({"memory": "1GiB"}, "did you mean machine.memory?"),
+    ({"cpus": 2}, "did you mean machine.cpus?"),
+    ({"args": []}, "did you mean entrypoint.args?"),
+    ({"workdir": "/"}, "did you mean entrypoint.workdir?"),
+    ({"nofile": 1}, "did you mean limits.nofile?"),
+    ({"uid": 1}, "did you mean run_as.uid?"),
+    ({"machine": {"limits": {}}}, "did you mean limits?"),
+    ({"machine": {"kernel": {}}}, "did you mean boot.kernel or console.kernel?"),
+    ({"entrypoint": {"executable": "/bin/a", "shares": []}}, "did you mean shares?"),
+    ({"machine": {"x-a": 1}}, "keys that start with x- may stand at the top of the box alone"),
+]
+
+
+@pytest.mark.parametrize(("part", "said"), ELSEWHERE, ids=lambda value: str(value)[:40])
+def test_a_key_of_another_map(part: dict[str, Any], said: str) -> None:
+    assert hint({**REST, **part}) == said
+
+
+@pytest.mark.parametrize("key", ["hostname", "tables", "wages", "shields", "mesh"])
+def test_a_key_that_is_no_near_miss_has_no_guess(key: str) -> None:
+    if key not in SCHEMA["properties"]:
+        assert hint({**REST, key: 1}).startswith("known keys: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("memroy", "memory"), ("cpsu", "cpus"), ("cpu_s", "cpus"), ("nestd", "nested"), ("Memory", "memory")],
+)  # fmt: skip
+def test_a_near_miss_has_one(key: str, meant: str) -> None:
+    assert hint({**REST, "machine": {key: 1}}) == f"did you mean {meant}?"
+
+
+def test_a_key_with_another_name_is_not_missing_too() -> None:
+    box = {
+        **REST,
+        "shares": [{"source": "./a", "name": "a"}],
+        "disks": [{"file": "a", "type": "raw"}],
+    }
+    missing = [found.path for found in findings(box) if found.code == "KR102"]
+    assert missing == [("disks", 0)]  # its id
+
+
+SIZES = {
+    **dict.fromkeys(["512M", "512MiB"], 512),
+    **dict.fromkeys(["1G", "1GiB", "1024M", "1024MiB"], 1024),
+}
+ODD_SIZES: dict[Any, str] = {
+    **dict.fromkeys(["512m", "512MB", "512mb", "512Mi", "512mib", "512 MiB", "512 M"], "did you mean 512MiB?"),
+    **dict.fromkeys(["1g", "1GB", "1gb", "1Gi", "1 GiB", "1 G"], "did you mean 1GiB?"),
+    512: "write its unit, as in 512MiB",
+    "512": "write its unit, as in 512MiB",
+}  # fmt: skip
+SIZED: list[tuple[str, Any]] = [
+    ("machine", lambda size: {"memory": size}),
+    ("rootfs", lambda size: {"path": "./a", "dax": size}),
+    ("shares", lambda size: [{"tag": "a", "path": "./a", "dax": size}]),
+    ("gpu", lambda size: {"flags": ["venus"], "window": size}),
+]
+
+
+@pytest.mark.parametrize(("key", "made"), SIZED, ids=lambda value: str(value)[:10])
+def test_sizes(key: str, made: Any) -> None:
+    for size in SIZES:
+        assert not check({**REST, key: made(size)}, SCHEMA), size
+    for size, said in ODD_SIZES.items():
+        (found,) = findings({**REST, key: made(size)})
+        assert found.hint == said, size
+    for size in (
+        "1.5GiB",
+        "1TiB",
+        "512K",
+        "lots",
+        "1e3M",
+        "+1G",
+        "\u0661G",
+        "1GiB ",
+        "-1M",
+        "MiB",
+        "M",
+    ):
+        (found,) = findings({**REST, key: made(size)})
+        assert found.hint.startswith("write a number and its unit, MiB or GiB"), size
+
+
+@pytest.mark.parametrize(("size", "mebibytes"), SIZES.items())
+def test_a_size_is_what_it_says(size: str, mebibytes: int) -> None:
+    plan = compile_box("box.yaml", json.dumps({**REST, "machine": {"memory": size}}), inputs())
+    (row,) = (row for row in plan.operations if row.get("call") == "krun_set_vm_config")
+    assert row["args"]["ram_mib"] == mebibytes
+
+
+VALUES: list[tuple[dict[str, Any], str]] = [
+    ({"shares": ["./src:/src:ro"]}, "write {tag: src, path: ./src}; the guest mounts it: mount -t virtiofs src /src"),
+    ({"shares": ["~/a:/home/b/"]}, "write {tag: b, path: ~/a, read_only: false}, or without read_only where the guest need not write; the guest mounts it: mount -t virtiofs b /home/b/"),
+    ({"shares": ["./src"]}, "write {tag: src, path: ./src}"),
+    ({"disks": ["a/data.qcow2"]}, "write {id: data, path: a/data.qcow2, format: qcow2}"),
+    ({"disks": ["data.img"]}, "write {id: data, path: data.img, format: raw}, or the format that it has"),
+    ({"network": "host"}, "write {mode: tsi}, with which the guest reaches what the host user reaches, or {mode: none}"),
+    *(({"network": {"mode": "tsi", "ports": [port]}}, said) for port, said in {
+        "127.0.0.1:8080:80": 'write "8080:80": the address is the one that the program in the guest binds',
+        "[::1]:8080:80": 'write "8080:80": the address is the one that the program in the guest binds',
+        "8080-8090:80-90": 'write each pair by itself: "8080:80" up to "8090:90"',
+        "53:53/udp": "leave it out: published ports are TCP ports",
+        "80:80/tcp": 'write "80:80": published ports are TCP ports',
+        "9000": 'write "9000:9000", HOST:GUEST',
+        9000: 'write "9000:9000", HOST:GUEST',
+    }.items()),
+    ({"network": {"mode": "tsi", "ports": [{"target": 80, "published": "8080"}]}}, 'write "8080:80", HOST:GUEST'),
+    ({"entrypoint": {"executable": "python3"}}, "write the whole path in the guest, as in /usr/bin/python3; script: exec python3 looks for it in PATH"),
+    ({"entrypoint": {"executable": "/bin/a", "args": "-m 'a b'  c"}}, 'write a list of the arguments: ["-m", "a b", "c"]'),
+    ({"entrypoint": {"executable": "/bin/a", "args": "it's a"}}, 'write a list of the arguments: ["it\'s", "a"]'),
+    ({"entrypoint": {"executable": "/bin/a", "env": ["A=1", "B=2"]}}, 'write a map: {A: "1"}'),
+    ({"entrypoint": {"executable": "/bin/a", "env": [{"A": 1}]}}, "write a map: {NAME: value}"),
+    ({"entrypoint": "/bin/a"}, "write a map: {executable: /bin/a}"),
+    ({"entrypoint": "make all"}, 'write a map: {script: "make all"}'),
+    ({"entrypoint": ["/bin/a", "-b"]}, "write a map: {executable: /bin/a, args: [...]}"),
+    ({"limits": {"nofile": {"soft": 1, "hard": 2}}}, 'write "1:2", SOFT:HARD'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "said"), VALUES, ids=lambda value: str(value)[:50])
+def test_a_value_of_another_tool(part: dict[str, Any], said: str) -> None:
+    (found,) = findings({**REST, **part})
+    assert found.hint == said
+
+
+@pytest.mark.parametrize("places", HABITS["values"])
+def test_each_place_of_values_is_there(places: str) -> None:
+    for place in places.split():
+        assert rules(place), place
+        for row in HABITS["values"][places]:
+            groups = re.compile(row["like"]).groups
+            assert all(int(number) <= groups for number in re.findall(r"\\(\d)", row["say"]))
+
+
+@pytest.mark.parametrize("piece", ["/", "a/", "a:", "a:/", "a ", "'", "0", "0:", "\\", "{", '["a=', "\n", "\u202e"])  # fmt: skip
+def test_no_value_takes_long(piece: str) -> None:
+    start = time.process_time()
+    for size in (66, 199, 100_000):
+        text = (piece * size)[:size]
+        for place, made in (
+            ("shares", [text]), ("disks", [text]), ("network", text), ("machine", {"memory": text}),
+            ("network", {"mode": "tsi", "ports": [text]}), ("entrypoint", text),
+            ("entrypoint", {"executable": text, "args": text, "env": [text]}), (text, 1),
+        ):  # fmt: skip
+            try:
+                compile_all("box.yaml", json.dumps({**REST, place: made}), inputs())
+            except Rejected as rejected:
+                assert all(len(item.finding.hint) < 1000 for item in rejected.findings)
+    assert time.process_time() - start < 20
