@@ -199,8 +199,8 @@ def _limits(box: Box) -> Iterator[Finding]:
                 "KR617",
                 f"{name} does not hold the guest's root, as which the program starts",
                 ("limits", name),
-                hint="write `user: NAME` under entrypoint, leave the limit out, or allow KR617 when the "
-                "program becomes another user by itself",
+                hint="write `user: NAME` under entrypoint, leave it out, or allow KR617 when "
+                "the program becomes another user by itself",
                 at_key=True,
             )
 
