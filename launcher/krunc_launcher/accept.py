@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Folders, absolute
@@ -46,7 +45,7 @@ def accept(path: str, options: Options) -> Accepted:
     base = options.base or folder(path)
     runtime = options.runtime_dir or runtime_folder(plan["box"])
     try:
-        folders = Folders(os.path.abspath(base), os.path.abspath(runtime))
+        folders = Folders(system.abspath(base), system.abspath(runtime))
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
@@ -66,7 +65,7 @@ def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def runtime_folder(box: str) -> str:
     """Return the runtime folder of BOX when none is named."""
-    user = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    if os.path.isdir(user):
-        return os.path.join(user, "krunc", box)
-    return f"/tmp/krunc-{os.geteuid()}/{box}"
+    user = system.variable("XDG_RUNTIME_DIR") or f"/run/user/{system.geteuid()}"
+    if system.isdir(user):
+        return f"{user}/krunc/{box}"
+    return f"/tmp/krunc-{system.geteuid()}/{box}"

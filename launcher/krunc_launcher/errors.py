@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posix import strerror
+from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def returned(result: int) -> str:
     from errno import errorcode
 
     name = errorcode.get(-result)
-    return f"returned {result}" + (f", {name}, {strerror(-result).lower()}" if name else "")
+    return f"returned {result}" + (f", {name}, {system.strerror(-result).lower()}" if name else "")
 
 
 def quoted(text: str) -> str:

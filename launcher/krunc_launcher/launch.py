@@ -6,9 +6,9 @@ VMs, and before a confined process could not read it any more.
 
 from __future__ import annotations
 
-import os
 from _signal import SIGINT, SIGTERM  # type: ignore[import-not-found]
 
+from krunc_launcher import system
 from krunc_launcher._krun import libc
 from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
@@ -29,7 +29,7 @@ from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from krunc_launcher.host.libkrun import Library
@@ -92,7 +92,7 @@ def launch(path: str, options: Options, begun: float) -> End:
     plan = accept(path, options)
     # As much as can be is done before the fork: whatever the VM's process touches first after it
     # is copied. libkrun is loaded behind it, for it may be anything, and crash.
-    ready = look(plan, os.environ)
+    ready = look(plan, system.variable)
     mask = hold()
     programs = Programs()
     try:
@@ -142,7 +142,7 @@ def start(
         return vm
     finally:
         if handle >= 0:
-            os.close(handle)
+            system.close(handle)
 
 
 def _stop(rows: list[dict[str, Any]]) -> tuple[Stop, bool]:
@@ -168,10 +168,10 @@ def ahead(plan: Accepted) -> Ready | Accepted:
     return plan if secret(resolve(plan.plan, plan.folders, None)[0]) else look(plan, None)
 
 
-def look(accepted: Accepted, environment: Mapping[str, str] | None) -> Ready:
-    """Fill in what the plan leaves open, secrets by the launcher's ENVIRONMENT, and check all that
-    it needs of the host."""
-    operations, found = resolve(accepted.plan, accepted.folders, environment)
+def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Ready:
+    """Fill in what the plan leaves open, secrets by the launcher's environment, which VARIABLE
+    tells, and check all that it needs of the host."""
+    operations, found = resolve(accepted.plan, accepted.folders, variable)
     problems = [
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
@@ -192,7 +192,7 @@ def become(
     try:
         if isinstance(begin, Exception):
             raise begin
-        ready = look(begin, os.environ) if isinstance(begin, Accepted) else begin
+        ready = look(begin, system.variable) if isinstance(begin, Accepted) else begin
         _enter(ready, prepare(ready, options.libkrun, library), vm)
     except (PlanRefused, LaunchError) as error:
         vm.notes.note(f"said {'; '.join(refuse(path, error))}")
@@ -200,7 +200,7 @@ def become(
         vm.notes.note(f"said {'; '.join(refuse(path, LaunchError(f'{FAILING}: {why(error)}')))}")
     # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
     # a confined process cannot, and aborts.
-    os._exit(NOT_STARTED)
+    system._exit(NOT_STARTED)
 
 
 def prepare(ready: Ready, chosen: str | None, library: Library | None = None) -> Prepared:

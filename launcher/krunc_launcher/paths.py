@@ -7,10 +7,9 @@ followed there, whichever way the path takes to that folder; elsewhere links are
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.plan.text import LAUNCH, RUNTIME
 
@@ -25,7 +24,7 @@ _HERE = -100  # AT_FDCWD of linux/fcntl.h
 _EPERM, _ENOSYS, _ELOOP = 1, 38, 40  # asm-generic/errno.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
 # To look at a file without reading it.
-LOOK = os.O_PATH if sys.platform == "linux" else os.O_RDONLY | os.O_NONBLOCK
+LOOK = system.O_PATH if sys.platform == "linux" else system.O_RDONLY | system.O_NONBLOCK
 _LED = (
     "a link in a folder that a guest may write leads elsewhere; the guest can have made it: "
     "remove it, and keep this out of what guests write"
@@ -42,7 +41,7 @@ class Folders:
         self.base = base
         self.runtime = runtime
         # Of one launch alone, and not made before it: two of one plan have two.
-        self.launch = os.path.join(runtime, f"launch-{os.urandom(6).hex()}")
+        self.launch = system.join(runtime, f"launch-{system.urandom(6).hex()}")
         self.written = list(written)
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
@@ -52,36 +51,37 @@ class Folders:
         except OSError as error:
             if error.errno not in (_ELOOP, _ENOSYS, _EPERM):
                 raise
-        found, _ = self._followed(path, not flags & os.O_NOFOLLOW)
+        found, _ = self._followed(path, not flags & system.O_NOFOLLOW)
         try:
             return without_links(found, flags, mode)
         except OSError as error:
             if error.errno not in (_ENOSYS, _EPERM):
                 raise
-        return os.open(found, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        return system.open(found, flags | system.O_NOFOLLOW | system.O_CLOEXEC, mode)
 
-    def status(self, path: str, follow: bool = True) -> os.stat_result:
+    def status(self, path: str, follow: bool = True) -> system.stat_result:
         """Tell what stat tells of PATH, or lstat without FOLLOW; raises OSError."""
-        handle = self.open(path, LOOK if follow else LOOK | os.O_NOFOLLOW)
+        handle = self.open(path, LOOK if follow else LOOK | system.O_NOFOLLOW)
         try:
-            return os.fstat(handle)
+            return system.fstat(handle)
         finally:
-            os.close(handle)
+            system.close(handle)
 
     def is_folder(self, path: str) -> bool:
         """Tell whether PATH is a folder that can be reached."""
         try:
-            return stat.S_ISDIR(self.status(path).st_mode)
+            return system.S_ISDIR(self.status(path).st_mode)
         except OSError:
             return False
 
-    def real(self, path: str) -> str:
-        """Return PATH without links on the way to its last name; raises OSError."""
-        return self._followed(path, False)[0]
+    def real(self, path: str, last: bool = False) -> str:
+        """Return PATH without links on the way to its last name, which is one only without LAST;
+        raises OSError."""
+        return self._followed(path, last)[0]
 
     def is_written(self, path: str) -> bool:
         """Tell whether a guest may replace PATH by another file; raises OSError."""
-        return self._followed(os.path.dirname(path), True)[1]
+        return self._followed(system.dirname(path), True)[1]
 
     def _followed(self, path: str, last: bool) -> tuple[str, bool]:
         """Return PATH without its links, of which the last name is one only with LAST, and whether
@@ -99,14 +99,14 @@ class Folders:
             above, written = trail[-1]
             here = f"{above}/{name}"
             try:
-                status = os.lstat(here)
+                status = system.lstat(here)
             except FileNotFoundError:
                 return "/".join((here, *rest[::-1])), written
-            if stat.S_ISLNK(status.st_mode) and (rest or last):
+            if system.S_ISLNK(status.st_mode) and (rest or last):
                 links += 1
                 if written or links > _MOST_LINKS:
-                    raise OSError(_ELOOP, _LED if written else os.strerror(_ELOOP))
-                target = os.readlink(here)
+                    raise OSError(_ELOOP, _LED if written else system.strerror(_ELOOP))
+                target = system.readlink(here)
                 if target.startswith("/"):
                     del trail[1:]
                 rest += target.split("/")[::-1]
@@ -118,29 +118,29 @@ class Folders:
 def without_links(path: str, flags: int, mode: int = 0) -> int:
     """Open PATH, which no link is part of; raises OSError."""
     if not _LINUX:
-        raise OSError(_ENOSYS, os.strerror(_ENOSYS))
-    how = ffi.new("uint64_t[3]", [flags | os.O_CLOEXEC, mode, _NO_LINKS])
-    name = ffi.new("char[]", os.fsencode(path))
+        raise OSError(_ENOSYS, system.strerror(_ENOSYS))
+    how = ffi.new("uint64_t[3]", [flags | system.O_CLOEXEC, mode, _NO_LINKS])
+    name = ffi.new("char[]", system.fsencode(path))
     size = ffi.cast("long", ffi.sizeof(how))
     found = int(libc.syscall(_OPENAT2, ffi.cast("long", _HERE), name, how, size))
     if found < 0:
-        raise OSError(ffi.errno, os.strerror(ffi.errno))
+        raise OSError(ffi.errno, system.strerror(ffi.errno))
     return found
 
 
 def absolute(path: str, folders: Folders) -> str:
     """Return PATH from a plan as an absolute one; links are not followed."""
     if path.startswith(RUNTIME):
-        return os.path.join(folders.runtime, path[len(RUNTIME) :])
+        return system.join(folders.runtime, path[len(RUNTIME) :])
     if path.startswith(LAUNCH):
-        return os.path.join(folders.launch, path[len(LAUNCH) :])
-    return os.path.normpath(os.path.join(folders.base, path))
+        return system.join(folders.launch, path[len(LAUNCH) :])
+    return system.normpath(system.join(folders.base, path))
 
 
 def _identity(path: str) -> tuple[int, int]:
     """Tell which directory PATH leads to, whatever it is called; (0, 0) where there is none."""
     try:
-        status = os.stat(path)
+        status = system.stat(path)
     except OSError:
         return 0, 0
     return status.st_dev, status.st_ino

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._rules import ENUMS, ERAS
 from krunc_launcher.errors import LaunchError, PlanRefused, plain
 from krunc_launcher.options import DOCTOR, Options, UsageError, listing, parse
@@ -75,8 +75,8 @@ def _host() -> Iterator[Check]:
         if problems
         else "",
     )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    yield Check("machine", OK, f"{os.cpu_count()} processors, {memory} MiB of memory")
+    memory = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
+    yield Check("machine", OK, f"{system.cpu_count()} processors, {memory} MiB of memory")
     yield _files()
     yield _confinement()
     yield _runtime()
@@ -164,14 +164,14 @@ def _plan(path: str, library: str | None) -> Check:
     found: list[str] = []
     try:
         options = Options({"--libkrun": [library]} if library else {})
-        ready = prepare(look(accept(path, options), os.environ), options.libkrun)
+        ready = prepare(look(accept(path, options), system.variable), options.libkrun)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:
         found = list(error.lines)
     else:
         for handle in ready.locks:
-            os.close(handle)
+            system.close(handle)
     state = FAILED if found else OK
     return Check(f"plan {plain(path)}", state, "; ".join(found) or "it can be launched")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
@@ -35,8 +35,8 @@ def plans_of(paths: list[str]) -> dict[str, str]:
     file name without its ending. Raises LaunchError."""
     named: dict[str, str] = {}
     for path in paths:
-        for plan in _below(path) if os.path.isdir(path) else [path]:
-            name = os.path.basename(plan).removesuffix(_ENDING).removesuffix(".json")
+        for plan in _below(path) if system.isdir(path) else [path]:
+            name = system.basename(plan).removesuffix(_ENDING).removesuffix(".json")
             if name in named:
                 raise LaunchError(f"two plans are called {plain(name)}; their logs would be one")
             named[name] = plan
@@ -45,12 +45,12 @@ def plans_of(paths: list[str]) -> dict[str, str]:
 
 def _below(folder: str) -> list[str]:
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(_ENDING))
+        names = sorted(name for name in system.listdir(folder) if name.endswith(_ENDING))
     except OSError as error:
         raise LaunchError(f"{plain(folder)}: {why(error)}") from None
     if not names:
         raise LaunchError(f"{plain(folder)}: there is no plan (*{_ENDING}) in this folder")
-    return [os.path.join(folder, name) for name in names]
+    return [system.join(folder, name) for name in names]
 
 
 def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator[tuple[str, End]]:
@@ -58,7 +58,7 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
     ends, and how. Raises LaunchError before any is started."""
     for made in filter(None, (folder, options.exit_record)):
         try:
-            os.makedirs(made, 0o700, exist_ok=True)
+            system.makedirs(made, 0o700)
         except OSError as error:
             raise LaunchError(f"{plain(made)}: {why(error)}") from None
     if options.die_with_parent:
@@ -85,7 +85,7 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
             lost.append((name, End("not_started", NOT_STARTED, error.lines)))
             continue
         if vm.is_mine:
-            _redirect(os.path.join(folder, name), vm)
+            _redirect(system.join(folder, name), vm)
             become(path, starts[name], each[name], library, vm)
         names[vm] = name
     starts.clear()
@@ -127,13 +127,13 @@ def _loaded(options: Options) -> Library | None:
 
 def _redirect(stem: str, vm: Vm) -> None:
     """Standard input from nowhere, output and errors to files of their own."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
-    sources = ((os.devnull, os.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))
+    flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_APPEND | system.O_NOFOLLOW
+    sources = ((system.DEVNULL, system.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))
     for target, (path, how) in enumerate(sources):
         try:
-            handle = os.open(path, how, 0o600)
+            handle = system.open(path, how, 0o600)
         except OSError as error:
             vm.notes.note(f"said {plain(path)}: {why(error)}")
-            os._exit(NOT_STARTED)
-        os.dup2(handle, target)
-        os.close(handle)
+            system._exit(NOT_STARTED)
+        system.dup2(handle, target)
+        system.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from _io import TextIOWrapper
 from _signal import (  # type: ignore[import-not-found]
@@ -12,6 +11,8 @@ from _signal import (  # type: ignore[import-not-found]
     getsignal,
     signal,
 )
+
+from krunc_launcher import system
 
 
 def ready() -> None:
@@ -23,13 +24,13 @@ def ready() -> None:
         signal(SIGINT, SIG_DFL)
     for descriptor in (0, 1, 2):
         try:
-            os.fstat(descriptor)
+            system.fstat(descriptor)
         except OSError:
             _nothing()
     if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -41,7 +42,7 @@ def show(text: str) -> int:
         sys.stdout.flush()
     except OSError as error:
         # Else the interpreter tries once more when it ends.
-        os.dup2(_nothing(), 1)
+        system.dup2(_nothing(), 1)
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"krunc: the output cannot be written: {error.strerror}\n")
         return 1
@@ -51,6 +52,6 @@ def show(text: str) -> int:
 def _nothing() -> int:
     """Open a file that takes everything and holds nothing, also where /dev is empty."""
     try:
-        return os.open(os.devnull, os.O_RDWR)
+        return system.open(system.DEVNULL, system.O_RDWR)
     except OSError:
-        return os.memfd_create("nothing")
+        return system.memfd("nothing")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
@@ -34,7 +33,7 @@ def hold(done: list[Operation], folders: Folders) -> tuple[list[int], list[str]]
     for path, reads, origin in disks(done):
         try:
             # A FIFO in its place must not keep the launcher waiting.
-            handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
         except OSError:
             continue  # the condition of the file tells why
         held.append(handle)
@@ -77,8 +76,8 @@ def _qemu(handle: int, reads: bool) -> bool:
 
 def _owner(handle: int) -> str:
     """Return the process that has the lock, as far as /proc tells."""
-    status = os.fstat(handle)
-    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    status = system.fstat(handle)
+    inode = f"{system.major(status.st_dev):02x}:{system.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         with open("/proc/locks", encoding="ascii") as file:
             for line in file:

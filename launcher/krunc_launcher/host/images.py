@@ -3,8 +3,7 @@ the names of other files that an image holds."""
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
@@ -28,15 +27,15 @@ _EXTERNAL_DATA = 1 << 2  # of qcow2's incompatible features
 def unfit(path: str, declared: str, folders: Folders) -> Iterator[str]:
     """Tell why the image in PATH cannot be opened as the DECLARED format, or should not be."""
     try:
-        handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
     except OSError:
         return  # the condition of the file tells why
     try:
-        head = os.read(handle, _HEAD)
+        head = system.read(handle, _HEAD)
     except OSError:
         return
     finally:
-        os.close(handle)
+        system.close(handle)
     found = next((name for name, at, magic in _MAGIC if head[at:].startswith(magic)), "raw")
     if found != declared:
         if declared == "raw":

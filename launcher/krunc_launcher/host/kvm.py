@@ -5,9 +5,9 @@ Linux only: /dev/kvm, by the KVM API (Documentation/virt/kvm/api.rst).
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import why
 
@@ -36,7 +36,7 @@ def quick() -> list[str]:
     if sys.platform != "linux":
         return []
     try:
-        kvm = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        kvm = system.open(_DEVICE, system.O_RDWR | system.O_CLOEXEC)
     except OSError as error:
         return list(_unopened(error))
     try:
@@ -45,18 +45,18 @@ def quick() -> list[str]:
             problem = _smoke(kvm)
         return [problem] if problem else []
     finally:
-        os.close(kvm)
+        system.close(kvm)
 
 
 def full(memory_mib: int) -> list[str]:
     """Everything that may explain why a VM with that much memory did not start."""
     problems = quick()
     if not problems and sys.platform == "linux":
-        kvm = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        kvm = system.open(_DEVICE, system.O_RDWR | system.O_CLOEXEC)
         try:
             problem = _smoke(kvm)
         finally:
-            os.close(kvm)
+            system.close(kvm)
         problems = [problem] if problem else []
     return problems + list(_memory(memory_mib))
 
@@ -70,7 +70,7 @@ def _unopened(error: OSError) -> Iterator[str]:
             "firmware, or, in a virtual machine, let its host give it nested virtualisation"
         )
     elif error.errno in (errno.EACCES, errno.EPERM):
-        yield f"you (uid {os.geteuid()}) may not open {_DEVICE}: {_way_in()}"
+        yield f"you (uid {system.geteuid()}) may not open {_DEVICE}: {_way_in()}"
     else:
         yield f"{_DEVICE} cannot be opened: {why(error)}"
 
@@ -80,7 +80,7 @@ def _way_in() -> str:
     from grp import getgrgid
 
     try:
-        status = os.stat(_DEVICE)
+        status = system.stat(_DEVICE)
         group = getgrgid(status.st_gid).gr_name
     except OSError:
         group = "kvm"
@@ -100,10 +100,10 @@ def closed_to(uid: int, gid: int) -> Iterator[str]:
     """Tell why the user and group that the VM's process becomes may not open the device: that is
     after the change, and libkrun would say -EINVAL."""
     try:
-        status = os.stat(_DEVICE)
+        status = system.stat(_DEVICE)
     except OSError:
         return  # the hypervisor's own condition tells why
-    shift = 6 if status.st_uid == uid else 3 if status.st_gid in (gid, *os.getgroups()) else 0
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in (gid, *system.getgroups()) else 0
     if uid and status.st_mode >> shift & 0o6 != 0o6:
         yield (
             f"uid {uid}, which the VM's process becomes, may not open {_DEVICE}; write its group "
@@ -124,14 +124,14 @@ def _suspect() -> bool:
     """Return an x86-64 KVM without its hardware modules is a stand-in that may not run every
     guest."""
     hardware = ("kvm_intel", "kvm_amd")
-    return os.uname().machine == "x86_64" and not any(
-        os.path.isdir(f"/sys/module/{name}") for name in hardware
+    return system.uname().machine == "x86_64" and not any(
+        system.isdir(f"/sys/module/{name}") for name in hardware
     )
 
 
 def _smoke(kvm: int) -> str | None:
     """Run two instructions in a VM; libkrun would run for ten seconds and then exit with 1."""
-    if os.uname().machine != "x86_64":
+    if system.uname().machine != "x86_64":
         return None
     try:
         reason = _run(kvm)
@@ -156,13 +156,13 @@ def _run(kvm: int) -> int:
         number = int(ffi.cast("uintptr_t", argument))
         answer = int(libc.ioctl(handle, request, number))
         if answer < 0:
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
+            raise OSError(ffi.errno, system.strerror(ffi.errno))
         return answer
 
     def memory(size: int, flags: int, handle: int) -> Any:
         found = libc.mmap(ffi.NULL, size, _READ_WRITE, flags, handle, 0)
         if found == _MAP_FAILED:
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
+            raise OSError(ffi.errno, system.strerror(ffi.errno))
         mapped.append((found, size))
         return ffi.cast("uint8_t *", found)
 
@@ -187,7 +187,7 @@ def _run(kvm: int) -> int:
         for at, size in mapped:
             libc.munmap(at, size)
         for handle in reversed(handles):
-            os.close(handle)
+            system.close(handle)
 
 
 def _memory(memory_mib: int) -> Iterator[str]:

@@ -5,9 +5,9 @@ Landlock (Documentation/userspace-api/landlock.rst), ABI 2 of Linux 5.19 and new
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS
 
@@ -66,7 +66,7 @@ def missing(done: list[Operation]) -> str:
             else "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
         )
     if not _filterable():
-        return f"this kernel or processor ({os.uname().machine}) has no seccomp filter for it"
+        return f"this kernel or processor ({system.uname().machine}) has no seccomp filter for it"
     unknown = next((o.name for o in done if "unknown_access" in o.rule()), "")
     return f"what {unknown} needs of the host is not known" if unknown else ""
 
@@ -80,13 +80,13 @@ def _filtered() -> bool:
                 return False
     except OSError:
         return False  # not Linux, or without /proc, which the preflight refuses
-    pid = os.fork()
+    pid = system.fork()
     if not pid:
-        os._exit((abi() + _filterable()) & 0)
-    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        system._exit((abi() + _filterable()) & 0)
+    return system.WIFSIGNALED(system.waitpid(pid, 0)[1])
 
 
 def _filterable() -> bool:
-    row = FILTERS.get(os.uname().machine)
+    row = FILTERS.get(system.uname().machine)
     action = ffi.new("uint32_t *", _RETURN_ERROR)
     return row is not None and not call(row["seccomp"], _AVAILABLE, 0, action)

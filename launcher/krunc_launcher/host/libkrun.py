@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT
 from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.paths import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 VARIABLE = "KRUNC_LIBKRUN"
 # Where the PyPI package smolmachines keeps its libkrun; it is not imported.
 _FIRMWARES = ("libkrunfw.so.5", "libkrunfw.so.4")
-_PACKAGED = os.path.join("smol", "libkrun.so")
+_PACKAGED = system.join("smol", "libkrun.so")
 
 
 class Library:
@@ -42,7 +43,7 @@ def locate(chosen: str | None, era: str | None) -> Library:
 
     With ERA only libraries of that API are looked for. Raises LaunchError.
     """
-    chosen = chosen or os.environ.get(VARIABLE)
+    chosen = chosen or system.variable(VARIABLE)
     if chosen:
         return load(chosen)
     tried = []
@@ -50,7 +51,7 @@ def locate(chosen: str | None, era: str | None) -> Library:
     for name in [era] if era else list(ERAS):
         candidates = list(ERAS[name]["sonames"])
         if ERAS[name]["family"] == 2:
-            candidates += [path for path in _packaged() if os.path.exists(path)]
+            candidates += [path for path in _packaged() if system.exists(path)]
         for candidate in candidates:
             tried.append(candidate)
             try:
@@ -68,7 +69,7 @@ def locate(chosen: str | None, era: str | None) -> Library:
 
 def _packaged() -> list[str]:
     # Not an empty entry, which is the working directory: it may hold a stranger's files.
-    return [os.path.join(folder, _PACKAGED) for folder in sys.path if folder]
+    return [system.join(folder, _PACKAGED) for folder in sys.path if folder]
 
 
 class _NotThere(LaunchError):
@@ -78,8 +79,8 @@ class _NotThere(LaunchError):
 def load(path: str) -> Library:
     """Load one library and detect its API by the symbols that mark it; raises LaunchError."""
     if "/" not in path and not path.startswith("libkrun.so."):
-        path = os.path.join(".", path)  # a file's name, not one for the loader to look up
-    if "/" in path and not os.path.isfile(path):
+        path = system.join(".", path)  # a file's name, not one for the loader to look up
+    if "/" in path and not system.isfile(path):
         raise LaunchError(f"{plain(path)}: there is no such file; --libkrun names a libkrun.so")
     firmware = _firmware(path) if "/" in path else []
     try:
@@ -106,7 +107,7 @@ def _loading(why: str) -> Iterator[str]:
     """Tell what to do about a library that cannot be loaded."""
     if "failed to map segment" in why:
         yield "is its file system mounted noexec? put it where programs may be run"
-    if "LD_BIND_NOW" in os.environ:
+    if system.variable("LD_BIND_NOW") is not None:
         yield "unset LD_BIND_NOW, which libkrun may not survive"
 
 
@@ -119,9 +120,9 @@ def _symbol(lib: Any, name: str) -> Any:
 
 def _firmware(path: str) -> list[Any]:
     """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
-    folder = os.path.dirname(os.path.realpath(path))
+    folder = system.dirname(Folders("/", "/").real(system.abspath(path), True))
     try:
-        listed = os.listdir(folder)
+        listed = system.listdir(folder)
     except OSError:
         return []  # a folder that may be searched, not read: the loader has to find it
     start = "libkrunfw.so."
@@ -129,7 +130,7 @@ def _firmware(path: str) -> list[Any]:
     loaded = []
     for name in names:
         try:
-            loaded.append(ffi.dlopen(os.path.join(folder, name), ffi.RTLD_LAZY))
+            loaded.append(ffi.dlopen(system.join(folder, name), ffi.RTLD_LAZY))
         except OSError as error:
             raise LaunchError(
                 f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}"

@@ -7,9 +7,8 @@ would be gone after a connection that only asked.
 from __future__ import annotations
 
 import errno
-import os
-import stat
 
+from krunc_launcher import system
 from krunc_launcher.errors import plain, why
 
 TYPE_CHECKING = False
@@ -32,13 +31,13 @@ _BUFFER = 65536
 def kinds(path: str) -> set[int]:
     """Return the types (SOCK_STREAM, SOCK_DGRAM) of the sockets that serve the file PATH in this
     network namespace; empty when there are none, or when the kernel has no unix_diag."""
-    inode = os.lstat(path).st_ino & 0xFFFFFFFF
-    name = os.path.basename(os.fsencode(path))
+    inode = system.lstat(path).st_ino & 0xFFFFFFFF
+    name = system.fsencode(system.basename(path))
     found = set()
     try:
         for kind, state, attributes in _bound():
             file = attributes.get(_FILE, b"")
-            bound = os.path.basename(attributes.get(_NAME, b"").rstrip(b"\0"))
+            bound = attributes.get(_NAME, b"").rstrip(b"\0").rpartition(b"/")[2]
             # Each open datagram socket takes what is sent to it; a stream has to listen.
             serves = kind == _DATAGRAM or 1 << state == _LISTENING
             if serves and bound == name and int.from_bytes(file[:4], "little") == inode:
@@ -67,7 +66,7 @@ def listener(path: str, stream: bool, folders: Folders) -> str:
         return "absent"
     except OSError:
         return "denied"
-    if not stat.S_ISSOCK(mode):
+    if not system.S_ISSOCK(mode):
         return "other"
     from _socket import AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM
     from _socket import socket as Socket

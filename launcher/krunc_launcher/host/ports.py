@@ -3,9 +3,9 @@ on it, and then only the guest's program is told that it cannot."""
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def taken(port_map: list[str]) -> Iterator[str]:
             )
         elif why == EACCES:
             yield (
-                f"you (uid {os.geteuid()}) may not listen on TCP port {port}; choose one above "
+                f"you (uid {system.geteuid()}) may not listen on TCP port {port}; choose one above "
                 f"those that {_FIRST_FREE} keeps for root"
             )
 
@@ -53,4 +53,4 @@ def _bound(port: int) -> int:
         address = _INET.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big") + bytes(12)
         return ffi.errno if libc.bind(probe, address, len(address)) else 0
     finally:
-        os.close(probe)
+        system.close(probe)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
@@ -32,7 +31,7 @@ def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
-    if sys.platform == "linux" and not os.path.exists("/proc/self/fd"):
+    if sys.platform == "linux" and not system.exists("/proc/self/fd"):
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
     for operation in done:
         if operation.name == "confine":
@@ -60,7 +59,7 @@ def _arguments(operation: Operation) -> Iterator[str]:
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
                 # What the launcher opened itself is closed for programs that it would start.
-                given = os.get_inheritable(value)
+                given = system.get_inheritable(value)
             except OSError:
                 given = False
             if not given:
@@ -83,7 +82,7 @@ def _kernel(operation: Operation, done: list[Operation], folders: Folders) -> It
     if operation.name in MEANT["kernel"]:
         from krunc_launcher.host.kernel import unfit
 
-        yield from unfit(operation, meant(done, "memory_mib") or 0, os.uname().machine, folders)
+        yield from unfit(operation, meant(done, "memory_mib") or 0, system.uname().machine, folders)
 
 
 def _image(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -102,9 +101,9 @@ def _machine(operation: Operation) -> Iterator[str]:
     if operation.name in MEANT["memory_mib"]:
         cpus = meant([operation], "vcpus") or 0
         wanted = meant([operation], "memory_mib")
-        if cpus > _MOST_X86_CPUS and os.uname().machine == "x86_64":
+        if cpus > _MOST_X86_CPUS and system.uname().machine == "x86_64":
             yield f"the VM wants {cpus} vCPUs; libkrun numbers {_MOST_X86_CPUS} at most on x86_64"
-        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        has = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
         if wanted > has:
             yield (
                 f"the VM wants {wanted} MiB of memory; this host has {has} MiB in all; write less "
@@ -116,7 +115,7 @@ def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) ->
     """Conditions that few plans have."""
     if operation.name in MEANT["uid"]:
         group = meant(done, "gid")
-        group = os.getegid() if group is None else group
+        group = system.getegid() if group is None else group
         yield from closed_to(meant([operation], "uid"), group)
     for path in made([operation]):
         yield from _writable(path, folders)
@@ -141,7 +140,7 @@ def _hypervisor(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _folder(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "folder", stat.S_ISDIR, folders)
+    yield from _kind(operation, "folder", system.S_ISDIR, folders)
 
 
 def _file(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -149,7 +148,7 @@ def _file(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _is_image(mode: int) -> bool:
-    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+    return system.S_ISREG(mode) or system.S_ISBLK(mode)
 
 
 def _kind(
@@ -164,12 +163,12 @@ def _kind(
     if not fits(mode):
         yield f"{plain(path)} is no {kind}"
         return
-    wanted = os.R_OK | (os.W_OK if access == "read-write" else 0)
-    if stat.S_ISDIR(mode):
-        wanted |= os.X_OK
-    if not os.access(path, wanted):
+    wanted = system.R_OK | (system.W_OK if access == "read-write" else 0)
+    if system.S_ISDIR(mode):
+        wanted |= system.X_OK
+    if not system.access(path, wanted):
         need = "read" if access == "read" else "read and write"
-        yield f"{plain(path)}: you (uid {os.geteuid()}) may not {need} it"
+        yield f"{plain(path)}: you (uid {system.geteuid()}) may not {need} it"
 
 
 def _socket(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -194,7 +193,7 @@ def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
 
 
 def _device(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "device", stat.S_ISCHR, folders)
+    yield from _kind(operation, "device", system.S_ISCHR, folders)
 
 
 def _stale(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -222,20 +221,20 @@ def _writable(path: str, folders: Folders) -> Iterator[str]:
     except OSError as error:
         yield f"{plain(path)}: {why(error)}"
     else:
-        if not stat.S_ISREG(mode):
+        if not system.S_ISREG(mode):
             yield f"{plain(path)} is not a regular file"
-        elif not os.access(path, os.W_OK):
-            yield f"{plain(path)}: you (uid {os.geteuid()}) may not write it"
+        elif not system.access(path, system.W_OK):
+            yield f"{plain(path)}: you (uid {system.geteuid()}) may not write it"
 
 
 def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
     """Tell why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
-    parent = os.path.dirname(path)
+    parent = system.dirname(path)
     if not folders.is_folder(parent):
         if parent != folders.runtime:
             yield f"{plain(parent)}: there is no such folder for the {what}"
-    elif not os.access(parent, os.W_OK | os.X_OK):
-        yield f"{plain(parent)}: you (uid {os.geteuid()}) may not make a {what} in it"
+    elif not system.access(parent, system.W_OK | system.X_OK):
+        yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
 
 
 def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
@@ -245,36 +244,36 @@ def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
 def runtime_folder(folders: Folders) -> Iterator[str]:
     """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
-    for folder in (os.path.dirname(path), path):
+    for folder in (system.dirname(path), path):
         try:
-            status = os.lstat(folder)
+            status = system.lstat(folder)
         except FileNotFoundError:
             continue
         except OSError as error:
             yield f"{plain(folder)}: {why(error)}"
             return
-        others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
-        if not stat.S_ISDIR(status.st_mode):
+        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
+        if not system.S_ISDIR(status.st_mode):
             yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
-        elif status.st_uid not in (os.geteuid(), 0):
+        elif status.st_uid not in (system.geteuid(), 0):
             yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
         elif others:
             yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
-        if not stat.S_ISDIR(status.st_mode):
+        if not system.S_ISDIR(status.st_mode):
             return
     above = path
-    while not os.path.lexists(above):
-        above = os.path.dirname(above)
+    while not system.lexists(above):
+        above = system.dirname(above)
     try:
         folders.status(above)
     except OSError as error:
         yield f"the runtime folder {plain(path)}: {why(error)}"
         return
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not system.access(above, system.W_OK | system.X_OK):
         what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
         yield (
-            f"the runtime folder {plain(path)} {what} (uid {os.geteuid()}), or its file system is "
-            "read-only; choose another with --runtime-dir"
+            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
+            "system is read-only; choose another with --runtime-dir"
         )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
 from krunc_launcher.errors import plain
@@ -60,7 +59,7 @@ def _hides(root: str, path: str, folders: Folders) -> bool:
     """Tell whether what is laid at PATH of ROOT may hide something of it, and so the program."""
     found = _within(root, path, folders)
     if found >= 0:
-        os.close(found)
+        system.close(found)
         return True
     return bool(ffi.errno != _ENOENT)
 
@@ -89,7 +88,7 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
     if not known or workdir.split("/")[1] in _OF_THE_GUEST:
         return []
     found = _within(root, workdir, folders)
-    if found >= 0 and stat.S_ISDIR(os.fstat(found).st_mode):
+    if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
         return []
     if found < 0:
         from errno import ENOENT, ENOTDIR
@@ -126,13 +125,13 @@ def _process(row: dict[str, Any]) -> dict[str, Any] | None:
 def _within(root: str, path: str, folders: Folders) -> int:
     """Return a descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     try:
-        folder = folders.open(root, os.O_PATH | os.O_DIRECTORY)
+        folder = folders.open(root, system.O_PATH | system.O_DIRECTORY)
     except OSError:
         return -1
-    how = ffi.new("uint64_t[3]", [os.O_PATH | os.O_CLOEXEC, 0, _IN_ROOT])
-    name = ffi.new("char[]", os.fsencode(path))
+    how = ffi.new("uint64_t[3]", [system.O_PATH | system.O_CLOEXEC, 0, _IN_ROOT])
+    name = ffi.new("char[]", system.fsencode(path))
     found = libc.syscall(
         _OPENAT2, ffi.cast("long", folder), name, how, ffi.cast("long", ffi.sizeof(how))
     )
-    os.close(folder)
+    system.close(folder)
     return int(found)

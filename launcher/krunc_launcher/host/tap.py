@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher.errors import plain
 
 TYPE_CHECKING = False
@@ -18,25 +17,25 @@ _CAP_NET_ADMIN = 1 << 12  # linux/capability.h
 
 def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
     """Tell why the launching user cannot attach a VM to the tap interface NAME."""
-    folder = os.path.join(interfaces, name)
-    if "/" in name or name in (".", "..") or not os.path.isdir(folder):
+    folder = system.join(interfaces, name)
+    if "/" in name or name in (".", "..") or not system.isdir(folder):
         yield (
             f"{plain(name)}: there is no such network interface; make one with "
-            f"ip tuntap add {plain(name)} mode tap user {os.geteuid()}"
+            f"ip tuntap add {plain(name)} mode tap user {system.geteuid()}"
         )
         return
-    flags = _read(os.path.join(folder, "tun_flags"))
+    flags = _read(system.join(folder, "tun_flags"))
     if flags is None or not int(flags, 16) & _IFF_TAP:
         yield f"{plain(name)} is no tap interface"
         return
-    owner = _read(os.path.join(folder, "owner"))
-    if owner != str(os.geteuid()) and not _may_administer():
+    owner = _read(system.join(folder, "owner"))
+    if owner != str(system.geteuid()) and not _may_administer():
         yield (
-            f"{plain(name)} belongs to uid {owner}, and you (uid {os.geteuid()}) have no "
+            f"{plain(name)} belongs to uid {owner}, and you (uid {system.geteuid()}) have no "
             "CAP_NET_ADMIN; make it yours: ip tuntap add ... user"
         )
-    if not os.access(_TUN, os.R_OK | os.W_OK):
-        yield f"{_TUN}: you (uid {os.geteuid()}) may not read and write it"
+    if not system.access(_TUN, system.R_OK | system.W_OK):
+        yield f"{_TUN}: you (uid {system.geteuid()}) may not read and write it"
 
 
 def _read(path: str) -> str | None:

@@ -6,10 +6,9 @@ only after a no; tests/launcher/plan/test_plan_text.py holds the two equal.
 
 from __future__ import annotations
 
-import os
-import stat
 from _json import make_scanner
 
+from krunc_launcher import system
 from krunc_launcher._rules import LIMITS
 from krunc_launcher.errors import LaunchError, PlanRefused, plain, why
 
@@ -49,14 +48,14 @@ def text_of(data: bytes) -> str:
 
 def folder(path: str) -> str:
     """Tell where relative paths of the plan in the file PATH start: its folder, if it is in one."""
-    return "." if path == "-" or path.startswith(_STREAMS) else os.path.dirname(path) or "."
+    return "." if path == "-" or path.startswith(_STREAMS) else system.dirname(path) or "."
 
 
 def title(path: str) -> str:
     """Tell what a person calls the plan in the file PATH: one made on the way has no file."""
     if path.startswith(_STREAMS):
         try:
-            link = os.readlink(path)
+            link = system.readlink(path)
         except OSError:
             return path
         if link.startswith("/memfd:"):
@@ -73,15 +72,15 @@ def start(path: str, most: int) -> bytes:
 
 def _opened(path: str) -> int:
     if path in ("-", "/dev/stdin"):
-        return os.dup(0)
+        return system.dup(0)
     # A FIFO or a device could keep the launcher waiting, or never end.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    mode = os.fstat(handle).st_mode
+    handle = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
+    mode = system.fstat(handle).st_mode
     if path.startswith(_STREAMS):
-        os.set_blocking(handle, True)
-    elif not stat.S_ISREG(mode):
-        os.close(handle)
-        raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file")
+        system.set_blocking(handle, True)
+    elif not system.S_ISREG(mode):
+        system.close(handle)
+        raise OSError("it is a directory" if system.S_ISDIR(mode) else "it is not a regular file")
     return handle
 
 

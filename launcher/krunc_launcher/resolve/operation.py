@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
+from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, ORDERS, STEPS
 from krunc_launcher.plan.sequence import opening
 
@@ -140,9 +138,9 @@ def made(done: list[Operation]) -> list[str]:
 def read(path: str, folders: Folders) -> bytes:
     """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]
-    handle = folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
     with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        if not system.S_ISREG(system.fstat(handle).st_mode):
             raise OSError(f"{path}: this is not a regular file")
         data = file.read(most + 1)
     if len(data) > most:

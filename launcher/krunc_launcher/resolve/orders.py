@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher.resolve.operation import Named, Variable
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ def encoded(done: list[Operation]) -> bytes:
             words.append(operation.name)
             for value in operation.values:
                 words += _words(value)
-    return b"".join(os.fsencode(word) + b"\0" for word in words)
+    return b"".join(system.fsencode(word) + b"\0" for word in words)
 
 
 def _words(value: Any) -> list[str]:

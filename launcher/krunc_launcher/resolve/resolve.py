@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
 from krunc_launcher.paths import absolute
 from krunc_launcher.plan.sequence import kind_of
@@ -20,7 +19,7 @@ from krunc_launcher.resolve.operation import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.paths import Folders
@@ -29,15 +28,16 @@ if TYPE_CHECKING:
 
 
 def resolve(
-    plan: dict[str, Any], folders: Folders, environment: Mapping[str, str] | None
+    plan: dict[str, Any], folders: Folders, variable: Callable[[str], str | None] | None
 ) -> tuple[list[Operation], Findings]:
     """Return the operations of a verified PLAN and what is wrong with their late values.
 
-    ENVIRONMENT is the launcher's; None for a dry run, in which secrets stay unknown.
+    VARIABLE tells one of the launcher's environment; None for a dry run, in which secrets stay
+    unknown.
     """
     found: Findings = []
     done = []
-    given = None if environment is None else _reader(environment, folders)
+    given = None if variable is None else _reader(variable, folders)
     for i, row in enumerate(plan["operations"]):
         kind = kind_of(row)
         name = row[kind]
@@ -66,7 +66,7 @@ def secret(done: list[Operation]) -> bool:
     )
 
 
-def _reader(environment: Mapping[str, str], folders: Folders) -> Reader:
+def _reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
     """Reads secrets; what that takes is imported by the first of them, for most plans have none."""
     kept: list[Secrets] = []
 
@@ -74,7 +74,7 @@ def _reader(environment: Mapping[str, str], folders: Folders) -> Reader:
         from krunc_launcher.resolve.secrets import Secrets
 
         if not kept:
-            kept.append(Secrets(environment, folders))
+            kept.append(Secrets(variable, folders))
         return kept[0].value(item, where, found)
 
     return read
@@ -103,7 +103,7 @@ def _value(
         return Named(" | ".join(c for c, _ in rows) or "0", sum(number for _, number in rows))
     if kind in ("host_path", "socket_path"):
         path = absolute(value, folders)
-        size, most = len(os.fsencode(path)), LIMITS["socket_path_bytes"]
+        size, most = len(system.fsencode(path)), LIMITS["socket_path_bytes"]
         if kind == "socket_path" and size > most:
             shorter = "--runtime-dir" if value.startswith((RUNTIME, LAUNCH)) else "path"
             sentence = f"{path} has {size} bytes; a socket's path has {most} at most"

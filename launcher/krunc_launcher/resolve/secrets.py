@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
-
+from krunc_launcher import system
 from krunc_launcher.errors import plain, why
 from krunc_launcher.paths import absolute
 from krunc_launcher.plan.secrets import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.paths import Folders
@@ -25,24 +23,26 @@ _MOST_BYTES = 65536
 
 
 class Secrets:
-    """The secrets of one launch; each is read once. ENVIRONMENT is the launcher's."""
+    """The secrets of one launch; each is read once. VARIABLE tells one of the launcher's
+    environment."""
 
-    __slots__ = ("_environment", "_folders", "_read")
+    __slots__ = ("_folders", "_read", "_variable")
 
-    def __init__(self, environment: Mapping[str, str], folders: Folders) -> None:
-        self._environment = environment
+    def __init__(self, variable: Callable[[str], str | None], folders: Folders) -> None:
         self._folders = folders
         self._read: dict[str, str] = {}
+        self._variable = variable
 
     def value(self, item: dict[str, Any], where: Path, found: Findings) -> str | None:
         """Return the secret of a verified ITEM; None after FOUND was told why there is none."""
         ((kind, given),) = item.items()
         if kind == "from_env":
-            if given not in self._environment:
+            text: str | None = self._variable(given)
+            if text is None:
                 what = f"the launcher's variable {given} is not set; set it for krunc launch"
                 found.append((where, what))
                 return None
-            return self._environment[given]
+            return text
         name = shown(item)
         if name not in self._read:
             try:
@@ -62,23 +62,23 @@ class Secrets:
         """Tell what the file holds, without the line break at its end."""
         if kind == "from_fd":
             handle = given
-            if not os.get_inheritable(handle):
+            if not system.get_inheritable(handle):
                 from errno import EBADF
 
-                raise OSError(EBADF, os.strerror(EBADF))  # one of the launcher's own
+                raise OSError(EBADF, system.strerror(EBADF))  # one of the launcher's own
         else:
             path = absolute(given, self._folders)
             # A FIFO must not keep the launcher waiting, and one without a writer is not empty.
-            handle = self._folders.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                os.close(handle)
+            handle = self._folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
+            if not system.S_ISREG(system.fstat(handle).st_mode):
+                system.close(handle)
                 raise OSError("it is not a regular file; from_fd takes pipes")
         data = b""
         try:
-            while len(data) <= _MOST_BYTES and (more := os.read(handle, _MOST_BYTES + 1)):
+            while len(data) <= _MOST_BYTES and (more := system.read(handle, _MOST_BYTES + 1)):
                 data += more
         finally:
-            os.close(handle)
+            system.close(handle)
         if len(data) > _MOST_BYTES:
             raise OSError(f"it has more than {_MOST_BYTES} bytes")
         return data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
@@ -23,6 +22,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError
 from krunc_launcher.supervise.end import explain, timed_out
@@ -156,7 +156,7 @@ class Vm:
     def ended(self, code: int, asked: frozenset[int]) -> End:
         """Tell how it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
-        os.close(self._read)
+        system.close(self._read)
         entered = next((word for word in said if word.startswith("enter ")), "")
         late = self._stop.grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
@@ -177,11 +177,11 @@ class Vm:
 
     def _said(self) -> list[str]:
         try:
-            while len(self._heard) < _MOST_NOTES and (more := os.read(self._read, _MOST_NOTES)):
+            while len(self._heard) < _MOST_NOTES and (more := system.read(self._read, _MOST_NOTES)):
                 self._heard += more
         except BlockingIOError:
             pass  # there is no more yet
-        return os.fsdecode(self._heard).split("\0")[:-1]
+        return system.fsdecode(self._heard).split("\0")[:-1]
 
     def tend(self) -> bool:
         """Keep the files that its consoles write small; whether that was asked for."""
@@ -206,43 +206,43 @@ def fork(
 ) -> Vm:
     """Fork the VM's process off: two processes come back from here. MASK is what `hold` returned;
     see Vm for the others. Raises OSError when there can be no process."""
-    pipe = read, write = os.pipe()
-    parent = os.getpid()
+    pipe = read, write = system.pipe()
+    parent = system.getpid()
     try:
-        pid = os.fork()
+        pid = system.fork()
     except OSError:
-        os.close(read)
-        os.close(write)
+        system.close(read)
+        system.close(write)
         raise
     vm = Vm(pid, pipe, program, console_max, stop, report, begun)
     program.pid = pid
     if not vm.is_mine:
-        os.close(write)
-        os.set_blocking(read, False)
+        system.close(write)
+        system.set_blocking(read, False)
         return vm
-    os.close(read)
+    system.close(read)
     if sys.platform == "linux":
         libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(NOT_STARTED)
+    if system.getppid() != parent:
+        system._exit(NOT_STARTED)
     pthread_sigmask(SIG_SETMASK, mask)
     return vm
 
 
 def _kill(pid: int, number: int) -> None:
     try:
-        os.kill(pid, number)
+        system.kill(pid, number)
     except PermissionError:
         pass  # it has become another user, which only root makes it
 
 
 def die_with_parent() -> None:
     """End this process, and so the VMs below it, when the process that started it ends."""
-    parent = os.getppid()
+    parent = system.getppid()
     if libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0):
-        raise LaunchError(f"--die-with-parent: {os.strerror(ffi.errno).lower()}")
-    if os.getppid() != parent:
-        os._exit(NOT_STARTED)
+        raise LaunchError(f"--die-with-parent: {system.strerror(ffi.errno).lower()}")
+    if system.getppid() != parent:
+        system._exit(NOT_STARTED)
 
 
 def hold() -> Any:

@@ -7,9 +7,7 @@ tmpfs).
 
 from __future__ import annotations
 
-import os
-import stat
-
+from krunc_launcher import system
 from krunc_launcher._krun import libc
 from krunc_launcher.paths import without_links
 
@@ -21,14 +19,14 @@ def keep(path: str, most: int) -> None:
     """Free all but about the last MOST bytes of a file that takes more, if no link leads there; a
     missing one is none."""
     try:
-        handle = without_links(path, os.O_WRONLY | os.O_NONBLOCK)
+        handle = without_links(path, system.O_WRONLY | system.O_NONBLOCK)
     except OSError:
         return
     try:
-        found = os.fstat(handle)
-        if stat.S_ISREG(found.st_mode) and found.st_blocks * 512 > most:
+        found = system.fstat(handle)
+        if system.S_ISREG(found.st_mode) and found.st_blocks * 512 > most:
             old = (found.st_size - most // 2) // _BLOCK * _BLOCK
             if old > 0:
                 libc.fallocate(handle, _PUNCH_KEEPING_SIZE, 0, old)
     finally:
-        os.close(handle)
+        system.close(handle)

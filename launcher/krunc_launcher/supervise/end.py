@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from _signal import (  # type: ignore[import-not-found]
     SIGABRT,
     SIGBUS,
@@ -14,6 +13,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGTRAP,
 )
 
+from krunc_launcher import system
 from krunc_launcher.errors import NOT_STARTED
 
 TYPE_CHECKING = False
@@ -104,8 +104,8 @@ def _explained(
     asked: frozenset[int],
     late: int | None,
 ) -> End:
-    if os.WIFEXITED(code):
-        status = os.WEXITSTATUS(code)
+    if system.WIFEXITED(code):
+        status = system.WEXITSTATUS(code)
         back = next((word for word in notes if word.startswith(_RETURNED)), None)
         if back is not None:
             from krunc_launcher.supervise.not_entered import reasons
@@ -117,7 +117,7 @@ def _explained(
         if status == 0 and seen is False:
             return End("guest_kernel", NOT_STARTED, [_NEVER_RAN])
         return End("exited", status, ())
-    number = os.WTERMSIG(code)
+    number = system.WTERMSIG(code)
     if number == SIGSYS and not entered:
         return End("not_started", NOT_STARTED, [_FILTERED], number)
     if number == SIGKILL and late is not None:

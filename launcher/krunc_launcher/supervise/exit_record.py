@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from krunc_launcher import system
 from krunc_launcher.errors import quoted
 
 TYPE_CHECKING = False
@@ -28,26 +27,30 @@ def write(path: str, end: End) -> None:
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }
     text = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}\n"
-    if os.path.exists(path) and not os.path.isfile(path):
+    if system.exists(path) and not system.isfile(path):
         # A device or a pipe is written to; a rename would put a file in its place.
         # A pipe that nobody reads would be waited for without end.
-        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        handle = system.open(
+            path, system.O_WRONLY | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
+        )
         try:
-            os.set_blocking(handle, True)
-            os.write(handle, text.encode("ascii"))
+            system.set_blocking(handle, True)
+            system.write(handle, text.encode("ascii"))
         finally:
-            os.close(handle)
+            system.close(handle)
         return
-    made = f"{path}.{os.getpid()}.tmp"
+    made = f"{path}.{system.getpid()}.tmp"
     try:
-        handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        handle = system.open(
+            made, system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_CLOEXEC, 0o644
+        )
         try:
-            os.write(handle, text.encode("ascii"))
-            os.fsync(handle)
+            system.write(handle, text.encode("ascii"))
+            system.fsync(handle)
         finally:
-            os.close(handle)
-        os.replace(made, path)
+            system.close(handle)
+        system.replace(made, path)
     except OSError:
-        if os.path.lexists(made):
-            os.unlink(made)
+        if system.lexists(made):
+            system.unlink(made)
         raise

@@ -9,9 +9,9 @@ process is asked, through /proc, whether it has that file.
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 
 _IN_OPEN, _IN_Q_OVERFLOW = 0x20, 0x4000  # sys/inotify.h
@@ -43,7 +43,7 @@ class Programs:
     def __init__(self) -> None:
         linux = sys.platform == "linux"
         self._inotify = int(libc.inotify_init1(_NONBLOCK_CLOEXEC)) if linux else -1
-        self._failed = f"inotify: {os.strerror(ffi.errno).lower()}" if linux else ""
+        self._failed = f"inotify: {system.strerror(ffi.errno).lower()}" if linux else ""
         self._of: dict[int, list[Program]] = {}
         self._files: dict[int, tuple[int, int]] = {}
 
@@ -56,9 +56,11 @@ class Programs:
             return Program(-1, self._failed)
         name = b"/proc/self/fd/%d" % handle
         watch = int(libc.inotify_add_watch(self._inotify, name, _IN_OPEN))
-        program = Program(watch, f"inotify: {os.strerror(ffi.errno).lower()}" if watch < 0 else "")
+        program = Program(
+            watch, f"inotify: {system.strerror(ffi.errno).lower()}" if watch < 0 else ""
+        )
         if watch >= 0:
-            status = os.fstat(handle)
+            status = system.fstat(handle)
             self._files[watch] = status.st_dev, status.st_ino
             self._of.setdefault(watch, []).append(program)
             if len(self._of[watch]) == 2:
@@ -69,8 +71,8 @@ class Programs:
         """Have SIGIO sent to this process whenever there is something to look at."""
         from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
 
-        fcntl(self._inotify, F_SETOWN, os.getpid())
-        fcntl(self._inotify, F_SETFL, fcntl(self._inotify, F_GETFL) | os.O_ASYNC)
+        fcntl(self._inotify, F_SETOWN, system.getpid())
+        fcntl(self._inotify, F_SETFL, fcntl(self._inotify, F_GETFL) | system.O_ASYNC)
 
     def look(self) -> None:
         """Take what the kernel has told."""
@@ -79,7 +81,7 @@ class Programs:
         told: set[int] = set()
         while True:
             try:
-                events = os.read(self._inotify, 1 << 16)
+                events = system.read(self._inotify, 1 << 16)
             except OSError:
                 break  # there are no more
             for at in range(0, len(events), _EVENT):
@@ -107,12 +109,12 @@ def _has(pid: int, file: tuple[int, int]) -> bool | None:
     """Tell whether the process PID has FILE open; None when it has ended, or does not tell."""
     folder = f"/proc/{pid}/fd"
     try:
-        names = os.listdir(folder)
+        names = system.listdir(folder)
     except OSError:
         return None
     for name in names:
         try:
-            status = os.stat(f"{folder}/{name}")
+            status = system.stat(f"{folder}/{name}")
         except OSError:
             continue  # closed since
         if (status.st_dev, status.st_ino) == file:

@@ -7,9 +7,9 @@ over it is read as the words of a guest that may be hostile: it can lie about it
 
 from __future__ import annotations
 
-import os
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import LaunchError, plain, why
@@ -18,6 +18,7 @@ from krunc_launcher.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.paths import Folders
@@ -55,8 +56,8 @@ class Report:
         if problems:
             raise LaunchError(*problems)
         try:
-            os.makedirs(folders.runtime, 0o700, exist_ok=True)
-            os.mkdir(self._folder, 0o700)
+            system.makedirs(folders.runtime, 0o700)
+            system.mkdir(self._folder, 0o700)
         except OSError as error:
             raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
         self._listening = _listen(absolute(STAGE["socket"], folders))
@@ -67,13 +68,13 @@ class Report:
             taken = int(libc.accept4(self._listening, ffi.NULL, ffi.NULL, _CLOEXEC | _NONBLOCK))
             if taken < 0:
                 return
-            os.close(self._listening)
+            system.close(self._listening)
             self._listening = -1
             self._connection = taken
             _wake(taken)
         while self._connection >= 0:
             try:
-                more = os.read(self._connection, _MOST_BYTES)
+                more = system.read(self._connection, _MOST_BYTES)
             except BlockingIOError:
                 return
             except OSError:
@@ -81,7 +82,7 @@ class Report:
             self._hear(more)
             if not more or self.ended is not None or self.failed is not None:
                 # The stage waits for this before it ends.
-                os.close(self._connection)
+                system.close(self._connection)
                 self._connection = -1
 
     def _hear(self, more: bytes) -> None:
@@ -111,7 +112,7 @@ class Report:
         if self._connection < 0:
             return False
         try:
-            os.write(self._connection, b"signal %d\n" % number)
+            system.write(self._connection, b"signal %d\n" % number)
         except OSError:
             return False
         return True
@@ -119,7 +120,7 @@ class Report:
     def _forget_orders(self) -> None:
         """Remove the orders, which may have secrets in them: the stage has read them."""
         try:
-            os.unlink(self._orders)
+            system.unlink(self._orders)
         except OSError:
             pass  # the guest was quicker, where it may write there
 
@@ -128,7 +129,7 @@ class Report:
         self.look()
         for handle in (self._listening, self._connection):
             if handle >= 0:
-                os.close(handle)
+                system.close(handle)
         self._listening = self._connection = -1
         remove(self._folder)
 
@@ -145,7 +146,7 @@ def _is_number(word: str) -> bool:
 
 
 def _listen(path: str) -> int:
-    name = os.fsencode(path)
+    name = system.fsencode(path)
     handle = int(libc.socket(_UNIX, _STREAM | _CLOEXEC | _NONBLOCK, 0))
     address = ffi.new("uint8_t[]", _UNIX.to_bytes(2, "little") + name + b"\0")
     if handle < 0 or len(name) + 3 > _SOCKADDR:
@@ -153,7 +154,7 @@ def _listen(path: str) -> int:
             f"there is no socket for the stage: {plain(path)}: choose a shorter --runtime-dir"
         )
     if libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
-        raise LaunchError(f"there is no socket for the stage: {os.strerror(ffi.errno).lower()}")
+        raise LaunchError(f"there is no socket for the stage: {system.strerror(ffi.errno).lower()}")
     _wake(handle)
     return handle
 
@@ -162,13 +163,38 @@ def _wake(handle: int) -> None:
     """Have SIGIO sent to this process whenever there is something to look at."""
     from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
 
-    fcntl(handle, F_SETOWN, os.getpid())
-    fcntl(handle, F_SETFL, fcntl(handle, F_GETFL) | os.O_ASYNC)
+    fcntl(handle, F_SETOWN, system.getpid())
+    fcntl(handle, F_SETFL, fcntl(handle, F_GETFL) | system.O_ASYNC)
 
 
 def remove(folder: str) -> None:
     """Remove FOLDER with what is in it. A guest of an older libkrun may have filled it: what cannot
     be removed stays."""
-    from shutil import rmtree  # only behind the VM's end
+    inside = [folder]
+    emptied = set()
+    while inside:
+        here = inside[-1]
+        below = [] if here in emptied else list(_emptied(here))
+        emptied.add(here)
+        inside += below
+        if not below:
+            inside.pop()
+            try:
+                system.rmdir(here)
+            except OSError:
+                pass
 
-    rmtree(folder, ignore_errors=True)
+
+def _emptied(folder: str) -> Iterator[str]:
+    """Remove what FOLDER holds but for directories, which are returned. Links are not followed."""
+    try:
+        names = system.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        path = system.join(folder, name)
+        try:
+            system.unlink(path)
+        except OSError:
+            if system.S_ISDIR(system.lstat(path).st_mode):
+                yield path

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from posix import strerror
-
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
+from krunc_launcher.system import strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Terminal:
     def restore(self) -> None:
         """Bring them back, the terminal also from the background."""
         for stream in self._blocking:
-            os.set_blocking(stream, True)
+            system.set_blocking(stream, True)
         if self._attributes is not None:
             from _signal import SIG_IGN, SIGTTOU, signal  # type: ignore[import-not-found]
             from termios import TCSADRAIN, error, tcsetattr
@@ -37,8 +37,8 @@ class Terminal:
 
 def read_terminal() -> Terminal:
     """Read how the standard streams are. libkrun changes them for everybody who shares them."""
-    blocking = [stream for stream in (0, 1, 2) if os.get_blocking(stream)]
-    if not os.isatty(0):
+    blocking = [stream for stream in (0, 1, 2) if system.get_blocking(stream)]
+    if not system.isatty(0):
         return Terminal(blocking, None)
     from termios import tcgetattr
 

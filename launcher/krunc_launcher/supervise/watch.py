@@ -6,7 +6,6 @@ Rust code panics. Only another process can make a message and an exit status of 
 
 from __future__ import annotations
 
-import os
 from _signal import (  # type: ignore[import-not-found]
     SIG_DFL,
     SIG_SETMASK,
@@ -21,6 +20,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher.supervise.child import WAITED_FOR
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
     running = {vm.pid: vm for vm in vms}
     asked: set[int] = set()
     while running:
-        pid, code = os.waitpid(-1, os.WNOHANG)
+        pid, code = system.waitpid(-1, system.WNOHANG)
         if pid in running:
             programs.look()
             vm = running.pop(pid)
@@ -74,4 +74,4 @@ def end_by(number: int) -> None:
     if number != SIGKILL:
         signal(number, SIG_DFL)
     pthread_sigmask(SIG_SETMASK, ())
-    os.kill(os.getpid(), number)
+    system.kill(system.getpid(), number)

@@ -9,10 +9,9 @@ Unix socket by its path is not Landlock's, and files that are open already stay 
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
 from krunc_launcher.errors import LaunchError, plain, why
@@ -61,12 +60,12 @@ def scratch(done: list[Operation], folders: Folders) -> None:
     """Give libkrun a folder of its own for temporary files; call it before libkrun."""
     if any("temporary" in operation.rule() for operation in done):
         folder = _scratch(folders)
-        os.makedirs(folder, 0o700, exist_ok=True)
-        os.environ["TMPDIR"] = folder
+        system.makedirs(folder, 0o700)
+        system.set_variable("TMPDIR", folder)
 
 
 def _scratch(folders: Folders) -> str:
-    return os.path.join(folders.runtime, "tmp")
+    return system.join(folders.runtime, "tmp")
 
 
 def confine(done: list[Operation], folders: Folders) -> None:
@@ -83,19 +82,21 @@ def confine(done: list[Operation], folders: Folders) -> None:
     ruleset = _ruleset(words)
     # A file has to be there for a rule; libkrun empties it.
     for path in made([operation for operation in done if operation.kind == "call"]):
-        os.close(folders.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        system.close(
+            folders.open(path, system.O_WRONLY | system.O_CREAT | system.O_NOFOLLOW, 0o600)
+        )
     for path, rights in needed(done, folders):
         _allow(ruleset, path, rights & handled, folders)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if call(_RESTRICT_SELF, ruleset, 0):
         raise _failed("landlock_restrict_self")
-    os.close(ruleset)
+    system.close(ruleset)
     _filter(_sockets(done, tsi))
 
 
 def _filter(sockets: str) -> None:
-    row = FILTERS[os.uname().machine]
+    row = FILTERS[system.uname().machine]
     lines = ffi.new("uint8_t[]", row[sockets])
     # struct sock_fprog: the number of lines in 16 bits, then where they are.
     table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
@@ -125,18 +126,18 @@ def _ruleset(words: list[int]) -> int:
 
 
 def _failed(what: str) -> LaunchError:
-    return LaunchError(f"the VM cannot be confined: {what}: {os.strerror(ffi.errno).lower()}")
+    return LaunchError(f"the VM cannot be confined: {what}: {system.strerror(ffi.errno).lower()}")
 
 
 def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
     try:
-        handle = folders.open(path, os.O_PATH)
+        handle = folders.open(path, system.O_PATH)
     except FileNotFoundError:
         return  # it was checked; what has gone since cannot be opened either
     except OSError as error:
         raise LaunchError(f"{plain(path)}: {why(error)}") from None
     try:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+        if not system.S_ISDIR(system.fstat(handle).st_mode):
             rights &= _ON_FILES
         else:
             rights &= ~_IOCTL  # of a device that somebody has put there
@@ -145,7 +146,7 @@ def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
         if rights and call(_ADD_RULE, ruleset, _PATH_BENEATH, pinned, 0):
             raise _failed(f"landlock_add_rule for {plain(path)}")
     finally:
-        os.close(handle)
+        system.close(handle)
 
 
 def hijacks(operation: Operation) -> bool:
@@ -181,6 +182,6 @@ def _made(operation: Operation) -> Iterator[tuple[str, int]]:
     for rule, path, how in operation.opens():
         if rule["kind"] == "socket_path":
             if how in _MAKES_SOCKETS:
-                yield os.path.dirname(path), _BESIDE
+                yield system.dirname(path), _BESIDE
         elif how == "make":
             yield path, _OPENS[how]

@@ -3,10 +3,11 @@ forgets PR_SET_PDEATHSIG when the user of a process changes, which libkrun does 
 
 from __future__ import annotations
 
-import os
 from _signal import SIGKILL  # type: ignore[import-not-found]
 from _thread import start_new_thread
 from select import POLLERR, poll
+
+from krunc_launcher import system
 
 
 def end_with_reader(pipe: int) -> None:
@@ -16,6 +17,6 @@ def end_with_reader(pipe: int) -> None:
 
     def wait() -> None:
         nobody_reads.poll()
-        os.kill(os.getpid(), SIGKILL)
+        system.kill(system.getpid(), SIGKILL)
 
     start_new_thread(wait, ())

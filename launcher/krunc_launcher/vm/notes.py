@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from krunc_launcher import system
 
 # The process above reads them at the end, and a pipe is soon full.
 _MOST = 4096
@@ -18,4 +18,4 @@ class Notes:
 
     def note(self, word: str) -> None:
         """Tell what this process is about to do."""
-        os.write(self.pipe, os.fsencode(word)[:_MOST] + b"\0")
+        system.write(self.pipe, system.fsencode(word)[:_MOST] + b"\0")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi
 from krunc_launcher.errors import LaunchError, returned
 from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, meant
@@ -100,7 +100,7 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
     if isinstance(value, Opened):
         return host.opened[value.name]
     if isinstance(value, str):
-        keep.append(ffi.new("char[]", os.fsencode(value)))
+        keep.append(ffi.new("char[]", system.fsencode(value)))
         return keep[-1]
     if isinstance(value, Content):
         value = value.load()

@@ -7,7 +7,6 @@ then the program's own. A build with a shutdown eventfd (macOS, EFI) is asked th
 
 from __future__ import annotations
 
-import os
 from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
     SIG_UNBLOCK,
@@ -19,6 +18,8 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from _thread import start_new_thread
 
+from krunc_launcher import system
+
 
 def ask_on_sigterm(grace_s: int, eventfd: int) -> None:
     """From now on SIGTERM asks the guest to stop; a second one, or GRACE_S seconds, end the VM.
@@ -26,7 +27,7 @@ def ask_on_sigterm(grace_s: int, eventfd: int) -> None:
     Call it before libkrun starts threads of its own: they must not take the signal. EVENTFD is
     libkrun's shutdown eventfd, negative when this build has none.
     """
-    if eventfd < 0 and os.isatty(0):
+    if eventfd < 0 and system.isatty(0):
         return  # a terminal in raw mode: Ctrl-C is the person's, and SIGTERM ends the VM
     pthread_sigmask(SIG_BLOCK, (SIGTERM,))
     start_new_thread(_wait, (grace_s, eventfd))
@@ -35,10 +36,10 @@ def ask_on_sigterm(grace_s: int, eventfd: int) -> None:
 def _wait(grace_s: int, eventfd: int) -> None:
     sigwait((SIGTERM,))
     if eventfd < 0:
-        os.kill(os.getpid(), SIGINT)
+        system.kill(system.getpid(), SIGINT)
     else:
-        os.write(eventfd, (1).to_bytes(8, "little"))
+        system.write(eventfd, (1).to_bytes(8, "little"))
     sigtimedwait((SIGTERM,), grace_s)
     # The process ends as it does by a SIGTERM that nobody handles.
-    os.kill(os.getpid(), SIGTERM)
+    system.kill(system.getpid(), SIGTERM)
     pthread_sigmask(SIG_UNBLOCK, (SIGTERM,))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import meant
@@ -22,30 +22,32 @@ _PROCESSORS = {"arm64": "aarch64"}  # as macOS calls it
 def lay(folder: str, done: list[Operation]) -> None:
     """Make the directory FOLDER with the stage and the orders in DONE; raises OSError, and
     LaunchError where there is no stage for this processor."""
-    machine = os.uname().machine
+    machine = system.uname().machine
     machine = _PROCESSORS.get(machine, machine)
     (package,) = sys.modules["krunc_launcher"].__path__
     try:
-        with open(os.path.join(package, "stage", machine), "rb") as file:
+        with open(f"{package}/stage/{machine}", "rb") as file:
             stage = file.read()
     except FileNotFoundError:
         raise LaunchError(f"this krunc has no stage for the processor {machine}") from None
-    os.mkdir(folder, 0o700)
+    system.mkdir(folder, 0o700)
     for name in _EMPTY:
-        os.mkdir(os.path.join(folder, name), 0o755)
+        system.mkdir(system.join(folder, name), 0o755)
     program, orders = STAGE["program"]
     _write(folder + program, stage, 0o700)
     _write(folder + orders, encoded(done), 0o600)
     uid, gid = (meant(done, what) for what in ("uid", "gid"))
     if uid is not None and gid is not None:
-        for path in (os.path.dirname(folder), folder, folder + program, folder + orders):
-            os.chown(path, uid, gid)
+        for path in (system.dirname(folder), folder, folder + program, folder + orders):
+            system.chown(path, uid, gid)
 
 
 def _write(path: str, data: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    handle = system.open(
+        path, system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_CLOEXEC, mode
+    )
     try:
-        if os.write(handle, data) != len(data):
-            raise OSError(28, os.strerror(28))  # ENOSPC
+        if system.write(handle, data) != len(data):
+            raise OSError(28, system.strerror(28))  # ENOSPC
     finally:
-        os.close(handle)
+        system.close(handle)

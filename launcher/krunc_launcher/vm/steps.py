@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import missing
@@ -48,9 +48,9 @@ def act(operation: Operation, host: Host) -> None:
 
 def _runtime(operation: Operation, host: Host) -> None:
     folder = host.folders.runtime
-    os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
-    if not os.path.isdir(folder):
-        os.mkdir(folder, 0o700)
+    system.makedirs(system.dirname(folder), 0o700)
+    if not system.isdir(folder):
+        system.mkdir(folder, 0o700)
     # Below /tmp somebody else may have made one of the two since they were checked.
     for problem in runtime_folder(host.folders):
         raise LaunchError(problem)
@@ -61,7 +61,7 @@ def _nofile(operation: Operation, host: Host) -> None:
     failed = libc.getrlimit(RLIMIT_NOFILE, limits)
     limits[0] = limits[1]
     if failed or libc.setrlimit(RLIMIT_NOFILE, limits):
-        said = os.strerror(ffi.errno).lower()
+        said = system.strerror(ffi.errno).lower()
         sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {said}\n")
 
 
@@ -72,16 +72,16 @@ def _clear(operation: Operation, host: Host) -> None:
     # Looked at once more: somebody may have come since the conditions were checked.
     state = listener(path, True, host.folders)
     if state == "stale":
-        folder = host.folders.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-        os.unlink(os.path.basename(path), dir_fd=folder)
-        os.close(folder)
+        folder = host.folders.open(system.dirname(path), system.O_RDONLY | system.O_DIRECTORY)
+        system.unlink(system.basename(path), dir_fd=folder)
+        system.close(folder)
     elif state != "absent":
         raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
 def _open(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_NOFOLLOW
     try:
         host.opened[name] = host.folders.open(path, flags, 0o600)
     except OSError as error:
@@ -90,16 +90,16 @@ def _open(operation: Operation, host: Host) -> None:
 
 def _open_device(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
-    flags = os.O_RDWR if operation.argument("access").c == "read-write" else os.O_RDONLY
+    flags = system.O_RDWR if operation.argument("access").c == "read-write" else system.O_RDONLY
     try:
-        host.opened[name] = host.folders.open(path, flags | os.O_NOCTTY)
+        host.opened[name] = host.folders.open(path, flags | system.O_NOCTTY)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
 
 def _confine(operation: Operation, host: Host) -> None:
     lacking = missing(host.operations)
-    threads = 0 if lacking else len(os.listdir("/proc/self/task")) - 1
+    threads = 0 if lacking else len(system.listdir("/proc/self/task")) - 1
     if threads:
         # Landlock holds the calling thread, and those that it starts from then on.
         said = f"wholly confined: libkrun has started threads before ({threads})"

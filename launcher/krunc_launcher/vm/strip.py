@@ -3,11 +3,10 @@ environment, capabilities. Whatever the plan says: no box can ask for them."""
 
 from __future__ import annotations
 
-import os
 import sys
-from posix import environ as started_with
 from sys import getrefcount
 
+from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import CAPABILITIES, ENVIRONMENTS, FLAGS, FUNCTIONS
 from krunc_launcher.errors import LaunchError
@@ -39,18 +38,21 @@ def close_descriptors(done: list[Operation], kept: Collection[int]) -> None:
     last = 2
     for descriptor in sorted(named | set(kept)):
         if descriptor > last:
-            os.closerange(last + 1, descriptor)
+            system.closerange(last + 1, descriptor)
             last = descriptor
-    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20)
+    system.closerange(
+        last + 1, system.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 20
+    )
 
 
 def forget_environment(done: list[Operation]) -> None:
     """Forget the environment, also where /proc/PID/environ shows it, but for what DONE needs."""
     names = {name for operation in done for name in _read(operation)}
-    kept = {name: os.environ[name] for name in names if name in os.environ}
+    kept = {name: system.variable(name) for name in names}
     wipe()
     for name, text in kept.items():
-        os.environ[name] = text
+        if text is not None:
+            system.set_variable(name, text)
 
 
 def _read(operation: Operation) -> list[str]:
@@ -70,11 +72,11 @@ def _place() -> tuple[int, int]:
     """Tell where in memory this process has the environment that it was started with; (0, 0) if
     that cannot be told."""
     try:
-        handle = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+        handle = system.open("/proc/self/stat", system.O_RDONLY | system.O_CLOEXEC)
     except OSError:
         return 0, 0  # not Linux, or without /proc, which the preflight refuses
-    fields = os.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
-    os.close(handle)
+    fields = system.read(handle, _STAT_BYTES).rpartition(b")")[2].split()
+    system.close(handle)
     # Fields 50 and 51 of proc_pid_stat(5), env_start and env_end; the first two were cut off.
     return int(fields[47]), int(fields[48])
 
@@ -86,10 +88,10 @@ _START, _END = _place()
 def wipe() -> None:
     """Forget the environment of this process, and overwrite all that its memory has of it: what the
     kernel has put there, and what Python has made of that."""
-    for text in started_with:
-        os.unsetenv(text)
-    texts = [*started_with, *started_with.values()]
-    started_with.clear()
+    for text in system.environ:
+        system.unsetenv(text)
+    texts = [*system.environ, *system.environ.values()]
+    system.environ.clear()
     while texts:
         text = texts.pop()
         # Python keeps one of each single byte for everybody. A text that something else holds is
@@ -129,4 +131,6 @@ def drop_capabilities(done: list[Operation]) -> None:
 
 
 def _failed(what: str) -> LaunchError:
-    return LaunchError(f"capabilities cannot be dropped: {what}: {os.strerror(ffi.errno).lower()}")
+    return LaunchError(
+        f"capabilities cannot be dropped: {what}: {system.strerror(ffi.errno).lower()}"
+    )

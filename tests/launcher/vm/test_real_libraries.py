@@ -27,7 +27,7 @@ from krunc_launcher.vm.notes import Notes
 from krunc_launcher.vm.replay import replay
 plan = verify(parse(read(sys.argv[2])))
 folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
-done, found = resolve(plan, folders, os.environ)
+done, found = resolve(plan, folders, os.environ.get)
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
 replay(library, done[:-1], folders, Notes(os.open(os.devnull, os.O_WRONLY)))
