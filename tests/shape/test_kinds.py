@@ -261,10 +261,11 @@ def schema_takes(at: At, plan: dict[str, Any]) -> bool:
 def compiler_takes(at: At, new: Any) -> bool:
     value, target = BOXES[at.box]
     try:
-        compiled(put(value, at.key, new), target)
+        plan = compiled(put(value, at.key, new), target)
     except Rejected:
         return False
-    return True
+    # What a call cannot carry goes to the stage, whose orders have rules of their own.
+    return at.plan.startswith(tuple(ORDERS)) or not any("order" in row for row in plan.operations)
 
 
 def answers(at: At, value: Any) -> dict[str, bool]:

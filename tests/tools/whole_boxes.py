@@ -97,6 +97,34 @@ console:
     - {type: multiport, ports: [{name: p, terminal: /dev/null}, {name: q, input: stdin, output: stdout}]}
   kernel: ttyS0
 """
+# What needs krunc's own first program in the guest.
+STAGED = """\
+krunc: 1
+name: one
+machine: {cpus: 1, memory: 1GiB}
+rootfs: {path: ./rootfs, changes: discard, size: 64MiB}
+shares: [{tag: a, path: ./a, read_only: true, mount: /a}]
+disks:
+  - {id: a, path: a.img, format: raw, read_only: true}
+  - {id: b, path: b.img, format: raw, mount: /a/b, fstype: xfs, options: noatime}
+  - {id: c, path: c.img, format: raw, fstype: btrfs}
+  - {id: d, path: d.img, format: raw}
+tmpfs: [/tmp, {path: /run, size: 8MiB, mode: "0755"}]
+hostname: here
+hosts: {db: 10.0.0.1}
+dns: [1.1.1.1]
+network: {mode: tsi}
+entrypoint: {executable: /bin/a, user: app, before: "true"}
+timeout: 10m
+stop: {on_sigterm: terminate}
+"""
+STAGED_DISK = STAGED.replace(
+    "rootfs: {path: ./rootfs, changes: discard, size: 64MiB}",
+    "rootfs: {disk: a, changes: {disk: c}}",
+)
+READ_ONLY_DISK = STAGED.replace(
+    "rootfs: {path: ./rootfs, changes: discard, size: 64MiB}", "rootfs: {disk: a, read_only: true}"
+)
 # What one family alone has.
 FAMILY_1 = FOLDER + "sound: true\n"
 SEMANTICS = FOLDER.replace("read_only: false}]", "read_only: false, semantics: simplified}]", 1)
@@ -118,6 +146,9 @@ WHOLE = {
     "datagram": DATAGRAM,
     "storage": STORAGE,
     "devices": DEVICES,
+    "staged": STAGED,
+    "staged-disk": STAGED_DISK,
+    "read-only-disk": READ_ONLY_DISK,
     "family-1": FAMILY_1,
     "semantics": SEMANTICS,
     "family-2": FAMILY_2,

@@ -176,12 +176,10 @@ def _root(box: Box) -> Iterator[Operation]:
             yield _order("root_disk", box.origin("rootfs"), args, places)
     where: Path = ("rootfs", "changes")
     if changes is not None and changes.keep == "discard":
-        yield _order(
-            "discard_changes",
-            where,
-            {"size_mib": changes.size_mib},
-            {"size_mib": ("rootfs", "size")},
-        )
+        # Both keys ask for it, where both are stated.
+        origin = ("rootfs",) if changes.size_mib is not None else where
+        places = {"size_mib": ("rootfs", "size")}
+        yield _order("discard_changes", origin, {"size_mib": changes.size_mib}, places)
     elif changes is not None and changes.keep == "disk":
         device = device_of(box, changes.disk)
         fstype = next((disk.fstype for disk in box.disks if disk.id == changes.disk), "")
