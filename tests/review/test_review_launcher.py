@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -28,7 +29,8 @@ from krunc_launcher.vm import confine
 from places import ROOT
 from whole_boxes import WHOLE, compiled
 
-MUTANTS = 1200
+# More by hand: KRUNC_MUTANTS=25000 pytest tests/review/test_review_launcher.py
+MUTANTS = int(os.environ.get("KRUNC_MUTANTS", "1200"))
 # What libkrun writes to, of calls that cannot say read_only.
 WRITES = {
     "krun_set_root", "krun_add_virtiofs", "krun_add_virtiofs2", "krun_set_root_disk",
