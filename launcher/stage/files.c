@@ -1,12 +1,4 @@
 /* Reads, writes and makes files of the guest. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <string.h>
-#include <unistd.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include "stage.h"
 
 /* Reads a file into memory of its own, with a NUL behind it; NULL and errno where that fails. */

@@ -1,5 +1,4 @@
 /* Reads the file of orders: strings that end in NUL, checked against the table before anything is done. */
-#include <string.h>
 #define ORDERS_TABLE
 #include "stage.h"
 
@@ -69,6 +68,7 @@ int next(struct orders *orders) {
 /* Reads the first order. */
 int begin(struct orders *orders, char *text, size_t size) {
     *orders = (struct orders){text, text, text + size, 0, {.index = -1}};
+    order_index = 0;
     return size && !text[size - 1] && next(orders);
 }
 

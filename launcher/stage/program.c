@@ -1,22 +1,4 @@
 /* Starts the program as its user, sends it what the launcher sends, and waits for it as process 1 of its PID space. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <linux/close_range.h>
 #include "stage.h"
 
 struct start { char **argv, **env, *directory; struct user *user; int index, directory_index, terminal, is_program; };

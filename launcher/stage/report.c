@@ -1,13 +1,4 @@
 /* Tells the launcher what happens, by lines on a vsock connection, and hears what it wants sent to the program. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <poll.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <linux/vm_sockets.h>
 #define STEP_WORDS
 #include "stage.h"
 

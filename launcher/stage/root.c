@@ -1,15 +1,4 @@
 /* Puts the guest's root together and makes it the root: shares, disks, what is the VM's own. */
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-#include <sched.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include "stage.h"
 
 /* What is below the root in every guest. Sources are those of the VM's first root, where init mounted them. */
@@ -19,6 +8,9 @@ static const struct { const char *source, *path, *type; unsigned long flags; con
     {"shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
     {"proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
     {"sys", "/sys", NULL, MS_BIND | MS_REC, NULL}};
+
+static const struct { const char *name, *to; } streams[] = {
+    {"/dev/stdin", "fd/0"}, {"/dev/stdout", "fd/1"}, {"/dev/stderr", "fd/2"}}; /* init makes /dev/fd */
 
 static const struct { const char *word; unsigned long set, clear; } options[] = {
     {"ro", MS_RDONLY, 0}, {"rw", 0, MS_RDONLY}, {"nosuid", MS_NOSUID, 0}, {"suid", 0, MS_NOSUID},
@@ -64,12 +56,23 @@ static void mount_tmpfs(const char *path, unsigned mib, const char *mode) {
     mount_at("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, data);
 }
 
+/* Linux before 6.17 can change nothing of a share below an overlay, since libkrun's virtiofs has an error of its own for
+   ioctls ("failed to retrieve lower fileattr"). Tried on the first root, which is one, too. */
+static void try_changes(void) {
+    make_directories("/m/try/upper");
+    make_directories("/m/try/work");
+    mount_at("try", "/m/try/new", "overlay", 0, "lowerdir=/,upperdir=/m/try/upper,workdir=/m/try/work");
+    if (chmod("/m/try/new/tmp", 0700) && errno == EOPNOTSUPP) fail(CHANGES_STEP);
+    if (umount("/m/try/new")) fail(MOUNT_STEP);
+}
+
 /* Mounts root and, above it, the changes: returns where the root is. */
 static const char *mount_root(struct orders *orders) {
     struct value *value = orders->now.value;
     unsigned long below = orders->seen & (1u << DISCARD_CHANGES | 1u << KEEP_CHANGES) ? MS_RDONLY : 0;
     if (orders->now.name == ROOT_SHARE) mount_at(value[0].text, "/m/root", "virtiofs", below | access_of(&value[1]), NULL);
     else mount_disk(&value[0], "/m/root", &value[1], value[2].text, below | access_of(&value[3]));
+    if (below && orders->now.name == ROOT_SHARE) try_changes();
     next(orders);
     if (!below) return "/m/root";
     if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, "0755");
@@ -121,6 +124,7 @@ void build(struct orders *orders) {
     close(first);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         mount_at(own[i].source, own[i].path, own[i].type, own[i].flags, own[i].data);
+    for (int i = 0; i < 3; i++) if (symlink(streams[i].to, streams[i].name) && errno != EEXIST) fail(OPEN_STEP);
     for (;; next(orders))
         switch (orders->now.name) {
         case MOUNT_TMPFS:

@@ -1,17 +1,6 @@
 /* The stage: krunc's own first program in the VM. It makes the guest that the orders describe, starts the program in
    it, and tells the launcher how that ended. It is two processes: this one keeps the VM's first root, and with it the
    exit status; the inner one is process 1 of the PID space of all that the guest runs. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <unistd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include "stage.h"
 
 enum { EXIT_STATUS = 0x7602 /* libkrun's own ioctl on its root share */, MOST_BYTES = 4 << 20 };

@@ -1,10 +1,6 @@
 /* Finds the program's user in the guest's own /etc/passwd and /etc/group, as runc does: a number is an ID, not a
    name, and need not be in passwd (then: group 0, home /). The first line of a name counts. Further groups are those
    that list the user's name; a group that is given is the only one. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include "stage.h"
 
 enum { MOST_GROUPS = 65536 /* NGROUPS_MAX */, MOST_BYTES = 16 << 20 };

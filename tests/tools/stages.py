@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,30 +61,22 @@ def encode(orders: Sequence[Order]) -> bytes:
 
 
 def orders(*more: Order, argv: Sequence[str], **program: Any) -> list[Order]:
-    """Return orders whose root is the directory of `Native`, changes are discarded unless MORE keeps
-    them, and whose program is ARGV."""
+    """Return orders for `Native`: MORE, a root whose changes are discarded unless MORE says another,
+    and the program ARGV."""
+    ranks = {name: row["rank"] for name, row in TABLE["orders"].items()}
     lower = {"device": "/dev/null", "fstype": "overlay", "options": "lowerdir=/lower:/empty"}
     exec_path, *rest = argv
-    values: list[Order] = [
+    env = program.get("env", {"PATH": "/bin"})
+    usual: list[Order] = [
         ("report", {"port": TABLE["port"]}),
         ("root_disk", {**lower, "access": "read"}),
         ("discard_changes", {"size_mib": 16}),
-        *more,
         ("workdir", {"workdir_path": program.get("workdir", "/")}),
-        (
-            "program",
-            {"exec_path": exec_path, "argv": rest, "envp": program.get("env", {"PATH": "/bin"})},
-        ),
+        ("program", {"exec_path": exec_path, "argv": rest, "envp": env}),
     ]
-    replaced = [name for name, _ in more]
-    names = [name for name, _ in values]
-    ranks = {name: row["rank"] for name, row in TABLE["orders"].items()}
-    kept = [
-        value
-        for i, value in enumerate(values)
-        if value[0] not in replaced or i == len(names) - 1 - names[::-1].index(value[0]) or i > 2
-    ]
-    return sorted(kept, key=lambda value: ranks[value[0]])
+    given = {ranks[name] for name, _ in more}
+    values = [*more, *(order for order in usual if ranks[order[0]] not in given)]
+    return sorted(values, key=lambda order: ranks[order[0]])
 
 
 class Native:
@@ -114,42 +107,58 @@ class Native:
         self,
         orders: Sequence[Order] | bytes,
         sends: Sequence[str] = (),
-        serve: bool = True,
+        launcher: str = "reads",
         stdin: int = subprocess.DEVNULL,
+        within: float = 30,
     ) -> Ended:
-        """Run the stage with ORDERS; the launcher SENDS lines once the program has started."""
+        """Run the stage with ORDERS. The LAUNCHER reads and SENDS lines once the program writes
+        `ready`, or is "silent", or "gone" after it was called, or is "none"."""
         data = orders if isinstance(orders, bytes) else encode(orders)
         (self.at / "first" / "orders").write_bytes(data)
         path = self.at / "report" / "socket"
         path.unlink(missing_ok=True)
         lines: list[str] = []
         with socket.socket(socket.AF_UNIX) as server:
-            if serve:
+            if launcher != "none":
                 server.bind(str(path))
                 server.listen()
-            launcher = threading.Thread(target=_serve, args=(server, lines, sends), daemon=True)
-            launcher.start()
-            done = subprocess.run(
-                ["unshare", "-mpfun", "sh", "-c", _SPACE, "sh", self.at],
+            stage = subprocess.Popen(
+                ["unshare", "-mpfun", "--kill-child", "sh", "-c", _SPACE, "sh", self.at],
                 stdin=stdin,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
-                timeout=30,
                 env={"PATH": os.environ["PATH"]},
             )
-            if lines or not serve:
-                launcher.join(5 if serve else 0)
-        return Ended(done.returncode, lines, done.stdout, done.stderr)
+            with stage, killed_after(stage, within):
+                if launcher == "none":
+                    out, err = stage.communicate()
+                    return Ended(stage.wait(), [], out, err)
+                connection, _ = server.accept()
+                with connection:
+                    if launcher == "gone":
+                        connection.close()
+                    out = ""
+                    if sends:
+                        assert stage.stdout is not None
+                        while not out.endswith("ready\n"):
+                            out += stage.stdout.readline()
+                        for text in sends:
+                            connection.sendall(text.encode())
+                    if launcher == "reads":
+                        with connection.makefile("r", errors="replace") as reader:
+                            lines = reader.read().splitlines()
+                        connection.close()
+                    rest, err = stage.communicate()
+        return Ended(stage.returncode, lines, out + rest, err)
 
 
-def _serve(server: socket.socket, lines: list[str], sends: Sequence[str]) -> None:
+@contextmanager
+def killed_after(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
+    """Kill PROCESS when it takes longer than SECONDS: what hangs is then seen to end by SIGKILL."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
     try:
-        connection, _ = server.accept()
-    except OSError:
-        return
-    with connection, connection.makefile("r") as reader:
-        for line in reader:
-            lines.append(line.rstrip("\n"))
-            if line == "started\n":
-                for text in sends:
-                    connection.sendall(text.encode())
+        yield
+    finally:
+        timer.cancel()

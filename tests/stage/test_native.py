@@ -1,0 +1,304 @@
+"""The stage itself, in namespaces of this machine: no VM, and a Unix socket in the place of vsock."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from places import ROOT
+from stages import TABLE, Native, encode, orders
+from terminals import terminal
+
+STAGE = ROOT / "launcher" / "stage"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stage with checks of what C leaves undefined; they end it."""
+    out = tmp_path_factory.mktemp("stage") / "stage"
+    checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
+    command = ["cc", *options, *checks, *sorted(STAGE.glob("*.c")), "-o", out]
+    subprocess.run(command, check=True)
+    return out
+
+
+@pytest.fixture
+def stage(program: Path, tmp_path: Path) -> Native:
+    return Native(program, tmp_path)
+
+
+def sh(script: str, *more: tuple[str, dict[str, object]], **program: object) -> list[object]:
+    return orders(*more, argv=["sh", "-c", script], **program)  # type: ignore[return-value]
+
+
+def test_the_exit_code_comes_back(stage: Native) -> None:
+    assert stage.run(sh("exit 7"))[:2] == (7, ["started", "exit 7"])
+
+
+def test_the_guest_is_what_it_should_be(stage: Native) -> None:
+    said = stage.run(
+        sh(
+            "id; pwd; tail -n +1 /etc/hosts /etc/resolv.conf; hostname; echo $HOME $PATH; ls /proc/self/fd;"
+            "cat /proc/1/comm; grep Sig[BI] /proc/self/status; umask",
+            ("hostname", {"name": "box"}),
+            ("host", {"name": "db", "address": "10.0.0.1"}),
+            ("nameserver", {"address": "1.1.1.1"}),
+            ("nameserver", {"address": "::1"}),
+            ("user", {"user": "app"}),
+            workdir="/tmp",
+        )
+    )
+    assert said.stdout.splitlines() == [
+        "uid=1000(app) gid=1001(app) groups=10(wheel)",
+        "/tmp",
+        "==> /etc/hosts <==",
+        "127.0.0.1 localhost",
+        "::1 localhost",
+        "127.0.1.1 box",
+        "10.0.0.1 db",
+        "",
+        "==> /etc/resolv.conf <==",
+        "nameserver 1.1.1.1",
+        "nameserver ::1",
+        "box",
+        "/home/app /bin",
+        *"0123",  # the third is what lists them
+        "stage",
+        "SigBlk:\t0000000000000000",
+        "SigIgn:\t0000000000000000",
+        "0022",
+    ], said
+
+
+def test_nothing_of_the_first_root_is_left(stage: Native) -> None:
+    said = stage.run(
+        sh("ls -A /; cut -d' ' -f2 /proc/mounts; ls -A /dev/pts /dev/shm"),
+    )
+    assert said.stdout.split() == [
+        *("bin", "dev", "etc", "home", "proc", "root", "sys", "tmp"),
+        *("/", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"),
+        *("/dev/pts:", "ptmx", "/dev/shm:"),
+    ]
+
+
+def test_mounts(stage: Native) -> None:
+    said = stage.run(
+        sh(
+            "grep -e /a -e /b /proc/mounts; stat -c %a /a/b/c; grep /d.tmpfs /proc/mounts; touch /d/x",
+            ("mount_tmpfs", {"path": "/a/b/c", "size_mib": 3, "mode": 0o1770}),
+            ("mount_tmpfs", {"path": "/b", "size_mib": None, "mode": 0}),
+            (
+                "mount_disk",
+                {
+                    "path": "/d",
+                    "device": "/dev/null",
+                    "fstype": "tmpfs",
+                    "options": "ro,size=1024k,noexec,mode=711",
+                    "access": "read-write",
+                },
+            ),
+        )
+    )
+    assert "/a/b/c tmpfs rw,nosuid,nodev,relatime,size=3072k,mode=1770" in said.stdout
+    assert "/b tmpfs rw,nosuid,nodev,relatime,mode=0" in said.stdout
+    assert "\n1770\ndev/null /d tmpfs ro,nodev,noexec,relatime,size=1024k,mode=711" in said.stdout
+    assert "Read-only file system" in said.stderr
+
+
+def test_links_of_the_guest_lead_where_they_lead_in_the_guest(stage: Native) -> None:
+    (stage.lower / "etc" / "resolv.conf").symlink_to("../run/a/resolv.conf")
+    (stage.lower / "etc" / "hosts").symlink_to("/run/b/hosts")
+    (stage.lower / "data").symlink_to("/srv")
+    (stage.lower / "srv").mkdir()
+    said = stage.run(
+        sh(
+            "cat /run/a/resolv.conf /run/b/hosts; mount | grep tmpfs.on./srv",
+            ("mount_tmpfs", {"path": "/data", "size_mib": 1, "mode": 0}),
+            ("host", {"name": "db", "address": "10.0.0.1"}),
+            ("nameserver", {"address": "1.1.1.1"}),
+        )
+    )
+    assert said.status == 0, said
+    assert "nameserver 1.1.1.1\n127.0.0.1 localhost\n::1 localhost\n10.0.0.1 db\n" in said.stdout
+
+
+def test_a_circle_of_links_is_an_error(stage: Native) -> None:
+    (stage.lower / "etc" / "hosts").symlink_to("hosts")
+    said = stage.run(sh("true", ("host", {"name": "db", "address": "10.0.0.1"})))
+    assert said[:2] == (125, ["failed 3 open 17"])
+
+
+def test_changes_are_kept_on_a_disk(stage: Native) -> None:
+    said = stage.run(
+        sh("echo hi >/etc/x; mount", ("keep_changes", {"device": "/dev/null", "fstype": "tmpfs"}))
+    )
+    assert said.status == 0
+    assert "upperdir=/m/changes/upper" in said.stdout
+    assert not (stage.lower / "etc" / "x").exists()
+
+
+READ_ONLY = (
+    "root_disk",
+    {
+        "device": "/dev/null",
+        "fstype": "overlay",
+        "options": "lowerdir=/lower:/empty",
+        "access": "read",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("order", "values", "step", "number"),
+    [
+        ("root_disk", {**READ_ONLY[1], "fstype": "none-such"}, "mount", 19),
+        ("keep_changes", {"device": "/dev/null", "fstype": "none-such"}, "mount", 19),
+        ("mount_tmpfs", {"path": "/bin/busybox", "size_mib": 1, "mode": 0}, "mount", 20),
+        ("mount_tmpfs", {"path": "/etc/passwd/x", "size_mib": 1, "mode": 0}, "mkdir", 20),
+        ("mount_share", {"path": "/x", "tag": "none", "access": "read"}, "mount", None),
+        ("user", {"user": "nobody"}, "user", 2),
+        ("user", {"user": "0:nobody"}, "group", 2),
+        ("before", {"script": "exit 3"}, "exited", 3),
+        ("before", {"script": "kill -9 $$"}, "signal", 9),
+        ("workdir", {"workdir_path": "/none"}, "workdir", 2),
+        ("workdir", {"workdir_path": "/etc/passwd"}, "workdir", 20),
+    ],
+)
+def test_what_fails_is_told(
+    stage: Native, order: str, values: dict[str, object], step: str, number: int | None
+) -> None:
+    made = sh("true", (order, values))
+    index = [name for name, _ in made].index(order)  # type: ignore[has-type,misc]
+    said = stage.run(made)  # type: ignore[arg-type]
+    assert said.status == 125
+    (line,) = said.lines
+    assert re.fullmatch(rf"failed {index} {step} {r'[0-9]+' if number is None else number}", line)
+    assert step in TABLE["steps"]
+    assert said.stderr == ""
+
+
+def test_a_program_that_cannot_start(stage: Native) -> None:
+    assert stage.run(orders(argv=["none"]))[:2] == (127, ["failed 4 exec 2"])
+    assert stage.run(orders(argv=["/etc/passwd"]))[:2] == (126, ["failed 4 exec 13"])
+    assert stage.run(orders(argv=["/etc"]))[:2] == (126, ["failed 4 exec 13"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/none:/bin", 0), ("/etc:/bin", 0), ("/none", 127), ("", 127), ("/none:", 127), (None, 0)],
+)
+def test_the_program_is_looked_for_in_its_own_path(
+    stage: Native, path: str | None, status: int
+) -> None:
+    env = {} if path is None else {"PATH": path}
+    assert stage.run(orders(argv=["true"], env=env)).status == status
+
+
+def test_a_program_below_the_working_directory(stage: Native) -> None:
+    assert stage.run(orders(argv=["./true"], workdir="/bin")).status == 0
+    assert stage.run(orders(argv=["bin/true"])).status == 0
+
+
+def test_arguments_and_variables_arrive_as_they_are(stage: Native) -> None:
+    odd = ['a"b  c', "line\nline", "grüß 日本", "'q'", "\\", "$HOME", "", "\t", "%s", "-n"]
+    many = [f"{i}" for i in range(4096 - len(odd) - 3)]
+    env = {"PATH": "/bin", "A": "", "B": "=\n\t", "a.b": "grüß", "HOME": "/own"}
+    script = 'for a; do printf "<%s>" "$a"; done; env | grep -v -e SHLVL -e PWD'
+    said = stage.run(orders(argv=["sh", "-c", script, "sh", *odd, *many], env=env))
+    wanted = "".join(f"<{text}>" for text in [*odd, *many])
+    assert said.stdout.startswith(wanted)
+    assert sorted(said.stdout[len(wanted) :].split("\n")) == sorted(
+        "\n".join([*(f"{name}={text}" for name, text in env.items()), ""]).split("\n")
+    )
+
+
+def test_the_end_by_a_signal(stage: Native) -> None:
+    assert stage.run(sh("kill -9 $$"))[:2] == (137, ["started", "signal 9"])
+
+
+@pytest.mark.parametrize(("command", "said"), [("poweroff -f", "poweroff"), ("reboot -f", "reboot")])
+def test_power_off(stage: Native, command: str, said: str) -> None:
+    assert stage.run(sh(f"{command}; sleep 9"))[:2] == (0, ["started", said])
+
+
+def test_what_is_left_behind_ends_with_the_program(stage: Native) -> None:
+    said = stage.run(
+        sh("(sleep 100 &); (sh -c 'sleep 0.1; exit 3' &); sleep 0.3; ps | grep -c '[Z]'; exit 6")
+    )
+    assert said[:3] == (6, ["started", "exit 6"], "0\n")
+
+
+def test_process_1_is_not_killed_from_within(stage: Native) -> None:
+    said = stage.run(sh("trap 'echo term' TERM; kill -9 1; kill -15 1; sleep 0.3; exit 5"))
+    assert said[:3] == (5, ["started", "exit 5"], "term\n")
+
+
+SIGNALS = "trap 'echo usr; exit 3' USR1; trap 'echo winch' WINCH; echo ready; "
+SIGNALS += "while :; do sleep 0.05; done"
+
+
+def test_signals_of_the_launcher(stage: Native) -> None:
+    sends = ["junk\n" + "x" * 300 + "\nsignal 99\nsignal 28\n", "sig", "nal 10\n"]
+    said = stage.run(sh(SIGNALS), sends=sends)
+    assert said[:3] == (3, ["started", "exit 3"], "ready\nwinch\nusr\n")
+
+
+def test_signals_reach_a_script_before_the_program(stage: Native) -> None:
+    made = sh("exit 9", ("before", {"script": SIGNALS}))
+    said = stage.run(made, sends=["signal 10\n"])  # type: ignore[arg-type]
+    assert said[:2] == (125, ["failed 3 exited 3"])
+
+
+def test_signals_reach_all_that_the_program_started(stage: Native) -> None:
+    script = "sh -c 'trap \"echo inner; exit\" USR1; echo ready; while :; do sleep 0.05; done' & "
+    said = stage.run(sh(f"trap : USR1; {script} wait; wait; exit 4"), sends=["signal 10\n"])
+    assert said[:3] == (4, ["started", "exit 4"], "ready\ninner\n")
+
+
+def test_a_script_before_the_program(stage: Native) -> None:
+    script = "id -u; pwd; echo $A $HOME; readlink /proc/self/fd/0; echo x >/x; sleep 50 &"
+    made = sh(
+        "id -u; cat /x; pgrep -l sleep",
+        ("user", {"user": "app"}),
+        ("before", {"script": script}),
+        env={"PATH": "/bin", "A": "b"},
+        workdir="/tmp",
+    )
+    said = stage.run(made)  # type: ignore[arg-type]
+    assert said.status == 0
+    assert re.fullmatch(r"0\n/\nb /home/app\n/dev/null\n1000\nx\n\d+ sleep\n", said.stdout)
+
+
+@pytest.mark.parametrize("launcher", ["silent", "gone"])
+def test_a_launcher_that_says_and_reads_nothing_holds_nothing(stage: Native, launcher: str) -> None:
+    before = time.monotonic()
+    assert stage.run(sh("exit 7"), launcher=launcher).status == 7
+    assert time.monotonic() - before < 6
+
+
+def test_no_launcher(stage: Native) -> None:
+    said = stage.run(sh("echo hi"), launcher="none")
+    assert said == (125, [], "", "stage: failed 0 dial 2\n")
+
+
+def test_wrong_orders_are_told_twice(stage: Native) -> None:
+    said = stage.run(encode(sh("true"))[:-1])  # type: ignore[arg-type]
+    assert said == (125, [], "", "stage: failed 0 orders 22\n") or said[:2] == (
+        125,
+        ["failed 0 orders 22"],
+    )
+
+
+def test_a_terminal(stage: Native) -> None:
+    with terminal() as (ours, theirs):
+        script = "tty; stty size; ps -o tty,stat,comm | grep sh; env | grep TERM; echo ready; read x; stty size; exit 5"
+        made = sh(f"exec 3>&1; ( {script} ) 0<&0", ("user", {"user": "app"}))
+        said = stage.run(made, sends=["size 44 133\n"], stdin=theirs.fileno())  # type: ignore[arg-type]
+        del ours
+    assert said.status == 5
