@@ -222,7 +222,9 @@ def test_the_end_by_a_signal(stage: Native) -> None:
     assert stage.run(sh("kill -9 $$"))[:2] == (137, ["started", "signal 9"])
 
 
-@pytest.mark.parametrize(("command", "said"), [("poweroff -f", "poweroff"), ("reboot -f", "reboot")])
+@pytest.mark.parametrize(
+    ("command", "said"), [("poweroff -f", "poweroff"), ("reboot -f", "reboot")]
+)
 def test_power_off(stage: Native, command: str, said: str) -> None:
     assert stage.run(sh(f"{command}; sleep 9"))[:2] == (0, ["started", said])
 
