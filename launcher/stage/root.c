@@ -118,10 +118,8 @@ void build(struct orders *orders) {
     if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail(SPACE_STEP);
     if (mount("tmpfs", "/m", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700")) fail(MOUNT_STEP);
     const char *root = mount_root(orders);
-    int first = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    /* pivot_root(2), "pivot_root(".", ".")": the first root comes to lie over the new one, and has no name there */
-    if (first < 0 || chdir(root) || syscall(SYS_pivot_root, ".", ".") || fchdir(first)) fail(PIVOT_STEP);
-    close(first);
+    /* Paths now lead where they lead for the guest; those without "/" at the start still in the first root. */
+    if (chroot(root)) fail(PIVOT_STEP);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         mount_at(own[i].source, own[i].path, own[i].type, own[i].flags, own[i].data);
     for (int i = 0; i < 3; i++) if (symlink(streams[i].to, streams[i].name) && errno != EEXIST) fail(OPEN_STEP);
@@ -147,7 +145,8 @@ void build(struct orders *orders) {
             add("m/resolv.conf", "/etc/resolv.conf", "", "nameserver ", value[0].text);
             break;
         default:
-            if (umount2(".", MNT_DETACH) || chdir("/")) fail(PIVOT_STEP);
+            if (chroot(".") || chdir(root) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+                fail(PIVOT_STEP);
             raise_loopback();
             return;
         }

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,10 +110,11 @@ class Native:
         sends: Sequence[str] = (),
         launcher: str = "reads",
         stdin: int = subprocess.DEVNULL,
+        keys: FileIO | None = None,
         within: float = 30,
     ) -> Ended:
         """Run the stage with ORDERS. The LAUNCHER reads and SENDS lines once the program writes
-        `ready`, or is "silent", or "gone" after it was called, or is "none"."""
+        `ready`, and KEYS of a terminal gets a newline; or it is "silent", "gone" after it was called, or "none"."""
         data = orders if isinstance(orders, bytes) else encode(orders)
         (self.at / "first" / "orders").write_bytes(data)
         path = self.at / "report" / "socket"
@@ -122,6 +124,7 @@ class Native:
             if launcher != "none":
                 server.bind(str(path))
                 server.listen()
+                server.settimeout(within)
             stage = subprocess.Popen(
                 ["unshare", "-mpfun", "--kill-child", "sh", "-c", _SPACE, "sh", self.at],
                 stdin=stdin,
@@ -141,10 +144,12 @@ class Native:
                     out = ""
                     if sends:
                         assert stage.stdout is not None
-                        while not out.endswith("ready\n"):
-                            out += stage.stdout.readline()
+                        while not out.endswith("ready\n") and (piece := stage.stdout.readline()):
+                            out += piece
                         for text in sends:
                             connection.sendall(text.encode())
+                        if keys is not None:
+                            keys.write(b"\n")
                     if launcher == "reads":
                         with connection.makefile("r", errors="replace") as reader:
                             lines = reader.read().splitlines()

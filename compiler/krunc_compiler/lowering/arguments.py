@@ -101,8 +101,10 @@ def _texts(value: Any, ruled: _Ruled) -> list[Finding]:
 def _variables(value: Any, ruled: _Ruled) -> list[Finding]:
     findings = _count(value, ruled)
     for name, text in value.items():
-        found = _reserved(name)
-        if name in _kernel_parameters():
+        # What nothing but the program reads may have any name.
+        is_free = "free_names" in ruled.rules
+        found = [] if is_free else _reserved(name)
+        if name in _kernel_parameters() and not is_free:
             message = f"the guest's kernel takes the variable {name!r} as a parameter of its own"
             hint = f"choose another name, or {_OTHER_WAYS}"
             found.append(Finding("KR202", message, hint=hint, at_key=True))
@@ -159,6 +161,8 @@ def _count(value: Any, ruled: _Ruled) -> list[Finding]:
     most = ruled.rules.get("max_items")
     if most is None or len(value) <= most:
         return []
+    if "command_line" not in ruled.rules:
+        return _items(value, ruled)
     hint = "with more, the kernel gives up before the program starts and libkrun's exit status is 0"
     message = f"{len(value)} are too many; the guest's kernel takes {most}"
     return [Finding("KR203", message, hint=f"{hint}; {_OTHER_WAYS}")]
