@@ -18,6 +18,7 @@ from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.messages import refuse
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
+from krunc_launcher.resolve.passt import of
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.passt import Passt
 
 NO_PROCESS = "there can be no process for the VM"
 FAILING = "the host fails"
@@ -113,8 +115,9 @@ def start(
     begun: float,
 ) -> Vm:
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
-    OSError. See `fork` for MASK and BEGUN."""
+    OSError, and LaunchError when what runs beside it cannot. See `fork` for MASK and BEGUN."""
     handle, grace_s = -1, 0
+    passt = None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         rows = accepted.plan["operations"]
@@ -122,16 +125,42 @@ def start(
             row["args"]["grace_s"] for row in rows if row.get("step") == "stop_on_sigterm"
         )
         if isinstance(begin, Ready):
+            done = begin.operations
             root, path = begin.program
         else:
             done, _ = resolve(accepted.plan, accepted.folders, None)
             root, path = program(accepted.plan, done, accepted.folders)
+        passt = _beside(mask, begin, done)
         handle = opened(root, path, accepted.folders)
     try:
-        return fork(mask, programs.watch(handle), options.console_max, grace_s, begun)
+        vm = fork(mask, programs.watch(handle), options.console_max, grace_s, begun)
+        if passt is not None:
+            vm.join(passt)
+        return vm
+    except OSError:
+        if passt is not None:
+            passt.end()
+        raise
     finally:
         if handle >= 0:
             os.close(handle)
+
+
+def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt | None:
+    """Start what runs beside the VM of BEGIN, of which DONE are the operations; nothing where the
+    VM's process will tell why it does not start."""
+    step = of(done)
+    if step is None:
+        return None
+    if isinstance(begin, Ready):
+        fails = begin.problems or begin.found
+    else:
+        fails = preflight([step], begin.folders)
+    if fails:
+        return None
+    from krunc_launcher.supervise.passt import start as start_passt
+
+    return start_passt(done, mask)
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:
@@ -202,7 +231,7 @@ def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
     folders = ready.accepted.folders
     for path in ready.writes:
         vm.notes.note(f"writes {folders.real(path)}")
-    close_descriptors(operations, (vm.notes.pipe, *prepared.locks))
+    close_descriptors(operations, (vm.notes.pipe, *prepared.locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)
-    replay(prepared.library, operations, folders, vm.notes)
+    replay(prepared.library, operations, folders, vm.notes, vm.given)

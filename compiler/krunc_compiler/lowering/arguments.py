@@ -215,6 +215,7 @@ _LOOKS: dict[str, _Look] = {
     "texts": _texts,
     "flags": _names,
     "port_map": _items,
+    "published": _items,
     "env": _variables,
     "bytes": _content,
 }

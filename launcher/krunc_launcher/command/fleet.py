@@ -81,6 +81,9 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
         except OSError as error:
             lost.append((name, End("not_started", NOT_STARTED, [f"{NO_PROCESS}: {why(error)}"])))
             continue
+        except LaunchError as error:
+            lost.append((name, End("not_started", NOT_STARTED, error.lines)))
+            continue
         if vm.is_mine:
             _redirect(os.path.join(folder, name), vm)
             become(path, starts[name], each[name], library, vm)

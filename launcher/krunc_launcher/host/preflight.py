@@ -193,6 +193,12 @@ def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from unavailable()
 
 
+def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.passt import unfit
+
+    yield from unfit(operation, folders)
+
+
 def _device(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from _kind(operation, "device", stat.S_ISCHR, folders)
 
@@ -296,4 +302,5 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
     "raise_nofile": _files,
+    "start_passt": _passt,
 }

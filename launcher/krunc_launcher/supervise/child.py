@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.passt import Passt
     from krunc_launcher.supervise.programs import Program
 
 _PASSED_ON = (SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT)
@@ -50,8 +51,8 @@ class Vm:
     leaves the guest. The launch has BEGUN then (monotonic)."""
 
     __slots__ = (
-        "_console_max", "_grace_s", "_heard", "_read", "_was_late", "begun", "deadline", "notes",
-        "pid", "program",
+        "_console_max", "_grace_s", "_heard", "_passt", "_read", "_was_late", "begun", "deadline",
+        "given", "notes", "pid", "program",
     )  # fmt: skip
 
     def __init__(
@@ -74,11 +75,28 @@ class Vm:
         self._console_max = console_max
         self._grace_s = grace_s
         self._was_late = False
+        self._passt: Passt | None = None
+        # Descriptors by the names that the plan has for them.
+        self.given: dict[str, int] = {}
 
     @property
     def is_mine(self) -> bool:
         """Tell whether this is the VM's process."""
         return not self.pid
+
+    def join(self, passt: Passt) -> None:
+        """Take PASST's socket in the VM's process, and care for PASST in the one above."""
+        if self.is_mine:
+            self.given[passt.name] = passt.socket
+        else:
+            os.close(passt.socket)
+            self._passt = passt
+
+    def lost(self, pid: int, code: int) -> str:
+        """Tell of the process PID, if it belongs to this VM, that it has ended with CODE."""
+        if self._passt is None or self._passt.pid != pid:
+            return ""
+        return self._passt.lost(code, self.pid)
 
     def send(self, number: int) -> None:
         """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept
@@ -99,6 +117,8 @@ class Vm:
         """Tell how it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
         os.close(self._read)
+        if self._passt is not None:
+            self._passt.end()
         entered = next((word for word in said if word.startswith("enter ")), "")
         late = self._grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)

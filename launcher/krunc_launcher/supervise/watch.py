@@ -21,6 +21,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from time import monotonic
 
+from krunc_launcher.messages import say
 from krunc_launcher.supervise.child import WAITED_FOR
 
 TYPE_CHECKING = False
@@ -45,7 +46,9 @@ def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
             programs.look()
             vm = running.pop(pid)
             yield vm, vm.ended(code, frozenset(asked))
-        elif not pid:
+        elif pid:
+            say(f"warning: {told}" for vm in running.values() if (told := vm.lost(pid, code)))
+        else:
             for vm in running.values():
                 vm.end_when_late()
             _pass_on(running, programs, asked)

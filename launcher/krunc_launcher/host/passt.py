@@ -1,0 +1,32 @@
+"""Whether passt can be started as a plan has it."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from krunc_launcher.errors import plain, why
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from krunc_launcher.paths import Folders
+    from krunc_launcher.resolve.operation import Operation
+
+_INSTALL = "install passt (Debian, Ubuntu, Fedora: the package passt), or name it: network.program"
+
+
+def unfit(step: Operation, folders: Folders) -> Iterator[str]:
+    """Tell why the program of STEP cannot be started."""
+    path = step.argument("program")
+    try:
+        mode = folders.status(path).st_mode
+        replaceable = folders.is_written(path)
+    except OSError as error:
+        yield f"{plain(path)}: {why(error)}; {_INSTALL}"
+        return
+    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
+        yield f"{plain(path)} is no program that you (uid {os.geteuid()}) may run; {_INSTALL}"
+    elif replaceable:
+        yield f"{plain(path)} is in a folder that a guest may write: what it puts there would run"
