@@ -94,9 +94,7 @@ class Vm:
 
     def lost(self, pid: int, code: int) -> str:
         """Tell of the process PID, if it belongs to this VM, that it has ended with CODE."""
-        if self._passt is None or self._passt.pid != pid:
-            return ""
-        return self._passt.lost(code, self.pid)
+        return "" if self._passt is None else self._passt.lost(pid, code, self.pid)
 
     def send(self, number: int) -> None:
         """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept

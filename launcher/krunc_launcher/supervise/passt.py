@@ -13,18 +13,20 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 
 from krunc_launcher._krun import libc
-from krunc_launcher.errors import LaunchError, plain, why
+from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
 from krunc_launcher.resolve.passt import command, of, served
+from krunc_launcher.supervise import relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.resolve.operation import Operation
 
 _SET_PDEATHSIG = 1  # linux/prctl.h
-# Where the program finds its socket: behind the standard streams.
-_SOCKET = 3
+# The first descriptor behind the standard streams, and one that nothing has.
+_FIRST, _ASIDE = 3, 1000
 # It answers within 40 ms; an emulated host takes a second.
 _PATIENCE_S = 20.0
 # How long a VM's process is waited for that may have ended before its passt did.
@@ -49,17 +51,18 @@ _ADVICE = (
 
 
 class Passt:
-    """A running passt. SOCKET is the VM's end, under the NAME that the plan gives it."""
+    """A running passt. SOCKET is the VM's end, under the NAME that the plan gives it; RUNNING are
+    its process and, where there is one, that of the relay before it."""
 
-    __slots__ = ("_errors", "_said", "code", "name", "pid", "socket")
+    __slots__ = ("_errors", "_lost", "_said", "name", "running", "socket")
 
-    def __init__(self, name: str, pid: int, socket: int, errors: int) -> None:
+    def __init__(self, name: str, running: list[int], socket: int, errors: int) -> None:
         self.name = name
-        self.pid = pid
+        self.running = running
         self.socket = socket
-        self.code: int | None = None
         self._errors = errors
         self._said = b""
+        self._lost = False
 
     def words(self) -> str:
         """Tell what it said, the last words of it, for the end of a sentence."""
@@ -73,16 +76,22 @@ class Passt:
         return plain(said[-_MOST_SAID:]) or "it says nothing"
 
     def end(self) -> None:
-        """End it, if it has not ended, and forget it."""
-        if self.code is None:
-            os.kill(self.pid, SIGKILL)
-            self.code = os.waitpid(self.pid, 0)[1]
+        """End what has not ended, and forget it."""
+        for pid in self.running:
+            os.kill(pid, SIGKILL)
+            os.waitpid(pid, 0)
+        self.running.clear()
         os.close(self._errors)
 
-    def lost(self, code: int, vm: int) -> str:
-        """Note that it has ended with CODE; tell of it unless the process VM has ended, too."""
-        self.code = code
-        if os.WIFEXITED(code) and not os.WEXITSTATUS(code) and _ends(vm):
+    def lost(self, pid: int, code: int, vm: int) -> str:
+        """Note that PID has ended with CODE, if it is of its processes; tell of the first unless
+        the process VM has ended, too."""
+        if pid not in self.running:
+            return ""
+        self.running.remove(pid)
+        first = not self._lost
+        self._lost = True
+        if not first or (os.WIFEXITED(code) and not os.WEXITSTATUS(code) and _ends(vm)):
             return ""
         return f"passt has ended {_how(code)}, and with it the network of the VM: {self.words()}"
 
@@ -104,8 +113,7 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
         return passt
     os.close(passt.socket)
     if failed == _ENDED:
-        passt.code = os.waitpid(passt.pid, 0)[1]
-        failed = f"it ended {_how(passt.code)}"
+        failed = f"it ended {_how(os.waitpid(passt.running.pop(), 0)[1])}"
     words = passt.words()
     passt.end()
     advice = [text for mark, text in _ADVICE if mark in words]
@@ -114,40 +122,71 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
 
 
 def _fork(step: Operation, mask: Any) -> Passt:
-    program, parent = step.argument("program"), os.getpid()
+    """Start the program of STEP, and a relay before it where that is needed."""
+    program = step.argument("program")
+    words = ["passt", *command(step, str(_FIRST))]  # by its name it tells passt from pasta
+    relayed = relay.needed(program, step)
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)  # what nobody reads holds no program up
-    ours, its = (end.detach() for end in socketpair())
+    ours, its = _pair()
+    passt = Passt(step.argument("name"), [], ours, read)
+    try:
+        if relayed:
+            between, last = _pair()
+            passt.running.append(
+                _child(lambda: relay.run(_FIRST, _FIRST + 1), (its, between), write, mask)
+            )
+            its = last
+        passt.running.append(_child(lambda: os.execve(program, words, {}), (its,), write, mask))
+    except OSError:
+        os.close(ours)
+        passt.end()
+        raise
+    finally:
+        os.close(write)
+    return passt
+
+
+def _pair() -> tuple[int, int]:
+    one, other = socketpair()
+    return one.detach(), other.detach()
+
+
+def _child(begin: Callable[[], None], ends: tuple[int, ...], errors: int, mask: Any) -> int:
+    """Have a process BEGIN that has sockets, the ENDS, from the first descriptor on, ERRORS for
+    standard error, and nothing else; the ends are closed here."""
+    parent = os.getpid()
     pid = os.fork()
-    if not pid:
-        try:
-            _become(program, command(step, str(_SOCKET)), (its, write), mask, parent)
-        except OSError as error:
-            os.write(write, os.fsencode(why(error)))
-        finally:
-            os._exit(127)
-    os.close(its)
-    os.close(write)
-    return Passt(step.argument("name"), pid, ours, read)
+    if pid:
+        for end in ends:
+            os.close(end)
+        return pid
+    try:
+        _bare(ends, errors, parent)
+        pthread_sigmask(SIG_SETMASK, mask)
+        begin()
+    except OSError as error:
+        os.write(2, os.fsencode(why(error)))
+    finally:
+        os._exit(NOT_STARTED)
 
 
-def _become(program: str, words: list[str], ends: tuple[int, int], mask: Any, parent: int) -> None:
-    """Become PROGRAM, with its socket and standard error, the ENDS, and nothing else."""
+def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
+    """Lose what this process has of its PARENT, with which it ends."""
     libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        return
+        os._exit(NOT_STARTED)
     os.setsid()  # a Ctrl-C of the terminal is not for it
     os.chdir("/")
     nothing = os.open(os.devnull, os.O_RDWR)
-    its, errors = ends
-    for target, source in ((0, nothing), (1, nothing), (2, errors), (_SOCKET, its)):
-        os.dup2(source, target)
-    os.set_inheritable(_SOCKET, True)
-    os.closerange(_SOCKET + 1, 1 << 20)
-    pthread_sigmask(SIG_SETMASK, mask)
-    # By the name it tells passt from pasta.
-    os.execve(program, ["passt", *words], {})
+    given = (nothing, nothing, errors, *ends)
+    # Two steps: the number that one gets may be that of another.
+    for target, source in enumerate(given):
+        os.dup2(source, _ASIDE + target)
+    for target in range(len(given)):
+        os.dup2(_ASIDE + target, target)
+    os.closerange(len(given), 1 << 20)
 
 
 _ENDED = "ended"
