@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
 
-_INSTALL = "install passt (Debian, Ubuntu, Fedora: the package passt), or name it: network.program"
+# What a box has that names none.
+PROGRAM = "/usr/bin/passt"
+_INSTALL = "install passt (the package passt of most systems), or name yours: network.program"
 
 
 def unfit(step: Operation, folders: Folders) -> Iterator[str]:
     """Tell why the program of STEP cannot be started."""
-    path = step.argument("program")
+    yield from unfit_program(step.argument("program"), folders)
+
+
+def unfit_program(path: str, folders: Folders) -> Iterator[str]:
+    """Tell why the program PATH cannot be started."""
     try:
         mode = folders.status(path).st_mode
         replaceable = folders.is_written(path)
