@@ -9,6 +9,7 @@ import sys
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
+from krunc_launcher.host import passt
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
@@ -193,12 +194,6 @@ def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from unavailable()
 
 
-def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
-    from krunc_launcher.host.passt import unfit
-
-    yield from unfit(operation, folders)
-
-
 def _device(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from _kind(operation, "device", stat.S_ISCHR, folders)
 
@@ -242,10 +237,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
             yield f"{plain(parent)}: there is no such folder for the {what}"
     elif not os.access(parent, os.W_OK | os.X_OK):
         yield f"{plain(parent)}: you (uid {os.geteuid()}) may not make a {what} in it"
-
-
-def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from runtime_folder(folders)
 
 
 def runtime_folder(folders: Folders) -> Iterator[str]:
@@ -295,12 +286,12 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_folder": _folder,
     "require_file": _file,
     "require_socket": _socket,
-    "make_runtime_folder": _runtime,
+    "make_runtime_folder": lambda _, folders: runtime_folder(folders),
     "clear_stale_socket": _stale,
     "open_file": _open_file,
     "open_device": _device,
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
     "raise_nofile": _files,
-    "start_passt": _passt,
+    "start_passt": passt.unfit,
 }
