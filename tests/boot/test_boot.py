@@ -535,6 +535,7 @@ def test_a_passt_of_its_own(boot: Booting, boxes: Path, shown: Shown) -> None:
     assert done.heard["http://127.0.0.1:8088/"] == "hello from the guest\n", done
     assert done.stdout.startswith("a server of the host\n"), done
     assert done.stdout.endswith("end\n"), done
+    assert "passt has ended" not in done.stderr, done
     assert done.heard.keys() == {"10.9.1.1:7002", "http://127.0.0.1:8088/"}, done
     shown("passt of its own: a published port")
 

@@ -92,9 +92,19 @@ class Vm:
             os.close(passt.socket)
             self._passt = passt
 
-    def lost(self, pid: int, code: int) -> str:
-        """Tell of the process PID, if it belongs to this VM, that it has ended with CODE."""
-        return "" if self._passt is None else self._passt.lost(pid, code, self.pid)
+    def lost(self, pid: int, code: int) -> None:
+        """Note that the process PID, which may be of this VM, has ended with CODE."""
+        if self._passt is not None:
+            self._passt.lost(pid, code)
+
+    def tell(self) -> str:
+        """Tell what has ended before the VM; empty where nothing has."""
+        return "" if self._passt is None else self._passt.tell()
+
+    def next_s(self) -> float | None:
+        """Tell when there is something to do for it, from now on; None for never."""
+        times = [self.deadline, self._passt.tells_at if self._passt is not None else 0.0]
+        return min((time - monotonic() for time in times if time), default=None)
 
     def send(self, number: int) -> None:
         """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept

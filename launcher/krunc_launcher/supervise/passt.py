@@ -10,7 +10,7 @@ import os
 from _signal import SIG_SETMASK, SIGKILL, pthread_sigmask  # type: ignore[import-not-found]
 from _socket import socketpair
 from select import POLLIN, poll
-from time import monotonic, sleep
+from time import monotonic
 
 from krunc_launcher._krun import libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
@@ -29,8 +29,8 @@ _SET_PDEATHSIG = 1  # linux/prctl.h
 _FIRST, _ASIDE = 3, 1000
 # It answers within 40 ms; an emulated host takes a second.
 _PATIENCE_S = 20.0
-# How long a VM's process is waited for that may have ended before its passt did.
-_TOGETHER_S = 0.5
+# How long after its passt a VM's process may end that ended it: a second, under emulation.
+_TOGETHER_S = 5.0
 _MOST_SAID = 500
 # What it says of a host without a system log, which it does not need.
 _NOISE = ("Failed to send ", "Don't run as root")
@@ -52,9 +52,9 @@ _ADVICE = (
 
 class Passt:
     """A running passt. SOCKET is the VM's end, under the NAME that the plan gives it; RUNNING are
-    its process and, where there is one, that of the relay before it."""
+    the process of the relay before it, where there is one, and its own."""
 
-    __slots__ = ("_errors", "_lost", "_said", "name", "running", "socket")
+    __slots__ = ("_errors", "_said", "_told", "name", "running", "socket", "tells_at")
 
     def __init__(self, name: str, running: list[int], socket: int, errors: int) -> None:
         self.name = name
@@ -62,7 +62,9 @@ class Passt:
         self.socket = socket
         self._errors = errors
         self._said = b""
-        self._lost = False
+        self._told = ""
+        # When there is something to tell; 0.0 for never.
+        self.tells_at = 0.0
 
     def words(self) -> str:
         """Tell what it said, the last words of it, for the end of a sentence."""
@@ -83,17 +85,27 @@ class Passt:
         self.running.clear()
         os.close(self._errors)
 
-    def lost(self, pid: int, code: int, vm: int) -> str:
-        """Note that PID has ended with CODE, if it is of its processes; tell of the first unless
-        the process VM has ended, too."""
+    def lost(self, pid: int, code: int) -> None:
+        """Note that PID has ended with CODE, if it is of these processes."""
         if pid not in self.running:
-            return ""
+            return
+        # The relay comes first. It ends well only behind the VM or the program, which is told of.
+        relayed = len(self.running) > 1 and pid == self.running[0]
         self.running.remove(pid)
-        first = not self._lost
-        self._lost = True
-        if not first or (os.WIFEXITED(code) and not os.WEXITSTATUS(code) and _ends(vm)):
+        well = os.WIFEXITED(code) and not os.WEXITSTATUS(code)
+        if self._told or (well and relayed):
+            return
+        who = "the relay before passt" if relayed else "passt"
+        self._told = f"{who} has ended {_how(code)}, and with it the network of the VM"
+        # Its socket was closed: the VM's process is about to end, most likely.
+        self.tells_at = monotonic() + (_TOGETHER_S if well else 0.0)
+
+    def tell(self) -> str:
+        """Tell, once, what has ended before the VM; empty where nothing has."""
+        if not self.tells_at or monotonic() < self.tells_at:
             return ""
-        return f"passt has ended {_how(code)}, and with it the network of the VM: {self.words()}"
+        self.tells_at = 0.0
+        return f"{self._told}: {self.words()}"
 
 
 def start(done: list[Operation], mask: Any) -> Passt | None:
@@ -231,13 +243,3 @@ def _how(code: int) -> str:
     if os.WIFSIGNALED(code):
         return f"by signal {os.WTERMSIG(code)}"
     return f"with status {os.WEXITSTATUS(code)}"
-
-
-def _ends(pid: int) -> bool:
-    """Tell whether the process PID, a child of this one, ends about now."""
-    deadline = monotonic() + _TOGETHER_S
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if monotonic() >= deadline:
-            return False
-        sleep(0.01)
-    return True
