@@ -19,6 +19,7 @@ from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.messages import refuse
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
+from krunc_launcher.resolve.passt import of
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.passt import Passt
 
 # A plan's names of the signals that the stage sends.
 _SIGNALS = {"INT": SIGINT, "TERM": SIGTERM}
@@ -116,9 +118,9 @@ def start(
     begun: float,
 ) -> Vm:
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
-    OSError, and LaunchError where the VM needs the stage and there is no place for it. See `fork`
-    for MASK and BEGUN."""
-    handle, stop, report = -1, Stop(), None
+    OSError, and LaunchError where the VM needs the stage and there is no place for it, or where
+    what runs beside it cannot. See `fork` for MASK and BEGUN."""
+    handle, stop, report, passt = -1, Stop(), None, None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         stop, staged = _stop(accepted.plan["operations"])
@@ -127,18 +129,28 @@ def start(
 
             report = Report(accepted.plan["operations"], accepted.folders)
         if isinstance(begin, Ready):
+            done = begin.operations
             root, path = begin.program
         else:
             done, _ = resolve(accepted.plan, accepted.folders, None)
             root, path = program(accepted.plan, done, accepted.folders)
+        try:
+            passt = _beside(mask, begin, done)
+        except LaunchError:
+            if report is not None:
+                report.end()
+            raise
         handle = opened(root, path, accepted.folders)
     try:
         vm = fork(mask, programs.watch(handle), options.console_max, stop, report, begun)
     except OSError:
-        if report is not None:
-            report.close()
+        for beside in (report, passt):
+            if beside is not None:
+                beside.end()
         raise
     else:
+        if passt is not None:
+            vm.join(passt)
         return vm
     finally:
         if handle >= 0:
@@ -160,6 +172,23 @@ def _stop(rows: list[dict[str, Any]]) -> tuple[Stop, bool]:
             stop.timeout_s = row["args"]["seconds"]
         staged = staged or name == "lay_stage"
     return stop, staged
+
+
+def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt | None:
+    """Start what runs beside the VM of BEGIN, of which DONE are the operations; nothing where the
+    VM's process will tell why it does not start."""
+    step = of(done)
+    if step is None:
+        return None
+    if isinstance(begin, Ready):
+        fails = begin.problems or begin.found
+    else:
+        fails = preflight([step], begin.folders)
+    if fails:
+        return None
+    from krunc_launcher.supervise.passt import start as start_passt
+
+    return start_passt(done, mask)
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:
@@ -230,7 +259,7 @@ def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
     folders = ready.accepted.folders
     for path in ready.writes:
         vm.notes.note(f"writes {folders.real(path)}")
-    close_descriptors(operations, (vm.notes.pipe, *prepared.locks))
+    close_descriptors(operations, (vm.notes.pipe, *prepared.locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)
-    replay(prepared.library, operations, folders, vm.notes)
+    replay(prepared.library, operations, folders, vm.notes, vm.given)

@@ -496,3 +496,81 @@ def test_passt(boot: Booting, boxes: Path, shown: Shown) -> None:
     assert "default via 10.9.1.1" in done.stdout, done
     assert "a server behind passt\n" in done.stdout, done
     shown("passt: an address by DHCP, a connection")
+
+
+OWN_PASST = """\
+krunc: 1
+name: published
+rootfs: {path: ./rootfs}
+network: {mode: passt, ports: ["127.0.0.1:8088:80"]}
+entrypoint:
+  script: |
+    PATH=/bin
+    busybox ip address add 10.0.2.15/24 dev eth0
+    busybox ip link set eth0 up
+    busybox ip route add default via 10.0.2.2
+    printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello from the guest\\n' | busybox timeout 60 busybox nc -l -p 80 >/dev/null
+    echo ping | busybox timeout 8 busybox nc -w 8 10.9.1.1 7002
+    echo ping | busybox timeout 8 busybox nc -w 8 10.0.2.2 7003
+    echo end
+"""
+# An interface with a default route, for the emulated host has none.
+ROUTE = [
+    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
+    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
+    ["busybox", "ip", "link", "set", "tap9", "up"],
+    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
+]
+
+
+def test_a_passt_of_its_own(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """A port that only the host's 127.0.0.1 has, a way out, and none to the host's 127.0.0.1."""
+    (boxes / "published.yaml").write_text(OWN_PASST)
+    host = {
+        "setup": ROUTE,
+        "tcp": {"10.9.1.1:7002": "a server of the host", "127.0.0.1:7003": "the host's own"},
+        "fetch": ["http://127.0.0.1:8088/"],
+    }
+    done = boot("published", prints=True, host=host)
+    assert done.heard["http://127.0.0.1:8088/"] == "hello from the guest\n", done
+    assert done.stdout.startswith("a server of the host\n"), done
+    assert done.stdout.endswith("end\n"), done
+    assert "passt has ended" not in done.stderr, done
+    assert done.heard.keys() == {"10.9.1.1:7002", "http://127.0.0.1:8088/"}, done
+    shown("passt of its own: a published port")
+
+
+LOCALHOST = """\
+krunc: 1
+name: localhost
+rootfs: {path: ./rootfs}
+network: {mode: passt, host_loopback: HOST_LOOPBACK}
+entrypoint:
+  script: |
+    PATH=/bin
+    busybox ip address add 10.0.2.15/24 dev eth0
+    busybox ip link set eth0 up
+    busybox ip route add default via 10.0.2.2
+    echo gateway | busybox timeout 8 busybox nc -w 8 10.0.2.2 7003
+    # Root of the guest sends to 127.0.0.1 over the device.
+    echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet
+    busybox ip route del local 127.0.0.0/8 dev lo table local
+    busybox ip route del local 127.0.0.1 dev lo table local
+    busybox ip route add 127.0.0.1 via 10.0.2.2 dev eth0
+    busybox ip route get 127.0.0.1
+    echo direct | busybox timeout 8 busybox nc -w 8 127.0.0.1 7003
+    echo end
+"""
+
+
+@pytest.mark.parametrize("host_loopback", ["true", "false"])
+def test_passt_and_localhost(boot: Booting, boxes: Path, shown: Shown, host_loopback: str) -> None:
+    """The host's own 127.0.0.1 is reached through the gateway, and only when asked for."""
+    (boxes / "localhost.yaml").write_text(LOCALHOST.replace("HOST_LOOPBACK", host_loopback))
+    host = {"setup": ROUTE, "tcp": {"127.0.0.1:7003": "the host's own"}}
+    done = boot("localhost", prints=True, host=host)
+    assert done.stdout.endswith("end\n"), done
+    assert done.stdout.startswith("127.0.0.1 via" if host_loopback == "false" else "the host"), done
+    # Not even a connection without a word.
+    assert bool(done.heard) == (host_loopback == "true"), done
+    shown(f"passt of its own: host_loopback: {host_loopback}")

@@ -21,6 +21,9 @@ ALTERS = {
         ("krun_add_console_port_inout", "name"), ("krun_add_vhost_user_device", "name"),
         ("krun_add_vsock_port", "port"), ("krun_add_vsock_port2", "port"),
     ],
+    "how the guest's network is numbered": [
+        ("start_passt", name) for name in ("address", "prefix", "gateway", "resolver")
+    ],
     "what runs and is seen inside the guest": [
         ("krun_set_exec", "exec_path"), ("krun_set_exec", "argv"), ("*", "workdir_path"),
         ("*", "rlimits"), ("*", "oem_strings"), ("*", "kernel_format"),
@@ -31,7 +34,7 @@ ALTERS = {
 }  # fmt: skip
 # Nor does it alter anything that the guest can tell.
 NEUTRAL = {
-    "what the launcher calls a thing": [("open_device", "name"), ("open_file", "name")],
+    "what the launcher calls a thing": [("open_device", "name"), ("open_file", "name"), ("start_passt", "name")],
     "how a device works, not what is behind it": [
         ("*", "shm_size"), ("*", "semantics"), ("*", "features"), ("*", "flags"),
         ("*", "direct_io"), ("*", "sync_mode"), ("krun_split_irqchip", "enable"),
@@ -69,6 +72,8 @@ def values(param: Param) -> list[Any]:
             return [{}, *({"A": {f"from_{one}": "S"}} for one in ("env", "file")), {"A": {"from_fd": 7}}]  # fmt: skip
         case "texts":
             return [["a"], ["b"], []]
+        case "published":
+            return [[], ["127.0.0.1:1:1"], ["127.0.0.1:1:2"], ["192.0.2.1:1:1"]]
         case "port_map":
             return [[], ["1:1"], ["2:1"]]
         case "rlimits":

@@ -81,11 +81,19 @@ ROOT_DISK = {
     "network": {"mode": "tsi"},
     **PROGRAM,
 }
+PASST = {
+    "krunc": 1,
+    "name": "one",
+    "rootfs": {"path": "./rootfs"},
+    "network": {"mode": "passt", "ports": ["8080:80", "5353:53/udp"], "mac": "02:00:00:00:00:03"},
+    **PROGRAM,
+}
 BOXES: dict[str, tuple[dict[str, Any], str]] = {
     "init": ({**FOLDER, **PROGRAM}, "1.19.4"),
     "cmdline": ({**FOLDER, **PROGRAM, "rootfs": {"path": "./rootfs"}}, "1.18"),
     "devices": (DEVICES, "1"),
     "disk": (ROOT_DISK, "1"),
+    "passt": (PASST, "1"),
 }
 del BOXES["cmdline"][0]["vhost_user"]
 
@@ -103,8 +111,12 @@ PLACES: dict[str, list[At]] = {
     "mac": [
         At("devices", "network/devices/0/mac", "krun_add_net_unixstream/mac"),
         At("devices", "network/devices/1/mac", "krun_add_net_tap/mac"),
+        At("passt", "network/mac", "krun_add_net_unixstream/mac"),
     ],
     "port_pair": [At("init", "network/ports/0", "krun_set_port_map/port_map/0")],
+    # A box may leave out the address, and names the protocol.
+    "published": [At("passt", "", "start_passt/tcp_ports/0"), At("passt", "", "start_passt/udp_ports/0")],
+    "ipv4": [At("passt", "", f"start_passt/{name}") for name in ("address", "gateway", "resolver")],
     "limit": [At("init", "limits/nofile", "krun_set_rlimits/rlimits/nofile")],
     "variable": [
         At("cmdline", f"entrypoint/env/A/{NAME}", f"krun_set_exec/envp/A/{NAME}"),
@@ -132,6 +144,7 @@ PLACES: dict[str, list[At]] = {
         At("init", "entrypoint/env/D/from_file", "krun_fs_add_overlay_file/data/process/env/D/from_file"),
         At("cmdline", "entrypoint/env/D/from_file", "krun_set_exec/envp/D/from_file"),
         At("devices", "input_devices/0/device", "open_device/path"),
+        At("passt", "network/program", "start_passt/program"),
         At("devices", "displays/0/edid", "krun_display_set_edid/edid_blob/file"),
         At("devices", "console/devices/0/ports/0/output/file", "open_file/path"),
     ],

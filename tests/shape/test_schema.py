@@ -160,7 +160,8 @@ def test_every_word_of_the_vocabulary_is_used_and_told() -> None:
 
 @pytest.mark.parametrize(("name", "row"), load("steps")["steps"].items())
 def test_a_step_has_known_keys_only(name: str, row: dict[str, Any]) -> None:
-    assert set(row) <= {"doc", "phase", "required", "repeat", "last", "threads", "params"}
+    assert set(row) <= {"doc", "phase", "required", "repeat", "last", "threads", "serves", "params"}
+    assert row.get("serves", "krun_add_net_unixstream") in load("krun")["functions"]
     for param in row["params"]:
         assert set(param) <= {*load("krun")["vocabulary"]["params"], "admits"}
         if "admits" in param:

@@ -231,7 +231,9 @@ def test_power_off(stage: Native, command: str, said: str) -> None:
 
 def test_what_is_left_behind_ends_with_the_program(stage: Native) -> None:
     said = stage.run(
-        sh("(sleep 100 &); (sh -c 'sleep 0.1; exit 3' &); sleep 0.3; ps -o stat | grep -c Z; exit 6")
+        sh(
+            "(sleep 100 &); (sh -c 'sleep 0.1; exit 3' &); sleep 0.3; ps -o stat | grep -c Z; exit 6"
+        )
     )
     assert said[:3] == (6, ["started", "exit 6"], "0\n")
 

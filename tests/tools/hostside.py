@@ -8,6 +8,7 @@ emulated machine, with a plan of it in JSON on standard input; prints what happe
      "unix": {PATH: ANSWER},     sockets served here; the first line that comes is noted
      "tcp": {ADDRESS: ANSWER},   the same on IP:PORT or [IPV6]:PORT
      "call": {PATH: LINE},       sockets of the VM to which a line is sent; the answer is noted
+     "fetch": [URL, ...],        what curl gets from the VM; the answer is noted
      "signal": {"after": TEXT, "send": NAME}}   sent to the launch when it has printed TEXT
 """
 
@@ -60,6 +61,18 @@ def call(path: str, line: str, heard: dict[str, str], ended: threading.Event) ->
         time.sleep(0.3)
 
 
+def fetch(url: str, heard: dict[str, str], ended: threading.Event) -> None:
+    """Ask for URL until it is answered; note the answer."""
+    deadline = time.monotonic() + _PATIENCE
+    command = ["curl", "--silent", "--show-error", "--max-time", "20", url]
+    while time.monotonic() < deadline and not ended.is_set():
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.stdout:
+            heard[url] = done.stdout
+            return
+        time.sleep(0.3)
+
+
 def main() -> None:
     """Do what standard input says."""
     what: dict[str, Any] = json.load(sys.stdin)
@@ -89,6 +102,10 @@ def main() -> None:
     callers = [
         threading.Thread(target=call, args=(path, line, heard, ended), daemon=True)
         for path, line in what.get("call", {}).items()
+    ]
+    callers += [
+        threading.Thread(target=fetch, args=(url, heard, ended), daemon=True)
+        for url in what.get("fetch", ())
     ]
     for caller in callers:
         caller.start()

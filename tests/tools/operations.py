@@ -21,6 +21,17 @@ DEVICE: dict[str, Any] = {
     "path": None,
     "fd": "none",
 }
+PASST: dict[str, Any] = {
+    "program": "/usr/bin/passt",
+    "address": "10.0.2.15",
+    "prefix": 24,
+    "gateway": "10.0.2.2",
+    "resolver": "10.0.2.3",
+    "host_loopback": False,
+    "tcp_ports": ["127.0.0.1:8080:80"],
+    "udp_ports": ["0.0.0.0:53:5353"],
+    "name": "passt",
+}
 PROCESS = {"cwd": "/w", "env": {"A": "x", "T": {"from_env": "TOKEN"}}, "args": ["/bin/a", "b c"]}
 OVERLAY = {"fs_tag": "/dev/root", "path": ".krun_config.json", "mode": 0o644, "one_shot": False}
 DISK = {"block_id": "d", "disk_path": "d.img", "read_only": False}
@@ -78,6 +89,8 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
     (call("krun_add_virtio_console_default", input_fd="none", output_fd="none", err_fd="none"), []),
     (call("krun_add_console_port_tty", console_id=0, name="t", tty_fd=9), ["stdio the inherited descriptor 9 (console)"]),
     (call("krun_add_console_port_inout", console_id=0, name=None, input_fd="stdin", output_fd="none"), ["stdio the launcher's stdin (console)"]),
+    (step("start_passt", **PASST), ["network passt: the guest connects by IPv4 wherever the launching user can, localhost aside", "listens TCP port 8080 of 127.0.0.1 to guest port 80", "listens UDP port 53 of 0.0.0.0 to guest port 5353", "launcher starts /usr/bin/passt beside the VM, whose network it is"]),
+    (step("start_passt", **{**PASST, "host_loopback": True, "tcp_ports": [], "udp_ports": []}), ["network passt: the guest connects by IPv4 wherever the launching user can, localhost included, at 10.0.2.2", "launcher starts /usr/bin/passt beside the VM, whose network it is"]),
     (step("open_file", path="f", name="n"), ["writes file f (n)"]),
     (step("open_device", path="/dev/input/event3", name="n", access="read"), ["devices /dev/input/event3 (n, reads)"]),
     (step("open_device", path="/dev/pts/1", name="n", access="read-write"), ["devices /dev/pts/1 (n, reads and writes)"]),
@@ -91,6 +104,7 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
 
 # An operation and what it says of the machine.
 MACHINE: list[tuple[dict[str, Any], list[str]]] = [
+    (step("start_passt", **PASST), ["network device address 10.0.2.15/24, gateway 10.0.2.2, names by 10.0.2.3, behind which is the host's resolver (passt)"]),
     (call("krun_set_vm_config", num_vcpus=2, ram_mib=512), ["vCPUs 2", "memory 512 MiB"]),
     (call("krun_set_log_level", level="warn"), ["log level warn, on the launcher's stderr"]),
     (call("krun_init_log", target_fd="stdout", level="off", style="auto", options=["no_env"]), ["log level off, on the launcher's stdout, no_env"]),

@@ -40,6 +40,11 @@ DISK = FOLDER.replace(
 )
 STREAM = DISK.replace("NAME", "unixstream").replace("EXTRA", "")
 DATAGRAM = DISK.replace("NAME", "unixgram").replace("EXTRA", ", vfkit: true")
+PASST = FOLDER.replace(
+    '{mode: tsi, ports: ["1:1"]}',
+    '{mode: passt, ports: ["1:1", "192.0.2.1:2:2/udp"], host_loopback: true, program: /opt/passt, '
+    "mac: '02:00:00:00:00:01', features: [csum], dhcp: true}",
+)
 
 STORAGE = """\
 krunc: 1
@@ -144,6 +149,7 @@ WHOLE = {
     "folder": FOLDER,
     "stream": STREAM,
     "datagram": DATAGRAM,
+    "passt": PASST,
     "storage": STORAGE,
     "devices": DEVICES,
     "staged": STAGED,

@@ -34,7 +34,17 @@ from krunc_compiler.box.consoles import (
     SerialConsole,
     VirtioConsole,
 )
-from krunc_compiler.box.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
+from krunc_compiler.box.networks import (
+    LOCAL,
+    Device,
+    NetworkDevices,
+    NoNetwork,
+    PasstDevice,
+    Published,
+    SocketDevice,
+    TapDevice,
+    Tsi,
+)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -126,8 +136,19 @@ def _network(value: dict[str, Any]) -> Tsi | NoNetwork | NetworkDevices:
             return NetworkDevices((_network_device(value),), True)
 
 
-def _network_device(value: dict[str, Any]) -> SocketDevice | TapDevice:
+def _published(text: str, key: int) -> Published:
+    """[ADDRESS:]HOST:GUEST[/PROTOCOL] with what it leaves out: for this host alone, TCP."""
+    pair, _, protocol = text.partition("/")
+    *address, host, guest = pair.split(":")
+    return Published(protocol or "tcp", "".join(address) or LOCAL, int(host), int(guest), key)
+
+
+def _network_device(value: dict[str, Any]) -> Device:
     features = tuple(value["features"])
+    if value["mode"] == "passt":
+        ports = tuple(_published(text, i) for i, text in enumerate(value["ports"]))
+        alone, dhcp = value["host_loopback"], value["dhcp"]
+        return PasstDevice(value["program"], ports, alone, value["mac"], features, dhcp)
     if value["mode"] == "tap":
         return TapDevice(value["device"], value["mac"], features, value["dhcp"])
     datagram = value["mode"] == "unixgram"

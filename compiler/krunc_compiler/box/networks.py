@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Path
 
+# Where a published port is opened that names no address: only the host itself can connect.
+LOCAL = "127.0.0.1"
+
 
 class Tsi(NamedTuple):
     """The guest's sockets are the host's; ports is None when all are published."""
@@ -31,6 +34,31 @@ class SocketDevice(NamedTuple):
     dhcp: bool
 
 
+class Published(NamedTuple):
+    """A port of the guest that is opened on the host; `key` is its place in the list."""
+
+    protocol: str
+    address: str
+    host: int
+    guest: int
+    key: int
+
+    def pair(self) -> str:
+        """Return it as a plan has it."""
+        return f"{self.address}:{self.host}:{self.guest}"
+
+
+class PasstDevice(NamedTuple):
+    """A virtio-net device that a passt of its own serves, started with the VM."""
+
+    program: str
+    ports: tuple[Published, ...]
+    host_loopback: bool
+    mac: str
+    features: tuple[str, ...]
+    dhcp: bool
+
+
 class TapDevice(NamedTuple):
     """A virtio-net device on a tap interface of the host."""
 
@@ -40,10 +68,13 @@ class TapDevice(NamedTuple):
     dhcp: bool
 
 
+Device = SocketDevice | TapDevice | PasstDevice
+
+
 class NetworkDevices(NamedTuple):
     """Network devices: eth0, eth1 and so on. `single` when the box has one without a list."""
 
-    devices: tuple[SocketDevice | TapDevice, ...]
+    devices: tuple[Device, ...]
     single: bool
 
     def place(self, index: int) -> Path:

@@ -219,6 +219,7 @@ _LOOKS: dict[str, _Look] = {
     "texts": _texts,
     "flags": _names,
     "port_map": _items,
+    "published": _items,
     "env": _variables,
     "bytes": _content,
 }

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler.box.box import Box
-from krunc_compiler.box.networks import NetworkDevices, NoNetwork, SocketDevice, TapDevice, Tsi
+from krunc_compiler.box.networks import (
+    Device,
+    NetworkDevices,
+    NoNetwork,
+    PasstDevice,
+    TapDevice,
+    Tsi,
+)
 from krunc_compiler.findings.finding import Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.plan.operation import Operation
+
+# What the guest's device is told of the network that passt makes up for it: QEMU's and
+# slirp4netns's, which people know.
+_PASST = {"address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2", "resolver": "10.0.2.3"}
+_PASST_SOCKET = "passt"
 
 
 def lower(box: Box, target: Target) -> Iterator[Operation]:
@@ -25,6 +37,8 @@ def lower(box: Box, target: Target) -> Iterator[Operation]:
             yield from _none(box, target)
         case NetworkDevices(devices):
             for i, device in enumerate(devices):
+                if isinstance(device, PasstDevice):
+                    yield _passt(device, box.network.place(i))
                 yield _device(device, box.network.place(i))
             if target.family == 2 and has_ports(box):
                 yield _vsock(_asks(box), [])
@@ -71,7 +85,25 @@ def _vsock(origin: Path, tsi_features: list[str]) -> Operation:
     return Operation("call", "krun_add_vsock", origin, {"tsi_features": tsi_features})
 
 
-def _device(device: SocketDevice | TapDevice, where: Path) -> Operation:
+def _passt(device: PasstDevice, where: Path) -> Operation:
+    places: dict[str, Path] = {"program": (*where, "program")}
+    ports: dict[str, list[str]] = {"tcp": [], "udp": []}
+    for port in device.ports:
+        listed = ports[port.protocol]
+        places[f"{port.protocol}_ports[{len(listed)}]"] = (*where, "ports", port.key)
+        listed.append(port.pair())
+    args = {
+        "program": device.program,
+        **_PASST,
+        "host_loopback": device.host_loopback,
+        "tcp_ports": ports["tcp"],
+        "udp_ports": ports["udp"],
+        "name": _PASST_SOCKET,
+    }
+    return Operation("step", "start_passt", where, args, places=places)
+
+
+def _device(device: Device, where: Path) -> Operation:
     common: dict[str, Any] = {"mac": device.mac, "features": list(device.features)}
     dhcp = ["dhcp_client"] if device.dhcp else []
     places: dict[str, Path] = {"mac": (*where, "mac"), "flags": (*where, "dhcp")}
@@ -81,6 +113,10 @@ def _device(device: SocketDevice | TapDevice, where: Path) -> Operation:
         args = {"tap_name": device.device, **common, "flags": dhcp}
         places["tap_name"] = (*where, "device")
         return Operation("call", "krun_add_net_tap", where, args, places=places, need=need)
+    if isinstance(device, PasstDevice):
+        args = {"path": None, "fd": {"opened": _PASST_SOCKET}, **common, "flags": dhcp}
+        name = "krun_add_net_unixstream"
+        return Operation("call", name, where, args, places=places, need=need)
     args = {
         "path": device.socket,
         "fd": "none" if device.fd is None else device.fd,

@@ -135,6 +135,10 @@ def _value(param: Param) -> dict[str, Any]:
             return _list(_text(rules), rules["max_items"])
         case "port_map":
             return _list(kind_schema("port_pair"), rules["max_items"])
+        case "published":
+            return _list(kind_schema("published"), rules["max_items"])
+        case "ipv4":
+            return kind_schema("ipv4")
         case "env":
             return {
                 "type": "object",

@@ -21,7 +21,10 @@ _NETWORKS = {
     "datagram socket": "unixgram",
     "tap": "tap",
     "descriptor": "descriptor",
+    "passt": "passt",
+    "passt to localhost": "passt_localhost",
 }
+_PORTS = ("TCP port", "UDP port")
 
 
 class Place(NamedTuple):
@@ -108,7 +111,7 @@ def _is_allowed(reach: Reach, paths: list[str], place: Place) -> bool:
 
 def _sockets(review: Review, paths: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "listen", "connect"):
-        if reach.noun != "TCP port" and not _is_allowed(reach, paths, place):
+        if reach.noun not in _PORTS and not _is_allowed(reach, paths, place):
             yield fact, fact.text
 
 
@@ -158,7 +161,7 @@ def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
         for port in ports
     ]
     for fact, reach in _reaches(review, "listen"):
-        if reach.noun != "TCP port":
+        if reach.noun not in _PORTS:
             continue
         host = str(reach.target).partition(":")[0] if reach.target is not None else ""
         number = int(host) if host.isascii() and host.isdigit() else -1

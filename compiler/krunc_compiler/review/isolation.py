@@ -9,9 +9,9 @@ from krunc_compiler.review.fact import Fact, Reach
 
 
 class Topic(NamedTuple):
-    """An isolation, and the reaches that take it away: a verb, with one noun or with any but one.
+    """An isolation, and the reaches that take it away: a verb, with one noun or with any but some.
 
-    `lost_by` has verb and noun; a noun of "" is any, one behind "!" is any other.
+    `lost_by` has verb and noun; a noun of "" is any, those behind "!" are any others.
     """
 
     name: str
@@ -27,13 +27,13 @@ TOPICS = (
     ),
     Topic(
         "ports",
-        (("listen", "TCP port"),),
+        (("listen", "TCP port"), ("listen", "UDP port")),
         "no port of the host leads into the guest",
         "ports of the host lead into the guest",
     ),
     Topic(
         "sockets",
-        (("listen", "!TCP port"), ("connect", ""), ("network", "TSI for Unix")),
+        (("listen", "!TCP port|UDP port"), ("connect", ""), ("network", "TSI for Unix")),
         "no Unix socket of the host leads to the VM or from it",
         "Unix sockets of the host lead to the VM or from it",
     ),
@@ -106,7 +106,7 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
 def _takes(topic: Topic, reach: Reach) -> bool:
     return any(
         reach.verb == verb
-        and (not noun or (reach.noun != noun[1:] if noun[0] == "!" else reach.noun == noun))
+        and (not noun or (reach.noun in noun.lstrip("!").split("|")) != (noun[0] == "!"))
         for verb, noun in topic.lost_by
     )
 

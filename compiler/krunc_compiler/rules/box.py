@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from krunc_compiler.box.box import Box, DiskRoot
-from krunc_compiler.box.networks import Tsi
+from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Published, Tsi
 from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target
@@ -23,6 +23,7 @@ def check(box: Box, target: Target) -> list[Finding]:
         *_root_disk(box),
         *_disks(box),
         *_ports(box),
+        *_published(box),
         *_limits(box),
         *_stop(box, target),
         *stage.check(box),
@@ -106,6 +107,44 @@ def _ports(box: Box) -> Iterator[Finding]:
                     path,
                     hint="libkrun refuses it; choose another port",
                 )
+
+
+def _published(box: Box) -> Iterator[Finding]:
+    """Yield what is wrong with ports that passt opens: it takes a port of the host once, whatever
+    the address; any port of the guest as often as asked."""
+    if not isinstance(box.network, NetworkDevices):
+        return
+    seen: dict[tuple[str, int], int] = {}
+    rule = rules("port_pair")["numbers"]
+    least, most = rule["min"], rule["max"]
+    for port in _of_passt(box.network):
+        path: Path = ("network", "ports", port.key)
+        if not all(_is_byte(part) for part in port.address.split(".")):
+            message = f"{port.address} is no address"
+            yield Finding("KR104", message, path, hint=rules("ipv4")["form"])
+        for side, number in (("host", port.host), ("guest", port.guest)):
+            if not least <= number <= most:
+                message = f"the {side} port {number} is out of range"
+                yield Finding("KR104", message, path, hint=f"allowed: {least} to {most}")
+        first = seen.setdefault((port.protocol, port.host), port.key)
+        if first != port.key:
+            yield Finding(
+                "KR201",
+                f"the host's {port.protocol.upper()} port {port.host} is already in "
+                f"network.ports[{first}]",
+                path,
+                hint="passt opens it once, whatever the address; choose another port",
+            )
+
+
+def _of_passt(network: NetworkDevices) -> Iterator[Published]:
+    for device in network.devices:
+        if isinstance(device, PasstDevice):
+            yield from device.ports
+
+
+def _is_byte(text: str) -> bool:
+    return int(text) <= 255 and (text == "0" or text[0] != "0")
 
 
 def _limits(box: Box) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler.box.box import Box
-from krunc_compiler.box.networks import NetworkDevices, SocketDevice, Tsi
+from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevice, Tsi
 from krunc_compiler.files.hostpath import RUNTIME, lying_in, normal
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
@@ -63,6 +63,8 @@ def _claims(box: Box, folder: str) -> Iterator[Claim]:
         for i, text in enumerate(box.network.ports or ()):
             port = text.split(":")[0]
             yield Claim("KR611", f"the host port {port}", port, ("network", "ports", i), True)
+    elif isinstance(box.network, NetworkDevices):
+        yield from _published(box.network)
     for i, disk in enumerate(box.disks):
         if not disk.path.startswith(RUNTIME):
             name = whole(disk.path)
@@ -82,6 +84,15 @@ def _claims(box: Box, folder: str) -> Iterator[Claim]:
     for path, where in sockets:
         if not path.startswith(RUNTIME):
             yield Claim("KR613", f"the socket {path}", whole(path), where, True)
+
+
+def _published(network: NetworkDevices) -> Iterator[Claim]:
+    for device in network.devices:
+        for port in device.ports if isinstance(device, PasstDevice) else ():
+            where: Path = ("network", "ports", port.key)
+            tcp = port.protocol == "tcp"
+            name = str(port.host) if tcp else f"{port.host}/{port.protocol}"
+            yield Claim("KR611", f"the host port {name}", name, where, True)
 
 
 @cache

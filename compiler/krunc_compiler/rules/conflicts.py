@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from krunc_compiler.box.box import Box, FolderRoot, Overlay
 from krunc_compiler.box.consoles import ConsolePort, PortsConsole
-from krunc_compiler.box.networks import NetworkDevices, SocketDevice, TapDevice, Tsi
+from krunc_compiler.box.networks import Device, NetworkDevices, SocketDevice, Tsi
 from krunc_compiler.findings.finding import Finding, Path
 
 # virtio 1.2, 5.1.3.1: an offload of the guest's needs the guest's checksums, one of the host's
@@ -153,7 +153,7 @@ def _socket(device: SocketDevice, where: Path) -> Iterator[Finding]:
         yield _together((*where, "fd"), "fd", "vfkit: true", hint)
 
 
-def _features(device: SocketDevice | TapDevice, where: Path) -> Iterator[Finding]:
+def _features(device: Device, where: Path) -> Iterator[Finding]:
     for wanted, need in ((_NEEDS_GUEST_CSUM, "guest_csum"), (_NEEDS_CSUM, "csum")):
         using = [name for name in device.features if name in wanted]
         if using and need not in device.features:

@@ -80,6 +80,7 @@ def _host() -> Iterator[Check]:
     yield _files()
     yield _confinement()
     yield _runtime()
+    yield _passt()
 
 
 def _files() -> Check:
@@ -105,6 +106,16 @@ def _confinement() -> Check:
         return Check("confinement", WARNING, why, fix)
     text = f"Landlock ABI {abi()}: {held(abi())}; seccomp: system calls, sockets"
     return Check("confinement", OK, text)
+
+
+def _passt() -> Check:
+    from krunc_launcher.host.passt import PROGRAM, unfit_program
+    from krunc_launcher.paths import Folders
+
+    found = list(unfit_program(PROGRAM, Folders("/", "/")))
+    if found:
+        return Check("passt", WARNING, found[0], "only boxes with network: {mode: passt} need it")
+    return Check("passt", OK, f"{PROGRAM} is there, for boxes with network: {{mode: passt}}")
 
 
 def _runtime() -> Check:

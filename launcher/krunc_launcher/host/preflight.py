@@ -8,6 +8,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
+from krunc_launcher.host import passt
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
@@ -237,10 +238,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
 
 
-def _runtime(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from runtime_folder(folders)
-
-
 def runtime_folder(folders: Folders) -> Iterator[str]:
     """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
@@ -288,11 +285,12 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_folder": _folder,
     "require_file": _file,
     "require_socket": _socket,
-    "make_runtime_folder": _runtime,
+    "make_runtime_folder": lambda _, folders: runtime_folder(folders),
     "clear_stale_socket": _stale,
     "open_file": _open_file,
     "open_device": _device,
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
     "raise_nofile": _files,
+    "start_passt": passt.unfit,
 }

@@ -131,6 +131,28 @@ def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
             seen.add((side, ports[side]))
 
 
+def _ipv4(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if numbers(value, KINDS["ipv4"]) is None:
+        found.append((path, f"found {shown(value)}; allowed: {KINDS['ipv4']['form']}"))
+
+
+def _published(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """Check addresses and ports; passt takes a port of the host once, whatever the address."""
+    if not _list(value, path, found, rule["max_items"]):
+        return
+    seen: set[int] = set()
+    for i, item in enumerate(value):
+        address, _, pair = item.partition(":") if type(item) is str else ("", "", "")
+        ports = numbers(pair, KINDS["port_pair"])
+        if numbers(address, KINDS["ipv4"]) is None or ports is None:
+            form = KINDS["published"]["form"]
+            found.append(((*path, i), f"found {shown(item)}; allowed: {form}"))
+        elif ports[0] in seen:
+            found.append(((*path, i), f"port {ports[0]} stands in an earlier one"))
+        else:
+            seen.add(ports[0])
+
+
 def _mac(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     kind = KINDS["mac"]
     if not fits(value, kind):
@@ -185,6 +207,8 @@ _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {
     "env": _env,
     "rlimits": _rlimits,
     "port_map": _port_map,
+    "ipv4": _ipv4,
+    "published": _published,
     "mac": _mac,
     "fd": _fd,
     "host_path": host_path,

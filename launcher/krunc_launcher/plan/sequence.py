@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 
-_OPENING = ("open_file", "open_device")
+_OPENING = ("open_file", "open_device", "start_passt")
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
@@ -74,6 +74,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
             found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
     _conditions(operations, found)
+    _served(operations, found)
     _configuration(operations, names, found)
     _devices(operations, found)
     if staged:
@@ -205,6 +206,19 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
                 found.append((("operations", i), f"no call uses {shown(path)}"))
             elif access != "read" and used[path] == "read":
                 found.append((("operations", i), f"no call writes to {shown(path)}"))
+
+
+def _served(operations: list[dict[str, Any]], found: Findings) -> None:
+    """What a step starts serves one call: its socket has one other end."""
+    for i, row in enumerate(operations):
+        function = STEPS[row["step"]].get("serves") if "step" in row else None
+        if function is None:
+            continue
+        end = {"opened": row["args"]["name"]}
+        users = [one.get("call") for one in operations if end in one.get("args", {}).values()]
+        if users != [function]:
+            sentence = f"one {function}, and no other call, needs {shown(end['opened'])}"
+            found.append((("operations", i), sentence))
 
 
 def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from krunc_launcher._rules import ERAS, FUNCTIONS, IMPLICIT
 from krunc_launcher.errors import quoted
 from krunc_launcher.resolve.operation import Content, Named, Opened, Variable
+from krunc_launcher.resolve.passt import STEP, command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def written(operation: Operation) -> str:
     if operation.kind == "implicit":
         doc = next(row["doc"] for row in IMPLICIT if row["name"] == operation.name)
         return f"implicit {operation.name}: {doc}"
+    if operation.name == STEP:
+        words = command(operation, f"/* a socket, opened as {operation.argument('name')} */")
+        return " ".join([STEP, quoted(operation.argument("program")), *words])
     if operation.kind != "call":
         params = operation.rule()["params"]
         return " ".join([operation.name, *map(_c, params, operation.values)])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.supervise.end import End
+    from krunc_launcher.supervise.passt import Passt
     from krunc_launcher.supervise.programs import Program
     from krunc_launcher.supervise.report import Report
 
@@ -67,8 +68,8 @@ class Vm:
     (monotonic)."""
 
     __slots__ = (
-        "_asked", "_console_max", "_deadline", "_for_program", "_heard", "_read", "_stop",
-        "_times_out", "_was_late", "begun", "notes", "pid", "program", "report",
+        "_asked", "_console_max", "_deadline", "_for_program", "_heard", "_passt", "_read", "_stop",
+        "_times_out", "_was_late", "begun", "given", "notes", "pid", "program", "report",
     )  # fmt: skip
 
     def __init__(
@@ -98,11 +99,31 @@ class Vm:
         self._was_late = False
         # Signals that wait for the program's start.
         self._for_program: list[int] = []
+        self._passt: Passt | None = None
+        # Descriptors by the names that the plan has for them.
+        self.given: dict[str, int] = {}
 
     @property
     def is_mine(self) -> bool:
         """Tell whether this is the VM's process."""
         return not self.pid
+
+    def join(self, passt: Passt) -> None:
+        """Take PASST's socket in the VM's process, and care for PASST in the one above."""
+        if self.is_mine:
+            self.given[passt.name] = passt.socket
+        else:
+            system.close(passt.socket)
+            self._passt = passt
+
+    def lost(self, pid: int, code: int) -> None:
+        """Note that the process PID, which may be of this VM, has ended with CODE."""
+        if self._passt is not None:
+            self._passt.lost(pid, code)
+
+    def tell(self) -> str:
+        """Tell what has ended before the VM; empty where nothing has."""
+        return "" if self._passt is None else self._passt.tell()
 
     def send(self, number: int) -> None:
         """Pass the signal NUMBER on. A SIGTERM starts the grace time, a second one ends it: kept
@@ -136,9 +157,11 @@ class Vm:
                 while self._for_program:
                     self.report.signal(self._for_program.pop(0))
 
-    def next_time(self) -> float:
-        """Return when `end_when_late` has something to do (monotonic); 0.0 for never."""
-        return min(filter(None, (self._deadline, self._times_out)), default=0.0)
+    def next_s(self) -> float | None:
+        """Tell when there is something to do for it, from now on; None for never."""
+        tells_at = self._passt.tells_at if self._passt is not None else 0.0
+        times = [self._deadline, self._times_out, tells_at]
+        return min((time - monotonic() for time in times if time), default=None)
 
     def end_when_late(self) -> None:
         """Ask the guest to stop when its time is over, and kill the process when it has not ended
@@ -157,13 +180,15 @@ class Vm:
         """Tell how it ended, from what waitpid says and the signals that were passed on."""
         said = self._said()
         system.close(self._read)
+        if self._passt is not None:
+            self._passt.end()
         entered = next((word for word in said if word.startswith("enter ")), "")
         late = self._stop.grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
         if self.report is not None:
             from krunc_launcher.supervise.staged_end import told
 
-            self.report.close()
+            self.report.end()
             told(end, self.report, bool(entered))
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost

@@ -124,7 +124,7 @@ class Report:
         except OSError:
             pass  # the guest was quicker, where it may write there
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Take the last words, and remove the launch's directory: the VM has ended."""
         self.look()
         for handle in (self._listening, self._connection):

@@ -18,9 +18,9 @@ from _signal import (  # type: ignore[import-not-found]
     sigtimedwait,
     sigwaitinfo,
 )
-from time import monotonic
 
 from krunc_launcher import system
+from krunc_launcher.messages import say
 from krunc_launcher.supervise.child import WAITED_FOR
 
 TYPE_CHECKING = False
@@ -45,15 +45,19 @@ def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
             programs.look()
             vm = running.pop(pid)
             yield vm, vm.ended(code, frozenset(asked))
-        elif not pid:
+        elif pid:
+            for vm in running.values():
+                vm.lost(pid, code)
+        else:
             for vm in running.values():
                 vm.end_when_late()
+            say(f"warning: {told}" for vm in running.values() if (told := vm.tell()))
             _pass_on(running, programs, asked)
 
 
 def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int]) -> None:
     """Wait until there is something to do, and pass on a signal that comes; ASKED learns of it."""
-    times = [at - monotonic() for vm in running.values() if (at := vm.next_time())]
+    times = [time for vm in running.values() if (time := vm.next_s()) is not None]
     times += [_TEND_S for vm in running.values() if vm.tend()]
     told = sigtimedwait(WAITED_FOR, max(0.0, min(times))) if times else sigwaitinfo(WAITED_FOR)
     if told is not None and told.si_signo == SIGIO:

@@ -34,10 +34,18 @@ _ADVICE = {
 _MOST_SAID = 2000
 
 
-def replay(library: Library, done: list[Operation], folders: Folders, notes: Notes) -> None:
+def replay(
+    library: Library,
+    done: list[Operation],
+    folders: Folders,
+    notes: Notes,
+    given: dict[str, int],
+) -> None:
     """Do every operation; does not return when the VM runs. NOTES tell of each call before it is
-    made, and of what krun_start_enter returned. Raises LaunchError."""
+    made, and of what krun_start_enter returned; GIVEN are descriptors that the process above has
+    opened, by their names. Raises LaunchError."""
     host = Host(library, done, folders)
+    host.opened.update(given)
     if any(operation.name == "confine" for operation in done):
         scratch(done, folders)
     keep: list[Any] = []

@@ -334,7 +334,7 @@ def test_doctor(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> N
     assert (done.returncode, value["krunc_doctor"], value["ok"]) == (0, 1, True)
     names = [check["name"] for check in value["checks"]]
     assert names == [
-        "hypervisor", "machine", "open files", "confinement", "runtime folder", "libkrun",
+        "hypervisor", "machine", "open files", "confinement", "runtime folder", "passt", "libkrun",
         f"plan {plan}",
     ]  # fmt: skip
     assert all(set(check) == {"name", "state", "text", "fix"} for check in value["checks"])

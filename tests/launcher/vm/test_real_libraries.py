@@ -30,7 +30,7 @@ folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
 done, found = resolve(plan, folders, os.environ.get)
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
-replay(library, done[:-1], folders, Notes(os.open(os.devnull, os.O_WRONLY)))
+replay(library, done[:-1], folders, Notes(os.open(os.devnull, os.O_WRONLY)), {})
 print("ready to enter")
 """
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.facts import network
 from krunc_compiler.review.facts.storage import access, same
+from krunc_compiler.review.facts.streams import PASST
 from krunc_compiler.review.words import word
 
 
@@ -29,10 +31,20 @@ def device(row: Row) -> Iterator[Fact]:
 
 def opened(row: Row) -> dict[str, str]:
     """Tell what a step opens, by the name that later calls use."""
+    if "program" in row.args:
+        return {str(row.args.get("name")): PASST}
     if "name" not in row.args or "path" not in row.args:
         return {}
     what = "the device" if "access" in row.args else "the file"
     return {row.args["name"]: f"{what} {word(row.args['path'])}"}
+
+
+def program(row: Row) -> Iterator[Fact]:
+    """Yield the passt that is started beside the VM."""
+    path = row.args["program"]
+    text = f"starts {word(path)} beside the VM, whose network it is"
+    yield row.fact("launcher", "passt", text, Reach("launch", "program", same(path)))
+    yield from network.started(row)
 
 
 def runtime_folder(row: Row) -> Iterator[Fact]:

@@ -9,12 +9,13 @@ from typing import Any
 from krunc_compiler.files.hostpath import LAUNCH
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.storage import same
-from krunc_compiler.review.facts.streams import stream
+from krunc_compiler.review.facts.streams import PASST, stream
 from krunc_compiler.review.words import word, words
 
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
 LOOPBACK = Reach("network", "TSI to localhost", None)
+_LOCAL, _EVERY = "127.0.0.1", "0.0.0.0"
 # What is the host itself, as an address of the guest's, mapped ones too.
 _LOOPBACK = [
     *map(ip_network, ("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128")),
@@ -161,8 +162,40 @@ def device(row: Row) -> Iterator[Fact]:
         reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
         text = f"through the program behind socket {word(args['path'])}{row.known_as()}"
         yield row.fact("network", subject, text, reach)
-    if args["fd"] != "none":
+    if args["fd"] != "none" and stream(row, args["fd"]) != PASST:
         yield _through(row, subject, args["fd"])
+
+
+def started(row: Row) -> Iterator[Fact]:
+    """Yield what the passt leads to that a step starts, and the ports that it opens. It refuses
+    what the guest sends to 127.0.0.1, and an old one never gets it (tests/boot/test_boot.py)."""
+    args = row.args
+    gateway = word(args["gateway"])
+    reach = [Reach("network", "passt", None)]
+    if args["host_loopback"]:
+        reach.append(Reach("network", "passt to localhost", None))
+        localhost = f"localhost included, at {gateway}"
+    else:
+        localhost = "localhost aside"
+    text = f"passt: the guest connects by IPv4 wherever the launching user can, {localhost}"
+    yield row.fact("network", "passt", text, *reach)
+    address = f"address {word(args['address'])}/{args['prefix']}, gateway {gateway}, names by"
+    text = f"{address} {word(args['resolver'])}, behind which is the host's resolver (passt)"
+    yield row.fact("network device", ("network device", "passt"), text)
+    for protocol in ("TCP", "UDP"):
+        for one in args[f"{protocol.lower()}_ports"]:
+            yield _opened(row, protocol, one)
+
+
+def _opened(row: Row, protocol: str, one: str) -> Fact:
+    address, _, pair = one.partition(":")
+    host, _, guest = pair.partition(":")
+    noun = f"{protocol} port"
+    text = f"{noun} {word(host)} of {word(address)} to guest port {word(guest)}"
+    # The wider one covers what only the host itself can connect to.
+    names = dict.fromkeys([address, _LOCAL] if address == _EVERY else [address])
+    reach = [Reach("listen", noun, f"{pair} on {name}") for name in names]
+    return row.fact("listens", (noun, host), text, *reach)
 
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:

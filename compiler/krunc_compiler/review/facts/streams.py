@@ -7,6 +7,9 @@ from typing import Any
 from krunc_compiler.review.fact import Row
 from krunc_compiler.review.words import word
 
+# What a device leads to that is told where it is started.
+PASST = "the passt that the launcher starts"
+
 
 def stream(row: Row, descriptor: Any) -> str:
     """Return the stream of the launcher, the opened file, or the number that is inherited."""

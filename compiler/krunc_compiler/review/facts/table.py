@@ -77,6 +77,7 @@ CALLS: dict[str, Reading] = {
 STEPS: dict[str, Reading] = {
     "open_file": host.file,
     "open_device": host.device,
+    "start_passt": host.program,
     "make_runtime_folder": host.runtime_folder,
     "clear_stale_socket": host.stale_socket,
     "raise_nofile": host.open_files,

@@ -1,0 +1,320 @@
+"""The passt of a VM: it is started before the VM, has nothing of the launcher, and ends with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_launcher._rules import STEPS
+from krunc_launcher.errors import LaunchError
+from krunc_launcher.resolve.operation import Named, Opened, Operation
+from krunc_launcher.supervise import passt, relay
+from ports import free_ports
+from processes import children, entered, gone, started, wait_until
+from recorder.fixtures import LAUNCHER, Launch
+
+BOX = """\
+krunc: 1
+name: web
+rootfs: {path: ./rootfs}
+network: {mode: passt, ports: ["PORT:80"], program: PROGRAM}
+entrypoint: {executable: /bin/a}
+"""
+NEW = relay._NEW.decode()
+
+
+def planned(
+    folder: Path, program: object = "/usr/bin/passt", port: int = 0, more: str = ""
+) -> Path:
+    """A plan with a passt, for which the port is free."""
+    (folder / "rootfs").mkdir(exist_ok=True)
+    text = BOX.replace("PORT", str(port or free_ports(1))).replace("PROGRAM", str(program))
+    (folder / "box.yaml").write_text(text + more)
+    assert main(["compile", str(folder / "box.yaml")]) == 0
+    return folder / "box.plan.json"
+
+
+def script(folder: Path, text: str) -> Path:
+    """A program in the place of passt."""
+    program = folder / "passt"
+    program.write_text(f"#!/bin/sh\n# {NEW}\n{text}\n")
+    program.chmod(0o755)
+    return program
+
+
+def command(build: Callable[..., Path], folder: Path, *plans: Path) -> list[str]:
+    """krunc launch of PLANS with a recording library."""
+    words = ["--libkrun", str(build("v1")), "--runtime-dir", str(folder / "run")]
+    return [*LAUNCHER, *words, *map(str, plans)]
+
+
+def environment(fake_kvm: Path, folder: Path, **more: str) -> dict[str, str]:
+    """With a VM that stays."""
+    record = {"KRUN_RECORDER": str(folder / "calls"), "KRUN_RECORDER_STAY": "1"}
+    return {**os.environ, "LD_PRELOAD": str(fake_kvm), **record, **more}
+
+
+def named(pid: int, name: str) -> list[int]:
+    """The children of PID that run the program NAME."""
+    return [one for one in children(pid) if Path(f"/proc/{one}/comm").read_text().startswith(name)]
+
+
+def is_served(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
+def test_the_call_gets_its_socket(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(planned(tmp_path), KRUN_RECORDER_EXIT="7")
+    assert done.returncode == 7, done
+    (call,) = (one for one in done.calls if "krun_add_net_unixstream" in json.dumps(one))
+    assert '"/' not in json.dumps(call), "a path leads to it"
+    assert not done.stderr
+
+
+def test_a_secret_is_no_hindrance(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    plan = planned(tmp_path)
+    box = tmp_path / "box.yaml"
+    box.write_text(box.read_text().replace("/bin/a}", "/bin/a, env: {A: {from_env: TOKEN}}}"))
+    assert main(["compile", str(box)]) == 0
+    assert launch(plan, KRUN_RECORDER_EXIT="7", TOKEN="x").returncode == 7
+
+
+@pytest.mark.parametrize("end", ["the VM", "the launcher", "SIGTERM"])
+def test_it_ends_with_the_vm(
+    end: str, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    port = free_ports(1)
+    plan = planned(tmp_path, port=port)
+    env = environment(fake_kvm, tmp_path, TOKEN="a-secret-value")
+    with started(command(build, tmp_path, plan), env=env) as launcher:
+        entered(tmp_path / "calls", launcher)
+        assert is_served(port)
+        assert not is_served(port, "127.0.0.2")
+        (own,) = named(launcher.pid, "passt")
+        all_of_it = children(launcher.pid)
+        assert Path(f"/proc/{own}/environ").read_bytes().strip(b"\0") == b""
+        for one in all_of_it:
+            assert b"a-secret-value" not in Path(f"/proc/{one}/environ").read_bytes()
+        if end == "the VM":
+            (vm,) = set(all_of_it) - set(beside(launcher.pid))
+            os.kill(vm, signal.SIGKILL)
+        else:
+            launcher.send_signal(signal.SIGKILL if end == "the launcher" else signal.SIGTERM)
+        assert all(map(gone, all_of_it))
+        wait_until(lambda: not is_served(port))
+
+
+def beside(pid: int) -> list[int]:
+    """What runs beside the VM of the launcher PID: the leaders of sessions of their own."""
+    return [one for one in children(pid) if os.getsid(one) == one]
+
+
+@pytest.mark.parametrize("which", ["passt", "the relay before passt"])
+def test_one_that_dies_while_the_vm_runs(
+    which: str, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    words = command(build, tmp_path, planned(tmp_path))
+    env = environment(fake_kvm, tmp_path)
+    with started(words, env=env, stderr=subprocess.PIPE) as launcher:
+        entered(tmp_path / "calls", launcher)
+        own = named(launcher.pid, "passt")
+        (dies,) = own if which == "passt" else set(beside(launcher.pid)) - set(own)
+        os.kill(dies, signal.SIGKILL)
+        assert launcher.stderr is not None
+        said = launcher.stderr.readline().decode()
+        assert said.startswith(
+            f"krunc: warning: {which} has ended by signal 9, and with it the network"
+        )
+        assert launcher.poll() is None, "the VM runs on"
+
+
+def test_one_that_ends_by_itself(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """It is told of late, for it ends so when the VM's process does, too."""
+    words = command(build, tmp_path, planned(tmp_path))
+    with started(words, env=environment(fake_kvm, tmp_path), stderr=subprocess.PIPE) as launcher:
+        entered(tmp_path / "calls", launcher)
+        (own,) = named(launcher.pid, "passt")
+        os.kill(own, signal.SIGTERM)
+        assert launcher.stderr is not None
+        said = launcher.stderr.readline().decode()
+        assert said.startswith("krunc: warning: passt has ended with status 0, and with it"), said
+        assert launcher.poll() is None, "the VM runs on"
+
+
+FAILING = {
+    "exit": ("echo no luck >&2; exit 3", "does not serve: it ended with status 3: no luck"),
+    "killed": ("kill -9 $$", "does not serve: it ended by signal 9: it says nothing"),
+    "many words": ("yes 0123456789 | head -20000 >&2; exit 1", "0123456789; 0123456789"),
+    "a terminal's": ("printf '\\033[2Jx' >&2; exit 1", "\\033[2Jx"),
+    "old": ("echo 'unrecognized option' >&2; exit 1", "krunc needs one of 2023 or newer"),
+    "unconfined": ("echo \"Couldn't create user namespace: no\" >&2; exit 1", "user.max_user_namespaces"),
+    "another's": ("printf '\\0\\0\\0\\1x' >&3; exit 0", "it ended with status 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_one_that_does_not_serve(name: str, tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    text, words = FAILING[name]
+    done = launch(planned(tmp_path, script(tmp_path, text)))
+    assert (done.returncode, done.calls) == (125, []), done
+    assert words in done.stderr
+    assert len(done.stderr) < 1000
+    assert done.stderr.startswith("krunc: ")
+
+
+def test_one_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passt, "_PATIENCE_S", 0.3)
+    values: dict[str, Any] = {
+        "program": str(script(tmp_path, "sleep 1000")), "address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2",
+        "resolver": "10.0.2.3", "host_loopback": False, "tcp_ports": [], "udp_ports": [], "name": "passt",
+    }  # fmt: skip
+    named = [values[param["name"]] for param in STEPS["start_passt"]["params"]]
+    step = Operation(0, "step", "start_passt", named, "network", False)
+    device = [None, None, Opened("passt"), bytes(6), Named("0", 0), Named("0", 0)]
+    call = Operation(1, "call", "krun_add_net_unixstream", device, "network", False)
+    with pytest.raises(LaunchError) as failed:
+        passt.start([step, call], ())
+    assert "there is no answer within 0 s: it says nothing (network)" in failed.value.lines[0]
+    assert not children(os.getpid())
+
+
+PROGRAMS = {
+    "/nowhere/passt": "/nowhere/passt: no such file or directory; install passt",
+    "/etc/passwd": "/etc/passwd is no program that you",
+    "/usr/bin": "/usr/bin is no program that you",
+    "./rootfs/passt": "is in a folder that a guest may write: what it puts there would run",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_one_that_cannot_be_started(
+    program: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    plan = planned(tmp_path, program)
+    (tmp_path / "rootfs/passt").write_bytes(script(tmp_path, "exit 1").read_bytes())
+    (tmp_path / "rootfs/passt").chmod(0o755)
+    done = launch(plan)
+    assert (done.returncode, done.calls) == (125, []), done
+    assert PROGRAMS[program] in done.stderr
+    assert "(network)" in done.stderr
+
+
+def test_a_port_that_is_taken(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = launch(planned(tmp_path, port=server.getsockname()[1]))
+    assert (done.returncode, done.calls) == (125, []), done
+    assert "Failed to bind" in done.stderr
+    assert "a port is in use (ss -ltnup)" in done.stderr
+
+
+def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """Each has its own, and one that fails keeps no other VM back."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    plans = []
+    for folder in (good, bad):
+        folder.mkdir()
+        program = "/usr/bin/passt" if folder == good else script(folder, "exit 4")
+        made = planned(folder, program)
+        plans.append(made.rename(tmp_path / f"{folder.name}.plan.json"))
+        (tmp_path / "rootfs").mkdir(exist_ok=True)
+    env = environment(fake_kvm, tmp_path)
+    words = [*command(build, tmp_path, *plans), "--log-dir", str(tmp_path / "logs")]
+    with started(words, env=env, stderr=subprocess.PIPE) as fleet:
+        assert fleet.stderr is not None
+        said = fleet.stderr.readline().decode()
+        assert said.startswith("krunc: bad: "), said
+        assert "does not serve: it ended with status 4" in said
+        entered(tmp_path / "calls", fleet)
+        assert len(named(fleet.pid, "passt")) == 1
+        alive = children(fleet.pid)
+        fleet.send_signal(signal.SIGTERM)
+        assert all(map(gone, alive))
+
+
+IPV4 = b"\x08\x00"
+
+
+def frame(kind: bytes, to: bytes = bytes(4), size: int = 60) -> memoryview:
+    """A frame of Ethernet."""
+    return memoryview((bytes(12) + kind + bytes(16) + to + bytes(60))[:size])
+
+
+@pytest.mark.parametrize(
+    ("one", "goes"),
+    [
+        (frame(b"\x08\x06"), True),
+        (frame(IPV4, bytes([10, 0, 2, 2])), True),
+        (frame(IPV4, bytes([126, 255, 255, 255])), True),
+        (frame(IPV4, bytes([128, 0, 0, 1])), True),
+        (frame(IPV4, bytes([255] * 4)), True),
+        (frame(IPV4, bytes([127, 0, 0, 1])), False),
+        (frame(IPV4, bytes([127, 255, 255, 255])), False),
+        (frame(IPV4, bytes(4)), False),
+        (frame(IPV4, bytes([0, 1, 2, 3])), False),
+        (frame(IPV4, bytes([10, 0, 2, 2]), 33), False),
+        (frame(b"\x86\xdd", bytes([10, 0, 2, 2])), False),
+        (frame(b"\x81\x00", bytes([10, 0, 2, 2])), False),
+        (frame(b""), False),
+    ],
+)
+def test_what_an_old_passt_gets(one: memoryview, goes: bool) -> None:
+    assert relay.passes(one) == goes
+
+
+def relayed(sent: list[bytes]) -> bytes:
+    """What comes out of the relay when the guest has SENT these pieces and closed its socket."""
+    guest, its = socket.socketpair()
+    between, end = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        guest.close()
+        end.close()
+        relay.run(its.detach(), between.detach())
+    its.close()
+    between.close()
+    for piece in sent:
+        guest.sendall(piece)
+    guest.shutdown(socket.SHUT_WR)
+    got = b"".join(iter(lambda: end.recv(1 << 20), b""))
+    os.waitpid(pid, 0)
+    guest.close()
+    end.close()
+    return got
+
+
+def test_frames_in_pieces() -> None:
+    """Wherever the stream is cut, the frames for others go on, whole and in order."""
+    frames = [
+        frame(IPV4, bytes([to, 0, 0, 1]), size).tobytes()
+        for to, size in ((10, 60), (127, 80), (0, 34), (10, 34), (127, 60), (11, 90))
+    ]
+    stream = b"".join(len(one).to_bytes(4, "big") + one for one in frames)
+    kept = b"".join(len(one).to_bytes(4, "big") + one for one in frames if one[30] in (10, 11))
+    for cut in (1, 3, 4, 5, 63, 64, 65, 100, len(stream)):
+        assert relayed([stream[i : i + cut] for i in range(0, len(stream), cut)]) == kept
+    assert relayed([bytes(4), stream]) == bytes(0) + kept
+    assert relayed([b"\xff\xff\xff\xff", stream]) == b""
+
+
+@pytest.mark.parametrize(("text", "loopback", "needed"), [("old", False, True), (NEW, False, False), ("old", True, False)])  # fmt: skip
+def test_which_passt_is_kept_from_the_loopback(
+    text: str, loopback: bool, needed: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "passt"
+    program.write_text(f"\x7fELF {text}")
+    names = [param["name"] for param in STEPS["start_passt"]["params"]]
+    values = [loopback if name == "host_loopback" else None for name in names]
+    step = Operation(0, "step", "start_passt", values, "network", False)
+    assert relay.needed(str(program), step) == needed
