@@ -17,7 +17,14 @@ TABLE = HERE.parents[1] / "schema" / "krunc_schema" / "orders.json"
 PROGRAMS = HERE.parent / "krunc_launcher" / "stage"
 MACHINES = ("x86_64", "aarch64")
 
-_KINDS = {"int": "INT", "text": "TEXT", "enum": "ENUM", "texts": "LIST", "env": "VARIABLES"}
+_KINDS = {
+    "int": "INT",
+    "text": "TEXT",
+    "ipv4": "TEXT",
+    "enum": "ENUM",
+    "texts": "LIST",
+    "env": "VARIABLES",
+}
 # Nothing of what makes builds differ: no debugging, no build ID, names of sources relative.
 _OPTIONS: tuple[str, ...] = (
     "-static",
@@ -52,7 +59,7 @@ def header(table: dict[str, Any]) -> str:
         f"static const char *const step_words[] = {{ {_texts(['', *table['steps']])} }};",
         "#endif",
         "#ifdef ORDERS_TABLE",
-        f"enum kind {{ {', '.join(_KINDS.values())} }};",
+        f"enum kind {{ {', '.join(dict.fromkeys(_KINDS.values()))} }};",
         "struct param { enum kind kind; int nullable; unsigned least, most; const char *prefix;"
         " const char *const *words; };",
         "struct shape { const char *name; int rank, many, params;"

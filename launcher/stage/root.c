@@ -1,5 +1,7 @@
 /* Puts the guest's root together and makes it the root: shares, disks, what is the VM's own. */
 #include "stage.h"
+#include <arpa/inet.h>
+#include <net/route.h>
 
 /* What is below the root in every guest. Sources are those of the VM's first root, where init mounted them. */
 static const struct { const char *source, *path, *type; unsigned long flags; const char *data; } own[] = {
@@ -103,12 +105,36 @@ static void add_host(const char *address, const char *name) {
     add("m/hosts", "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", start, name);
 }
 
+/* Brings an interface up: 0 where that cannot be. */
+static int raise_interface(int fd, struct ifreq *interface) {
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, interface)) return 0;
+    interface->ifr_flags |= IFF_UP;
+    return !ioctl(fd, SIOCSIFFLAGS, interface);
+}
+
 static void raise_loopback(void) { /* by a family of sockets that TSI leaves alone */
     struct ifreq lo = {.ifr_name = "lo"};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &lo)) fail(LOOPBACK_STEP);
-    lo.ifr_flags |= IFF_UP;
-    if (ioctl(fd, SIOCSIFFLAGS, &lo)) fail(LOOPBACK_STEP);
+    if (!raise_interface(fd, &lo)) fail(LOOPBACK_STEP);
+    close(fd);
+}
+
+/* Gives an interface its address, and routes by its gateway. */
+static void set_interface(const struct value *value) {
+    struct sockaddr_in address = {.sin_family = AF_INET}, mask = address, gateway = address;
+    struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY};
+    struct ifreq interface = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    stpncpy(interface.ifr_name, value[0].text, sizeof interface.ifr_name - 1);
+    if (!inet_aton(value[1].text, &address.sin_addr) || !inet_aton(value[3].text, &gateway.sin_addr)) errno = EINVAL, fail(INTERFACE_STEP);
+    mask.sin_addr.s_addr = htonl(~0u << (32 - value[2].number));
+    memcpy(&interface.ifr_addr, &address, sizeof address);
+    if (fd < 0 || ioctl(fd, SIOCSIFADDR, &interface)) fail(INTERFACE_STEP);
+    memcpy(&interface.ifr_netmask, &mask, sizeof mask);
+    if (ioctl(fd, SIOCSIFNETMASK, &interface) || !raise_interface(fd, &interface)) fail(INTERFACE_STEP);
+    route.rt_dst.sa_family = route.rt_genmask.sa_family = AF_INET;
+    memcpy(&route.rt_gateway, &gateway, sizeof gateway);
+    if (ioctl(fd, SIOCADDRT, &route)) fail(INTERFACE_STEP);
     close(fd);
 }
 
@@ -133,6 +159,9 @@ void build(struct orders *orders) {
             break;
         case MOUNT_DISK:
             mount_disk(&value[1], value[0].text, &value[2], value[3].text, MS_NODEV | access_of(&value[4]));
+            break;
+        case INTERFACE:
+            set_interface(value);
             break;
         case HOSTNAME:
             if (sethostname(value[0].text, strlen(value[0].text))) fail(HOSTNAME_STEP);

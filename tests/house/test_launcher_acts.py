@@ -17,7 +17,7 @@ MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.name not in ("_krun.py", "_rules.py")
 )
 # Lines that are not blank, which an auditor reads. SECURITY.md names the same figures.
-BUDGETS = {"vm": 700, "resolve": 550, "plan": 1100}
+BUDGETS = {"vm": 760, "resolve": 600, "plan": 1250}
 # Functions of system.py that only look, or reach nothing but memory of this process.
 _LOOKS = {
     "abspath", "basename", "dirname", "exists", "isdir", "isfile", "join", "lexists", "normpath",
@@ -124,6 +124,8 @@ _OF_ITS_OWN = {
     "host/preflight.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
+    # The stage itself, and the directory that is made for one launch.
+    "vm/stage.py: open(f'{package}/stage/{machine}')", "vm/stage.py: system.open(path)",
 }  # fmt: skip
 
 

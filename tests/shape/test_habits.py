@@ -127,7 +127,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ({"args": []}, "did you mean entrypoint.args?"),
     ({"workdir": "/"}, "did you mean entrypoint.workdir?"),
     ({"nofile": 1}, "did you mean limits.nofile?"),
-    ({"uid": 1}, "did you mean run_as.uid?"),
+    ({"uid": 1}, "did you mean entrypoint.user?"),
     ({"machine": {"limits": {}}}, "did you mean limits?"),
     ({"machine": {"kernel": {}}}, "did you mean boot.kernel or console.kernel?"),
     ({"entrypoint": {"executable": "/bin/a", "shares": []}}, "did you mean shares?"),
@@ -214,8 +214,8 @@ def test_a_size_is_what_it_says(size: str, mebibytes: int) -> None:
 
 
 VALUES: list[tuple[dict[str, Any], str]] = [
-    ({"shares": ["./src:/src:ro"]}, "write {tag: src, path: ./src}; the guest mounts it: mount -t virtiofs src /src"),
-    ({"shares": ["~/a:/home/b/"]}, "write {tag: b, path: ~/a, read_only: false}, or without read_only where the guest need not write; the guest mounts it: mount -t virtiofs b /home/b/"),
+    ({"shares": ["./src:/src:ro"]}, "write {tag: src, path: ./src, mount: /src}"),
+    ({"shares": ["~/a:/home/b/"]}, "write {tag: b, path: ~/a, mount: /home/b/, read_only: false}, or without read_only where the guest need not write"),
     ({"shares": ["./src"]}, "write {tag: src, path: ./src}"),
     ({"disks": ["a/data.qcow2"]}, "write {id: data, path: a/data.qcow2, format: qcow2}"),
     ({"disks": ["data.img"]}, "write {id: data, path: data.img, format: raw}, or the format that it has"),

@@ -278,7 +278,9 @@ def compiler_takes(at: At, new: Any) -> bool:
     except Rejected:
         return False
     # What a call cannot carry goes to the stage, whose orders have rules of their own.
-    return '{"order": ' not in plan
+    call = api.functions().get(at.plan.split("/")[0])
+    carried = call is not None and any("command_line" in one.rules for one in call.params)
+    return not carried or '{"order": ' not in plan
 
 
 def answers(at: At, value: Any) -> dict[str, bool]:

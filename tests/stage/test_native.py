@@ -92,8 +92,8 @@ def test_mounts(stage: Native) -> None:
     said = stage.run(
         sh(
             "grep -e /a -e /b /proc/mounts; stat -c %a /a/b/c; grep /d.tmpfs /proc/mounts; touch /d/x",
-            ("mount_tmpfs", {"path": "/a/b/c", "size_mib": 3, "mode": 0o1770}),
-            ("mount_tmpfs", {"path": "/b", "size_mib": None, "mode": 0}),
+            ("mount_tmpfs", {"path": "/a/b/c", "size_mib": 3, "mode": "1770"}),
+            ("mount_tmpfs", {"path": "/b", "size_mib": None, "mode": "000"}),
             (
                 "mount_disk",
                 {
@@ -120,7 +120,7 @@ def test_links_of_the_guest_lead_where_they_lead_in_the_guest(stage: Native) -> 
     said = stage.run(
         sh(
             "cat /run/a/resolv.conf /run/b/hosts; mount | grep tmpfs.on./srv",
-            ("mount_tmpfs", {"path": "/data", "size_mib": 1, "mode": 0}),
+            ("mount_tmpfs", {"path": "/data", "size_mib": 1, "mode": "000"}),
             ("host", {"name": "db", "address": "10.0.0.1"}),
             ("nameserver", {"address": "1.1.1.1"}),
         )
@@ -160,8 +160,8 @@ READ_ONLY = (
     [
         ("root_disk", {**READ_ONLY[1], "fstype": "none-such"}, "mount", 19),
         ("keep_changes", {"device": "/dev/null", "fstype": "none-such"}, "mount", 19),
-        ("mount_tmpfs", {"path": "/bin/busybox", "size_mib": 1, "mode": 0}, "mount", 20),
-        ("mount_tmpfs", {"path": "/etc/passwd/x", "size_mib": 1, "mode": 0}, "mkdir", 20),
+        ("mount_tmpfs", {"path": "/bin/busybox", "size_mib": 1, "mode": "000"}, "mount", 20),
+        ("mount_tmpfs", {"path": "/etc/passwd/x", "size_mib": 1, "mode": "000"}, "mkdir", 20),
         ("mount_share", {"path": "/x", "tag": "none", "access": "read"}, "mount", None),
         ("user", {"user": "nobody"}, "user", 2),
         ("user", {"user": "0:nobody"}, "group", 2),

@@ -71,7 +71,7 @@ def meant(data: bytes) -> str:
                 if found is None or found < param["min"]:
                     return f"wrong {index}"
                 number = found
-            elif kind == "text":
+            elif kind in ("text", "ipv4"):
                 fits = param["min_bytes"] <= len(text) <= param["max_bytes"]
                 if not fits or not text.startswith(param.get("prefix", "").encode()):
                     return f"wrong {index}"
@@ -105,8 +105,8 @@ def meant(data: bytes) -> str:
 
 FULL = encode(
     orders(
-        ("mount_tmpfs", {"path": "/a", "size_mib": None, "mode": 0o1777}),
-        ("mount_tmpfs", {"path": "/b", "size_mib": 3, "mode": 0}),
+        ("mount_tmpfs", {"path": "/a", "size_mib": None, "mode": "1777"}),
+        ("mount_tmpfs", {"path": "/b", "size_mib": 3, "mode": "000"}),
         ("mount_share", {"path": "/c", "tag": "c", "access": "read"}),
         (
             "mount_disk",

@@ -20,7 +20,7 @@ from krunc_compiler.plan.operation import Operation
 
 # What the guest's device is told of the network that passt makes up for it: QEMU's and
 # slirp4netns's, which people know.
-_PASST = {"address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2", "resolver": "10.0.2.3"}
+PASST = {"address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2", "resolver": "10.0.2.3"}
 _PASST_SOCKET = "passt"
 
 
@@ -94,7 +94,7 @@ def _passt(device: PasstDevice, where: Path) -> Operation:
         listed.append(port.pair())
     args = {
         "program": device.program,
-        **_PASST,
+        **PASST,
         "host_loopback": device.host_loopback,
         "tcp_ports": ports["tcp"],
         "udp_ports": ports["udp"],

@@ -22,10 +22,12 @@ from krunc_compiler.box.box import (
     Share,
     VsockPort,
 )
+from krunc_compiler.box.networks import NetworkDevices, PasstDevice
 from krunc_compiler.findings.finding import Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import process
 from krunc_compiler.lowering.channels import rewritten
+from krunc_compiler.lowering.network import PASST
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.plan.operation import Operation
 
@@ -61,6 +63,25 @@ def asked(box: Box) -> Path:
         if getattr(box.entrypoint, key) is not None:
             return ("entrypoint", key)
     return ("stop", "on_sigterm") if box.stop.on_sigterm == "terminate" else ()
+
+
+def wanted(box: Box) -> Path:
+    """Return the key for which BOX has the stage where it can: those of `asked`, and a network that
+    somebody has to set up in the guest. () without one."""
+    key = asked(box)
+    if not key and _unset(box) is not None:
+        key = ("network",)
+    return key if possible(box) else ()
+
+
+def _unset(box: Box) -> int | None:
+    """Return the number of the network device that the stage sets up: passt's, unless libkrun's
+    init asks it for an address."""
+    devices = box.network.devices if isinstance(box.network, NetworkDevices) else ()
+    for i, device in enumerate(devices):
+        if isinstance(device, PasstDevice) and not device.dhcp:
+            return i
+    return None
 
 
 def possible(box: Box) -> bool:
@@ -223,6 +244,10 @@ def _access(read_only: bool) -> str:
 
 
 def _names(box: Box) -> Iterator[Operation]:
+    device = _unset(box)
+    if device is not None:
+        given = {name: PASST[name] for name in ("address", "prefix", "gateway")}
+        yield _order("interface", ("network",), {"name": f"eth{device}", **given})
     if box.hostname is not None:
         name: Path = ("hostname",)
         yield _order("hostname", name, {"name": box.hostname}, {"name": name})
@@ -232,6 +257,8 @@ def _names(box: Box) -> Iterator[Operation]:
     for i, address in enumerate(box.dns):
         at = ("dns", i)
         yield _order("nameserver", at, {"address": address}, {"address": at})
+    if device is not None and not box.dns:
+        yield _order("nameserver", ("network",), {"address": PASST["resolver"]})
 
 
 def _program(box: Box) -> Operation:

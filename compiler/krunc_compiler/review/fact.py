@@ -150,7 +150,7 @@ KINDS = (
         _machine,
         (
             *("program", "workdir", "env", "overlay", "init", "kernel", "firmware"),
-            *("hosts", "host name", "name server", "timeout"),
+            *("address", "hosts", "host name", "name server", "timeout"),
             *("limits", "network device", "console", "smbios", "confine", "status"),
         ),
     ),

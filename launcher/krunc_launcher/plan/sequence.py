@@ -26,8 +26,9 @@ _OPENING = ("open_file", "open_device", "start_passt")
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
-def together(plan: dict[str, Any], found: Findings) -> None:
-    """Append what is wrong with the operations of PLAN, each of which is well by itself."""
+def together(plan: dict[str, Any], found: Findings) -> bool:
+    """Append what is wrong with the operations of PLAN, each of which is well by itself; tell
+    whether any of them is of the stage."""
     operations = plan["operations"]
     era = plan["api"]
     names = {row[kind_of(row)] for row in operations}
@@ -77,10 +78,7 @@ def together(plan: dict[str, Any], found: Findings) -> None:
     _served(operations, found)
     _configuration(operations, names, found)
     _devices(operations, found)
-    if staged:
-        from krunc_launcher.plan import orders
-
-        orders.check(operations, found)
+    return staged
 
 
 def kind_of(row: dict[str, Any]) -> str:

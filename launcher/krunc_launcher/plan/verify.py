@@ -55,8 +55,10 @@ def verify(plan: Any) -> dict[str, Any]:
         raise PlanRefused(found)
     for i, row in enumerate(operations):
         _operation(row, plan["api"], ("operations", i), found)
-    if not found:
-        together(plan, found)
+    if not found and together(plan, found):
+        from krunc_launcher.plan import orders
+
+        orders.check(operations, found)
     if found:
         raise PlanRefused(keyed(plan, found))
     return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
-from krunc_launcher.system import strerror
+from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
     """Tell that the order INDEX failed at STEP; NUMBER is the system's, or the script's."""
     what = report.orders[index] if index < len(report.orders) else "the stage"
     row = STAGE["steps"][step]
-    why = strerror(number).lower() if row["number"] == "errno" else f"{row['number']} {number}"
+    why = (
+        system.strerror(number).lower() if row["number"] == "errno" else f"{row['number']} {number}"
+    )
     said = row["doc"][0].lower() + row["doc"][1:].rstrip(".")
     sentence = f"the guest's program was not started: {what}: {said} ({why})"
     end.reason, end.words, end.ended_by = "not_started", (sentence,), f"failed {step}"

@@ -116,6 +116,13 @@ def _mounted(row: Row, what: str, reach: Reach) -> Fact:
     return row.fact("mount", ("mount", path), f"{word(path)}: {what}", reach)
 
 
+def interface(row: Row) -> Iterator[Fact]:
+    """Yield the address of a network interface."""
+    args = row.args
+    text = f"{word(args['name'])} has {word(args['address'])}/{args['prefix']}, and the gateway "
+    yield row.fact("address", ("address", args["name"]), text + word(args["gateway"]))
+
+
 def hostname(row: Row) -> Iterator[Fact]:
     """Yield the guest's host name."""
     yield row.fact("host name", "host name", word(row.args["name"]))

@@ -96,6 +96,7 @@ ORDERS: dict[str, Reading] = {
     "mount_tmpfs": stage.tmpfs,
     "mount_share": stage.share,
     "mount_disk": stage.disk,
+    "interface": stage.interface,
     "hostname": stage.hostname,
     "host": stage.host,
     "nameserver": stage.nameserver,
