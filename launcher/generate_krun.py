@@ -158,6 +158,12 @@ def rules(table: dict[str, Any]) -> str:
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
+        # When the values of arguments came, by enumeration.
+        "NEWER": {
+            name: since
+            for name, row in {**table["enums"], **table["flags"]}.items()
+            if (since := {key: value["since"] for key, value in row.items() if "since" in value})
+        },
         "ENVIRONMENTS": table["environments"],
         "CAPABILITIES": table["capabilities"],
         "ROLES": {

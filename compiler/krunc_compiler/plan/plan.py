@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,7 +47,7 @@ def make(box: Box, target: Target, meaning: Any, operations: list[Operation], pr
         box=box.name,
         target=str(target),
         era=target.era,
-        requires=_requires(target, operations),
+        requires=_required(target.era, operations),
         digest="sha256:" + hexdigest(canonical.encode("utf-8", "surrogatepass")),
         operations=tuple([_row(operation, prefix) for operation in operations]),
         labels=box.labels,
@@ -176,10 +176,20 @@ def _newer(function: str) -> tuple[Version, list[tuple[str, dict[str, Version]]]
     return api.functions()[function].since, found
 
 
-def _requires(target: Target, operations: list[Operation]) -> dict[str, Any]:
+def required(era: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the version and the features that the head of a plan of ERA with the operations ROWS
+    has to name."""
+    calls = [
+        Operation("call", row["call"], (), row.get("args", {})) for row in rows if "call" in row
+    ]
+    found = _required(era, calls)
+    return {"libkrun": found["libkrun"], "features": found["features"]}
+
+
+def _required(era: str, operations: Sequence[Operation]) -> dict[str, Any]:
     functions = api.functions()
     calls = [(needs(one), one) for one in operations if one.kind == "call"]
-    floor = api.version(api.table()["eras"][target.era]["first"])
+    floor = api.version(api.table()["eras"][era]["first"])
     newest = max([floor, *(since for since, _ in calls)])
     features = {functions[call.name].feature for _, call in calls}
     asking = {

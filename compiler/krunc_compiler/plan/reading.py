@@ -11,7 +11,7 @@ from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.operation import KINDS
-from krunc_compiler.plan.plan import Plan
+from krunc_compiler.plan.plan import Plan, required
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
 
@@ -41,7 +41,7 @@ def read_plan(name: str, text: str) -> Plan:
     if not findings:
         findings = [found for i, row in enumerate(value["operations"]) for found in _row(i, row)]
     if not findings:
-        findings = _implicit(value)
+        findings = [*_implicit(value), *_needed(value)]
     if findings:
         raise reject(source_of(name, text), findings)
     return Plan(
@@ -98,6 +98,18 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
 def _operation(kind: str, name: str) -> dict[str, Any]:
     """Return the schema of one operation, with the definitions that it refers to."""
     return {**operation_schemas()[kind, name], "$defs": head_schema()["$defs"]}
+
+
+def _needed(value: dict[str, Any]) -> list[Finding]:
+    """Tell where the head does not say what the calls need of libkrun."""
+    needed = required(value["api"], value["operations"])
+    told = {"libkrun": needed["libkrun"], "features": ", ".join(needed["features"]) or "none"}
+    hint = "compile the box again; a plan is not edited by hand"
+    return [
+        Finding("KR405", f"the calls need {told[name]}", ("requires", name), hint=hint)
+        for name in told
+        if value["requires"][name] != needed[name]
+    ]
 
 
 def _implicit(value: dict[str, Any]) -> list[Finding]:

@@ -13,6 +13,7 @@ from krunc_launcher._rules import (
     STEPS,
 )
 from krunc_launcher.errors import shown
+from krunc_launcher.plan import needs
 from krunc_launcher.plan.text import LAUNCH
 
 TYPE_CHECKING = False
@@ -78,6 +79,7 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
     _served(operations, found)
     _configuration(operations, names, found)
     _devices(operations, found)
+    needs.check(plan, found)
     return staged
 
 

@@ -1,0 +1,48 @@
+"""What the calls of a plan need of libkrun, which its head tells."""
+
+from __future__ import annotations
+
+from krunc_launcher._rules import ERAS, FUNCTIONS, KINDS, NEWER
+from krunc_launcher.errors import shown
+from krunc_launcher.plan.text import numbers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from krunc_launcher.plan.text import Findings
+
+
+def check(plan: dict[str, Any], found: Findings) -> None:
+    """Append to FOUND where the head of PLAN, whose operations are well, is not what they need."""
+    calls = [row for row in plan["operations"] if "call" in row]
+    newest = ERAS[plan["api"]]["first"]
+    for row in calls:
+        newest = max(newest, *_since(row), key=_version)
+    features = {FUNCTIONS[row["call"]].get("feature") for row in calls} - {None}
+    requires = plan["requires"]
+    for name, needed in (("libkrun", newest), ("features", sorted(features))):
+        if requires[name] != needed:
+            told = needed if name == "libkrun" else ", ".join(needed) or "none"
+            found.append((("requires", name), f"the calls need {told}; compile the box again"))
+    target = numbers(plan["target"], KINDS["version"]) or []
+    if len(target) > 1 and _version(newest) > [*target, 999]:
+        what = f"found {shown(plan['target'])}, but the calls need libkrun {newest}"
+        found.append((("target",), what))
+
+
+def _since(row: dict[str, Any]) -> Iterator[str]:
+    """Yield the versions of libkrun with which the call of ROW and its values came."""
+    rule = FUNCTIONS[row["call"]]
+    yield rule["since"]
+    for param in rule["params"]:
+        newer = NEWER.get(param.get("enum") or param.get("flags", ""), {})
+        value = row.get("args", {}).get(param["name"])
+        for name in value if type(value) is list else [value]:
+            if newer and name in newer:
+                yield newer[name]
+
+
+def _version(text: str) -> list[int]:
+    return [int(part) for part in text.split(".")]
