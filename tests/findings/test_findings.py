@@ -134,6 +134,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     ],
     "KR403": lambda: ["show", plan(lambda p: p["operations"][0].update(call="krun_nothing"))],
     "KR404": lambda: ["check", plan(out_of_order)],
+    "KR405": lambda: ["show", plan(lambda p: p["requires"].update(libkrun="1.0"))],
     "KR505": lambda: ["check", unapplied()],
     "KR501": lambda: checked("krunc_policy: 1\nisolation: [network]\n", "p.yaml"),
     "KR502": lambda: checked(
