@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from boxlite_specs import BASE
@@ -47,7 +48,7 @@ def box(name: str, *keys: str) -> str:
     return text(whole("\n".join([*named, *keys])).encode(), f"{name}.yaml")
 
 
-def plan(change: Callable[[dict[str, list[dict[str, object]]]], object]) -> str:
+def plan(change: Callable[[dict[str, Any]], object]) -> str:
     """A plan with a CHANGE made by hand."""
     main(["compile", box("edited")])
     value = json.loads(Path("edited.plan.json").read_text())
@@ -134,7 +135,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     ],
     "KR403": lambda: ["show", plan(lambda p: p["operations"][0].update(call="krun_nothing"))],
     "KR404": lambda: ["check", plan(out_of_order)],
-    "KR405": lambda: ["show", plan(lambda p: p["requires"].update(libkrun="1.0"))],
+    "KR405": lambda: ["show", plan(lambda p: p["requires"].update(libkrun="1.0.1"))],
     "KR505": lambda: ["check", unapplied()],
     "KR501": lambda: checked("krunc_policy: 1\nisolation: [network]\n", "p.yaml"),
     "KR502": lambda: checked(
