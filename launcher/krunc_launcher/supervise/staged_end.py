@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
-from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
