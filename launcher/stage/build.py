@@ -6,10 +6,8 @@ python launcher/stage/build.py writes both; without ziglang only orders.h.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,17 +19,17 @@ MACHINES = ("x86_64", "aarch64")
 
 _KINDS = {"int": "INT", "text": "TEXT", "enum": "ENUM", "texts": "LIST", "env": "VARIABLES"}
 # Nothing of what makes builds differ: no debugging, no build ID, names of sources relative.
-_OPTIONS = ("-static", "-Os", "-s", "-std=gnu11", "-Wl,--build-id=none", "-ffunction-sections")
-_OPTIONS += ("-fdata-sections", "-Wl,--gc-sections", "-fno-stack-protector", "-fno-unwind-tables")
-_OPTIONS += ("-fno-asynchronous-unwind-tables", "-flto")
+_OPTIONS = [
+    *("-static", "-Os", "-s", "-flto", "-std=gnu11", "-Wl,--build-id=none", "-Wl,--gc-sections"),
+    *("-ffunction-sections", "-fdata-sections", "-fno-stack-protector", "-fno-unwind-tables"),
+    "-fno-asynchronous-unwind-tables",
+]
 
 
 def header(table: dict[str, Any]) -> str:
     """Return the text of orders.h: names, steps, and what each order's values may be."""
     orders = table["orders"]
-    words = {
-        name: [f"{_c(word)}" for word in row] for name, row in table["enums"].items()
-    }
+    words = {name: [f"{_c(word)}" for word in row] for name, row in table["enums"].items()}
     required = [f"1u << {_c(name)}" for name, row in orders.items() if row.get("required")]
     roots = [f"1u << {_c(name)}" for name in orders if name.startswith("root_")]
     lines = [
@@ -52,7 +50,8 @@ def header(table: dict[str, Any]) -> str:
         f"enum kind {{ {', '.join(_KINDS.values())} }};",
         "struct param { enum kind kind; int nullable; unsigned least, most; const char *prefix;"
         " const char *const *words; };",
-        "struct shape { const char *name; int rank, many, params; struct param param[MOST_VALUES]; };",
+        "struct shape { const char *name; int rank, many, params;"
+        " struct param param[MOST_VALUES]; };",
         *(
             f"static const char *const {name}_words[] = {{ {_texts(row)} }};"
             for name, row in table["enums"].items()
@@ -106,7 +105,7 @@ def main() -> None:
     """Write orders.h and, where ziglang is installed, the programs."""
     (HERE / "orders.h").write_text(header(json.loads(TABLE.read_text("utf-8"))), "utf-8")
     if find_spec("ziglang") is None:
-        sys.exit("build: orders.h is written; for the programs, install ziglang as pyproject has it")
+        sys.exit("build: orders.h is written; the programs need ziglang, pinned in pyproject.toml")
     PROGRAMS.mkdir(exist_ok=True)
     for machine in MACHINES:
         build(machine, PROGRAMS / machine)

@@ -19,7 +19,9 @@ def test_the_header_is_that_of_the_table() -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_programs_are_those_of_the_sources(machine: str, tmp_path: Path) -> None:
     """The same bytes wherever they are built: here, in another directory."""
-    (pinned,) = (line for line in (ROOT / "pyproject.toml").read_text().split('"') if "ziglang" in line)
+    (pinned,) = (
+        line for line in (ROOT / "pyproject.toml").read_text().split('"') if "ziglang" in line
+    )
     assert pinned == f"ziglang=={version('ziglang')}"
     build(machine, tmp_path / machine)
     made = (tmp_path / machine).read_bytes()

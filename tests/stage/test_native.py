@@ -24,8 +24,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stage") / "stage"
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
-    command = ["cc", *options, *checks, *sorted(STAGE.glob("*.c")), "-o", out]
-    subprocess.run(command, check=True)
+    sources = sorted(STAGE.glob("*.c"))
+    subprocess.run(["cc", *options, *checks, *sources, "-o", out], check=True)
     return out
 
 
@@ -222,14 +222,18 @@ def test_the_end_by_a_signal(stage: Native) -> None:
     assert stage.run(sh("kill -9 $$"))[:2] == (137, ["started", "signal 9"])
 
 
-@pytest.mark.parametrize(("command", "said"), [("poweroff -f", "poweroff"), ("reboot -f", "reboot")])
+@pytest.mark.parametrize(
+    ("command", "said"), [("poweroff -f", "poweroff"), ("reboot -f", "reboot")]
+)
 def test_power_off(stage: Native, command: str, said: str) -> None:
     assert stage.run(sh(f"{command}; sleep 9"))[:2] == (0, ["started", said])
 
 
 def test_what_is_left_behind_ends_with_the_program(stage: Native) -> None:
     said = stage.run(
-        sh("(sleep 100 &); (sh -c 'sleep 0.1; exit 3' &); sleep 0.3; ps -o stat | grep -c Z; exit 6")
+        sh(
+            "(sleep 100 &); (sh -c 'sleep 0.1; exit 3' &); sleep 0.3; ps -o stat | grep -c Z; exit 6"
+        )
     )
     assert said[:3] == (6, ["started", "exit 6"], "0\n")
 

@@ -341,9 +341,7 @@ def test_commands_of_the_launcher(call: Call, text: str, wanted: str) -> None:
         ),
     ],
 )
-def test_lines_for_the_launcher(
-    call: Call, parts: tuple[str, int, str, int], wanted: str
-) -> None:
+def test_lines_for_the_launcher(call: Call, parts: tuple[str, int, str, int], wanted: str) -> None:
     assert call([[b"line", *(str(part).encode() for part in parts)]]) == [
         f" {wanted.encode().hex()}."
     ]
