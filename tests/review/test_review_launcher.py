@@ -18,12 +18,13 @@ from krunc_compiler.plan.plan import moved, to_text
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
-from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS, STEPS
+from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.paths import Folders
 from krunc_launcher.plan.reading import parse
+from krunc_launcher.plan.sequence import kind_of
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Operation
+from krunc_launcher.resolve.operation import ROWS, Operation
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm import confine
 from places import ROOT
@@ -127,7 +128,7 @@ def _plain(value: Any) -> Any:
 
 
 def _given(one: Operation, rights: Grants) -> None:
-    rules = (FUNCTIONS if one.kind == "call" else STEPS)[one.name]["params"]
+    rules = one.rule()["params"]
     named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
     for rule in rules:
         value = named[rule["name"]]
@@ -201,7 +202,7 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
         kind = dice.random()
         if kind < 0.6 and "args" in row and row["args"]:
             name = dice.choice(list(row["args"]))
-            rules = FUNCTIONS[row["call"]] if "call" in row else STEPS[row["step"]]
+            rules = ROWS[kind_of(row)][row[kind_of(row)]]
             rule = next(one for one in rules["params"] if one["name"] == name)
             row["args"][name] = others(rule, dice)
         elif kind < 0.75:

@@ -24,8 +24,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stage") / "stage"
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
-    command = ["cc", *options, *checks, *sorted(STAGE.glob("*.c")), "-o", out]
-    subprocess.run(command, check=True)
+    sources = sorted(STAGE.glob("*.c"))
+    subprocess.run(["cc", *options, *checks, *sources, "-o", out], check=True)
     return out
 
 

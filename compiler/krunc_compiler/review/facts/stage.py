@@ -11,6 +11,7 @@ from krunc_schema import load
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.process import command, environment
+from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.words import word
 
 # As whom the program runs; a name that is not root's is nobody with uid 0, or the stage refuses it.
@@ -27,8 +28,12 @@ def table() -> dict[str, Any]:
 
 def laid(row: Row) -> Iterator[Fact]:
     """Yield the directory that is the VM's root before the stage changes it."""
-    text = "makes a directory for this launch with krunc's first program in the guest, the stage"
-    yield row.fact("launcher", "stage", text, Reach("launch", "stage"))
+    path, written = row.args["path"], row.args["access"] != "read"
+    text = f"makes {word(path)} for this launch, with krunc's first program in the guest, the stage"
+    text += "; the guest's root can write there" if written else ""
+    reach = [Reach("launch", "stage", same(path))]
+    reach += [Reach("launch", "written stage", same(path))] if written else []
+    yield row.fact("launcher", "stage", text, *reach)
 
 
 def root_share(row: Row) -> Iterator[Fact]:
