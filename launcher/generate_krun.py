@@ -122,6 +122,7 @@ def declarations(table: dict[str, Any]) -> str:
         "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",
         "int capset(void *head, const void *sets);",
+        "int fstatfs(int fd, void *status);",
         "int fallocate(int fd, int mode, int64_t offset, int64_t size);",
         "int inotify_init1(int flags);",
         "int inotify_add_watch(int fd, const char *path, uint32_t mask);",
@@ -218,8 +219,11 @@ def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
 def _kind(row: dict[str, Any]) -> dict[str, Any]:
     """Return a kind as the launcher checks it: its patterns as runs, nothing that only people
     read."""
-    named = ("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused")
-    rule = {name: row[name] for name in (*named, "multiple_of", "numbers") if name in row}
+    named = [
+        *("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused"),
+        *("multiple_of", "numbers", "views", "views_why", "devices", "no_devices"),
+    ]
+    rule = {name: row[name] for name in named if name in row}
     if "pattern" in row:
         rule["runs"] = runs(row["pattern"])
         rule["except"] = [runs(pattern) for pattern in row.get("except", ())]

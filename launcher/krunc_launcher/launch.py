@@ -17,6 +17,7 @@ from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
 from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.messages import refuse
+from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
 from krunc_launcher.resolve.resolve import resolve, secret
@@ -203,6 +204,7 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     problems = [
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
+        *untold(accepted.plan["operations"], accepted.folders),
     ]
     starts = program(accepted.plan, operations, accepted.folders)
     return Ready(accepted, operations, found, problems, starts, made(operations))

@@ -3,6 +3,9 @@
 Below a folder that a guest may write, a link can be of the guest's making: one that an earlier run
 left there would lead the launcher, and libkrun behind it, to a file that no plan names. So none is
 followed there, whichever way the path takes to that folder; elsewhere links are the host's own.
+
+Nothing of proc is opened, and no link of it is followed, however a path gets there: it shows what
+processes hold, the launcher among them.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.plan.text import LAUNCH, RUNTIME
+from krunc_launcher._rules import KINDS
+from krunc_launcher.errors import plain
+from krunc_launcher.plan.text import LAUNCH, RUNTIME, lies_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 _LINUX = sys.platform == "linux"
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _NO_LINKS = 0x04  # RESOLVE_NO_SYMLINKS of linux/openat2.h
 _HERE = -100  # AT_FDCWD of linux/fcntl.h
-_EPERM, _ENOSYS, _ELOOP = 1, 38, 40  # asm-generic/errno.h
+_EPERM, _EACCES, _ENOSYS, _ELOOP = 1, 13, 38, 40  # asm-generic/errno.h
+_PROC = 0x9FA0  # PROC_SUPER_MAGIC of linux/magic.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
 # To look at a file without reading it.
 LOOK = system.O_PATH if sys.platform == "linux" else system.O_RDONLY | system.O_NONBLOCK
@@ -29,6 +36,10 @@ _LED = (
     "a link in a folder that a guest may write leads elsewhere; the guest can have made it: "
     "remove it, and keep this out of what guests write"
 )
+
+_RULES = KINDS["host_path"]
+# The steps that demand what a call opens: each path of a call has one.
+_CONDITIONS = ("require_folder", "require_file")
 
 
 class Folders:
@@ -45,7 +56,14 @@ class Folders:
         self.written = list(written)
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
-        """Open PATH; raises OSError, also for a link that a guest can have made."""
+        """Open PATH; raises OSError, also for a link that a guest can have made, and in proc."""
+        handle = self._open(path, flags, mode)
+        if _is_of_proc(handle):
+            system.close(handle)
+            raise OSError(_EACCES, _RULES["views_why"])
+        return handle
+
+    def _open(self, path: str, flags: int, mode: int) -> int:
         try:
             return without_links(path, flags, mode)
         except OSError as error:
@@ -104,6 +122,8 @@ class Folders:
                 return "/".join((here, *rest[::-1])), written
             if system.S_ISLNK(status.st_mode) and (rest or last):
                 links += 1
+                if _proc_has(above or "/"):
+                    raise OSError(_EACCES, _RULES["views_why"])
                 if written or links > _MOST_LINKS:
                     raise OSError(_ELOOP, _LED if written else system.strerror(_ELOOP))
                 target = system.readlink(here)
@@ -135,6 +155,52 @@ def absolute(path: str, folders: Folders) -> str:
     if path.startswith(LAUNCH):
         return system.join(folders.launch, path[len(LAUNCH) :])
     return system.normpath(system.join(folders.base, path))
+
+
+def holds_devices(path: str) -> bool:
+    """Tell whether PATH, by its text, is a device of the host or a folder that holds some."""
+    if not path.startswith("/"):
+        return False
+    devices = lies_in(path, _RULES["devices"]) and not lies_in(path, _RULES["no_devices"])
+    return devices or system.normpath(path).strip("/") == ""
+
+
+def untold(rows: list[dict[str, Any]], folders: Folders) -> Iterator[str]:
+    """Yield why devices of the host would be the guest's though no text of the plan's ROWS says so,
+    and so no review: by a link, or by a relative path."""
+    for row in rows:
+        if row.get("step") not in _CONDITIONS or holds_devices(row["args"]["path"]):
+            continue
+        path = absolute(row["args"]["path"], folders)
+        try:
+            real, mode = folders.real(path, True), folders.status(path).st_mode
+        except OSError:
+            continue  # what it is demanded for tells
+        if holds_devices(real) or system.S_ISBLK(mode):
+            what = f"leads to {plain(real)}" if real != path else "is a device of the host"
+            yield (
+                f"{plain(path)} {what}, which no review of this plan shows as a device: name it by "
+                f"an absolute path in /dev, or / itself ({row['from']})"
+            )
+
+
+def _is_of_proc(handle: int) -> bool:
+    """Tell whether what is open as HANDLE is of the file system proc, wherever it is mounted."""
+    if not _LINUX:
+        return False
+    told = ffi.new("uint64_t[16]")  # struct statfs has 120 bytes; the type comes first
+    return bool(libc.fstatfs(handle, told) == 0 and told[0] == _PROC)
+
+
+def _proc_has(folder: str) -> bool:
+    try:
+        handle = system.open(folder, LOOK | system.O_DIRECTORY | system.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return _is_of_proc(handle)
+    finally:
+        system.close(handle)
 
 
 def _identity(path: str) -> tuple[int, int]:

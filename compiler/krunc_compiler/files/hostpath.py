@@ -15,6 +15,9 @@ LAUNCH: str = load("plan")["launch"]
 _NAMED = (RUNTIME, LAUNCH)
 
 
+_RULES = load("plan")["kinds"]["host_path"]
+
+
 # Several rules look at a path of a box, and its plan has it twice. Few are kept: one may be long.
 _KEPT = 32
 
@@ -41,6 +44,27 @@ def plain(path: str) -> str:
     """Return PATH, which lost a `./` in front of it, so that it still means no folder of the
     run."""
     return f"./{path}" if path.startswith(_NAMED) else path
+
+
+def is_view(path: str) -> bool:
+    """Tell whether PATH, by its text, is of proc, which shows processes and has no files."""
+    return _lies_in(path, _RULES["views"])
+
+
+def holds_devices(path: str) -> bool:
+    """Tell whether PATH, by its text, is a device of the host or a folder that holds some."""
+    devices = _lies_in(path, _RULES["devices"]) and not _lies_in(path, _RULES["no_devices"])
+    return devices or normal(path) == "/"
+
+
+def holds_views(path: str) -> bool:
+    """Tell whether PATH, by its text, is of proc or a folder that holds it."""
+    return is_view(path) or normal(path) == "/"
+
+
+def _lies_in(path: str, folders: list[str]) -> bool:
+    whole = normal(path)
+    return any(whole == folder or whole.startswith(folder + "/") for folder in folders)
 
 
 # The directory of a box and those above it, as `normal` writes them.

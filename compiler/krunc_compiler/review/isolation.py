@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from krunc_compiler.files.hostpath import holds_devices, holds_views
 from krunc_compiler.review.fact import Fact, Reach
 
 
 class Topic(NamedTuple):
     """An isolation, and the reaches that take it away: a verb, with one noun or with any but some.
 
-    `lost_by` has verb and noun; a noun of "" is any, those behind "!" are any others.
+    `lost_by` has verb and noun; a noun of "" is any, those behind "!" are any others. `lost_at`
+    tells of a path that takes it away when the guest reads or writes there.
     """
 
     name: str
     lost_by: tuple[tuple[str, str], ...]
     has: str
     lacks: str
+    lost_at: Callable[[str], bool] | None = None
 
 
 # docs/review.md prints it.
@@ -61,6 +64,7 @@ TOPICS = (
         (("device", ""),),
         "no device of the host is passed through",
         "devices of the host are passed through",
+        holds_devices,
     ),
     Topic(
         "kernel",
@@ -73,6 +77,13 @@ TOPICS = (
         (("without", "nested virtualisation off"),),
         "the guest cannot run VMs of its own",
         "the guest can run VMs of its own",
+    ),
+    Topic(
+        "environment",
+        (),
+        "the launcher's environment is not passed on",
+        "the guest can find variables of the launcher and of other processes in the host's /proc",
+        holds_views,
     ),
 )
 
@@ -90,20 +101,15 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
             frozenset({Reach("without", topic.name)}) if lost else frozenset(),
             held=lost is None,
         )
-    yield Fact(
-        "isolation",
-        ("environment",),
-        "the launcher's environment is not passed on",
-        "",
-        None,
-        held=True,
-    )
     yield _user(facts)
     yield _setuid(facts)
     yield _confined(facts)
 
 
 def _takes(topic: Topic, reach: Reach) -> bool:
+    is_path = reach.verb in ("read", "write") and isinstance(reach.target, str)
+    if topic.lost_at and is_path and topic.lost_at(str(reach.target)):
+        return True
     return any(
         reach.verb == verb
         and (not noun or (reach.noun in noun.lstrip("!").split("|")) != (noun[0] == "!"))

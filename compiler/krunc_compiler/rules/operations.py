@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.files.hostpath import RUNTIME, is_view, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import command_line
@@ -21,6 +21,7 @@ def check(operations: list[Operation], target: Target) -> list[Finding]:
     """Tell what is wrong with the operations as a whole."""
     return [
         *_paths(operations),
+        *_views(operations),
         *_secrets(operations),
         *_devices(operations),
         *_command_line(operations),
@@ -55,6 +56,23 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
                     hint="choose a shorter one"
                     if of_run
                     else "choose a shorter one, or runtime:NAME",
+                )
+
+
+def _views(operations: list[Operation]) -> Iterator[Finding]:
+    """Look at all paths of the host, those of secrets and contents too."""
+    for operation in operations:
+        named = [
+            (path, operation.place(param.name) or operation.origin)
+            for param, path in (operation.paths() if operation.places else ())
+        ]
+        for path, where in (*named, *((one.path, one.key) for one in secrets(operation))):
+            if is_view(path):
+                yield Finding(
+                    "KR213",
+                    f"{path!r} is no file: {rules('host_path')['views_why']}",
+                    where,
+                    hint="name a file or folder; a variable is a secret: `from_env: NAME`",
                 )
 
 

@@ -120,8 +120,8 @@ def _symbol(lib: Any, name: str) -> Any:
 
 def _firmware(path: str) -> list[Any]:
     """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
-    folder = system.dirname(Folders("/", "/").real(system.abspath(path), True))
     try:
+        folder = system.dirname(Folders("/", "/").real(system.abspath(path), True))
         listed = system.listdir(folder)
     except OSError:
         return []  # a folder that may be searched, not read: the loader has to find it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import CHARSETS, KINDS, PLAN
 from krunc_launcher.errors import shown
 
@@ -85,11 +86,19 @@ def is_name(value: Any) -> bool:
     return fits(value, KINDS["variable"])
 
 
+def lies_in(path: str, folders: list[str]) -> bool:
+    """Tell whether the absolute PATH is one of FOLDERS or below it, by its text."""
+    whole = "/" + system.normpath(path).lstrip("/")
+    return any(whole == folder or whole.startswith(folder + "/") for folder in folders)
+
+
 def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     """Check a path of the host, which does not leave the runtime folder if it names it."""
     kind = KINDS["host_path"]
     if not text(value, kind, path, found):
         return
+    if value.startswith("/") and lies_in(value, kind["views"]):
+        found.append((path, f"found {shown(value)}; {kind['views_why']}"))
     rest = value.removeprefix(RUNTIME)
     if rest != value and not set(kind["parts_refused"]).isdisjoint(rest.split("/")):
         found.append((path, f"found {shown(value)}; {kind['why']}"))
