@@ -60,9 +60,16 @@ def plans() -> list[dict[str, Any]]:
 Grants = dict[tuple[str, str], int]
 
 
+def of_the_run(base: str, box: str) -> Folders:
+    """Where the paths of a plan start; the directory of one launch is the same for each."""
+    folders = Folders(base, f"/run/krunc/{box}")
+    folders.launch = f"/run/krunc/{box}/launch"
+    return folders
+
+
 def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     """What the launcher gives to the VM of PLAN: bits or a number, by what they are for."""
-    folders = Folders(base, f"/run/krunc/{plan['box']}")
+    folders = of_the_run(base, plan["box"])
     done, wrong = resolve(plan, folders, None)
     assert not wrong, wrong
     rights: Grants = defaultdict(int)
@@ -86,7 +93,7 @@ RUNS = ("krun_set_exec", "krun_set_env", "krun_set_workdir", "krun_set_rlimits",
 def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], str]:
     """What the guest finds under which name: disks and networks by their order, shares by their
     tags, files that are laid over them; and what it runs."""
-    done, wrong = resolve(plan, Folders(base, f"/run/krunc/{plan['box']}"), None)
+    done, wrong = resolve(plan, of_the_run(base, plan["box"]), None)
     assert not wrong, wrong
     names: dict[tuple[str, Any], str] = {}
     counts: dict[str, int] = defaultdict(int)

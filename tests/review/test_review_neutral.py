@@ -35,7 +35,9 @@ ALTERS = {
     "what the stage does in the guest": [
         ("end_after", "seconds"), ("*", "size_mib"), ("mount_tmpfs", "mode"), ("hostname", "name"),
         ("host", "name"), ("host", "address"), ("nameserver", "address"),
-        ("mount_disk", "options"), ("root_disk", "options"),
+        ("mount_disk", "options"), ("root_disk", "options"), ("user", "user"),
+        # What of the host can be written to is told of the call that attaches it.
+        *((name, "access") for name in ("root_share", "root_disk", "mount_share", "mount_disk")),
         *(("interface", name) for name in ("name", "address", "prefix", "gateway")),
     ],
 }  # fmt: skip

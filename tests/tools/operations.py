@@ -107,7 +107,7 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (step("lay_stage", path="launch:stage", access="read"), []),
     (step("pass_sigterm", signal="TERM", grace_s=5), ["stop SIGTERM asks the guest's program to stop, signal TERM; a second one, or 5 seconds, end the VM"]),
     (step("end_after", seconds=60), ["timeout the VM is ended 60 seconds after its launch"]),
-    (order("root_share", tag="r", access="read"), ["root no share of this plan, read-only"]),
+    (order("root_share", tag="r", access="read"), ["root no share of this plan (r), read-only"]),
     (order("root_disk", device="/dev/vda", fstype="ext4", options="noatime", access="read"), ["root disk /dev/vda (no disk of this plan), ext4, options noatime, read-only"]),
     (order("discard_changes", size_mib=64), []),
     (order("keep_changes", device="/dev/vdb", fstype="ext4"), []),

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
     if operation.name == "confine" and operation.argument("mode").c == "required":
-        why = missing(done)
-        if why:
+        if why := missing(done):
             yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
 
 

@@ -40,7 +40,7 @@ def root_share(row: Row) -> Iterator[Fact]:
     """Yield the root, when it is a directory of the host."""
     tag = row.args["tag"]
     path = row.shares.get(tag)
-    what = f"folder {word(path)}" if path is not None else "no share of this plan"
+    what = f"folder {word(path)}" if path is not None else f"no share of this plan ({word(tag)})"
     yield from _root(row, what, tag)
 
 
@@ -58,10 +58,8 @@ def root_disk(row: Row) -> Iterator[Fact]:
 def _root(row: Row, what: str, name: str) -> Iterator[Fact]:
     """Yield the root; what is attached for writing can be written to by the guest's root, however
     it is mounted."""
-    written = name in row.written
-    mode = "the guest can write to it" if written else "read-only"
-    reach = [Reach("change", "root")] if written else []
-    yield row.fact("root", "root", f"{what}, {mode}", *reach)
+    reach = [Reach("change", "root")] if name in row.written else []
+    yield row.fact("root", "root", f"{what}, {_mode(row, name)}", *reach)
 
 
 def discarded(row: Row) -> Iterator[Fact]:
@@ -95,7 +93,7 @@ def share(row: Row) -> Iterator[Fact]:
     path = row.shares.get(tag)
     folder = f"folder {word(path)}" if path is not None else "no share of this plan"
     what = f"{folder} (share {word(tag)}), {_mode(row, tag)}"
-    yield _mounted(row, what, Reach("mount", "share", tag))
+    yield _mounted(row, what, Reach("mount", "share", row.args["path"]))
 
 
 def disk(row: Row) -> Iterator[Fact]:
@@ -107,7 +105,7 @@ def disk(row: Row) -> Iterator[Fact]:
     options = f", options {word(args['options'])}" if args["options"] else ""
     what = f"disk {word(args['device'])} ({image}), {word(args['fstype'])}{options}"
     what += f", {_mode(row, name)}"
-    yield _mounted(row, what, Reach("mount", "disk", args["device"]))
+    yield _mounted(row, what, Reach("mount", "disk", args["path"]))
 
 
 def _mode(row: Row, name: str) -> str:
