@@ -108,7 +108,7 @@ def test_mounts(stage: Native) -> None:
     )
     assert "/a/b/c tmpfs rw,nosuid,nodev,relatime,size=3072k,mode=1770" in said.stdout
     assert "/b tmpfs rw,nosuid,nodev,relatime,mode=0" in said.stdout
-    assert "\n1770\ndev/null /d tmpfs ro,nodev,noexec,relatime,size=1024k,mode=711" in said.stdout
+    assert "\n1770\n/dev/null /d tmpfs ro,nodev,noexec,relatime,size=1024k,mode=711" in said.stdout
     assert "Read-only file system" in said.stderr
 
 
@@ -304,18 +304,22 @@ def test_orders_without_a_launcher_in_them(stage: Native, data: bytes) -> None:
 
 def test_a_terminal(stage: Native) -> None:
     """The terminal is the program's, which leads its session, and its user's."""
-    script = "ps -o tty,comm | grep sh; echo $TERM; stat -Lc %u /proc/self/fd/0; echo ready >&3"
-    order = "exec 3>&1 >/dev/tty 2>&1; " + script + "; read x; stty size; exit 5"
+    script = (
+        "cut -d' ' -f6,7 /proc/$$/stat; echo $TERM; stat -Lc %u /proc/self/fd/0; echo ready >&3"
+    )
+    size = "until stty size 2>/dev/null | grep 133; do sleep 0.05; done"
+    order = "exec 3>&1 >/dev/tty 2>&1; " + script + f"; {size}; exit 5"
     made = orders(("user", {"user": "app"}), argv=["sh", "-c", order])
     shown = b""
     with terminal() as (ours, theirs):
         sends = ["size 44 133\n"]
-        said = stage.run(made, sends=sends, stdin=theirs.fileno(), keys=ours)
+        said = stage.run(made, sends=sends, stdin=theirs.fileno())
         theirs.close()
         with suppress(OSError):  # the last writer is gone
             while piece := ours.read(4096):
                 shown += piece
     assert said[:2] == (5, ["started", "exit 5"])
-    device, *rest = shown.split()
-    assert device != b"?"
-    assert rest == [b"sh", b"linux", b"1000", b"44", b"133"]
+    session, device, *rest = shown.split()
+    assert session == b"2"  # the program's, behind process 1
+    assert device != b"0"
+    assert rest == [b"linux", b"1000", b"44", b"133"], shown

@@ -10,7 +10,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,11 +109,10 @@ class Native:
         sends: Sequence[str] = (),
         launcher: str = "reads",
         stdin: int = subprocess.DEVNULL,
-        keys: FileIO | None = None,
         within: float = 30,
     ) -> Ended:
-        """Run the stage with ORDERS. The LAUNCHER reads and SENDS lines once the program writes
-        `ready`, and KEYS of a terminal gets a newline; or it is "silent", "gone" after it was called, or "none"."""
+        """Run the stage with ORDERS. The LAUNCHER reads, and SENDS lines once the program writes
+        `ready`; or it is "silent", "gone" after it was called, or "none"."""
         data = orders if isinstance(orders, bytes) else encode(orders)
         (self.at / "first" / "orders").write_bytes(data)
         path = self.at / "report" / "socket"
@@ -148,8 +146,6 @@ class Native:
                             out += piece
                         for text in sends:
                             connection.sendall(text.encode())
-                        if keys is not None:
-                            keys.write(b"\n")
                     if launcher == "reads":
                         with connection.makefile("r", errors="replace") as reader:
                             lines = reader.read().splitlines()
