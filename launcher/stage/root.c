@@ -76,13 +76,8 @@ static const char *mount_root(struct orders *orders) {
     if (below && orders->now.name == ROOT_SHARE) try_changes();
     next(orders);
     if (!below) return "/m/root";
-<<<<<<< HEAD
     if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, "0755");
-    else mount_at(value[0].text + 1, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
-=======
-    if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, 0755);
     else mount_at(value[0].text, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
->>>>>>> stagec
     make_directories("/m/changes/upper");
     make_directories("/m/changes/work");
     mount_at("overlay", "/m/new", "overlay", 0, "lowerdir=/m/root,upperdir=/m/changes/upper,workdir=/m/changes/work");

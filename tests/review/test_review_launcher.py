@@ -63,7 +63,7 @@ Grants = dict[tuple[str, str], int]
 def of_the_run(base: str, box: str) -> Folders:
     """Where the paths of a plan start; the directory of one launch is the same for each."""
     folders = Folders(base, f"/run/krunc/{box}")
-    folders.launch = f"/run/krunc/{box}/launch"
+    folders.launch = "/run/krunc/launch"
     return folders
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
-    if operation.name == "confine" and operation.argument("mode").c == "required":
-        if why := missing(done):
-            yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
+    needs_it = operation.name == "confine" and operation.argument("mode").c == "required"
+    if needs_it and (why := missing(done)):
+        yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
 
 
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
