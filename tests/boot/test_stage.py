@@ -183,8 +183,7 @@ PANIC = "echo 2 >/proc/sys/vm/panic_on_oom; dd if=/dev/zero of=/full/x bs=1M; ec
 
 def test_a_panic_under_the_program(boot: Booting, boxes: Path, shown: Shown) -> None:
     name = staged(boxes, PANIC, tmpfs=[{"path": "/full", "size": "256MiB"}])
-    # Its kernel's words are what a broken boot has too.
-    done = boot(name)
+    done = boot(name, panics=True)
     assert done.status == 125, done
     assert "the guest ended under its program" in done.stderr, done
     shown("a panic under the program is told")

@@ -96,12 +96,15 @@ class Report:
         if self.ended is not None or self.failed is not None:
             return
         numbers = [int(word) for word in words[1:] if _is_number(word)]
+        if self.started is None:
+            match words:
+                case ["started"]:
+                    self.started = monotonic()
+                    self._forget_orders()
+                case ["failed", _, step, _] if step in STAGE["steps"] and len(numbers) == 2:
+                    self.failed = numbers[0], step, numbers[1]
+            return
         match words:
-            case ["started"] if self.started is None:
-                self.started = monotonic()
-                self._forget_orders()
-            case ["failed", _, step, _] if step in STAGE["steps"] and len(numbers) == 2:
-                self.failed = numbers[0], step, numbers[1]
             case ["poweroff" | "reboot" as word]:
                 self.ended = word, 0
             case [word, _] if word in _ENDS and len(numbers) == 1 and numbers[0] < 256:
