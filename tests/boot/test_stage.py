@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boots import Boot
+from krunc_compiler.__main__ import main
 
 pytestmark = pytest.mark.boot
 
@@ -88,8 +90,6 @@ def test_a_read_only_share_stays_so(
     boot: Booting, boxes: Path, can_forbid: bool, shown: Shown
 ) -> None:
     if not can_forbid:
-        from krunc_compiler.__main__ import main
-
         share = {"tag": "src", "path": "./src", "mount": "/in"}
         name = staged(boxes, "true", shares=[share])
         assert main(["compile", str(boxes / f"{name}.yaml"), "--target", "1.16"]) == 1
@@ -106,8 +106,6 @@ def test_a_read_only_share_stays_so(
 
 def test_a_throw_away_root(boot: Booting, boxes: Path, can_forbid: bool, shown: Shown) -> None:
     if not can_forbid:
-        from krunc_compiler.__main__ import main
-
         name = staged(boxes, "true", rootfs={"path": "./rootfs", "changes": "discard"})
         assert main(["compile", str(boxes / f"{name}.yaml"), "--target", "1.16"]) == 1
         return
@@ -310,3 +308,44 @@ def test_a_disk_without_that_file_system(boot: Booting, boxes: Path) -> None:
     done = boot(staged(boxes, "echo started", disks=[disk]))
     assert done.status == 125, done
     assert "mount_disk /data (disks[0].mount): the file system cannot be mounted" in done.stderr
+
+
+# A krunc that is told of all plans.
+ALL = """\
+import sys
+sys.argv[-1:] = ["FOLDER/fleet", "--log-dir=FOLDER/logs", "--exit-record=FOLDER/ends"]
+from krunc import main
+sys.exit(main())
+"""
+
+
+def test_a_fleet_with_one_root(
+    boot: Booting, boxes: Path, can_forbid: bool, libkrun: tuple[Path, str], shown: Shown
+) -> None:
+    """Each VM's end is its own, and one whose program never starts is told."""
+    (boxes / "fleet").mkdir()
+    root = {"path": "./rootfs", "changes": "discard" if can_forbid else "host"}
+    machine = {"cpus": 1, "memory": "96MiB"}
+    for i in range(8):
+        script = f"echo this is {i}; hostname; exit {i}"
+        name = staged(boxes, script, rootfs=root, machine=machine, hostname=f"vm{i}", name=f"vm{i}")
+        value = json.loads((boxes / f"{name}.yaml").read_text())
+        if i == 5:
+            value["entrypoint"] = {"executable": "/bin/missing"}
+        (boxes / f"vm{i}.yaml").write_text(json.dumps(value))
+        made = boxes / "fleet" / f"vm{i}.plan.json"
+        done = main(
+            ["compile", str(boxes / f"vm{i}.yaml"), "--target", libkrun[1], "-o", str(made)]
+        )
+        assert done == 0
+    boxes_of = ALL.replace("FOLDER", str(boxes))
+    boot(name, start=[sys.executable, "-c", boxes_of])
+    ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
+    assert {name: end["status"] for name, end in ends.items()} == {
+        f"vm{i}": 127 if i == 5 else i for i in range(8)
+    }
+    assert ends["vm5"]["reason"] == "not_started"
+    assert "program /bin/missing (entrypoint)" in ends["vm5"]["message"]
+    assert {end["program_seen"] for name, end in ends.items() if name != "vm5"} == {True}
+    assert not list((boxes / "run").rglob("launch-*"))
+    shown("a fleet of 8 with one root, one of which never starts its program")
