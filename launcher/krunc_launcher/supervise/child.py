@@ -190,6 +190,8 @@ class Vm:
 
             self.report.end()
             told(end, self.report, bool(entered))
+            if self.report.started is not None:
+                end.started_s = self.report.started - self.begun
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
             end.words = (f"whether the guest's program was started cannot be told: {why}",)

@@ -81,3 +81,15 @@ def test_no_failure_of_the_vm_is_lost(plan: Path, launch: Callable[..., Launch])
     says = "started\nexit 0\n"
     done = launch(plan, KRUN_RECORDER_EXIT="3", KRUN_RECORDER_SAYS=says, TOKEN="s3cret")
     assert done.returncode == 3
+
+
+def test_the_record_has_what_the_stage_said(
+    plan: Path, launch: Callable[..., Launch], tmp_path: Path
+) -> None:
+    record = tmp_path / "end.json"
+    options = ["--exit-record", str(record)]
+    done = launch(plan, *options, KRUN_RECORDER_SAYS="started\nsignal 15\n", TOKEN="s3cret")
+    assert done.returncode == 143
+    end = json.loads(record.read_text())
+    assert (end["reason"], end["ended_by"], end["program_seen"]) == ("exited", "signal 15", True)
+    assert 0 < end["start_s"] <= end["started_s"]
