@@ -30,6 +30,7 @@ from krunc_compiler.values import braces, extending, matrix, rendering, variable
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.rebasing import rebased
 from krunc_compiler.values.variables import Known
+from krunc_compiler.values.work import Work
 
 
 class Loaded(NamedTuple):
@@ -40,6 +41,7 @@ class Loaded(NamedTuple):
     known: Known
     rows: list[dict[str, Any]]
     is_matrix: bool
+    work: Work
 
     def variables(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the variables of the box that ROW of the matrix makes."""
@@ -73,7 +75,7 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     rows, findings = matrix.rows(value.get("matrix"), known.values)
     if rows == [{}] and not findings:
         known = known._replace(absent=known.absent | matrix.names(value.get("matrix")))
-    loaded = Loaded(value, source, known, rows, rows != [{}])
+    loaded = Loaded(value, source, known, rows, rows != [{}], Work())
     if loaded.is_matrix:
         findings += matrix.too_large(len(rows), len(source.places), braces.openings(value))
     if loaded.is_matrix and not findings:
@@ -92,7 +94,9 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
 
 def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
     name = {"name": loaded.value.get("name")}
-    return rendering.render(name, loaded.variables(row), loaded.source).value["name"]
+    return rendering.render(name, loaded.variables(row), loaded.source, work=loaded.work).value[
+        "name"
+    ]
 
 
 def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], list[Located]]:
@@ -140,7 +144,7 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     shape."""
     schema = load("box.schema")
     rendered = rendering.render(
-        loaded.value, loaded.variables(row), loaded.source, loaded.known.absent
+        loaded.value, loaded.variables(row), loaded.source, loaded.known.absent, loaded.work
     )
     value = rebased(rendered.value, loaded.source, schema)
     # Of a map that lost keys nothing more can be said.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path, Source, Span
 from krunc_compiler.values.braces import ESCAPE, as_it_stands, has_expressions, openings
+from krunc_compiler.values.work import TooMuchWork, Work
 
 # A rendered string longer than this is a mistake or an attack.
 MAX_TEXT = 100_000
@@ -37,6 +38,7 @@ class _Scope(NamedTuple):
     broken: set[Path]
     # How many characters the results have, and how many expressions there were.
     met: list[int]
+    work: Work
 
 
 def render(
@@ -44,8 +46,10 @@ def render(
     variables: Mapping[str, Any],
     source: Source,
     absent: frozenset[str] = frozenset(),
+    work: Work | None = None,
 ) -> Rendered:
-    """Return VALUE with its expressions evaluated, and what is wrong with them.
+    """Return VALUE with its expressions evaluated, and what is wrong with them; what that costs is
+    taken from WORK.
 
     A string that is one whole expression takes the expression's type. An expression that fails
     for want of an ABSENT variable, about which there is a finding already, is only broken.
@@ -53,7 +57,7 @@ def render(
     # Those in keys are none, and stay as they are.
     if not openings(value):
         return Rendered(value, [], frozenset())
-    scope = _Scope(source, variables, absent, [], set(), [0, 0])
+    scope = _Scope(source, variables, absent, [], set(), [0, 0], work or Work())
     result = _walk(value, (), scope)
     return Rendered(result, scope.findings, frozenset(scope.broken))
 
@@ -73,7 +77,7 @@ def _walk(value: Any, path: Path, scope: _Scope) -> Any:
 
 def _string(text: str, path: Path, scope: _Scope) -> Any:
     """Return TEXT evaluated; TEXT itself when that fails."""
-    if scope.met[0] > MAX_ALL or scope.met[1] > MAX_EXPRESSIONS:
+    if scope.met[0] > MAX_ALL or scope.met[1] > MAX_EXPRESSIONS or scope.work.left < 0:
         scope.broken.add(path)  # which was told
         return text
     scope.met[1] += text.count("{{")
@@ -81,11 +85,12 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
         message = f"up to here there are more than {MAX_EXPRESSIONS:,} expressions"
         return _too_many(text, path, Finding("KR020", message, path, hint=ESCAPE), scope)
     # Jinja2 is imported only for a box that has expressions.
-    from krunc_compiler.values.expressions import FAILURES, as_text, evaluate
+    from krunc_compiler.values.expressions import FAILURES, evaluate
+    from krunc_compiler.values.filters import as_text, size
     from krunc_compiler.values.segments import segments
 
     try:
-        pieces = list(segments(text))
+        pieces = segments(text)
     except FAILURES as error:
         return _failed(error, text, path, (None, ""), scope)
     whole = len(pieces) == 1
@@ -94,10 +99,14 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
     for is_expression, part in pieces:
         number += is_expression
         try:
-            value = evaluate(part, scope.variables) if is_expression else part
+            value = evaluate(part, scope.variables, scope.work) if is_expression else part
             parts.append(value if whole else as_text(value))
         except FAILURES as error:
             _failed(error, text, path, (number, part), scope)
+        except TooMuchWork:
+            message = "up to here, the expressions of this file take too long together"
+            hint = "let each do less, or write the values as they are"
+            return _too_many(text, path, Finding("KR020", message, path, hint=hint), scope)
     if path in scope.broken:
         return text
     result = parts[0] if whole else "".join(parts)
@@ -106,7 +115,7 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
         message, most = "the expression's result is too long", f"at most {MAX_TEXT:,} characters"
         scope.findings.append(Finding("KR020", message, path, hint=most))
         return text
-    scope.met[0] += len(result) if isinstance(result, str) else 1
+    scope.met[0] += size(result)
     if scope.met[0] > MAX_ALL:
         message = f"up to here, expressions make more than {MAX_ALL:,} characters; a plan has fewer"
         hint = "put what is long into a file of the root or of a share"

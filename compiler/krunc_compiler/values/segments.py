@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from jinja2 import TemplateError
 
 from krunc_compiler.values.expressions import environment
+
+# Each box of a matrix has the same texts, of which few have more expressions than this.
+_KEPT = 2_048
 
 
 class Token(NamedTuple):
@@ -32,11 +36,16 @@ def tokens(text: str) -> Iterator[Token]:
         start = end
 
 
-def segments(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield the pieces of TEXT: whether it is an expression, and its text without the braces.
+@lru_cache(_KEPT)
+def segments(text: str) -> tuple[tuple[bool, str], ...]:
+    """Return the pieces of TEXT: whether it is an expression, and its text without the braces.
 
     Raises TemplateError for braces that do not close.
     """
+    return tuple(_segments(text))
+
+
+def _segments(text: str) -> Iterator[tuple[bool, str]]:
     inside: list[str] | None = None
     for kind, part, _ in tokens(text):
         if kind == "variable_begin":
