@@ -86,8 +86,8 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
     except Rejected as rejected:
         if is_base and not looks_like_box(source.text):
             span = placed(rejected.findings[0])[1]
-            at = f" in line {span.line + 1}, column {span.column + 1}" if span else ""
-            raise _NoBox(f"the file is wrong{at}, and no box") from None
+            where = f" in line {span.line + 1}, column {span.column + 1}" if span else ""
+            raise _NoBox(f"the file is wrong{where}, and no box") from None
         raise
     if is_base and not is_like_box(value):
         raise _NoBox("the file is no box")
