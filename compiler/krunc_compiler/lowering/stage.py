@@ -66,12 +66,8 @@ def asked(box: Box) -> Path:
 
 
 def wanted(box: Box) -> Path:
-    """Return the key for which BOX has the stage where it can: those of `asked`, and a network that
-    somebody has to set up in the guest. () without one."""
-    key = asked(box)
-    if not key and _unset(box) is not None:
-        key = ("network",)
-    return key if possible(box) else ()
+    """Return the key for which BOX has the stage where it can; () without one."""
+    return asked(box) if possible(box) else ()
 
 
 def _unset(box: Box) -> int | None:
