@@ -30,6 +30,15 @@ _GAVE_UP = "the guest ended before its program was started"
 _TRIES = 4
 
 
+# An interface with a default route, for the emulated host has none.
+ROUTE = [
+    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
+    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
+    ["busybox", "ip", "link", "set", "tap9", "up"],
+    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
+]
+
+
 class Boot(NamedTuple):
     """How a launch ended, and what the host's side of its sockets heard."""
 
