@@ -20,7 +20,6 @@ from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import made
-from krunc_launcher.resolve.passt import of
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
@@ -178,7 +177,7 @@ def _stop(rows: list[dict[str, Any]]) -> tuple[Stop, bool]:
 def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt | None:
     """Start what runs beside the VM of BEGIN, of which DONE are the operations; nothing where the
     VM's process will tell why it does not start."""
-    step = of(done)
+    step = next((operation for operation in done if operation.name == "start_passt"), None)
     if step is None:
         return None
     if isinstance(begin, Ready):

@@ -26,16 +26,11 @@ _KINDS = {
     "env": "VARIABLES",
 }
 # Nothing of what makes builds differ: no debugging, no build ID, names of sources relative.
-_OPTIONS: tuple[str, ...] = (
-    "-static",
-    "-Os",
-    "-s",
-    "-std=gnu11",
-    "-Wl,--build-id=none",
-    "-ffunction-sections",
-)
-_OPTIONS += ("-fdata-sections", "-Wl,--gc-sections", "-fno-stack-protector", "-fno-unwind-tables")
-_OPTIONS += ("-fno-asynchronous-unwind-tables", "-flto")
+_OPTIONS = [
+    *("-static", "-Os", "-s", "-flto", "-std=gnu11", "-Wl,--build-id=none", "-Wl,--gc-sections"),
+    *("-ffunction-sections", "-fdata-sections", "-fno-stack-protector", "-fno-unwind-tables"),
+    "-fno-asynchronous-unwind-tables",
+]
 
 
 def header(table: dict[str, Any]) -> str:
@@ -117,9 +112,7 @@ def main() -> None:
     """Write orders.h and, where ziglang is installed, the programs."""
     (HERE / "orders.h").write_text(header(json.loads(TABLE.read_text("utf-8"))), "utf-8")
     if find_spec("ziglang") is None:
-        sys.exit(
-            "build: orders.h is written; for the programs, install ziglang as pyproject has it"
-        )
+        sys.exit("build: orders.h is written; the programs need ziglang, pinned in pyproject.toml")
     PROGRAMS.mkdir(exist_ok=True)
     for machine in MACHINES:
         build(machine, PROGRAMS / machine)

@@ -44,10 +44,9 @@ static void mount_at(const char *source, const char *path, const char *type, uns
     if (mount(source, path, type, flags, data)) fail(MOUNT_STEP);
 }
 
-/* Disks are found in the first root's /dev, whatever is mounted over the guest's: the working directory is that root. */
 static void mount_disk(struct value *device, const char *path, struct value *type, char *data, unsigned long flags) {
     flags |= mount_options(data);
-    mount_at(device->text + 1, path, type->text, flags, data);
+    mount_at(device->text, path, type->text, flags, data);
 }
 
 static unsigned long access_of(struct value *access) { return access->number == READ ? MS_RDONLY : 0; }
@@ -78,7 +77,7 @@ static const char *mount_root(struct orders *orders) {
     next(orders);
     if (!below) return "/m/root";
     if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, "0755");
-    else mount_at(value[0].text + 1, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
+    else mount_at(value[0].text, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
     make_directories("/m/changes/upper");
     make_directories("/m/changes/work");
     mount_at("overlay", "/m/new", "overlay", 0, "lowerdir=/m/root,upperdir=/m/changes/upper,workdir=/m/changes/work");

@@ -9,11 +9,11 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Param
 from krunc_compiler.review.fact import BY_NAME, KINDS, Fact, Reach, Row
 from krunc_compiler.review.facts.meanings import by_meaning
-from krunc_compiler.review.facts.table import CALLS, IMPLICIT, SILENT, STEPS
+from krunc_compiler.review.facts.table import CALLS, IMPLICIT, ORDERS, SILENT, STEPS
 from krunc_compiler.review.isolation import TOPICS
 from operations import CALLED, EXPOSED, MACHINE, PORT, sample
 from places import ROOT
-from reviews import call, reviewed, step
+from reviews import call, order, reviewed, step
 
 IMPLIED = sorted({row["name"] for row in api.table()["implicit"]})
 
@@ -78,7 +78,29 @@ def test_exposure(operation: dict[str, Any], exposed: list[str]) -> None:
 
 @pytest.mark.parametrize(("operation", "said"), MACHINE, ids=lambda value: str(value)[:60])
 def test_machine(operation: dict[str, Any], said: list[str]) -> None:
-    assert [f"{fact.kind} {fact.text}" for fact in reviewed(operation).machine] == said
+    # What holds where no operation says otherwise has a test of its own.
+    told = [fact for fact in reviewed(operation).machine if fact.kind not in BY_DEFAULT]
+    assert [f"{fact.kind} {fact.text}" for fact in told] == said
+
+
+BY_DEFAULT = ("guest user", "changes")
+FOLDER = call("krun_set_root", root_path="r")
+PROGRAM = call("krun_set_exec", exec_path="/a", argv=[], envp={})
+
+
+@pytest.mark.parametrize(("operations", "said"), [
+    ([PROGRAM], ["guest user root"]),
+    ([FOLDER], ["changes to the root: written to the host"]),
+    ([call("krun_add_virtiofs3", tag="/dev/root", path="r", shm_size=0, read_only=True)],
+     ["changes to the root: none are possible"]),
+    ([order("user", user="app"), order("program", exec_path="/a", argv=[], envp={})],
+     ["guest user app, as the guest's own /etc/passwd has it"]),
+    ([order("user", user="00:5"), order("program", exec_path="/a", argv=[], envp={})],
+     ["guest user root"]),
+])  # fmt: skip
+def test_what_holds_by_default(operations: list[dict[str, Any]], said: list[str]) -> None:
+    told = [fact for fact in reviewed(*operations).machine if fact.kind in BY_DEFAULT]
+    assert [f"{fact.kind} {fact.text}" for fact in told] == said
 
 
 def test_each_reading_is_in_a_table_of_this_file() -> None:
@@ -87,7 +109,7 @@ def test_each_reading_is_in_a_table_of_this_file() -> None:
         "krun_display_set_physical_size",
         "krun_display_set_refresh_rate",
     }
-    assert {*CALLS, *STEPS} <= tested
+    assert {*CALLS, *STEPS, *ORDERS} <= tested
     assert set(IMPLICIT) <= tested | {"kernel", "init"}
 
 
@@ -125,7 +147,8 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
     (call("krun_add_vsock_port2", **PORT, listen=True), {"sockets"}),
     (call("krun_add_virtiofs3", tag="t", path="p", shm_size=0, read_only=True), set()),
     (call("krun_add_virtiofs", tag="t", path="p"), {"files", "setuid"}),
-    (call("krun_set_exec", exec_path="/a", argv=[], envp={"A": {"from_env": "B"}}), {"secrets"}),
+    (call("krun_set_exec", exec_path="/a", argv=[], envp={"A": {"from_env": "B"}}), {"secrets", "guest_user"}),
+    (call("krun_set_root", root_path="r"), {"files", "setuid", "root"}),
     (call("krun_set_snd_device", enable=True), {"devices"}),
     (call("krun_set_firmware", firmware_path="f"), {"kernel"}),
     (call("krun_set_nested_virt", enabled=True), {"nesting"}),
@@ -224,7 +247,7 @@ def test_the_table_of_kinds_is_in_the_documentation() -> None:
 
 NAMES_SOMETHING = [
     (kind, name, param)
-    for kind, rows in (("call", {name: api.functions()[name].params for name in CALLED}), ("step", api.steps()))
+    for kind, rows in (("call", {name: api.functions()[name].params for name in CALLED}), ("step", api.steps()), ("order", api.orders()))
     for name, params in rows.items()
     for param in params
     if param.kind in ("host_path", "socket_path", "bytes", "env", "fd") and name not in SILENT
@@ -233,7 +256,7 @@ NAMES_SOMETHING = [
 
 @pytest.mark.parametrize(("kind", "name", "param"), NAMES_SOMETHING, ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
 def test_nothing_of_the_host_is_named_without_a_reach(kind: str, name: str, param: Param) -> None:
-    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    params = api.params(kind, name)
     args = {one.name: sample(one.rules, "elsewhere") for one in params}
     args[param.name] = sample(param.rules, "here")
     found = reviewed({kind: name, "args": args})
@@ -246,10 +269,14 @@ def test_nothing_of_the_host_is_named_without_a_reach(kind: str, name: str, para
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [*(("call", name) for name in CALLED), *(("step", name) for name in api.steps())],
+    [
+        *(("call", name) for name in CALLED),
+        *(("step", name) for name in api.steps()),
+        *(("order", name) for name in api.orders()),
+    ],
 )
 def test_an_operation_is_read_with_the_arguments_of_the_table(kind: str, name: str) -> None:
-    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    params = api.params(kind, name)
     args = {one.name: sample(one.rules, "here") for one in params}
     for nulled in [None, *(one.name for one in params if one.rules.get("nullable"))]:
         given = {key: None if key == nulled else value for key, value in args.items()}

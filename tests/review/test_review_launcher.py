@@ -18,12 +18,13 @@ from krunc_compiler.plan.plan import moved, to_text
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
-from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS, STEPS
+from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.paths import Folders
 from krunc_launcher.plan.reading import parse
+from krunc_launcher.plan.sequence import kind_of
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import Operation
+from krunc_launcher.resolve.operation import ROWS, Operation
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm import confine
 from places import ROOT
@@ -59,9 +60,16 @@ def plans() -> list[dict[str, Any]]:
 Grants = dict[tuple[str, str], int]
 
 
+def of_the_run(base: str, box: str) -> Folders:
+    """Where the paths of a plan start; the directory of one launch is the same for each."""
+    folders = Folders(base, f"/run/krunc/{box}")
+    folders.launch = "/run/krunc/launch"
+    return folders
+
+
 def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     """What the launcher gives to the VM of PLAN: bits or a number, by what they are for."""
-    folders = Folders(base, f"/run/krunc/{plan['box']}")
+    folders = of_the_run(base, plan["box"])
     done, wrong = resolve(plan, folders, None)
     assert not wrong, wrong
     rights: Grants = defaultdict(int)
@@ -85,7 +93,7 @@ RUNS = ("krun_set_exec", "krun_set_env", "krun_set_workdir", "krun_set_rlimits",
 def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], str]:
     """What the guest finds under which name: disks and networks by their order, shares by their
     tags, files that are laid over them; and what it runs."""
-    done, wrong = resolve(plan, Folders(base, f"/run/krunc/{plan['box']}"), None)
+    done, wrong = resolve(plan, of_the_run(base, plan["box"]), None)
     assert not wrong, wrong
     names: dict[tuple[str, Any], str] = {}
     counts: dict[str, int] = defaultdict(int)
@@ -127,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 def _given(one: Operation, rights: Grants) -> None:
-    rules = (FUNCTIONS if one.kind == "call" else STEPS)[one.name]["params"]
+    rules = one.rule()["params"]
     named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
     for rule in rules:
         value = named[rule["name"]]
@@ -201,7 +209,7 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
         kind = dice.random()
         if kind < 0.6 and "args" in row and row["args"]:
             name = dice.choice(list(row["args"]))
-            rules = FUNCTIONS[row["call"]] if "call" in row else STEPS[row["step"]]
+            rules = ROWS[kind_of(row)][row[kind_of(row)]]
             rule = next(one for one in rules["params"] if one["name"] == name)
             row["args"][name] = others(rule, dice)
         elif kind < 0.75:

@@ -30,6 +30,15 @@ ALTERS = {
         ("*", "fstype"), ("krun_set_root_disk_remount", "options"), ("*", "device"),
         ("krun_fs_add_overlay_file", "path"), ("krun_fs_add_overlay_dir", "path"),
         ("krun_fs_add_overlay_file", "mode"), ("krun_fs_add_overlay_dir", "mode"), ("*", "one_shot"), ("*", "image_type"),
+        ("program", "exec_path"), ("program", "argv"),
+    ],
+    "what the stage does in the guest": [
+        ("end_after", "seconds"), ("*", "size_mib"), ("mount_tmpfs", "mode"), ("hostname", "name"),
+        ("host", "name"), ("host", "address"), ("nameserver", "address"),
+        ("mount_disk", "options"), ("root_disk", "options"), ("user", "user"),
+        # What of the host can be written to is told of the call that attaches it.
+        *((name, "access") for name in ("root_share", "root_disk", "mount_share", "mount_disk")),
+        *(("interface", name) for name in ("name", "address", "prefix", "gateway")),
     ],
 }  # fmt: skip
 # Nor does it alter anything that the guest can tell.
@@ -48,13 +57,17 @@ NEUTRAL = {
         *(("require_socket", name) for name in ("path", "type")),
         ("require_tap", "name"),
     ],
-    "when a stop is forced": [("stop_on_sigterm", "grace_s")],
+    "when a stop is forced": [
+        ("stop_on_sigterm", "grace_s"), ("pass_sigterm", "grace_s"), ("pass_sigterm", "signal"),
+    ],
+    "what the launcher and the stage agree on": [("report", "port")],
 }  # fmt: skip
 ARGUMENTS = [
     (kind, name, param)
     for kind, rows in (
         ("call", {name: api.functions()[name].params for name in CALLED}),
         ("step", api.steps()),
+        ("order", api.orders()),
     )
     for name, params in rows.items()
     for param in params
@@ -99,7 +112,7 @@ def values(param: Param) -> list[Any]:
 
 @pytest.mark.parametrize(("kind", "name", "param"), ARGUMENTS, ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
 def test_a_changed_argument(kind: str, name: str, param: Param) -> None:
-    params = api.functions()[name].params if kind == "call" else api.steps()[name]
+    params = api.params(kind, name)
     args = {one.name: values(one)[0] for one in params if one.kind not in ("context", "length")}
     effects = set()
     for pair in permutations(values(param), 2):

@@ -24,8 +24,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stage") / "stage"
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
-    command = ["cc", *options, *checks, *sorted(STAGE.glob("*.c")), "-o", out]
-    subprocess.run(command, check=True)
+    sources = sorted(STAGE.glob("*.c"))
+    subprocess.run(["cc", *options, *checks, *sources, "-o", out], check=True)
     return out
 
 
@@ -108,7 +108,7 @@ def test_mounts(stage: Native) -> None:
     )
     assert "/a/b/c tmpfs rw,nosuid,nodev,relatime,size=3072k,mode=1770" in said.stdout
     assert "/b tmpfs rw,nosuid,nodev,relatime,mode=0" in said.stdout
-    assert "\n1770\ndev/null /d tmpfs ro,nodev,noexec,relatime,size=1024k,mode=711" in said.stdout
+    assert "\n1770\n/dev/null /d tmpfs ro,nodev,noexec,relatime,size=1024k,mode=711" in said.stdout
     assert "Read-only file system" in said.stderr
 
 
@@ -165,6 +165,9 @@ READ_ONLY = (
         ("mount_share", {"path": "/x", "tag": "none", "access": "read"}, "mount", None),
         ("user", {"user": "nobody"}, "user", 2),
         ("user", {"user": "0:nobody"}, "group", 2),
+        # Root by another name, which a review takes for somebody else.
+        ("user", {"user": "toor"}, "user", 1),
+        ("user", {"user": "toor:app"}, "user", 1),
         ("before", {"script": "exit 3"}, "exited", 3),
         ("before", {"script": "kill -9 $$"}, "signal", 9),
         ("workdir", {"workdir_path": "/none"}, "workdir", 2),
@@ -304,18 +307,22 @@ def test_orders_without_a_launcher_in_them(stage: Native, data: bytes) -> None:
 
 def test_a_terminal(stage: Native) -> None:
     """The terminal is the program's, which leads its session, and its user's."""
-    script = "ps -o tty,comm | grep sh; echo $TERM; stat -Lc %u /proc/self/fd/0; echo ready >&3"
-    order = "exec 3>&1 >/dev/tty 2>&1; " + script + "; read x; stty size; exit 5"
+    script = (
+        "cut -d' ' -f6,7 /proc/$$/stat; echo $TERM; stat -Lc %u /proc/self/fd/0; echo ready >&3"
+    )
+    size = "until stty size 2>/dev/null | grep 133; do sleep 0.05; done"
+    order = "exec 3>&1 >/dev/tty 2>&1; " + script + f"; {size}; exit 5"
     made = orders(("user", {"user": "app"}), argv=["sh", "-c", order])
     shown = b""
     with terminal() as (ours, theirs):
         sends = ["size 44 133\n"]
-        said = stage.run(made, sends=sends, stdin=theirs.fileno(), keys=ours)
+        said = stage.run(made, sends=sends, stdin=theirs.fileno())
         theirs.close()
         with suppress(OSError):  # the last writer is gone
             while piece := ours.read(4096):
                 shown += piece
     assert said[:2] == (5, ["started", "exit 5"])
-    device, *rest = shown.split()
-    assert device != b"?"
-    assert rest == [b"sh", b"linux", b"1000", b"44", b"133"]
+    session, device, *rest = shown.split()
+    assert session == b"2"  # the program's, behind process 1
+    assert device != b"0"
+    assert rest == [b"linux", b"1000", b"44", b"133"], shown

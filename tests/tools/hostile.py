@@ -31,7 +31,7 @@ HOSTILE = {
     "long": f"{MARK} " + "a" * 5000 + f" {MARK}",
     "wide": f"{MARK}" + "\u6f22\U0001f600" * 60,
 }
-KEEP = ("call", "step", "implicit", "on_failure")
+KEEP = ("call", "step", "order", "implicit", "on_failure")
 
 
 def replaced(value: Any, text: str, count: list[int]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from krunc_compiler import libkrun as api
-from reviews import call, step
+from reviews import call, order, step
 
 CALLED = [
     name
@@ -104,6 +104,24 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
 
 # An operation and what it says of the machine.
 MACHINE: list[tuple[dict[str, Any], list[str]]] = [
+    (step("lay_stage", path="launch:stage", access="read"), []),
+    (step("pass_sigterm", signal="TERM", grace_s=5), ["stop SIGTERM asks the guest's program to stop, signal TERM; a second one, or 5 seconds, end the VM"]),
+    (step("end_after", seconds=60), ["timeout the VM is ended 60 seconds after its launch"]),
+    (order("root_share", tag="r", access="read"), ["root no share of this plan (r), read-only"]),
+    (order("root_disk", device="/dev/vda", fstype="ext4", options="noatime", access="read"), ["root disk /dev/vda (no disk of this plan), ext4, options noatime, read-only"]),
+    (order("discard_changes", size_mib=64), []),
+    (order("keep_changes", device="/dev/vdb", fstype="ext4"), []),
+    (order("mount_tmpfs", path="/t", size_mib=None, mode="1777"), ["mount /t: an empty file system in the guest's memory, half at most, mode 1777"]),
+    (order("mount_share", path="/s", tag="s", access="read"), ["mount /s: no share of this plan (share s), read-only"]),
+    (order("mount_disk", path="/d", device="/dev/vda", fstype="xfs", options=None, access="read-write"), ["mount /d: disk /dev/vda (no disk of this plan), xfs, the guest can write to it"]),
+    (order("interface", name="eth0", address="10.0.2.15", prefix=24, gateway="10.0.2.2"), ["address eth0 has 10.0.2.15/24, and the gateway 10.0.2.2"]),
+    (order("hostname", name="h"), ["host name h"]),
+    (order("host", name="db", address="10.0.0.1"), ["hosts db is 10.0.0.1"]),
+    (order("nameserver", address="1.1.1.1"), ["name server 1.1.1.1"]),
+    (order("user", user="app"), []),
+    (order("before", script="true"), ["runs true, a script that the guest's root runs before the program"]),
+    (order("workdir", workdir_path="/w"), ["workdir /w"]),
+    (order("program", exec_path="/a", argv=["b c"], envp={"A": "x"}), ['program /a "b c"', "env A=x"]),
     (step("start_passt", **PASST), ["network device address 10.0.2.15/24, gateway 10.0.2.2, names by 10.0.2.3, behind which is the host's resolver (passt)"]),
     (call("krun_set_vm_config", num_vcpus=2, ram_mib=512), ["vCPUs 2", "memory 512 MiB"]),
     (call("krun_set_log_level", level="warn"), ["log level warn, on the launcher's stderr"]),

@@ -30,6 +30,11 @@ def call(name: str, /, **args: Any) -> dict[str, Any]:
     return {"call": name, "args": args}
 
 
+def order(name: str, /, **args: Any) -> dict[str, Any]:
+    """An order of the stage."""
+    return {"order": name, "args": args, "from": "a"}
+
+
 def step(name: str, /, **args: Any) -> dict[str, Any]:
     """A host step."""
     return {"step": name, "args": args}

@@ -10,7 +10,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +100,7 @@ class Native:
                 (self.lower / "bin" / line).symlink_to("busybox")
         (self.lower / "etc" / "passwd").write_text(
             "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
+            "toor:x:0:0::/:/bin/sh\n"
         )
         (self.lower / "etc" / "group").write_text("root:x:0:\nwheel:x:10:app,other\napp:x:1001:\n")
 
@@ -110,11 +110,10 @@ class Native:
         sends: Sequence[str] = (),
         launcher: str = "reads",
         stdin: int = subprocess.DEVNULL,
-        keys: FileIO | None = None,
         within: float = 30,
     ) -> Ended:
-        """Run the stage with ORDERS. The LAUNCHER reads and SENDS lines once the program writes
-        `ready`, and KEYS of a terminal gets a newline; or it is "silent", "gone" after it was called, or "none"."""
+        """Run the stage with ORDERS. The LAUNCHER reads, and SENDS lines once the program writes
+        `ready`; or it is "silent", "gone" after it was called, or "none"."""
         data = orders if isinstance(orders, bytes) else encode(orders)
         (self.at / "first" / "orders").write_bytes(data)
         path = self.at / "report" / "socket"
@@ -148,8 +147,6 @@ class Native:
                             out += piece
                         for text in sends:
                             connection.sendall(text.encode())
-                        if keys is not None:
-                            keys.write(b"\n")
                     if launcher == "reads":
                         with connection.makefile("r", errors="replace") as reader:
                             lines = reader.read().splitlines()

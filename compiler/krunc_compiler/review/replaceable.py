@@ -8,7 +8,7 @@ from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
-from krunc_compiler.plan.operation import Operation
+from krunc_compiler.plan.operation import KINDS, Operation
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.words import word
 
@@ -43,9 +43,9 @@ def replaceable(operations: list[dict[str, Any]]) -> Iterator[Fact]:
 def _named(row: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Yield the paths of the host that ROW opens, and whether each is a directory that the guest
     may write. What is demanded of the host are paths of other operations."""
-    kind = next(one for one in ("call", "step", "implicit") if one in row)
+    kind = next(one for one in KINDS if one in row)
     name, args = row[kind], row.get("args", {})
-    known: Any = {"call": api.functions(), "step": api.actions()}
+    known: Any = {"call": api.functions(), "step": api.actions(), "order": api.orders()}
     if name not in known.get(kind, ()):
         return
     for param, path in Operation(kind, name, args=args).paths():

@@ -27,8 +27,9 @@ exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
 """
 KINDS = {
     "hello": "one program in a root folder",
-    "agent": "code that nobody has read: no network, two channels",
+    "agent": "code that nobody has read: a root to throw away, a user, no network, an end",
     "build": "read-only source, results in another folder",
+    "web": "a server with a port on this host's 127.0.0.1",
     "disk": "a root on a disk image",
 }
 

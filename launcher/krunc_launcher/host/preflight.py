@@ -8,7 +8,6 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
-from krunc_launcher.host import passt
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 
 
 def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
-    if operation.name == "confine" and operation.argument("mode").c == "required":
-        why = missing(done)
-        if why:
-            yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
+    needs_it = operation.name == "confine" and operation.argument("mode").c == "required"
+    if needs_it and (why := missing(done)):
+        yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
 
 
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
@@ -187,6 +185,12 @@ def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from missing(operation.argument("name"))
 
 
+def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.passt import unfit
+
+    yield from unfit(operation, folders)
+
+
 def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.nested import unavailable
 
@@ -292,5 +296,5 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
     "raise_nofile": _files,
-    "start_passt": passt.unfit,
+    "start_passt": _passt,
 }

@@ -185,11 +185,14 @@ class Vm:
         entered = next((word for word in said if word.startswith("enter ")), "")
         late = self._stop.grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
+        end.program_seen = self.program.seen if entered else False
         if self.report is not None:
             from krunc_launcher.supervise.staged_end import told
 
             self.report.end()
             told(end, self.report, bool(entered))
+            if self.report.started is not None:
+                end.started_s = self.report.started - self.begun
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
             end.words = (f"whether the guest's program was started cannot be told: {why}",)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
-from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _LOST = "the stage was killed in the guest, and the program with it"
 def told(end: End, report: Report, entered: bool) -> None:
     """Change END, which the VM's process alone tells, to what REPORT of the stage says."""
     end.program_seen = report.started is not None
-    end.started_s = None
     if not entered or end.reason not in ("exited", "guest_kernel"):
         return
     if report.failed is not None:

@@ -24,12 +24,7 @@ def lay(folder: str, done: list[Operation]) -> None:
     LaunchError where there is no stage for this processor."""
     machine = system.uname().machine
     machine = _PROCESSORS.get(machine, machine)
-    (package,) = sys.modules["krunc_launcher"].__path__
-    try:
-        with open(f"{package}/stage/{machine}", "rb") as file:
-            stage = file.read()
-    except FileNotFoundError:
-        raise LaunchError(f"this krunc has no stage for the processor {machine}") from None
+    stage = _program(machine)
     system.mkdir(folder, 0o700)
     for name in _EMPTY:
         system.mkdir(system.join(folder, name), 0o755)
@@ -40,6 +35,17 @@ def lay(folder: str, done: list[Operation]) -> None:
     if uid is not None and gid is not None:
         for path in (system.dirname(folder), folder, folder + program, folder + orders):
             system.chown(path, uid, gid)
+
+
+def _program(machine: str) -> bytes:
+    """Return the stage for a processor; raises LaunchError where there is none."""
+    for package in sys.modules["krunc_launcher"].__path__:
+        try:
+            with open(f"{package}/stage/{machine}", "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise LaunchError(f"this krunc has no stage for the processor {machine}")
 
 
 def _write(path: str, data: bytes, mode: int) -> None:

@@ -253,7 +253,7 @@ def test_exit_record(
     record = json.loads(path.read_text())
     assert record.pop("krunc_exit") == 1
     assert set(record) == {
-        "status", "reason", "signal", "message", "program_seen", "start_s", "run_s",
+        "status", "reason", "signal", "message", "program_seen", "start_s", "run_s", "ended_by", "started_s",
     }  # fmt: skip
     assert {key: record[key] for key in expected} == expected
     assert 0 < record["start_s"] < took

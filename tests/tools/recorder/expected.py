@@ -14,6 +14,8 @@ from typing import Any
 from krunc_schema import load
 
 CONTEXT = 42
+# The directory of one launch has a name that nobody knows before.
+LAUNCH = "launch-*"
 VARIABLES = {"AGENT_TOKEN": "s3cret", "C": "s3cret"}
 
 
@@ -39,11 +41,12 @@ def expected(plan: dict[str, Any], base: Path, runtime: Path) -> list[dict[str, 
             elif kind == "flags":
                 value = sum(table["flags"][param["flags"]][name]["value"] for name in value)
             elif kind in ("host_path", "socket_path"):
-                value = (
-                    f"{runtime}/{value[8:]}"
-                    if value.startswith("runtime:")
-                    else os.path.normpath(base / value)
-                )
+                if value.startswith("launch:"):
+                    value = f"{runtime}/{LAUNCH}/{value[7:]}"
+                elif value.startswith("runtime:"):
+                    value = f"{runtime}/{value[8:]}"
+                else:
+                    value = os.path.normpath(base / value)
             elif kind == "env":
                 value = [
                     f"{name}={text if isinstance(text, str) else VARIABLES.get(text.get('from_env', ''))}"

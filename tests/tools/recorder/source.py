@@ -38,7 +38,7 @@ static const char *copied(const char *name) {
     const char *value = getenv(name);
     return value ? strdup(value) : NULL;
 }
-static const char *record, *wanted, *fail, *status, *die, *stay, *kept;
+static const char *record, *wanted, *fail, *status, *die, *stay, *kept, *says, *report;
 static int64_t *stamp; /* when a VM was entered, in ns of CLOCK_MONOTONIC */
 __attribute__((constructor)) static void load(void) {
     record = copied("KRUN_RECORDER");
@@ -48,6 +48,7 @@ __attribute__((constructor)) static void load(void) {
     die = copied("KRUN_RECORDER_SIGNAL");
     stay = copied("KRUN_RECORDER_STAY");
     kept = copied("KRUN_RECORDER_KEPT");
+    says = copied("KRUN_RECORDER_SAYS");
     int fd = open(copied("KRUN_RECORDER_STAMP") ?: "", O_RDWR);
     if (fd >= 0) {
         stamp = mmap(NULL, sizeof *stamp, PROT_WRITE, MAP_SHARED, fd, 0);
@@ -181,6 +182,22 @@ static void entered(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (stamp) *stamp = now.tv_sec * 1000000000LL + now.tv_nsec;
 }
+/* What the stage of a guest says: that the program started, and how it ended, or what
+   KRUN_RECORDER_SAYS has. */
+static int stage(void) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    strncpy(name.sun_path, report, sizeof name.sun_path - 1);
+    if (connect(fd, (struct sockaddr *)&name, sizeof name)) abort();
+    dprintf(fd, "%s", says ? says : "started\n");
+    return fd;
+}
+static void stage_ends(int fd) {
+    char rest;
+    if (!says) dprintf(fd, "exit %s\n", status ? status : "0");
+    shutdown(fd, SHUT_WR);
+    while (read(fd, &rest, 1) > 0);
+}
 static int answer(const char *name) {
     size_t size = strlen(name);
     fflush(out());
@@ -220,13 +237,17 @@ def _function(name: str, row: dict[str, Any]) -> str:
             body.append('fputs(", ", out());')
         body.append(_print(param, row["params"]))
     body.append("end();")
+    if name.startswith("krun_add_vsock_port"):
+        body.append(f"if (port == {load('orders')['port']}) report = strdup(filepath);")
     if name == "krun_setuid":
         body.append("prctl(PR_SET_PDEATHSIG, 0);  /* as the kernel does when the user changes */")
     if row["role"] == "enter":
         body.append("entered(); reach();")
         body.append(f'int result = answer("{name}"); if (result < 0) return result;')
         body.append("if (die) raise(atoi(die));")
+        body.append("int fd = report ? stage() : -1;")
         body.append("fflush(out()); while (stay) pause();")
+        body.append("if (report) stage_ends(fd);")
         body.append("_exit(status ? atoi(status) : 0);")
     elif row["role"] == "create":
         body.append("for (int i = 0; i < 2; i++) early[i] = socket(AF_INET, SOCK_STREAM, 0);")

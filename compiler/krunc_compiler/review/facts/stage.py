@@ -8,14 +8,15 @@ from typing import Any
 
 from krunc_schema import load
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.process import command, environment
+from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.words import word
 
 # As whom the program runs; a name that is not root's is nobody with uid 0, or the stage refuses it.
 AS_ROOT = Reach("as", "root")
-_ROOT = ("0", "root")
 
 
 @cache
@@ -27,15 +28,19 @@ def table() -> dict[str, Any]:
 
 def laid(row: Row) -> Iterator[Fact]:
     """Yield the directory that is the VM's root before the stage changes it."""
-    text = "makes a directory for this launch with krunc's first program in the guest, the stage"
-    yield row.fact("launcher", "stage", text, Reach("launch", "stage"))
+    path, written = row.args["path"], row.args["access"] != "read"
+    text = f"makes {word(path)} for this launch, with krunc's first program in the guest, the stage"
+    text += "; the guest's root can write there" if written else ""
+    reach = [Reach("launch", "stage", same(path))]
+    reach += [Reach("launch", "written stage", same(path))] if written else []
+    yield row.fact("launcher", "stage", text, *reach)
 
 
 def root_share(row: Row) -> Iterator[Fact]:
     """Yield the root, when it is a directory of the host."""
     tag = row.args["tag"]
     path = row.shares.get(tag)
-    what = f"folder {word(path)}" if path is not None else "no share of this plan"
+    what = f"folder {word(path)}" if path is not None else f"no share of this plan ({word(tag)})"
     yield from _root(row, what, tag)
 
 
@@ -53,10 +58,8 @@ def root_disk(row: Row) -> Iterator[Fact]:
 def _root(row: Row, what: str, name: str) -> Iterator[Fact]:
     """Yield the root; what is attached for writing can be written to by the guest's root, however
     it is mounted."""
-    written = name in row.written
-    mode = "the guest can write to it" if written else "read-only"
-    reach = [Reach("change", "root")] if written else []
-    yield row.fact("root", "root", f"{what}, {mode}", *reach)
+    reach = [Reach("change", "root")] if name in row.written else []
+    yield row.fact("root", "root", f"{what}, {_mode(row, name)}", *reach)
 
 
 def discarded(row: Row) -> Iterator[Fact]:
@@ -90,7 +93,7 @@ def share(row: Row) -> Iterator[Fact]:
     path = row.shares.get(tag)
     folder = f"folder {word(path)}" if path is not None else "no share of this plan"
     what = f"{folder} (share {word(tag)}), {_mode(row, tag)}"
-    yield _mounted(row, what, Reach("mount", "share", tag))
+    yield _mounted(row, what, Reach("mount", "share", row.args["path"]))
 
 
 def disk(row: Row) -> Iterator[Fact]:
@@ -102,7 +105,7 @@ def disk(row: Row) -> Iterator[Fact]:
     options = f", options {word(args['options'])}" if args["options"] else ""
     what = f"disk {word(args['device'])} ({image}), {word(args['fstype'])}{options}"
     what += f", {_mode(row, name)}"
-    yield _mounted(row, what, Reach("mount", "disk", args["device"]))
+    yield _mounted(row, what, Reach("mount", "disk", args["path"]))
 
 
 def _mode(row: Row, name: str) -> str:
@@ -143,15 +146,9 @@ def nameserver(row: Row) -> Iterator[Fact]:
 def user(row: Row) -> Iterator[Fact]:
     """Yield the user of the guest that the program runs as."""
     name = row.args["user"]
-    is_root = is_root_user(name)
+    is_root = api.is_root(name)
     known = "root" if is_root else f"{word(name)}, as the guest's own /etc/passwd has it"
     yield row.fact("guest user", "guest user", known, *([AS_ROOT] if is_root else []))
-
-
-def is_root_user(name: str) -> bool:
-    """Tell whether the user NAME of the guest may do everything there."""
-    first = name.partition(":")[0]
-    return first in _ROOT or (first.isascii() and first.isdigit() and int(first) == 0)
 
 
 def before(row: Row) -> Iterator[Fact]:

@@ -1,0 +1,95 @@
+"""What the stage of a guest says, read as the words of a hostile guest, beside a recording libkrun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from recorder.fixtures import Launch
+
+BOX: dict[str, Any] = {
+    "krunc": 1,
+    "name": "staged",
+    "rootfs": {"path": "./rootfs"},
+    "network": {"mode": "tsi"},
+    "hostname": "here",
+    "entrypoint": {"executable": "/bin/a", "env": {"TOKEN": {"from_env": "TOKEN"}}},
+}
+BEFORE = "krunc: the guest ended before its program was started"
+UNDER = "krunc: the guest ended under its program"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan whose VM starts with the stage."""
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "box.yaml").write_text(json.dumps(BOX))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    return tmp_path / "box.plan.json"
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "message"),
+    [
+        ("started\nexit 7\n", 7, ""),
+        ("started\nexit 0\n", 0, ""),
+        ("started\nsignal 9\n", 137, ""),
+        ("started\npoweroff\n", 0, ""),
+        ("started\nreboot\n", 0, ""),
+        ("started\nlost 9\n", 125, "krunc: the stage was killed in the guest"),
+        ("started\nexit 0\nexit 5\n", 0, ""),
+        ("failed 1 mount 19\n", 125, "root_share krunc-root (rootfs.path): the file system cannot"),
+        ("failed 4 exec 2\n", 127, "program /bin/a (entrypoint): the program"),
+        ("failed 4 exec 13\n", 126, "program /bin/a (entrypoint): the program"),
+        ("failed 99 exec 2\n", 127, "the stage: the program"),
+        ("failed 2 exited 3\n", 125, "(exit code 3)"),
+        ("", 125, BEFORE),
+        ("started", 125, BEFORE),
+        ("exit 0\n", 125, BEFORE),
+        ("poweroff\n", 125, BEFORE),
+        ("failed 1 nonsense 5\n", 125, BEFORE),
+        ("failed 1 mount\n", 125, BEFORE),
+        ("failed -1 mount 5\n", 125, BEFORE),
+        ("failed 1 mount 99999\n", 125, BEFORE),
+        ("x" * 100_000, 125, BEFORE),
+        ("\u00e9\x01\n" * 5000, 125, BEFORE),
+        ("started\n", 125, UNDER),
+        ("started\nexit 256\n", 125, UNDER),
+        ("started\nexit -1\n", 125, UNDER),
+        ("started\nexit\n", 125, UNDER),
+        ("started\nexit 1 2\n", 125, UNDER),
+        ("started\nfailed 1 mount 5\n", 125, UNDER),
+        ("started\n" + "y" * 100_000 + "\n", 125, UNDER),
+    ],
+)
+def test_what_is_believed(
+    plan: Path, launch: Callable[..., Launch], says: str, status: int, message: str
+) -> None:
+    done = launch(plan, KRUN_RECORDER_EXIT="0", KRUN_RECORDER_SAYS=says, TOKEN="s3cret")
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert bool(done.stderr) == bool(message)
+    assert not list(plan.parent.rglob("launch-*"))
+
+
+def test_no_failure_of_the_vm_is_lost(plan: Path, launch: Callable[..., Launch]) -> None:
+    """The guest's root can say that all is well while libkrun's process says another thing."""
+    says = "started\nexit 0\n"
+    done = launch(plan, KRUN_RECORDER_EXIT="3", KRUN_RECORDER_SAYS=says, TOKEN="s3cret")
+    assert done.returncode == 3
+
+
+def test_the_record_has_what_the_stage_said(
+    plan: Path, launch: Callable[..., Launch], tmp_path: Path
+) -> None:
+    record = tmp_path / "end.json"
+    options = ["--exit-record", str(record)]
+    done = launch(plan, *options, KRUN_RECORDER_SAYS="started\nsignal 15\n", TOKEN="s3cret")
+    assert done.returncode == 143
+    end = json.loads(record.read_text())
+    assert (end["reason"], end["ended_by"], end["program_seen"]) == ("exited", "signal 15", True)
+    assert 0 < end["start_s"] <= end["started_s"]
