@@ -72,7 +72,9 @@ def parse(name: str, text: str) -> tuple[Any, Source]:
 
 def parse_on(name: str, text: str) -> tuple[Any, Source]:
     """As parse does, but what is wrong with single keys is among the source's faults: the first
-    of equal keys is taken, and none that is no word."""
+    of equal keys is taken, and none that is no word. A mark in front of the text is
+    no part of it."""
+    text = text.removeprefix("\ufeff")
     quick = composed(text)
     if quick is not None:
         return quick[0], Source(name, text, quick[1])

@@ -10,7 +10,7 @@ from krunc_schema import load
 
 # What the keys of a box start with that say nothing.
 IGNORED = "x-"
-_PLAIN = re.compile(r"""(?m)^(?:krunc|"krunc"|'krunc')[ \t]*:[ \t]+1[ \t]*$""")
+_PLAIN = re.compile(r"""(?m)^\ufeff?(?:krunc|"krunc"|'krunc')[ \t]*:[ \t]+1[ \t]*$""")
 
 
 def is_like_box(value: Any) -> bool:

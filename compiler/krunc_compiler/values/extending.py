@@ -91,7 +91,7 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
         raise
     if is_base and not is_like_box(value):
         raise _NoBox("the file is no box")
-    source = source._replace(places=parsed.places, faults=parsed.faults)
+    source = source._replace(text=parsed.text, places=parsed.places, faults=parsed.faults)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "one value"
         finding = Finding(
