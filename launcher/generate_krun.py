@@ -158,11 +158,12 @@ def rules(table: dict[str, Any]) -> str:
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
-        # When the values of arguments came, by enumeration.
-        "NEWER": {
-            name: since
-            for name, row in {**table["enums"], **table["flags"]}.items()
-            if (since := {key: value["since"] for key, value in row.items() if "since" in value})
+        # When the values of arguments came, by enumeration, and the functions that take such.
+        "NEWER": (newer := _newer(table)),
+        "CHOOSING": {
+            name: True
+            for name, row in table["functions"].items()
+            if any(param.get("enum", param.get("flags")) in newer for param in row["params"])
         },
         "ENVIRONMENTS": table["environments"],
         "CAPABILITIES": table["capabilities"],
@@ -205,6 +206,15 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
         for name, row in table["functions"].items()
         for param in row["params"]
         if param.get("means") == meaning
+    }
+
+
+def _newer(table: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the versions of the values that came later than their enumeration, by enumeration."""
+    return {
+        name: since
+        for name, row in {**table["enums"], **table["flags"]}.items()
+        if (since := {key: value["since"] for key, value in row.items() if "since" in value})
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ERAS, FUNCTIONS, KINDS, NEWER
+from krunc_launcher._rules import CHOOSING, ERAS, FUNCTIONS, KINDS, NEWER
 from krunc_launcher.errors import shown
 from krunc_launcher.plan.text import numbers
 
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 def check(plan: dict[str, Any], found: Findings) -> None:
     """Append to FOUND where the head of PLAN, whose operations are well, is not what they need."""
     calls = [row for row in plan["operations"] if "call" in row]
-    newest = ERAS[plan["api"]]["first"]
+    came = {ERAS[plan["api"]]["first"]}
+    features = set()
     for row in calls:
-        newest = max(newest, *_since(row), key=_version)
-    features = {FUNCTIONS[row["call"]].get("feature") for row in calls} - {None}
+        rule = FUNCTIONS[row["call"]]
+        came.add(rule["since"])
+        if "feature" in rule:
+            features.add(rule["feature"])
+        if row["call"] in CHOOSING:
+            came.update(_newer(row["args"], rule["params"]))
+    newest = max(came, key=_version)
     requires = plan["requires"]
     for name, needed in (("libkrun", newest), ("features", sorted(features))):
         if requires[name] != needed:
@@ -32,13 +38,11 @@ def check(plan: dict[str, Any], found: Findings) -> None:
         found.append((("target",), what))
 
 
-def _since(row: dict[str, Any]) -> Iterator[str]:
-    """Yield the versions of libkrun with which the call of ROW and its values came."""
-    rule = FUNCTIONS[row["call"]]
-    yield rule["since"]
-    for param in rule["params"]:
+def _newer(args: dict[str, Any], params: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the versions of libkrun with which the ARGS of a call came, where it is older."""
+    for param in params:
         newer = NEWER.get(param.get("enum") or param.get("flags", ""), {})
-        value = row.get("args", {}).get(param["name"])
+        value = args.get(param["name"])
         for name in value if type(value) is list else [value]:
             if newer and name in newer:
                 yield newer[name]

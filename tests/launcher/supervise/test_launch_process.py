@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_compiler.plan.plan import required
 from krunc_launcher.host.listeners import kinds
 from processes import PATIENCE, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
@@ -158,6 +159,7 @@ def test_a_descriptor_that_is_not_open(
     }
     confine = [i for i, row in enumerate(content["operations"]) if row.get("step") == "confine"]
     content["operations"].insert(confine[0], row)
+    content["requires"] |= required(content["api"], content["operations"])
     plan.write_text(json.dumps(content))
     done = launch(plan)
     assert (done.returncode, done.calls) == (125, [])

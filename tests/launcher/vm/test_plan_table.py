@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from krunc_compiler.plan.plan import required
 from krunc_schema import load
 from recorder.fixtures import LAUNCHER
 from recorder.source import functions
@@ -21,7 +22,6 @@ CONTEXT = 42
 HEAD = {
     "krunc_plan": 1,
     "box": "table",
-    "requires": {"libkrun": "1.0", "features": [], "because": []},
     "digest": "sha256:" + "0" * 64,
 }
 PLANNED = [
@@ -168,7 +168,8 @@ def test_function(
             {"call": "krun_start_enter", "from": "default"},
         ]
         family = str(TABLE["eras"][era]["family"])
-        plan = {**HEAD, "target": family, "api": era, "operations": operations}
+        requires = {**required(era, operations), "because": []}
+        plan = {**HEAD, "requires": requires, "target": family, "api": era, "operations": operations}
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         done = subprocess.run(
             [*LAUNCHER, "--libkrun", str(build(era)), str(tmp_path / "plan.json")],
