@@ -169,7 +169,13 @@ def test_function(
         ]
         family = str(TABLE["eras"][era]["family"])
         requires = {**required(era, operations), "because": []}
-        plan = {**HEAD, "requires": requires, "target": family, "api": era, "operations": operations}
+        plan = {
+            **HEAD,
+            "requires": requires,
+            "target": family,
+            "api": era,
+            "operations": operations,
+        }
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         done = subprocess.run(
             [*LAUNCHER, "--libkrun", str(build(era)), str(tmp_path / "plan.json")],
