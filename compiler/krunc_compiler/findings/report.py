@@ -24,6 +24,8 @@ from krunc_compiler.findings.finding import (
 _COLUMNS = 80
 _WIDTH = 96
 _LONGEST = 2_000
+# Nobody reads more at once; the formats for machines have all.
+MOST = 200
 # What YAML takes for the end of a line.
 LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
 # Letters and signs by their category, but nothing is seen of them.
@@ -50,10 +52,13 @@ def columns() -> int:
 
 
 def report(findings: list[Located], colour: bool = False) -> str:
-    """Return all FINDINGS as text, errors first, in the order of files and lines."""
+    """Return FINDINGS as text, errors first, in the order of files and lines; the first of many."""
     items = ordered(findings)
     paint = _paint if colour else _leave
-    return "\n".join([*(_one(item, paint) for item in items), "krunc: " + summary(items)]) + "\n"
+    end = f"krunc: {summary(items)}"
+    if len(items) > MOST:
+        end += f"; these are the first {MOST}"
+    return "\n".join([*(_one(item, paint) for item in items[:MOST]), end]) + "\n"
 
 
 def summary(findings: list[Located]) -> str:

@@ -107,10 +107,13 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     loaded = load_box(name, text, inputs)
     results: list[Compiled] = []
     findings: list[list[Finding]] = []
-    size = 0
+    size = told = 0
     for row in loaded.rows:
         result, wrong = _compile(loaded, row, inputs)
         findings.append(wrong)
+        told += len(wrong)
+        if told > matrix.MOST_FINDINGS and len(results) < len(findings):
+            break
         if result is not None:
             results.append(result)
             size += len(result.text)
@@ -120,7 +123,10 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
         raise UsageError(f"the box of {name} has the name {results[0].plan.box}")
     found = findings[0]
     if loaded.is_matrix and any(findings):
-        found = matrix.told_once(findings, [_name(loaded, row) for row in loaded.rows])
+        seen = loaded.rows[: len(findings)]
+        found = matrix.told_once(findings, [_name(loaded, row) for row in seen])
+        if len(seen) < len(loaded.rows):
+            found.append(matrix.not_seen(len(loaded.rows), len(loaded.rows) - len(seen)))
     located = [*loaded.known.findings, *(Located(loaded.source, item) for item in found)]
     if any(not item.finding.warning for item in located):
         raise Rejected(located)

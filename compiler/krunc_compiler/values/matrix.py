@@ -14,7 +14,9 @@ from krunc_compiler.values.fitting import fits
 MAX_BOXES = 1_000
 MAX_TEXT = 1 << 26
 _MAX_EXPRESSIONS = 100_000
-_MAX_VALUES = 1_000_000
+_MAX_VALUES = 150_000
+# With more than this, what is wrong with further boxes is not looked for.
+MOST_FINDINGS = 2_000
 
 
 def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], list[Finding]]:
@@ -87,6 +89,12 @@ def too_long() -> Finding:
     message = f"the plans of this matrix have more than {MAX_TEXT:,} characters together"
     hint = "make fewer boxes of one file, or put what is long into a file of the root or of a share"
     return Finding("KR024", message, ("matrix",), hint=hint, at_key=True)
+
+
+def not_seen(boxes: int, left: int) -> Finding:
+    """Return the finding that LEFT of so many BOXES were not looked at."""
+    message = f"{left:,} of {boxes:,} boxes were not looked at, since so much is wrong in the others"
+    return Finding("KR024", message, ("matrix",), hint="mend what is told first", at_key=True)
 
 
 def _values(column: list[Any] | dict[str, int]) -> list[Any]:
