@@ -8,11 +8,12 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError, validators
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from krunc_compiler.findings.finding import Finding, Path
+from krunc_compiler.policy.keywords import FORMATS, unknown
 from krunc_compiler.policy.patterns import MOST_TOGETHER, Unmatchable, pattern, patterns_of
 from krunc_compiler.review.words import word
 
@@ -23,6 +24,7 @@ MOST_REFS = 40
 # What a keyword takes, and what a finding takes that somebody has to read, in steps of a pattern.
 _KEYWORD = 20
 _FINDING = 1_000
+_FORMATS = FormatChecker(FORMATS)
 _NO_PATTERN = "ask the same with enum, const or not: {pattern: ...}"
 
 
@@ -73,7 +75,7 @@ def wrong(schema: dict[str, Any]) -> list[Finding]:
         return [Finding("KR503", f"this is no JSON Schema: {_said(error)}", path)]
     except RecursionError:
         return [Finding("KR503", "a pattern has too many groups within groups")]
-    return []
+    return unknown(schema)
 
 
 def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
@@ -100,7 +102,8 @@ def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
     token = _asked.set(_Asked(schema))
     try:
         # An empty registry: the default one would ask the network.
-        for error in _Validator(schema, registry=Registry()).iter_errors(plan):
+        validator = _Validator(schema, registry=Registry(), format_checker=_FORMATS)
+        for error in validator.iter_errors(plan):
             _asked.get().spend(error.schema, str(error.validator), _FINDING)
             path = tuple(error.absolute_path)
             yield Finding("KR502", _message(schema, error) or _said(error), path)

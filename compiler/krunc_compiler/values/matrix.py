@@ -93,7 +93,9 @@ def too_long() -> Finding:
 
 def not_seen(boxes: int, left: int) -> Finding:
     """Return the finding that LEFT of so many BOXES were not looked at."""
-    message = f"{left:,} of {boxes:,} boxes were not looked at, since so much is wrong in the others"
+    message = (
+        f"{left:,} of {boxes:,} boxes were not looked at, since so much is wrong in the others"
+    )
     return Finding("KR024", message, ("matrix",), hint="mend what is told first", at_key=True)
 
 
