@@ -296,6 +296,10 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         json.dumps(program(env=[["A"]])),
         ["guest_entrypoint.env[0]"],
     ),
+    "half of a character": (
+        json.dumps(program(args=["a\ud800"])),
+        ["spec.json:1:", r"the escape \ud800 stands for half of a character", r"^^^^^^"],
+    ),
     "cpus as a text": (json.dumps(spec(cpus="2")), ["cpus", "is a text, not a whole number"]),
     "a root on no disk": (
         json.dumps(disks(root=ON_VDA)),

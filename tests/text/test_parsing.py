@@ -131,3 +131,31 @@ def test_nesting_stops_at_the_first_level_too_many() -> None:
     assert caught.value.findings[0].finding.span in (Span(0, 33, 0, 34), Span(0, 1000, 0, 1001))
     # A count would be better; libyaml gives none. The whole text would take minutes.
     assert time.process_time() - before < 10
+
+
+HALF, NONE = "stands for half of a character", "stands for no character"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "escape", "said"),
+    [
+        (r'{"name": "a\ud800b"}', 0, 11, r"\ud800", HALF),
+        (r'{"name": "\ud800\ud800"}', 0, 10, r"\ud800", HALF),
+        (r'{"name": "\uDFFF"}', 0, 10, r"\uDFFF", HALF),
+        (r'{"a\ud83d": 1}', 0, 3, r"\ud83d", HALF),
+        ('a: 1\nb: "\u00e9\u2028\n  c\\ud800"\n', 3, 3, r"\ud800", HALF),
+        ('a: "\x85 b\\uD800"', 1, 2, r"\uD800", HALF),
+        (r'a: "\U0000d800"', 0, 4, r"\U0000d800", HALF),
+        (r'a: "\U00110000"', 0, 4, r"\U00110000", NONE),
+        (r'a: "\Uffffffff"', 0, 4, r"\Uffffffff", NONE),
+    ],
+)
+def test_an_escape_of_no_character(
+    text: str, line: int, column: int, escape: str, said: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        parse("x", text)
+    ((_, finding),) = caught.value.findings
+    assert finding.message == f"the escape {escape} {said}"
+    assert finding.span == (line, column, line, column + len(escape))
+    assert ("both" in finding.hint) == (said == HALF)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from unicodedata import category
 
 import yaml
 
 from krunc_compiler.findings.finding import Finding, Span
+from krunc_compiler.findings.report import LINE_END
 
 # A part of libyaml's words, and what to do.
 _WAYS_OUT = {
@@ -26,6 +28,7 @@ _WAYS_OUT = {
     "while scanning a tag": "put a text that starts with ! in quotes",
 }
 
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})")
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_DEPTH = 32
 
@@ -46,6 +49,8 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     if "maximum nesting depth" in str(getattr(error, "problem", None)):
         return too_deep(span)
     words = str(getattr(error, "problem", None) or "cannot be read")
+    if "invalid Unicode character escape code" in words:
+        return _escape(span, text)
     context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
     if context:
         words += f", {context}"
@@ -60,6 +65,24 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     elif like_a_space is not None:
         hint = f"the character U+{ord(like_a_space):04X} only looks like a space; write a space"
     return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
+
+
+def _escape(behind: Span, text: str) -> Finding:
+    """Return the finding about an escape of no character; BEHIND is where its digits start."""
+    line, start = behind.line, max(0, behind.column - 2)
+    written = LINE_END.split(text)[line][start:]
+    found = _ESCAPE.match(written)
+    said = found.group() if found else written[:2]
+    is_half = found is not None and 0xD800 <= int(said[2:], 16) <= 0xDFFF
+    what = "half of a character" if is_half else "no character"
+    hint = "write the character itself, or escape a backslash that is meant: \\\\"
+    if is_half:
+        hint = (
+            "JSON writes a character beyond U+FFFF as two escapes, \\ud83d\\ude00; write both, or "
+        )
+        hint += "the character itself"
+    span = Span(line, start, line, start + len(said))
+    return Finding("KR003", f"the escape {said} stands for {what}", span=span, hint=hint)
 
 
 def _character(error: yaml.YAMLError, text: str) -> Finding:
