@@ -13,6 +13,7 @@ from typing import Any
 
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.report import is_seen
+from krunc_compiler.review.look_alikes import doubtful
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -26,7 +27,8 @@ def visible(text: str) -> str:
     """Return TEXT with an escape for each character that a reader does not see as itself."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if is_seen(c) else _escape(c) for c in text)
+    hidden = doubtful(text)
+    return "".join(c if is_seen(c) and i not in hidden else _escape(c) for i, c in enumerate(text))
 
 
 def _escape(c: str) -> str:
