@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from cffi import FFI
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from typing import Any
 libc: "Any" = ffi.dlopen(None)
 """
-_FOR_PEOPLE = ("doc", "keys", "unreached")
+_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor")
+_OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps")
 # A run of characters, or a group of runs, and how often it stands.
@@ -62,26 +63,28 @@ _SINGLE = ("create", "enter", "free")  # the roles of one function each
 
 
 class KruncBuildHook(Hook):
-    """Generates both modules before hatchling collects the files, and start.py of a wheel."""
+    """Generates both modules before hatchling collects the files, and what a wheel has in place of
+    the others."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling for wheels and editable installs alike."""
         sys.path.insert(0, str(HERE))
         generate()
         if version == "standard":
-            from generate_start import start
+            from generate_start import made
 
             # Not into the tree, where it would be in the way of every later change.
-            with NamedTemporaryFile("w", encoding="utf-8", suffix=".py", delete=False) as file:
-                file.write(start(PACKAGE))
-            self._made = file.name
-            build_data["force_include"][file.name] = "krunc_launcher/start.py"
+            self._made = TemporaryDirectory()
+            for number, (path, text) in enumerate(made(PACKAGE).items()):
+                file = Path(self._made.name) / f"{number}.py"
+                file.write_text(text, "utf-8")
+                build_data["force_include"][str(file)] = f"krunc_launcher/{path}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called by hatchling when the wheel is made."""
         del build_data, artifact_path
         if version == "standard":
-            Path(self._made).unlink()
+            self._made.cleanup()
 
 
 def generate(package: Path = PACKAGE, table: dict[str, Any] | None = None) -> None:
@@ -158,12 +161,11 @@ def rules(table: dict[str, Any]) -> str:
             },
         },
         "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
-        # When the values of arguments came, by enumeration, and the functions that take such.
-        "NEWER": (newer := _newer(table)),
-        "CHOOSING": {
-            name: True
-            for name, row in table["functions"].items()
-            if any(param.get("enum", param.get("flags")) in newer for param in row["params"])
+        # When the values of arguments came, by enumeration.
+        "NEWER": {
+            name: since
+            for name, row in {**table["enums"], **table["flags"]}.items()
+            if (since := {key: value["since"] for key, value in row.items() if "since" in value})
         },
         "ENVIRONMENTS": table["environments"],
         "CAPABILITIES": table["capabilities"],
@@ -176,14 +178,9 @@ def rules(table: dict[str, Any]) -> str:
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         "FUNCTIONS": {
-            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
-            for name, row in table["functions"].items()
-            if row["role"] in _PLANNED
+            name: _row(row) for name, row in table["functions"].items() if row["role"] in _PLANNED
         },
-        "STEPS": {
-            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
-            for name, row in steps["steps"].items()
-        },
+        "STEPS": {name: _row(row) for name, row in steps["steps"].items()},
     }
 
     values["STAGE"] = {key: value for key, value in orders.items() if key in _STAGE}
@@ -199,6 +196,16 @@ def rules(table: dict[str, Any]) -> str:
     return _RULES_HEAD + "".join(lines)
 
 
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a table without what the launcher has no use for."""
+    kept = {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+    kept["params"] = [
+        {key: value for key, value in param.items() if key not in _OF_A_PARAMETER}
+        for param in row["params"]
+    ]
+    return kept
+
+
 def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
     """Return the functions with a parameter that means MEANING, and its name."""
     return {
@@ -206,15 +213,6 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
         for name, row in table["functions"].items()
         for param in row["params"]
         if param.get("means") == meaning
-    }
-
-
-def _newer(table: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the versions of the values that came later than their enumeration, by enumeration."""
-    return {
-        name: since
-        for name, row in {**table["enums"], **table["flags"]}.items()
-        if (since := {key: value["since"] for key, value in row.items() if "since" in value})
     }
 
 

@@ -1,6 +1,10 @@
-"""Makes of all modules of a launch one, krunc_launcher/start.py of a wheel: one file to find and to
-read where there were two dozen. What runs is their text without its annotations, each in a
-namespace of its own."""
+"""Makes the launcher of a wheel: of the modules of every launch one, krunc_launcher/start.py, which
+is one file to find and to read where there were three dozen. What runs is their text without its
+annotations, each in a namespace of its own, when it is first imported. The other modules are files
+as before, without annotations too: `from __future__` is a real import, as long as that of two.
+
+How a module imports another one of them is written otherwise: Python's own statement takes 20,000
+instructions, for it asks each module whether it is a package, and makes the error that says no."""
 
 from __future__ import annotations
 
@@ -12,37 +16,61 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FUTURE = "from __future__ import annotations\n"
-_HEAD = f'''\
+_HEAD = '''\
 """All modules of a launch, made one by launcher/generate_start.py when krunc was built: each is a
-function here, whose names are global, and runs once in the namespace of its module."""
+function here, whose names are global, and runs in the namespace of its module when it is first
+imported."""
 
-{_FUTURE}
 import sys
 
 
 '''
 _FOOT = """\
+def _of(name):
+    # A module of the launcher.
+    return sys.modules.get(name) or _made(name)
+
+
+def _made(name):
+    module = sys.modules[name] = type(sys)(name)
+    # As exec would: C code that imports something looks for it in its caller's globals.
+    module.__builtins__ = __builtins__
+    above, _, last = name.rpartition(".")
+    setattr(sys.modules[above], last, module)
+    body = _MODULES[name]
+    type(body)(body.__code__, module.__dict__)(_of)
+    return module
+
+
+def _find(name, path=None, target=None):
+    return type(__spec__)(name, _finder) if name in _MODULES else None
+
+
+# For modules that are not in here, and import some that are. No class: to make one takes as long
+# as to import half a module.
+_finder = type(sys)("krunc_launcher.start")
+_finder.find_spec = _find
+_finder.create_module = lambda spec: _made(spec.name)
+_finder.exec_module = lambda module: None
+sys.meta_path.insert(0, _finder)
+
 _PACKAGE = sys.modules["krunc_launcher"]
 for _name in _FOLDERS:
     _full = f"krunc_launcher.{_name}"
     if _full not in sys.modules:
-        _module = sys.modules[_full] = type(sys)(_full)
-        _module.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
-        setattr(_PACKAGE, _name, _module)
-for _name, _body in _MODULES.items():
-    _full = f"krunc_launcher.{_name}"
-    if _full not in sys.modules:
-        _module = sys.modules[_full] = type(sys)(_full)
-        # As exec would: C code that imports something looks for it in its caller's globals.
-        setattr(_module, "__builtins__", __builtins__)
-        _above, _, _last = _full.rpartition(".")
-        setattr(sys.modules[_above], _last, _module)
-        type(_body)(_body.__code__, _module.__dict__)()
+        _folder = sys.modules[_full] = type(sys)(_full)
+        _folder.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
+        setattr(_PACKAGE, _name, _folder)
 
-main = sys.modules["krunc_launcher.__main__"].main
+main = _of("krunc_launcher.__main__").main
+run = _of("krunc_launcher.__main__").run
 """
-# What a launch imports, with what these import; the second and the third late, by the first.
-_ROOTS = ("__main__", "accept", "launch")
+# What a launch imports, with what these import; all but the first late, by others, where the plan
+# has a use for it.
+_ROOTS = (
+    "__main__", "accept", "launch", "host.disk_locks", "host.ports", "vm.confine", "vm.sigterm",
+)  # fmt: skip
+_GENERATED = ("__init__", "_krun", "_rules", "start")
 
 
 def modules(package: Path) -> list[str]:
@@ -54,11 +82,23 @@ def modules(package: Path) -> list[str]:
     return order
 
 
+def made(package: Path) -> dict[str, str]:
+    """Return the files that a wheel has in place of those in the folder PACKAGE, by their paths
+    in it."""
+    order = modules(package)
+    others = {
+        str(path.relative_to(package)): _without_types(_plain(_text(path)))
+        for path in sorted(package.rglob("*.py"))
+        if path.stem not in _GENERATED and _name(package, path) not in order
+    }
+    return {"start.py": start(package), **others}
+
+
 def start(package: Path) -> str:
     """Return the text of start.py, of the modules in the folder PACKAGE."""
     order = modules(package)
-    functions = [f"def {called(name)}() -> None:\n{_body(package, name)}\n\n" for name in order]
-    rows = "".join(f'    "{name}": {called(name)},\n' for name in order)
+    functions = [f"def {called(name)}(_of):\n{_body(package, name, order)}\n\n" for name in order]
+    rows = "".join(f'    "krunc_launcher.{name}": {called(name)},\n' for name in order)
     folders = sorted({name.partition(".")[0] for name in order if "." in name})
     tables = f"_FOLDERS = {folders!r}\n_MODULES = {{\n{rows}}}\n"
     return _HEAD + "".join(functions) + tables + _FOOT
@@ -72,24 +112,36 @@ def called(name: str) -> str:
 def _behind_its_imports(package: Path, name: str, order: list[str]) -> None:
     if name in order:
         return
-    for statement in ast.parse(_text(package, name)).body:
-        if isinstance(statement, ast.ImportFrom):
-            first, _, module = (statement.module or "").partition(".")
-            if first == "krunc_launcher":
-                for row in statement.names:
-                    inner = f"{module}.{row.name}".lstrip(".")
-                    other = inner if _file(package, inner).exists() else module
-                    _behind_its_imports(package, other, order)
+    for statement in ast.parse(_text(_file(package, name))).body:
+        for other, _, _ in own_imports(package, statement):
+            _behind_its_imports(package, other, order)
     order.append(name)
 
 
-def _body(package: Path, name: str) -> str:
-    """Return a module as the body of a function."""
-    text = _plain(_text(package, name).replace(_FUTURE, ""))
+def own_imports(package: Path, statement: ast.stmt) -> list[tuple[str, list[str], list[str]]]:
+    """Tell which modules of PACKAGE a statement imports, the names that it takes of each, and those
+    that it gives them: no names taken for a module itself."""
+    if not isinstance(statement, ast.ImportFrom):
+        return []
+    first, _, module = (statement.module or "").partition(".")
+    if first != "krunc_launcher":
+        return []
+    given = [row.asname or row.name for row in statement.names]
+    if _file(package, module).exists():
+        return [(module, [row.name for row in statement.names], given)]
+    inner = [f"{module}.{row.name}".lstrip(".") for row in statement.names]
+    return [(name, [], [as_]) for name, as_ in zip(inner, given, strict=True)]
+
+
+def _body(package: Path, name: str, order: list[str]) -> str:
+    """Return a module as the body of a function; those of ORDER are functions, too."""
+    text = _without_types(_plain(_text(_file(package, name))))
+    text = _imported_otherwise(package, text, order)
     names = sorted(
         symbol.get_name()
         for symbol in symtable.symtable(text, name, "exec").get_symbols()
         if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+        if symbol.get_name() != "_other"
     )
     inside = {
         line
@@ -103,9 +155,48 @@ def _body(package: Path, name: str) -> str:
     return f"    global {', '.join(names)}\n" + "".join(lines)
 
 
+def is_for_types(statement: ast.stmt) -> bool:
+    """Tell whether STATEMENT is there for a type checker alone."""
+    if isinstance(statement, ast.Assign):
+        return ast.unparse(statement) == "TYPE_CHECKING = False"
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
+
+
+def _without_types(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    for statement in reversed(ast.parse(text).body):
+        if is_for_types(statement):
+            del lines[statement.lineno - 1 : statement.end_lineno]
+    return "".join(lines)
+
+
+def _imported_otherwise(package: Path, text: str, order: list[str]) -> str:
+    """Return TEXT with the imports of modules of ORDER by start.py's own function."""
+    lines = text.splitlines(keepends=True)
+    statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
+    for statement in statements:
+        found = own_imports(package, statement)
+        if found and all(module in order for module, _, _ in found):
+            made = "; ".join(imported(*row) for row in found)
+            lines[statement.lineno - 1] = f"{' ' * statement.col_offset}{made}\n"
+            for number in range(statement.lineno, statement.end_lineno or 0):
+                lines[number] = "\n"
+    return "".join(lines)
+
+
+def imported(module: str, taken: list[str], given: list[str]) -> str:
+    """Return the statements that give the names GIVEN to what is TAKEN of MODULE, or to itself."""
+    made = f'_of("krunc_launcher.{module}")'
+    if not taken:
+        return f"{given[0]} = {made}"
+    rows = [f"{name} = _other.{what}" for name, what in zip(given, taken, strict=True)]
+    return "; ".join([f"_other = {made}", *rows])
+
+
 def _plain(text: str) -> str:
     """Return TEXT without annotations: what is global may have none, and each launch would read
     them."""
+    text = text.replace(_FUTURE, "")
     lines = [line.encode() for line in text.splitlines(keepends=True)]
     for first, start, last, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
         lines[first : last + 1] = [lines[first][:start] + lines[last][end:]]
@@ -131,8 +222,12 @@ def _end(node: ast.expr) -> tuple[int, int]:
     return (node.end_lineno or 0) - 1, node.end_col_offset or 0
 
 
-def _text(package: Path, name: str) -> str:
-    return _file(package, name).read_text("utf-8")
+def _text(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def _name(package: Path, path: Path) -> str:
+    return ".".join(path.relative_to(package).with_suffix("").parts)
 
 
 def _file(package: Path, name: str) -> Path:

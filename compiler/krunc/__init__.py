@@ -1,8 +1,6 @@
 """The command krunc: hands launch to the launcher and everything else to the compiler, importing
 the half that the verb needs and nothing of the other."""
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

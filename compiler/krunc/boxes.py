@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import sys
 
+import _cffi_backend as ffi
+import krunc_launcher
 from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.launching import compile_box_text
 from krunc_launcher.errors import NOT_STARTED, LaunchError
-from krunc_launcher.host.libkrun import locate
+from krunc_launcher.host.libkrun import locate, packaged
 from krunc_launcher.options import LAUNCH, OF_A_BOX, Options, checked, parse
 from krunc_launcher.options import UsageError as WrongOptions
-from krunc_launcher.start import main as launcher
 
 _TARGETS = {"v1": "1", "v2_flat": "2"}
-# As the console script starts it. With -m, or -c alone, the working directory would come first
-# on sys.path, and a stranger's krunc_launcher.py in it would run.
+# As krunc-launch starts, without site. With -c alone, the working directory would come first on
+# sys.path, and a stranger's krunc_launcher.py in it would run: so -I.
 _LAUNCHER = (
-    "import sys; sys.path = [folder for folder in sys.path if folder]; "
-    "from krunc_launcher.start import main; sys.exit(main())"
+    "import gc; gc.disable(); import sys; sys.path += {}; "
+    "from krunc_launcher.start import run; run()"
 )
 
 
@@ -33,6 +34,8 @@ def launch(argv: list[str]) -> int:
         options = checked(paths, given)
         boxes = [path for path in paths if _is_box(path)]
         if options.help or options.version or not boxes:
+            from krunc_launcher.start import main as launcher
+
             return launcher([*_words(given), "--", *paths])
         if len(paths) > 1:
             raise UsageError("several VMs are started from plans: krunc compile makes them")
@@ -50,8 +53,16 @@ def launch(argv: list[str]) -> int:
     os.lseek(plan, 0, os.SEEK_SET)
     given.setdefault("--base", [os.path.dirname(box) or "."])
     passed = [*_words(given), f"/dev/fd/{plan}"]
-    os.execv(sys.executable, [sys.executable, "-c", _LAUNCHER, *passed])
+    start = _LAUNCHER.format(_folders())
+    os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", start, *passed])
     return None
+
+
+def _folders() -> list[str]:
+    """Return the folders that the launcher is in, its one library, and libkrun where pip put it."""
+    packages = [os.path.dirname(package.__file__ or "") for package in (krunc_launcher, ffi)]
+    packages[0] = os.path.dirname(packages[0])
+    return [*dict.fromkeys([*packages, *packaged()])]
 
 
 def _is_box(path: str) -> bool:

@@ -1,7 +1,5 @@
 """libkrun's API table and the host steps, as the compiler reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple

@@ -6,6 +6,7 @@ import gc
 import sys
 from time import monotonic
 
+from krunc_launcher import system
 from krunc_launcher._rules import VERSION
 from krunc_launcher.command.streams import harmless, ready, show
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
@@ -16,6 +17,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krunc_launcher.options import Options
     from krunc_launcher.supervise.end import End
+
+
+def run() -> None:
+    """The command krunc-launch: `main`, and nothing that only a longer life would need."""
+    try:
+        status = main()
+    except OSError as error:
+        status = 1
+        say([why(error)])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            status = status or 1  # the reader left, or the disk is full
+    # Its memory need not be handed back piece by piece.
+    system._exit(status)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -120,4 +137,4 @@ def _tell(end: End, name: str, record: str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,7 +1,7 @@
 """A launch as one line: accept the plan, look at the host, fork, become the VM or wait for it.
 
-Everything that it needs is imported with it: before the VM's process is forked off, once for many
-VMs, and before a confined process could not read it any more.
+What every plan takes is imported with it, and what the plan at hand takes before the VM's process
+is forked off: once for many VMs, and before a confined process could not read it any more.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 from _signal import SIGINT, SIGTERM  # type: ignore[import-not-found]
 
 from krunc_launcher import system
-from krunc_launcher._krun import libc
 from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
-from krunc_launcher.host.disk_locks import hold as lock
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
 from krunc_launcher.host.program import missing_workdir, opened, program
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
-from krunc_launcher.resolve.operation import made
+from krunc_launcher.resolve.operation import has_disks, made
 from krunc_launcher.resolve.resolve import resolve, secret
 from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal
 from krunc_launcher.supervise.watch import wait
-from krunc_launcher.vm.replay import replay
+from krunc_launcher.vm.replay import replay, take
 from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
 
 TYPE_CHECKING = False
@@ -45,11 +43,6 @@ if TYPE_CHECKING:
 _SIGNALS = {"INT": SIGINT, "TERM": SIGTERM}
 NO_PROCESS = "there can be no process for the VM"
 FAILING = "the host fails"
-
-# cffi makes a function when it is first asked for: now, for what is made after the fork is memory
-# of each VM's process. Not every system has all of them.
-for _name in ("capget", "capset", "prctl", "setrlimit"):
-    getattr(libc, _name, None)
 
 
 class Ready:
@@ -201,6 +194,7 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     """Fill in what the plan leaves open, secrets by the launcher's environment, which VARIABLE
     tells, and check all that it needs of the host."""
     operations, found = resolve(accepted.plan, accepted.folders, variable)
+    take(operations)
     problems = [
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
@@ -244,8 +238,12 @@ def prepare(ready: Ready, chosen: str | None, library: Library | None = None) ->
     except LaunchError as error:
         problems = list(error.lines)
     problems += ready.problems
-    locks, taken = lock(ready.operations, ready.accepted.folders)
-    problems += taken
+    locks: list[int] = []
+    if has_disks(ready.operations):
+        from krunc_launcher.host.disk_locks import hold as lock
+
+        locks, taken = lock(ready.operations, ready.accepted.folders)
+        problems += taken
     if ready.found:
         raise PlanRefused(keyed(plan, ready.found), also=problems, text=ready.accepted.text)
     if library is None or problems:

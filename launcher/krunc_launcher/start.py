@@ -3,6 +3,6 @@ launch in one file (launcher/generate_start.py), which takes a launch a tenth le
 
 from __future__ import annotations
 
-from krunc_launcher.__main__ import main
+from krunc_launcher.__main__ import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

@@ -1,7 +1,5 @@
 """The box, typed, with every default filled in. Sizes are in MiB."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from krunc_compiler.box.consoles import Console, Descriptor, Log

@@ -1,7 +1,5 @@
 """The consoles of a box, libkrun's log, and where each leads."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

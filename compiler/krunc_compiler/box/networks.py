@@ -1,7 +1,5 @@
 """How a box reaches a network."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Path

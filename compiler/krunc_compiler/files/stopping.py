@@ -7,12 +7,21 @@ about that has to be removed first, it unwinds what runs, and then ends the proc
 from __future__ import annotations
 
 import os
-import signal
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIG_IGN,
+    SIGHUP,
+    SIGINT,
+    SIGTERM,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPS = (SIGINT, SIGTERM, SIGHUP)
 
 
 class _Stopped(BaseException):
@@ -35,30 +44,30 @@ class Cleaned:
         try:
             for number in _STOPS:
                 # Who is to ignore it (nohup, a job in the background) goes on doing so.
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    self._before[number] = signal.signal(number, self._stop)
+                if getsignal(number) in (SIG_DFL, default_int_handler):
+                    self._before[number] = signal(number, self._stop)
         except ValueError:
             pass  # not the main thread, which alone gets signals
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._from_now_on(signal.SIG_IGN)
+        self._from_now_on(SIG_IGN)
         try:
             self._sweep()
         finally:
             for number, handler in self._before.items():
-                signal.signal(number, handler)
+                signal(number, handler)
         if isinstance(error, _Stopped) and error.number in self._before:
-            signal.signal(error.number, signal.SIG_DFL)
+            signal(error.number, SIG_DFL)
             os.kill(os.getpid(), error.number)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         if os.getpid() != self._owner:
             os._exit(128 + number)  # a process that was forked off meanwhile
-        self._from_now_on(signal.SIG_IGN)  # one is enough
+        self._from_now_on(SIG_IGN)  # one is enough
         raise _Stopped(number)
 
-    def _from_now_on(self, how: signal.Handlers) -> None:
+    def _from_now_on(self, how: int) -> None:
         for number in self._before:
-            signal.signal(number, how)
+            signal(number, how)

@@ -1,7 +1,5 @@
 """Where the files of strangers may lead: a link, or a name in a box, can lead anywhere."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """A finding: what is wrong, where, and the way out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -26,7 +24,7 @@ class Place(NamedTuple):
 
     value: Span
     key: Span | None = None
-    source: Source | None = None
+    source: "Source | None" = None
 
 
 class Finding(NamedTuple):
@@ -66,7 +64,7 @@ class Source(NamedTuple):
     places: Mapping[Path, Place]
     folder: str = ""
     extends: bool = False
-    faults: tuple[Located, ...] = ()
+    faults: "tuple[Located, ...]" = ()
 
 
 class Located(NamedTuple):

@@ -1,7 +1,5 @@
 """What the host must have before the first call."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple

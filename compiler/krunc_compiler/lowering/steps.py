@@ -1,7 +1,5 @@
 """The order of a plan: one table, read from top to bottom."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

@@ -1,8 +1,6 @@
 """One file of boxes to its plans: staged beside where they go, compared with what is there, or as
 text. What is left of it in memory is small, for there may be many files."""
 
-from __future__ import annotations
-
 import os
 from functools import cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """From the text of a box to its plans, in one line of stages."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from krunc_schema import load

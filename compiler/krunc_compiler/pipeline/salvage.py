@@ -1,7 +1,5 @@
 """The well-formed part of a box: so that a wrong key hides no other mistake."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Path

@@ -1,8 +1,6 @@
 """An operation of a plan: a libkrun call, a host step, an order of the stage, or what libkrun does
 by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args

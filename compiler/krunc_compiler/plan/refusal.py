@@ -1,7 +1,5 @@
 """The launcher's word on a plan. The compiler does not know the launcher: who runs it, does."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

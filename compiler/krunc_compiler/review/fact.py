@@ -1,7 +1,5 @@
 """A fact about a plan, what of the host it reaches, and the table by which changes are judged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """The isolation that a plan has and the isolation that it lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

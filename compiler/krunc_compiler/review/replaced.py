@@ -2,11 +2,10 @@
 program's environment makes other code run, as far as the plan can tell: what a root holds, and what
 a link in it leads to, is not in the plan."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler.review.fact import Fact, Reach
@@ -15,19 +14,19 @@ from krunc_compiler.review.words import word
 
 INIT = "/init.krun"
 _OVERLAYS = ("krun_fs_add_overlay_file", "krun_fs_add_overlay_dir")
+# When it is first used: most runs use none of them.
+_compiled = cache(re.compile)
 # What programs and libraries are, below / and /usr; what decides about logins and services.
-_SYSTEM = re.compile(
-    r"(/usr(/local)?)?/(bin|sbin|lib|lib32|lib64|libx32|libexec)(/.*)?|/usr(/local)?|/opt|/"
-)
-_LOADER = re.compile(r"/etc/ld\.so\..*|/etc/ld-musl-.*")
-_SERVICES = re.compile(
+_SYSTEM = r"(/usr(/local)?)?/(bin|sbin|lib|lib32|lib64|libx32|libexec)(/.*)?|/usr(/local)?|/opt|/"
+_LOADER = r"/etc/ld\.so\..*|/etc/ld-musl-.*"
+_SERVICES = (
     r"/etc|/etc/(profile|profile\.d|bash\.bashrc|bashrc|zsh|environment|passwd|shadow|group|gshadow"
     r"|sudoers|sudoers\.d|doas\.conf|pam\.d|pam\.conf|security|inittab|init\.d|rc[^/]*|runit|s6|systemd"
     r"|cron[^/]*|ssh|nsswitch\.conf|modprobe\.d|modules[^/]*|sysctl[^/]*|udev|alternatives)(/.*)?"
     r"|/(root|home/[^/]+)(/\..*)?|/home|/(linuxrc|init)"
 )  # fmt: skip
 # Variables by which a loader, a shell or an interpreter finds other code.
-_VARIABLES = re.compile(
+_VARIABLES = (
     r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|NLSPATH|LOCPATH|PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS"
     r"|BASH_FUNC_.*|PS4|PROMPT_COMMAND|ZDOTDIR|PYTHON.*|PERL.*|RUBY.*|GEM_.*|BUNDLE_.*|NODE_.*"
     r"|npm_config_.*|DENO_.*|BUN_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|CLASSPATH"
@@ -58,7 +57,7 @@ def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
                 text = f"{word(path)}, laid over the root: {what}"
                 yield Fact("runs", ("runs", path), text, row["from"], index, reach)
         for name, value in _environment(args).items():
-            if _VARIABLES.fullmatch(name):
+            if _compiled(_VARIABLES).fullmatch(name):
                 told = value if isinstance(value, str) else " ".join(*value.items())
                 reach = frozenset({Reach("run", name, str(told))})
                 text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
@@ -107,11 +106,11 @@ def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | Non
         _is_at(path, one) for program in programs for one in _named(program)
     ):
         return "what the program's arguments or environment name"
-    if _LOADER.fullmatch(path):
+    if _compiled(_LOADER).fullmatch(path):
         return "what the dynamic loader loads into every program"
-    if _SYSTEM.fullmatch(path):
+    if _compiled(_SYSTEM).fullmatch(path):
         return "programs or libraries"
-    if _SERVICES.fullmatch(path):
+    if _compiled(_SERVICES).fullmatch(path):
         return "what starts services or decides about users"
     if path != f"/{SCRIPT}" and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
         return "a program"

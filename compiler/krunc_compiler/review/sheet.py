@@ -1,7 +1,5 @@
 """What a reader gets to see, before it is text, markdown or HTML."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 Tone = Literal["", "opens", "alters", "narrows", "neutral", "loud"]

@@ -5,8 +5,6 @@ a plan edited by hand shows what it would do. A call without a reading is read b
 says that its parameters mean, and an operation that no table has is shown as it is.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

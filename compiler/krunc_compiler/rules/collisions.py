@@ -1,7 +1,5 @@
 """What boxes claim of the host, and what two boxes cannot have at the same time."""
 
-from __future__ import annotations
-
 import os
 import posixpath
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,8 @@
 """What a box may say but hardly means: warnings, each of which the box can allow by its code."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
@@ -11,7 +10,9 @@ from krunc_compiler.box.box import Box, FolderRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 
-_HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
+# When it is first used: most runs use none of them.
+_compiled = cache(re.compile)
+_HOME = r"/root|/home(/[^/]+)?|/Users(/[^/]+)?"
 # Who can write to one of these commands a daemon that is root on the host.
 _DAEMONS = (
     "/run/docker.sock",
@@ -20,11 +21,11 @@ _DAEMONS = (
     "/run/crio/crio.sock",
 )
 # What a variable's name ends with that holds a secret, and what secrets begin with.
-_SECRET_NAME = re.compile(
-    r"(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)",
-    re.IGNORECASE,
+_SECRET_NAME = (
+    r"(?i)(.*_)?"
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)"
 )
-_SECRET_VALUE = re.compile(
+_SECRET_VALUE = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
     r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
 )
@@ -114,7 +115,7 @@ def _broad(folders: list[_Folder]) -> Iterator[Finding]:
                 key,
                 hint="share the folder that the guest needs",
             )
-        elif _HOME.fullmatch(path):
+        elif _compiled(_HOME).fullmatch(path):
             yield Finding(
                 "KR603",
                 f"the guest can {right} a home folder: keys, tokens and shell start files",
@@ -178,8 +179,10 @@ def _literal_secrets(box: Box) -> Iterator[Finding]:
         if not isinstance(value, str):
             continue
         # A path is where a secret is, not the secret.
-        is_named = _SECRET_NAME.fullmatch(name) and value and not value.startswith(("/", "./"))
-        if is_named or _SECRET_VALUE.match(value):
+        is_named = (
+            _compiled(_SECRET_NAME).fullmatch(name) and value and not value.startswith(("/", "./"))
+        )
+        if is_named or _compiled(_SECRET_VALUE).match(value):
             yield Finding(
                 "KR610",
                 "this looks like a secret, and the plan would hold it",

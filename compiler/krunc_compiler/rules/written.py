@@ -1,8 +1,6 @@
 """Paths of the host below folders that a guest may write: it can put a link there in place of what
 the plan names, and the next launch would follow it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Its partner for short, plain texts is fast_parsing.
 tests/text/test_composing.py holds the two equal.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import yaml

@@ -1,7 +1,5 @@
 """A box and the boxes that it extends, merged into one value with the places of all texts."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Callable
 from functools import partial
@@ -44,7 +42,7 @@ class _Side(NamedTuple):
     path: Path
     faults: tuple[Located, ...] = ()
 
-    def child(self, part: str | int) -> _Side:
+    def child(self, part: str | int) -> "_Side":
         return _Side(self.value[part], self.places, (*self.path, part))
 
 

@@ -1,7 +1,5 @@
 """What a compilation depends on beside the box."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from krunc_compiler.files.within import ANYWHERE, Within
@@ -27,6 +25,6 @@ class Inputs(NamedTuple):
     prefix: str = "."
     within: Within = ANYWHERE
 
-    def seen_from(self, prefix: str) -> Inputs:
+    def seen_from(self, prefix: str) -> "Inputs":
         """These inputs for a plan from whose folder PREFIX leads to the box's."""
         return self._replace(prefix=prefix)

@@ -5,10 +5,9 @@ box or a plan, all do. The value of the text decides. What a text cannot be with
 word `krunc`, is looked for in its bytes first, so that most files are not parsed for it.
 """
 
-from __future__ import annotations
-
 import json
 import re
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.boxfiles import ENDING, is_box_name
@@ -25,11 +24,13 @@ _START = 4096
 # As boxes are written: then there is nothing to decide. In a block at the left such a line can be
 # part of a text; that file is told of as a box that is wrong.
 _PLAIN = re.compile(rb"""(?m)^(?:krunc|"krunc"|'krunc')[ \t]*:[ \t]+1[ \t]*\r?$""")
+# When it is first used: most runs use none of them.
+_compiled = cache(re.compile)
 # In double quotes YAML can spell each letter of a key, or break a line within it.
-_SPELLED = re.compile(rb"\\(?:[xuU]|\r|\n)")
+_SPELLED = rb"\\(?:[xuU]|\r|\n)"
 # A key of a text that is not parsed, for it is not YAML.
-_LIKE_A_KEY = re.compile(rb"""(?:^|[\s,{])["']?krunc["']?\s*:""")
-_LIKE_A_PLAN = re.compile(rb'"krunc_plan"\s*:')
+_LIKE_A_KEY = rb"""(?:^|[\s,{])["']?krunc["']?\s*:"""
+_LIKE_A_PLAN = rb'"krunc_plan"\s*:'
 
 NO_KEY = "no `krunc:` key"
 OUTSIDE = "it leads out of the repository, or of the directory that is checked"
@@ -94,14 +95,14 @@ def is_plan(name: str, data: bytes) -> bool:
         value = json.loads(start.decode("utf-8"))
     except (ValueError, RecursionError):
         # In a file of YAML it may be a box, and is read as one.
-        return not is_box_name(name) and _LIKE_A_PLAN.search(start) is not None
+        return not is_box_name(name) and _compiled(_LIKE_A_PLAN).search(start) is not None
     return isinstance(value, dict) and PLAN_KEY in value
 
 
 def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
     if _PLAIN.search(data):
         return _BOX
-    if not (KEY.encode() in data or b"extends" in data or _SPELLED.search(data)):
+    if not (KEY.encode() in data or b"extends" in data or _compiled(_SPELLED).search(data)):
         return Seen("neither", NO_KEY)
     from krunc_compiler.text.parsing import parse_on  # plans, and plain boxes, need no YAML here
 
@@ -109,7 +110,7 @@ def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
         text = decode(name, data)
         value, _ = parse_on(name, text)
     except Rejected as rejected:
-        if _LIKE_A_KEY.search(data):
+        if _compiled(_LIKE_A_KEY).search(data):
             return _BOX
         return Seen("neither", f"{NO_KEY} in sight, and {_reason(rejected)}")
     if not isinstance(value, dict):

@@ -1,7 +1,5 @@
 """{{ }} expressions inside the strings of a box; sandboxed Jinja2, nothing undefined."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

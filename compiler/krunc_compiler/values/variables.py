@@ -1,7 +1,5 @@
 """The variables of a box: its own vars, then --vars files, then --set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

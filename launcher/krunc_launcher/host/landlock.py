@@ -13,6 +13,7 @@ from krunc_launcher._rules import FILTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.resolve.operation import Operation
@@ -49,6 +50,12 @@ def call(number: int, *args: Any) -> int:
     """Tell what the system call NUMBER returns; ffi.errno has the error of a negative one."""
     words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
     return int(libc.syscall(number, *words))
+
+
+def unmet(operation: Operation, done: list[Operation]) -> Iterator[str]:
+    """Tell why a confinement that DONE requires cannot be had."""
+    if operation.argument("mode").c == "required" and (why := missing(done)):
+        yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
 
 
 def missing(done: list[Operation]) -> str:

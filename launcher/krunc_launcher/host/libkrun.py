@@ -51,7 +51,7 @@ def locate(chosen: str | None, era: str | None) -> Library:
     for name in [era] if era else list(ERAS):
         candidates = list(ERAS[name]["sonames"])
         if ERAS[name]["family"] == 2:
-            candidates += [path for path in _packaged() if system.exists(path)]
+            candidates += [system.join(folder, _PACKAGED) for folder in packaged()]
         for candidate in candidates:
             tried.append(candidate)
             try:
@@ -67,9 +67,11 @@ def locate(chosen: str | None, era: str | None) -> Library:
     )
 
 
-def _packaged() -> list[str]:
+def packaged() -> list[str]:
+    """Return the folders of Python's packages that have a libkrun of pip's."""
     # Not an empty entry, which is the working directory: it may hold a stranger's files.
-    return [system.join(folder, _PACKAGED) for folder in sys.path if folder]
+    found = [folder for folder in sys.path if folder]
+    return [folder for folder in found if system.exists(system.join(folder, _PACKAGED))]
 
 
 class _NotThere(LaunchError):

@@ -9,8 +9,6 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
-from krunc_launcher.host.landlock import missing
-from krunc_launcher.host.ports import taken
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -21,12 +19,6 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
 
 
-def _confinement(operation: Operation, done: list[Operation]) -> Iterator[str]:
-    needs_it = operation.name == "confine" and operation.argument("mode").c == "required"
-    if needs_it and (why := missing(done)):
-        yield f"the VM cannot be confined: {why}; or write `confine: best-effort` in the box"
-
-
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
@@ -34,7 +26,9 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
     for operation in done:
         if operation.name == "confine":
-            sentences = list(_confinement(operation, done))
+            from krunc_launcher.host.landlock import unmet
+
+            sentences = list(unmet(operation, done))
         elif operation.kind == "step" and operation.name in _CHECKS:
             sentences = list(_CHECKS[operation.name](operation, folders))
         elif operation.kind == "call":
@@ -63,7 +57,9 @@ def _arguments(operation: Operation) -> Iterator[str]:
                 given = False
             if not given:
                 yield f"descriptor {value} is not open; the program that launches has to open it"
-        elif rule["kind"] == "port_map":
+        elif rule["kind"] == "port_map" and value:
+            from krunc_launcher.host.ports import taken
+
             yield from taken(value)
 
 

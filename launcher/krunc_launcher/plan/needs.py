@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import CHOOSING, ERAS, FUNCTIONS, KINDS, NEWER
+from krunc_launcher._rules import ERAS, FUNCTIONS, KINDS, NEWER
 from krunc_launcher.errors import shown
 from krunc_launcher.plan.text import numbers
 
@@ -24,8 +24,7 @@ def check(plan: dict[str, Any], found: Findings) -> None:
         came.add(rule["since"])
         if "feature" in rule:
             features.add(rule["feature"])
-        if row["call"] in CHOOSING:
-            came.update(_newer(row["args"], rule["params"]))
+        came.update(_newer(row.get("args", {}), rule["params"]))
     newest = max(came, key=_version)
     requires = plan["requires"]
     for name, needed in (("libkrun", newest), ("features", sorted(features))):

@@ -135,6 +135,11 @@ def made(done: list[Operation]) -> list[str]:
     ]
 
 
+def has_disks(done: list[Operation]) -> bool:
+    """Tell whether a guest of DONE gets a disk."""
+    return any(rule.get("target") == "disk" for each in done for rule, _, _ in each.opens())
+
+
 def read(path: str, folders: Folders) -> bytes:
     """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]

@@ -6,10 +6,9 @@ import sys
 from time import monotonic
 
 from krunc_launcher import system
-from krunc_launcher._krun import ffi
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, returned
-from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, meant
-from krunc_launcher.vm.confine import scratch
+from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, has_disks, meant
 from krunc_launcher.vm.steps import Host, act
 
 TYPE_CHECKING = False
@@ -32,6 +31,26 @@ _ADVICE = {
 }
 
 _MOST_SAID = 2000
+# What the VM's process asks of libc, and a step of it. Not every system has all of them.
+_FUNCTIONS = ("capget", "capset", "prctl")
+_OF_A_STEP = {"raise_nofile": "setrlimit"}
+
+
+def take(done: list[Operation]) -> None:
+    """Import what the VM's process will need for DONE, and ask libc for it, before the fork: what
+    is made after it is memory of each VM's process, and a confined one cannot read files."""
+    names = {operation.name for operation in done}
+    # cffi makes a function when it is first asked for.
+    for function in (*_FUNCTIONS, *(_OF_A_STEP[name] for name in names if name in _OF_A_STEP)):
+        getattr(libc, function, None)
+    if "confine" in names:
+        from krunc_launcher.vm import confine  # noqa: F401
+    if "stop_on_sigterm" in names:
+        from krunc_launcher.vm import sigterm  # noqa: F401
+    if "lay_stage" in names:
+        from krunc_launcher.vm import stage  # noqa: F401
+    if has_disks(done):
+        from krunc_launcher.host import disk_locks  # noqa: F401
 
 
 def replay(
@@ -43,10 +62,12 @@ def replay(
 ) -> None:
     """Do every operation; does not return when the VM runs. NOTES tell of each call before it is
     made, and of what krun_start_enter returned; GIVEN are descriptors that the process above has
-    opened, by their names. Raises LaunchError."""
+    opened, by their names. Comes behind `take`. Raises LaunchError."""
     host = Host(library, done, folders)
     host.opened.update(given)
     if any(operation.name == "confine" for operation in done):
+        from krunc_launcher.vm.confine import scratch
+
         scratch(done, folders)
     keep: list[Any] = []
     becomes_another = meant(done, "uid") is not None or meant(done, "gid") is not None

@@ -7,10 +7,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain, why
-from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
-from krunc_launcher.vm.confine import confine
-from krunc_launcher.vm.sigterm import ask_on_sigterm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +95,9 @@ def _open_device(operation: Operation, host: Host) -> None:
 
 
 def _confine(operation: Operation, host: Host) -> None:
+    from krunc_launcher.host.landlock import missing
+    from krunc_launcher.vm.confine import confine
+
     lacking = missing(host.operations)
     threads = 0 if lacking else len(system.listdir("/proc/self/task")) - 1
     if threads:
@@ -114,6 +114,8 @@ def _confine(operation: Operation, host: Host) -> None:
 
 
 def _stop_on_sigterm(operation: Operation, host: Host) -> None:
+    from krunc_launcher.vm.sigterm import ask_on_sigterm
+
     # -EINVAL on all builds but those for macOS and EFI.
     ask = host.library.function("krun_get_shutdown_eventfd")
     eventfd = ask(host.context) if ask is not None and host.context is not None else -1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from generate_start import modules
+from generate_start import made
 from golden import agree
 from krunc_compiler.__main__ import main
 from places import GOLDEN, ROOT
@@ -35,12 +35,25 @@ def imported(*command: str, **variables: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines} - {"imported package"}
 
 
+@pytest.fixture
+def telling(tmp_path: Path) -> list[str]:
+    """The launcher, which tells also of the modules in start.py when they are imported."""
+    line = "    body = _MODULES[name]\n"
+    tell = "    sys.stderr.write(f'import time: | {name}\\n')\n"
+    for name, text in made(PACKAGE).items():
+        assert name != "start.py" or text.count(line) == 1
+        (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made" / name).write_text(text.replace(line, line + tell), "utf-8")
+    return [*LAUNCHER[:2], re.sub(r"(?<=\[:0\] = ).*?]", f"['{tmp_path}/made']", LAUNCHER[2])]
+
+
 @pytest.mark.parametrize("name", ["launch", "dry-run", "help"])
 def test_only_these_modules(
     name: str,
     tmp_path: Path,
     build: Callable[..., Path],
     fake_kvm: Path,
+    telling: list[str],
     update_golden: bool,
 ) -> None:
     (tmp_path / "rootfs").mkdir()
@@ -53,15 +66,42 @@ def test_only_these_modules(
         "dry-run": ["--dry-run", plan],
         "help": ["--help"],
     }[name]
-    found = imported(*LAUNCHER, *words, LD_PRELOAD=str(fake_kvm))
+    found = imported(*telling, *words, LD_PRELOAD=str(fake_kvm))
     found -= imported(sys.executable, "-c", "pass")
     assert not {module for module in found if module.split(".")[0] in _DEAR or module in _DEAR}
-    # One file, but all of them.
     assert "krunc_launcher.start" in found
-    found |= {f"krunc_launcher.{module}" for module in modules(PACKAGE)}
     if sys.version_info[:2] == (3, 11):  # the standard library's own imports differ
         listed = "".join(f"{module}\n" for module in sorted(found))
         agree(GOLDEN / f"modules.{name}.txt", listed, update_golden)
+
+
+BOXES = sorted(path.stem for path in (ROOT / "boxes").glob("*.yaml"))
+
+
+def test_nothing_that_a_plan_has_no_use_for(
+    tmp_path: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    telling: list[str],
+    update_golden: bool,
+) -> None:
+    """What the launch of each example box imports: what all do, and what a box takes besides."""
+    (tmp_path / "rootfs").mkdir()
+    every = {}
+    for box in BOXES:
+        (tmp_path / f"{box}.yaml").write_text((ROOT / f"boxes/{box}.yaml").read_text())
+        assert main(["compile", str(tmp_path / f"{box}.yaml")]) == 0
+        words = ["--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
+        plan = str(tmp_path / f"{box}.plan.json")
+        every[box] = imported(*telling, *words, plan, LD_PRELOAD=str(fake_kvm), AGENT_TOKEN="x")
+    of_all = set.intersection(*every.values())
+    own = {name for name in of_all if name.startswith("krunc_launcher")}
+    rows = [("all", own), *((box, found - of_all) for box, found in every.items())]
+    listed = "".join(
+        f"{name}:\n" + "".join(f"  {module}\n" for module in sorted(found)) for name, found in rows
+    )
+    if sys.version_info[:2] == (3, 11):
+        agree(GOLDEN / "modules.boxes.txt", listed, update_golden)
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])

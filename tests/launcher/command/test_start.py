@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from generate_start import called, modules, start
+from generate_start import called, imported, is_for_types, made, modules, own_imports
 from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"
-MADE = start(PACKAGE)
+FILES = made(PACKAGE)
+MADE = FILES["start.py"]
+ORDER = modules(PACKAGE)
 FUNCTIONS = {
     statement.name: statement
     for statement in ast.parse(MADE).body
@@ -20,12 +22,17 @@ FUNCTIONS = {
 }
 
 
+def left_out(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__"
+    return is_for_types(statement)
+
+
 class Unannotated(ast.NodeTransformer):
     """A syntax tree without notes on types."""
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
-        if node.value is None:
-            return node
+        assert node.value is not None, "without __future__ it would be looked at"
         return ast.Assign(targets=[node.target], value=self.visit(node.value))
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
@@ -37,22 +44,57 @@ class Unannotated(ast.NodeTransformer):
         return node
 
 
-@pytest.mark.parametrize("name", modules(PACKAGE))
+class Made(Unannotated):
+    """With the imports of what is in start.py as they are made."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
+        found = own_imports(PACKAGE, node)
+        if not found or not all(module in ORDER for module, _, _ in found):
+            return node
+        return [each for row in found for each in ast.parse(imported(*row)).body]
+
+
+@pytest.mark.parametrize("name", ORDER)
 def test_a_function_says_what_its_module_says(name: str) -> None:
-    own = [
-        ast.dump(Unannotated().visit(statement))
-        for statement in ast.parse(
-            (PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8")
-        ).body
-        if not isinstance(statement, ast.ImportFrom) or statement.module != "__future__"
-    ]
-    names, *made = FUNCTIONS[called(name)].body
+    tree = ast.parse((PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8"))
+    assert not [node for node in ast.walk(tree) if getattr(node, "id", "") in ("_other", "_of")]
+    tree.body = [statement for statement in tree.body if not left_out(statement)]
+    names, *body = FUNCTIONS[called(name)].body
     assert isinstance(names, ast.Global)
-    assert [ast.dump(statement) for statement in made] == own
+    own = Made().visit(tree)
+    assert [ast.dump(statement) for statement in body] == list(map(ast.dump, own.body))
+
+
+def test_no_import_for_a_checker_of_types() -> None:
+    """It would be one for each launch."""
+    tree = ast.parse(MADE)
+    found = {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert found.isdisjoint({"__future__", "typing", "collections.abc"})
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert "TYPE_CHECKING" not in names
+    arguments = [node for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    assert not [node for node in arguments if node.annotation is not None]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "start.py"])
+def test_a_file_says_what_its_module_says(name: str) -> None:
+    tree = ast.parse((PACKAGE / name).read_text("utf-8"))
+    tree.body = [statement for statement in tree.body if not left_out(statement)]
+    own = Unannotated().visit(tree)
+    assert ast.dump(ast.parse(FILES[name])) == ast.dump(own)
+
+
+def test_every_module_is_made() -> None:
+    paths = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    listed = {f"{name.replace('.', '/')}.py" for name in ORDER} | set(FILES)
+    assert {path for path in paths - listed if not path.endswith("__init__.py")} == set()
 
 
 COMPARISON = """
 import sys
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 import krunc_launcher
 
@@ -64,7 +106,7 @@ def told(value):
     return repr(value).split(" at 0x")[0] if isinstance(value, (int, str, bytes, tuple)) else ""
 
 for name in names:
-    made = vars(sys.modules["krunc_launcher." + name])
+    made = vars(import_module("krunc_launcher." + name))
     folder, _, last = ("krunc_launcher." + name).rpartition(".")
     assert getattr(sys.modules[folder], last) is sys.modules["krunc_launcher." + name]
     assert made["__builtins__"] is vars(krunc_launcher)["__builtins__"]
@@ -73,6 +115,7 @@ for name in names:
     spec.loader.exec_module(module)
     own = {key: value for key, value in vars(module).items() if not key.startswith("__")}
     own.pop("annotations")
+    own.pop("TYPE_CHECKING", None)
     assert set(own) == {key for key in made if not key.startswith("__")}, name
     for key, value in own.items():
         kinds = type(made[key]), type(value)
@@ -89,7 +132,7 @@ print("the same")
 def test_each_module_has_the_names_of_its_module(tmp_path: Path) -> None:
     """In a process of its own, for this one has imported the modules already."""
     (tmp_path / "start.py").write_text(MADE, "utf-8")
-    listed = [name for name in modules(PACKAGE) if name != "_krun"]  # it is no text of ours
+    listed = [name for name in ORDER if name != "_krun"]  # it is no text of ours
     command = [sys.executable, "-c", COMPARISON, str(tmp_path), str(PACKAGE), *listed]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "the same\n", done.stderr
@@ -103,7 +146,5 @@ def test_a_launch_is_in_it_and_no_more() -> None:
         "host.preflight",
         "vm.confine",
         "vm.replay",
-    } <= set(modules(PACKAGE))
-    assert set(modules(PACKAGE)).isdisjoint(
-        {"command.doctor", "command.dry_run", "command.fleet", "start"}
-    )
+    } <= set(ORDER)
+    assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})

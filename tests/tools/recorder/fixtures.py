@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import krunc_launcher
 import pytest
-from generate_start import start
+from generate_start import made
 from processes import PATIENCE
 
 from recorder.source import source
@@ -23,11 +23,13 @@ HERE = Path(__file__).parent
 # The launcher as a wheel has it, all modules in one; and as the console script starts it: `python
 # -m` would import more.
 _MADE = tempfile.TemporaryDirectory(prefix="krunc-start-")
-(Path(_MADE.name) / "start.py").write_text(start(Path(krunc_launcher.__path__[0])), "utf-8")
-py_compile.compile(f"{_MADE.name}/start.py")
+for _name, _text in made(Path(krunc_launcher.__path__[0])).items():
+    (Path(_MADE.name) / _name).parent.mkdir(exist_ok=True)
+    (Path(_MADE.name) / _name).write_text(_text, "utf-8")
+    py_compile.compile(f"{_MADE.name}/{_name}")
 _START = (
-    f"import sys, krunc_launcher; krunc_launcher.__path__.insert(0, {_MADE.name!r}); "
-    "from krunc_launcher.start import main; sys.exit(main())"
+    f"import gc; gc.disable(); import krunc_launcher; krunc_launcher.__path__[:0] = {[_MADE.name]!r}; "
+    "from krunc_launcher.start import run; run()"
 )
 LAUNCHER = [sys.executable, "-c", _START]
 

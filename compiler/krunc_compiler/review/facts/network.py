@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 from typing import Any
 
 from krunc_compiler.files.hostpath import LAUNCH
@@ -17,10 +16,10 @@ TSI = Reach("network", "TSI", None)
 LOOPBACK = Reach("network", "TSI to localhost", None)
 _LOCAL, _EVERY = "127.0.0.1", "0.0.0.0"
 # What is the host itself, as an address of the guest's, mapped ones too.
-_LOOPBACK = [
-    *map(ip_network, ("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128")),
-    *map(ip_network, ("::ffff:127.0.0.0/104", "::ffff:0.0.0.0/128")),
-]
+_LOOPBACK = (
+    *("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"),
+    *("::ffff:127.0.0.0/104", "::ffff:0.0.0.0/128"),
+)
 
 
 def tsi(row: Row) -> Iterator[Fact]:
@@ -81,13 +80,15 @@ def allowed(row: Row) -> Iterator[Fact]:
 def _is_loopback(network: str) -> bool:
     """Tell whether a NETWORK of an egress policy has an address of the host's loopback, as far as
     it can be read."""
+    from ipaddress import ip_network  # few plans have a policy
+
     try:
         named = ip_network(network.strip(), strict=False)
     except ValueError:
         return True
     return any(
         one.overlaps(named)
-        for one in _LOOPBACK
+        for one in map(ip_network, _LOOPBACK)
         if one.version == named.version  # those of different versions cannot be compared
     )
 
