@@ -64,7 +64,7 @@ class Tree:
         limits = self._limits
         if len(name) > limits.path:
             raise Refusal(f"a name of {len(name)} bytes", f"at most {limits.path}")
-        parts = [part for part in name.split(b"/") if part and part != b"."]
+        parts = _parts(name)
         if b".." in parts:
             raise Refusal('".." in a name', "a name that leads down from the root")
         if len(parts) > limits.depth:
@@ -129,7 +129,8 @@ class Tree:
 
     def find(self, parts: list[bytes]) -> Node | None:
         """Return the node where PARTS lead, through links, or nothing."""
-        return self._walk(parts, make=False)
+        way, missing = self._walk(parts)
+        return None if missing else way[-1]
 
     def _clear(self, folder: Node) -> None:
         """Remove what lower layers have below FOLDER."""
@@ -146,49 +147,59 @@ class Tree:
 
     def _folder(self, parts: list[bytes]) -> Node:
         """Return the directory where PARTS lead, which is made where it is not there."""
-        folder = self._walk(parts, make=True)
-        assert folder is not None
+        limits = self._limits
+        way, missing = self._walk(parts)
+        folder = way[-1]
         if folder.children is None:
-            raise Refusal(f"{shown(b'/'.join(parts))} is a file here", "a directory")
+            raise Refusal("a name below what is no directory", "a directory there")
+        if len(way) + len(missing) > limits.depth + 1:
+            raise Refusal("a link that leads too deep", f"at most {limits.depth} directories")
+        for node in way:
+            node.layer = self._layer
+        for part in missing:
+            if len(part) > limits.name:
+                raise Refusal(f"a link to {shown(part)}", f"names of at most {limits.name} bytes")
+            below = self.new(S_IFDIR | 0o755)
+            assert folder.children is not None
+            folder.children[part] = below
+            folder = below
         return folder
 
-    def _walk(self, parts: list[bytes], make: bool) -> Node | None:
+    def _walk(self, parts: list[bytes]) -> tuple[list[Node], list[bytes]]:
+        """Return the nodes on the way where PARTS lead, and those parts that are not there."""
         limits = self._limits
         way = [self.root]
+        missing: list[bytes] = []
         todo = parts[::-1]
         links = steps = 0
         while todo:
             steps += 1
-            part, folder = todo.pop(), way[-1]
-            if folder.children is None:
-                return folder if make else None
+            part, children = todo.pop(), way[-1].children
+            child = None if missing or children is None else children.get(part)
             if part == b"..":  # of a link's target
-                del way[max(1, len(way) - 1) :]
-                continue
-            child = folder.children.get(part)
-            if child is None:
-                if not make:
-                    return None
-                if len(part) > limits.name or len(way) > limits.depth:
-                    raise Refusal(f"a link to {shown(part)}", "a name that can be")
-                child = folder.children[part] = self.new(S_IFDIR | 0o755)
-            if S_ISLNK(child.mode):
+                if missing:
+                    missing.pop()
+                elif len(way) > 1:
+                    way.pop()
+            elif child is None:
+                missing.append(part)
+            elif S_ISLNK(child.mode):
                 links += 1
                 if child.link.startswith(b"/"):
                     del way[1:]
-                todo.extend(
-                    part for part in reversed(child.link.split(b"/")) if part not in (b"", b".")
-                )
+                todo.extend(reversed(_parts(child.link)))
             else:
-                if make and child.children is not None:
-                    child.layer = self._layer
                 way.append(child)
             if links > limits.links_followed or steps > limits.steps:
                 raise Refusal(
                     f"{links} links and {steps} steps on the way",
                     f"{limits.links_followed} and {limits.steps}",
                 )
-        return way[-1]
+        return way, missing
+
+
+def _parts(name: bytes) -> list[bytes]:
+    return [part for part in name.split(b"/") if part not in (b"", b".")]
 
 
 def _restated(there: Node, said: Node) -> Node:
