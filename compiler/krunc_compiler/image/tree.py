@@ -110,15 +110,15 @@ class Tree:
 
     def white_out(self, parts: list[bytes]) -> None:
         """Remove what lower layers have where the whiteout PARTS leads."""
+        name = parts[-1][len(WHITEOUT) :]
+        if name in (b"", b".", b".."):
+            raise Refusal(f"a whiteout of {shown(name)}", "the name of a file")
         folder = self.find(parts[:-1])
         if folder is None or folder.children is None:
             return
         if parts[-1] == OPAQUE:
             self._clear(folder)
             return
-        name = parts[-1][len(WHITEOUT) :]
-        if name in (b"", b".", b".."):
-            raise Refusal(f"a whiteout of {shown(name)}", "the name of a file")
         there = folder.children.get(name)
         if there is None or (folder, name) in self._linked:
             return
