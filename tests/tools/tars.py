@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -72,7 +72,9 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 512)
 
 
-def pax(records: dict[str, bytes | str] | bytes, kind: bytes = b"x") -> bytes:
+def pax(
+    records: Mapping[str, bytes | str] | Mapping[str, str] | bytes, kind: bytes = b"x"
+) -> bytes:
     """Return an extended header of RECORDS."""
     if not isinstance(records, bytes):
         records = b"".join(record(key, value) for key, value in records.items())
