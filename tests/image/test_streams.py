@@ -142,6 +142,18 @@ def test_a_tampered_blob_is_told_as_that(packing: int) -> None:
         assert f"digest of the blob is {digest(other)}; expected {whole.digest}" in said
 
 
+@pytest.mark.parametrize("packing", [2, 9], ids=["gzip", "zstd"])
+def test_damage_far_within(packing: int) -> None:
+    """Where a decompressor has more to give than was asked for at once; with the digest of the damage,
+    so that it is read."""
+    tar = file("a", b"0123456789abcdef" * 100_000) + END
+    with made(tar, packing).open() as file_:
+        blob = file_.read()
+    for at in range(20, len(blob), max(1, len(blob) // 50)):
+        other = blob[:at] + bytes([blob[at] ^ 0x55]) + blob[at + 1 :]
+        assert "layer 1" in refusal(made(tar, packing, open=opener(other), digest=digest(other)))
+
+
 WRONG: list[tuple[str, Layer, str]] = [
     ("a size too small", made(TREE, 2, size=50), "the blob is longer; expected 50 bytes"),
     ("a size too large", made(TREE, 2, size=5_000), "; expected 5000, as the manifest says"),

@@ -101,13 +101,13 @@ def _gunzip(packed: Iterable[bytes]) -> Iterator[bytes]:
                 member = zlib.decompressobj(31)
             try:
                 data = member.decompress(piece, _UNPACKED)
+                while len(data) == _UNPACKED:  # there can be more without more input
+                    yield data
+                    data = member.decompress(member.unconsumed_tail, _UNPACKED)
             except zlib.error as error:
                 raise Refusal(
                     f"damaged gzip data ({_said(error)})", "gzip, up to the end"
                 ) from None
-            while len(data) == _UNPACKED:  # there can be more without more input
-                yield data
-                data = member.decompress(member.unconsumed_tail, _UNPACKED)
             if data:
                 yield data
             piece = member.unused_data if member.eof else member.unconsumed_tail

@@ -45,19 +45,26 @@ class Tree:
         self._made = 0
         # Hard links that this layer made to what may be a lower layer's.
         self._linked: set[tuple[Node, bytes]] = set()
+        # Directories that have nothing of lower layers any more, so that nobody looks again.
+        self._cleared: set[Node] = set()
         self.root = self.new(S_IFDIR | 0o755)
 
     def next_layer(self) -> None:
         """Start with the next layer: only what is there now can be whited out."""
         self._layer += 1
         self._linked.clear()
+        self._cleared.clear()
 
     def new(self, mode: int) -> Node:
         """Make an inode of this layer."""
+        self.count()
+        return Node(mode, self._layer)
+
+    def count(self) -> None:
+        """Count an entry, or a directory that the layers leave out. Raises Refusal."""
         self._made += 1
         if self._made > self._limits.entries:
             raise Refusal(f"{self._made} entries", f"at most {self._limits.entries} in all layers")
-        return Node(mode, self._layer)
 
     def split(self, name: bytes) -> list[bytes]:
         """Return the parts of an entry's NAME, from the root of the tree."""
@@ -138,7 +145,9 @@ class Tree:
         while todo:
             folder = todo.pop()
             children = folder.children
-            assert children is not None
+            if folder in self._cleared or children is None:
+                continue
+            self._cleared.add(folder)
             for name, child in list(children.items()):
                 if child.layer == self._layer and child.children is not None:
                     todo.append(child)
@@ -171,9 +180,8 @@ class Tree:
         way = [self.root]
         missing: list[bytes] = []
         todo = parts[::-1]
-        links = steps = 0
+        links, steps = 0, len(todo)
         while todo:
-            steps += 1
             part, children = todo.pop(), way[-1].children
             child = None if missing or children is None else children.get(part)
             if part == b"..":  # of a link's target
@@ -187,13 +195,15 @@ class Tree:
                 links += 1
                 if child.link.startswith(b"/"):
                     del way[1:]
-                todo.extend(reversed(_parts(child.link)))
+                target = _parts(child.link)
+                steps += len(target)
+                todo.extend(reversed(target))
             else:
                 way.append(child)
             if links > limits.links_followed or steps > limits.steps:
                 raise Refusal(
-                    f"{links} links and {steps} steps on the way",
-                    f"{limits.links_followed} and {limits.steps}",
+                    f"a way over {links} links and {steps} names",
+                    f"at most {limits.links_followed} and {limits.steps}",
                 )
         return way, missing
 
