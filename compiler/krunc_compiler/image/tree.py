@@ -82,8 +82,8 @@ class Tree:
         return parts
 
     def place(self, parts: list[bytes], node: Node) -> None:
-        """Put NODE where PARTS lead, in place of what is there. A directory that is there stays, and
-        takes what NODE says of it."""
+        """Put NODE where PARTS lead, in place of what is there. A directory that is there stays,
+        and takes what NODE says of it."""
         if not parts:
             if node.children is None:
                 raise Refusal("an entry that is no directory, for the root", "a directory")
