@@ -1,0 +1,1 @@
+"""OCI images as root file systems."""
