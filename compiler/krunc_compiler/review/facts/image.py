@@ -16,7 +16,7 @@ _UNITS = (("GiB", 30), ("MiB", 20), ("KiB", 10))
 def required(row: Row) -> Iterator[Fact]:
     """Yield the image. Which code it is, digests say; its name is what somebody called it."""
     args = row.args
-    device = next((name for name, path in row.disks.items() if path == args["path"]), None)
+    device = _first(row, args["path"])
     layers = f"{args['layers']} layer{'' if args['layers'] == 1 else 's'}"
     text = f"{word(args['reference'])} {args['manifest'][:_SHOWN]}... "
     text += f"({layers}, {_size(args['size'])}), {word(args['platform'])}, "
@@ -29,10 +29,17 @@ def required(row: Row) -> Iterator[Fact]:
 
 
 def is_shown(row: Row) -> bool:
-    """Tell whether the disk of ROW is the image that a fact shows, as an image is attached."""
+    """Tell whether the disk of ROW is the one that the image's fact shows, attached as an image
+    is."""
     args = row.args
     plain = args.get("disk_format", "raw") == "raw" and args.get("read_only") is True
-    return plain and row.image != "" and args["disk_path"] == row.image
+    is_it = row.image != "" and args["disk_path"] == row.image
+    return plain and is_it and row.device == _first(row, row.image)
+
+
+def _first(row: Row, path: str) -> str | None:
+    """Return what the guest calls the first disk of PATH; None without one."""
+    return next((name for name, one in row.disks.items() if one == path), None)
 
 
 def called(path: str, row: Row) -> str:
