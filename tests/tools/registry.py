@@ -8,7 +8,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from krunc_compiler.__main__ import main
 from processes import started, wait_until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -164,4 +164,42 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield found
 
 
-KRUNC = [sys.executable, "-m", "krunc"]
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """An empty layout, below the directory in which `krunc` works."""
+    return Layout(tmp_path / "layout")
+
+
+class Krunc(NamedTuple):
+    """krunc in a directory of its own, by a user who trusts the registry."""
+
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *words: str, status: int = 0) -> str:
+        """Run krunc with WORDS, which ends with STATUS; what it says."""
+        self.capsys.readouterr()
+        ended = main(list(words))
+        said = "".join(self.capsys.readouterr())
+        assert ended == status, said
+        return said
+
+
+@pytest.fixture
+def krunc(
+    tmp_path: Path,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Krunc:
+    """krunc, whose store is `store` in the directory of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(registry.home))
+    monkeypatch.setenv("KRUNC_STORE", str(tmp_path / "store"))
+    return Krunc(capsys)
+
+
+def box(image: str, name: str = "web", **more: Any) -> str:
+    """Write a box with this IMAGE into the file NAME.yaml, which is returned."""
+    value = {"krunc": 1, "name": "web", "rootfs": {"image": image}, "network": {"mode": "none"}}
+    Path(f"{name}.yaml").write_text(json.dumps({**value, **more}))
+    return f"{name}.yaml"

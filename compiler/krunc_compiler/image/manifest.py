@@ -34,12 +34,14 @@ _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _CONFIGS = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
+PLAIN_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _LAYERS = (
-    "application/vnd.oci.image.layer.v1.tar",
+    PLAIN_LAYER,
     "application/vnd.oci.image.layer.v1.tar+gzip",
     "application/vnd.oci.image.layer.v1.tar+zstd",
     "application/vnd.docker.image.rootfs.diff.tar",
@@ -160,13 +162,13 @@ def _is_index(value: dict[str, Any]) -> bool:
     """Tell whether VALUE is an index, not a manifest. Raises Unusable when it is neither."""
     kind = value.get("mediaType", "")
     version = value.get("schemaVersion")
-    if version == 1 or (isinstance(kind, str) and "manifest.v1" in kind and kind not in _MANIFESTS):
+    if isinstance(version, bool) or version not in (1, 2):
+        raise refused(f"manifest: schemaVersion is {shown(version)}; 2 is allowed")
+    if version == 1 or (isinstance(kind, str) and kind.startswith(_SCHEMA_1)):
         raise refused(
             "it has Docker's schema 1, which neither names its layers' sizes nor its config",
             "push it again with a current docker, podman or skopeo",
         )
-    if version != 2 or isinstance(version, bool):
-        raise refused(f"manifest: schemaVersion is {shown(version)}; 2 is allowed")
     if kind in _INDEXES or (not kind and "manifests" in value and "layers" not in value):
         return True
     if kind in _MANIFESTS or (not kind and "layers" in value and "manifests" not in value):

@@ -10,8 +10,15 @@ from typing import NamedTuple
 from krunc_compiler.image import local, skopeo
 from krunc_compiler.image.fetching import Fetch, Watch, bounded, fetched
 from krunc_compiler.image.lock import LockedImage
-from krunc_compiler.image.manifest import Manifest, chosen, digest_of, manifest, refused
-from krunc_compiler.image.notes import noted
+from krunc_compiler.image.manifest import (
+    PLAIN_LAYER,
+    Manifest,
+    chosen,
+    digest_of,
+    manifest,
+    refused,
+)
+from krunc_compiler.image.notes import images, noted
 from krunc_compiler.image.reference import Reference
 from krunc_compiler.image.root import WRITER
 from krunc_compiler.image.store import Store
@@ -72,11 +79,12 @@ def pull_locked(wanted: Wanted, locked: LockedImage, store: Store, watch: Watch)
     """Fetch exactly the image that is LOCKED, where STORE does not have it. Raises Unusable when
     there is another one, and then nothing is in STORE that was not."""
     known = _known(wanted, locked.manifest, store)
-    if known is not None:
+    if known is not None and known.root.writer == locked.root.writer:
         _same(known, locked)
         return Pulled(known, False)
-    if store.has(locked.root.digest, locked.root.size):
-        return Pulled(locked, False)  # it was imported
+    # Of a root that was imported nothing else is known; one of another image proves nothing.
+    if store.has(locked.root.digest, locked.root.size) and locked.root.digest not in images(store):
+        return Pulled(locked, False)
     if locked.root.writer != WRITER:
         raise Unusable(
             "KR713",
@@ -152,4 +160,9 @@ def _image(wanted: Wanted, raw: bytes, digest: str) -> Manifest:
             raw = local.inner_manifest(wanted.reference, wanted.home, digest)
     if digest_of(raw) != digest:
         raise refused(f"its manifest is {digest_of(raw)}; {digest} was asked for")
-    return manifest(raw)
+    image = manifest(raw)
+    if wanted.reference.transport == "docker-archive":
+        # skopeo unpacks what is packed in one, and says gzip of it all the same.
+        layers = tuple(layer._replace(media_type=PLAIN_LAYER) for layer in image.layers)
+        image = image._replace(layers=layers)
+    return image
