@@ -106,9 +106,15 @@ def test_a_digest_pins() -> None:
     ("text", "moved"),
     [
         ("oci:a:1", "oci:../base/a:1"),
-        ("oci:/a", "oci:/a"),
         ("oci-archive:../x", "oci-archive:../x"),
+        ("docker-archive:./x", "docker-archive:../base/x"),
     ],
 )
 def test_a_relative_path_moves_with_its_box(text: str, moved: str) -> None:
+    assert parse(text).relative
     assert parse(text).moved("../base") == moved
+
+
+def test_others_stay() -> None:
+    for text in ("oci:/a", "alpine", "docker://localhost/a"):
+        assert not parse(text).relative

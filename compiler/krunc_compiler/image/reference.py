@@ -79,13 +79,14 @@ class Reference(NamedTuple):
         return f"{self.transport}:{path}" + (f":{self.tag}" if self.tag else "")
 
     def moved(self, folder: str) -> str:
-        """Return the text of this reference for a box from whose directory FOLDER leads to the one
-        that says it."""
-        if self.transport == _DOCKER or self.path.startswith("/"):
-            path = self.path
-        else:
-            path = posixpath.normpath(posixpath.join(folder, self.path))
-        return self._replace(path=path).full()
+        """Return the text of this relative reference for a box from whose directory FOLDER leads to
+        the one that says it."""
+        return self._replace(path=posixpath.normpath(posixpath.join(folder, self.path))).full()
+
+    @property
+    def relative(self) -> bool:
+        """Tell whether it starts at the directory of the box that says it."""
+        return self.transport != _DOCKER and not self.path.startswith("/")
 
 
 def parse(text: str) -> Reference:

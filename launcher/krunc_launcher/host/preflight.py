@@ -185,6 +185,12 @@ def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from missing(operation.argument("name"))
 
 
+def _of_the_store(operation: Operation, folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.store import unfit
+
+    yield from unfit(operation, folders)
+
+
 def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.passt import unfit
 
@@ -288,6 +294,7 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,
     "require_file": _file,
+    "require_image": _of_the_store,
     "require_socket": _socket,
     "make_runtime_folder": lambda _, folders: runtime_folder(folders),
     "clear_stale_socket": _stale,

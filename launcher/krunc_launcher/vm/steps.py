@@ -126,6 +126,13 @@ def _lay_stage(operation: Operation, host: Host) -> None:
     lay(operation.argument("path"), host.operations)
 
 
+def _remember(operation: Operation, host: Host) -> None:
+    if host.folders.hashed:
+        from krunc_launcher.vm.store import remember
+
+        remember(host.folders)
+
+
 _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
@@ -135,4 +142,5 @@ _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "open_device": _open_device,
     "stop_on_sigterm": _stop_on_sigterm,
     "lay_stage": _lay_stage,
+    "require_image": _remember,
 }
