@@ -186,7 +186,7 @@ def told(text: str) -> str:
     if said.startswith('"'):
         said = re.sub(r"\\(.)", lambda one: " " if one[1] in "nrt" else one[1], said[1:-1])
     said = re.sub(r"(\w+://)[^/\s\"@]*@", r"\1...@", said)
-    said = re.sub(r"(\w+://[^\s\"?]*)\?[^\s\"]*", r"\1?...", said)
+    said = re.sub(r"\?[\w.%~-]+=[^\s\"']*", "?...", said)
     said = re.sub(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{8,}", r"\1 ...", said)
     said = " ".join("".join(c if c.isprintable() else " " for c in said).split())
     return said if len(said) <= _LONGEST else said[: _LONGEST - 3] + "..."
