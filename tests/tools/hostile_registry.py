@@ -148,7 +148,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def hostile(
-    layout: Layout, row: dict[str, Any], kind: str = MANIFEST, **answers: Answer
+    layout: Layout, row: dict[str, Any], answers: dict[str, Answer], kind: str = MANIFEST
 ) -> Iterator[Server]:
     """Serve what ROW points to in LAYOUT, with ANSWERS for `ping`, `manifests` and `blobs`."""
     blobs = layout.path / "blobs" / "sha256"

@@ -78,7 +78,7 @@ def test_a_registry(
     layout: Layout,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with hostile(layout, layout.image(small(os.urandom(100_000))), **answers) as server:
+    with hostile(layout, layout.image(small(os.urandom(100_000))), answers) as server:
         found = served(krunc, server, monkeypatch)
     assert said in found
     assert "s3cr3t" not in found
@@ -91,7 +91,7 @@ def test_a_registry_that_never_answers(
     kind: str, krunc: Krunc, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(skopeo, "PATIENCE", 1.0)
-    with hostile(layout, layout.image(small()), **{kind: waits}) as server:
+    with hostile(layout, layout.image(small()), {kind: waits}) as server:
         assert "nothing came for 1 seconds" in served(krunc, server, monkeypatch)
 
 
@@ -123,7 +123,7 @@ def test_a_manifest(
     """What it points to is not asked for."""
     row = layout.image(small(), manifest=manifest)
     if place == "registry":
-        with hostile(layout, row) as server:
+        with hostile(layout, row, {}) as server:
             found = served(krunc, server, monkeypatch)
             assert not [path for path in server.asked if "/blobs/" in path]
     else:
@@ -141,7 +141,7 @@ def test_an_index_in_a_circle(
     platform = {"os": "linux", "architecture": "amd64"}
     inner = {"mediaType": INDEX, "digest": "sha256:" + "1" * 64, "size": 1, "platform": platform}
     row = layout.index(inner)
-    with hostile(layout, row, INDEX) as server:
+    with hostile(layout, row, {}, INDEX) as server:
         assert "an index in an index" in served(krunc, server, monkeypatch)
     layout.tag(row, "it")
     assert "an index in an index" in refused(krunc, "oci:layout:it")
@@ -218,12 +218,13 @@ def test_an_archive_that_unpacks_to_much(
     from krunc_compiler.image import pull
 
     monkeypatch.setattr(pull, "_FREE", 1 << 20)
-    Path("zeros").write_bytes(bytes(40 << 20))
+    Path("zeros").touch()
+    os.truncate("zeros", 300 << 20)
     for name in ("docker.tar.gz", "oci.tar.gz"):
-        subprocess.run(["tar", "-czf", name, "zeros"], check=True)
+        subprocess.run(["tar", "-I", "gzip -1", "-cf", name, "zeros"], check=True)
     Path("zeros").unlink()
     assert "unpacks to more than" in refused(krunc, "docker-archive:docker.tar.gz")
-    assert "error[KR71" in refused(krunc, "oci-archive:oci.tar.gz")
+    assert "unpacks to more than" in refused(krunc, "oci-archive:oci.tar.gz")
 
 
 def test_an_archive_that_leads_out(krunc: Krunc, layout: Layout, tmp_path: Path) -> None:
@@ -335,7 +336,7 @@ def test_credentials_are_skopeos(
         (right if seen[-1] == f"Basic {word}" else refuses)(handler, data)
 
     row = layout.image(small())
-    with hostile(layout, row, ping=asks, manifests=asks, blobs=asks) as server:
+    with hostile(layout, row, dict.fromkeys(["ping", "manifests", "blobs"], asks)) as server:
         assert "skopeo login" in served(krunc, server, monkeypatch)
         auth = tmp_path / "auth.json"
         auth.write_text(json.dumps({"auths": {server.host: {"auth": word}}}))
@@ -358,4 +359,3 @@ def test_a_policy_of_skopeo_counts(
     said = refused(krunc, "oci:layout:it")
     assert "rejected by policy" in said
     assert "containers-policy.json(5)" in said
-

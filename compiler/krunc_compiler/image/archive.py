@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import tarfile
-import zlib
 from collections.abc import Iterable, Mapping
-from typing import IO, BinaryIO
+from functools import partial
+from stat import S_IFREG
+from typing import BinaryIO
 
 from krunc_compiler.files.sha256 import for_many, running
+from krunc_compiler.image.limits import LIMITS
 from krunc_compiler.image.lock import LockedRoot
+from krunc_compiler.image.refusal import Refusal
 from krunc_compiler.image.store import Store
+from krunc_compiler.image.stream import Stream
+from krunc_compiler.image.tar import entries
 from krunc_compiler.image.unusable import Unusable
 
 _PIECE = 1 << 20
@@ -31,35 +36,35 @@ def take(file: BinaryIO, roots: Mapping[str, LockedRoot], store: Store) -> list[
     """Put those of ROOTS that are in the tar FILE into STORE; return the digests of those that were
     put there. Raises Unusable when FILE is no such tar, or one of them is not what its name
     says."""
-    names = {os.path.basename(store.path(digest)): root for digest, root in roots.items()}
+    names = {os.path.basename(store.path(digest)).encode(): root for digest, root in roots.items()}
     taken = []
+    stream = Stream(iter(partial(file.read, _PIECE), b""))
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
-            for member in archive:
-                root = names.get(member.name)
-                if root is None or store.has(root.digest, root.size):
-                    continue
-                if not member.isreg() or member.size != root.size:
-                    said = f"{member.name} has {member.size:,} bytes; the lock says {root.size:,}"
-                    raise _refused(said)
-                source = archive.extractfile(member)
-                assert source is not None  # it is a regular file
-                with store.told():
-                    _take(source, root, store)
-                taken.append(root.digest)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
-        raise _refused(f"it is no tar of roots: {error}") from None
+        for entry in entries(stream, LIMITS):
+            root = names.get(entry.name)
+            if root is None or store.has(root.digest, root.size):
+                stream.skip(entry.stored)
+                continue
+            if entry.kind != S_IFREG or entry.pieces is not None or entry.size != root.size:
+                said = f"{root.digest} has {entry.size:,} bytes; the lock says {root.size:,}"
+                raise _refused(said)
+            store.roomy(root.size)
+            with store.told():
+                _take(stream.portions(root.size), root, store)
+            taken.append(root.digest)
+    except Refusal as refusal:
+        raise _refused(f"it is no tar of roots: {refusal}") from None
     return taken
 
 
-def _take(source: IO[bytes], root: LockedRoot, store: Store) -> None:
-    """Put what SOURCE has into the place of ROOT, when it is that. Raises Unusable and OSError."""
+def _take(pieces: Iterable[bytes], root: LockedRoot, store: Store) -> None:
+    """Put PIECES into the place of ROOT, when they are that. Raises Unusable and OSError."""
     for_many()
     digest = running()
     with store.work() as work:
         made = os.path.join(work, "root")
         with open(made, "wb") as out:
-            while data := source.read(_PIECE):
+            for data in pieces:
                 digest.update(data)
                 out.write(data)
         if f"sha256:{digest.hexdigest()}" != root.digest:

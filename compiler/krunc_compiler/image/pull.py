@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -66,13 +67,13 @@ def pull(wanted: Wanted, store: Store, watch: Watch) -> Pulled:
     # Whatever a registry answers, a digest is of one image alone.
     if pinned is not None and (known := _known(wanted, pinned, store)) is not None:
         return Pulled(known, False)
-    with ExitStack() as stack:
-        raw = _outermost(wanted, None, store, stack)
+    with _within_reach(wanted, store) as near:
+        raw = _outermost(near, pinned, store)
         digest = chosen(raw, wanted.platform)
         if (known := _known(wanted, digest, store)) is not None:
             return Pulled(known, False)
-        image = _image(wanted, raw, digest)
-    return Pulled(fetched(_fetch(wanted, image), store, watch), True)
+        image = _image(near, raw, digest)
+        return Pulled(fetched(_fetch(near, image), store, watch), True)
 
 
 def pull_locked(wanted: Wanted, locked: LockedImage, store: Store, watch: Watch) -> Pulled:
@@ -92,14 +93,15 @@ def pull_locked(wanted: Wanted, locked: LockedImage, store: Store, watch: Watch)
             f"version {WRITER}",
             "run krunc pull and review the lock, or take the krunc that wrote it",
         )
-    with ExitStack() as stack:
-        raw = _outermost(wanted, locked.manifest, store, stack)
+    with _within_reach(wanted, store) as near:
+        raw = _outermost(near, locked.manifest, store)
         digest = chosen(raw, wanted.platform)
         if digest != locked.manifest:
             hint = "look at what changed it; to take it, run krunc pull without --locked"
             raise Unusable("KR713", f"it is {digest}; the lock says {locked.manifest}", hint)
-        image = _image(wanted, raw, digest)
-    return Pulled(fetched(_fetch(wanted, image), store, watch, partial(_same, locked=locked)), True)
+        image = _image(near, raw, digest)
+        agree = partial(_same, locked=locked)
+        return Pulled(fetched(_fetch(near, image), store, watch, agree), True)
 
 
 def _same(image: LockedImage, locked: LockedImage) -> None:
@@ -123,45 +125,60 @@ def _known(wanted: Wanted, digest: str, store: Store) -> LockedImage | None:
     return image._replace(reference=wanted.text)
 
 
-def _fetch(wanted: Wanted, image: Manifest) -> Fetch:
-    unpacked = _most_unpacked(wanted) if _is_archive(wanted) else 0
-    return Fetch(wanted.source(image.digest), image, wanted.text, wanted.platform, unpacked)
-
-
-def _is_archive(wanted: Wanted) -> bool:
-    return wanted.reference.transport in ("oci-archive", "docker-archive")
+@contextmanager
+def _within_reach(wanted: Wanted, store: Store) -> Iterator[Wanted]:
+    """WANTED, or where that is in an OCI archive, the same in a layout that is there until the
+    block ends. Raises Unusable."""
+    if wanted.reference.transport != "oci-archive":
+        yield wanted
+        return
+    with store.work() as work:
+        with store.told():
+            archive = os.path.join(wanted.home, wanted.reference.path)
+            local.unpack(archive, os.path.join(work, "layout"), _most_unpacked(wanted))
+        reference = wanted.reference._replace(transport="oci", path="layout")
+        yield wanted._replace(reference=reference, home=work)
 
 
 def _most_unpacked(wanted: Wanted) -> int:
     try:
         size = os.stat(os.path.join(wanted.home, wanted.reference.path)).st_size
     except OSError:
-        size = 0  # skopeo says what is wrong with it
+        size = 0  # who reads it says what is wrong with it
     return _FREE + _RATIO * size
 
 
-def _outermost(wanted: Wanted, digest: str | None, store: Store, stack: ExitStack) -> bytes:
-    """Return the manifest or index to which the reference leads, or the one of a registry with
+def _fetch(near: Wanted, image: Manifest) -> Fetch:
+    unpacked = _most_unpacked(near) if near.reference.transport == "docker-archive" else 0
+    return Fetch(near.source(image.digest), image, near.text, near.platform, unpacked)
+
+
+def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
+    """Return the manifest or index to which the reference leads, or of a registry the one with
     DIGEST. Raises Unusable."""
-    scratch = None
-    if _is_archive(wanted):
-        directory = stack.enter_context(store.work())
-        scratch = skopeo.Scratch(directory, partial(bounded, directory, _most_unpacked(wanted)))
-    return skopeo.manifest(wanted.source(digest), scratch)
+    if near.reference.transport == "docker-archive":
+        with store.work() as work:
+            measure = partial(bounded, work, _most_unpacked(near))
+            return skopeo.manifest(near.source(), skopeo.Scratch(work, measure))
+    raw = skopeo.manifest(near.source(digest), None)
+    if near.reference.transport == "docker" and digest not in (None, digest_of(raw)):
+        raise refused(f"the registry sent {digest_of(raw)}; {digest} was asked for")
+    return raw
 
 
-def _image(wanted: Wanted, raw: bytes, digest: str) -> Manifest:
+def _image(near: Wanted, raw: bytes, digest: str) -> Manifest:
     """Return the image with DIGEST, of which RAW is the manifest, or an index that names it. Raises
     Unusable: what it points to is not fetched then."""
     if digest_of(raw) != digest:
-        if wanted.reference.transport == "docker":
-            raw = skopeo.manifest(wanted.source(digest), None)
+        if near.reference.transport == "docker":
+            raw = skopeo.manifest(near.source(digest), None)
         else:
-            raw = local.inner_manifest(wanted.reference, wanted.home, digest)
+            layout = os.path.join(near.home, near.reference.path)
+            raw = local.inner_manifest(layout, digest)
     if digest_of(raw) != digest:
         raise refused(f"its manifest is {digest_of(raw)}; {digest} was asked for")
     image = manifest(raw)
-    if wanted.reference.transport == "docker-archive":
+    if near.reference.transport == "docker-archive":
         # skopeo unpacks what is packed in one, and says gzip of it all the same.
         layers = tuple(layer._replace(media_type=PLAIN_LAYER) for layer in image.layers)
         image = image._replace(layers=layers)
