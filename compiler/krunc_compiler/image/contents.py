@@ -41,12 +41,12 @@ class Contents:
         rest = layout.rest(node)
         self._put(node, data, node.size - rest, rest)
 
-    def put(self, node: Node, data: bytes) -> None:
+    def put(self, node: Node, data: Iterable[bytes]) -> None:
         """Take DATA as the contents of NODE, a directory or a link."""
         rest = layout.rest(node)
         self._out.seek(self._end)
         self._scratch.seek(self._scratch_end)
-        self._put(node, [data], node.size - rest, rest)
+        self._put(node, data, node.size - rest, rest)
 
     def close_up(self, files: Iterable[Node]) -> None:
         """Close the gaps between the blocks of FILES, which are all that are left."""

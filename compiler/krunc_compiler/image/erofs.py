@@ -59,7 +59,7 @@ def write(tree: Tree, contents: Contents, out: BinaryIO) -> int:
         if node.children is not None:
             contents.put(node, _directory(node, node.children, parent))
         elif S_ISLNK(node.mode):
-            contents.put(node, node.link)
+            contents.put(node, [node.link])
     first = contents.end()
     out.seek(first * BLOCK)
     at = 0
@@ -125,10 +125,10 @@ def _size(children: dict[bytes, Node]) -> int:
     return len(whole) * BLOCK + _DIRENT.size * len(last) + sum(map(len, last))
 
 
-def _directory(node: Node, children: dict[bytes, Node], parent: Node) -> bytes:
-    """Return the contents of the directory NODE."""
+def _directory(node: Node, children: dict[bytes, Node], parent: Node) -> Iterator[bytes]:
+    """Yield the contents of the directory NODE, block by block."""
     named = {b".": node, b"..": parent}
-    parts = []
+    left = node.size
     for names in _names(children):
         at = _DIRENT.size * len(names)
         block = bytearray()
@@ -136,8 +136,8 @@ def _directory(node: Node, children: dict[bytes, Node], parent: Node) -> bytes:
             to = named.get(name) or children[name]
             block += _DIRENT.pack(to.number, at, _TYPES[to.mode >> 12], 0)
             at += len(name)
-        parts.append((bytes(block) + b"".join(names)).ljust(BLOCK, b"\0"))
-    return b"".join(parts)[: node.size]
+        yield (bytes(block) + b"".join(names)).ljust(min(BLOCK, left), b"\0")
+        left -= BLOCK
 
 
 def _inode(node: Node, count: int) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from krunc_compiler.image.limits import Limits
-from krunc_compiler.image.refusal import Refusal
+from krunc_compiler.image.refusal import Refusal, shown
 
 # What is fed to a decompressor at once. The same however the blob is read, so that a bound is met
 # at the same place; small, since what follows a finished member is copied.
@@ -66,7 +66,8 @@ def tar_bytes(layer: Layer, blob: Blob, limits: Limits) -> Iterator[bytes]:
     diff_id, and when they are too many."""
     unpack = UNPACKERS.get(layer.media_type.rpartition("tar")[2].lstrip("+."))
     if unpack is None or "tar" not in layer.media_type:
-        raise Refusal(f"media type {layer.media_type}", "a tar, as it is or packed by gzip or zstd")
+        kind = shown(layer.media_type.encode("utf-8", "replace"))
+        raise Refusal(f"media type {kind}", "a tar, as it is or packed by gzip or zstd")
     hashed, length = hashlib.sha256(), 0
     for piece in unpack(blob.pieces()):
         hashed.update(piece)
@@ -100,13 +101,13 @@ def _gunzip(packed: Iterable[bytes]) -> Iterator[bytes]:
                 member = zlib.decompressobj(31)
             try:
                 data = member.decompress(piece, _UNPACKED)
+                while len(data) == _UNPACKED:  # there can be more without more input
+                    yield data
+                    data = member.decompress(member.unconsumed_tail, _UNPACKED)
             except zlib.error as error:
                 raise Refusal(
                     f"damaged gzip data ({_said(error)})", "gzip, up to the end"
                 ) from None
-            while len(data) == _UNPACKED:  # there can be more without more input
-                yield data
-                data = member.decompress(member.unconsumed_tail, _UNPACKED)
             if data:
                 yield data
             piece = member.unused_data if member.eof else member.unconsumed_tail

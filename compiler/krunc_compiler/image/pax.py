@@ -19,11 +19,17 @@ Pieces = list[tuple[int, int]]
 SCHILY, LIBARCHIVE = b"SCHILY.xattr.", b"LIBARCHIVE.xattr."
 _OFFSET, _NUMBYTES, _MAP = b"GNU.sparse.offset", b"GNU.sparse.numbytes", b"GNU.sparse.map"
 _AS_TEXT = (b"path", b"linkpath", b"GNU.sparse.name")
+_OTHERS = (
+    b"size", b"uid", b"gid", b"mtime", b"GNU.sparse.major", b"GNU.sparse.minor",
+    b"GNU.sparse.realsize", b"GNU.sparse.size", _MAP,
+)  # fmt: skip
+_TAKEN = frozenset((*_AS_TEXT, *_OTHERS))
 
 
 def records(data: bytes) -> Records:
-    """Read the records `LENGTH KEY=VALUE\\n` of an extended header; the last one of a key counts.
-    The pairs of sparse format 0.0, whose keys repeat, become the list that 0.1 has."""
+    """Read the records `LENGTH KEY=VALUE\\n` of an extended header: those that say something of
+    an entry here. The last one of a key counts. The pairs of sparse format 0.0, whose keys repeat,
+    become the list that 0.1 has."""
     found: Records = {}
     numbers: list[bytes] = []
     at = 0
@@ -40,7 +46,7 @@ def records(data: bytes) -> Records:
             if (key == _NUMBYTES) != len(numbers) % 2:
                 raise Refusal(f"a record {shown(key)} without its partner", "pairs")
             numbers.append(value)
-        else:
+        elif key in _TAKEN or key.startswith((SCHILY, LIBARCHIVE)):
             found[key] = value
         at = end
     if numbers:

@@ -106,11 +106,13 @@ class _Writer:
         if any(part.startswith(WHITEOUT) for part in parts[:-1]):
             raise Refusal("a name below a whiteout", "a whiteout, or a name without .wh.")
         if parts and parts[-1].startswith(WHITEOUT):
+            self._tree.count()
             self._tree.white_out(parts)
             stream.skip(entry.stored)
             return
         self._keep(len(parts[-1]) if parts else 0)
         if entry.kind == HARD_LINK:
+            self._tree.count()
             self._tree.link(parts, entry.link)
             return
         node = self._tree.new(entry.kind | entry.mode)
@@ -136,10 +138,14 @@ class _Writer:
         """Return ATTRIBUTES as they are written; the same ones are kept once."""
         limits = self._limits
         for name, value in attributes.items():
-            if not 0 < len(name) <= limits.xattr_name or len(value) > limits.xattr_value:
+            if (
+                not 0 < len(name) <= limits.xattr_name
+                or len(value) > limits.xattr_value
+                or 0 in name
+            ):
                 raise Refusal(
                     f"attribute {shown(name)}: {len(name)} bytes, its value {len(value)}",
-                    f"at most {limits.xattr_name} and {limits.xattr_value}",
+                    f"at most {limits.xattr_name}, without NUL, and {limits.xattr_value}",
                 )
         found = erofs.xattrs(
             {name: value for name, value in attributes.items() if not name.startswith(_OVERLAY)}

@@ -57,6 +57,9 @@ def entries(stream: Stream, limits: Limits) -> Iterator[Entry]:
             data = _extended(header, stream, limits)
             if kind == b"g":
                 everywhere.update(pax.records(data))
+                if sum(map(len, (*everywhere, *everywhere.values()))) > limits.extended_header:
+                    most = limits.extended_header
+                    raise Refusal("more extended headers for all entries", f"{most} bytes of them")
             elif kind == b"x":
                 extended, waits = pax.records(data), True
             elif kind == b"L":

@@ -45,26 +45,33 @@ class Tree:
         self._made = 0
         # Hard links that this layer made to what may be a lower layer's.
         self._linked: set[tuple[Node, bytes]] = set()
+        # Directories that have nothing of lower layers any more, so that nobody looks again.
+        self._cleared: set[Node] = set()
         self.root = self.new(S_IFDIR | 0o755)
 
     def next_layer(self) -> None:
         """Start with the next layer: only what is there now can be whited out."""
         self._layer += 1
         self._linked.clear()
+        self._cleared.clear()
 
     def new(self, mode: int) -> Node:
         """Make an inode of this layer."""
+        self.count()
+        return Node(mode, self._layer)
+
+    def count(self) -> None:
+        """Count an entry, or a directory that the layers leave out. Raises Refusal."""
         self._made += 1
         if self._made > self._limits.entries:
             raise Refusal(f"{self._made} entries", f"at most {self._limits.entries} in all layers")
-        return Node(mode, self._layer)
 
     def split(self, name: bytes) -> list[bytes]:
         """Return the parts of an entry's NAME, from the root of the tree."""
         limits = self._limits
         if len(name) > limits.path:
             raise Refusal(f"a name of {len(name)} bytes", f"at most {limits.path}")
-        parts = [part for part in name.split(b"/") if part and part != b"."]
+        parts = _parts(name)
         if b".." in parts:
             raise Refusal('".." in a name', "a name that leads down from the root")
         if len(parts) > limits.depth:
@@ -110,15 +117,15 @@ class Tree:
 
     def white_out(self, parts: list[bytes]) -> None:
         """Remove what lower layers have where the whiteout PARTS leads."""
+        name = parts[-1][len(WHITEOUT) :]
+        if name in (b"", b".", b".."):
+            raise Refusal(f"a whiteout of {shown(name)}", "the name of a file")
         folder = self.find(parts[:-1])
         if folder is None or folder.children is None:
             return
         if parts[-1] == OPAQUE:
             self._clear(folder)
             return
-        name = parts[-1][len(WHITEOUT) :]
-        if name in (b"", b".", b".."):
-            raise Refusal(f"a whiteout of {shown(name)}", "the name of a file")
         there = folder.children.get(name)
         if there is None or (folder, name) in self._linked:
             return
@@ -129,7 +136,8 @@ class Tree:
 
     def find(self, parts: list[bytes]) -> Node | None:
         """Return the node where PARTS lead, through links, or nothing."""
-        return self._walk(parts, make=False)
+        way, missing = self._walk(parts)
+        return None if missing else way[-1]
 
     def _clear(self, folder: Node) -> None:
         """Remove what lower layers have below FOLDER."""
@@ -137,7 +145,9 @@ class Tree:
         while todo:
             folder = todo.pop()
             children = folder.children
-            assert children is not None
+            if folder in self._cleared or children is None:
+                continue
+            self._cleared.add(folder)
             for name, child in list(children.items()):
                 if child.layer == self._layer and child.children is not None:
                     todo.append(child)
@@ -146,49 +156,60 @@ class Tree:
 
     def _folder(self, parts: list[bytes]) -> Node:
         """Return the directory where PARTS lead, which is made where it is not there."""
-        folder = self._walk(parts, make=True)
-        assert folder is not None
+        limits = self._limits
+        way, missing = self._walk(parts)
+        folder = way[-1]
         if folder.children is None:
-            raise Refusal(f"{shown(b'/'.join(parts))} is a file here", "a directory")
+            raise Refusal("a name below what is no directory", "a directory there")
+        if len(way) + len(missing) > limits.depth + 1:
+            raise Refusal("a link that leads too deep", f"at most {limits.depth} directories")
+        for node in way:
+            node.layer = self._layer
+        for part in missing:
+            if len(part) > limits.name:
+                raise Refusal(f"a link to {shown(part)}", f"names of at most {limits.name} bytes")
+            below = self.new(S_IFDIR | 0o755)
+            assert folder.children is not None
+            folder.children[part] = below
+            folder = below
         return folder
 
-    def _walk(self, parts: list[bytes], make: bool) -> Node | None:
+    def _walk(self, parts: list[bytes]) -> tuple[list[Node], list[bytes]]:
+        """Return the nodes on the way where PARTS lead, and those parts that are not there."""
         limits = self._limits
         way = [self.root]
+        missing: list[bytes] = []
         todo = parts[::-1]
-        links = steps = 0
+        links, steps = 0, len(todo)
         while todo:
-            steps += 1
-            part, folder = todo.pop(), way[-1]
-            if folder.children is None:
-                return folder if make else None
+            part, children = todo.pop(), way[-1].children
+            child = None if missing or children is None else children.get(part)
             if part == b"..":  # of a link's target
-                del way[max(1, len(way) - 1) :]
-                continue
-            child = folder.children.get(part)
-            if child is None:
-                if not make:
-                    return None
-                if len(part) > limits.name or len(way) > limits.depth:
-                    raise Refusal(f"a link to {shown(part)}", "a name that can be")
-                child = folder.children[part] = self.new(S_IFDIR | 0o755)
-            if S_ISLNK(child.mode):
+                if missing:
+                    missing.pop()
+                elif len(way) > 1:
+                    way.pop()
+            elif child is None:
+                missing.append(part)
+            elif S_ISLNK(child.mode):
                 links += 1
                 if child.link.startswith(b"/"):
                     del way[1:]
-                todo.extend(
-                    part for part in reversed(child.link.split(b"/")) if part not in (b"", b".")
-                )
+                target = _parts(child.link)
+                steps += len(target)
+                todo.extend(reversed(target))
             else:
-                if make and child.children is not None:
-                    child.layer = self._layer
                 way.append(child)
             if links > limits.links_followed or steps > limits.steps:
                 raise Refusal(
-                    f"{links} links and {steps} steps on the way",
-                    f"{limits.links_followed} and {limits.steps}",
+                    f"a way over {links} links and {steps} names",
+                    f"at most {limits.links_followed} and {limits.steps}",
                 )
-        return way[-1]
+        return way, missing
+
+
+def _parts(name: bytes) -> list[bytes]:
+    return [part for part in name.split(b"/") if part not in (b"", b".")]
 
 
 def _restated(there: Node, said: Node) -> Node:
