@@ -79,12 +79,18 @@ def read_lock(text: str, path: str) -> Lock:
     """Return the lock in TEXT, which came from the file PATH. Raises Rejected when it is none, or
     is more or other than a pull writes."""
     value = value_of(path, text, "KR701", "a lock")
-    findings = [found._replace(hint=found.hint or _AGAIN) for found in check(value, _schema())]
+    findings = list(map(_of_a_lock, check(value, _schema())))
     if not findings:
         findings = list(_doubtful(value["images"]))
     if findings:
         raise reject(source_of(path, text), findings)
     return Lock(tuple(map(_image, value["images"])))
+
+
+def _of_a_lock(found: Finding) -> Finding:
+    """Return what is wrong with the shape of a lock with what to do, which is never to mend it."""
+    hint = f"{found.hint.rstrip('.')}; {_AGAIN}" if found.hint else _AGAIN
+    return found._replace(code="KR701", hint=hint)
 
 
 def _schema() -> dict[str, Any]:

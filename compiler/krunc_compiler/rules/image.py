@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from re import fullmatch
 
 from krunc_compiler.box.box import IMAGE, Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Tsi
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.image.run_config import Run
+from krunc_compiler.plan.kinds import rules
 
-_SHOWN = 5
+_SHOWN, _LONGEST = 5, 60
 
 
 def check(box: Box) -> Iterator[Finding]:
@@ -19,6 +21,11 @@ def check(box: Box) -> Iterator[Finding]:
     if box.entrypoint.script is None and not box.entrypoint.executable:
         message = "the image names no program, and the box none either"
         yield Finding("KR704", message, IMAGE, hint="write `entrypoint: {executable: /PATH}`")
+    for name in box.image.run.variables():
+        if not fullmatch(rules("free_variable")["pattern"], name):
+            message = f"the image has a variable {name[:_LONGEST]!r}, which no plan can have"
+            hint = f"build the image without it; allowed: {rules('free_variable')['form']}"
+            yield Finding("KR704", message, IMAGE, hint=hint)
     user = box.image.run.user
     if user is not None and user.uid == 0 and user.gid and not box.origin("entrypoint", "user"):
         message = f"the image runs its program as root in the group {user.gid}"
