@@ -205,7 +205,7 @@ def test_a_lock_that_is_none(krunc: Krunc, layout: Layout, registry: Registry) -
     name = registry.push(layout, "a", "none:1")
     assert "there is no lock web.lock.json" in krunc("pull", "--locked", box(name), status=1)
     Path("web.lock.json").write_text('{"krunc_lock": 1, "images": 3}')
-    assert "KR103" in krunc("pull", "--locked", "web.yaml", status=1)
+    assert "KR701" in krunc("pull", "--locked", "web.yaml", status=1)
     krunc("pull", "web.yaml")
     # What is no lock is not written over.
     Path("web.lock.json").write_text("my notes")
