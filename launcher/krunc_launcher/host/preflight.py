@@ -11,6 +11,7 @@ from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
+from krunc_launcher.host.runtime import unfit as runtime_folder
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -246,42 +247,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
             yield f"{plain(parent)}: there is no such folder for the {what}"
     elif not system.access(parent, system.W_OK | system.X_OK):
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
-
-
-def runtime_folder(folders: Folders) -> Iterator[str]:
-    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
-    path = folders.runtime
-    for folder in (system.dirname(path), path):
-        try:
-            status = system.lstat(folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield f"{plain(folder)}: {why(error)}"
-            return
-        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
-        if not system.S_ISDIR(status.st_mode):
-            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
-        elif status.st_uid not in (system.geteuid(), 0):
-            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
-        elif others:
-            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
-        if not system.S_ISDIR(status.st_mode):
-            return
-    above = path
-    while not system.lexists(above):
-        above = system.dirname(above)
-    try:
-        folders.status(above)
-    except OSError as error:
-        yield f"the runtime folder {plain(path)}: {why(error)}"
-        return
-    if not system.access(above, system.W_OK | system.X_OK):
-        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
-        yield (
-            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
-            "system is read-only; choose another with --runtime-dir"
-        )
 
 
 # The processor's identification has 8 bits for their number, rounded up to a power of two.
