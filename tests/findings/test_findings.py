@@ -126,7 +126,7 @@ def imaged(reference: str) -> str:
     return box("a", f"rootfs: {{image: '{reference}'}}")
 
 
-def locked() -> str:
+def unfetched() -> str:
     """A box with a lock that krunc pull could have written."""
     text(locks.text(locks.image()).encode(), "a.lock.json")
     return imaged("app:1.4")
@@ -200,7 +200,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR712": lambda: pulled(imaged(f"oci:{foreign()}:it")),
     "KR713": lambda: pulled(imaged("alpine:3.20"), "--locked"),
     "KR714": lambda: ["pull", "--store", open_to_all(), imaged("alpine:3.20")],
-    "KR715": lambda: pulled(locked(), "--import", text(b"notes", "notes.tar")),
+    "KR715": lambda: pulled(unfetched(), "--import", text(b"notes", "notes.tar")),
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),

@@ -7,10 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from processes import entered, started
+from recorder.fixtures import LAUNCHER
 from registry import Krunc, Layout, box, small
 from terminals import terminal
 
@@ -126,6 +129,24 @@ def test_what_a_vm_has_is_kept(krunc: Krunc, roots: dict[str, str]) -> None:
         assert there() == {roots["a"], roots["c"]}
         value = json.loads(krunc("prune", "--json", "a"))
         assert value["running"] == [roots["c"]]
+    krunc("prune", "--force", "a")
+    assert there() == {roots["a"]}
+
+
+def test_a_launched_vm_keeps_its_root(
+    krunc: Krunc, roots: dict[str, str], build: Callable[..., Path], fake_kvm: Path, tmp_path: Path
+) -> None:
+    """From the pull to the VM, and to what is left when it has ended."""
+    krunc("compile", box("oci:../layout:c", "c/c", entrypoint={"executable": "/x"}))
+    calls = tmp_path / "calls"
+    command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
+    env = {**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(calls)}
+    with started([*command, "c/c.plan.json"], env={**env, "KRUN_RECORDER_STAY": "1"}) as vm:
+        entered(calls, vm)
+        assert f"kept {roots['c']}: a running VM has it" in krunc("prune", "--force", "a")
+        vm.terminate()
+        vm.wait()
+    assert there() == {roots["a"], roots["c"]}
     krunc("prune", "--force", "a")
     assert there() == {roots["a"]}
 
