@@ -11,11 +11,13 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_compiler.image.layers import UNPACKERS
 from processes import started, wait_until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -91,7 +93,9 @@ class Layout:
     ) -> dict[str, Any]:
         """Make an image of the tars LAYERS with the fields of CONFIG, and of MANIFEST in its
         manifest; what points to it."""
-        packed = [gzip.compress(one, mtime=0) for one in layers]
+        rows = (manifest or {}).get("layers")
+        if rows is None:
+            rows = [self.blob(gzip.compress(one, mtime=0), LAYER) for one in layers]
         value = {
             "architecture": arch,
             "os": "linux",
@@ -102,7 +106,7 @@ class Layout:
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": self.blob(json.dumps(value).encode(), CONFIG),
-            "layers": [self.blob(one, LAYER) for one in packed],
+            "layers": rows,
             **(manifest or {}),
         }
         platform = {"os": "linux", "architecture": arch}
@@ -120,6 +124,18 @@ class Layout:
         self._rows.append({**annotated, "annotations": {_TAG: tag}})
         self._write()
         return str(row["digest"])
+
+
+def alpine(layout: Layout, **config: Any) -> dict[str, Any]:
+    """Make the image of Alpine's root that the extra krunc[libkrun] carries, packed by zstd as it
+    is there; what points to it."""
+    found = find_spec("smol")
+    assert found is not None
+    assert found.origin is not None
+    packed = (Path(found.origin).parent / "agent-rootfs.tar.zst").read_bytes()
+    whole = b"".join(UNPACKERS["zstd"]([packed]))
+    row = layout.blob(packed, LAYER.replace("gzip", "zstd"))
+    return layout.image(whole, manifest={"layers": [row]}, **config)
 
 
 def small(content: bytes = b"1", **files: bytes) -> bytes:
