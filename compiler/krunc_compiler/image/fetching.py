@@ -31,10 +31,11 @@ from krunc_compiler.image.manifest import (
     shown,
 )
 from krunc_compiler.image.refusal import LayerError
-from krunc_compiler.image.root import WRITER, Root, write_root
+from krunc_compiler.image.root import Root, write_root
 from krunc_compiler.image.run_config import Config, Run
 from krunc_compiler.image.store import Store
 from krunc_compiler.image.user import MAX_FILE, user
+from krunc_compiler.image.version import WRITER
 
 # What skopeo writes beside the blobs: the manifest, and which version of a directory this is.
 _BESIDE = MAX_MANIFEST + (1 << 12)
@@ -118,35 +119,15 @@ def _blob(target: str, digest: str) -> bytes:
 
 def _measured(target: str, scratch: str, fetch: Fetch, watch: Watch) -> int:
     """Return the bytes that skopeo has written. Raises Unusable when they are too many."""
-    there, total = size_below(target), fetch.image.size
+    there, total = skopeo.size_below(target), fetch.image.size
     if there > total + _BESIDE:
         raise refused(f"more bytes came than the {total:,} that its manifest tells")
-    unpacked = bounded(scratch, fetch.unpacked)
+    unpacked = skopeo.bounded(scratch, fetch.unpacked)
     layers = fetch.image.layers
     names = {layer.digest.removeprefix("sha256:") for layer in layers}
     done = sum(os.path.exists(os.path.join(target, name)) for name in names)
     watch(Progress("fetching", min(there, total), total, done, len(names)))
     return there + unpacked
-
-
-def bounded(scratch: str, most: int) -> int:
-    """Return the bytes in the directory SCRATCH. Raises Unusable when they are more than MOST."""
-    unpacked = size_below(scratch)
-    if unpacked > most:
-        raise refused(f"the archive unpacks to more than {most:,} bytes")
-    return unpacked
-
-
-def size_below(directory: str) -> int:
-    """Return the bytes of the files below DIRECTORY, some of which may be gone meanwhile."""
-    size = 0
-    for home, _, names in os.walk(directory):
-        for name in names:
-            try:
-                size += os.lstat(os.path.join(home, name)).st_size
-            except FileNotFoundError:
-                continue
-    return size
 
 
 class _Counted(io.FileIO):

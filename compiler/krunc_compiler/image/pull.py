@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krunc_compiler.image import local, skopeo
-from krunc_compiler.image.fetching import Fetch, Watch, bounded, fetched
+from krunc_compiler.image import skopeo
 from krunc_compiler.image.lock import LockedImage
 from krunc_compiler.image.manifest import (
     PLAIN_LAYER,
@@ -21,9 +20,12 @@ from krunc_compiler.image.manifest import (
 )
 from krunc_compiler.image.notes import images, noted
 from krunc_compiler.image.reference import Reference
-from krunc_compiler.image.root import WRITER
 from krunc_compiler.image.store import Store
 from krunc_compiler.image.unusable import Unusable
+from krunc_compiler.image.version import WRITER
+
+if TYPE_CHECKING:
+    from krunc_compiler.image.fetching import Watch
 
 # What an archive may unpack to while skopeo looks into it: layers gain little when they are packed
 # again.
@@ -73,7 +75,7 @@ def pull(wanted: Wanted, store: Store, watch: Watch) -> Pulled:
         if (known := _known(wanted, digest, store)) is not None:
             return Pulled(known, False)
         image = _image(near, raw, digest)
-        return Pulled(fetched(_fetch(near, image), store, watch), True)
+        return _fetched(near, image, store, watch)
 
 
 def pull_locked(wanted: Wanted, locked: LockedImage, store: Store, watch: Watch) -> Pulled:
@@ -100,8 +102,7 @@ def pull_locked(wanted: Wanted, locked: LockedImage, store: Store, watch: Watch)
             hint = "look at what changed it; to take it, run krunc pull without --locked"
             raise Unusable("KR713", f"it is {digest}; the lock says {locked.manifest}", hint)
         image = _image(near, raw, digest)
-        agree = partial(_same, locked=locked)
-        return Pulled(fetched(_fetch(near, image), store, watch, agree), True)
+        return _fetched(near, image, store, watch, partial(_same, locked=locked))
 
 
 def _same(image: LockedImage, locked: LockedImage) -> None:
@@ -133,6 +134,8 @@ def _within_reach(wanted: Wanted, store: Store) -> Iterator[Wanted]:
         yield wanted
         return
     with store.work() as work:
+        from krunc_compiler.image import local  # as few images are in archives
+
         with store.told():
             archive = os.path.join(wanted.home, wanted.reference.path)
             local.unpack(archive, os.path.join(work, "layout"), _most_unpacked(wanted))
@@ -148,9 +151,18 @@ def _most_unpacked(wanted: Wanted) -> int:
     return _FREE + _RATIO * size
 
 
-def _fetch(near: Wanted, image: Manifest) -> Fetch:
+def _fetched(
+    near: Wanted,
+    image: Manifest,
+    store: Store,
+    watch: Watch,
+    agree: Callable[[LockedImage], None] | None = None,
+) -> Pulled:
+    from krunc_compiler.image.fetching import Fetch, fetched  # most pulls find all there
+
     unpacked = _most_unpacked(near) if near.reference.transport == "docker-archive" else 0
-    return Fetch(near.source(image.digest), image, near.text, near.platform, unpacked)
+    fetch = Fetch(near.source(image.digest), image, near.text, near.platform, unpacked)
+    return Pulled(fetched(fetch, store, watch, agree), True)
 
 
 def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
@@ -158,7 +170,7 @@ def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
     DIGEST. Raises Unusable."""
     if near.reference.transport == "docker-archive":
         with store.work() as work:
-            measure = partial(bounded, work, _most_unpacked(near))
+            measure = partial(skopeo.bounded, work, _most_unpacked(near))
             return skopeo.manifest(near.source(), skopeo.Scratch(work, measure))
     raw = skopeo.manifest(near.source(digest), None)
     if near.reference.transport == "docker" and digest not in (None, digest_of(raw)):
@@ -173,6 +185,8 @@ def _image(near: Wanted, raw: bytes, digest: str) -> Manifest:
         if near.reference.transport == "docker":
             raw = skopeo.manifest(near.source(digest), None)
         else:
+            from krunc_compiler.image import local
+
             layout = os.path.join(near.home, near.reference.path)
             raw = local.inner_manifest(layout, digest)
     if digest_of(raw) != digest:

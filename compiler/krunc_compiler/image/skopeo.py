@@ -17,7 +17,7 @@ from collections.abc import Callable
 from shutil import which
 from typing import NamedTuple
 
-from krunc_compiler.image.manifest import MAX_MANIFEST
+from krunc_compiler.image.manifest import MAX_MANIFEST, refused
 from krunc_compiler.image.unusable import Unusable
 
 _INSTALL = (
@@ -143,6 +143,26 @@ def _heard(
                     "the registry does not answer; look at the network, and try again",
                 )
     return bytes(said), bytes(words)
+
+
+def bounded(scratch: str, most: int) -> int:
+    """Return the bytes in the directory SCRATCH. Raises Unusable when they are more than MOST."""
+    unpacked = size_below(scratch)
+    if unpacked > most:
+        raise refused(f"the archive unpacks to more than {most:,} bytes")
+    return unpacked
+
+
+def size_below(directory: str) -> int:
+    """Return the bytes of the files below DIRECTORY, some of which may be gone meanwhile."""
+    size = 0
+    for home, _, names in os.walk(directory):
+        for name in names:
+            try:
+                size += os.lstat(os.path.join(home, name)).st_size
+            except FileNotFoundError:
+                continue
+    return size
 
 
 # In the order in which they are looked for.

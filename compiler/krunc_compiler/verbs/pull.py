@@ -12,7 +12,6 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located
 from krunc_compiler.findings.report import coloured, only, printable, report
 from krunc_compiler.findings.wording import why
-from krunc_compiler.image.archive import export, take
 from krunc_compiler.image.lock import Lock, LockedImage, LockedRoot, lock_text
 from krunc_compiler.image.platform import platforms
 from krunc_compiler.image.pull import Pulled, Wanted, pull, pull_locked
@@ -201,6 +200,8 @@ def _locked(found: list[Box], pulling: Run) -> None:
 
 def _exported(roots: dict[str, LockedRoot], pulling: Run) -> None:
     """Write ROOTS into the file that is asked for, whole or not at all. Raises Unusable."""
+    from krunc_compiler.image.archive import export
+
     path = pulling.args.export
     if path == "-":
         export(roots.values(), pulling.store, sys.stdout.buffer)
@@ -217,6 +218,8 @@ def _exported(roots: dict[str, LockedRoot], pulling: Run) -> None:
 
 def _import(found: list[Box], pulling: Run) -> None:
     """Take the roots of the boxes from the file that is asked for. Raises Unusable."""
+    from krunc_compiler.image.archive import take
+
     rows = _rows(found, pulling)
     roots = {image.root.digest: image.root for *_, image in rows}
     path = pulling.args.taken

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.boxfiles import lock_file
 from krunc_compiler.files.source import read
@@ -15,7 +15,6 @@ from krunc_compiler.files.within import ANYWHERE
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, UsageError
 from krunc_compiler.findings.report import only, printable
-from krunc_compiler.image.fetching import Progress
 from krunc_compiler.image.lock import Lock, LockedImage, read_lock
 from krunc_compiler.image.platform import of_this_machine, platforms
 from krunc_compiler.image.pull import Wanted
@@ -24,6 +23,9 @@ from krunc_compiler.image.unusable import Unusable
 from krunc_compiler.pipeline.gathering import gather
 from krunc_compiler.pipeline.naming import KEY, Named, images_of
 from krunc_compiler.verbs.options import inputs
+
+if TYPE_CHECKING:
+    from krunc_compiler.image.fetching import Progress
 
 _MIB = 1 << 20
 
