@@ -307,6 +307,7 @@ def test_a_pull_without_skopeo(krunc: Krunc, monkeypatch: pytest.MonkeyPatch) ->
     "words",
     [
         ["pull"],
+        ["pull", "--json", "--export", "-", "."],
         ["pull", "-"],
         ["pull", "--locked", "--export", "x", "."],
         ["pull", "--platform", "linux/s390x", "."],

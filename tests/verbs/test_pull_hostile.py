@@ -210,6 +210,8 @@ def test_what_is_no_archive(transport: str, content: bytes, krunc: Krunc) -> Non
     refused(krunc, f"{transport}:file")
     refused(krunc, f"{transport}:missing")
     refused(krunc, f"{transport}:/dev/null")
+    os.mkfifo("pipe")
+    refused(krunc, f"{transport}:pipe")
 
 
 def test_an_archive_that_unpacks_to_much(

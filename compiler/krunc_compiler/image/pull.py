@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from krunc_compiler.files.contents import contents
+from krunc_compiler.findings.wording import why
 from krunc_compiler.image import skopeo
 from krunc_compiler.image.lock import LockedImage
 from krunc_compiler.image.manifest import (
@@ -169,6 +171,7 @@ def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
     """Return the manifest or index to which the reference leads, or of a registry the one with
     DIGEST. Raises Unusable."""
     if near.reference.transport == "docker-archive":
+        _regular(os.path.join(near.home, near.reference.path))
         with store.work() as work:
             measure = partial(skopeo.bounded, work, _most_unpacked(near))
             return skopeo.manifest(near.source(), skopeo.Scratch(work, measure))
@@ -176,6 +179,15 @@ def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
     if near.reference.transport == "docker" and digest not in (None, digest_of(raw)):
         raise refused(f"the registry sent {digest_of(raw)}; {digest} was asked for")
     return raw
+
+
+def _regular(path: str) -> None:
+    """Raise Unusable when PATH is no regular file: skopeo would wait for the writer of a pipe."""
+    try:
+        contents(path, 0)
+    except OSError as error:
+        hint = "look at the reference"
+        raise Unusable("KR710", f"the archive cannot be read: {why(error)}", hint) from None
 
 
 def _image(near: Wanted, raw: bytes, digest: str) -> Manifest:

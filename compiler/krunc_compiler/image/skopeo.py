@@ -25,8 +25,9 @@ _INSTALL = (
     "pacman -S skopeo (Arch), zypper install skopeo (openSUSE), "
     "nix profile install nixpkgs#skopeo (Nix), brew install skopeo (Homebrew)"
 )
-# Seconds without a byte after which a registry is given up.
-PATIENCE = 60.0
+# Seconds without a byte after which a registry is given up; a large archive of this host takes its
+# time until there is one.
+PATIENCE, LOCAL_PATIENCE = 60.0, 3_600.0
 _STEP = 0.1
 _MOST_WORDS = 1 << 16
 _LONGEST = 600
@@ -68,6 +69,7 @@ def _run(source: Source, words: list[str], scratch: Scratch | None, most: int) -
     program = which("skopeo")
     if program is None:
         raise Unusable("KR711", "skopeo, which fetches images, is not installed", _INSTALL)
+    patience = PATIENCE if source.name.startswith("docker://") else LOCAL_PATIENCE
     options = ["--tmpdir", scratch.directory] if scratch is not None else []
     process = subprocess.Popen(
         [os.path.abspath(program), *options, *words],
@@ -78,7 +80,7 @@ def _run(source: Source, words: list[str], scratch: Scratch | None, most: int) -
         preexec_fn=_ended_with(os.getpid()),
     )
     try:
-        said, words_of_it = _heard(process, most, scratch)
+        said, words_of_it = _heard(process, most, scratch, patience)
         status = process.wait()
     finally:
         process.kill()
@@ -111,11 +113,11 @@ def _ended_with(parent: int) -> Callable[[], None]:
 
 
 def _heard(
-    process: subprocess.Popen[bytes], most: int, scratch: Scratch | None
+    process: subprocess.Popen[bytes], most: int, scratch: Scratch | None, patience: float
 ) -> tuple[bytes, bytes]:
     """Return the first MOST bytes of what PROCESS writes, and the last of its words.
 
-    Raises Unusable when nothing happens for too long."""
+    Raises Unusable when nothing happens for longer than PATIENCE."""
     said, words = bytearray(), bytearray()
     there, last = -1, time.monotonic()
     with selectors.DefaultSelector() as selector:
@@ -136,10 +138,10 @@ def _heard(
                     del words[:-_MOST_WORDS]
             if scratch is not None and (now := scratch.measure()) != there:
                 there, last = now, time.monotonic()
-            if time.monotonic() - last > PATIENCE:
+            if time.monotonic() - last > patience:
                 raise Unusable(
                     "KR710",
-                    f"nothing came for {PATIENCE:.0f} seconds",
+                    f"nothing came for {patience:.0f} seconds",
                     "the registry does not answer; look at the network, and try again",
                 )
     return bytes(said), bytes(words)

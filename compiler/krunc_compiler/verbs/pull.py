@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.files.writing import whole, write
 from krunc_compiler.findings.containing import contained
-from krunc_compiler.findings.finding import Finding, Located
+from krunc_compiler.findings.finding import Finding, Located, UsageError
 from krunc_compiler.findings.report import coloured, only, printable, report
 from krunc_compiler.findings.wording import why
 from krunc_compiler.image.lock import Lock, LockedImage, LockedRoot, lock_text
@@ -132,7 +132,7 @@ class Run(NamedTuple):
         if done.has_moved and done.was is not None:
             sys.stderr.write(f"krunc: {name} moved: {done.was.manifest} -> {image.manifest}\n")
         if done.is_fetched and not self.args.quiet:
-            layers = f"{len(image.layers)} layer{'s' if len(image.layers) != 1 else ''}"
+            layers = _plural(len(image.layers), "layer")
             packed = mib(sum(layer.size for layer in image.layers))
             size = f"{layers}, {packed}; root {mib(image.root.size)}"
             sys.stderr.write(f"krunc: fetched {name} {image.manifest} ({size})\n")
@@ -140,6 +140,8 @@ class Run(NamedTuple):
 
 def run(args: Namespace) -> int:
     """Pull the images of all boxes; what is wrong with one keeps no other from its lock."""
+    if args.json and args.export == "-":
+        raise UsageError("--json and --export - both want standard output; name a file")
     is_locked = bool(args.locked or args.export or args.taken)
     store = Store(args.store) if args.store else default()
     pulling = Run(args, store, [], [], {})
@@ -193,6 +195,9 @@ def _locked(found: list[Box], pulling: Run) -> None:
     rows = _rows(found, pulling)
     for row in rows:
         pulling.image(*row)
+    if rows and not pulling.findings and not (pulling.args.quiet or pulling.args.json):
+        says = "says" if len(found) == 1 else "say"
+        sys.stderr.write(f"krunc: the store has what {_plural(len(found), 'lock')} {says}\n")
     if pulling.args.export and not pulling.findings:
         roots = {image.root.digest: image.root for *_, image in rows}
         _exported(roots, pulling)
@@ -213,7 +218,7 @@ def _exported(roots: dict[str, LockedRoot], pulling: Run) -> None:
     except OSError as error:
         raise Unusable("KR715", f"the archive cannot be written: {why(error)}") from None
     if not pulling.args.quiet:
-        sys.stderr.write(f"krunc: wrote {printable(path)} ({_roots(len(roots))})\n")
+        sys.stderr.write(f"krunc: wrote {printable(path)} ({_plural(len(roots), 'root')})\n")
 
 
 def _import(found: list[Box], pulling: Run) -> None:
@@ -239,11 +244,11 @@ def _import(found: list[Box], pulling: Run) -> None:
         unusable = Unusable("KR715", said, "krunc pull --export writes what these locks name")
         pulling.findings.append(box.tells(image.reference, unusable))
     if not pulling.args.quiet and not pulling.args.json:
-        sys.stderr.write(f"krunc: took {_roots(len(taken))} of {len(roots)}\n")
+        sys.stderr.write(f"krunc: took {_plural(len(taken), 'root')} of {len(roots)}\n")
 
 
-def _roots(count: int) -> str:
-    return f"{count} root{'s' if count != 1 else ''}"
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
 def _told(pulling: Run, written: list[str]) -> int:
