@@ -325,6 +325,12 @@ def _shared(store: Store, path: Path) -> None:
     assert as_another(lambda: store.has(NAME, len(DATA)))
     assert not path.with_suffix(".checked").exists()
 
+    def opened() -> bool:
+        store.open()
+        return [root.digest for root in store.roots()] == [NAME]
+
+    assert as_another(opened)
+
     def refused() -> bool:
         with pytest.raises(Unusable, match="permission denied"):
             kept(store)

@@ -139,6 +139,8 @@ def test_many_boxes_and_one_fetch(krunc: Krunc, layout: Layout, registry: Regist
     assert lock("boxes/two").reference == f"docker://{first}"
     assert lock("boxes/two")._replace(reference=first) == lock("boxes/one")
     assert "plain.yaml names no image" in krunc("pull", "boxes/plain.yaml")
+    Path("none").mkdir()
+    assert krunc("pull", "none") == "krunc: no box in none names an image\n"
 
 
 def test_a_tag_that_moved(krunc: Krunc, layout: Layout, registry: Registry) -> None:

@@ -125,8 +125,12 @@ def boxes(args: Namespace, findings: list[Located], is_locked: bool) -> list[Box
             if images:
                 lock = _lock(lock_file(path), is_locked)
                 found.append(Box(path, images, source, lock_file(path), lock))
-            elif path in args.boxes:
+            elif path in args.boxes and not args.quiet:
                 sys.stderr.write(f"krunc: {printable(path)} names no image\n")
+    if not (found or findings or set(args.boxes) & set(gathered.boxes) or args.quiet):
+        sys.stderr.write(
+            f"krunc: no box in {' '.join(map(printable, args.boxes))} names an image\n"
+        )
     return found
 
 
