@@ -1,8 +1,8 @@
 """The entries of a tar: POSIX (ustar, PAX), GNU and the forms before them.
 
-Not tarfile: it takes damage after the first entry for the end, keeps every member, follows
-rules of its own for sizes and types, and needs 60 microseconds for an entry. A layer means what
-it means to the engines, which are written in Go; where readers differ, this does as Go's.
+Not tarfile: it takes damage after the first entry for the end, keeps every member, follows rules
+of its own for sizes and types, and takes 2.4 times as long for an entry. A layer means what it
+means to the engines, which are written in Go; where readers differ, this does as Go's.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def _header(stream: Stream) -> bytes:
         return b""
     found = number(header[148:156], "checksum")
     rest = header[:148] + header[156:]
+    total = sum(rest) + 256
     # Old writers summed up signed bytes.
-    if found not in (total := sum(rest) + 256, total - 256 * sum(byte > 127 for byte in rest)):
+    if found != total and found != total - 256 * sum(byte > 127 for byte in rest):
         raise Refusal(f"a header with checksum {found}", f"a tar header, or {total}")
     return header
 

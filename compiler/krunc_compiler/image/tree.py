@@ -81,22 +81,23 @@ class Tree:
             raise Refusal(f"{shown(part)} has {len(part)} bytes", f"at most {limits.name}")
         return parts
 
-    def place(self, parts: list[bytes], node: Node) -> Node:
-        """Put NODE where PARTS lead, in place of what is there; return it. A directory that is
-        there stays, and takes what NODE says of it."""
+    def place(self, parts: list[bytes], node: Node) -> None:
+        """Put NODE where PARTS lead, in place of what is there. A directory that is there stays,
+        and takes what NODE says of it."""
         if not parts:
             if node.children is None:
                 raise Refusal("an entry that is no directory, for the root", "a directory")
-            return _restated(self.root, node)
+            _restate(self.root, node)
+            return
         folder = self._folder(parts[:-1])
         children, name = folder.children, parts[-1]
         assert children is not None
         there = children.get(name)
         if there is not None and there.children is not None and node.children is not None:
-            return _restated(there, node)
+            _restate(there, node)
+            return
         children[name] = node
         self._linked.discard((folder, name))
-        return node
 
     def link(self, parts: list[bytes], target: bytes) -> None:
         """Put another name of the file TARGET where PARTS lead."""
@@ -212,9 +213,8 @@ def _parts(name: bytes) -> list[bytes]:
     return [part for part in name.split(b"/") if part not in (b"", b".")]
 
 
-def _restated(there: Node, said: Node) -> Node:
-    """Return the directory THERE, with what SAID says of it."""
+def _restate(there: Node, said: Node) -> None:
+    """Give the directory THERE what SAID says of it."""
     there.mode, there.layer, there.xattrs = said.mode, said.layer, said.xattrs
     there.uid, there.gid = said.uid, said.gid
     there.mtime, there.nanoseconds = said.mtime, said.nanoseconds
-    return there
