@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from krunc_compiler.image import manifest as manifests
-from krunc_compiler.image.manifest import Manifest, chosen, config, digest_of, manifest
+from krunc_compiler.image.manifest import DIGEST, Manifest, chosen, config, digest_of, manifest
 from krunc_compiler.image.unusable import Unusable
 from registry import CONFIG, INDEX, LAYER, MANIFEST
 
@@ -187,3 +190,43 @@ def test_another_config() -> None:
     _, found = with_config(GOOD)
     with pytest.raises(Unusable, match="the manifest says"):
         config(raw({**GOOD, "x": 1}), found, AMD)
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 1 << 70, 1.5, "", "x", "\x00\ud800", "y" * 10_000, [], {}, [[]], [{}], {"a": 1},
+    ["sha256:" + "a" * 64],
+]  # fmt: skip
+
+
+def replaced(value: Any) -> Iterator[Any]:
+    """VALUE with each part of it replaced by everything that is odd there."""
+    yield from ODD
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            for other in replaced(value[key]):
+                changed = copy.copy(value)
+                changed[key] = other
+                yield changed
+
+
+def test_anything_anywhere_in_a_manifest() -> None:
+    for value in replaced(image(annotations={"a": "b"})):
+        with contextlib.suppress(Unusable):
+            assert chosen(raw(value), AMD) == manifest(raw(value)).digest
+
+
+def test_anything_anywhere_in_an_index() -> None:
+    rows = [entry(of("linux", "arm64", "v8"), "c"), entry(of("linux", "amd64", "v1"))]
+    for value in replaced(index(*rows)):
+        with contextlib.suppress(Unusable):
+            assert DIGEST.fullmatch(chosen(raw(value), AMD))
+
+
+def test_anything_anywhere_in_a_config() -> None:
+    fields = {
+        "User": "app", "Env": ["A=b"], "Cmd": ["c"], "WorkingDir": "/", "Volumes": {"/v": {}},
+        "ExposedPorts": {"80/tcp": {}}, "StopSignal": "TERM", "Healthcheck": {"Test": ["CMD", "x"]},
+    }  # fmt: skip
+    for value in replaced({**GOOD, "variant": "v1", "config": fields}):
+        with contextlib.suppress(Unusable):
+            assert config(*with_config(value), AMD).platform == AMD

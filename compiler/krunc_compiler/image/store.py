@@ -10,6 +10,7 @@ that nobody holds removes it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -35,6 +36,7 @@ _ROOT = re.compile(r"sha256-([0-9a-f]{64})\.erofs")
 _NOTE = re.compile(r"sha256-([0-9a-f]{64})\.image")
 _WORK = ".pull-"
 _MODE = 0o444
+_ANOTHER = "another directory: --store, or KRUNC_STORE"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -75,8 +77,9 @@ class Store:
             yield
         except OSError as error:
             path = self.directory if error.filename is None else os.fsdecode(error.filename)
-            hint = "make room, or set KRUNC_STORE to another directory"
-            raise _refused(path, why(error), hint) from None
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            does = "make room, or choose" if full else "choose"
+            raise _refused(path, why(error), f"{does} {_ANOTHER}") from None
 
     def roomy(self, size: int) -> None:
         """Raise Unusable when the store's file system has no room for SIZE bytes."""
@@ -84,9 +87,7 @@ class Store:
         room = status.f_bavail * status.f_frsize
         if room < size:
             said = f"{room:,} bytes are free, and the image has {size:,}"
-            raise _refused(
-                self.directory, said, "make room, or set KRUNC_STORE to another directory"
-            )
+            raise _refused(self.directory, said, f"make room, or choose {_ANOTHER}")
 
     def _trusted(self) -> None:
         status = os.stat(self.directory)
@@ -98,7 +99,7 @@ class Store:
         elif status.st_mode & OTHERS_WRITE:
             problem = f"others may write to it (mode {S_IMODE(status.st_mode):04o})"
         if problem:
-            hint = "chmod go-w it, or set KRUNC_STORE to a directory of your own"
+            hint = f"chmod go-w it, or choose {_ANOTHER}"
             raise _refused(self.directory, problem, hint)
 
     def has(self, digest: str, size: int) -> bool:

@@ -18,6 +18,7 @@ from krunc_compiler.findings.wording import why
 _MOST = 64 << 20
 _DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
 _ENDING = ".json"
+_NAMED = "name boxes, locks, plans, or directories of them that can be read"
 _MARKS = (b'"krunc_lock"', b'"krunc_plan"')
 
 
@@ -34,7 +35,7 @@ def uses(paths: Iterable[str]) -> tuple[dict[str, list[str]], list[Located]]:
             data = contents(path, _MOST + 1)
         except (OSError, ValueError) as error:
             said = why(error) if isinstance(error, OSError) else "no file can have such a name"
-            finding = Finding("KR001", f"the file cannot be read: {said}", hint="make it readable")
+            finding = Finding("KR001", f"the file cannot be read: {said}", hint=_NAMED)
             findings += only(path, finding)
             continue
         if not any(mark in data for mark in _MARKS):
