@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from krunc_compiler.__main__ import main
+from krunc_schema import load
 from processes import entered, started
 from recorder.fixtures import LAUNCHER
 from registry import Krunc, Layout, box, small
@@ -48,7 +50,7 @@ def test_images(krunc: Krunc, roots: dict[str, str]) -> None:
     assert f"3 roots, 24,576 bytes, in {os.getcwd()}/store\n" in said
     assert krunc("images", "b").count("used by nothing here") == 2
     value = json.loads(krunc("images", "--json", "a", "b/b.yaml"))
-    assert value["krunc_images"] == 1
+    Draft202012Validator(load("images.schema")).validate(value)
     assert {row["digest"]: row["used_by"] for row in value["roots"]} == {
         roots["a"]: ["a/a.lock.json", "a/a.plan.json"], roots["b"]: ["b/b.lock.json"], roots["c"]: [],
     }  # fmt: skip
@@ -116,6 +118,7 @@ def test_a_dry_run(krunc: Krunc, roots: dict[str, str]) -> None:
         f"would remove {roots['c']}  8,192 bytes\nwould remove 1 root, 8,192 bytes\n"
     )
     value = json.loads(krunc("prune", "--dry-run", "--json", "a"))
+    Draft202012Validator(load("prune.schema")).validate(value)
     assert (set(value["removed"]), value["dry_run"]) == ({roots["b"], roots["c"]}, True)
     assert there() == set(roots.values())
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from krunc_compiler.image.lock import read_lock
+from krunc_schema import load
 from registry import Krunc, Layout, Registry, alpine, box, small
 
 
@@ -159,6 +161,7 @@ def test_a_tag_that_moved(krunc: Krunc, layout: Layout, registry: Registry) -> N
     assert lock().manifest == new
     Path("web.lock.json").write_text(before)
     value = json.loads(krunc("pull", "--json", "web.yaml"))
+    Draft202012Validator(load("pull.schema")).validate(value)
     assert value["locks"] == ["web.lock.json"]
     (row,) = value["images"]
     assert (row["before"], row["manifest"], row["fetched"]) == (old, new, False)
