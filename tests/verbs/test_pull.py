@@ -293,6 +293,23 @@ def test_layers_that_are_wrong(krunc: Krunc, layout: Layout) -> None:
     assert not Path("web.lock.json").exists()
 
 
+def test_a_lock_that_nobody_could_read(
+    krunc: Krunc, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not written: krunc compile would refuse it."""
+    variables = [f"A{number}={'x' * 100_000}" for number in range(4)]
+    tags = ["a", "b", "c"]
+    for tag in tags:
+        layout.tag(layout.image(small(tag.encode()), Env=variables), tag)
+    more = {"name": "m-{{ tag }}", "matrix": {"tag": tags}}
+    box("oci:layout:{{ tag }}", "m")
+    whole = {**json.loads(Path("m.yaml").read_text()), **more}
+    Path("m.yaml").write_text(json.dumps(whole))
+    said = krunc("pull", "m.yaml", status=1)
+    assert "its lock would have 3 images and 1,20" in said
+    assert not Path("m.lock.json").exists()
+
+
 def test_a_pull_without_skopeo(krunc: Krunc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     said = krunc("pull", box("alpine:3.20"), status=1)

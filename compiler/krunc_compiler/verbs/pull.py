@@ -7,12 +7,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any, NamedTuple
 
+from krunc_compiler.files.source import MAX_BYTES
 from krunc_compiler.files.writing import whole, write
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, UsageError
 from krunc_compiler.findings.report import coloured, only, printable, report
 from krunc_compiler.findings.wording import why
-from krunc_compiler.image.lock import Lock, LockedImage, LockedRoot, lock_text
+from krunc_compiler.image.lock import MAX_IMAGES, Lock, LockedImage, LockedRoot, lock_text
 from krunc_compiler.image.platform import platforms
 from krunc_compiler.image.pull import Pulled, Wanted, pull, pull_locked
 from krunc_compiler.image.store import Store, default
@@ -169,8 +170,14 @@ def _pulled(box: Box, pulling: Run) -> list[str]:
     images = tuple(image for image in found if image is not None)
     if len(images) < len(found):
         return []
+    text = lock_text(Lock(images))
+    if len(images) > MAX_IMAGES or len(text.encode()) > MAX_BYTES:
+        said = f"its lock would have {len(images):,} images and {len(text.encode()):,} bytes"
+        hint = f"at most {MAX_IMAGES:,} and {MAX_BYTES:,}: make several files of it"
+        pulling.findings.extend(only(box.path, Finding("KR302", said, hint=hint)))
+        return []
     try:
-        is_changed = write(box.lock_path, lock_text(Lock(images)), replaces=b'"krunc_lock"')
+        is_changed = write(box.lock_path, text, replaces=b'"krunc_lock"')
     except OSError as error:
         said = f"the lock cannot be written: {why(error)}"
         pulling.findings.extend(only(box.lock_path, Finding("KR302", said)))
