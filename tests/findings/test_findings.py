@@ -17,6 +17,7 @@ from krunc_compiler.findings import catalogue
 from krunc_compiler.findings.catalogue import entries
 from krunc_compiler.findings.finding import Finding
 from places import ROOT
+from registry import LAYER, Layout
 
 COMPILER = ROOT / "compiler" / "krunc_compiler"
 MINIMAL = {
@@ -120,6 +121,37 @@ def spec_without_its_disk() -> str:
     return text(json.dumps({**BASE, "guest_rootfs": root}).encode(), "spec.json")
 
 
+def imaged(reference: str) -> str:
+    """A box whose root is the image REFERENCE."""
+    return box("a", f"rootfs: {{image: '{reference}'}}")
+
+
+def unfetched() -> str:
+    """A box with a lock that krunc pull could have written."""
+    text(locks.text(locks.image()).encode(), "a.lock.json")
+    return imaged("app:1.4")
+
+
+def foreign() -> str:
+    """A layout with an image that has a layer elsewhere."""
+    layout = Layout(Path("layout"))
+    layer = {**layout.blob(b"", LAYER), "urls": ["http://elsewhere.example/layer"]}
+    layout.tag(layout.image(manifest={"layers": [layer]}), "it")
+    return "layout"
+
+
+def open_to_all() -> str:
+    """A directory that everybody may write to."""
+    Path("shared").mkdir()
+    Path("shared").chmod(0o777)
+    return "shared"
+
+
+def pulled(box: str, *options: str) -> list[str]:
+    """Pulls BOX into a store of its own."""
+    return ["pull", "--store", "store", *options, box]
+
+
 def two_entries() -> list[str]:
     """A lock with an image that the box does not name."""
     text(locks.text(locks.image("a"), locks.image("b")).encode(), "a.lock.json")
@@ -163,6 +195,12 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         "waivers: [{rule: isolation.network, reason: not any more}]",
     ),
     "KR511": lambda: ["import", "boxlite", spec_without_its_disk()],
+    "KR710": lambda: pulled(imaged("oci:missing")),
+    "KR711": lambda: pulled(imaged("alpine:3.20")),
+    "KR712": lambda: pulled(imaged(f"oci:{foreign()}:it")),
+    "KR713": lambda: pulled(imaged("alpine:3.20"), "--locked"),
+    "KR714": lambda: ["pull", "--store", open_to_all(), imaged("alpine:3.20")],
+    "KR715": lambda: pulled(unfetched(), "--import", text(b"notes", "notes.tar")),
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),
@@ -206,7 +244,10 @@ def test_a_command_raises_it(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert code in codes_of(BY_COMMAND[code](), capsys)
+    command = BY_COMMAND[code]()
+    if code == "KR711":
+        monkeypatch.setenv("PATH", "/nowhere")
+    assert code in codes_of(command, capsys)
 
 
 def test_every_code_of_the_source_is_in_the_catalogue() -> None:

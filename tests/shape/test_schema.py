@@ -36,10 +36,12 @@ def test_is_a_json_schema(schema: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("what", ["box", "plan"])
+@pytest.mark.parametrize("what", ["box", "plan", "lock", "pull", "images", "prune"])
 def test_printed(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", what]) == 0
-    assert json.loads(capsys.readouterr().out)["type"] == "object"
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["type"] == "object"
+    Draft202012Validator.check_schema(schema)
 
 
 def test_every_key_is_described() -> None:

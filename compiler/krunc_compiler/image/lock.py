@@ -18,6 +18,7 @@ from krunc_compiler.shape.checking import check
 from krunc_compiler.text.strict_json import source_of, value_of
 
 FORMAT = 1
+MAX_IMAGES: int = load("lock.schema")["properties"]["images"]["maxItems"]
 _AGAIN = "a lock is not edited by hand: run krunc pull BOX"
 # execve(2): what a program is given together; more would not start.
 _MOST_BYTES = 1 << 20
