@@ -439,6 +439,19 @@ def test_an_extended_image_starts_at_its_own_directory() -> None:
     assert row(rows, "require_image")["args"]["reference"] == "app:1.4"
 
 
+@pytest.mark.parametrize("root", ["{path: ./r, dax: 1MiB}", "{disk: a, fstype: xfs}"])
+def test_an_image_takes_the_place_of_another_root(root: str) -> None:
+    Path("base.yaml").write_text(HEAD + f"rootfs: {root}\nentrypoint: {{executable: /a}}\n")
+    rows, said = compiled("extends: base.yaml\nrootfs: {image: 'app:1.4'}\n", image())
+    assert said == ""
+    assert row(rows, "program")["args"]["exec_path"] == "/a"
+    Path("base.yaml").write_text(BOX + "entrypoint: {executable: /a}\n")
+    disk = "disks: [{id: a, path: a.img, format: raw}]\n"
+    rows, said = compiled(f"extends: base.yaml\nrootfs: {root}\n{disk}")
+    assert said == ""
+    assert rows
+
+
 def test_standard_input_has_a_lock_of_its_name() -> None:
     Path("stdin.lock.json").write_text(text(image(entrypoint=("e",))))
     done = subprocess.run(
