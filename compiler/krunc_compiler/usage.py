@@ -14,6 +14,9 @@ VERBS = {
     "explain": "tell what a finding's code means",
     "init": "write a commented starter box",
     "completion": "print the completion of these commands for bash, zsh or fish",
+    "pull": "fetch the images of boxes into the store, and lock them",
+    "images": "list the roots of images that the store has, and what uses them",
+    "prune": "remove the roots that no lock or plan names",
     "launch": "replay a plan against libkrun and enter the VM",
     "doctor": "check what this host has and lacks to run VMs",
 }

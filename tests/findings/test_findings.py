@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import locks
 import pytest
 from boxlite_specs import BASE
 from krunc.verifying import refusals
@@ -16,6 +17,7 @@ from krunc_compiler.findings import catalogue
 from krunc_compiler.findings.catalogue import entries
 from krunc_compiler.findings.finding import Finding
 from places import ROOT
+from registry import LAYER, Layout
 
 COMPILER = ROOT / "compiler" / "krunc_compiler"
 MINIMAL = {
@@ -61,6 +63,13 @@ def text(content: bytes, name: str = "x.yaml") -> str:
     """A file NAME with CONTENT."""
     Path(name).write_bytes(content)
     return name
+
+
+def locked(*keys: str, **run: Any) -> list[str]:
+    """Compiles a box with KEYS and an image of which the lock says RUN."""
+    text(locks.text(locks.image(**run)).encode(), "a.lock.json")
+    named = [] if any(key.startswith("rootfs:") for key in keys) else ["rootfs: {image: 'app:1.4'}"]
+    return ["compile", box("a", *named, *keys)]
 
 
 def leading_out() -> str:
@@ -112,6 +121,43 @@ def spec_without_its_disk() -> str:
     return text(json.dumps({**BASE, "guest_rootfs": root}).encode(), "spec.json")
 
 
+def imaged(reference: str) -> str:
+    """A box whose root is the image REFERENCE."""
+    return box("a", f"rootfs: {{image: '{reference}'}}")
+
+
+def unfetched() -> str:
+    """A box with a lock that krunc pull could have written."""
+    text(locks.text(locks.image()).encode(), "a.lock.json")
+    return imaged("app:1.4")
+
+
+def foreign() -> str:
+    """A layout with an image that has a layer elsewhere."""
+    layout = Layout(Path("layout"))
+    layer = {**layout.blob(b"", LAYER), "urls": ["http://elsewhere.example/layer"]}
+    layout.tag(layout.image(manifest={"layers": [layer]}), "it")
+    return "layout"
+
+
+def open_to_all() -> str:
+    """A directory that everybody may write to."""
+    Path("shared").mkdir()
+    Path("shared").chmod(0o777)
+    return "shared"
+
+
+def pulled(box: str, *options: str) -> list[str]:
+    """Pulls BOX into a store of its own."""
+    return ["pull", "--store", "store", *options, box]
+
+
+def two_entries() -> list[str]:
+    """A lock with an image that the box does not name."""
+    text(locks.text(locks.image("a"), locks.image("b")).encode(), "a.lock.json")
+    return []
+
+
 LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
@@ -150,11 +196,26 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         "waivers: [{rule: isolation.network, reason: not any more}]",
     ),
     "KR511": lambda: ["import", "boxlite", spec_without_its_disk()],
+    "KR710": lambda: pulled(imaged("oci:missing")),
+    "KR711": lambda: pulled(imaged("alpine:3.20")),
+    "KR712": lambda: pulled(imaged(f"oci:{foreign()}:it")),
+    "KR713": lambda: pulled(imaged("alpine:3.20"), "--locked"),
+    "KR714": lambda: ["pull", "--store", open_to_all(), imaged("alpine:3.20")],
+    "KR715": lambda: pulled(unfetched(), "--import", text(b"notes", "notes.tar")),
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),
     "KR613": lambda: two("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR614": lambda: two("name: same"),
+    "KR701": lambda: [*locked(), text(b"{}", "a.lock.json")][:2],
+    "KR703": lambda: locked("rootfs: {image: 'b'}", reference="b") + two_entries(),
+    "KR704": lambda: locked(entrypoint=("/a",), env=("a b=c",)),
+    "KR705": lambda: locked(volumes=("/data",)),
+    "KR706": lambda: locked(stop_signal="SIGQUIT"),
+    "KR707": lambda: locked(healthcheck=True),
+    "KR708": lambda: locked(
+        'network: {mode: tsi, ports: ["8080:80"]}', exposed_ports=("3000/tcp",)
+    ),
     "KR616": lambda: [
         "compile",
         box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),
@@ -184,7 +245,10 @@ def test_a_command_raises_it(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert code in codes_of(BY_COMMAND[code](), capsys)
+    command = BY_COMMAND[code]()
+    if code == "KR711":
+        monkeypatch.setenv("PATH", "/nowhere")
+    assert code in codes_of(command, capsys)
 
 
 def test_every_code_of_the_source_is_in_the_catalogue() -> None:

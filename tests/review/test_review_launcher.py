@@ -96,6 +96,7 @@ def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], st
     done, wrong = resolve(plan, of_the_run(base, plan["box"]), None)
     assert not wrong, wrong
     names: dict[tuple[str, Any], str] = {}
+    staged = any(one.name == "lay_stage" for one in done)
     counts: dict[str, int] = defaultdict(int)
     for one in done:
         if one.kind != "call":
@@ -113,7 +114,9 @@ def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], st
             names["share", named["tag"]] = str(named["path"])
         if "fs_tag" in named:
             names["overlay", (named["fs_tag"], named["path"])] = _told(named.values())
-        if one.name in RUNS:
+        # The stage starts in /, as libkrun does where nothing is said.
+        of_the_stage = staged and one.name == "krun_set_workdir"
+        if one.name in RUNS and not of_the_stage:
             names["runs", one.name] = _told(named.values())
     return names
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from krunc_launcher.host import preflight
 from krunc_launcher.host import program as mark
 from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
-from recorder.expected import VARIABLES, expected
+from recorder.expected import LAUNCH, VARIABLES, expected
 
 _ENDED = 7  # what the recorder ends a VM with
 _REFUSED = 125
@@ -86,6 +87,11 @@ def taken(text: str) -> bool:
     return True
 
 
+def of_the_launch(value: Any) -> Any:
+    """VALUE of a call with the name of the launch's own directory as `expected` has it."""
+    return re.sub(r"/launch-[0-9a-f]{12}/", f"/{LAUNCH}/", value) if type(value) is str else value
+
+
 def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> int:
     """Launch the plan; what was called is in it, in its order, and nothing else."""
     record = folder / "calls.jsonl"
@@ -94,7 +100,8 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     if (pid := os.fork()) == 0:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
-        words = ["--libkrun", library, "--runtime-dir", str(folder / "run"), str(plan)]
+        words = ["--libkrun", library, "--runtime-dir", str(folder / "run")]
+        words += ["--store", str(folder / "store"), str(plan)]
         os._exit(launcher.main(words))
     _, code = os.waitpid(pid, 0)
     status = os.waitstatus_to_exitcode(code)
@@ -102,6 +109,7 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     calls = [json.loads(line, strict=False) for line in lines]
     for call in calls:
         del call["nofile"]
+        call["args"] = [of_the_launch(value) for value in call["args"]]
     if not calls:
         assert status == _REFUSED, (status, value)
         return status

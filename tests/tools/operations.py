@@ -114,6 +114,7 @@ MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (order("mount_tmpfs", path="/t", size_mib=None, mode="1777"), ["mount /t: an empty file system in the guest's memory, half at most, mode 1777"]),
     (order("mount_share", path="/s", tag="s", access="read"), ["mount /s: no share of this plan (share s), read-only"]),
     (order("mount_disk", path="/d", device="/dev/vda", fstype="xfs", options=None, access="read-write"), ["mount /d: disk /dev/vda (no disk of this plan), xfs, the guest can write to it"]),
+    (step("require_image", path="store:sha256:88", access="read", size=36 << 20, reference="app:1.4", platform="linux/amd64", manifest="sha256:8746aabbccddeeff", config="sha256:bb", layers=3, layer_bytes=1), ["image app:1.4 sha256:8746aabbccdd... (3 layers, 36 MiB), linux/amd64, no disk of this plan"]),
     (order("interface", name="eth0", address="10.0.2.15", prefix=24, gateway="10.0.2.2"), ["address eth0 has 10.0.2.15/24, and the gateway 10.0.2.2"]),
     (order("hostname", name="h"), ["host name h"]),
     (order("host", name="db", address="10.0.0.1"), ["hosts db is 10.0.0.1"]),

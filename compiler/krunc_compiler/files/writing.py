@@ -8,9 +8,12 @@ links, such as /dev/stdout, lead where the user says.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EEXIST, ELOOP, ENXIO
 from functools import lru_cache
 from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.stopping import Cleaned
@@ -68,6 +71,20 @@ def create(path: str, text: str) -> None:
         finally:
             os.close(descriptor)
         unfinished = False
+
+
+@contextmanager
+def whole(path: str) -> Iterator[BinaryIO]:
+    """A new file in the place of PATH, which is there when the block ends well, and else as before.
+    Raises OSError, also as `stage` does for links."""
+    _stay_in_repository(os.path.abspath(os.path.dirname(path)))
+    if os.path.lexists(path) and not S_ISREG(os.lstat(path).st_mode):
+        raise FileExistsError(EEXIST, "what is there is no regular file; use - for a pipe")
+    mark = new_mark()
+    with Cleaned(lambda: sweep(os.path.dirname(path), mark)):
+        with open(os.open(_staged(path, mark), _NEW | os.O_EXCL, 0o666), "wb") as out:
+            yield out
+        settle(path, mark)
 
 
 def new_mark() -> str:

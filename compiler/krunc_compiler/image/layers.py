@@ -64,7 +64,7 @@ class Blob:
 def tar_bytes(layer: Layer, blob: Blob, limits: Limits) -> Iterator[bytes]:
     """Yield the tar bytes of LAYER in pieces. Raises Refusal when they are not those of its
     diff_id, and when they are too many."""
-    unpack = _UNPACKERS.get(layer.media_type.rpartition("tar")[2].lstrip("+."))
+    unpack = UNPACKERS.get(layer.media_type.rpartition("tar")[2].lstrip("+."))
     if unpack is None or "tar" not in layer.media_type:
         kind = shown(layer.media_type.encode("utf-8", "replace"))
         raise Refusal(f"media type {kind}", "a tar, as it is or packed by gzip or zstd")
@@ -154,4 +154,5 @@ def _said(error: Exception) -> str:
     return str(error).rpartition(": ")[2].lower()
 
 
-_UNPACKERS = {"": _plain, "gzip": _gunzip, "zstd": _unzstd}
+# By how a media type ends.
+UNPACKERS = {"": _plain, "gzip": _gunzip, "zstd": _unzstd}

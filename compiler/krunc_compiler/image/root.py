@@ -16,9 +16,6 @@ from krunc_compiler.image.stream import Stream
 from krunc_compiler.image.tar import HARD_LINK, Entry, entries
 from krunc_compiler.image.tree import WHITEOUT, Node, Tree
 
-# The version of what is written: the same layers and the same version give the same bytes for ever.
-WRITER = 1
-
 _PIECE = 1 << 20
 # overlayfs would take these for its own marks of the root, which is its lower layer.
 _OVERLAY = b"trusted.overlay."

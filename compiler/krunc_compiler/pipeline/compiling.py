@@ -6,6 +6,7 @@ from krunc_schema import load
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.from_value import from_filled
+from krunc_compiler.box.image_from_value import with_image
 from krunc_compiler.findings.finding import (
     Finding,
     Located,
@@ -15,6 +16,7 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.lowering.steps import lower
+from krunc_compiler.pipeline.images import Images
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.plan import Plan, make, to_text
@@ -103,11 +105,12 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     Raises Rejected with everything that is wrong, the warnings among it.
     """
     loaded = load_box(name, text, inputs)
+    images = Images(name, inputs.within)
     results: list[Compiled] = []
     findings: list[list[Finding]] = []
     size = told = 0
     for row in loaded.rows:
-        result, wrong = _compile(loaded, row, inputs)
+        result, wrong = _compile(loaded, row, inputs, images)
         findings.append(wrong)
         told += len(wrong)
         if told > matrix.MOST_FINDINGS and len(results) < len(findings):
@@ -126,6 +129,9 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
         if len(seen) < len(loaded.rows):
             found.append(matrix.not_seen(len(loaded.rows), len(loaded.rows) - len(seen)))
     located = [*loaded.known.findings, *(Located(loaded.source, item) for item in found)]
+    located += images.findings
+    if inputs.box is None and all(item.finding.warning for item in located):
+        located += images.unused()
     if any(not item.finding.warning for item in located):
         raise Rejected(located)
     return results, located
@@ -167,7 +173,7 @@ def _misfits(value: Any, schema: dict[str, Any]) -> list[Finding]:
 
 
 def _compile(
-    loaded: Loaded, row: dict[str, Any], inputs: Inputs
+    loaded: Loaded, row: dict[str, Any], inputs: Inputs, images: Images
 ) -> tuple[Compiled | None, list[Finding]]:
     value, pieces = evaluated(loaded, row)
     schema = load("box.schema")
@@ -180,9 +186,11 @@ def _compile(
             return None, findings
         value, removed = part
     complete = filled(value, schema)
-    box = from_filled(complete, loaded.value)
+    image, of_image = images.of(complete)
+    whole = complete if image is None else with_image(complete, value, image)
+    box = from_filled(whole, loaded.value, image)
     operations, misfits = lower(box, inputs.target)
-    found = box_rules.check(box, inputs.target) + misfits
+    found = of_image + box_rules.check(box, inputs.target) + misfits
     found += operation_rules.check(operations, inputs.target)
     paths = tuple(written.named(operations))
     replaced, doubts = written.check(paths)
@@ -193,12 +201,14 @@ def _compile(
             found += warned
         return None, findings + [item for item in found if holds(item, removed)]
     findings = found + warned
-    if any(not finding.warning for finding in findings):
+    if any(not finding.warning for finding in findings) or images.findings:
         return None, findings
     meaning = {
         key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
     }
     meaning["vars"] = loaded.variables(row)
+    if image is not None:
+        meaning["locked"] = image
     plan = make(box, inputs.target, meaning, operations, inputs.prefix)
     text = to_text(plan)
     if too_much := bounds.exceeded(operations, text):

@@ -27,6 +27,7 @@ MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
 _INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
+_ROOTS = ("path", "disk", "image")
 _FEWER = "extend fewer, or merge some of them"
 
 
@@ -218,11 +219,11 @@ def _is_new_default(base: Any, over: Any) -> bool:
 
 
 def _other_form(base: dict[str, Any], over: dict[str, Any]) -> bool:
-    """Tell whether OVER is another kind of thing than BASE: of another mode or type, or a disk for
-    a path."""
+    """Tell whether OVER is another kind of thing than BASE: of another mode or type, or a disk or an
+    image for a path."""
     if any(key in base and key in over and base[key] != over[key] for key in ("mode", "type")):
         return True
-    return ("path" in base and "disk" in over) or ("disk" in base and "path" in over)
+    return any(one in base and other in over for one in _ROOTS for other in _ROOTS if one != other)
 
 
 def _identity(base: list[Any], over: list[Any]) -> str | None:

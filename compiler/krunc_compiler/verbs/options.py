@@ -19,6 +19,14 @@ def add_inputs(parser: ArgumentParser) -> None:
         metavar="1|1.N|2",
         help="the libkrun to compile for: family 1 (default), a version of it, or family 2",
     )
+    add_variables(parser)
+    parser.add_argument(
+        "--box", metavar="NAME", help="of a file whose matrix makes several boxes, only this one"
+    )
+
+
+def add_variables(parser: ArgumentParser) -> None:
+    """--set and --vars."""
     parser.add_argument(
         "--set",
         action="append",
@@ -29,8 +37,12 @@ def add_inputs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--vars", action="append", default=[], metavar="FILE", help="a YAML map of variables"
     )
+
+
+def add_store(parser: ArgumentParser) -> None:
+    """--store."""
     parser.add_argument(
-        "--box", metavar="NAME", help="of a file whose matrix makes several boxes, only this one"
+        "--store", metavar="DIR", help="where roots are kept; default: $KRUNC_STORE, or your own"
     )
 
 

@@ -16,11 +16,14 @@ examples:
 
 exit status: 0 well, 2 wrong usage
 """
+_SCHEMAS = (
+    "box", "plan", "review", "diff", "policy", "check", "lock", "pull", "images", "prune",
+)  # fmt: skip
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("what", choices=("box", "plan", "review", "diff", "policy", "check"))
+    parser.add_argument("what", choices=_SCHEMAS)
 
 
 def run(args: Namespace) -> int:

@@ -13,6 +13,8 @@ import pytest
 from generate_start import made
 from golden import agree
 from krunc_compiler.__main__ import main
+from locks import ARCH, PLATFORM, image, launchable, stored, text
+from locks import ROOT as ROOT_FILE
 from places import GOLDEN, ROOT
 from recorder.fixtures import LAUNCHER
 
@@ -141,3 +143,41 @@ def test_instructions(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
         tmp_path, sys.executable, "-I", "-c", "from krunc import run; run()", "--help"
     )
     assert helped < 1.1 * bare
+
+
+DISK = """\
+krunc: 1
+name: one
+rootfs: {disk: root, fstype: erofs, changes: discard}
+disks: [{id: root, path: root.img, format: raw, read_only: true}]
+network: {mode: none}
+entrypoint: {executable: /bin/a}
+"""
+IMAGE = f"""\
+krunc: 1
+name: one
+arch: {ARCH}
+rootfs: {{image: "app:1.4"}}
+network: {{mode: none}}
+"""
+
+
+def test_an_image_costs_little_more_than_a_disk(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """When its root was compared with its name before; counted as above."""
+    (tmp_path / "disk.yaml").write_text(DISK)
+    (tmp_path / "image.yaml").write_text(IMAGE)
+    locked = launchable(image(platform=PLATFORM, entrypoint=("/bin/a",)))
+    (tmp_path / "image.lock.json").write_text(text(locked))
+    (tmp_path / "root.img").write_bytes(ROOT_FILE)
+    stored(tmp_path / "store")
+    counts = {}
+    for name in ("disk", "image"):
+        assert main(["compile", str(tmp_path / f"{name}.yaml")]) == 0
+        options = ["--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / name)]
+        options += ["--store", str(tmp_path / "store"), f"{name}.plan.json"]
+        command = [sys.executable, "-I", "-c", LAUNCHER[2], *options]
+        counts[name] = executed(tmp_path, *command, LD_PRELOAD=str(fake_kvm))
+    print(counts)
+    assert counts["image"] < 1.05 * counts["disk"]

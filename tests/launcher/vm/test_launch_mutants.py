@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from krunc_compiler.plan.plan import to_text
 from places import GOLDEN, ROOT, TOOLS
 from recorder.source import source
+from whole_boxes import IMAGE, IMAGE_KEPT, compiled
 
 PLANS = [*sorted(ROOT.glob("boxes/*.plan.json")), *sorted(GOLDEN.glob("*.plan.json"))]
 # More by hand: KRUNC_MUTANTS=20000 pytest tests/launcher/vm/test_launch_mutants.py
@@ -39,6 +41,11 @@ def test_no_mutant_escapes(
     asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True)
     folder = tmp_path / "mutants"
     folder.mkdir()
+    plans = [*PLANS]
+    for name, box in {"image": IMAGE, "kept": IMAGE_KEPT}.items():
+        for target in ("1", "2"):
+            plans.append(tmp_path / f"{name}{target}.plan.json")
+            plans[-1].write_text(to_text(compiled(box, target)), "utf-8")
     done = subprocess.run(
         [
             sys.executable,
@@ -47,7 +54,7 @@ def test_no_mutant_escapes(
             folder,
             str(MUTANTS),
             str(MUTANTS // 20),
-            *PLANS,
+            *plans,
         ],
         env={
             **os.environ,
@@ -61,8 +68,8 @@ def test_no_mutant_escapes(
     )
     assert done.returncode == 0, done.stderr[-4000:]
     figures = json.loads(done.stdout)
-    print(f"{len(PLANS)} plans: {figures}")
-    assert figures["mutants"] == 2 * MUTANTS * len(PLANS)
+    print(f"{len(plans)} plans: {figures}")
+    assert figures["mutants"] == 2 * MUTANTS * len(plans)
     # Neither everything refused nor everything taken: the mutants test both sides.
     assert 0.02 < figures["verified"] / figures["mutants"] < 0.5
-    assert figures["entered"] > len(PLANS)
+    assert figures["entered"] > len(plans)

@@ -1,0 +1,36 @@
+"""Platforms of images: those of the guests that libkrun runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from krunc_schema import load
+
+# The variants that any processor of an architecture has (containerd's platforms/database.go).
+_BASELINE = {"linux/amd64": ("", "v1"), "linux/arm64": ("", "v8")}
+# The names that OCI takes from Go, for those that Linux has.
+_OF_LINUX = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
+_OF_BOXES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+
+
+def platforms() -> list[str]:
+    """Return the platforms that a lock may have."""
+    image: dict[str, Any] = load("lock.schema")["properties"]["images"]["items"]
+    found: list[str] = image["properties"]["platform"]["enum"]
+    return found
+
+
+def takes(wanted: str, offered: str, variant: str) -> bool:
+    """Tell whether what is OFFERED, with a VARIANT of its architecture, runs on all of WANTED."""
+    return offered == wanted and variant in _BASELINE[wanted]
+
+
+def of_arch(arch: str | None) -> str | None:
+    """Return the platform of a box with this ARCH; None without one."""
+    return None if arch is None else _OF_BOXES[arch]
+
+
+def of_this_machine() -> str | None:
+    """Return the platform of the guests that this machine runs; None when libkrun runs none."""
+    return _OF_LINUX.get(os.uname().machine)
