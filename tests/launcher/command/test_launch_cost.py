@@ -42,10 +42,10 @@ def telling(tmp_path: Path) -> list[str]:
     """The launcher, which tells also of the modules in start.py when they are imported."""
     line = "    body = _MODULES[name]\n"
     tell = "    sys.stderr.write(f'import time: | {name}\\n')\n"
-    for name, text in made(PACKAGE).items():
-        assert name != "start.py" or text.count(line) == 1
+    for name, code in made(PACKAGE).items():
+        assert name != "start.py" or code.count(line) == 1
         (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "made" / name).write_text(text.replace(line, line + tell), "utf-8")
+        (tmp_path / "made" / name).write_text(code.replace(line, line + tell), "utf-8")
     return [*LAUNCHER[:2], re.sub(r"(?<=\[:0\] = ).*?]", f"['{tmp_path}/made']", LAUNCHER[2])]
 
 
