@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
-_PLAN = ("format", "ending", "operations", "runtime", "launch")
+_PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")

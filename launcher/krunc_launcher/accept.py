@@ -45,7 +45,8 @@ def accept(path: str, options: Options) -> Accepted:
     base = options.base or folder(path)
     runtime = options.runtime_dir or runtime_folder(plan["box"])
     try:
-        folders = Folders(system.abspath(base), system.abspath(runtime))
+        store = system.abspath(options.store or _store())
+        folders = Folders(system.abspath(base), system.abspath(runtime), (), store)
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
@@ -69,3 +70,23 @@ def runtime_folder(box: str) -> str:
     if system.isdir(user):
         return f"{user}/krunc/{box}"
     return f"/tmp/krunc-{system.geteuid()}/{box}"
+
+
+def _store() -> str:
+    """Return the directory of images when none is named: where krunc pull keeps them."""
+    named = system.variable("KRUNC_STORE")
+    if named:
+        return named
+    data = system.variable("XDG_DATA_HOME") or ""
+    if not data.startswith("/"):  # a relative one is to be ignored: XDG base directories, 0.8
+        data = f"{system.variable('HOME') or _home()}/.local/share"
+    return f"{data}/krunc/store"
+
+
+def _home() -> str:
+    from pwd import getpwuid  # a service without HOME
+
+    try:
+        return getpwuid(system.geteuid()).pw_dir
+    except KeyError:
+        return "/"

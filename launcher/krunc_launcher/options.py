@@ -40,6 +40,12 @@ LAUNCH = (
         "else /tmp/krunc-UID/BOX",
     ),
     Option(
+        "--store",
+        "DIR",
+        "where krunc pull keeps images; else KRUNC_STORE, else krunc/store below XDG_DATA_HOME or "
+        "~/.local/share",
+    ),
+    Option(
         "--base",
         "DIR",
         "where relative paths of the plan start; else the plan's folder, for - the working "
@@ -129,6 +135,7 @@ class Options:
         "log_dir",
         "require_digest",
         "runtime_dir",
+        "store",
         "version",
     )
 
@@ -144,6 +151,7 @@ class Options:
         self.log_dir = last.get("--log-dir")
         self.require_digest = last.get("--require-digest")
         self.runtime_dir = last.get("--runtime-dir")
+        self.store = last.get("--store")
         self.version = "--version" in given
 
     def of(self, name: str) -> Options:

@@ -16,7 +16,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import KINDS
 from krunc_launcher.errors import plain
-from krunc_launcher.plan.text import LAUNCH, RUNTIME, lies_in
+from krunc_launcher.plan.text import LAUNCH, RUNTIME, STORE, lies_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,17 +43,22 @@ _CONDITIONS = ("require_folder", "require_file")
 
 
 class Folders:
-    """Where relative, runtime: and launch: paths start; WRITTEN are the folders that the guests of
-    this run may write."""
+    """Where relative, runtime:, launch: and store: paths start; WRITTEN are the folders that the
+    guests of this run may write. `hashed` are records of files of the store that were compared with
+    their names in this launch: where each goes, and its text."""
 
-    __slots__ = ("base", "launch", "runtime", "written")
+    __slots__ = ("base", "hashed", "launch", "runtime", "store", "written")
 
-    def __init__(self, base: str, runtime: str, written: Iterable[str] = ()) -> None:
+    def __init__(
+        self, base: str, runtime: str, written: Iterable[str] = (), store: str = ""
+    ) -> None:
         self.base = base
         self.runtime = runtime
         # Of one launch alone, and not made before it: two of one plan have two.
         self.launch = system.join(runtime, f"launch-{system.urandom(6).hex()}")
         self.written = list(written)
+        self.store = store
+        self.hashed: list[tuple[str, str]] = []
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open PATH; raises OSError, also for a link that a guest can have made, and in proc."""
@@ -154,6 +159,8 @@ def absolute(path: str, folders: Folders) -> str:
         return system.join(folders.runtime, path[len(RUNTIME) :])
     if path.startswith(LAUNCH):
         return system.join(folders.launch, path[len(LAUNCH) :])
+    if path.startswith(STORE):
+        return system.join(folders.store, f"{path[len(STORE) :].replace(':', '-')}.erofs")
     return system.normpath(system.join(folders.base, path))
 
 

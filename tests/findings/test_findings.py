@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import locks
 import pytest
 from boxlite_specs import BASE
 from krunc.verifying import refusals
@@ -62,6 +64,13 @@ def text(content: bytes, name: str = "x.yaml") -> str:
     return name
 
 
+def locked(*keys: str, **run: Any) -> list[str]:
+    """Compiles a box with KEYS and an image of which the lock says RUN."""
+    text(locks.text(locks.image(**run)).encode(), "a.lock.json")
+    named = [] if any(key.startswith("rootfs:") for key in keys) else ["rootfs: {image: 'app:1.4'}"]
+    return ["compile", box("a", *named, *keys)]
+
+
 def leading_out() -> str:
     """A box that is a link out of the working directory."""
     Path("x.yaml").symlink_to("/etc/hostname")
@@ -111,6 +120,12 @@ def spec_without_its_disk() -> str:
     return text(json.dumps({**BASE, "guest_rootfs": root}).encode(), "spec.json")
 
 
+def two_entries() -> list[str]:
+    """A lock with an image that the box does not name."""
+    text(locks.text(locks.image("a"), locks.image("b")).encode(), "a.lock.json")
+    return []
+
+
 LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
@@ -153,6 +168,15 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),
     "KR613": lambda: two("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR614": lambda: two("name: same"),
+    "KR701": lambda: [*locked(), text(b"{}", "a.lock.json")][:2],
+    "KR703": lambda: locked("rootfs: {image: 'b'}", reference="b") + two_entries(),
+    "KR704": lambda: locked(entrypoint=("/a",), env=("a b=c",)),
+    "KR705": lambda: locked(volumes=("/data",)),
+    "KR706": lambda: locked(stop_signal="SIGQUIT"),
+    "KR707": lambda: locked(healthcheck=True),
+    "KR708": lambda: locked(
+        'network: {mode: tsi, ports: ["8080:80"]}', exposed_ports=("3000/tcp",)
+    ),
     "KR616": lambda: [
         "compile",
         box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),

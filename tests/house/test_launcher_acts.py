@@ -17,7 +17,7 @@ MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.name not in ("_krun.py", "_rules.py")
 )
 # Lines that are not blank, which an auditor reads. SECURITY.md names the same figures.
-BUDGETS = {"vm": 760, "resolve": 600, "plan": 1250}
+BUDGETS = {"vm": 760, "resolve": 600, "plan": 1280}
 # Functions of system.py that only look, or reach nothing but memory of this process.
 _LOOKS = {
     "abspath", "basename", "dirname", "exists", "isdir", "isfile", "join", "lexists", "normpath",
@@ -121,7 +121,7 @@ _OF_ITS_OWN = {
     "host/kvm.py: system.open(_DEVICE)", "host/kvm.py: system.stat(_DEVICE)",
     "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: system.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
-    "host/preflight.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
+    "host/runtime.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.

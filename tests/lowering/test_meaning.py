@@ -12,6 +12,9 @@ from whole_boxes import (
     FAMILY_1,
     FAMILY_2,
     FOLDER,
+    IMAGE,
+    IMAGE_ALONE,
+    IMAGE_KEPT,
     ONLY,
     PASST,
     READ_ONLY_DISK,
@@ -170,6 +173,18 @@ CHANGES: list[tuple[str, str, str]] = [
     (STAGED_DISK, "changes: {disk: c}", "changes: {disk: d}"),
     (STAGED_DISK, "fstype: btrfs", "fstype: ext4"),
     (READ_ONLY_DISK, "read_only: true}\nshares", "changes: discard}\nshares"),
+    (IMAGE, "app:1.4", "app:1.5"),
+    (IMAGE, "arch: x86_64", "arch: arm64"),
+    (IMAGE, "64MiB", "65MiB"),
+    (IMAGE, "args: [a]", "args: []"),
+    (IMAGE, "args: [a]", "executable: /bin/b"),
+    (IMAGE, "args: [a], ", ""),
+    (IMAGE, "A: x", "A: z"),
+    (IMAGE_KEPT, "{disk: c}", "{disk: d}"),
+    (IMAGE_KEPT, "oci:layout:1", "app:1.4"),
+    (IMAGE_KEPT, "user: root, ", ""),
+    (IMAGE_KEPT, ", workdir: /w", ""),
+    (IMAGE_ALONE, "read_only: true", "read_only: false"),
     (FAMILY_1, "sound: true", "sound: false"),
     (SEMANTICS, "simplified", "complete"),
     (FAMILY_2, "[10.0.0.0/8]", "[10.0.0.0/16]"),
@@ -199,8 +214,8 @@ SAME = {
 }
 
 
-# What stands in the head of a plan.
-HEAD = ("krunc", "name", "labels", "waivers")
+# What stands in the head of a plan, and what chooses an entry of the lock.
+HEAD = ("krunc", "name", "labels", "waivers", "arch")
 
 
 def one_form(path: Path) -> Path:

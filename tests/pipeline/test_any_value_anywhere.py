@@ -24,7 +24,7 @@ from krunc_compiler.text.parsing import parse
 from krunc_compiler.values.inputs import Inputs, Values
 from krunc_schema import load
 from reviews import BOX, reviewed_box
-from whole_boxes import ONLY, WHOLE
+from whole_boxes import NAME, ONLY, WHOLE
 
 # Written with a tag, which JSON cannot.
 TAGGED = "!!binary aGk="
@@ -175,10 +175,10 @@ def test_in_a_box() -> None:
     seen: set[str] = set()
     for name in WHOLE:
         target = ONLY.get(WHOLE[name], "1")
-        assert reads(WHOLE[name], target=target)
+        assert reads(WHOLE[name], target=target, name=NAME)
         for what, text in everywhere(box(name), seen):
             try:
-                reads(text, target=target)
+                reads(text, target=target, name=NAME)
             except Exception as error:
                 raise AssertionError(what) from error
     assert len(seen) > 100

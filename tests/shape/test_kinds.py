@@ -24,6 +24,9 @@ from krunc_compiler.values.inputs import Inputs
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.verify import verify
 from krunc_schema import load
+from whole_boxes import IMAGE_ALONE
+from whole_boxes import NAME as WITH_LOCK
+from yaml import safe_load
 
 PLAN = load("plan")
 KINDS = PLAN["kinds"]
@@ -94,6 +97,7 @@ BOXES: dict[str, tuple[dict[str, Any], str]] = {
     "devices": (DEVICES, "1"),
     "disk": (ROOT_DISK, "1"),
     "passt": (PASST, "1"),
+    "image": (safe_load(IMAGE_ALONE), "1"),
 }
 del BOXES["cmdline"][0]["vhost_user"]
 
@@ -150,7 +154,12 @@ PLACES: dict[str, list[At]] = {
     ],
     "base64": [At("init", "rootfs/overlay/0/base64", "krun_fs_add_overlay_file/data/base64")],
     "box_name": [At("init", "name", "/box")],
-    "digest": [At("init", "", "/digest")],
+    "digest": [
+        At("init", "", "/digest"),
+        At("image", "", "require_image/manifest"),
+        At("image", "", "require_image/config"),
+    ],
+    "free_variable": [At("image", "", f"program/envp/A-B/{NAME}")],
     "version": [At("init", "", "/target")],
     "release": [At("init", "", "/requires/libkrun")],
 }  # fmt: skip
@@ -204,7 +213,7 @@ def compiled(value: dict[str, Any], target: str) -> str:
     chosen = api.target(target)
     assert chosen is not None
     # JSON is YAML; half of a character is none to YAML's parser.
-    return to_text(compile_box("box.yaml", json.dumps(value), Inputs(chosen)))
+    return to_text(compile_box(WITH_LOCK, json.dumps(value), Inputs(chosen)))
 
 
 def in_plan(at: At, new: Any) -> dict[str, Any]:

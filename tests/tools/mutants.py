@@ -94,7 +94,8 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
     if (pid := os.fork()) == 0:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
-        words = ["--libkrun", library, "--runtime-dir", str(folder / "run"), str(plan)]
+        words = ["--libkrun", library, "--runtime-dir", str(folder / "run")]
+        words += ["--store", str(folder / "store"), str(plan)]
         os._exit(launcher.main(words))
     _, code = os.waitpid(pid, 0)
     status = os.waitstatus_to_exitcode(code)

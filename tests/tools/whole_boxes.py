@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path as File
 from typing import Any
 
 from krunc_compiler import libkrun as api
@@ -10,6 +12,7 @@ from krunc_compiler.findings.finding import Path
 from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.values.inputs import Inputs
+from locks import APP, image, launchable, text
 
 # The box says each of its keys.
 FOLDER = """\
@@ -130,6 +133,45 @@ STAGED_DISK = STAGED.replace(
 READ_ONLY_DISK = STAGED.replace(
     "rootfs: {path: ./rootfs, changes: discard, size: 64MiB}", "rootfs: {disk: a, read_only: true}"
 )
+# What an image can say, and what a box says beside it.
+IMAGE = """\
+krunc: 1
+name: one
+arch: x86_64
+machine: {cpus: 1, memory: 1GiB}
+rootfs: {image: "app:1.4", read_only: false, changes: discard, size: 64MiB}
+network: {mode: none}
+entrypoint: {args: [a], env: {A: x}}
+"""
+IMAGE_KEPT = """\
+krunc: 1
+name: one
+arch: x86_64
+rootfs: {image: "oci:layout:1", changes: {disk: c}}
+disks:
+  - {id: c, path: c.img, format: raw, fstype: btrfs}
+  - {id: d, path: d.img, format: raw}
+network: {mode: none}
+entrypoint: {script: "echo a", user: root, workdir: /w}
+"""
+IMAGE_ALONE = """\
+krunc: 1
+name: one
+arch: x86_64
+rootfs: {image: "app:1.4", read_only: true}
+network: {mode: none}
+"""
+_RUN: dict[str, Any] = {
+    "entrypoint": ("app", "-x"), "cmd": ("serve",), "env": ("PATH=/bin", "A-B=c", "A=y"),
+    "working_dir": "/srv", "user": APP, "stop_signal": "SIGINT",
+}  # fmt: skip
+LOCK = text(
+    *(
+        launchable(image(name, platform, **_RUN))
+        for name in ("app:1.4", "app:1.5", "oci:layout:1")
+        for platform in ("linux/amd64", "linux/arm64")
+    )
+)
 # What one family alone has.
 FAMILY_1 = FOLDER + "sound: true\n"
 SEMANTICS = FOLDER.replace("read_only: false}]", "read_only: false, semantics: simplified}]", 1)
@@ -155,17 +197,26 @@ WHOLE = {
     "staged": STAGED,
     "staged-disk": STAGED_DISK,
     "read-only-disk": READ_ONLY_DISK,
+    "image": IMAGE,
+    "image-kept": IMAGE_KEPT,
+    "image-alone": IMAGE_ALONE,
     "family-1": FAMILY_1,
     "semantics": SEMANTICS,
     "family-2": FAMILY_2,
 }
 
 
+_BESIDE = tempfile.TemporaryDirectory(prefix="krunc-lock-")
+# A file beside which the lock of the boxes above lies.
+NAME = f"{_BESIDE.name}/box.yaml"
+File(_BESIDE.name, "box.lock.json").write_text(LOCK)
+
+
 def compiled(text: str, target: str) -> Plan:
     """The plan of the box in TEXT."""
     chosen = api.target(target)
     assert chosen is not None
-    return compile_box("box.yaml", text, Inputs(chosen))
+    return compile_box(NAME, text, Inputs(chosen))
 
 
 def keys(schema: dict[str, Any], path: Path, whole: dict[str, Any]) -> Iterator[Path]:

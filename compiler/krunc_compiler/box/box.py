@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 from krunc_compiler.box.consoles import Console, Descriptor, Log
 from krunc_compiler.box.networks import NetworkDevices, NoNetwork, Tsi
 from krunc_compiler.findings.finding import Path
+from krunc_compiler.image.lock import LockedImage
+
+# The key that names the image.
+IMAGE: Path = ("rootfs", "image")
 
 
 class Machine(NamedTuple):
@@ -215,7 +219,8 @@ class Waiver(NamedTuple):
 
 
 class Box(NamedTuple):
-    """One microVM. `written` is the value that the box itself states; the rest is default."""
+    """One microVM. `written` is the value that the box itself states; the rest is default, or of
+    its IMAGE, whose file is then the last of its disks and the root."""
 
     name: str
     labels: dict[str, str]
@@ -246,6 +251,7 @@ class Box(NamedTuple):
     timeout_s: int | None
     run_as: RunAs | None
     smolmachines: Smolmachines | None
+    image: LockedImage | None
     written: dict[str, Any]
 
     def origin(self, *path: str | int) -> Path:
@@ -259,3 +265,8 @@ class Box(NamedTuple):
                 return ()
             value = value[part]
         return path
+
+    def origin_or_image(self, *path: str | int) -> Path:
+        """Return PATH when the box itself states it, else the key of its image, which may; () for a
+        default without one."""
+        return self.origin(*path) or (IMAGE if self.image is not None else ())

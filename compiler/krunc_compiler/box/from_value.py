@@ -45,12 +45,16 @@ from krunc_compiler.box.networks import (
     TapDevice,
     Tsi,
 )
+from krunc_compiler.image.lock import LockedImage
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
-    """Return the box of a checked and filled VALUE, of which WRITTEN is what the box states."""
+def from_filled(
+    value: dict[str, Any], written: dict[str, Any], image: LockedImage | None = None
+) -> Box:
+    """Return the box of a checked and filled VALUE, of which WRITTEN is what the box states, and
+    IMAGE its root, where that is one."""
     agent = value.get("agent", {})
     return Box(
         name=value["name"],
@@ -90,6 +94,7 @@ def from_filled(value: dict[str, Any], written: dict[str, Any]) -> Box:
         timeout_s=_seconds(value["timeout"]) if "timeout" in value else None,
         run_as=RunAs(**value["run_as"]) if "run_as" in value else None,
         smolmachines=_smolmachines(value.get("extensions", {}).get("smolmachines")),
+        image=image,
         written=written,
     )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from krunc_compiler.files.tree import Tree
 
 ENDING: str = load("plan")["ending"]
+_LOCK_ENDING = ".lock.json"
 _BOX_ENDINGS = (".yaml", ".yml")
 
 
@@ -43,3 +44,10 @@ def plan_name(box: str, of_matrix: str | None = None) -> str:
     OF_MATRIX."""
     stem = "stdin" if box == "-" else os.path.splitext(os.path.basename(box))[0]
     return (of_matrix or stem) + ENDING
+
+
+def lock_file(box: str) -> str:
+    """Tell where the lock of the file BOX lies: one for all boxes of its matrix."""
+    return os.path.join(os.path.dirname(box), os.path.splitext(os.path.basename(box))[0]) + (
+        _LOCK_ENDING
+    )

@@ -12,7 +12,9 @@ from krunc_schema import load
 RUNTIME: str = load("plan")["runtime"]
 # One of the folder of a single launch, which only the stage's own operations name.
 LAUNCH: str = load("plan")["launch"]
-_NAMED = (RUNTIME, LAUNCH)
+# A root of the images' store, which the launcher knows.
+STORE: str = load("plan")["store"]
+_NAMED = (RUNTIME, LAUNCH, STORE)
 
 
 _RULES = load("plan")["kinds"]["host_path"]

@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.files.hostpath import LAUNCH, RUNTIME
+from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.operation import Operation
 
@@ -82,7 +82,7 @@ def _demands(param: Param, operation: Operation) -> Iterator[_Demand]:
     elif value is not None and "served" in rules:
         args = {"path": value, "type": rules["served"]}
         yield _Demand("network", Operation("step", "require_socket", origin, args))
-    elif value is not None and "target" in rules and not value.startswith(LAUNCH):
+    elif value is not None and "target" in rules and not value.startswith((LAUNCH, STORE)):
         access = api.opening(param, operation.args)
         if access != "make":
             step = _TARGETS[rules["target"]]

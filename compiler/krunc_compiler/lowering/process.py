@@ -63,9 +63,9 @@ def started(box: Box, text: str | None) -> tuple[dict[str, Any], dict[str, Path]
     """Return what starts the program of BOX, or the shell with the script TEXT: the path, the
     arguments and the environment, and where in the box they come from."""
     executable, args = box.entrypoint.executable, rewritten(box.entrypoint.args, box.agent)
-    places: dict[str, Path] = {"envp": (*_WHERE, "env")}
+    places: dict[str, Path] = {"envp": _place(box, "env")}
     if text is None:
-        places |= {"exec_path": (*_WHERE, "executable"), "argv": (*_WHERE, "args")}
+        places |= {"exec_path": _place(box, "executable"), "argv": _place(box, "args")}
     else:
         executable, args = _SHELL, ["-c", text, "script", *args]
         before = len(args) - len(box.entrypoint.args)
@@ -73,6 +73,11 @@ def started(box: Box, text: str | None) -> tuple[dict[str, Any], dict[str, Path]
             own: Path = ("script",) if i < before else ("args", i - before)
             places[f"argv[{i}]"] = (*_WHERE, *own)
     return {"exec_path": executable, "argv": args, "envp": environment(box)}, places
+
+
+def _place(box: Box, key: str) -> Path:
+    """Tell where KEY of the program comes from: what the box leaves out is its image's."""
+    return (*_WHERE, key) if box.image is None else box.origin_or_image(*_WHERE, key)
 
 
 def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:

@@ -14,6 +14,7 @@ from typing import Any
 from krunc_schema import load
 
 from krunc_compiler.box.box import (
+    IMAGE,
     Box,
     Changes,
     DiskRoot,
@@ -22,6 +23,7 @@ from krunc_compiler.box.box import (
     Share,
     VsockPort,
 )
+from krunc_compiler.box.image_from_value import ROOT_DISK
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice
 from krunc_compiler.findings.finding import Path
 from krunc_compiler.libkrun import Target, functions, lacks
@@ -41,6 +43,8 @@ def _table() -> dict[str, Any]:
 
 def asked(box: Box) -> Path:
     """Return the first key of BOX that libkrun's init cannot do; () without one."""
+    if box.image is not None:
+        return IMAGE
     root = box.rootfs
     if root.changes is not None:
         return ("rootfs", "changes")
@@ -110,7 +114,9 @@ def placed(operation: Operation, box: Box, because: Path) -> Operation:
     asks for the stage."""
     places = {name: _own(path, box, because) for name, path in operation.places.items()}
     origin, need = (_own(path, box, because) for path in (operation.origin, operation.need))
-    if operation.origin == () and operation.name in _OF_THE_STAGE:
+    if operation.args.get("block_id") == ROOT_DISK:
+        origin = IMAGE
+    elif operation.origin == () and operation.name in _OF_THE_STAGE:
         is_root = operation.args.get("tag") == _table()["share"]
         origin = box.origin("rootfs", "path") if is_root else because
     return operation._replace(origin=origin, places=places, need=need)
@@ -130,6 +136,8 @@ def _own(path: Path, box: Box, because: Path) -> Path:
             if rest == ["read_only"] and box.rootfs.changes is not None:
                 return ("rootfs", "changes")
             return ("rootfs", *rest)
+        case ("disks", int(i), *_) if box.image is not None and i == len(box.disks) - 1:
+            return IMAGE
         case ("vsock", int(i), *_) if i == len(box.vsock):
             return because
         case ("rootfs" | "entrypoint", *_):
@@ -146,20 +154,22 @@ def orders(box: Box, because: Path) -> Iterator[Operation]:
     yield from _names(box)
     entrypoint = box.entrypoint
     if entrypoint.user is not None:
-        user: Path = ("entrypoint", "user")
+        user = box.origin_or_image("entrypoint", "user")
         yield _order("user", user, {"user": entrypoint.user}, {"user": user})
     if entrypoint.before is not None:
         before: Path = ("entrypoint", "before")
         yield _order("before", before, {"script": entrypoint.before}, {"script": before})
-    workdir: Path = ("entrypoint", "workdir")
+    workdir = box.origin("entrypoint", "workdir")
+    if box.image is not None and box.image.run.working_dir is not None:
+        workdir = workdir or IMAGE
     yield _order(
         "workdir",
-        box.origin(*workdir),
+        workdir,
         {"workdir_path": entrypoint.workdir},
-        {"workdir_path": workdir},
+        {"workdir_path": workdir or ("entrypoint", "workdir")},
     )
     args, places = process.started(box, entrypoint.script)
-    yield _order("program", box.origin("entrypoint"), args, places)
+    yield _order("program", box.origin_or_image("entrypoint"), args, places)
 
 
 def _order(
@@ -188,7 +198,7 @@ def _root(box: Box) -> Iterator[Operation]:
     where: Path = ("rootfs", "changes")
     if changes is not None and changes.keep == "discard":
         # Both keys ask for it, where both are stated.
-        origin = ("rootfs",) if changes.size_mib is not None else where
+        origin = ("rootfs",) if changes.size_mib is not None else box.origin(*where)
         places = {"size_mib": ("rootfs", "size")}
         yield _order("discard_changes", origin, {"size_mib": changes.size_mib}, places)
     elif changes is not None and changes.keep == "disk":
@@ -256,4 +266,6 @@ def stop(box: Box, target: Target) -> Iterator[Operation]:
     asked_for = box.stop.on_sigterm or "terminate"
     if asked_for != "kill":
         args = {"signal": _SIGNALS[asked_for], "grace_s": box.stop.grace_s}
-        yield Operation("step", "pass_sigterm", box.origin("stop"), args)
+        of_image = box.stop.on_sigterm is not None and not box.origin("stop", "on_sigterm")
+        origin = box.origin_or_image("stop") if of_image else box.origin("stop")
+        yield Operation("step", "pass_sigterm", origin, args)

@@ -17,6 +17,7 @@ from krunc_compiler.lowering import (
     console,
     devices,
     extensions,
+    image,
     machine,
     network,
     process,
@@ -129,7 +130,7 @@ def _staged(box: Box, target: Target, because: Path) -> Lowered:
 
 def _completed(box: Box, target: Target, operations: list[Operation]) -> Lowered:
     """Return OPERATIONS with what they demand of the host and what libkrun does by itself."""
-    demands = list(conditions.lower(operations))
+    demands = [*conditions.lower(operations), *image.required(box)]
     operations = [*demands, *conditions.runtime(operations), *operations]
     calls = [(o.name, o.args) for o in operations if o.kind == "call"]
     for name in implied(target.era, calls):

@@ -8,6 +8,7 @@ from krunc_schema import load
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.from_value import from_filled
+from krunc_compiler.box.image_from_value import with_image
 from krunc_compiler.findings.finding import (
     Finding,
     Located,
@@ -17,6 +18,7 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.lowering.steps import lower
+from krunc_compiler.pipeline.images import Images
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.plan import Plan, make, to_text
@@ -105,11 +107,12 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     Raises Rejected with everything that is wrong, the warnings among it.
     """
     loaded = load_box(name, text, inputs)
+    images = Images(name, inputs.within)
     results: list[Compiled] = []
     findings: list[list[Finding]] = []
     size = 0
     for row in loaded.rows:
-        result, wrong = _compile(loaded, row, inputs)
+        result, wrong = _compile(loaded, row, inputs, images)
         findings.append(wrong)
         if result is not None:
             results.append(result)
@@ -122,6 +125,9 @@ def compile_all(name: str, text: str, inputs: Inputs) -> tuple[list[Compiled], l
     if loaded.is_matrix and any(findings):
         found = matrix.told_once(findings, [_name(loaded, row) for row in loaded.rows])
     located = [*loaded.known.findings, *(Located(loaded.source, item) for item in found)]
+    located += images.findings
+    if inputs.box is None and all(item.finding.warning for item in located):
+        located += images.unused()
     if any(not item.finding.warning for item in located):
         raise Rejected(located)
     return results, located
@@ -163,7 +169,7 @@ def _misfits(value: Any, schema: dict[str, Any]) -> list[Finding]:
 
 
 def _compile(
-    loaded: Loaded, row: dict[str, Any], inputs: Inputs
+    loaded: Loaded, row: dict[str, Any], inputs: Inputs, images: Images
 ) -> tuple[Compiled | None, list[Finding]]:
     value, pieces = evaluated(loaded, row)
     schema = load("box.schema")
@@ -176,9 +182,11 @@ def _compile(
             return None, findings
         value, removed = part
     complete = filled(value, schema)
-    box = from_filled(complete, loaded.value)
+    image, of_image = images.of(complete)
+    whole = complete if image is None else with_image(complete, value, image)
+    box = from_filled(whole, loaded.value, image)
     operations, misfits = lower(box, inputs.target)
-    found = box_rules.check(box, inputs.target) + misfits
+    found = of_image + box_rules.check(box, inputs.target) + misfits
     found += operation_rules.check(operations, inputs.target)
     paths = tuple(written.named(operations))
     replaced, doubts = written.check(paths)
@@ -189,12 +197,14 @@ def _compile(
             found += warned
         return None, findings + [item for item in found if holds(item, removed)]
     findings = found + warned
-    if any(not finding.warning for finding in findings):
+    if any(not finding.warning for finding in findings) or images.findings:
         return None, findings
     meaning = {
         key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
     }
     meaning["vars"] = loaded.variables(row)
+    if image is not None:
+        meaning["locked"] = image
     plan = make(box, inputs.target, meaning, operations, inputs.prefix)
     text = to_text(plan)
     if too_much := bounds.exceeded(operations, text):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings import wording
-from krunc_compiler.findings.finding import Finding, Rejected, Source, Span, reject
+from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.operation import KINDS
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
+from krunc_compiler.text.strict_json import source_of, value_of
 
 
 def read_plan(name: str, text: str) -> Plan:
@@ -24,16 +24,7 @@ def read_plan(name: str, text: str) -> Plan:
     only once, and what JSON Schema cannot tell of a value.
     """
     source = Source(name, text, {})
-    try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        line, column = error.lineno - 1, error.colno - 1
-        span = Span(line, column, line, column + 1)
-        raise reject(
-            source, [Finding("KR401", f"this is not JSON: {error.msg}", span=span)]
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise reject(source, [Finding("KR401", f"this is not a plan: {error}")]) from None
+    value = value_of(name, text, "KR401", "a plan")
     if bounds.too_many(value, text):
         most = bounds.most("values")
         raise reject(source, [Finding("KR401", f"the plan has more than {most:,} values")])
@@ -54,29 +45,6 @@ def read_plan(name: str, text: str) -> Plan:
         labels=value.get("labels", {}),
         waivers=tuple(value.get("waivers", ())),
     )
-
-
-def source_of(name: str, text: str) -> Source:
-    """Return the plan TEXT of the file NAME with the places in it. There are none in a text that is
-    too large, or JSON but no YAML, as with tabs in front of its lines."""
-    # Most JSON is YAML, so the places come from the same parser.
-    from krunc_compiler.text.parsing import parse
-
-    try:
-        return parse(name, text)[1]
-    except Rejected:
-        return Source(name, text, {})
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return result
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
 
 
 def _row(index: int, row: dict[str, Any]) -> list[Finding]:

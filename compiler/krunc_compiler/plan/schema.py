@@ -137,13 +137,13 @@ def _value(param: Param) -> dict[str, Any]:
             return _list(kind_schema("port_pair"), rules["max_items"])
         case "published":
             return _list(kind_schema("published"), rules["max_items"])
-        case "ipv4":
-            return kind_schema("ipv4")
+        case "ipv4" | "digest":
+            return kind_schema(param.kind)
         case "env":
             return {
                 "type": "object",
                 "maxProperties": rules["max_items"],
-                "propertyNames": kind_schema("variable")
+                "propertyNames": kind_schema("free_variable")
                 if "free_names" in rules
                 else _variable(api.table()["reserved_env"]["kernel"]),
                 "additionalProperties": {"oneOf": [_text(rules), {"$ref": "#/$defs/late"}]},

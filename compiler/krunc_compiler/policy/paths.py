@@ -34,6 +34,17 @@ def _fits(path: str, pattern: str) -> bool:
     return len(path) <= _LONGEST and _Wildcards(pattern).fits(path, and_below=True)
 
 
+def is_image(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether the NAME of an image is one of PATTERNS, in which * stands for any characters
+    but /, ** for any."""
+    return any(
+        name == pattern
+        if "*" not in pattern
+        else len(name) <= _LONGEST and _Wildcards(pattern).fits(name)
+        for pattern in patterns
+    )
+
+
 def named(text: str, patterns: Iterable[str]) -> bool:
     """Tell whether TEXT is one of PATTERNS, in which * stands for any characters."""
     return any(

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.box.storage_from_value import mebibytes
 from krunc_compiler.findings.finding import Finding
-from krunc_compiler.policy.paths import allowed, named
+from krunc_compiler.image.reference import NotAReference, Reference, parse
+from krunc_compiler.policy.paths import allowed, is_image, named
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
@@ -43,7 +44,9 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
     for key, asks in _ASKS.items():
         if key in allow:
             for fact, what in asks(review, allow[key], place):
-                yield _finding(key, allow[key], fact, what)
+                # Where images are judged, the root that is one is not judged as a path.
+                if not (key == "roots" and "images" in allow and _is_image(review, fact)):
+                    yield _finding(key, allow[key], fact, what)
     if "names" in allow and not named(name, [allow["names"]]):
         yield Finding(
             "KR501",
@@ -139,6 +142,49 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
             yield fact, fact.text
 
 
+def _is_image(review: Review, root: Fact) -> bool:
+    """Tell whether the ROOT of a plan is the image that it demands of the store."""
+    if root.operation is None:
+        return False
+    disk = disk_of(review.operations[root.operation].get("args", {}).get("device") or "")
+    devices = guest_devices(review.operations)
+    paths = [
+        review.operations[index]["args"].get("disk_path")
+        for index, device in devices.items()
+        if disk and device == disk
+    ]
+    return bool(paths) and paths == [args["path"] for _, args in _required(review)]
+
+
+def _required(review: Review) -> Iterator[tuple[Fact, dict[str, Any]]]:
+    """Yield the image that a plan demands, and how."""
+    for fact in review.machine:
+        if fact.kind == "image" and fact.operation is not None:
+            yield fact, review.operations[fact.operation]["args"]
+
+
+def _images(review: Review, patterns: list[str], place: Place) -> Found:
+    for fact, args in _required(review):
+        image = _reference(args)
+        known = image is not None and is_image(image.full().removeprefix("docker://"), patterns)
+        if not known and args["manifest"] not in patterns:
+            yield fact, fact.text
+
+
+def _reference(args: dict[str, Any]) -> Reference | None:
+    try:
+        return parse(args["reference"])
+    except NotAReference:
+        return None
+
+
+def _image_tags(review: Review, may: bool, place: Place) -> Found:
+    for fact, args in _required(review):
+        image = _reference(args)
+        if not may and (image is None or not image.pinned):
+            yield fact, fact.text
+
+
 def _attaching(review: Review, tag: str) -> int | None:
     """Return the index of the call that attaches the share TAG."""
     for index, row in enumerate(review.operations):
@@ -214,6 +260,8 @@ _ASKS: dict[str, Asks] = {
     "writes": _writes,
     "reads": _reads,
     "roots": _roots,
+    "images": _images,
+    "image_tags": _image_tags,
     "sockets": _sockets,
     "networks": _networks,
     "ports": _ports,

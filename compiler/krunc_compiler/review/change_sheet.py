@@ -16,12 +16,13 @@ from krunc_compiler.review.words import quoted, visible, word
 FORMAT = 1
 _TITLES = {
     "opens": "Opens: reaches more of the host",
+    "other_code": "Other code: another image in the place of the guest's root",
     "alters": "Alters: what runs in the guest, or what it finds there",
     "narrows": "Narrows: reaches less of the host",
     "neutral": "Neutral: reaches the same",
 }
 # Of these the summary tells.
-_PROGRAM = ("program", "kernel", "init", "firmware")
+_PROGRAM = ("image", "program", "kernel", "init", "firmware")
 
 
 def change_sheet(difference: Difference) -> Sheet:
@@ -94,9 +95,10 @@ def counted(difference: Difference) -> str:
     """3 changes open, 2 alter, 1 narrows, 2 are neutral."""
     if not difference.changes:
         return "no change in meaning"
-    opens, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
+    opens, code, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
     parts = [
         (opens, "opens", "open"),
+        *([(code, "is other code", "are other code")] if code else []),
         (alters, "alters", "alter"),
         (narrows, "narrows", "narrow"),
         (neutral, "is neutral", "are neutral"),

@@ -75,6 +75,9 @@ def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
     if changed:
         said = [f"{_plural(len(changed), 'plan')} changed"]
         said.append(f"{_plural(opens, 'change')} {verb} more of the host")
+    code = sum(bool(one.of("other_code")) for _, one in changed)
+    if code:
+        said.append(f"{_plural(code, 'plan')} with other code")
     if uncompared:
         said.append(f"{_plural(len(uncompared), 'file')} cannot be compared")
     return [MARK, f"### krunc: {', '.join(said)}", ""]

@@ -1,7 +1,8 @@
 """What changes in meaning between two plans, the worst first.
 
 A change is judged by what of the host is reached: something that the old plan did not reach opens,
-something that the new one no longer reaches narrows. What reaches the same alters, when something
+something that the new one no longer reaches narrows. Another image is other code, whatever it
+reaches. What reaches the same alters, when something
 else runs in the guest or stands there under the same name, and all else is neutral. The kinds in
 fact.KINDS order the changes and word them.
 """
@@ -22,8 +23,8 @@ from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_ou
 from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word
 
-Effect = Literal["opens", "alters", "narrows", "neutral"]
-EFFECTS: tuple[Effect, ...] = ("opens", "alters", "narrows", "neutral")
+Effect = Literal["opens", "other_code", "alters", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("opens", "other_code", "alters", "narrows", "neutral")
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "demands", "head")
 
@@ -64,6 +65,7 @@ def compare(old: Review | None, new: Review | None) -> Difference:
         rest = [pair for pair in pairs if pair.old not in shown_old and pair.new not in shown_new]
         if changes:
             rest = [pair for pair in rest if not _is_stated(pair, old, new)]
+        rest = [pair for pair in rest if not _attaches_another_image(pair, old, new)]
         changes += _rest(old, new, rest)
         told = [pair for pair in pairs if pair.moved and pair.new not in shown_new]
         changes += _order(old, new, told)
@@ -121,7 +123,11 @@ def _same(was: Fact, now: Fact) -> bool:
 def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> Change:
     shown = now or was
     effect: Effect = "neutral" if shown and BY_NAME[shown.kind].still else "alters"
-    if now and not all(map(old.covers, now.reach)):
+    if shown and shown.kind == "image":
+        # Nobody can tell from a plan what is in an image.
+        if was is None or now is None or was.reach != now.reach:
+            effect = "other_code"
+    elif now and not all(map(old.covers, now.reach)):
         effect = "opens"
     elif was and not all(map(new.covers, was.reach)):
         effect = "narrows"
@@ -191,6 +197,18 @@ def _is_stated(pair: Pair, old: Review, new: Review) -> bool:
         return False
     row = old.operations[pair.old] if pair.old is not None else new.operations[pair.new or 0]
     return row[kind_of(row)] in STATED
+
+
+def _attaches_another_image(pair: Pair, old: Review, new: Review) -> bool:
+    """Tell whether a disk is the image of each plan, and nothing else of its call changes: a fact
+    shows another image."""
+    if pair.old is None or pair.new is None or pair.moved:
+        return False
+    rows = old.operations[pair.old], new.operations[pair.new]
+    images = [review.image() for review in (old, new)]
+    paths = [row.get("args", {}).get("disk_path") for row in rows]
+    rest = [{**row, "args": {**row.get("args", {}), "disk_path": ""}, "from": ""} for row in rows]
+    return None not in images and images == paths and rest[0] == rest[1]
 
 
 def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:

@@ -43,7 +43,7 @@ class Row(NamedTuple):
     name; `device` what the guest calls the device that it adds; `disks` the paths of the disks, by
     what the guest calls them, `shares` those of the shares, by their tags, and `written` which of
     both are attached for writing; `before` the steps that are done before it,
-    `as_root` whether the program is root in the guest.
+    `as_root` whether the program is root in the guest, `image` the path of the store's image.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Row(NamedTuple):
     written: frozenset[str] = frozenset()
     before: Sequence[str] = ()
     as_root: bool = True
+    image: str = ""
 
     def is_staged(self) -> bool:
         """Tell whether the VM starts with the stage."""
@@ -137,6 +138,7 @@ KINDS = (
     _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
     _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
     _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
+    _machine("image", "code"),
     _machine("vCPUs", "take"),
     _machine("memory", "take"),
     _machine("nested", "without"),

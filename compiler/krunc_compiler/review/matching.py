@@ -41,7 +41,7 @@ def identity(row: dict[str, Any]) -> Identity:
         return (kind, name, str(args.get("name")))
     if name == "nameserver":
         return (kind, name, str(args.get("address")))
-    if kind == "step" and "path" in args:
+    if kind == "step" and "path" in args and name != "require_image":
         return (kind, name, str(args["path"]))
     if "fs_tag" in args:
         return (kind, name, str(args["fs_tag"]), str(args.get("path")))

@@ -26,7 +26,7 @@ def plan_sheet(review: Review) -> Sheet:
             Line("reaches", _counts(review.exposure), tone="loud"),
         ),
         (
-            Section("The VM", tuple(map(_line, review.machine))),
+            Section("The VM", tuple(_machine(review))),
             Section(
                 "What of the host it reaches", tuple(map(_line, review.exposure)), empty="nothing"
             ),
@@ -42,6 +42,16 @@ def plan_sheet(review: Review) -> Sheet:
             Section("What it requires of libkrun", tuple(_needs(review.value["requires"]))),
         ),
     )
+
+
+def _machine(review: Review) -> Iterator[Line]:
+    """Yield what the VM is; with an image it is told as whom that runs."""
+    for fact in review.machine:
+        line = _line(fact)
+        if fact.kind == "image":
+            users = [row["args"]["user"] for row in review.operations if row.get("order") == "user"]
+            line = line._replace(text=f"{line.text}, runs as {word(users[0] if users else 'root')}")
+        yield line
 
 
 def _needs(requires: dict[str, Any]) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Tone = Literal["", "opens", "alters", "narrows", "neutral", "loud"]
+Tone = Literal["", "opens", "other_code", "alters", "narrows", "neutral", "loud"]
 
 
 class Piece(NamedTuple):

@@ -46,6 +46,10 @@ class Review(NamedTuple):
         """Return all facts."""
         return (*self.machine, *self.exposure, *self.isolation)
 
+    def image(self) -> str | None:
+        """Return the path of the image that the plan demands of the store; None without one."""
+        return next((str(row["args"]["path"]) for row in self.operations if _is_image(row)), None)
+
     def reached(self) -> Reached:
         """Return all that is reached."""
         return Reached(reach for fact in self.facts() for reach in fact.reach)
@@ -109,6 +113,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
     shares = dict(_shares(operations))
     written = frozenset(_written(operations, devices))
     as_root = all(api.is_root(row["args"]["user"]) for row in operations if _is_user(row))
+    image = next((str(row["args"]["path"]) for row in operations if _is_image(row)), "")
     steps: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
@@ -125,6 +130,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
             written,
             steps,
             as_root,
+            image,
         )
         reading = READINGS[kind].get(row.name)
         if reading is not None:
@@ -144,6 +150,10 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
 
 def _is_user(row: dict[str, Any]) -> bool:
     return row.get("order") == "user"
+
+
+def _is_image(row: dict[str, Any]) -> bool:
+    return row.get("step") == "require_image"
 
 
 def _shares(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

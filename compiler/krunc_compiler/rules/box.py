@@ -13,7 +13,7 @@ from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.stage import asked as stage_asked
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.plan.kinds import rules
-from krunc_compiler.rules import conflicts, stage
+from krunc_compiler.rules import conflicts, image, stage
 
 
 def check(box: Box, target: Target) -> list[Finding]:
@@ -27,6 +27,7 @@ def check(box: Box, target: Target) -> list[Finding]:
         *_limits(box),
         *_stop(box, target),
         *stage.check(box),
+        *image.check(box),
     ]
 
 

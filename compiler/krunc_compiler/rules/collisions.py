@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevice, Tsi
-from krunc_compiler.files.hostpath import RUNTIME, lying_in, normal
+from krunc_compiler.files.hostpath import RUNTIME, STORE, lying_in, normal
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
 from krunc_compiler.rules.written import Named
@@ -36,6 +36,7 @@ class Claims(NamedTuple):
     allowed: frozenset[str]
     all: tuple[Claim, ...]
     paths: tuple[Named, ...]
+    has_lock: bool
 
 
 def claims(
@@ -49,9 +50,10 @@ def claims(
     whole = tuple(
         one._replace(path=posixpath.join(folder, one.path))
         for one in paths
-        if not one.path.startswith(RUNTIME)
+        if not one.path.startswith((RUNTIME, STORE))
     )
-    return Claims(box.name, source._replace(text=text, places={}), allowed, found, whole)
+    given = source._replace(text=text, places={})
+    return Claims(box.name, given, allowed, found, whole, box.image is not None)
 
 
 def _claims(box: Box, folder: str) -> Iterator[Claim]:
@@ -66,7 +68,7 @@ def _claims(box: Box, folder: str) -> Iterator[Claim]:
     elif isinstance(box.network, NetworkDevices):
         yield from _published(box.network)
     for i, disk in enumerate(box.disks):
-        if not disk.path.startswith(RUNTIME):
+        if not disk.path.startswith((RUNTIME, STORE)):
             name = whole(disk.path)
             where: Path = ("disks", i, "path")
             yield Claim("KR612", f"the disk {disk.path}", name, where, not disk.read_only)

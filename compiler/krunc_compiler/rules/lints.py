@@ -10,6 +10,7 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box, FolderRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
+from krunc_compiler.rules import image
 
 _HOME = re.compile(r"/root|/home(/[^/]+)?|/Users(/[^/]+)?")
 # Who can write to one of these commands a daemon that is root on the host.
@@ -36,6 +37,7 @@ def check(box: Box) -> list[Finding]:
     return [
         *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
         *(*_unused_channels(box), *_literal_secrets(box), *_limits(box)),
+        *image.lints(box),
     ]
 
 
@@ -175,7 +177,8 @@ def _unused_channels(box: Box) -> Iterator[Finding]:
 
 def _literal_secrets(box: Box) -> Iterator[Finding]:
     for name, value in box.entrypoint.env.items():
-        if not isinstance(value, str):
+        # What an image holds is no secret any more.
+        if not isinstance(value, str) or not box.origin("entrypoint", "env", name):
             continue
         # A path is where a secret is, not the secret.
         is_named = _SECRET_NAME.fullmatch(name) and value and not value.startswith(("/", "./"))

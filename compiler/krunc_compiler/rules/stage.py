@@ -82,7 +82,8 @@ def _disk(box: Box, name: str) -> Disk | None:
 
 
 def _no_disk(box: Box, name: str, where: Path) -> Finding:
-    ids = ", ".join(disk.id for disk in box.disks) or "the box has none"
+    own = box.disks[:-1] if box.image is not None else box.disks
+    ids = ", ".join(disk.id for disk in own) or "the box has none"
     return Finding("KR206", f"no disk has the id {name!r}", where, hint=f"disks: {ids}")
 
 

@@ -158,7 +158,7 @@ def _of_another_form(
     error: Misfit, rules: list[dict[str, Any]], path: Path, meant: Meant
 ) -> Iterator[Finding]:
     """Yield the unknown keys of a form; those of a sibling form do not go with this one's."""
-    own = next(iter(error.schema.get("required", ())), "")
+    own = next(iter(error.schema.get("required", ())), error.schema.get("x-own", ""))
     kind = _const(error.schema, own)
     for finding in _unknown(error, path, meant):
         key = finding.path[-1]

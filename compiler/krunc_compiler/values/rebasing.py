@@ -9,6 +9,7 @@ from krunc_compiler.findings.finding import Path, Source
 from krunc_compiler.shape.refs import resolved
 
 _PATHS = ("host_path", "socket_path")
+_IMAGE = "image"
 
 
 def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
@@ -22,8 +23,9 @@ def rebased(value: Any, source: Source, schema: dict[str, Any]) -> Any:
 def _rebased(
     value: Any, rule: dict[str, Any], path: Path, source: Source, defs: dict[str, Any]
 ) -> Any:
-    if rule.get("$ref", "").rsplit("/", 1)[-1] in _PATHS:
-        return _moved(value, path, source)
+    name = rule.get("$ref", "").rsplit("/", 1)[-1]
+    if name in _PATHS or name == _IMAGE:
+        return _moved(value, path, source, name == _IMAGE)
     rule = resolved(rule, defs)
     for branch in rule.get("oneOf", ()):
         if _fits(value, resolved(branch, defs)):
@@ -56,9 +58,19 @@ def _fits(value: Any, branch: dict[str, Any]) -> bool:
     )
 
 
-def _moved(value: Any, path: Path, source: Source) -> Any:
+def _moved(value: Any, path: Path, source: Source, is_image: bool) -> Any:
     place = source.places.get(path)
     folder = place.source.folder if place is not None and place.source is not None else ""
     if not isinstance(value, str) or not value or not folder:
         return value
-    return seen_from(folder, value)
+    return _moved_image(folder, value) if is_image else seen_from(folder, value)
+
+
+def _moved_image(folder: str, value: str) -> str:
+    from krunc_compiler.image.reference import NotAReference, parse  # few boxes extend one with it
+
+    try:
+        reference = parse(value)
+    except NotAReference:
+        return value  # it is told of the box
+    return reference.moved(folder) if reference.relative else value

@@ -15,13 +15,14 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, dotted
 from krunc_compiler.findings.report import only
 from krunc_compiler.plan.plan import Plan
-from krunc_compiler.plan.reading import read_plan, source_of
+from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.plan.refusal import refused
 from krunc_compiler.policy.files import Policy
 from krunc_compiler.policy.repository import Policies
 from krunc_compiler.review.change_sheet import counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.summary import Review, review
+from krunc_compiler.text.strict_json import source_of
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.verbs.makers import Makers, astray
 from krunc_compiler.verbs.options import inputs

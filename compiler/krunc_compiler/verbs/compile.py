@@ -133,7 +133,7 @@ def _finished(
     if mark is None:
         return 0, []
     sys.stderr.write("".join(_settled(one, mark) for one in made))
-    depends = bool(findings) or any(one.source.extends for one in claimed)
+    depends = bool(findings) or any(one.source.extends or one.has_lock for one in claimed)
     return 0, [] if depends else made
 
 

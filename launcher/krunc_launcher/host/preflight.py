@@ -11,6 +11,7 @@ from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
+from krunc_launcher.host.runtime import unfit as runtime_folder
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -185,6 +186,12 @@ def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from missing(operation.argument("name"))
 
 
+def _of_the_store(operation: Operation, folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.store import unfit
+
+    yield from unfit(operation, folders)
+
+
 def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.passt import unfit
 
@@ -242,42 +249,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
 
 
-def runtime_folder(folders: Folders) -> Iterator[str]:
-    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
-    path = folders.runtime
-    for folder in (system.dirname(path), path):
-        try:
-            status = system.lstat(folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield f"{plain(folder)}: {why(error)}"
-            return
-        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
-        if not system.S_ISDIR(status.st_mode):
-            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
-        elif status.st_uid not in (system.geteuid(), 0):
-            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
-        elif others:
-            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
-        if not system.S_ISDIR(status.st_mode):
-            return
-    above = path
-    while not system.lexists(above):
-        above = system.dirname(above)
-    try:
-        folders.status(above)
-    except OSError as error:
-        yield f"the runtime folder {plain(path)}: {why(error)}"
-        return
-    if not system.access(above, system.W_OK | system.X_OK):
-        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
-        yield (
-            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
-            "system is read-only; choose another with --runtime-dir"
-        )
-
-
 # The processor's identification has 8 bits for their number, rounded up to a power of two.
 _MOST_X86_CPUS = 128
 # Seen: one vCPU with a folder as root takes 90 descriptors.
@@ -288,6 +259,7 @@ _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,
     "require_file": _file,
+    "require_image": _of_the_store,
     "require_socket": _socket,
     "make_runtime_folder": lambda _, folders: runtime_folder(folders),
     "clear_stale_socket": _stale,

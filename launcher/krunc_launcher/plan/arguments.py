@@ -86,10 +86,12 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
         return
     for name, item in value.items():
         where = (*path, name)
-        if not is_name(name):
+        if "free_names" in rule:  # nothing but the program reads them
+            if not fits(name, KINDS["free_variable"]):
+                form = KINDS["free_variable"]["form"]
+                found.append((where, f"{shown(name)} is no name of a variable; allowed: {form}"))
+        elif not is_name(name):
             found.append((where, f"{shown(name)} is no name of a variable"))
-        elif "free_names" in rule:
-            pass  # nothing but the program reads them
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])) or name in RESERVED_ENV["kernel"]:
             found.append((where, f"the guest's kernel or init takes {name} for itself"))
         if type(item) is dict:
@@ -134,6 +136,11 @@ def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
 def _ipv4(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     if numbers(value, KINDS["ipv4"]) is None:
         found.append((path, f"found {shown(value)}; allowed: {KINDS['ipv4']['form']}"))
+
+
+def _digest(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    if not fits(value, KINDS["digest"]):
+        found.append((path, f"found {shown(value)}; allowed: {KINDS['digest']['form']}"))
 
 
 def _published(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -208,6 +215,7 @@ _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {
     "rlimits": _rlimits,
     "port_map": _port_map,
     "ipv4": _ipv4,
+    "digest": _digest,
     "published": _published,
     "mac": _mac,
     "fd": _fd,

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+own_sha256 = sha256
 _START = "sha256:"
 _MOST_BYTES = 1 << 20
 

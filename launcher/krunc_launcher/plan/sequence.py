@@ -13,7 +13,7 @@ from krunc_launcher._rules import (
     STEPS,
 )
 from krunc_launcher.errors import shown
-from krunc_launcher.plan.text import LAUNCH
+from krunc_launcher.plan.text import LAUNCH, STORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,6 +192,9 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
                 continue
             if how != "read" or value not in used:
                 used[value] = how
+            if value.startswith(STORE) and (how != "read" or args.get(_FORMAT, "raw") != "raw"):
+                sentence = "an image of the store is attached raw and read-only"
+                found.append((("operations", i), sentence))
             if demanded.get(value) not in (used[value], "read-write"):
                 sentence = (
                     f"no condition before it demands {shown(value)} with {used[value]} access"
@@ -227,6 +230,7 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
     return str(rule["opens"])
 
 
+_FORMAT = "disk_format"
 _OPENED = [
     name for name, rule in STEPS.items() if any("admits" in param for param in rule["params"])
 ]

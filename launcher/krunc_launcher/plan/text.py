@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RUNTIME: str = PLAN["runtime"]
 LAUNCH: str = PLAN["launch"]
+STORE: str = PLAN["store"]
 
 
 def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
@@ -100,6 +101,12 @@ def _is_of_the_stage(value: str, rule: dict[str, Any]) -> bool:
     return value == STAGE["socket"] and rule.get("kind") == "socket_path"
 
 
+def _is_of_the_store(value: str, rule: dict[str, Any]) -> bool:
+    """Tell whether VALUE names a root of the store, where the parameter RULE can have one."""
+    may = "store" in rule or rule.get("target") == "disk"
+    return may and fits(value[len(STORE) :], KINDS["digest"])
+
+
 def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     """Check a path of the host, which does not leave the runtime folder if it names it."""
     kind = KINDS["host_path"]
@@ -109,6 +116,8 @@ def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
         found.append((path, f"found {shown(value)}; {kind['views_why']}"))
     if value.startswith(LAUNCH) and not _is_of_the_stage(value, rule):
         found.append((path, f"found {shown(value)}; {LAUNCH} is the stage's own"))
+    if value.startswith(STORE) and not _is_of_the_store(value, rule):
+        found.append((path, f"found {shown(value)}; {STORE} names an image by its digest"))
     rest = value.removeprefix(RUNTIME)
     if rest != value and not set(kind["parts_refused"]).isdisjoint(rest.split("/")):
         found.append((path, f"found {shown(value)}; {kind['why']}"))

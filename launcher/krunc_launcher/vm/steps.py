@@ -8,7 +8,8 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import missing
-from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
+from krunc_launcher.host.preflight import RLIMIT_NOFILE
+from krunc_launcher.host.runtime import unfit as runtime_folder
 from krunc_launcher.vm.confine import confine
 from krunc_launcher.vm.sigterm import ask_on_sigterm
 
@@ -126,6 +127,13 @@ def _lay_stage(operation: Operation, host: Host) -> None:
     lay(operation.argument("path"), host.operations)
 
 
+def _remember(operation: Operation, host: Host) -> None:
+    if host.folders.hashed:
+        from krunc_launcher.vm.store import remember
+
+        remember(host.folders)
+
+
 _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_folder": _runtime,
     "raise_nofile": _nofile,
@@ -135,4 +143,5 @@ _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "open_device": _open_device,
     "stop_on_sigterm": _stop_on_sigterm,
     "lay_stage": _lay_stage,
+    "require_image": _remember,
 }

@@ -15,17 +15,19 @@ import pytest
 from golden import agree
 from krunc_compiler.__main__ import main
 from krunc_schema import load
+from locks import ARCH
 from places import GOLDEN, ROOT
 from ports import free_ports
 from recorder.expected import CONTENT, LAUNCH, VARIABLES, expected, furnished
 from recorder.fixtures import LAUNCHER, Launch
-from whole_boxes import ONLY, STREAM, WHOLE
+from whole_boxes import LOCK, ONLY, STREAM, WHOLE
 
 
 def without_host(box: str) -> str:
     """BOX without what this machine may not have: nested virtualisation, a tap interface, a port
     with that number to listen on, a passt there, and a user who may open /dev/kvm."""
     box = box.replace(', "192.0.2.1:2:2/udp"', "").replace("/opt/passt", "/usr/bin/passt")
+    box = box.replace("arch: x86_64", f"arch: {ARCH}")
     box = box.replace("uid: 1000", "uid: 0").replace('"1:1"', f'"{free_ports()}:1"')
     return re.sub(r"    - \{mode: tap.*\n", "", box.replace("nested: true", "nested: false"))
 
@@ -44,18 +46,20 @@ def test_call_for_call(
     if ONLY.get(BOXES[name], target) != target:
         return
     (tmp_path / "box.yaml").write_text(without_host(BOXES[name]))
+    (tmp_path / "box.lock.json").write_text(LOCK)
+    store = ("--store", str(tmp_path / "store"))
     assert main(["compile", str(tmp_path / "box.yaml"), "--target", target]) == 0
     file = tmp_path / "box.plan.json"
     plan = json.loads(file.read_text())
     runtime = tmp_path / "run"
     dry = subprocess.run(
-        [*LAUNCHER, "--dry-run", "--runtime-dir", str(runtime), str(file)],
+        [*LAUNCHER, "--dry-run", *store, "--runtime-dir", str(runtime), str(file)],
         capture_output=True,
         text=True,
         check=True,
     )
     with furnished(tmp_path, plan, runtime):
-        done = launch(file, KRUN_RECORDER_EXIT="7", **VARIABLES)
+        done = launch(file, *store, KRUN_RECORDER_EXIT="7", **VARIABLES)
     assert done.returncode == 7, done.stderr
     calls = {row.get("call") for row in plan["operations"]}
     unknown = next((one for one in UNCONFINED if one in calls), "")

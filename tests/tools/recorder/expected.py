@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from krunc_schema import load
+from locks import stored
 
 CONTEXT = 42
 # The directory of one launch has a name that nobody knows before.
@@ -41,7 +42,9 @@ def expected(plan: dict[str, Any], base: Path, runtime: Path) -> list[dict[str, 
             elif kind == "flags":
                 value = sum(table["flags"][param["flags"]][name]["value"] for name in value)
             elif kind in ("host_path", "socket_path"):
-                if value.startswith("launch:"):
+                if value.startswith("store:"):
+                    value = f"{runtime.parent}/store/{value[6:].replace(':', '-')}.erofs"
+                elif value.startswith("launch:"):
                     value = f"{runtime}/{LAUNCH}/{value[7:]}"
                 elif value.startswith("runtime:"):
                     value = f"{runtime}/{value[8:]}"
@@ -103,6 +106,8 @@ def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack)
             path = runtime / str(path)[8:]
         if row.get("step") == "require_folder":
             (folder / path).mkdir(parents=True, exist_ok=True)
+        if row.get("step") == "require_image":
+            stored(runtime.parent / "store")
         if row.get("step") == "require_file":
             (folder / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
         if row.get("call") == "krun_set_root" or row.get("args", {}).get("tag") == "/dev/root":

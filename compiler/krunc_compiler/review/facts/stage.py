@@ -11,6 +11,7 @@ from krunc_schema import load
 from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
+from krunc_compiler.review.facts.image import called
 from krunc_compiler.review.facts.process import command, environment
 from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.words import word
@@ -49,7 +50,7 @@ def root_disk(row: Row) -> Iterator[Fact]:
     args = row.args
     disk = disk_of(args["device"])
     path = row.disks.get(disk or "")
-    image = word(path) if path is not None else "no disk of this plan"
+    image = called(path, row) if path is not None else "no disk of this plan"
     options = f", options {word(args['options'])}" if args["options"] else ""
     what = f"disk {word(args['device'])} ({image}), {word(args['fstype'])}{options}"
     yield from _root(row, what, disk or "")

@@ -10,10 +10,11 @@ from typing import Any
 
 from krunc_schema import load
 
-from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, plain
+from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE, plain
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
+from krunc_compiler.review.facts.image import is_shown
 from krunc_compiler.review.facts.process import program
 from krunc_compiler.review.words import word
 
@@ -36,7 +37,7 @@ def same(path: str) -> str:
     """Return PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     whole = ("/" if path.startswith("/") else "") + "/".join(parts) or "."
-    return whole if path.startswith((RUNTIME, LAUNCH)) else plain(whole)
+    return whole if path.startswith((RUNTIME, LAUNCH, STORE)) else plain(whole)
 
 
 def root_tag(row: Row) -> str:
@@ -67,7 +68,9 @@ def folder(row: Row) -> Iterator[Fact]:
 
 
 def disk(row: Row) -> Iterator[Fact]:
-    """Yield a disk image or block device."""
+    """Yield a disk image or block device, but for the image of the store, which is told already."""
+    if is_shown(row):
+        return
     args = row.args
     name = args.get("block_id", "root" if row.name == "krun_set_root_disk" else "data")
     kind, reach = access("disk", args["disk_path"], args.get("read_only", False))

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from krunc_compiler.review.fact import Fact, Row
-from krunc_compiler.review.facts import console, host, machine, network, process, stage, storage
+from krunc_compiler.review.facts import (
+    console,
+    host,
+    image,
+    machine,
+    network,
+    process,
+    stage,
+    storage,
+)
 
 Reading = Callable[[Row], Iterator[Fact]]
 
@@ -75,6 +84,7 @@ CALLS: dict[str, Reading] = {
 }
 
 STEPS: dict[str, Reading] = {
+    "require_image": image.required,
     "open_file": host.file,
     "open_device": host.device,
     "start_passt": host.program,
