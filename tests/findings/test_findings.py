@@ -163,6 +163,8 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         "waivers: [{rule: isolation.network, reason: not any more}]",
     ),
     "KR511": lambda: ["import", "boxlite", spec_without_its_disk()],
+    "KR512": lambda: ["import", "docker-run", "docker run --read-onyl alpine"],
+    "KR513": lambda: ["import", "docker-run", "docker run --name $USER alpine"],
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),

@@ -14,11 +14,12 @@ from krunc_compiler.importing.compose_keys import keys
 from krunc_compiler.importing.draft import OUTSIDE, WRONG, At, Draft, box_name
 from krunc_compiler.importing.extending import extended
 from krunc_compiler.importing.interpolation import fill
+from krunc_compiler.rules.lints import names_a_secret
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.parsing import parse
 
-# Before these, others are looked at: whether the root is read-only, who the user is.
 _SHOWN = 12
+_DOLLAR = "write $$ for the character; a default has no variable in it here"
 
 
 def convert(name: str, text: str, service: str | None, home: str) -> Imported:
@@ -68,10 +69,11 @@ def _read(draft: Draft, value: dict[str, Any], chosen: str, given: dict[str, Any
     draft.name = box_name(chosen)
     others = [key for key in value["services"] if key != chosen]
     if others:
-        draft.note(At("services"), f"a box is one VM; not in this one: {', '.join(others[:_SHOWN])}")
-    for key in ("include", "secrets", "configs"):
-        if value.get(key) and key == "include":
-            draft.note(At(key), "files that are included are not read")
+        draft.note(
+            At("services"), f"a box is one VM; not in this one: {', '.join(others[:_SHOWN])}"
+        )
+    if value.get("include"):
+        draft.note(At("include"), "files that are included are not read")
     for key, one in whole.items():
         known = keys().get(key)
         if known is None or known.quiet or (one is None and key not in ("command", "entrypoint")):
@@ -102,7 +104,7 @@ def _filled(draft: Draft, at: At, value: Any) -> Any:
         hint = f"write its value, or a default: ${{{name}:-VALUE}}"
         draft.wrong(at, f"the value of ${name} is not known here", hint, OUTSIDE)
     if found.odd:
-        draft.wrong(at, "a $ that is no variable", "write $$ for the character")
+        draft.wrong(at, "a $ that is no variable", _DOLLAR)
     for name in found.defaulted:
         draft.note(at, f"${{{name}}} is taken as its default")
     return found.text
@@ -118,15 +120,17 @@ def _environment(draft: Draft, at: At, value: Any) -> None:
         text = compose_values.text_of(one)
         found = fill(text)
         if found.odd:
-            draft.wrong(where, "a $ that is no variable", "write $$ for the character")
-        elif found.only and (found.unknown or program.is_secret(name)):
+            draft.wrong(where, "a $ that is no variable", _DOLLAR)
+        elif found.only and (found.unknown or names_a_secret(name)):
             program.take_variable(draft, where, name, found.only)
             if found.defaulted:
                 draft.note(where, "its default is left out: it would stand in the plan")
         elif found.unknown:
             program.take_variable(draft, where, name, name)
             others = ", ".join(f"${{{other}}}" for other in found.unknown)
-            draft.note(where, f"a box puts no variable into a string: give all of it, with {others}")
+            draft.note(
+                where, f"a box puts no variable into a string: give all of it, with {others}"
+            )
         else:
             program.set_variable(draft, where, name, found.text)
             for other in found.defaulted:
@@ -159,11 +163,17 @@ def _networks(draft: Draft, known: dict[str, Any], service: dict[str, Any], at: 
     addresses = service.get("networks")
     for name, one in addresses.items() if isinstance(addresses, dict) else ():
         if one:
-            draft.note(at.below(name), "addresses and aliases have no counterpart: passt's guest is "
-                       "10.0.2.15, and VMs have no network among them")
+            draft.note(
+                at.below(name),
+                "addresses and aliases have no counterpart: passt's guest is "
+                "10.0.2.15, and VMs have no network among them",
+            )
     if names != ["default"]:
-        draft.note(at, "VMs have no network among them: what one publishes, another reaches by an "
-                   "address of the host")
+        draft.note(
+            at,
+            "VMs have no network among them: what one publishes, another reaches by an "
+            "address of the host",
+        )
 
 
 def _is_internal(value: Any) -> bool:

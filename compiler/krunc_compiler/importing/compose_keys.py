@@ -27,7 +27,11 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("command", "`entrypoint.args`, one string as a shell splits it", values.command),
     ("container_name", "`name`", values.name),
     ("cpus", "`machine.cpus`, whole ones", values.cpus),
-    ("deploy", "`resources.limits` as `cpus`, `mem_limit`, `pids_limit`; the rest is told", values.deploy),
+    (
+        "deploy",
+        "`resources.limits` as `cpus`, `mem_limit`, `pids_limit`; the rest is told",
+        values.deploy,
+    ),
     ("dns", "`dns`", values.dns),
     ("entrypoint", "`entrypoint.executable` and `args`", values.entrypoint),
     ("extra_hosts", "`hosts`", values.hosts),
@@ -35,7 +39,11 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("labels", "`labels`, where a name fits one", values.labels),
     ("mac_address", "`network.mac`", values.mac),
     ("mem_limit", "`machine.memory`", values.memory),
-    ("network_mode", "`network`: none is none, all others are passt", values.network_mode),
+    (
+        "network_mode",
+        "`network`: none, and another's, is none; all others are passt",
+        values.network_mode,
+    ),
     ("pids_limit", "`limits.nproc`", values.pids),
     ("platform", "`arch`", values.platform),
     ("ports", "`network.ports`, on every address where none is said", values.ports),
@@ -47,7 +55,11 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("tmpfs", "`tmpfs`", values.tmpfs),
     ("ulimits", "`limits`", values.ulimits),
     ("user", "`entrypoint.user`", values.user),
-    ("volumes", "`shares` for a path, `disks` for a name; writable unless read-only", values.volumes),
+    (
+        "volumes",
+        "`shares` for a path, `disks` for a name; writable unless read-only",
+        values.volumes,
+    ),
     ("working_dir", "`entrypoint.workdir`", values.workdir),
     *(
         (key, f"told: {REASONS['namespace']}", values.namespace)
@@ -69,7 +81,8 @@ _TOLD = {
     "env_file": "env_file",
     "gpu": "gpus",
     "group_add": "group_add",
-    "health": "healthcheck depends_on",
+    "depends": "depends_on",
+    "health": "healthcheck",
     "init": "init",
     "isolation": "isolation cpu_count cpu_percent credential_spec",
     "label_file": "label_file",

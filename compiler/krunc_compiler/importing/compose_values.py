@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from krunc_compiler.importing import amounts, docker_values, network as networks, program, storage
+from krunc_compiler.importing import amounts, docker_values, program, storage
+from krunc_compiler.importing import network as networks
 from krunc_compiler.importing.draft import At, Draft, shown
 from krunc_compiler.importing.reasons import REASONS
 

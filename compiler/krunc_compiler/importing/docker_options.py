@@ -46,7 +46,11 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("--mac-address", "`network.mac`", values.mac),
     ("--memory", "`machine.memory`", values.memory),
     ("--name", "`name`", values.name),
-    ("--network", "`network`: none is none, all others are passt", values.network),
+    (
+        "--network",
+        "`network`: none, and another container's, is none; all others are passt",
+        values.network,
+    ),
     ("--pids-limit", "`limits.nproc`", values.pids),
     ("--platform", "`arch`", values.platform),
     ("--publish", "`network.ports`, on every address where none is said", values.port),
@@ -68,7 +72,8 @@ _TOLD = {
     "--device-write-bps --device-write-iops --blkio-cost-qos",
     "cap_add": "--cap-add",
     "cap_drop": "--cap-drop",
-    "cgroup": "--cgroup-parent --cgroup-conf --cgroups --cpu-rt-period --cpu-rt-runtime --rdt-class",
+    "cgroup": "--cgroup-parent --cgroup-conf --cgroups --cpu-rt-period --cpu-rt-runtime "
+    "--rdt-class",
     "cpuset": "--cpuset-cpus --cpuset-mems",
     "cpu_weight": "--cpu-shares --cpu-period --cpu-quota",
     "detach": "| --detach",
@@ -183,13 +188,62 @@ def spellings(name: str) -> list[str]:
 
 # Options of the engine itself, before `run`; a value follows those of the first line.
 ENGINE_VALUED = frozenset(
-    "-H --host -c --context --config --log-level -l -n --namespace -a --address --root --runroot "
-    "--storage-driver --storage-opt --connection --url --identity --cgroup-manager --snapshotter "
-    "--data-root --events-backend --runtime --tmpdir --tlscacert --tlscert --tlskey --conmon "
-    "--hooks-dir --module --network-cmd-path --network-config-dir --out --runtime-flag --ssh "
-    "--volumepath --cni-path --cni-netconfpath --host-gateway-ip --hosts-dir".split()
+    [
+        "-H",
+        "--host",
+        "-c",
+        "--context",
+        "--config",
+        "--log-level",
+        "-l",
+        "-n",
+        "--namespace",
+        "-a",
+        "--address",
+        "--root",
+        "--runroot",
+        "--storage-driver",
+        "--storage-opt",
+        "--connection",
+        "--url",
+        "--identity",
+        "--cgroup-manager",
+        "--snapshotter",
+        "--data-root",
+        "--events-backend",
+        "--runtime",
+        "--tmpdir",
+        "--tlscacert",
+        "--tlscert",
+        "--tlskey",
+        "--conmon",
+        "--hooks-dir",
+        "--module",
+        "--network-cmd-path",
+        "--network-config-dir",
+        "--out",
+        "--runtime-flag",
+        "--ssh",
+        "--volumepath",
+        "--cni-path",
+        "--cni-netconfpath",
+        "--host-gateway-ip",
+        "--hosts-dir",
+    ]
 )
 ENGINE_FLAGS = frozenset(
-    "-D --debug --tls --tlsverify -r --remote --noout --syslog --transient-store --debug-full "
-    "--insecure-registry --experimental".split()
+    [
+        "-D",
+        "--debug",
+        "--tls",
+        "--tlsverify",
+        "-r",
+        "--remote",
+        "--noout",
+        "--syslog",
+        "--transient-store",
+        "--debug-full",
+        "--insecure-registry",
+        "--experimental",
+    ]
 )

@@ -22,6 +22,8 @@ from krunc_compiler.importing.words import HERE, Word, words
 
 _ENGINES = ("docker", "podman", "nerdctl")
 _SHOWN = 60
+# MAX_ARG_STRLEN of Linux.
+_MOST = 1 << 17
 _LIKE = "give one command: docker run [OPTION...] IMAGE [ARGUMENT...]"
 
 
@@ -30,6 +32,10 @@ def convert(name: str, text: str) -> Imported:
 
     Raises Rejected with everything that is wrong with it.
     """
+    if len(text) > _MOST:
+        hint = "Linux takes no longer one; is this the right text?"
+        found = Finding(WRONG, f"the command has more than {_MOST:,} characters", hint=hint)
+        raise reject(Source(name, "", {}), [found])
     given, findings = words(text)
     draft = Draft()
     draft.findings += findings
@@ -133,17 +139,17 @@ class _Command:
             if option is None:
                 self._unknown(word.part(i, i + 1), name)
                 return
+            if not option.takes and word.text[i + 1 : i + 2] != "=":
+                self._do(option, name, None)
+                continue
             rest = word.part(i + 1)
             if option.takes:
-                if not rest.text:
-                    self._do(option, name, self._value(name, word))
-                else:
-                    self._do(option, name, rest.part(1) if rest.text[0] == "=" else rest)
+                is_here = bool(rest.text)
+                behind = rest.part(1) if rest.text[:1] == "=" else rest
+                self._do(option, name, behind if is_here else self._value(name, word))
                 return
-            if rest.text.startswith("="):
-                self._do(option, name, rest.part(1))
-                return
-            self._do(option, name, None)
+            self._do(option, name, rest.part(1))
+            return
 
     def _value(self, name: str, word: Word) -> Word | None:
         if self._next < len(self._words):
@@ -160,7 +166,9 @@ class _Command:
         if not option.takes:
             is_on = switch(value.text) if value is not None else True
             if is_on is None and value is not None:
-                self._wrong(value, f"{shown(value.text)} is no value of {name}", "write true or false")
+                self._wrong(
+                    value, f"{shown(value.text)} is no value of {name}", "write true or false"
+                )
             if is_on is False:
                 self._seen.discard(option.name)
             if is_on and option.act is not None:
@@ -213,6 +221,8 @@ class _Command:
         draft, text = self._draft, word.text
         if "path" in draft.rootfs:
             path, _, option = text.partition(":")
+            # No image says what the program is.
+            draft.entrypoint = draft.entrypoint or []
             draft.rootfs |= {"path": draft.host_path(path), "changes": "discard"}
             if option not in ("", "O"):
                 draft.note(At("--rootfs"), f"the option {shown(option)} has no counterpart")
@@ -232,10 +242,10 @@ class _Command:
         if "--rm" not in self._seen and draft.rootfs.get("changes") == "discard":
             said = "a container keeps its changes until it is removed; here they are lost with the "
             draft.note(At("no --rm"), f"{said}VM: changes: {{disk: ID}} keeps them")
-        if self._engine == "podman" and draft.rootfs.get("read_only"):
-            if "--read-only-tmpfs" not in self._seen:
-                said = "podman mounts tmpfs at /run, /tmp and /var/tmp too: write what is needed"
-                draft.note(At("--read-only"), f"{said} under tmpfs")
+        is_read_only = self._engine == "podman" and draft.rootfs.get("read_only")
+        if is_read_only and "--read-only-tmpfs" not in self._seen:
+            said = "podman mounts tmpfs at /run, /tmp and /var/tmp too: write what is needed"
+            draft.note(At("--read-only"), f"{said} under tmpfs")
         storage.settle(draft)
         network.settle(draft)
         program.no_bounds(draft)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from krunc_compiler.importing import amounts, network as networks, program, storage
+from krunc_compiler.importing import amounts, program, storage
+from krunc_compiler.importing import network as networks
 from krunc_compiler.importing.draft import At, Draft, box_name, shown
 from krunc_compiler.importing.reasons import REASONS
 
@@ -83,7 +84,9 @@ def ulimit(draft: Draft, at: At, text: str) -> None:
     key, _, bounds = text.partition("=")
     soft, _, hard = bounds.partition(":")
     if text == "host":
-        draft.note(at, "the limits of the launching user are not passed on: write them under limits")
+        draft.note(
+            at, "the limits of the launching user are not passed on: write them under limits"
+        )
     else:
         program.set_limit(draft, at, key, soft, hard or soft)
 
@@ -125,7 +128,9 @@ def mount(draft: Draft, at: At, text: str) -> None:
             return
         storage.add_mount(draft, at, kind, source, target, read_only, rest)
     else:
-        draft.note(at, f"a mount of type {shown(kind)} has no counterpart: {shown(target)} left out")
+        draft.note(
+            at, f"a mount of type {shown(kind)} has no counterpart: {shown(target)} left out"
+        )
 
 
 def read_only(draft: Draft, at: At, text: str) -> None:

@@ -57,14 +57,12 @@ class Draft:
         self.env: dict[str, Any] = {}
         self.limits: dict[str, Any] = {}
         self.stop: dict[str, Any] = {}
-        self.notes: list[str] = []
+        self.notes: dict[str, None] = {}
         self.findings: list[Finding] = []
 
     def note(self, at: At, text: str) -> None:
         """Tell TEXT about what stands AT a place, once."""
-        line = f"{at.name}: {text}"
-        if line not in self.notes:
-            self.notes.append(line)
+        self.notes[f"{at.name}: {text}"] = None
 
     def wrong(self, at: At, message: str, hint: str, code: str = WRONG) -> None:
         """Tell that what stands AT a place is wrong, and the way out."""
@@ -98,7 +96,7 @@ class Draft:
             ("stop", self.stop),
         ]
         value.update((key, part) for key, part in parts if part)
-        return Imported(value, self.notes)
+        return Imported(value, list(self.notes))
 
     def _program(self) -> dict[str, Any]:
         rest = {**self.program, **({"env": self.env} if self.env else {})}

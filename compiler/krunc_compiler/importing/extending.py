@@ -58,7 +58,8 @@ def _laid(key: str, low: Any, high: Any) -> Any:
         targets = {_target(one) for one in high or ()}
         return [*(one for one in low or () if _target(one) not in targets), *(high or ())]
     if isinstance(low, list) and isinstance(high, list):
-        return [*low, *(one for one in high if one not in low)]
+        seen = set(map(repr, low))
+        return [*low, *(one for one in high if repr(one) not in seen)]
     if isinstance(low, dict) and isinstance(high, dict):
         return {**low, **{k: _laid(k, low[k], v) if k in low else v for k, v in high.items()}}
     return high

@@ -11,13 +11,14 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _MOST_PORT = 65535
 # So many ports of one range are written out.
 _MOST_PORTS = 256
+_MOST_OF_ALL = 1024
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _BRIDGES = ("", "bridge", "default", "slirp4netns", "pasta", "private")
 _EVERY = "0.0.0.0"
 _GATEWAY = (
-    "the guest reaches the host's own 127.0.0.1 only with network.host_loopback, at 10.0.2.2, which "
-    "opens it all: left out"
+    "the guest reaches the host's own 127.0.0.1 only with network.host_loopback, at 10.0.2.2; it "
+    "opens all of it: left out"
 )
 
 
@@ -30,10 +31,13 @@ def set_network(draft: Draft, at: At, text: str) -> None:
         said = "it would open the host's own network, and is left out: the guest has passt's"
         draft.note(at, said)
     elif mode in ("container", "service", "ns", "pod"):
-        said = "another's network cannot be joined: the guest has passt's, which may reach more"
+        draft.network = {"mode": "none"}
+        said = "another's network cannot be joined, and passt's may reach more: the box has none"
         draft.note(at, said)
     elif mode not in _BRIDGES:
-        said = f"the network {shown(mode)} is not made: VMs have no network among them. The guest has"
+        said = (
+            f"the network {shown(mode)} is not made: VMs have no network among them. The guest has"
+        )
         draft.note(at, f"{said} passt's; where that one was internal, write mode: none")
     if rest and mode in ("slirp4netns", "pasta", "bridge", "private"):
         draft.note(at, f"its options have no counterpart: {shown(rest)}")
@@ -93,9 +97,15 @@ def publish(
     if len(outer) != len(inner):
         said = f"a port of a range is not chosen: the first one, {outer[0]}, is published"
         if len(inner) != 1:
-            draft.wrong(at, f"{shown(text)} has ranges of two lengths", "write as many on each side")
+            draft.wrong(
+                at, f"{shown(text)} has ranges of two lengths", "write as many on each side"
+            )
             return
         draft.note(at, said)
+    if len(draft.ports) + len(inner) > _MOST_OF_ALL:
+        hint = f"allowed: {_MOST_OF_ALL:,} in all"
+        draft.wrong(at, f"{shown(text)} publishes too many ports", hint)
+        return
     suffix = "/udp" if protocol.lower() == "udp" else ""
     for one, other in zip(outer, inner, strict=False):
         # An engine listens on every address where none is said, krunc on 127.0.0.1.
@@ -158,5 +168,3 @@ def settle(draft: Draft) -> None:
     if draft.ports:
         draft.note(At("ports"), f"nothing is published without a network: {', '.join(draft.ports)}")
         draft.ports = []
-
-

@@ -14,8 +14,6 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-
 _ROOTS = ("root", "0")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 _LABEL = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-# As the warning about secrets in boxes has it (KR610).
-_SECRET = re.compile(SECRET_NAME)
 _MOST_LABELS, _LONGEST_LABEL = 64, 200
 LIMITS = (
     "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks",
@@ -139,7 +137,9 @@ def set_stop_signal(draft: Draft, at: At, value: str) -> None:
     elif name in _KILLS:
         draft.stop["on_sigterm"] = "kill"
     else:
-        draft.note(at, f"a stop sends SIGTERM, SIGINT or ends the VM; {shown(value)} is none of them")
+        draft.note(
+            at, f"a stop sends SIGTERM, SIGINT or ends the VM; {shown(value)} is none of them"
+        )
 
 
 def set_grace(draft: Draft, at: At, time: float) -> None:
@@ -191,10 +191,7 @@ def no_bounds(draft: Draft) -> None:
 
 def unknown_value(draft: Draft, at: At, name: str) -> None:
     """Refuse what depends on the shell's or the engine's variable NAME."""
-    hint = "write its value; a variable of the program can be `NAME=$NAME`, which is {from_env: NAME}"
+    hint = (
+        "write its value; a variable of the program can be `NAME=$NAME`, which is {from_env: NAME}"
+    )
     draft.wrong(at, f"the value of ${name} is not known here", hint, OUTSIDE)
-
-
-def is_secret(name: str) -> bool:
-    """Tell whether a variable of this NAME holds a secret, as far as that tells."""
-    return _SECRET.fullmatch(name) is not None

@@ -20,13 +20,13 @@ _MODE = re.compile(r"[01]?[0-7]{3}")
 _SOCKET = re.compile(r".*\.sock(et)?")
 _SUFFIX = re.compile(r"[^.].*\.[A-Za-z0-9]+")
 _MOST_TAG = 36
+_MOST_MOUNTS = 64
 # Options that change nothing of what the guest may do.
 _QUIET = (
     "rw", "z", "Z", "cached", "delegated", "consistent", "copy", "nocopy", "rbind", "bind",
     "private", "rprivate", "exec", "dev", "suid", "relatime", "strictatime", "nostrictatime",
     "norelatime", "tmpcopyup", "notmpcopyup",
 )  # fmt: skip
-_BOUNDS = ("noexec", "nosuid", "nodev", "noatime", "nodiratime", "sync", "dirsync")
 _DISK_OPTIONS = ("noexec", "nosuid", "nodev", "noatime", "nodiratime", "sync", "dirsync")
 
 
@@ -55,6 +55,11 @@ def add_mount(
     options: Iterable[str] = (),
 ) -> None:
     """Mount SOURCE, which is a bind or a volume by its KIND, at TARGET."""
+    if len(draft.shares) + len(draft.disks) == _MOST_MOUNTS:
+        draft.wrong(
+            at, "this is one mount too many", f"allowed: {_MOST_MOUNTS}; a VM has fewer devices"
+        )
+        return
     options = [one for one in options if one and one not in ("ro", "readonly")]
     place = _target(draft, at, target)
     if place is None:
@@ -103,7 +108,7 @@ def _bind(
     path = draft.host_path(source)
     name = posixpath.basename(path)
     if _SOCKET.fullmatch(name):
-        said = "a Unix socket in a share connects nothing, and an engine's would open the host: left out"
+        said = "a socket in a share connects nothing, and an engine's would open the host: left out"
         draft.note(at, said)
         return
     if path == "/" or _lies_in(path, _NO_SHARES):
@@ -141,7 +146,8 @@ def _volume(
         _option(draft, at, option, is_disk=True)
     draft.note(
         at,
-        f"volume {name} is a disk; make it once: truncate -s 10G {path} && mke2fs -q -t ext4 {path}",
+        f"volume {name} is a disk; make it once: "
+        f"truncate -s 10G {path} && mke2fs -q -t ext4 {path}",
     )
 
 
@@ -176,7 +182,9 @@ def _nameless(draft: Draft, at: At, target: str) -> None:
         _keep_tmpfs(draft, {"path": target})
         draft.note(at, "a volume without a name became a tmpfs: it is empty, and lost with the VM")
     else:
-        draft.note(at, f"a volume without a name is lost with its container: {target} of the root is")
+        draft.note(
+            at, f"a volume without a name is lost with its container: {target} of the root is"
+        )
 
 
 def add_tmpfs(draft: Draft, at: At, text: str) -> None:
@@ -206,7 +214,9 @@ def make_tmpfs(
     count = size(most) if most is not None else None
     if most is not None and count is None:
         if str(most).endswith("%"):
-            draft.note(at, f"a part of the memory is no size of a tmpfs: {shown(str(most))} left out")
+            draft.note(
+                at, f"a part of the memory is no size of a tmpfs: {shown(str(most))} left out"
+            )
         else:
             draft.wrong(at, f"{shown(str(most))} is no size", "write a number and its unit: 64m")
     elif count:
@@ -232,7 +242,7 @@ def _keep_tmpfs(draft: Draft, tmpfs: dict[str, Any]) -> None:
 def _option(draft: Draft, at: At, option: str, is_disk: bool) -> None:
     if option in _QUIET or option == "O" or (is_disk and option in _DISK_OPTIONS):
         return
-    if option in _BOUNDS:
+    if option in _DISK_OPTIONS:
         draft.note(at, f"{option} does not hold there: the guest mounts it without")
     elif option in ("U", "chown", "chown=true", "U=true"):
         draft.note(at, "owners of the host's files stay: chown them where the program has to write")

@@ -169,12 +169,12 @@ class _Reader:
             self._take(text, places, length)
             return
         opening = self._text[self._at : self._at + 2]
-        start = opening[:1] if opening[:1] == "`" else opening if opening in _OPENINGS else ""
-        if start:
-            said = f"what the shell makes of {start} is not known here"
+        odd = "`" if opening[:1] == "`" else opening if opening in _OPENINGS else ""
+        if odd:
+            said = f"what the shell makes of {odd} is not known here"
             hint = "write its result, or put it in single quotes where it is meant as it stands"
             self._wrong(OUTSIDE, said, hint, self._at)
-        end = self._text.find("`", self._at + 1) if start == "`" else -1
+        end = self._text.find("`", self._at + 1) if odd == "`" else -1
         self._take(text, places, 1 if end < 0 else end + 1 - self._at)
 
     def _wrong(self, code: str, message: str, hint: str, at: int) -> None:
