@@ -123,7 +123,7 @@ def _mount(draft: Draft, at: At, mount: dict[str, Any]) -> None:
     elif kind == "tmpfs":
         given = {name: text for name, _, text in (one.partition("=") for one in options)}
         most, mode = given.get("size"), given.get("mode", "")
-        storage.make_tmpfs(draft, at, target, most, mode, rest)
+        storage.make_tmpfs(draft, at, target, most, mode, rest, of_engine=False)
         if "ro" in options:
             draft.note(at, "a tmpfs is writable")
     else:

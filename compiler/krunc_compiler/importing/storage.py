@@ -15,6 +15,8 @@ from krunc_compiler.importing.reasons import REASONS
 _GUESTS = ("/dev", "/proc", "/sys")
 _NO_SHARES = ("/dev", "/proc", "/sys")
 _FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+# What people bind, and is a file wherever it is.
+_KNOWN_FILES = ("/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/passwd", "/etc/group")
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MODE = re.compile(r"[01]?[0-7]{3}")
 _SOCKET = re.compile(r".*\.sock(et)?")
@@ -27,6 +29,8 @@ _QUIET = (
     "private", "rprivate", "exec", "dev", "suid", "relatime", "strictatime", "nostrictatime",
     "norelatime", "tmpcopyup", "notmpcopyup",
 )  # fmt: skip
+# The stage mounts each tmpfs so.
+_OF_TMPFS = ("nosuid", "nodev")
 _DISK_OPTIONS = ("noexec", "nosuid", "nodev", "noatime", "nodiratime", "sync", "dirsync")
 
 
@@ -113,6 +117,9 @@ def _bind(
         return
     if path == "/" or _lies_in(path, _NO_SHARES):
         draft.note(at, f"it would open {path} of the host, which no share may hold: left out")
+        return
+    if path in _KNOWN_FILES:
+        draft.note(at, f"a share is a directory, {path} a file: left out; copy it into the root")
         return
     if target in _FILES:
         draft.note(at, f"{target} is the VM's own (hostname, hosts, dns): left out")
@@ -204,9 +211,15 @@ def add_tmpfs(draft: Draft, at: At, text: str) -> None:
 
 
 def make_tmpfs(
-    draft: Draft, at: At, path: str, most: Any = None, mode: str = "", options: Iterable[str] = ()
+    draft: Draft,
+    at: At,
+    path: str,
+    most: Any = None,
+    mode: str = "",
+    options: Iterable[str] = (),
+    of_engine: bool = True,
 ) -> None:
-    """Mount a tmpfs at PATH that holds MOST bytes, with MODE."""
+    """Mount a tmpfs at PATH that holds MOST bytes, with MODE. One OF_ENGINE is noexec by itself."""
     place = _target(draft, at, path)
     if place is None:
         return
@@ -231,7 +244,10 @@ def make_tmpfs(
     elif mode:
         draft.wrong(at, f"{shown(mode)} is no mode of a tmpfs", "write three or four octal digits")
     _keep_tmpfs(draft, tmpfs)
-    for option in options:
+    given = [one for one in options if one not in _OF_TMPFS]
+    if of_engine and "exec" not in given and "noexec" not in given:
+        draft.note(at, "an engine's tmpfs is noexec; programs of the guest's can be run")
+    for option in given:
         _option(draft, at, option, is_disk=False)
 
 
