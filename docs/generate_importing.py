@@ -60,7 +60,7 @@ error: what it comes to is not known here.
 
 | option | becomes |
 | --- | --- |
-"""
+"""  # noqa: E501
 _COMPOSE = """
 ## Compose
 
@@ -73,7 +73,7 @@ becomes `{from_env: NAME}` for all of it. Keys that Compose does not know are er
 
 | key of a service | becomes |
 | --- | --- |
-"""
+"""  # noqa: E501
 _OCI = """
 ## Runtime bundles
 
@@ -82,7 +82,7 @@ keys are told.
 
 | key | becomes |
 | --- | --- |
-"""
+"""  # noqa: E501
 
 
 def page() -> str:

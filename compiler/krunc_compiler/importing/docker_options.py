@@ -69,7 +69,7 @@ _PATHS: tuple[tuple[str, str, Act], ...] = (
 # By a reason in reasons.py: options with a value, and (behind |) those without.
 _TOLD = {
     "blkio": "--blkio-weight --blkio-weight-device --device-read-bps --device-read-iops "
-    "--device-write-bps --device-write-iops --blkio-cost-qos",
+    "--device-write-bps --device-write-iops",
     "cap_add": "--cap-add",
     "cap_drop": "--cap-drop",
     "cgroup": "--cgroup-parent --cgroup-conf --cgroups --cpu-rt-period --cpu-rt-runtime "
@@ -82,11 +82,12 @@ _TOLD = {
     "engine": "--annotation --authfile --cert-dir --chrootdirs --cidfile --conmon-pidfile "
     "--cosign-certificate-identity --cosign-certificate-identity-regexp "
     "--cosign-certificate-oidc-issuer --cosign-certificate-oidc-issuer-regexp --cosign-key --creds "
-    "--decryption-key --image-volume --init-path --ipfs-address --os --passwd-entry --group-entry "
-    "--personality --pidfile --pod --pod-id-file --requires --retry --retry-delay --sdnotify "
+    "--decryption-key --env-merge --image-volume --init-path --ipfs-address --os --passwd-entry "
+    "--group-entry "
+    "--personality --pidfile --pod-id-file --requires --retry --retry-delay --sdnotify "
     "--variant --verify --volume-driver --hosts-file --soci-index-digest | "
-    "--disable-content-trust --env-merge --passwd --replace --rmi --tls-verify --no-hosts "
-    "--no-hostname --use-api-socket --all-platforms",
+    "--disable-content-trust --passwd --replace --rmi --tls-verify --no-hosts "
+    "--no-hostname --use-api-socket",
     "env_file": "--env-file",
     "gpu": "--gpus",
     "group_add": "--group-add",
@@ -94,7 +95,7 @@ _TOLD = {
     "--health-max-log-size --health-on-failure --health-retries --health-start-interval "
     "--health-start-period --health-startup-cmd --health-startup-interval "
     "--health-startup-retries --health-startup-success --health-startup-timeout --health-timeout",
-    "init": "--systemd | --init",
+    "init": "--init-binary --systemd | --init",
     "isolation": "--isolation --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops",
     "label_file": "--label-file",
     "link": "--link",
@@ -139,6 +140,7 @@ _ODD: tuple[tuple[str, bool, str, Act], ...] = (
     ("--env", True, "`entrypoint.env`; a name alone is `{from_env: NAME}`", values.variable),
     ("--env-host", False, "told: the host's variables are not passed on", values.env_host),
     ("--http-proxy", False, "told: the host's proxy variables are not passed on", values.env_host),
+    ("--pod", True, "`network: {mode: none}`: another's cannot be joined", values.pod),
     ("--read-only", False, "`rootfs.read_only`", values.read_only),
     ("--read-only-tmpfs", False, "told: write each under `tmpfs`", values.read_only_tmpfs),
     ("--rootfs", False, "`rootfs.path` is what stands for the image", values.rootfs),

@@ -151,6 +151,11 @@ def rootfs(draft: Draft, at: At, text: str) -> None:
     draft.rootfs["path"] = ""
 
 
+def pod(draft: Draft, at: At, text: str) -> None:
+    """Take the network of a pod, which cannot be joined."""
+    networks.set_network(draft, at, f"pod:{text}")
+
+
 def namespace(draft: Draft, at: At, text: str) -> None:
     """Tell what becomes of a namespace."""
     draft.note(at, REASONS["host_namespace" if text == "host" else "namespace"])

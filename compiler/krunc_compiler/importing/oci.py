@@ -20,7 +20,7 @@ CONFIG = "config.json"
 _OWN = ("proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs")
 _SETTLED = ("size", "mode")
 _BINDS = ("bind", "rbind")
-_QUIET = ("rw", "rbind", "bind", "rprivate", "private", "ro", "nr_inodes")
+_QUIET = ("rw", "rbind", "bind", "rprivate", "private", "ro", "rro", "nr_inodes")
 _PERIOD = 100_000
 _UNKNOWN = "unknown to this version of krunc"
 
@@ -119,7 +119,8 @@ def _mount(draft: Draft, at: At, mount: dict[str, Any]) -> None:
             draft.wrong(at, "the bind has no source", "write the path of the host as source")
             return
         path = source if source.startswith(("/", ".")) else f"./{source}"
-        storage.add_mount(draft, at, "bind", path, target, "ro" in options, rest)
+        read_only = storage.is_read_only(options)
+        storage.add_mount(draft, at, "bind", path, target, read_only, rest)
     elif kind == "tmpfs":
         given = {name: text for name, _, text in (one.partition("=") for one in options)}
         most, mode = given.get("size"), given.get("mode", "")

@@ -29,6 +29,7 @@ _QUIET = (
     "private", "rprivate", "exec", "dev", "suid", "relatime", "strictatime", "nostrictatime",
     "norelatime", "tmpcopyup", "notmpcopyup",
 )  # fmt: skip
+_READ_ONLY = ("ro", "rro", "readonly")
 # The stage mounts each tmpfs so.
 _OF_TMPFS = ("nosuid", "nodev")
 _DISK_OPTIONS = ("noexec", "nosuid", "nodev", "noatime", "nodiratime", "sync", "dirsync")
@@ -46,7 +47,12 @@ def add_volume(draft: Draft, at: At, text: str) -> None:
         source, target = parts[:2]
         options = parts[2].split(",") if len(parts) == 3 else []
         kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
-        add_mount(draft, at, kind, source, target, "ro" in options, options)
+        add_mount(draft, at, kind, source, target, is_read_only(options), options)
+
+
+def is_read_only(options: Iterable[str]) -> bool:
+    """Tell whether OPTIONS of a mount forbid writing; rro does for what is mounted below, too."""
+    return not set(_READ_ONLY).isdisjoint(options)
 
 
 def add_mount(
@@ -64,7 +70,7 @@ def add_mount(
             at, "this is one mount too many", f"allowed: {_MOST_MOUNTS}; a VM has fewer devices"
         )
         return
-    options = [one for one in options if one and one not in ("ro", "readonly")]
+    options = [one for one in options if one and one not in _READ_ONLY]
     place = _target(draft, at, target)
     if place is None:
         return

@@ -16,6 +16,7 @@ _OPERATORS = ";|&<>()"
 _BLANKS = " \t"
 # Commands, arithmetic, other expansions of a variable, and the two odd quotes.
 _OPENINGS = ("$(", "${", "$'")
+_CLOSINGS = {"`": "`", "$(": ")", "${": "}", "$'": "'"}
 _MOST_WORDS = 4096
 HERE = "PWD"
 
@@ -174,7 +175,8 @@ class _Reader:
             said = f"what the shell makes of {odd} is not known here"
             hint = "write its result, or put it in single quotes where it is meant as it stands"
             self._wrong(OUTSIDE, said, hint, self._at)
-        end = self._text.find("`", self._at + 1) if odd == "`" else -1
+        # What it would run is no word of the command.
+        end = self._text.find(_CLOSINGS[odd], self._at + len(odd)) if odd else -1
         self._take(text, places, 1 if end < 0 else end + 1 - self._at)
 
     def _wrong(self, code: str, message: str, hint: str, at: int) -> None:
