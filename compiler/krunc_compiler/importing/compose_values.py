@@ -170,9 +170,7 @@ def volumes(draft: Draft, at: At, value: list[Any]) -> None:
         more = one.get(kind) if isinstance(one.get(kind), dict) else {}
         rest = [key for key in (more or {}) if key not in ("size", "mode", "create_host_path")]
         if kind == "tmpfs":
-            mode = (more or {}).get("mode")
-            # YAML reads 0755 as a number in tens, and 0o755 in eights.
-            text = f"{mode:o}" if isinstance(mode, int) and mode > 1777 else text_of(mode)
+            text = _mode(draft, where, (more or {}).get("mode"))
             storage.make_tmpfs(draft, where, target, (more or {}).get("size"), text, rest)
         elif kind in ("bind", "volume"):
             if kind == "bind" and not source:
@@ -182,6 +180,17 @@ def volumes(draft: Draft, at: At, value: list[Any]) -> None:
         else:
             said = f"a mount of type {shown(kind)} has no counterpart: {shown(target)} left out"
             draft.note(where, said)
+
+
+def _mode(draft: Draft, at: At, value: Any) -> str:
+    """Return a mode in octal digits. YAML 1.2 has 0755 as the number of these digits, and 0o755 as
+    another, where older YAML has both as the second."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return text_of(value)
+    ways = [one for one in (str(value), f"{value:o}") if storage.MODE.fullmatch(one)]
+    if len(ways) > 1:
+        draft.note(at, f"the mode is taken as {ways[0]}; put it in quotes to be sure")
+    return ways[0] if ways else str(value)
 
 
 def deploy(draft: Draft, at: At, value: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ _FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 # What people bind, and is a file wherever it is.
 _KNOWN_FILES = ("/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/passwd", "/etc/group")
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_MODE = re.compile(r"[01]?[0-7]{3}")
+MODE = re.compile(r"[01]?[0-7]{3}")
 _SOCKET = re.compile(r".*\.sock(et)?")
 _SUFFIX = re.compile(r"[^.].*\.[A-Za-z0-9]+")
 _MOST_TAG = 36
@@ -245,7 +245,7 @@ def make_tmpfs(
             draft.note(at, f"a tmpfs has whole MiB: {mib}")
     mode = mode.removeprefix("0o")
     mode = mode[1:] if len(mode) == 5 and mode[0] == "0" else mode
-    if mode and _MODE.fullmatch(mode):
+    if mode and MODE.fullmatch(mode):
         tmpfs["mode"] = mode
     elif mode:
         draft.wrong(at, f"{shown(mode)} is no mode of a tmpfs", "write three or four octal digits")
