@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import composed, refused, served
+from imports import compiles, composed, refused, served
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.importing import compose
 from krunc_compiler.importing.boxtext import to_yaml
@@ -89,8 +90,11 @@ def found_in(value: dict[str, Any], key: str) -> Any:
 @pytest.mark.parametrize(
     ("given_keys", "made", "told"), CARRIED, ids=[str(row[0]) for row in CARRIED]
 )
-def test_a_key(given_keys: dict[str, Any], made: dict[str, Any], told: list[str]) -> None:
+def test_a_key(
+    given_keys: dict[str, Any], made: dict[str, Any], told: list[str], tmp_path: Path
+) -> None:
     box = served(**given_keys)
+    compiles(box, tmp_path)
     for key, wanted in made.items():
         assert found_in(box.value, key) == wanted
     notes = [note for note in box.notes if not note.startswith("machine:") or not given_keys]

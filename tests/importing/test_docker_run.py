@@ -7,12 +7,13 @@ import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import ran, refused
+from imports import compiles, ran, refused
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.importing.boxtext import to_yaml
@@ -122,8 +123,9 @@ def found_in(value: dict[str, Any], key: str) -> Any:
 
 
 @pytest.mark.parametrize(("option", "keys", "told"), CARRIED, ids=[row[0] for row in CARRIED])
-def test_an_option(option: str, keys: dict[str, Any], told: list[str]) -> None:
+def test_an_option(option: str, keys: dict[str, Any], told: list[str], tmp_path: Path) -> None:
     box = ran(f"docker run --rm {option} app:1")
+    compiles(box, tmp_path)
     for key, wanted in keys.items():
         assert found_in(box.value, key) == wanted
     notes = [note for note in box.notes if not note.startswith("machine:")] if option else box.notes

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imports import CONFIG, bundled, refused
+from imports import CONFIG, bundled, compiles, refused
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.importing import oci
@@ -71,8 +71,9 @@ CARRIED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(
     ("keys", "made", "told"), CARRIED, ids=[str(row[0])[:80] for row in CARRIED]
 )
-def test_a_key(keys: dict[str, Any], made: dict[str, Any], told: list[str]) -> None:
+def test_a_key(keys: dict[str, Any], made: dict[str, Any], told: list[str], tmp_path: Path) -> None:
     box = bundled(**keys)
+    compiles(box, tmp_path)
     for key, wanted in made.items():
         value: Any = box.value
         for part in key.split("."):
