@@ -57,7 +57,7 @@ CARRIED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"network_mode": "none"}, {"network": {"mode": "none"}}, []),
     ({"network_mode": "host"}, {"network": {"mode": "passt"}}, ["open the host's own network"]),
     ({"network_mode": "service:vpn"}, {"network": {"mode": "none"}}, ["cannot be joined"]),
-    ({"networks": ["back"]}, {"network": {"mode": "passt"}}, ["no network among them"]),
+    ({"networks": {"default": {"aliases": ["a"]}}}, {"network": {"mode": "passt"}}, ["addresses and aliases"]),
     ({"dns": "10.0.0.1", "extra_hosts": {"a": "10.0.0.2"}}, {"dns": ["10.0.0.1"], "hosts": {"a": "10.0.0.2"}}, []),
     ({"extra_hosts": ["a=10.0.0.2", "h:host-gateway"]}, {"hosts": {"a": "10.0.0.2"}}, ["opens all of it"]),
     ({"volumes": ["./a:/a:ro"]}, {"shares": [MOUNT]}, []),
@@ -177,6 +177,16 @@ def test_networks_are_what_the_file_says_of_them() -> None:
     far = composed(SHOP, "far")
     assert any("does not say whether it is internal" in note for note in far.notes)
     assert any("addresses and aliases" in note for note in far.notes)
+    both = composed(SHOP, "both")
+    assert any("no network among them" in note for note in both.notes)
+
+
+def test_volumes_that_are_no_empty_disks_are_told() -> None:
+    volumes = "{a: {driver_opts: {type: nfs, device: x}}, b: {external: true}, c: {}}"
+    service = "{image: x, volumes: ['a:/a', 'b:/b', 'c:/c']}"
+    notes = composed(f"services: {{s: {service}}}\nvolumes: {volumes}").notes
+    told = [note.partition(":")[0] for note in notes if "is empty instead" in note]
+    assert told == ["volumes.a.driver_opts", "volumes.b.external"]
 
 
 def test_which_service_is_meant() -> None:
@@ -238,6 +248,13 @@ WRONG: list[tuple[str, list[str]]] = [
     ("services: {a: {extends: b}}", ["no service is called"]),
     ("services: {a: {extends: b}, b: {extends: a}}", ["name one"]),
     ("services: {a: {extends: a}}", ["without end"]),
+    ("services: {a: {image: x, networks: [insde]}}\nnetworks: {inside: {internal: true}}", ["no network is called 'insde'", "networks of the file: inside"]),
+    ("services: {a: {image: x}}\nnetwork: {a: {internal: true}}", ["2:1:", "did you mean networks?"]),
+    ("services: {a: {image: x}}\nnetworks: {a: {internl: true}}", ["2:16:", "did you mean internal?"]),
+    ("services: {a: {image: x, volumes: ['./a:/a:r0']}}", ["'r0' is no option of a mount"]),
+    ("services: {a: {image: x, volumes: [{type: bind, source: ./a, target: /a, readonly: true}]}}", ["did you mean read_only?"]),
+    ("services: {a: {image: x, deploy: {resources: {limits: {cpu: '1'}}}}}", ["did you mean cpus?"]),
+    ("services: {a: {image: x, ulimits: {core: {sof: 1}}}}", ["did you mean soft?"]),
     ("services: {a: {image: !reset x}}", ["the tag"]),
     ("services: {a: &a {image: x, labels: *a}}", ["inside itself"]),
     ("services: &a {a: {image: x}}\nservices: {}", ["stands here again"]),

@@ -65,6 +65,8 @@ CARRIED: list[tuple[str, dict[str, Any], list[str]]] = [
     ('-v "$(pwd)/a":/a:ro', {"shares": [MOUNT]}, ["$PWD is the box's own"]),
     ("--mount type=bind,src=./a,dst=/a,readonly", {"shares": [MOUNT]}, []),
     ("--mount type=bind,src=./a,dst=/a,ro=false", {"shares": [{**MOUNT, "read_only": False}]}, []),
+    ("--mount type=bind,src=./a,dst=/a,rw=false", {"shares": [MOUNT]}, []),
+    ("-e A_TOKEN=b", {"entrypoint": {"env": {"A_TOKEN": "b"}}}, ["looks like a secret"]),
     ("-v ~/a:/a", {"shares": None}, ["home directory"]),
     ("-v /var/run/docker.sock:/s", {"shares": None}, ["left out"]),
     ("-v /:/host", {"shares": None}, ["open / of the host"]),
@@ -219,6 +221,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("docker run --tmpfs t --tmpfs /t:mode=9,size=x app", ["1:20:", "1:30:", "no mode", "no size"]),
     ("docker run --platform windows app", ["no platform"]),
     ("docker run --mount type=bind,dst=/a app", ["no source"]),
+    ("docker run -v ./a:/a:r0 app", ["1:15:", "'r0' is no option"]),
+    ("docker run --mount type=bind,src=/a,dst=/a,read-only app", ["1:20:", "'read-only' is no option"]),
     ("docker run -v /a:/ app", ["the root itself"]),
     ("docker run app " + "x" * 200_000, ["more than 131,072 characters"]),
     ("docker run " + "-v /a:/a " * 70 + "app", ["one mount too many"]),
@@ -270,6 +274,18 @@ def test_quoted_words_come_back(given_words: list[str]) -> None:
     found, findings = words(shlex.join(given_words))
     assert findings == []
     assert [word.text for word in found] == given_words
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text("ab \t'\"\\#$\n=", max_size=14))
+def test_the_words_are_those_of_the_shell_of_this_host(text: str) -> None:
+    found, findings = words(f"x {text}")
+    if findings or any(word.variables for word in found):
+        return
+    done = subprocess.run(
+        ["sh", "-fc", f"printf '%s\\0' x {text}"], capture_output=True, check=True
+    )
+    assert [word.text for word in found] == done.stdout.decode().split("\0")[:-1]
 
 
 PIECES = st.sampled_from(

@@ -11,7 +11,7 @@ from krunc_compiler.findings.wording import allowed
 from krunc_compiler.importing import compose_values, network, program, storage
 from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.compose_keys import keys
-from krunc_compiler.importing.draft import OUTSIDE, WRONG, At, Draft, box_name
+from krunc_compiler.importing.draft import OUTSIDE, WRONG, At, Draft, box_name, shown
 from krunc_compiler.importing.extending import extended
 from krunc_compiler.importing.interpolation import fill
 from krunc_compiler.rules.lints import names_a_secret
@@ -86,6 +86,7 @@ def _read(draft: Draft, value: dict[str, Any], chosen: str, given: dict[str, Any
     _environment(draft, At("environment", (*top, "environment")), environment)
     _image(draft, whole.get("image"), At("image", top))
     _networks(draft, value.get("networks") or {}, whole, At("networks", (*top, "networks")))
+    _volumes(draft, value.get("volumes") or {})
     storage.settle(draft)
     network.settle(draft)
     program.no_bounds(draft)
@@ -152,6 +153,10 @@ def _networks(draft: Draft, known: dict[str, Any], service: dict[str, Any], at: 
     if "network_mode" in service:
         return
     names = list(service.get("networks") or ["default"])
+    for name in names:
+        if name not in known and name != "default":
+            hint = f"networks of the file: {', '.join(list(known)[:_SHOWN]) or 'none'}"
+            draft.wrong(at, f"no network is called {shown(name)}", hint)
     inner = [name for name in names if _is_internal(known.get(name))]
     if inner and len(inner) == len(names):
         network.set_internal(draft, at)
@@ -174,6 +179,16 @@ def _networks(draft: Draft, known: dict[str, Any], service: dict[str, Any], at: 
             "VMs have no network among them: what one publishes, another reaches by an "
             "address of the host",
         )
+
+
+def _volumes(draft: Draft, known: dict[str, Any]) -> None:
+    """Tell of volumes that are made otherwise than empty, on a disk of the host."""
+    for disk in draft.disks:
+        made = known.get(disk["id"])
+        for key in ("driver", "driver_opts", "external"):
+            if isinstance(made, dict) and made.get(key):
+                said = "the disk is empty instead, and not what this makes or finds"
+                draft.note(At(f"volumes.{disk['id']}.{key}"), said)
 
 
 def _is_internal(value: Any) -> bool:

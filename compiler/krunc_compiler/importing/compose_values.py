@@ -11,6 +11,7 @@ from krunc_compiler.importing import network as networks
 from krunc_compiler.importing.draft import At, Draft, shown
 from krunc_compiler.importing.reasons import REASONS
 
+_SHOWN = 60
 Act = Callable[[Draft, At, Any], None]
 
 
@@ -19,6 +20,11 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
+
+
+def _named(at: At, text: str) -> At:
+    """Return AT, whose name says TEXT, too."""
+    return at._replace(name=f"{at.name} {text}") if len(text) < _SHOWN else at
 
 
 def _as_text(act: Callable[[Draft, At, str], None]) -> Act:
@@ -34,7 +40,7 @@ def _each(act: Callable[[Draft, At, str], None]) -> Act:
             act(draft, at, text_of(value))
             return
         for i, one in enumerate(value):
-            act(draft, at.below(i), text_of(one))
+            act(draft, _named(at.below(i), text_of(one)), text_of(one))
 
     return every
 
@@ -150,7 +156,7 @@ def ports(draft: Draft, at: At, value: list[Any]) -> None:
     for i, one in enumerate(value):
         where = at.below(i)
         if not isinstance(one, dict):
-            networks.add_port(draft, where, text_of(one))
+            networks.add_port(draft, _named(where, text_of(one)), text_of(one))
             continue
         address, host = text_of(one.get("host_ip")), text_of(one.get("published"))
         guest, protocol = text_of(one.get("target")), text_of(one.get("protocol", "tcp"))
@@ -163,7 +169,7 @@ def volumes(draft: Draft, at: At, value: list[Any]) -> None:
     for i, one in enumerate(value):
         where = at.below(i)
         if not isinstance(one, dict):
-            storage.add_volume(draft, where, text_of(one))
+            storage.add_volume(draft, _named(where, text_of(one)), text_of(one))
             continue
         kind, target = text_of(one.get("type")), text_of(one.get("target"))
         source, only = text_of(one.get("source")), _on(draft, where, one.get("read_only", False))

@@ -8,6 +8,7 @@ from typing import Any
 from krunc_compiler.importing import amounts, program, storage
 from krunc_compiler.importing import network as networks
 from krunc_compiler.importing.draft import At, Draft, box_name, shown
+from krunc_compiler.importing.mount_options import refuse_unknown
 from krunc_compiler.importing.reasons import REASONS
 
 _OPENS = ("unconfined", "disable", "host")
@@ -106,7 +107,7 @@ def variable(draft: Draft, at: At, text: str) -> None:
 def mount(draft: Draft, at: At, text: str) -> None:
     """Mount what the pairs KEY=VALUE of TEXT say."""
     pairs = [pair.partition("=") for pair in text.split(",")]
-    given = {key.strip().lower(): value for key, _, value in pairs if key.strip()}
+    given = {key.strip(): value for key, _, value in pairs if key.strip()}
 
     def taken(*names: str) -> str:
         return next((value for value in (given.pop(one, "") for one in names) if value), "")
@@ -126,6 +127,9 @@ def mount(draft: Draft, at: At, text: str) -> None:
         if kind == "bind" and not source:
             draft.wrong(at, f"{shown(text)} says no source", "write source=PATH")
             return
+        read_only = read_only or amounts.switch(given.pop("rw", "true") or "true") is False
+        rest = [one for one in rest if one.partition("=")[0] in given]
+        refuse_unknown(draft, at, rest)
         storage.add_mount(draft, at, kind, source, target, read_only, rest)
     else:
         draft.note(

@@ -10,6 +10,7 @@ from krunc_compiler.findings.finding import reject
 from krunc_compiler.importing import network, program, storage
 from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.draft import At, Draft, box_name, shown
+from krunc_compiler.importing.mount_options import is_read_only
 from krunc_compiler.importing.oci_keys import BECOMES, TOLD
 from krunc_compiler.importing.reasons import REASONS
 from krunc_compiler.shape.checking import check
@@ -119,7 +120,7 @@ def _mount(draft: Draft, at: At, mount: dict[str, Any]) -> None:
             draft.wrong(at, "the bind has no source", "write the path of the host as source")
             return
         path = source if source.startswith(("/", ".")) else f"./{source}"
-        read_only = storage.is_read_only(options)
+        read_only = is_read_only(options)
         storage.add_mount(draft, at, "bind", path, target, read_only, rest)
     elif kind == "tmpfs":
         given = {name: text for name, _, text in (one.partition("=") for one in options)}

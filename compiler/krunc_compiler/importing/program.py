@@ -8,6 +8,7 @@ from typing import Any
 
 from krunc_compiler.importing.amounts import MIB, integer
 from krunc_compiler.importing.draft import OUTSIDE, At, Draft, shown
+from krunc_compiler.rules.lints import names_a_secret
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?")
@@ -79,6 +80,10 @@ def set_variable(draft: Draft, at: At, name: str, value: Any) -> None:
         draft.wrong(at, f"the variable {name} holds a NUL", "leave the character out")
     else:
         draft.env[name] = value
+        if value and isinstance(value, str) and names_a_secret(name):
+            draft.note(
+                at, f"{name} looks like a secret: {{from_env: NAME}} keeps it out of the box"
+            )
 
 
 def take_variable(draft: Draft, at: At, name: str, source: str) -> None:

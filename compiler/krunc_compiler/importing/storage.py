@@ -9,6 +9,15 @@ from typing import Any
 
 from krunc_compiler.importing.amounts import MIB, size
 from krunc_compiler.importing.draft import At, Draft, box_name, free, shown
+from krunc_compiler.importing.mount_options import (
+    APART,
+    OF_DISKS,
+    OF_TMPFS,
+    READ_ONLY,
+    is_read_only,
+    refuse_unknown,
+    tell,
+)
 from krunc_compiler.importing.reasons import REASONS
 
 # What the guest has of its own, and what of the host no share may hold.
@@ -23,16 +32,6 @@ _SOCKET = re.compile(r".*\.sock(et)?")
 _SUFFIX = re.compile(r"[^.].*\.[A-Za-z0-9]+")
 _MOST_TAG = 36
 _MOST_MOUNTS = 64
-# Options that change nothing of what the guest may do.
-_QUIET = (
-    "rw", "z", "Z", "cached", "delegated", "consistent", "copy", "nocopy", "rbind", "bind",
-    "private", "rprivate", "exec", "dev", "suid", "relatime", "strictatime", "nostrictatime",
-    "norelatime", "tmpcopyup", "notmpcopyup",
-)  # fmt: skip
-_READ_ONLY = ("ro", "rro", "readonly")
-# The stage mounts each tmpfs so.
-_OF_TMPFS = ("nosuid", "nodev")
-_DISK_OPTIONS = ("noexec", "nosuid", "nodev", "noatime", "nodiratime", "sync", "dirsync")
 
 
 def add_volume(draft: Draft, at: At, text: str) -> None:
@@ -47,12 +46,8 @@ def add_volume(draft: Draft, at: At, text: str) -> None:
         source, target = parts[:2]
         options = parts[2].split(",") if len(parts) == 3 else []
         kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
+        refuse_unknown(draft, at, options)
         add_mount(draft, at, kind, source, target, is_read_only(options), options)
-
-
-def is_read_only(options: Iterable[str]) -> bool:
-    """Tell whether OPTIONS of a mount forbid writing; rro does for what is mounted below, too."""
-    return not set(_READ_ONLY).isdisjoint(options)
 
 
 def add_mount(
@@ -70,11 +65,11 @@ def add_mount(
             at, "this is one mount too many", f"allowed: {_MOST_MOUNTS}; a VM has fewer devices"
         )
         return
-    options = [one for one in options if one and one not in _READ_ONLY]
+    options = [one for one in options if one and one not in READ_ONLY]
     place = _target(draft, at, target)
     if place is None:
         return
-    if "O" in options:
+    if APART in options:
         draft.note(at, "O keeps changes apart from the host: the share is read-only instead")
         read_only = True
     if kind == "bind":
@@ -138,7 +133,7 @@ def _bind(
     share: dict[str, Any] = {"tag": tag, "path": path, "mount": target}
     draft.shares.append(share if read_only else {**share, "read_only": False})
     for option in options:
-        _option(draft, at, option, is_disk=False)
+        tell(draft, at, option)
 
 
 def _volume(
@@ -151,12 +146,12 @@ def _volume(
     disk: dict[str, Any] = {"id": name[:64], "path": path, "format": "raw", "mount": target}
     if read_only:
         disk["read_only"] = True
-    kept = [option for option in options if option in _DISK_OPTIONS]
+    kept = [option for option in options if option in OF_DISKS]
     if kept:
         disk["options"] = ",".join(dict.fromkeys(kept))
     draft.disks.append(disk)
     for option in options:
-        _option(draft, at, option, is_disk=True)
+        tell(draft, at, option, is_disk=True)
     draft.note(
         at,
         f"volume {name} is a disk; make it once: "
@@ -250,26 +245,15 @@ def make_tmpfs(
     elif mode:
         draft.wrong(at, f"{shown(mode)} is no mode of a tmpfs", "write three or four octal digits")
     _keep_tmpfs(draft, tmpfs)
-    given = [one for one in options if one not in _OF_TMPFS]
+    given = [one for one in options if one not in OF_TMPFS]
     if of_engine and "exec" not in given and "noexec" not in given:
         draft.note(at, "an engine's tmpfs is noexec; programs of the guest's can be run")
     for option in given:
-        _option(draft, at, option, is_disk=False)
+        tell(draft, at, option)
 
 
 def _keep_tmpfs(draft: Draft, tmpfs: dict[str, Any]) -> None:
     draft.tmpfs.append(tmpfs if len(tmpfs) > 1 else tmpfs["path"])
-
-
-def _option(draft: Draft, at: At, option: str, is_disk: bool) -> None:
-    if option in _QUIET or option == "O" or (is_disk and option in _DISK_OPTIONS):
-        return
-    if option in _DISK_OPTIONS:
-        draft.note(at, f"{option} does not hold there: the guest mounts it without")
-    elif option in ("U", "chown", "chown=true", "U=true"):
-        draft.note(at, "owners of the host's files stay: chown them where the program has to write")
-    else:
-        draft.note(at, f"the option {shown(option)} has no counterpart")
 
 
 def _lies_in(path: str, tops: tuple[str, ...]) -> bool:
