@@ -255,6 +255,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("services: {a: {image: x, volumes: [{type: bind, source: ./a, target: /a, readonly: true}]}}", ["did you mean read_only?"]),
     ("services: {a: {image: x, deploy: {resources: {limits: {cpu: '1'}}}}}", ["did you mean cpus?"]),
     ("services: {a: {image: x, ulimits: {core: {sof: 1}}}}", ["did you mean soft?"]),
+    ("services: {a: {image: x, entrypoint: []}}", ["1:38:", "which program"]),
     ("services: {a: {image: !reset x}}", ["the tag"]),
     ("services: {a: &a {image: x, labels: *a}}", ["inside itself"]),
     ("services: &a {a: {image: x}}\nservices: {}", ["stands here again"]),

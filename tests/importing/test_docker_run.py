@@ -70,6 +70,7 @@ CARRIED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("-v ~/a:/a", {"shares": None}, ["home directory"]),
     ("-v /var/run/docker.sock:/s", {"shares": None}, ["left out"]),
     ("-v /:/host", {"shares": None}, ["open / of the host"]),
+    ("-v //dev/../dev//kvm:/k", {"shares": None}, ["open /dev/kvm"]),
     ("-v /dev/kvm:/k", {"shares": None}, ["open /dev/kvm"]),
     ("-v /proc:/p:ro", {"shares": None}, ["open /proc"]),
     ("-v ./a:/proc/x", {"shares": None}, ["guest's own"]),
@@ -144,8 +145,8 @@ def test_every_option_is_carried_told_or_the_same(name: str) -> None:
     if option.quiet or name in ("--rm", "--read-only-tmpfs"):
         return
     value = VALUES.get(name, "x")
-    plain = ran("docker run app:1")
-    box = ran(f"docker run {name} {value if option.takes else ''} app:1")
+    plain = ran("docker run app:1 /a")
+    box = ran(f"docker run {name} {value if option.takes else ''} app:1 /a")
     assert box.value != plain.value or any(name in note for note in box.notes), name
 
 
@@ -221,6 +222,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("docker run --tmpfs t --tmpfs /t:mode=9,size=x app", ["1:20:", "1:30:", "no mode", "no size"]),
     ("docker run --platform windows app", ["no platform"]),
     ("docker run --mount type=bind,dst=/a app", ["no source"]),
+    ("docker run --entrypoint= app", ["1:26:", "which program"]),
+    ("podman run --rootfs ./r", ["which program"]),
     ("docker run -v ./a:/a:r0 app", ["1:15:", "'r0' is no option"]),
     ("docker run --mount type=bind,src=/a,dst=/a,read-only app", ["1:20:", "'read-only' is no option"]),
     ("docker run -v /a:/ app", ["the root itself"]),

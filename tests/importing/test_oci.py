@@ -128,7 +128,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("{}", ["'process' is missing", "'root' is missing"]),
     (json.dumps({**CONFIG, "ociVersion": "2.0.0"}), ["a version 1.x"]),
     (json.dumps({**CONFIG, "root": {"path": 1}, "process": {"args": [], "cwd": 3}}), ["root.path", "process.args", "process.cwd"]),
-    (json.dumps({**CONFIG, **process(args=[""], cwd="srv")}), ["no name", "no absolute path"]),
+    (json.dumps({**CONFIG, **process(args=[""], cwd="srv")}), ["which program", "no absolute path"]),
     (json.dumps({**CONFIG, **process(rlimits=[{"type": "RLIMIT_X", "soft": 1, "hard": 1}])}), ["no limit"]),
     (json.dumps({**CONFIG, **process(user={"uid": -1})}), ["less than the least"]),
     (json.dumps({**CONFIG, **mounts({"destination": "a", "type": "bind"}, {"destination": 1})}), ["mounts[1].destination"]),

@@ -89,7 +89,7 @@ def _read(draft: Draft, value: dict[str, Any], chosen: str, given: dict[str, Any
     _volumes(draft, value.get("volumes") or {})
     storage.settle(draft)
     network.settle(draft)
-    program.no_bounds(draft)
+    program.settle(draft, At("entrypoint", (*top, "entrypoint")))
 
 
 def _filled(draft: Draft, at: At, value: Any) -> Any:

@@ -248,7 +248,7 @@ class _Command:
             draft.note(At("--read-only"), f"{said} under tmpfs")
         storage.settle(draft)
         network.settle(draft)
-        program.no_bounds(draft)
+        program.settle(draft, At("", (), self._words[-1].span))
 
     def _unknown(self, word: Word, name: str) -> None:
         close = nearest(long_name(name), options()) if len(name) > 2 else None

@@ -71,7 +71,8 @@ class Draft:
     def host_path(self, path: str) -> str:
         """Return the host's PATH of the original as the box writes it."""
         if path.startswith("/"):
-            return posixpath.normpath(path)
+            # POSIX keeps two slashes at the start; Linux does not.
+            return "/" + posixpath.normpath(path).lstrip("/")
         path = posixpath.normpath(posixpath.join(self.home, path))
         return path if path.startswith(("/", "../")) or path in (".", "..") else f"./{path}"
 

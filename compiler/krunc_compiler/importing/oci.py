@@ -51,7 +51,7 @@ def convert(name: str, text: str, directory: str, home: str) -> Imported:
     _rest(draft, value)
     storage.settle(draft)
     network.settle(draft)
-    program.no_bounds(draft)
+    program.settle(draft, _at("process", "args"))
     if draft.findings:
         raise reject(source, draft.findings)
     return draft.imported()
@@ -76,8 +76,6 @@ def _root(draft: Draft, root: dict[str, Any]) -> None:
 
 def _process(draft: Draft, process: dict[str, Any]) -> None:
     draft.entrypoint = list(process["args"])
-    if not process["args"][0]:
-        draft.wrong(_at("process", "args"), "the program has no name", "write its path")
     program.set_workdir(draft, _at("process", "cwd"), process["cwd"])
     for i, pair in enumerate(process.get("env") or ()):
         at = _at("process", "env").below(i)

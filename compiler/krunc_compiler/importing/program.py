@@ -186,8 +186,12 @@ def set_memory(draft: Draft, at: At, count: int) -> None:
         draft.note(at, f"a VM has whole MiB: {mib}")
 
 
-def no_bounds(draft: Draft) -> None:
-    """Tell of the sizes that the original leaves open, and a machine cannot."""
+def settle(draft: Draft, at: At) -> None:
+    """Refuse a box without a program, which the original takes away AT a place; tell of the sizes
+    that it leaves open, and a machine cannot."""
+    if draft.entrypoint is not None and not any([*draft.entrypoint, *(draft.command or ())][:1]):
+        hint = "an entrypoint of its own leaves the image's command out: write a command, too"
+        draft.wrong(at, "nothing says which program is run", hint)
     lacking = {"cpus": "4 vCPUs", "memory": "4 GiB"}
     told = [text for key, text in lacking.items() if key not in draft.machine]
     if told:

@@ -171,6 +171,9 @@ class _Reader:
             return
         opening = self._text[self._at : self._at + 2]
         odd = "`" if opening[:1] == "`" else opening if opening in _OPENINGS else ""
+        if opening == "$\\" and self._text.startswith("\n", self._at + 2):
+            # The shell joins the lines first, and then there is another character behind the $.
+            self._wrong(OUTSIDE, "the line ends behind a $", "write it on one line", self._at)
         if odd:
             said = f"what the shell makes of {odd} is not known here"
             hint = "write its result, or put it in single quotes where it is meant as it stands"
