@@ -25,7 +25,10 @@ _GUESTS = ("/dev", "/proc", "/sys")
 _NO_SHARES = ("/dev", "/proc", "/sys")
 _FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 # What people bind, and is a file wherever it is.
-_KNOWN_FILES = ("/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/passwd", "/etc/group")
+_KNOWN_FILES = tuple(
+    f"/etc/{name}"
+    for name in ("localtime", "timezone", "machine-id", "passwd", "group", "shadow", "os-release")
+)
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MODE = re.compile(r"[01]?[0-7]{3}")
 _SOCKET = re.compile(r".*\.sock(et)?")
