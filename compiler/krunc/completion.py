@@ -59,9 +59,19 @@ def _verb(name: str) -> Verb:
         choices = tuple(map(str, action.choices or ()))
         if not action.option_strings:
             found = found._replace(words=found.words + choices)
+        parsers = action.choices.values() if isinstance(action.choices, dict) else ()
+        for parser in parsers:  # of a verb that has verbs of its own
+            if isinstance(parser, Parser):
+                found.options.update(dict.fromkeys(_valued(parser), ()))
         for option in action.option_strings[-1:]:  # the long one
             found.options[option] = None if action.nargs == 0 else choices
     return found
+
+
+def _valued(parser: Parser) -> list[str]:
+    """Return the options of PARSER behind which a value stands."""
+    options = (action.option_strings[-1:] for action in parser._actions if action.nargs != 0)
+    return [option for names in options for option in names]
 
 
 def _bash(verbs: dict[str, Verb], is_zsh: bool) -> str:

@@ -202,6 +202,8 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR713": lambda: pulled(imaged("alpine:3.20"), "--locked"),
     "KR714": lambda: ["pull", "--store", open_to_all(), imaged("alpine:3.20")],
     "KR715": lambda: pulled(unfetched(), "--import", text(b"notes", "notes.tar")),
+    "KR512": lambda: ["import", "docker-run", "docker run --read-onyl alpine"],
+    "KR513": lambda: ["import", "docker-run", "docker run --name $USER alpine"],
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),

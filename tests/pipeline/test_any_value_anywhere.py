@@ -65,6 +65,69 @@ COLUMNS = {
     "name": "one-{{ p }}-{{ q }}",
 }
 ROWS = {"matrix": [{"p": 1, "q": "a"}, {"p": 2, "q": "b"}], "name": "one-{{ p }}-{{ q }}"}
+COMPOSE = {
+    "services": {
+        "base": {
+            "image": "a:1",
+            "profiles": ["p"],
+            "environment": ["A=b", "C"],
+            "labels": {"a": "b"},
+        },
+        "web": {
+            "extends": {"service": "base"},
+            "command": ["a"],
+            "entrypoint": "/a",
+            "environment": {"D": "${E:-f}", "G": "$H"},
+            "ports": ["1:1", {"target": 2, "published": "3", "host_ip": "127.0.0.1"}],
+            "volumes": [
+                "a:/a",
+                "./b:/b:ro",
+                {"type": "bind", "source": "./c", "target": "/c", "bind": {"propagation": "slave"}},
+                {"type": "tmpfs", "target": "/d", "tmpfs": {"size": "1m", "mode": 1777}},
+            ],
+            "tmpfs": ["/e:size=1m"],
+            "ulimits": {"core": 1, "nofile": {"soft": 1, "hard": 2}},
+            "extra_hosts": {"a": ["10.0.0.1"]},
+            "networks": {"n": {"aliases": ["a"]}},
+            "deploy": {"resources": {"limits": {"cpus": "1", "memory": "1g", "pids": 9}}},
+            "stop_grace_period": "1m",
+            "read_only": True,
+            "user": "1:1",
+            "cap_drop": ["ALL"],
+            "security_opt": ["label=disable"],
+        },
+    },
+    "networks": {"n": {"internal": True}, "m": None},
+}
+BUNDLE = {
+    "ociVersion": "1.0.2",
+    "process": {
+        "args": ["/a", "b"],
+        "cwd": "/",
+        "env": ["A=b"],
+        "user": {"uid": 1, "gid": 1, "additionalGids": [2], "umask": 18},
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}],
+        "capabilities": {"bounding": ["CAP_KILL"]},
+    },
+    "root": {"path": "rootfs", "readonly": True},
+    "hostname": "a",
+    "mounts": [
+        {"destination": "/a", "type": "bind", "source": "/srv", "options": ["rbind", "ro"]},
+        {"destination": "/t", "type": "tmpfs", "options": ["size=1m", "mode=1777"]},
+    ],
+    "hooks": {"prestart": [{"path": "/x"}]},
+    "annotations": {"a": "b"},
+    "linux": {
+        "namespaces": [{"type": "network", "path": "/run/n"}],
+        "resources": {
+            "devices": [{"allow": True}],
+            "memory": {"limit": 1 << 30},
+            "cpu": {"quota": 1000, "period": 1000},
+            "pids": {"limit": 5},
+        },
+        "seccomp": {"defaultAction": "SCMP_ACT_ERRNO"},
+    },
+}
 POLICY = {
     "krunc_policy": 1,
     "message": "ask",
@@ -277,12 +340,14 @@ def report_of(file: Path, review: Review) -> None:
         assert " error" in report(rejected.findings).splitlines()[-1]
 
 
-def test_in_a_boxlite_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "spec.json"
-    for what, text in everywhere(SPEC):
+@pytest.mark.parametrize("tool", ["boxlite", "compose", "oci"])
+def test_in_what_is_imported(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"boxlite": SPEC, "compose": COMPOSE, "oci": BUNDLE}[tool]
+    file = tmp_path / "config.json"
+    for what, text in everywhere(value):
         file.write_text(text)
         try:
-            status = main(["import", "boxlite", str(file)])
+            status = main(["import", tool, str(tmp_path if tool == "oci" else file)])
         except Exception as error:
             raise AssertionError(what) from error
         out, err = capsys.readouterr()

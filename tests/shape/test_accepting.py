@@ -20,7 +20,8 @@ from krunc_schema import load
 from places import BAD, ROOT
 
 CONTRACTS = {
-    name: load(name) for name in ("box.schema", "boxlite.schema", "plan.schema", "policy.schema")
+    f"{name}.schema": load(f"{name}.schema")
+    for name in ("box", "boxlite", "compose", "oci", "plan", "policy")
 } | {"plan, whole": plan_schema()}
 
 

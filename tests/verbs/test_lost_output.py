@@ -39,6 +39,7 @@ RESULTS = {
     "schema box": (0, 1),
     "init --kind hello -": (0, 1),
     "import boxlite spec.json -o -": (0, 1),
+    "import docker-run -- docker run a": (0, 1),
     "completion bash": (0, 1),
     "launch --dry-run web.plan.json": (0, 1),
     "launch --dry-run web.yaml": (0, 1),

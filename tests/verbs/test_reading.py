@@ -67,6 +67,7 @@ READERS = {
     "diff": ("plan.json", KRUNC, ["diff", "FILE", "good.yaml"]),
     "digest": ("plan.json", KRUNC, ["digest", "FILE"]),
     "import": ("json", KRUNC, ["import", "boxlite", "FILE"]),
+    "import compose": ("yaml", KRUNC, ["import", "compose", "FILE"]),
     "compile --check": ("plan.json", KRUNC, ["compile", "--check", "good.yaml", "-o", "FILE"]),
     "launch a box": ("yaml", KRUNC, ["launch", "--dry-run", "FILE"]),
     "launch a plan": ("plan.json", LAUNCHER, ["--dry-run", "FILE"]),

@@ -270,3 +270,8 @@ def silenced(
                 )
             )
     return kept, frozenset(codes)
+
+
+def names_a_secret(name: str) -> bool:
+    """Tell whether a variable of this NAME holds a secret, as far as that tells."""
+    return re.fullmatch(_SECRET_NAME, name) is not None

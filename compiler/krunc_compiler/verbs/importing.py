@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
 
 from krunc_schema import load
 
-from krunc_compiler.files.source import read
+from krunc_compiler import libkrun as api
+from krunc_compiler.files.source import MAX_BYTES, decode, read
 from krunc_compiler.files.writing import write
-from krunc_compiler.findings.finding import Finding, Rejected, reject
+from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, reject
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
-from krunc_compiler.importing.boxlite import convert
+from krunc_compiler.importing import boxlite, compose, docker_run, oci
+from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.boxtext import to_yaml
+from krunc_compiler.pipeline.compiling import compile_all
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.parsing import parse
+from krunc_compiler.values.inputs import Inputs
 
 EXAMPLES = """\
 examples:
-  krunc import boxlite spec.json >web.yaml     a BoxLite InstanceSpec, as its shim gets it
-  krunc import boxlite - -o web.yaml <spec.json
+  krunc import docker-run 'docker run --rm -p 8080:80 nginx:1.27' -o web.yaml
+  krunc import docker-run -- podman run --rm alpine:3.20 uname -r
+  krunc import docker-run - <run.sh           one command; docker, podman or nerdctl
+  krunc import compose compose.yaml web -o web.yaml
+  krunc import oci ./bundle -o app.yaml       a runtime bundle: config.json and its root
+  krunc import boxlite spec.json >web.yaml    a BoxLite InstanceSpec, as its shim gets it
 
-The box compiles to the calls that BoxLite's engine makes; docs/boxlite.md names the differences
-that are wanted.
+A comment at the top of the box names everything that has no counterpart. docs/importing.md has
+every option and key; docs/boxlite.md BoxLite's. Relative paths start at the box's directory. The
+image of a box is pulled before it compiles: krunc pull web.yaml.
 
 exit status: 0 well, 1 the input is wrong, 2 wrong usage
 """
 # JSON writes characters beyond U+FFFF as two escapes, which YAML does not join; an escaped
 # backslash is passed over.
 _PAIR = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+# What an image's lock leaves open, which is made by krunc pull.
+_OF_LOCKS = ("KR701", "KR702", "KR703")
+_COMMAND = "<command>"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("what", choices=("boxlite",), help="the tool that the file is of")
-    parser.add_argument("file", metavar="FILE|-", help="the InstanceSpec in JSON, or - for stdin")
-    parser.add_argument("-o", metavar="FILE|-", default="-", help="the box; - is stdout (default)")
+    tools = parser.add_subparsers(dest="what", metavar="TOOL", required=True)
+    for tool, (summary, _) in _TOOLS.items():
+        own = tools.add_parser(
+            tool,
+            help=summary,
+            description=f"Turn {summary} into a box.",
+            formatter_class=parser.formatter_class,
+            allow_abbrev=False,
+            epilog=EXAMPLES,
+        )
+        if tool == "docker-run":
+            own.add_argument(
+                "words",
+                metavar="COMMAND|-",
+                nargs="+",
+                help="the command as one string, its words behind --, or - for stdin",
+            )
+        elif tool == "oci":
+            own.add_argument("bundle", metavar="BUNDLE", help="the bundle's directory")
+        else:
+            own.add_argument("file", metavar="FILE|-", help="the file, or - for stdin")
+        if tool == "compose":
+            own.add_argument("service", metavar="SERVICE", nargs="?", help="which service")
+        own.add_argument("-o", metavar="FILE|-", default="-", help="the box; - is stdout (default)")
 
 
 def run(args: Namespace) -> int:
-    """Write the box of one spec."""
-    name, text = read(args.file)
-    spec, source = parse(name, _PAIR.sub(_joined, text))
-    schema = load("boxlite.schema")
-    findings = check(spec, schema)
-    if findings:
-        raise reject(source, findings)
-    box, findings = convert(spec)
-    if findings:
-        raise reject(source, findings)
-    title = f"Made by krunc import boxlite from {'an InstanceSpec' if args.file == '-' else name}."
+    """Write the box of one configuration."""
+    name, box = _TOOLS[args.what][1](args)
+    title = f"Made by krunc import {args.what} from {name}."
     made = to_yaml(box.value, box.notes, title)
+    if args.what != "boxlite":
+        _compiles(name, made)
     if args.o == "-":
         sys.stdout.write(made)
         return 0
@@ -64,6 +92,81 @@ def run(args: Namespace) -> int:
         ) from None
     sys.stderr.write(f"krunc: {'wrote' if changed else 'unchanged:'} {printable(args.o)}\n")
     return 0
+
+
+def _compiles(name: str, made: str) -> None:
+    """Tell what keeps the box that was MADE of NAME from compiling, other than a lock."""
+    target = api.target("1")
+    if target is None:
+        raise TypeError("libkrun has a family 1")
+    try:
+        compile_all(f"box of {name}", made, Inputs(target))
+    except Rejected as rejected:
+        wrong = [item for item in rejected.findings if not _is_open(item)]
+        if any(not item.finding.warning for item in wrong):
+            raise Rejected(wrong) from None
+
+
+def _is_open(item: Located) -> bool:
+    return item.finding.warning or item.finding.code in _OF_LOCKS
+
+
+def _boxlite(args: Namespace) -> tuple[str, Imported]:
+    name, text = read(args.file)
+    spec, source = parse(name, _PAIR.sub(_joined, text))
+    findings = check(spec, load("boxlite.schema"))
+    if findings:
+        raise reject(source, findings)
+    box, findings = boxlite.convert(spec)
+    if findings:
+        raise reject(source, findings)
+    return "an InstanceSpec" if args.file == "-" else name, box
+
+
+def _docker_run(args: Namespace) -> tuple[str, Imported]:
+    words: list[str] = args.words
+    if words == ["-"]:
+        name, text = read("-")
+    elif len(words) == 1:
+        name, text = _COMMAND, decode(_COMMAND, os.fsencode(words[0][: MAX_BYTES + 1]))
+    else:
+        from shlex import join
+
+        name, text = _COMMAND, decode(_COMMAND, os.fsencode(join(words)))
+    if "\0" in text:
+        raise reject(Source(name, text, {}), [Finding("KR512", "the command holds a NUL")])
+    box = docker_run.convert(name, text)
+    return "a command", box
+
+
+def _compose(args: Namespace) -> tuple[str, Imported]:
+    name, text = read(args.file)
+    home = "" if args.file == "-" else _leading(args.o, os.path.dirname(args.file))
+    return name, compose.convert(name, text, args.service, home)
+
+
+def _oci(args: Namespace) -> tuple[str, Imported]:
+    file = os.path.join(args.bundle, oci.CONFIG)
+    name, text = read(file)
+    directory = os.path.basename(os.path.abspath(args.bundle))
+    home = _leading(args.o, args.bundle)
+    return name, oci.convert(name, _PAIR.sub(_joined, text), directory, home)
+
+
+def _leading(box: str, directory: str) -> str:
+    """Return what leads from the directory of the file BOX to DIRECTORY, where paths start."""
+    if os.path.isabs(directory):
+        return directory
+    start = os.path.dirname(box) if box != "-" else ""
+    return os.path.relpath(directory or ".", start or ".")
+
+
+_TOOLS = {
+    "boxlite": ("a BoxLite InstanceSpec", _boxlite),
+    "compose": ("a service of a Compose file", _compose),
+    "docker-run": ("a docker, podman or nerdctl run command", _docker_run),
+    "oci": ("an OCI runtime bundle", _oci),
+}
 
 
 def _joined(found: re.Match[str]) -> str:
