@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boots import Boot
+from boots import ROUTE, Boot
 from krunc_compiler.__main__ import main as compiler
 
 pytestmark = pytest.mark.boot
@@ -514,13 +514,6 @@ entrypoint:
     echo ping | busybox timeout 8 busybox nc -w 8 10.0.2.2 7003
     echo end
 """
-# An interface with a default route, for the emulated host has none.
-ROUTE = [
-    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
-    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
-    ["busybox", "ip", "link", "set", "tap9", "up"],
-    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
-]
 
 
 def test_a_passt_of_its_own(boot: Booting, boxes: Path, shown: Shown) -> None:

@@ -16,6 +16,13 @@ from kvmhost import job, machine
 from kvmhost.errors import HostError
 from places import ROOT, TOOLS
 
+# An interface with a default route, for the emulated host has none.
+ROUTE = [
+    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
+    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
+    ["busybox", "ip", "link", "set", "tap9", "up"],
+    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
+]
 KRUNC = [sys.executable, "-m", "krunc"]
 # A boot takes 10 to 20 s of emulation; this only ends what hangs.
 TIMEOUT = 90
