@@ -33,8 +33,8 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
-            status = status or 1  # the reader left, or the disk is full
+        except OSError as error:  # the reader left, or the disk is full
+            status = status or _untold(error)
     os._exit(status)
 
 
@@ -45,9 +45,10 @@ def _untold(error: OSError) -> int:
     from krunc_compiler.findings.wording import why
 
     if not isinstance(error, BrokenPipeError):  # the reader left, and knows it
-        where = f"{os.fsdecode(error.filename)!r}: " if error.filename else ""
+        named = error.filename
+        where = f"{os.fsdecode(named)!r}" if named else "the output cannot be written"
         with suppress(OSError):  # nor can anything be said then
-            sys.stderr.write(f"krunc: {where}{why(error)}\n")
+            sys.stderr.write(f"krunc: {where}: {why(error)}\n")
     return 1
 
 
@@ -61,23 +62,23 @@ def _stoppable() -> None:
 
 
 def _opened() -> None:
-    """Open the standard streams that are closed, on nothing: who closed one wants nothing of it,
-    and the next file that is opened must not take its place."""
-    for descriptor in (0, 1, 2):
+    """Open the standard streams that are closed: the next file that is opened must not take their
+    place. Standard output cannot be written to, so that a result which is lost is an error."""
+    for descriptor, flags in ((0, os.O_RDWR), (1, os.O_RDONLY), (2, os.O_RDWR)):
         try:
             os.fstat(descriptor)
         except OSError:
-            _nothing()
+            _nothing(flags)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def _nothing() -> int:
-    """Open a file that takes everything and holds nothing, also where /dev is empty."""
+def _nothing(flags: int) -> int:
+    """Open a file that holds nothing, also where /dev is empty."""
     try:
-        return os.open(os.devnull, os.O_RDWR)
+        return os.open(os.devnull, flags)
     except OSError:
-        return os.memfd_create("nothing")
+        return os.pipe()[0] if flags == os.O_RDONLY else os.memfd_create("nothing")
 
 
 def main() -> int:

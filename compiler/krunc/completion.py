@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import RawDescriptionHelpFormatter
 from typing import NamedTuple
 
-from krunc_compiler.__main__ import OF_OTHERS, verb_parser
+from krunc_compiler.__main__ import OF_OTHERS, Parser, verb_parser
 from krunc_compiler.findings import catalogue
 from krunc_compiler.usage import VERBS
 from krunc_launcher.options import DOCTOR, LAUNCH, OF_A_BOX
@@ -34,7 +34,7 @@ class Verb(NamedTuple):
 
 def main(argv: list[str]) -> int:
     """Print the completion for the shell that ARGV names."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog="krunc completion",
         description="Print the completion of krunc's commands for a shell.",
         epilog=_EXAMPLES,

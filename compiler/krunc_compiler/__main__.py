@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 from io import StringIO, TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, columns, printable, report
@@ -27,18 +27,21 @@ def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
     """Run one verb with ARGV; return the exit status. VERIFY is the launcher's own, for verbs that
     speak for it."""
     _streams()
-    args = _parsed(sys.argv[1:] if argv is None else argv)
-    args.verify = verify
+    argv = sys.argv[1:] if argv is None else argv
+    verb = argv[0] if argv and argv[0] in VERBS else ""
+    failed = 2 if verb == "diff" else 1  # of diff, 1 says that two plans differ
     try:
+        args = _parsed(argv)
+        args.verify = verify
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        return _said(f"krunc {args.verb}: {error}\n", 2)
+        return _said(f"krunc {verb}: {error}\n", 2)
     except Rejected as rejected:
         return _said(report(rejected.findings, coloured(sys.stderr)), 1)
     except BrokenPipeError:
         _discard_output()  # the reader left; nothing more can reach it, not even at exit
-        return 1
+        return failed
     except OSError as error:
         if error.filename is not None:
             what = f"{printable(os.fsdecode(error.filename))}: {why(error)}"
@@ -48,7 +51,7 @@ def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
         else:
             _discard_output()
             what = f"the output cannot be written: {why(error)}"
-        return _said(f"krunc {args.verb}: {what}\n", 1)
+        return _said(f"{f'krunc {verb}'.rstrip()}: {what}\n", failed)
     return status
 
 
@@ -74,6 +77,17 @@ def _streams() -> None:
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose help that cannot be written is an error, as every other output is."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            super()._print_message(message, file)
+
+
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal, which argparse would import shutil to know."""
 
@@ -81,11 +95,11 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=columns() - 2)
 
 
-def verb_parser(name: str) -> argparse.ArgumentParser:
+def verb_parser(name: str) -> Parser:
     """Return the command line of the verb NAME, whose module is imported for it."""
     module = import_module(f"krunc_compiler.verbs.{_MODULES.get(name, name)}")
     summary = VERBS[name]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"krunc {name}",
         description=summary[0].upper() + summary[1:] + ".",
         epilog=module.EXAMPLES,

@@ -7,7 +7,7 @@ import sys
 from time import monotonic
 
 from krunc_launcher._rules import VERSION
-from krunc_launcher.command.streams import ready, show
+from krunc_launcher.command.streams import harmless, ready, show
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.messages import refuse, say
 from krunc_launcher.options import UsageError, options
@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return show(f"krunc {VERSION}\n")
     if given.dry_run:
         return _dry_run(paths[0], given)
+    harmless()
     # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
     # fork, writes into memory that would stay shared.
     gc.disable()

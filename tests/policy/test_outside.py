@@ -96,7 +96,7 @@ def test_a_directory_that_leads_out(
             (repo / name / f"{SECRET}{ending}").write_text("krunc: 1\n")
     Path("boxes").rmdir()
     link("boxes", to)
-    for command in (["check"], ["compile", "--check"]):
+    for command in (["check"], ["compile", "--check"], ["compile", "--inside"]):
         capsys.readouterr()
         code = main([*command, given])
         out, err = capsys.readouterr()
@@ -119,7 +119,9 @@ def opened(*command: str) -> list[str]:
     return [line[6:] for line in done.stderr.splitlines() if line.startswith("opens ")]
 
 
-@pytest.mark.parametrize("command", [["check"], ["compile", "--check", "boxes"]])
+@pytest.mark.parametrize(
+    "command", [["check"], ["compile", "--check", "boxes"], ["compile", "--inside", "boxes"]]
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_file_outside_is_opened(way: str, command: list[str], repo: Path) -> None:
     """Also not to find out whether it is a box, a base of one, or a plan."""

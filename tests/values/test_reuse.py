@@ -219,7 +219,10 @@ EXTENDS = {
     ),
     "dash": ("extends: '-'", "extends: -: the file cannot be read: no such file"),
     "an expression": ('extends: "{{ x }}"', "extends takes no expressions"),
-    "a broken base": ("extends: broken.yaml", "broken.yaml:2:1: error[KR003]"),
+    "a broken base": (
+        "extends: broken.yaml",
+        "broken.yaml: the file is wrong in line 2, column 1, and no box",
+    ),
     "a number": ("extends: 1", "error[KR103]: extends: 1 is a whole number, not a text or a list"),
     "many": ("extends: many0.yaml", "error[KR023]"),
 }

@@ -246,9 +246,9 @@ def test_what_is_written_is_utf_8(encoding: str, tmp_path: Path) -> None:
 
 CLOSED = {
     "nothing can be written": ("show", ">/dev/full", 1, "krunc show: the output cannot be written: no space left on device\n"),
-    "standard output is closed": ("show", ">&-", 0, ""),
-    "both are closed": ("show", ">&- 2>&-", 0, ""),
-    "help without standard output": ("--help", ">&-", 0, ""),
+    "standard output is closed": ("show", ">&-", 1, "krunc show: the output cannot be written: bad file descriptor\n"),
+    "both are closed": ("show", ">&- 2>&-", 1, ""),
+    "help without standard output": ("--help", ">&-", 1, "krunc: the output cannot be written: bad file descriptor\n"),
 }  # fmt: skip
 
 

@@ -123,7 +123,8 @@ def placed(operation: Operation, box: Box, because: Path) -> Operation:
     places = {name: _own(path, box, because) for name, path in operation.places.items()}
     origin, need = (_own(path, box, because) for path in (operation.origin, operation.need))
     if operation.origin == () and operation.name in _OF_THE_STAGE:
-        origin = because
+        is_root = operation.args.get("tag") == _table()["share"]
+        origin = box.origin("rootfs", "path") if is_root else because
     return operation._replace(origin=origin, places=places, need=need)
 
 

@@ -9,19 +9,31 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.files.source import read_file
 from krunc_compiler.files.within import ANYWHERE, Within
-from krunc_compiler.findings.finding import Finding, Located, Path, Place, Rejected, Source, reject
+from krunc_compiler.findings.finding import (
+    Finding,
+    Located,
+    Path,
+    Place,
+    Rejected,
+    Source,
+    placed,
+    reject,
+)
 from krunc_compiler.text.parsing import parse_on
+from krunc_compiler.values.boxlike import IGNORED, is_like_box, looks_like_box
 from krunc_compiler.values.fitting import fits
 
 # Far above any real use; they bound time for hostile boxes.
 MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
-# What the keys of a box start with that say nothing.
-IGNORED = "x-"
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
 _INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
 _FEWER = "extend fewer, or merge some of them"
+
+
+class _NoBox(Exception):
+    """A file that is extended is no box, as the words say; nothing of it is to be shown."""
 
 
 class _Side(NamedTuple):
@@ -68,7 +80,17 @@ def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any
 
 
 def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[str, Any], Source]:
-    value, parsed = parse_on(source.name, source.text)
+    is_base = len(above) > 1
+    try:
+        value, parsed = parse_on(source.name, source.text)
+    except Rejected as rejected:
+        if is_base and not looks_like_box(source.text):
+            span = placed(rejected.findings[0])[1]
+            where = f" in line {span.line + 1}, column {span.column + 1}" if span else ""
+            raise _NoBox(f"the file is wrong{where}, and no box") from None
+        raise
+    if is_base and not is_like_box(value):
+        raise _NoBox("the file is no box")
     source = source._replace(places=parsed.places, faults=parsed.faults)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "one value"
@@ -80,7 +102,7 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
         raise reject(source, [finding])
     # They are a place for anchors, which are followed by now.
     value = {key: item for key, item in value.items() if not key.startswith(IGNORED)}
-    if len(above) > 1 and (too_many := files.too_many(values=len(source.places))):
+    if is_base and (too_many := files.too_many(values=len(source.places))):
         raise reject(source, [Finding("KR023", too_many, hint=_FEWER)])
     if "extends" not in value or not fits(value["extends"], "extends"):
         return value, source
@@ -136,7 +158,12 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
     if too_many := files.too_many(characters=len(text)):
         raise reject(source, [Finding("KR023", too_many, at, hint=_FEWER)])
     folder = posixpath.join(source.folder, posixpath.dirname(base))
-    value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
+    try:
+        value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
+    except _NoBox as none:
+        message = f"{name}: {none}; nothing of it is shown"
+        hint = "a file without a line `krunc: 1` has to have keys of a box alone"
+        raise reject(source, [Finding("KR023", message, at, hint=hint)]) from None
     places = {
         path: place._replace(source=place.source or loaded)
         for path, place in loaded.places.items()

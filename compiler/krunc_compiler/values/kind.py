@@ -11,8 +11,6 @@ import json
 import re
 from typing import Any, Literal, NamedTuple
 
-from krunc_schema import load as contract
-
 from krunc_compiler.files.boxfiles import ENDING, is_box_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.source import MAX_BYTES, decode
@@ -117,15 +115,14 @@ def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
     if not isinstance(value, dict):
         return Seen("neither", NO_KEY)
     if "extends" in value and not (PLAN_KEY in value or KEY in value):
-        from krunc_compiler.values.extending import IGNORED, load
+        from krunc_compiler.values.boxlike import is_like_box
+        from krunc_compiler.values.extending import load
 
         try:
             merged, _ = load(name, text, within)
         except Rejected as rejected:
-            known = contract("box.schema")["properties"]
-            is_like_one = all(key in known or key.startswith(IGNORED) for key in value)
             # A base that is not read may have all that this lacks.
-            if is_like_one and (len(value) > 1 or _is_outside(rejected)):
+            if is_like_box(value) and (len(value) > 1 or _is_outside(rejected)):
                 return _BOX
             return Seen("neither", f"{NO_KEY}, and {_reason(rejected)}")
         value = merged

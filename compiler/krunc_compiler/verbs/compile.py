@@ -73,14 +73,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--this-host", action="store_true", help="warn about what this host does not have"
     )
-    add_allowed(parser, "with --check: ")
+    parser.add_argument(
+        "--inside",
+        action="store_true",
+        help="read nothing outside of the repository, as --check does: for boxes of strangers",
+    )
+    add_allowed(parser, "with --check or --inside: ")
     add_inputs(parser)
 
 
 def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
     # What CI asks about is a stranger's; what a person compiles may extend what it names.
-    within = around(args.boxes, args.vars, args.allow_outside) if args.check else ANYWHERE
+    is_bounded = args.check or args.inside
+    within = around(args.boxes, args.vars, args.allow_outside) if is_bounded else ANYWHERE
     files = [path for given in args.boxes for path in _files(given, within)]
     if len(files) >= MANY:
         for_many()
@@ -133,7 +139,7 @@ def _finished(
 
 def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
     """Return the run before this one, where there are so many files that it is worth a look."""
-    if len(files) < MANY or args.check or args.this_host or args.format != "text":
+    if len(files) < MANY or args.check or args.inside or args.this_host or args.format != "text":
         return None
     if "-" in (*args.boxes, args.output):
         return None

@@ -19,6 +19,8 @@ def ready() -> None:
     """Make standard streams take every text, and a Ctrl-C end the process at once.
 
     A closed descriptor 0, 1 or 2 would be given to the next file opened, to /dev/kvm perhaps.
+    Standard output then cannot be written to, so that a result which is lost is an error; a VM gets
+    one that takes everything, see `harmless`.
     """
     if getsignal(SIGINT) is default_int_handler:  # else it is to be ignored
         signal(SIGINT, SIG_DFL)
@@ -26,7 +28,7 @@ def ready() -> None:
         try:
             system.fstat(descriptor)
         except OSError:
-            _nothing()
+            _nothing(system.O_RDONLY if descriptor == 1 else system.O_RDWR)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
@@ -42,16 +44,27 @@ def show(text: str) -> int:
         sys.stdout.flush()
     except OSError as error:
         # Else the interpreter tries once more when it ends.
-        system.dup2(_nothing(), 1)
+        system.dup2(_nothing(system.O_RDWR), 1)
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"krunc: the output cannot be written: {error.strerror}\n")
         return 1
     return 0
 
 
-def _nothing() -> int:
-    """Open a file that takes everything and holds nothing, also where /dev is empty."""
+def harmless() -> None:
+    """Let standard output take everything where nothing can be written to it: a guest may write
+    there."""
     try:
-        return system.open(system.DEVNULL, system.O_RDWR)
+        system.write(1, b"")
     except OSError:
-        return system.memfd("nothing")
+        handle = _nothing(system.O_RDWR)
+        system.dup2(handle, 1)
+        system.close(handle)
+
+
+def _nothing(flags: int) -> int:
+    """Open a file that holds nothing, also where /dev is empty."""
+    try:
+        return system.open(system.DEVNULL, flags)
+    except OSError:
+        return system.pipe()[0] if flags == system.O_RDONLY else system.memfd("nothing")

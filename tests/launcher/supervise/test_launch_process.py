@@ -72,7 +72,7 @@ def test_closed_streams_stay_harmless(
         env={**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_EXIT": "7"},
     )
     assert done.returncode == 7
-    assert shell('"$@" >&-', "--dry-run", plan).returncode == 0
+    assert shell('"$@" >&-', "--dry-run", plan).returncode == 1
     assert shell('"$@" 2>&-', "--dry-run", "missing").returncode == 1
 
 
