@@ -339,8 +339,12 @@ def test_a_fleet_with_one_root(
         )
         assert done == 0
     boxes_of = ALL.replace("FOLDER", str(boxes))
-    boot(name, start=[sys.executable, "-c", boxes_of])
-    ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
+    # A guest's kernel can fail under emulation, seen while eight start at once: then that is told.
+    for _ in range(4):
+        boot(name, start=[sys.executable, "-c", boxes_of])
+        ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
+        if all(end["reason"] != "guest_kernel" for end in ends.values()):
+            break
     assert {name: end["status"] for name, end in ends.items()} == {
         f"vm{i}": 127 if i == 5 else i for i in range(8)
     }

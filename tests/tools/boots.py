@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -114,6 +115,9 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
                 # A machine in which one VM hung is not trusted with another.
                 machine.down(emulated)
                 machine.up(emulated, machine.IDLE)
+                # What its launcher, which is gone with it, could not remove.
+                for made in (boxes / "run").glob("launch-*"):
+                    shutil.rmtree(made)
                 continue
             assert done.returncode == 0, done
             result = Boot(**json.loads(done.stdout.splitlines()[-1]))
