@@ -199,12 +199,19 @@ exec httpd -f -p 80 -h /src
 """
 
 
-def test_devbox(boot: Booting, boxes: Path, at: Path, shown: Shown) -> None:
+def test_devbox(
+    boot: Booting, boxes: Path, at: Path, libkrun: tuple[Path, str], shown: Shown
+) -> None:
     root(at / "devbox/rootfs", {"/usr/bin/make": MAKE}, "app")
     shared(at / "devbox/src", page="the page\n")
-    host = {"fetch": ["http://127.0.0.1:8081/page"], "signal": {"send": "SIGTERM"}}
-    done = boot(small(boxes, "devbox"), prints=True, host=host)
-    assert done.heard == {"http://127.0.0.1:8081/page": "the page\n"}, done
+    # Another port for each library: for a minute after a connection the launcher takes the port of a
+    # VM that has ended for one in use.
+    port = 8083 + int(libkrun[1])
+    page = f"http://127.0.0.1:{port}/page"
+    host = {"fetch": [page], "signal": {"send": "SIGTERM"}}
+    name = small(boxes, "devbox", network={"ports": [f"{port}:80"]})
+    done = boot(name, prints=True, host=host)
+    assert done.heard == {page: "the page\n"}, done
     said = "-C /src serve in /src\nnameserver 9.9.9.9\n"
     assert (done.status, done.stdout) == (143, said), done
     assert (at / "devbox/src/made").exists()
@@ -221,11 +228,20 @@ exit 6
 """
 
 
-def test_builder(boot: Booting, boxes: Path, at: Path, shown: Shown) -> None:
+def test_builder(
+    boot: Booting, boxes: Path, at: Path, libkrun: tuple[Path, str], shown: Shown
+) -> None:
     root(boxes / "tree", {"/bin/make": SERVE}, "dev")
     shared(at / "builder/work")
     partitioned(at / "builder/root.qcow2", boxes / "tree")
-    done = boot(small(boxes, "builder"), prints=True, host={"setup": ROUTE})
+    name = small(boxes, "builder")
+    if libkrun[1] == "1":
+        # The kernel of this libkrunfw, 6.12.62 of BoxLite, reads no partition tables.
+        done = boot(name, panics=True, host={"setup": ROUTE})
+        assert done.status == 125, done
+        assert "root_disk /dev/vda1 (rootfs): the file system cannot be mounted" in done.stderr
+        return
+    done = boot(name, prints=True, host={"setup": ROUTE})
     assert (done.status, done.stdout) == (
         6,
         "-C /work serve with -j2 as dev, /home/dev/bin, dev\n10.30.0.9 registry.internal\n",
