@@ -124,6 +124,7 @@ def test_build(start: Starting, boxes: Path, shown: Shown) -> None:
 
 def test_web(start: Starting, boxes: Path, shown: Shown) -> None:
     root(emptied(boxes, "rootfs"), {}, "app")
+    (boxes / "rootfs/etc/resolv.conf").touch()
     (emptied(boxes, "site") / "index.html").write_text("the page\n")
     page = "http://127.0.0.1:8080/index.html"
     host = {"setup": ROUTE, "fetch": [page], "signal": {"send": "SIGTERM"}}
