@@ -79,6 +79,12 @@ def limits_that_spare_root() -> frozenset[str]:
     return frozenset(name for name, row in limits.items() if row.get("spares_root"))
 
 
+def is_root(user: str) -> bool:
+    """Tell whether the USER of a guest, NAME, UID or UID:GID, may do everything there."""
+    first = user.partition(":")[0]
+    return first == "root" or first.strip("0") == ""
+
+
 @cache
 def functions() -> dict[str, Function]:
     """Return every libkrun function by name."""

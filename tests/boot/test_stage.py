@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boots import Boot
+from boots import ROUTE, Boot
 from krunc_compiler.__main__ import main
 
 pytestmark = pytest.mark.boot
@@ -225,15 +225,22 @@ def test_before(boot: Booting, boxes: Path, shown: Shown) -> None:
     shown("a script of root before the program")
 
 
-TRAPS = "trap 'echo got TERM; exit 5' TERM; echo ready; while :; do sleep 1; done"
+TRAPS = "trap 'echo got SIGNAL; exit 5' SIGNAL; echo ready; while :; do sleep 1; done"
 
 
-def test_sigterm_reaches_the_program(boot: Booting, boxes: Path, shown: Shown) -> None:
-    name = staged(boxes, TRAPS, hostname="box")
-    done = boot(name, prints=True, host={"signal": {"after": "ready", "send": "SIGTERM"}})
+@pytest.mark.parametrize(("send", "got", "stop"), [
+    ("SIGTERM", "TERM", {}),
+    ("SIGTERM", "INT", {"on_sigterm": "interrupt"}),
+    ("SIGUSR1", "USR1", {}),
+])  # fmt: skip
+def test_signals_reach_the_program(
+    boot: Booting, boxes: Path, send: str, got: str, stop: dict[str, str], shown: Shown
+) -> None:
+    name = staged(boxes, TRAPS.replace("SIGNAL", got), hostname="box", stop=stop)
+    done = boot(name, prints=True, host={"signal": {"after": "ready", "send": send}})
     assert done.status == 5, done
-    assert "got TERM" in done.stdout, done
-    shown("SIGTERM reaches the program")
+    assert f"got {got}" in done.stdout, done
+    shown("SIGTERM and others reach the program")
 
 
 def test_a_program_that_stays_is_ended(boot: Booting, boxes: Path, shown: Shown) -> None:
@@ -353,3 +360,22 @@ def test_a_fleet_with_one_root(
     assert {end["program_seen"] for name, end in ends.items() if name != "vm5"} == {True}
     assert not list((boxes / "run").rglob("launch-*"))
     shown("a fleet of 8 with one root, one of which never starts its program")
+
+
+PAGE = """\
+/bin/busybox ip address show eth0
+/bin/busybox ip route
+cat /etc/resolv.conf
+printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello\\n' | /bin/busybox timeout 60 /bin/busybox nc -l -p 80 >/dev/null
+"""
+
+
+def test_passt_whose_interface_is_set_up(boot: Booting, boxes: Path, shown: Shown) -> None:
+    network = {"mode": "passt", "ports": ["127.0.0.1:8089:80"]}
+    host = {"setup": ROUTE, "fetch": ["http://127.0.0.1:8089/"]}
+    done = boot(staged(boxes, PAGE, network=network, hostname="box"), prints=True, host=host)
+    assert done.status == 0, done
+    assert done.heard == {"http://127.0.0.1:8089/": "hello\n"}, done
+    for line in ("inet 10.0.2.15/24", "default via 10.0.2.2", "nameserver 10.0.2.3"):
+        assert line in done.stdout, done
+    shown("passt: the stage sets up the interface")

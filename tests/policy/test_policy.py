@@ -536,3 +536,8 @@ def test_a_waiver_is_seen_by_every_reviewer(
     assert main(["diff", str(tmp_path / "old.plan.json"), str(tmp_path / "box.plan.json")]) == 1
     difference = capsys.readouterr().out
     assert difference.index("OPENS") < difference.index("allow.networks")
+
+
+def test_every_isolation_that_is_shown_can_be_asked_for() -> None:
+    names = load("policy.schema")["properties"]["isolation"]["items"]["enum"]
+    assert sorted(names) == sorted(fact.subject[0] for fact in reviewed_box(BOX).isolation)

@@ -41,18 +41,8 @@ def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
     the host's on."""
     del target
     entrypoint = box.entrypoint
-    args = rewritten(entrypoint.args, box.agent)
-    places: dict[str, Path] = {"envp": (*_WHERE, "env")}
-    if entrypoint.script is None:
-        executable = entrypoint.executable
-        places |= {"exec_path": (*_WHERE, "executable"), "argv": (*_WHERE, "args")}
-    else:
-        executable = _SHELL
-        args = ["-c", script.for_command_line(entrypoint.script), "script", *args]
-        before = len(args) - len(entrypoint.args)
-        for i in range(len(args)):
-            own: Path = ("script",) if i < before else ("args", i - before)
-            places[f"argv[{i}]"] = (*_WHERE, *own)
+    text = entrypoint.script
+    args, places = started(box, None if text is None else script.for_command_line(text))
     yield Operation(
         "call",
         "krun_set_workdir",
@@ -64,9 +54,25 @@ def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:
         "call",
         "krun_set_exec",
         box.origin(*_WHERE),
-        {"exec_path": executable, "argv": args, "envp": environment(box)},
+        args,
         places=places,
     )
+
+
+def started(box: Box, text: str | None) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return what starts the program of BOX, or the shell with the script TEXT: the path, the
+    arguments and the environment, and where in the box they come from."""
+    executable, args = box.entrypoint.executable, rewritten(box.entrypoint.args, box.agent)
+    places: dict[str, Path] = {"envp": (*_WHERE, "env")}
+    if text is None:
+        places |= {"exec_path": (*_WHERE, "executable"), "argv": (*_WHERE, "args")}
+    else:
+        executable, args = _SHELL, ["-c", text, "script", *args]
+        before = len(args) - len(box.entrypoint.args)
+        for i in range(len(args)):
+            own: Path = ("script",) if i < before else ("args", i - before)
+            places[f"argv[{i}]"] = (*_WHERE, *own)
+    return {"exec_path": executable, "argv": args, "envp": environment(box)}, places
 
 
 def in_the_configuration_file(box: Box, target: Target) -> Iterator[Operation]:

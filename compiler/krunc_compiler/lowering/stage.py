@@ -24,17 +24,12 @@ from krunc_compiler.box.box import (
 )
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.libkrun import Target
+from krunc_compiler.libkrun import Target, functions, lacks
 from krunc_compiler.lowering import process
-from krunc_compiler.lowering.channels import rewritten
 from krunc_compiler.lowering.network import PASST
-from krunc_compiler.lowering.storage import device_of
+from krunc_compiler.lowering.storage import ROOT_WINDOW, device_of
 from krunc_compiler.plan.operation import Operation
 
-# krun_add_virtiofs3, which forbids writing.
-_READ_ONLY = (1, 18)
-_ROOT_WINDOW = 512
-_SHELL = "/bin/sh"
 _SIGNALS = {"terminate": "TERM", "interrupt": "INT"}
 
 
@@ -65,15 +60,6 @@ def asked(box: Box) -> Path:
     return ("stop", "on_sigterm") if box.stop.on_sigterm == "terminate" else ()
 
 
-def wanted(box: Box) -> Path:
-    """Return the key for which BOX has the stage where it can: those of `asked`, and a network that
-    somebody has to set up in the guest. () without one."""
-    key = asked(box)
-    if not key and _unset(box) is not None:
-        key = ("network",)
-    return key if possible(box) else ()
-
-
 def _unset(box: Box) -> int | None:
     """Return the number of the network device that the stage sets up: passt's, unless libkrun's
     init asks it for an address."""
@@ -97,16 +83,18 @@ def outer(box: Box, target: Target) -> Box:
     if isinstance(box.rootfs, FolderRoot):
         root = box.rootfs
         read_only = root.read_only or _is_kept_out(root.changes)
-        window = root.dax_mib if root.dax_mib != _ROOT_WINDOW else 0
+        window = root.dax_mib if root.dax_mib != ROOT_WINDOW else 0
         share = Share(table["share"], root.path, read_only, window, "complete", root.overlay, None)
         shares = (*shares, share)
-    forbids = target.family == 2 or (target.version or ()) >= _READ_ONLY
+    # A family without a version has libkruns that are older than the function that forbids writing.
+    known = target.family == 2 or target.version is not None
+    forbids = known and lacks(functions()["krun_add_virtiofs3"], target) is None
     # Where the plan needs that function anyway, nothing is lost by using it.
     forbids = forbids or any(share.read_only for share in shares)
     program, orders = table["program"]
     return box._replace(
         shares=shares,
-        rootfs=FolderRoot(table["root"], forbids, 0 if forbids else _ROOT_WINDOW, (), None),
+        rootfs=FolderRoot(table["root"], forbids, 0 if forbids else ROOT_WINDOW, (), None),
         vsock=(*box.vsock, VsockPort(table["port"], table["socket"], False)),
         entrypoint=Entrypoint(program, None, (orders,), {}, "/", None, None),
     )
@@ -170,7 +158,8 @@ def orders(box: Box, because: Path) -> Iterator[Operation]:
         {"workdir_path": entrypoint.workdir},
         {"workdir_path": workdir},
     )
-    yield _program(box)
+    args, places = process.started(box, entrypoint.script)
+    yield _order("program", box.origin("entrypoint"), args, places)
 
 
 def _order(
@@ -214,8 +203,7 @@ def _mounts(box: Box) -> Iterator[Operation]:
     for i, tmpfs in enumerate(box.tmpfs):
         at: Path = ("tmpfs", i)
         args: dict[str, Any] = tmpfs._asdict()
-        whole = isinstance(box.written["tmpfs"][i], str) if at == box.origin(*at) else False
-        places = {name: at if whole else (*at, key) for name, key in _TMPFS.items()}
+        places = {name: box.origin(*at, key) or at for name, key in _TMPFS.items()}
         mounts.append(_order("mount_tmpfs", at, args, places))
     for i, share in enumerate(box.shares):
         if share.mount is not None:
@@ -260,26 +248,6 @@ def _names(box: Box) -> Iterator[Operation]:
         yield _order("nameserver", at, {"address": address}, {"address": at})
     if device is not None and not box.dns:
         yield _order("nameserver", ("network",), {"address": PASST["resolver"]})
-
-
-def _program(box: Box) -> Operation:
-    entrypoint = box.entrypoint
-    where: Path = ("entrypoint",)
-    args = rewritten(entrypoint.args, box.agent)
-    executable = entrypoint.executable
-    places: dict[str, Path] = {
-        "exec_path": (*where, "executable"),
-        "argv": (*where, "args"),
-        "envp": (*where, "env"),
-    }
-    if entrypoint.script is not None:
-        executable, own = _SHELL, ["-c", entrypoint.script, "script"]
-        for i in range(len(own) + len(args)):
-            before = i < len(own)
-            places[f"argv[{i}]"] = (*where, "script") if before else (*where, "args", i - len(own))
-        args = [*own, *args]
-    given = {"exec_path": executable, "argv": args, "envp": process.environment(box)}
-    return _order("program", box.origin(*where), given, places)
 
 
 def stop(box: Box, target: Target) -> Iterator[Operation]:

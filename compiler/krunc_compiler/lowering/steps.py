@@ -75,8 +75,8 @@ def lower(box: Box, target: Target) -> Lowered:
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
-    because = stage.wanted(box)
-    if because:
+    because = stage.asked(box)
+    if because and stage.possible(box):
         return _staged(box, target, because)
     lowered = _by_init(box, target)
     if lowered.findings or command_line.size(lowered.operations) > command_line.room():

@@ -12,7 +12,7 @@ from krunc_compiler.plan.operation import Operation
 
 # KRUN_FS_ROOT_TAG, and the DAX window in MiB that krun_set_root gives the root since 1.9.5.
 ROOT_TAG = "/dev/root"
-_ROOT_WINDOW = 512
+ROOT_WINDOW = 512
 _INIT = "/init.krun"
 _FILE, _FOLDER = 0o100000, 0o040000
 _ADD_DISK2 = (1, 10)
@@ -120,7 +120,7 @@ def root(box: Box, target: Target) -> Iterator[Operation]:
 
 def _folder(box: Box, folder: FolderRoot, target: Target) -> Operation:
     place = ("rootfs", "path")
-    changed = "read_only" if folder.read_only else "dax" if folder.dax_mib != _ROOT_WINDOW else ""
+    changed = "read_only" if folder.read_only else "dax" if folder.dax_mib != ROOT_WINDOW else ""
     if target.family == 1 and not changed:
         args: dict[str, Any] = {"root_path": folder.path}
         return Operation(

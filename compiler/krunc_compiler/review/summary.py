@@ -19,7 +19,7 @@ from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.guest_devices import guest_devices
 from krunc_compiler.review.facts.host import opened
-from krunc_compiler.review.facts.stage import by_default, is_root_user
+from krunc_compiler.review.facts.stage import by_default
 from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.replaceable import replaceable
@@ -108,7 +108,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
     }
     shares = dict(_shares(operations))
     written = frozenset(_written(operations, devices))
-    as_root = all(is_root_user(row["args"]["user"]) for row in operations if _is_user(row))
+    as_root = all(api.is_root(row["args"]["user"]) for row in operations if _is_user(row))
     steps: list[str] = []
     for index, operation in enumerate(operations):
         kind = kind_of(operation)

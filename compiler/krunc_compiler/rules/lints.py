@@ -191,7 +191,7 @@ def _literal_secrets(box: Box) -> Iterator[Finding]:
 
 def _limits(box: Box) -> Iterator[Finding]:
     """Yield the limits that do not hold the program, where it starts as the guest's root."""
-    if box.entrypoint.user is not None and not _is_root(box.entrypoint.user):
+    if box.entrypoint.user is not None and not api.is_root(box.entrypoint.user):
         return
     for name in box.limits:
         if name in api.limits_that_spare_root() and box.origin("limits", name):
@@ -203,12 +203,6 @@ def _limits(box: Box) -> Iterator[Finding]:
                 "the program becomes another user by itself",
                 at_key=True,
             )
-
-
-def _is_root(user: str) -> bool:
-    """Tell whether the user of the guest may do everything there: root, 0, 0:GID."""
-    first = user.partition(":")[0]
-    return first == "root" or first.strip("0") == ""
 
 
 def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:

@@ -75,6 +75,11 @@ def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
                 found.append(((*path, "args", param["name"]), what))
         if row.get("step") == "lay_stage" and args["path"] != STAGE["root"]:
             found.append(((*path, "args", "path"), f"the stage lies in {STAGE['root']}"))
+        elif "step" in row and row["step"] != "lay_stage":
+            for key, value in args.items():
+                if type(value) is str and value.startswith(LAUNCH):
+                    what = f"{shown(value)} is the launch's own; only the stage uses it"
+                    found.append(((*path, "args", key), what))
         if row.get("order") == "report" and args["port"] != STAGE["port"]:
             found.append(((*path, "args", "port"), f"the stage reports on port {STAGE['port']}"))
     for what, rows in wanted.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import CHARSETS, KINDS, PLAN
+from krunc_launcher._rules import CHARSETS, KINDS, PLAN, STAGE
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
@@ -92,6 +92,14 @@ def lies_in(path: str, folders: list[str]) -> bool:
     return any(whole == folder or whole.startswith(folder + "/") for folder in folders)
 
 
+def _is_of_the_stage(value: str, rule: dict[str, Any]) -> bool:
+    """Tell whether VALUE is one of the two paths of a launch, where the parameter RULE can have
+    it."""
+    if value == STAGE["root"]:
+        return "admits" in rule or rule.get("target") == "directory"
+    return value == STAGE["socket"] and rule.get("kind") == "socket_path"
+
+
 def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     """Check a path of the host, which does not leave the runtime folder if it names it."""
     kind = KINDS["host_path"]
@@ -99,6 +107,8 @@ def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
         return
     if value.startswith("/") and lies_in(value, kind["views"]):
         found.append((path, f"found {shown(value)}; {kind['views_why']}"))
+    if value.startswith(LAUNCH) and not _is_of_the_stage(value, rule):
+        found.append((path, f"found {shown(value)}; {LAUNCH} is the stage's own"))
     rest = value.removeprefix(RUNTIME)
     if rest != value and not set(kind["parts_refused"]).isdisjoint(rest.split("/")):
         found.append((path, f"found {shown(value)}; {kind['why']}"))

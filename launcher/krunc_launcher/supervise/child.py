@@ -185,6 +185,7 @@ class Vm:
         entered = next((word for word in said if word.startswith("enter ")), "")
         late = self._stop.grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
+        end.program_seen = self.program.seen if entered else False
         if self.report is not None:
             from krunc_launcher.supervise.staged_end import told
 

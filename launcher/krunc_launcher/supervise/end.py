@@ -73,6 +73,13 @@ class End:
         return 128 - self.status if self.status < 0 else self.status
 
 
+def timed_out(end: End, seconds: int) -> None:
+    """Tell that END is that of a VM whose time was over, SECONDS after its launch."""
+    end.reason = "timeout"
+    end.status = TIMED_OUT
+    end.words = (f"the VM ran for {seconds} s, its timeout, and was ended", *end.words)
+
+
 def explain(
     code: int,
     notes: list[str],
@@ -84,26 +91,6 @@ def explain(
     """Explain the end that waitpid tells as CODE. NOTES is what the process said of itself, ENTERED
     whether libkrun entered the VM, SEEN whether the guest's program was opened, None where nobody
     knows, ASKED the signals that were passed on, LATE the grace time after which it was killed."""
-    end = _explained(code, notes, entered, seen, asked, late)
-    end.program_seen = seen if entered else False
-    return end
-
-
-def timed_out(end: End, seconds: int) -> None:
-    """Tell that END is that of a VM whose time was over, SECONDS after its launch."""
-    end.reason = "timeout"
-    end.status = TIMED_OUT
-    end.words = (f"the VM ran for {seconds} s, its timeout, and was ended", *end.words)
-
-
-def _explained(
-    code: int,
-    notes: list[str],
-    entered: bool,
-    seen: bool | None,
-    asked: frozenset[int],
-    late: int | None,
-) -> End:
     if system.WIFEXITED(code):
         status = system.WEXITSTATUS(code)
         back = next((word for word in notes if word.startswith(_RETURNED)), None)

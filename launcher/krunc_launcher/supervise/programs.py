@@ -64,15 +64,11 @@ class Programs:
             self._files[watch] = status.st_dev, status.st_ino
             self._of.setdefault(watch, []).append(program)
             if len(self._of[watch]) == 2:
-                self._wake()
+                # Here, for few launches have two VMs of one root.
+                from krunc_launcher.supervise.wake import wake
+
+                wake(self._inotify)
         return program
-
-    def _wake(self) -> None:
-        """Have SIGIO sent to this process whenever there is something to look at."""
-        from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
-
-        fcntl(self._inotify, F_SETOWN, system.getpid())
-        fcntl(self._inotify, F_SETFL, fcntl(self._inotify, F_GETFL) | system.O_ASYNC)
 
     def look(self) -> None:
         """Take what the kernel has told."""

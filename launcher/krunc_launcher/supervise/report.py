@@ -15,6 +15,7 @@ from krunc_launcher._rules import STAGE
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.preflight import runtime_folder
 from krunc_launcher.paths import absolute
+from krunc_launcher.supervise.wake import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Report:
             system.close(self._listening)
             self._listening = -1
             self._connection = taken
-            _wake(taken)
+            wake(taken)
         while self._connection >= 0:
             try:
                 more = system.read(self._connection, _MOST_BYTES)
@@ -110,15 +111,13 @@ class Report:
             case [word, _] if word in _ENDS and len(numbers) == 1 and numbers[0] < 256:
                 self.ended = word, numbers[0]
 
-    def signal(self, number: int) -> bool:
-        """Have the stage send the signal NUMBER to the program; whether it could be told to."""
-        if self._connection < 0:
-            return False
-        try:
-            system.write(self._connection, b"signal %d\n" % number)
-        except OSError:
-            return False
-        return True
+    def signal(self, number: int) -> None:
+        """Have the stage send the signal NUMBER to the program; nothing where that has ended."""
+        if self._connection >= 0:
+            try:
+                system.write(self._connection, b"signal %d\n" % number)
+            except OSError:
+                pass  # it ends now
 
     def _forget_orders(self) -> None:
         """Remove the orders, which may have secrets in them: the stage has read them."""
@@ -134,7 +133,7 @@ class Report:
             if handle >= 0:
                 system.close(handle)
         self._listening = self._connection = -1
-        remove(self._folder)
+        _remove(self._folder)
 
 
 def _shown(row: dict[str, Any]) -> str:
@@ -158,19 +157,11 @@ def _listen(path: str) -> int:
         )
     if libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
         raise LaunchError(f"there is no socket for the stage: {system.strerror(ffi.errno).lower()}")
-    _wake(handle)
+    wake(handle)
     return handle
 
 
-def _wake(handle: int) -> None:
-    """Have SIGIO sent to this process whenever there is something to look at."""
-    from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
-
-    fcntl(handle, F_SETOWN, system.getpid())
-    fcntl(handle, F_SETFL, fcntl(handle, F_GETFL) | system.O_ASYNC)
-
-
-def remove(folder: str) -> None:
+def _remove(folder: str) -> None:
     """Remove FOLDER with what is in it. A guest of an older libkrun may have filled it: what cannot
     be removed stays."""
     inside = [folder]
@@ -198,6 +189,7 @@ def _emptied(folder: str) -> Iterator[str]:
         path = system.join(folder, name)
         try:
             system.unlink(path)
+        except IsADirectoryError:
+            yield path
         except OSError:
-            if system.S_ISDIR(system.lstat(path).st_mode):
-                yield path
+            pass

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse
-from krunc_launcher.plan.verify import verify
+from refusals import refusals
 
 BOX = """\
 krunc: 1
@@ -29,15 +27,6 @@ def plan(tmp_path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((tmp_path / "a.plan.json").read_text())
     assert refusals(found) == []
     return found
-
-
-def refusals(plan: dict[str, Any]) -> list[str]:
-    """What is wrong with PLAN."""
-    try:
-        verify(parse(json.dumps(plan)))
-    except PlanRefused as refused:
-        return [sentence for _, sentence in refused.findings]
-    return []
 
 
 def places(plan: dict[str, Any]) -> tuple[int, int]:

@@ -5,25 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse
-from krunc_launcher.plan.verify import verify
 from places import ROOT
+from refusals import refusals
 
 PLANS = sorted((ROOT / "boxes").glob("*.plan.json"))
 CONFINED = [path for path in PLANS if '"confine"' in path.read_text()]
-
-
-def refusals(plan: dict[str, Any]) -> list[str]:
-    try:
-        verify(parse(json.dumps(plan)))
-    except PlanRefused as refused:
-        return [sentence for _, sentence in refused.findings]
-    return []
 
 
 @pytest.mark.parametrize("path", CONFINED, ids=lambda path: path.stem)

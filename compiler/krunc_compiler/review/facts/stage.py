@@ -8,6 +8,7 @@ from typing import Any
 
 from krunc_schema import load
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.process import command, environment
@@ -16,7 +17,6 @@ from krunc_compiler.review.words import word
 
 # As whom the program runs; a name that is not root's is nobody with uid 0, or the stage refuses it.
 AS_ROOT = Reach("as", "root")
-_ROOT = ("0", "root")
 
 
 @cache
@@ -146,15 +146,9 @@ def nameserver(row: Row) -> Iterator[Fact]:
 def user(row: Row) -> Iterator[Fact]:
     """Yield the user of the guest that the program runs as."""
     name = row.args["user"]
-    is_root = is_root_user(name)
+    is_root = api.is_root(name)
     known = "root" if is_root else f"{word(name)}, as the guest's own /etc/passwd has it"
     yield row.fact("guest user", "guest user", known, *([AS_ROOT] if is_root else []))
-
-
-def is_root_user(name: str) -> bool:
-    """Tell whether the user NAME of the guest may do everything there."""
-    first = name.partition(":")[0]
-    return first in _ROOT or (first.isascii() and first.isdigit() and int(first) == 0)
 
 
 def before(row: Row) -> Iterator[Fact]:
