@@ -121,7 +121,7 @@ _OF_ITS_OWN = {
     "host/kvm.py: system.open(_DEVICE)", "host/kvm.py: system.stat(_DEVICE)",
     "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: system.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
-    "host/preflight.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
+    "host/ports.py: open(f'/proc/net/{version}')", "host/preflight.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.
