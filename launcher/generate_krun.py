@@ -52,7 +52,7 @@ libc: "Any" = ffi.dlopen(None)
 """
 _FOR_PEOPLE = ("doc", "keys", "unreached")
 _PLAN = ("format", "ending", "operations", "runtime", "launch")
-_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps")
+_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
 _OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}

@@ -15,7 +15,7 @@ from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.disk_locks import hold as lock
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import missing_workdir, opened, program
+from krunc_launcher.host.program import missing_workdir, opened, program, unstartable
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
@@ -201,12 +201,13 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     """Fill in what the plan leaves open, secrets by the launcher's environment, which VARIABLE
     tells, and check all that it needs of the host."""
     operations, found = resolve(accepted.plan, accepted.folders, variable)
+    starts = program(accepted.plan, operations, accepted.folders)
     problems = [
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
+        *unstartable(accepted.plan, operations, accepted.folders, starts),
         *untold(accepted.plan["operations"], accepted.folders),
     ]
-    starts = program(accepted.plan, operations, accepted.folders)
     return Ready(accepted, operations, found, problems, starts, made(operations))
 
 

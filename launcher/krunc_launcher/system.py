@@ -57,6 +57,7 @@ from posix import (
     mkdir,
     open,
     pipe,
+    pread,
     putenv,
     read,
     readlink,

@@ -10,9 +10,31 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+# Programs of the boxes that are launched beside a recording libkrun.
+_NAMES = (
+    "/a",
+    "/x",
+    "/bin/a",
+    "/bin/agent",
+    "/bin/b",
+    "/bin/busybox",
+    "/bin/echo",
+    "/bin/sh",
+    "/bin/true",
+)
 _DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "run", "srv", "sys", "tmp", "var")
 # Where the first partition of an image begins.
 _FIRST = 1 << 20
+
+
+def runnable(at: Path, *names: str) -> None:
+    """Make a root at AT in which programs called NAMES can be found, and no more."""
+    at.mkdir(parents=True, exist_ok=True)
+    for name in names or _NAMES:
+        file = at / name[1:]
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(0o755)
 
 
 def root(at: Path, scripts: Mapping[str, str], user: str, directories: Iterable[str] = ()) -> None:

@@ -15,6 +15,7 @@ from krunc_compiler.__main__ import main
 from ports import free_ports
 from processes import PATIENCE, children, entered, gone, started, variables, wait_until
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -22,7 +23,7 @@ name: box-{{ n }}
 matrix: {n: {from: 1, to: 4}}
 rootfs: {path: ./rootfs}
 network: {mode: tsi, ports: ["{{ PORT + n }}:80"]}
-entrypoint: {executable: /bin/a}
+entrypoint: {executable: /dev/a}
 """
 
 
@@ -35,7 +36,7 @@ def port() -> int:
 @pytest.fixture
 def plans(tmp_path: Path, port: int) -> Path:
     """A folder of four plans."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(BOX.replace("PORT", str(port)))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path

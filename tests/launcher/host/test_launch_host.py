@@ -17,6 +17,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from processes import started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 START = LAUNCHER[2]
 BOX = """\
@@ -39,7 +40,7 @@ IMAGE = [
 
 def planned(folder: Path, form: str = "raw", read_only: bool = False, memory: str = "1GiB") -> Path:
     """A plan with one disk."""
-    (folder / "rootfs").mkdir(exist_ok=True)
+    runnable(folder / "rootfs")
     if not (folder / "disk").exists():
         (folder / "disk").write_bytes(bytes(4096))
     box = BOX.replace("FORMAT", form).replace("MEMORY", memory)

@@ -19,6 +19,7 @@ from krunc_launcher import system
 from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
 from processes import entered, started
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 BOX: dict[str, Any] = {
     "krunc": 1,
@@ -49,7 +50,7 @@ SAYS = "started\nexit 0\n"
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     """A plan whose VM starts with the stage."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(json.dumps(BOX))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path / "box.plan.json"

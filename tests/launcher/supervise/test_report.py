@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from krunc_compiler.__main__ import main
 from recorder.fixtures import Launch
+from roots import runnable
 
 BOX: dict[str, Any] = {
     "krunc": 1,
@@ -26,7 +27,7 @@ UNDER = "krunc: the guest ended under its program"
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     """A plan whose VM starts with the stage."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(json.dumps(BOX))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path / "box.plan.json"
