@@ -79,7 +79,7 @@ def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
     secret = (
         (plans / "box.yaml")
         .read_text()
-        .replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+        .replace("/dev/a", "/dev/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
     )
     (plans / "box.yaml").write_text(secret)
     assert main(["compile", str(plans / "box.yaml")]) == 0
