@@ -118,6 +118,8 @@ def declarations(table: dict[str, Any]) -> str:
         "int bind(int fd, const void *address, uint32_t size);",
         "int listen(int fd, int waiting);",
         "int accept4(int fd, void *address, void *size, int flags);",
+        "int fcntl(int fd, int command, long argument);",
+        "int flock(int fd, int how);",
         "int getrlimit(int resource, uint64_t *limits);",
         "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",

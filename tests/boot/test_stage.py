@@ -363,6 +363,26 @@ def test_a_fleet_with_one_root(
     shown("a fleet of 8 with one root, one of which never starts its program")
 
 
+def test_the_user_of_the_host(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """The stage starts where the VM's process has become another user of the host (run_as)."""
+    name = staged(boxes, "id -u; echo made >/srv/made", hostname="box",
+                  run_as={"uid": 1234, "gid": 1235})  # fmt: skip
+    (boxes / "rootfs/srv").mkdir(exist_ok=True)
+    for path in (boxes / "rootfs", *(boxes / "rootfs").rglob("*")):
+        os.chown(path, 1234, 1235, follow_symlinks=False)
+    for path in (boxes, *boxes.parents):
+        if path.is_relative_to("/tmp") and path != Path("/tmp"):
+            path.chmod(0o755)
+    done = boot(name, prints=True)
+    assert (done.status, done.stdout) == (0, "0\n"), done
+    made = (boxes / "rootfs/srv/made").stat()
+    assert (made.st_uid, made.st_gid) == (1234, 1235)
+    runtime = (boxes / "run").stat()
+    assert (runtime.st_mode & 0o777, runtime.st_uid, runtime.st_gid) == (0o710, 0, 1235)
+    assert left(boxes) == []
+    shown("the stage with another user on the host")
+
+
 PAGE = """\
 /bin/busybox ip address show eth0
 /bin/busybox ip route

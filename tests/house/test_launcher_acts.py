@@ -123,7 +123,7 @@ _OF_ITS_OWN = {
     "host/executable.py: system.readlink('')",
     "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: system.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
-    "host/ports.py: open(f'/proc/net/{version}')", "host/preflight.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
+    "host/ports.py: open(f'/proc/net/{version}')", "host/runtime.py: system.lstat(folder)", "host/runtime.py: system.stat(path)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.

@@ -11,6 +11,7 @@ from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.landlock import missing
 from krunc_launcher.host.ports import taken
+from krunc_launcher.host.runtime import closed, runtime_folder
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -116,9 +117,16 @@ def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) ->
         group = meant(done, "gid")
         group = system.getegid() if group is None else group
         yield from closed_to(meant([operation], "uid"), group)
+        if any(one.kind == "order" for one in done):
+            yield from closed(folders.runtime, meant([operation], "uid"), group)
     for path in made([operation]):
         yield from _writable(path, folders)
-    if any(rule["kind"] == "socket_path" for rule, _, _ in operation.opens()):
+    # Nobody but this launch has its own directory.
+    own = f"{folders.launch}/"
+    if any(
+        rule["kind"] == "socket_path" and not path.startswith(own)
+        for rule, path, _ in operation.opens()
+    ):
         from krunc_launcher.host.listeners import replaceable
 
         yield from replaceable(operation, folders)
@@ -240,42 +248,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
             yield f"{plain(parent)}: there is no such folder for the {what}"
     elif not system.access(parent, system.W_OK | system.X_OK):
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
-
-
-def runtime_folder(folders: Folders) -> Iterator[str]:
-    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
-    path = folders.runtime
-    for folder in (system.dirname(path), path):
-        try:
-            status = system.lstat(folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield f"{plain(folder)}: {why(error)}"
-            return
-        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
-        if not system.S_ISDIR(status.st_mode):
-            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
-        elif status.st_uid not in (system.geteuid(), 0):
-            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
-        elif others:
-            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
-        if not system.S_ISDIR(status.st_mode):
-            return
-    above = path
-    while not system.lexists(above):
-        above = system.dirname(above)
-    try:
-        folders.status(above)
-    except OSError as error:
-        yield f"the runtime folder {plain(path)}: {why(error)}"
-        return
-    if not system.access(above, system.W_OK | system.X_OK):
-        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
-        yield (
-            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
-            "system is read-only; choose another with --runtime-dir"
-        )
 
 
 # The processor's identification has 8 bits for their number, rounded up to a power of two.

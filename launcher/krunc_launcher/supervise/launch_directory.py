@@ -7,9 +7,8 @@ nothing here follows a link, leaves a directory's file system, or removes anothe
 
 from __future__ import annotations
 
-from fcntl import LOCK_EX, LOCK_NB, flock
-
 from krunc_launcher import system
+from krunc_launcher._krun import libc
 from krunc_launcher.errors import LaunchError, why
 from krunc_launcher.paths import LAUNCH_NAME
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPENED = system.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
+_LOCK_EX, _LOCK_NB = 2, 4  # asm-generic/fcntl.h
 _EEXIST = 17  # asm-generic/errno-base.h
 _TRIES = 100
 
@@ -56,7 +56,7 @@ def remove_dead(runtime: str, owners: set[int]) -> None:
         if handle < 0:
             continue
         is_theirs = system.fstat(handle).st_uid in owners
-        if is_theirs and _locked(handle, LOCK_EX | LOCK_NB) and _is_at(handle, path):
+        if is_theirs and _locked(handle, _LOCK_EX | _LOCK_NB) and _is_at(handle, path):
             _remove(path, handle)
         system.close(handle)
 
@@ -74,7 +74,7 @@ def _made(path: str) -> int:
         handle = _opened(path)
         if handle < 0:
             continue
-        _locked(handle, LOCK_EX)
+        _locked(handle, _LOCK_EX)
         if _is_at(handle, path):
             return handle
         system.close(handle)
@@ -90,11 +90,8 @@ def _opened(path: str, above: int | None = None) -> int:
 
 
 def _locked(handle: int, how: int) -> bool:
-    try:
-        flock(handle, how)
-    except OSError:
-        return False  # a living launch has it; or a file system without locks
-    return True
+    # It fails where a living launch has it, and on a file system without locks.
+    return not libc.flock(handle, how)
 
 
 def _is_at(handle: int, path: str) -> bool:

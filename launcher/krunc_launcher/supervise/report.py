@@ -13,7 +13,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT, STAGE
 from krunc_launcher.errors import LaunchError, plain
-from krunc_launcher.host.preflight import runtime_folder
+from krunc_launcher.host.runtime import runtime_folder
 from krunc_launcher.paths import absolute
 from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
 from krunc_launcher.supervise.wake import wake

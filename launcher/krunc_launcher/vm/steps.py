@@ -8,7 +8,8 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import missing
-from krunc_launcher.host.preflight import RLIMIT_NOFILE, runtime_folder
+from krunc_launcher.host.preflight import RLIMIT_NOFILE
+from krunc_launcher.host.runtime import runtime_folder
 from krunc_launcher.vm.confine import confine
 from krunc_launcher.vm.sigterm import ask_on_sigterm
 

@@ -1,0 +1,72 @@
+"""Whether the runtime folder is this user's alone, and whether another user of the host, whom the
+VM's process becomes, reaches what is in it: libkrun opens the stage as that user, and hangs where
+it cannot."""
+
+from __future__ import annotations
+
+from krunc_launcher import system
+from krunc_launcher.errors import plain, why
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from krunc_launcher.paths import Folders
+
+
+def runtime_folder(folders: Folders) -> Iterator[str]:
+    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
+    path = folders.runtime
+    for folder in (system.dirname(path), path):
+        try:
+            status = system.lstat(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield f"{plain(folder)}: {why(error)}"
+            return
+        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
+        if not system.S_ISDIR(status.st_mode):
+            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
+        elif status.st_uid not in (system.geteuid(), 0):
+            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
+        elif others:
+            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
+        if not system.S_ISDIR(status.st_mode):
+            return
+    above = path
+    while not system.lexists(above):
+        above = system.dirname(above)
+    try:
+        folders.status(above)
+    except OSError as error:
+        yield f"the runtime folder {plain(path)}: {why(error)}"
+        return
+    if not system.access(above, system.W_OK | system.X_OK):
+        what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
+        yield (
+            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
+            "system is read-only; choose another with --runtime-dir"
+        )
+
+
+def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
+    """Yield the directory above RUNTIME, which is opened to the group, that UID of GID may not
+    enter."""
+    path = system.dirname(runtime)
+    while uid:
+        try:
+            status = system.stat(path)
+        except OSError:
+            pass  # it is made, for all
+        else:
+            place = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+            if not status.st_mode >> place & 1:
+                yield (
+                    f"{plain(path)} is closed to uid {uid} of run_as, who has to reach the stage "
+                    "in the runtime folder; choose another with --runtime-dir"
+                )
+                return
+        if path in ("/", ""):
+            return
+        path = system.dirname(path)
