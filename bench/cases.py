@@ -89,6 +89,8 @@ def prepare(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     run("cc", "-O1", "-shared", "-fPIC", "-o", place / "kvm.so", fake, "-ldl")
     for name in ("rootfs", "src", "share", "root"):
         (place / name).mkdir()
+    (place / "rootfs/bin").mkdir()
+    (place / "rootfs/bin/httpd").touch(0o755)
     (place / "box.yaml").write_text(BOX.format(n=1, port=8080))
     templated = BOX.format(n=1, port="{{ p }}") + "vars: {p: 8080}\n"
     (place / "templated.yaml").write_text(templated)

@@ -53,7 +53,7 @@ libc: "Any" = ffi.dlopen(None)
 _FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor")
 _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
-_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps")
+_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
 _OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
@@ -121,6 +121,8 @@ def declarations(table: dict[str, Any]) -> str:
         "int bind(int fd, const void *address, uint32_t size);",
         "int listen(int fd, int waiting);",
         "int accept4(int fd, void *address, void *size, int flags);",
+        "int fcntl(int fd, int command, long argument);",
+        "int flock(int fd, int how);",
         "int getrlimit(int resource, uint64_t *limits);",
         "int setrlimit(int resource, const uint64_t *limits);",
         "int capget(void *head, void *sets);",

@@ -13,7 +13,7 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import missing_workdir, opened, program
+from krunc_launcher.host.program import missing_workdir, opened, program, unstartable
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
@@ -195,12 +195,13 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     tells, and check all that it needs of the host."""
     operations, found = resolve(accepted.plan, accepted.folders, variable)
     take(operations)
+    starts = program(accepted.plan, operations, accepted.folders)
     problems = [
         *preflight(operations, accepted.folders),
         *missing_workdir(accepted.plan, operations, accepted.folders),
+        *unstartable(accepted.plan, operations, accepted.folders, starts),
         *untold(accepted.plan["operations"], accepted.folders),
     ]
-    starts = program(accepted.plan, operations, accepted.folders)
     return Ready(accepted, operations, found, problems, starts, made(operations))
 
 

@@ -30,6 +30,7 @@ _HERE = -100  # AT_FDCWD of linux/fcntl.h
 _EPERM, _EACCES, _ENOSYS, _ELOOP = 1, 13, 38, 40  # asm-generic/errno.h
 _PROC = 0x9FA0  # PROC_SUPER_MAGIC of linux/magic.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
+LAUNCH_NAME = "launch-"
 # To look at a file without reading it.
 LOOK = system.O_PATH if sys.platform == "linux" else system.O_RDONLY | system.O_NONBLOCK
 _LED = (
@@ -55,7 +56,7 @@ class Folders:
         self.base = base
         self.runtime = runtime
         # Of one launch alone, and not made before it: two of one plan have two.
-        self.launch = system.join(runtime, f"launch-{system.urandom(6).hex()}")
+        self.launch = system.join(runtime, f"{LAUNCH_NAME}{system.urandom(6).hex()}")
         self.written = list(written)
         self.store = store
         self.hashed: list[tuple[str, str]] = []

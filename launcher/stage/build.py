@@ -48,6 +48,7 @@ def header(table: dict[str, Any]) -> str:
         f"enum name {{ {', '.join(map(_c, orders))}, NAMES }};",
         *(f"enum {name} {{ {', '.join(row)} }};" for name, row in words.items()),
         f"enum step {{ {', '.join(f'{_c(s)}_STEP' for s in ('no', *table['steps']))} }};",
+        f'#define SEARCH "{table["search"]}"',
         f"enum {{ REQUIRED = {' | '.join(required)}, A_ROOT = {' | '.join(roots)} }};",
         "#endif",
         "#ifdef STEP_WORDS",

@@ -148,7 +148,7 @@ int carry_out(struct orders *orders, int signals) {
     program.env = before.env = room(now->value[2].number + 4);
     copy(program.env, &now->value[2]);
     add_missing(program.env, "HOME=", user.home);
-    add_missing(program.env, "PATH=", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    add_missing(program.env, "PATH=", SEARCH);
     if (terminal) add_missing(program.env, "TERM=", "linux");
     int status = before.index ? attend(launch(&before), 0, signals) : 0;
     if (status) {

@@ -70,7 +70,8 @@ void fail(enum step step) {
     _exit(NEVER_ENDED);
 }
 
-/* Waits until the launcher has closed: the VM's end may drop what it has not read. */
+/* Waits until the launcher has closed: the VM's end may drop what it has not read. vsock tells a close that answers the
+   stage's own shutdown as an error of recv(2). */
 void finish(void) {
     struct timespec now, since;
     char rest[64];
@@ -79,8 +80,8 @@ void finish(void) {
     shutdown(report, SHUT_WR);
     clock_gettime(CLOCK_MONOTONIC, &since);
     for (long left = PATIENCE; left > 0;) {
-        if (poll(&closed, 1, (int)left) > 0 && recv(report, rest, sizeof rest, MSG_DONTWAIT) == 0) return;
-        if (closed.revents & (POLLERR | POLLNVAL)) return;
+        ssize_t got = poll(&closed, 1, (int)left) > 0 ? recv(report, rest, sizeof rest, MSG_DONTWAIT) : 1;
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return;
         clock_gettime(CLOCK_MONOTONIC, &now);
         left = PATIENCE - (now.tv_sec - since.tv_sec) * 1000 - (now.tv_nsec - since.tv_nsec) / 1000000;
     }

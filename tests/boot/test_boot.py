@@ -221,8 +221,11 @@ def test_build_cannot_change_its_source(boot: Booting, boxes: Path, shown: Shown
 
 
 def test_a_program_that_is_missing(boot: Booting, boxes: Path) -> None:
+    """A relative interpreter, which only the guest knows to be missing."""
     box = boxes / "hello.yaml"
-    box.write_text(box.read_text().replace("/bin/busybox", "/bin/missing"))
+    box.write_text(box.read_text().replace("/bin/busybox", "/bin/script"))
+    (boxes / "rootfs/bin/script").write_text("#!bin/missing\n")
+    (boxes / "rootfs/bin/script").chmod(0o755)
     assert boot("hello").status == 127
 
 

@@ -144,8 +144,9 @@ def test_user(boot: Booting, boxes: Path, user: str | int, said: str, shown: Sho
     ({"user": "nobody-here"}, 125, "user nobody-here (entrypoint.user)"),
     ({"workdir": "/missing"}, 125, "workdir /missing (entrypoint.workdir)"),
     ({"before": "exit 3"}, 125, "before"),
-    ({"executable": "/bin/missing", "user": "app"}, 127, "program /bin/missing (entrypoint)"),
-    ({"executable": "/etc/passwd", "user": "app"}, 126, "program /etc/passwd (entrypoint)"),
+    # The script could make the program: what is missing is seen in the guest alone.
+    ({"executable": "/bin/missing", "user": "app", "before": "true"}, 127, "program /bin/missing (entrypoint)"),
+    ({"executable": "/etc/passwd", "user": "app", "before": "true"}, 126, "program /etc/passwd (entrypoint)"),
 ])  # fmt: skip
 def test_what_cannot_start(
     boot: Booting, boxes: Path, entrypoint: dict[str, str], status: int, said: str, shown: Shown
@@ -338,7 +339,7 @@ def test_a_fleet_with_one_root(
         name = staged(boxes, script, rootfs=root, machine=machine, hostname=f"vm{i}", name=f"vm{i}")
         value = json.loads((boxes / f"{name}.yaml").read_text())
         if i == 5:
-            value["entrypoint"] = {"executable": "/bin/missing"}
+            value["entrypoint"] = {"executable": "/bin/missing", "before": "true"}
         (boxes / f"vm{i}.yaml").write_text(json.dumps(value))
         made = boxes / "fleet" / f"vm{i}.plan.json"
         done = main(
@@ -360,6 +361,26 @@ def test_a_fleet_with_one_root(
     assert {end["program_seen"] for name, end in ends.items() if name != "vm5"} == {True}
     assert not list((boxes / "run").rglob("launch-*"))
     shown("a fleet of 8 with one root, one of which never starts its program")
+
+
+def test_the_user_of_the_host(boot: Booting, boxes: Path, shown: Shown) -> None:
+    """The stage starts where the VM's process has become another user of the host (run_as)."""
+    name = staged(boxes, "id -u; echo made >/srv/made", hostname="box",
+                  run_as={"uid": 1234, "gid": 1235})  # fmt: skip
+    (boxes / "rootfs/srv").mkdir(exist_ok=True)
+    for path in (boxes / "rootfs", *(boxes / "rootfs").rglob("*")):
+        os.chown(path, 1234, 1235, follow_symlinks=False)
+    for path in (boxes, *boxes.parents):
+        if path.is_relative_to("/tmp") and path != Path("/tmp"):
+            path.chmod(0o755)
+    done = boot(name, prints=True)
+    assert (done.status, done.stdout) == (0, "0\n"), done
+    made = (boxes / "rootfs/srv/made").stat()
+    assert (made.st_uid, made.st_gid) == (1234, 1235)
+    runtime = (boxes / "run").stat()
+    assert (runtime.st_mode & 0o777, runtime.st_uid, runtime.st_gid) == (0o710, 0, 1235)
+    assert left(boxes) == []
+    shown("the stage with another user on the host")
 
 
 PAGE = """\

@@ -24,7 +24,7 @@ _LOOKS = {
     "S_ISBLK", "S_ISCHR", "S_ISDIR", "S_ISLNK", "S_ISREG", "S_ISSOCK", "variable",
     "access", "close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat",
     "get_blocking", "get_inheritable", "getcwd", "geteuid", "getegid", "getgroups", "getpid",
-    "getppid", "isatty", "listdir", "lstat", "major", "minor", "read", "readlink", "stat",
+    "getppid", "isatty", "listdir", "lstat", "major", "minor", "pread", "read", "readlink", "stat",
     "strerror", "sysconf", "uname", "WEXITSTATUS", "WIFEXITED", "WIFSIGNALED", "WTERMSIG",
 }  # fmt: skip
 # What system.open may be told without making or changing a file.
@@ -119,9 +119,11 @@ def test_only_some_rooms_change_files() -> None:
 _OF_ITS_OWN = {
     "host/disk_locks.py: open('/proc/locks')", "host/kvm.py: open('/proc/meminfo')",
     "host/kvm.py: system.open(_DEVICE)", "host/kvm.py: system.stat(_DEVICE)",
+    # Of the root, by paths that it resolves itself.
+    "host/executable.py: system.readlink('')",
     "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: system.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
-    "host/runtime.py: system.lstat(folder)", "host/tap.py: open('/proc/self/status')",
+    "host/ports.py: open(f'/proc/net/{version}')", "host/runtime.py: system.lstat(folder)", "host/runtime.py: system.stat(path)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.

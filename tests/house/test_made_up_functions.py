@@ -68,7 +68,7 @@ krunc: 1
 name: made-up
 rootfs: {path: ./rootfs}
 network: {mode: none}
-entrypoint: {executable: /bin/true}
+entrypoint: {executable: /dev/true}
 confine: CONFINE
 """
 # Compiles the box as if a key of it led to the calls of the second argument.
@@ -358,7 +358,7 @@ def test_where_another_init_starts_the_program_its_file_is_not_watched(
 ) -> None:
     plan = str(place / "box.plan.json")
     house.plan(place, [])
-    assert house.python(WATCHED, plan).stdout == "('/base/rootfs', '/bin/true')\n"
+    assert house.python(WATCHED, plan).stdout == "('/base/rootfs', '/dev/true')\n"
     house.plan(place, [CASES["init"][0]])
     assert house.python(WATCHED, plan).stdout == "('', '')\n"
 

@@ -330,6 +330,15 @@ def test_commands_of_the_launcher(call: Call, text: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("launcher", "wanted"),
+    [("closed", "at once"), ("unread", "at once"), ("fails", "at once"), ("open", "waited")],
+)
+def test_the_end_waits_for_a_launcher_that_is_there(call: Call, launcher: str, wanted: str) -> None:
+    """A connection that vsock has reset is an error of recv(2), not an end of file."""
+    assert call([[b"finish", launcher.encode()]]) == [wanted]
+
+
+@pytest.mark.parametrize(
     ("parts", "wanted"),
     [
         (("started", -1, "", -1), "started\n"),

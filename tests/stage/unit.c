@@ -54,10 +54,29 @@ static void show_user(void) {
     free(user.groups), free(passwd), free(group), free(spec);
 }
 
+/* How the launcher's end can look: closed, closed with a line unread, gone as vsock has it (recv(2) fails), open. */
+static void show_finish(void) {
+    char *how = item(NULL, 1);
+    int ends[2];
+    struct timespec since, now;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) abort();
+    report = ends[0];
+    if (!strcmp(how, "unread")) say("exit", 0);
+    if (!strcmp(how, "fails")) close(ends[0]), report = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (strcmp(how, "open")) close(ends[1]);
+    clock_gettime(CLOCK_MONOTONIC, &since);
+    finish();
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    printf("%s", now.tv_sec - since.tv_sec > 1 ? "waited" : "at once");
+    if (!strcmp(how, "open")) close(ends[1]);
+    close(report), report = -1, free(how);
+}
+
 int main(void) {
     for (char *what; (what = item(NULL, 1)); free(what), putchar('\n')) {
         if (!strcmp(what, "orders")) show_orders();
         else if (!strcmp(what, "user")) show_user();
+        else if (!strcmp(what, "finish")) show_finish();
         else if (!strcmp(what, "options")) {
             char *text = item(NULL, 1);
             printf("%lu", mount_options(text));

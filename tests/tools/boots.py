@@ -17,6 +17,13 @@ from kvmhost import job, machine
 from kvmhost.errors import HostError
 from places import ROOT, TOOLS
 
+# An interface with a default route, for the emulated host has none.
+ROUTE = [
+    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
+    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
+    ["busybox", "ip", "link", "set", "tap9", "up"],
+    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
+]
 KRUNC = [sys.executable, "-m", "krunc"]
 # A boot takes 10 to 20 s of emulation; this only ends what hangs.
 TIMEOUT = 90
@@ -28,15 +35,6 @@ _PANIC = "Kernel Offset: disabled"
 # What krunc says of a guest that ended before its program; one test provokes it.
 _GAVE_UP = "the guest ended before its program was started"
 _TRIES = 4
-
-
-# An interface with a default route, for the emulated host has none.
-ROUTE = [
-    ["sh", "-c", "test -e /sys/class/net/tap9 || ip tuntap add tap9 mode tap"],
-    ["busybox", "ip", "address", "replace", "10.9.1.1/24", "dev", "tap9"],
-    ["busybox", "ip", "link", "set", "tap9", "up"],
-    ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
-]
 
 
 class Boot(NamedTuple):
@@ -61,7 +59,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             machine.down(directory)
             if not left:
                 raise
-            _REPEATED.append("the emulated host's start hung")
+            _HUNG.append("the emulated host's start hung")
     yield directory
     machine.down(directory)
 
@@ -85,13 +83,21 @@ def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[..., Boot]:
+def boot(
+    emulated: Path, libkrun: tuple[Path, str], boxes: Path, request: pytest.FixtureRequest
+) -> Callable[..., Boot]:
     """Compiles a box for the library in turn and launches it in the emulated host.
 
     `host` is what the host does meanwhile, as hostside.py takes it; `start` is another launcher than
     krunc, and `change` edits the plan; `prints` repeats a boot of
     which no output is left; one that `panics` is meant to. What was repeated is told at the end of the run.
     """
+
+    def repeated(why: str) -> None:
+        request.node.user_properties.append((_REPEATED, why))
+
+    while _HUNG:
+        repeated(_HUNG.pop())
 
     def run(
         box: str,
@@ -115,14 +121,15 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
         order = json.dumps({**(host or {}), "command": command}).encode()
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
         console = boxes / "run/console.log"
-        driver = [sys.executable, str(TOOLS / "hostside.py")]
+        # Without site: a fifth of a second of emulation.
+        driver = [sys.executable, "-I", "-S", str(TOOLS / "hostside.py")]
         for left in reversed(range(_TRIES)):
             try:
                 done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
             except (subprocess.TimeoutExpired, HostError):
                 if left < _TRIES - 2:
                     raise
-                _REPEATED.append(f"{box}: the boot hung, or its machine was lost")
+                repeated(f"{box}: the boot hung, or its machine was lost")
                 # A machine in which one VM hung is not trusted with another.
                 machine.down(emulated)
                 machine.up(emulated, machine.IDLE)
@@ -137,7 +144,7 @@ def boot(emulated: Path, libkrun: tuple[Path, str], boxes: Path) -> Callable[...
             gave_up = _GAVE_UP in said and start is KRUNC
             broken = _NO_CONSOLE in said or _PANIC in said or gave_up
             if (broken and not panics) or (prints and not result.stdout):
-                _REPEATED.append(f"{box}: the guest's console or kernel failed")
+                repeated(f"{box}: the guest's console or kernel failed")
                 continue
             break
         return result
@@ -160,8 +167,10 @@ def _fit(box: Path) -> None:
         )
 
 
-_SHOWN: dict[str, set[str]] = {}
-_REPEATED: list[str] = []
+# Names of a test's properties, by which its process tells the one that prints the summary.
+_SHOWN, _REPEATED = "boot showed", "boot repeated"
+_HUNG: list[str] = []
+_TOLD: list[tuple[str, Any]] = []
 
 
 @pytest.fixture
@@ -171,21 +180,30 @@ def shown(request: pytest.FixtureRequest, libkrun: tuple[Path, str]) -> Callable
     library = request.node.callspec.params["libkrun"]
 
     def note(what: str) -> None:
-        _SHOWN.setdefault(what, set()).add(library)
+        request.node.user_properties.append((_SHOWN, [what, library]))
 
     return note
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what a boot has told."""
+    if report.when == "call":
+        _TOLD.extend(one for one in report.user_properties if one[0] in (_SHOWN, _REPEATED))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The matrix: what was seen in a guest, with which library."""
-    if not _SHOWN:
-        return
-    columns = ("1.16.0", "2.0-dev")
-    terminalreporter.section("boots of real microVMs")
-    width = max(map(len, _SHOWN))
-    terminalreporter.write_line(f"{'':{width}}  {columns[0]:8}{columns[1]}")
-    for what, libraries in _SHOWN.items():
-        marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
-        terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
-    for why in _REPEATED:
-        terminalreporter.write_line(f"repeated: {why}")
+    matrix: dict[str, set[str]] = {}
+    for what, library in (value for name, value in _TOLD if name == _SHOWN):
+        matrix.setdefault(what, set()).add(library)
+    if matrix:
+        columns = ("1.16.0", "2.0-dev")
+        terminalreporter.section("boots of real microVMs")
+        width = max(map(len, matrix))
+        terminalreporter.write_line(f"{'':{width}}  {columns[0]:8}{columns[1]}")
+        for what, libraries in sorted(matrix.items()):
+            marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
+            terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
+    for name, why in _TOLD:
+        if name == _REPEATED:
+            terminalreporter.write_line(f"repeated: {why}")

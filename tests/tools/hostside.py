@@ -9,7 +9,8 @@ emulated machine, with a plan of it in JSON on standard input; prints what happe
      "tcp": {ADDRESS: ANSWER},   the same on IP:PORT or [IPV6]:PORT
      "call": {PATH: LINE},       sockets of the VM to which a line is sent; the answer is noted
      "fetch": [URL, ...],        what curl gets from the VM; the answer is noted
-     "signal": {"after": TEXT, "send": NAME}}   sent to the launch when it has printed TEXT
+     "signal": {"after": TEXT, "send": NAME}}   sent to the launch when it has printed TEXT, or
+                                 without "after" when every URL was answered or could not be
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ def fetch(url: str, heard: dict[str, str], ended: threading.Event) -> None:
         time.sleep(0.3)
 
 
+def send(vm: subprocess.Popen[bytes], name: str, callers: list[threading.Thread]) -> None:
+    """Send the signal NAME to VM when CALLERS have ended."""
+    for caller in callers:
+        caller.join()
+    vm.send_signal(getattr(signal, name))
+
+
 def main() -> None:
     """Do what standard input says."""
     what: dict[str, Any] = json.load(sys.stdin)
@@ -119,6 +127,9 @@ def main() -> None:
     errors.start()
     printed = b""
     wanted = what.get("signal")
+    if wanted and "after" not in wanted:
+        threading.Thread(target=send, args=(vm, wanted["send"], callers), daemon=True).start()
+        wanted = None
     while chunk := os.read(vm.stdout.fileno(), 65536):
         printed += chunk
         if wanted and wanted["after"].encode() in printed:

@@ -120,7 +120,7 @@ def _passt() -> Check:
 
 def _runtime() -> Check:
     from krunc_launcher.accept import runtime_folder
-    from krunc_launcher.host.runtime import unfit as problems
+    from krunc_launcher.host.runtime import runtime_folder as problems
     from krunc_launcher.paths import Folders
 
     folder = runtime_folder("BOX")

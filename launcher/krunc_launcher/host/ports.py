@@ -1,5 +1,10 @@
 """Whether the TCP ports that lead into the guest are free: libkrun binds one when the guest listens
-on it, and then only the guest's program is told that it cannot."""
+on it, and then only the guest's program is told that it cannot.
+
+libkrun's socket has SO_REUSEPORT and no more (its tsi_stream.rs). So what is left of connections to
+an earlier VM is not in its way, of connections to most other programs it is. And it shares a port
+with a VM of the same user that listens there, of which a guest gets some connections at random.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# bits/socket.h and asm-generic/socket.h of Linux
-_INET, _STREAM_CLOEXEC, _SOCKET, _REUSEADDR = 2, 0o2000001, 1, 2
+# bits/socket.h, asm-generic/socket.h and net/tcp_states.h of Linux
+_INET, _STREAM_CLOEXEC, _SOCKET, _REUSEPORT = 2, 0o2000001, 1, 15
+_LISTENING = "0A"
 
 _FIRST_FREE = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
@@ -24,15 +30,20 @@ def taken(port_map: list[str]) -> Iterator[str]:
         return
     for pair in port_map:
         port = int(pair.partition(":")[0])
-        why = _bound(port)
+        why = _bound(port, False)
         if not why:
             continue
         from errno import EACCES, EADDRINUSE
 
-        if why == EADDRINUSE:
+        if why == EADDRINUSE and _has_listener(port):
             yield (
                 f"TCP port {port} of this host is in use; stop what listens there (ss -ltnp), "
                 "or choose another"
+            )
+        elif why == EADDRINUSE and _bound(port, True):
+            yield (
+                f"TCP port {port} of this host is held by connections (ss -tanp), which the kernel "
+                "keeps for a minute when their program has ended; wait, or choose another"
             )
         elif why == EACCES:
             yield (
@@ -41,16 +52,34 @@ def taken(port_map: list[str]) -> Iterator[str]:
             )
 
 
-def _bound(port: int) -> int:
+def _bound(port: int, as_libkrun: bool) -> int:
     """Return the error of binding a socket to PORT of all addresses, and of closing it again; 0 for
-    none. By libc: the import of Python's sockets would be a thirtieth of a launch."""
+    none. A plain one finds anything that holds the port. By libc: the import of Python's sockets
+    would be a thirtieth of a launch."""
     probe = libc.socket(_INET, _STREAM_CLOEXEC, 0)
     if probe < 0:
         return 0
     try:
-        libc.setsockopt(probe, _SOCKET, _REUSEADDR, ffi.new("int *", 1), 4)
+        if as_libkrun:
+            libc.setsockopt(probe, _SOCKET, _REUSEPORT, ffi.new("int *", 1), 4)
         # struct sockaddr_in: the family in the host's order, the port in the network's.
         address = _INET.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big") + bytes(12)
         return ffi.errno if libc.bind(probe, address, len(address)) else 0
     finally:
         system.close(probe)
+
+
+def _has_listener(port: int) -> bool:
+    """Tell whether a program listens on PORT of any address; True where that cannot be told."""
+    end = f":{port:04X}"
+    for version in ("tcp", "tcp6"):
+        try:
+            with open(f"/proc/net/{version}", encoding="ascii") as file:
+                rows = [line.split(None, 4)[1:4] for line in file]
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+        except OSError:
+            return True
+        if any(local.endswith(end) and state == _LISTENING for local, _, state in rows):
+            return True
+    return False

@@ -9,7 +9,7 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
-from krunc_launcher.host.runtime import unfit as runtime_folder
+from krunc_launcher.host.runtime import closed, runtime_folder
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -113,9 +113,16 @@ def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) ->
         group = meant(done, "gid")
         group = system.getegid() if group is None else group
         yield from closed_to(meant([operation], "uid"), group)
+        if any(one.kind == "order" for one in done):
+            yield from closed(folders.runtime, meant([operation], "uid"), group)
     for path in made([operation]):
         yield from _writable(path, folders)
-    if any(rule["kind"] == "socket_path" for rule, _, _ in operation.opens()):
+    # Nobody but this launch has its own directory.
+    own = f"{folders.launch}/"
+    if any(
+        rule["kind"] == "socket_path" and not path.startswith(own)
+        for rule, path, _ in operation.opens()
+    ):
         from krunc_launcher.host.listeners import replaceable
 
         yield from replaceable(operation, folders)

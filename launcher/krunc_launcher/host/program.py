@@ -6,8 +6,9 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
+from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING, STAGE
 from krunc_launcher.errors import plain
+from krunc_launcher.host.executable import CannotTell, Root
 from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ _TAGS = "virtiofs tag"  # the space of names in the table
 _OWN_WAY = frozenset(("init", "kernel"))
 # What libkrun's init mounts.
 _OF_THE_GUEST = ("dev", "proc", "sys")
+# The orders that mount something at a path.
+_MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
 
 
 def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tuple[str, str]:
@@ -38,21 +41,30 @@ def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tu
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
     path = ""
-    laid = []
     for row in rows:
         name = row.get("call")
         if name in MEANT["laid_at"]:
             process = _process(row)
             if process is not None:
                 path = process["args"][0]
-            elif row["args"][MEANT["laid_in"][name]] == GUEST_CONFIGURATION["fs_tag"]:
-                laid.append(row["args"][MEANT["laid_at"][name]])
         elif name in MEANT["program"]:
             path = row["args"][MEANT["program"][name]]
     root = _root(done)
+    laid = _laid(plan, GUEST_CONFIGURATION["fs_tag"])
     if not root or not path.startswith("/") or any(_hides(root, one, folders) for one in laid):
         return "", ""
     return root, path
+
+
+def _laid(plan: dict[str, Any], tag: str) -> list[str]:
+    """Return where a call lays something over the folder that has TAG."""
+    return [
+        row["args"][MEANT["laid_at"][name]]
+        for row in plan["operations"]
+        if (name := row.get("call")) in MEANT["laid_at"]
+        and row["args"][MEANT["laid_in"][name]] == tag
+        and _process(row) is None
+    ]
 
 
 def _hides(root: str, path: str, folders: Folders) -> bool:
@@ -98,8 +110,54 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
     return [f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it ({origin})"]
 
 
-def _root(done: list[Operation]) -> str:
-    """Return the folder that is the guest's root; empty when it is on a disk."""
+def unstartable(
+    plan: dict[str, Any], done: list[Operation], folders: Folders, starts_from: tuple[str, str]
+) -> list[str]:
+    """Tell why the guest's program cannot be started from a root that is a folder, as far as the
+    folder alone decides it. STARTS_FROM is what `program` returns."""
+    orders = {operation.name: operation for operation in done if operation.kind == "order"}
+    hidden = {f"/{name}" for name in _OF_THE_GUEST}
+    search: list[str] = []
+    if orders:
+        # A disk with changes may have it, and a script can make it.
+        if "root_share" not in orders or "keep_changes" in orders or "before" in orders:
+            return []
+        starts = orders["program"]
+        tag, path = orders["root_share"].argument("tag"), starts.argument("exec_path")
+        paths = [given.text for given in starts.argument("envp") if given.name == "PATH"]
+        search = (paths[-1] if paths else STAGE["search"]).split(":")
+        if any(given.secret for given in starts.argument("envp") if given.name == "PATH"):
+            return []
+        if "/" in path and not path.startswith("/"):
+            path = system.join(orders["workdir"].argument("workdir_path"), path)
+        hidden.update(system.normpath(one.argument("path")) for one in done if one.name in _MOUNTS)
+        root, origin = _root(done, tag), starts.origin
+        laid = _laid(plan, tag)
+        if any(_hides(root, one, folders) for one in laid):
+            return []
+    else:
+        root, path = starts_from
+        origin = next((one.origin for one in done if one.name in MEANT["program"]), "entrypoint")
+    try:
+        handle = folders.open(root, system.O_PATH | system.O_DIRECTORY) if root else -1
+    except OSError:
+        return []  # the condition of the folder tells why
+    if handle < 0:
+        return []
+    try:
+        why = Root(handle, hidden).why_not(path, search)
+    except CannotTell:
+        return []
+    finally:
+        system.close(handle)
+    if not why:
+        return []
+    what = f"the guest's program cannot be started from its root {plain(root)}: {why}"
+    return [f"{what}; put into the root what is missing, or start another program ({origin})"]
+
+
+def _root(done: list[Operation], tag: str = GUEST_CONFIGURATION["fs_tag"]) -> str:
+    """Return the folder that the guest gets by TAG; empty when its root is on a disk."""
     for operation in done:
         if operation.name not in OPENING:
             continue
@@ -108,7 +166,7 @@ def _root(done: list[Operation]) -> str:
         for param, value in zip(rule["params"], operation.values, strict=True):
             if param.get("unique") == _TAGS:
                 tags.append(value)
-        if GUEST_CONFIGURATION["fs_tag"] in tags:
+        if tag in tags:
             for param, path, _ in operation.opens():
                 if param.get("target") == "directory":
                     return str(path)

@@ -1,4 +1,6 @@
-"""The runtime folder, in which runtime: paths and what is made for one launch lie."""
+"""Whether the runtime folder is this user's alone, and whether another user of the host, whom the
+VM's process becomes, reaches what is in it: libkrun opens the stage as that user, and hangs where
+it cannot."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Folders
 
 
-def unfit(folders: Folders) -> Iterator[str]:
+def runtime_folder(folders: Folders) -> Iterator[str]:
     """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
     path = folders.runtime
     for folder in (system.dirname(path), path):
@@ -46,3 +48,25 @@ def unfit(folders: Folders) -> Iterator[str]:
             f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
             "system is read-only; choose another with --runtime-dir"
         )
+
+
+def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
+    """Yield the directory above RUNTIME, which is opened to the group, that UID of GID may not
+    enter."""
+    path = system.dirname(runtime)
+    while uid:
+        try:
+            status = system.stat(path)
+        except OSError:
+            pass  # it is made, for all
+        else:
+            place = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+            if not status.st_mode >> place & 1:
+                yield (
+                    f"{plain(path)} is closed to uid {uid} of run_as, who has to reach the stage "
+                    "in the runtime folder; choose another with --runtime-dir"
+                )
+                return
+        if path in ("/", ""):
+            return
+        path = system.dirname(path)

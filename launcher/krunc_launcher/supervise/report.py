@@ -11,10 +11,11 @@ from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import STAGE
-from krunc_launcher.errors import LaunchError, plain, why
-from krunc_launcher.host.runtime import unfit as runtime_folder
+from krunc_launcher._rules import MEANT, STAGE
+from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.host.runtime import runtime_folder
 from krunc_launcher.paths import absolute
+from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
 from krunc_launcher.supervise.wake import wake
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ class Report:
     number, the step, and a number of the system or of the script's end)."""
 
     __slots__ = (
-        "_connection", "_folder", "_heard", "_listening", "_orders", "ended", "failed",
+        "_connection", "_directory", "_heard", "_listening", "_orders", "ended", "failed",
         "orders", "started",
     )  # fmt: skip
 
@@ -51,17 +52,17 @@ class Report:
         self.failed: tuple[int, str, int] | None = None
         self._connection = -1
         self._heard = b""
-        self._folder = folders.launch
         self._orders = absolute(STAGE["root"] + STAGE["program"][1], folders)
         problems = list(runtime_folder(folders))
         if problems:
             raise LaunchError(*problems)
+        self._directory = LaunchDirectory(folders.launch)
+        remove_dead(folders.runtime, {system.geteuid(), *_users(rows)})
         try:
-            system.makedirs(folders.runtime, 0o700)
-            system.mkdir(self._folder, 0o700)
-        except OSError as error:
-            raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
-        self._listening = _listen(absolute(STAGE["socket"], folders))
+            self._listening = _listen(absolute(STAGE["socket"], folders))
+        except LaunchError:
+            self._directory.remove()
+            raise
 
     def look(self) -> None:
         """Take what the stage has said since."""
@@ -133,7 +134,14 @@ class Report:
             if handle >= 0:
                 system.close(handle)
         self._listening = self._connection = -1
-        _remove(self._folder)
+        self._directory.remove()
+
+
+def _users(rows: list[dict[str, Any]]) -> Iterator[int]:
+    """Yield the user of the host whom the operations ROWS make the VM's process, if they do."""
+    for row in rows:
+        if row.get("call") in MEANT["uid"]:
+            yield row["args"][MEANT["uid"][row["call"]]]
 
 
 def _shown(row: dict[str, Any]) -> str:
@@ -159,37 +167,3 @@ def _listen(path: str) -> int:
         raise LaunchError(f"there is no socket for the stage: {system.strerror(ffi.errno).lower()}")
     wake(handle)
     return handle
-
-
-def _remove(folder: str) -> None:
-    """Remove FOLDER with what is in it. A guest of an older libkrun may have filled it: what cannot
-    be removed stays."""
-    inside = [folder]
-    emptied = set()
-    while inside:
-        here = inside[-1]
-        below = [] if here in emptied else list(_emptied(here))
-        emptied.add(here)
-        inside += below
-        if not below:
-            inside.pop()
-            try:
-                system.rmdir(here)
-            except OSError:
-                pass
-
-
-def _emptied(folder: str) -> Iterator[str]:
-    """Remove what FOLDER holds but for directories, which are returned. Links are not followed."""
-    try:
-        names = system.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        path = system.join(folder, name)
-        try:
-            system.unlink(path)
-        except IsADirectoryError:
-            yield path
-        except OSError:
-            pass

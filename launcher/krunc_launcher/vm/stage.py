@@ -33,7 +33,13 @@ def lay(folder: str, done: list[Operation]) -> None:
     _write(folder + orders, encoded(done), 0o600)
     uid, gid = (meant(done, what) for what in ("uid", "gid"))
     if uid is not None and gid is not None:
-        for path in (system.dirname(folder), folder, folder + program, folder + orders):
+        # That user comes through the runtime folder, and sees no names in it.
+        runtime = system.dirname(system.dirname(folder))
+        system.chown(runtime, -1, gid)
+        system.chmod(runtime, 0o710)
+        launch = system.dirname(folder)
+        socket = system.join(launch, STAGE["socket"].rpartition(":")[2])
+        for path in (launch, socket, folder, folder + program, folder + orders):
             system.chown(path, uid, gid)
 
 

@@ -8,7 +8,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.preflight import RLIMIT_NOFILE
-from krunc_launcher.host.runtime import unfit as runtime_folder
+from krunc_launcher.host.runtime import runtime_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from krunc_compiler.__main__ import main
 from ports import free_ports
 from processes import PATIENCE, children, entered, gone, started, variables, wait_until
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -22,7 +23,7 @@ name: box-{{ n }}
 matrix: {n: {from: 1, to: 4}}
 rootfs: {path: ./rootfs}
 network: {mode: tsi, ports: ["{{ PORT + n }}:80"]}
-entrypoint: {executable: /bin/a}
+entrypoint: {executable: /dev/a}
 """
 
 
@@ -35,7 +36,7 @@ def port() -> int:
 @pytest.fixture
 def plans(tmp_path: Path, port: int) -> Path:
     """A folder of four plans."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(BOX.replace("PORT", str(port)))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path
@@ -78,7 +79,7 @@ def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
     secret = (
         (plans / "box.yaml")
         .read_text()
-        .replace("/bin/a", "/bin/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
+        .replace("/dev/a", "/dev/a, env: {TOKEN: {from_file: './token-{{ n }}'}}")
     )
     (plans / "box.yaml").write_text(secret)
     assert main(["compile", str(plans / "box.yaml")]) == 0

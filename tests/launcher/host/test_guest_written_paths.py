@@ -23,10 +23,10 @@ rootfs: {path: ./rootfs}
 shares: [{tag: s, path: ./share, read_only: false}]
 network: {mode: none}
 """
-PROGRAM = "entrypoint: {executable: /bin/true}\n"
+PROGRAM = "entrypoint: {executable: /dev/true}\n"
 # Each key that names a path of the host: the box, with PATH for it, and what PATH has to be.
 KEYS = {
-    "secret": ("entrypoint: {executable: /bin/true, env: {T: {from_file: PATH}}}\n", "file"),
+    "secret": ("entrypoint: {executable: /dev/true, env: {T: {from_file: PATH}}}\n", "file"),
     "disk": (PROGRAM + "disks: [{id: a, path: PATH, format: raw}]\n", "file"),
     "read-only disk": (PROGRAM + "disks: [{id: a, path: PATH, format: raw, read_only: true}]\n", "file"),
     "console": (PROGRAM + "console: {output: PATH}\nstop: {on_sigterm: kill}\n", "file"),
@@ -164,7 +164,7 @@ def test_what_the_guest_of_another_plan_may_write(
     (place / "a.yaml").write_text(BOX.replace("written", "a") + PROGRAM)
     (place / "b.yaml").write_text(
         "krunc: 1\nname: b\nrootfs: {path: ./other}\nnetwork: {mode: none}\n"
-        "entrypoint: {executable: /bin/true, env: {T: {from_file: ./share/x}}}\n"
+        "entrypoint: {executable: /dev/true, env: {T: {from_file: ./share/x}}}\n"
     )
     (place / "other").mkdir()
     (place / "share/x").symlink_to("../kept/x")

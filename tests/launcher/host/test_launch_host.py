@@ -17,6 +17,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from processes import started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 START = LAUNCHER[2]
 BOX = """\
@@ -39,7 +40,7 @@ IMAGE = [
 
 def planned(folder: Path, form: str = "raw", read_only: bool = False, memory: str = "1GiB") -> Path:
     """A plan with one disk."""
-    (folder / "rootfs").mkdir(exist_ok=True)
+    runnable(folder / "rootfs")
     if not (folder / "disk").exists():
         (folder / "disk").write_bytes(bytes(4096))
     box = BOX.replace("FORMAT", form).replace("MEMORY", memory)
@@ -204,19 +205,83 @@ def test_few_open_files(tmp_path: Path, launch: Callable[..., Launch]) -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-def test_ports_that_are_taken(tmp_path: Path, launch: Callable[..., Launch]) -> None:
-    planned(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as server:
+# Options of a program's socket, with which it listens and with which it accepts.
+OPTIONS = {
+    "none": (),
+    "as most servers": (socket.SO_REUSEADDR,),
+    "as libkrun": (socket.SO_REUSEPORT,),
+    "both": (socket.SO_REUSEADDR, socket.SO_REUSEPORT),
+}
+ADDRESSES = ["127.0.0.1", "0.0.0.0", "::1", "::"]
+
+
+def listening(options: tuple[int, ...], address: str) -> socket.socket:
+    server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    for option in options:
+        server.setsockopt(socket.SOL_SOCKET, option, 1)
+    server.bind((address, 0))
+    server.listen()
+    return server
+
+
+def publishing(folder: Path, port: int) -> Path:
+    """The plan of a box that publishes PORT."""
+    planned(folder)
+    box = folder / "box.yaml"
+    ports = f'{{mode: tsi, ports: ["{port}:80"]}}'
+    box.write_text(box.read_text().replace("{mode: tsi}", ports))
+    assert main(["compile", str(box)]) == 0
+    return folder / "box.plan.json"
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_ports_that_are_taken(
+    options: str, address: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """libkrun itself would share the port with a socket as its own."""
+    with listening(OPTIONS[options], address) as server:
         port = server.getsockname()[1]
-        box = tmp_path / "box.yaml"
-        ports = f'{{mode: tsi, ports: ["{port}:80"]}}'
-        box.write_text(box.read_text().replace("{mode: tsi}", ports))
-        assert main(["compile", str(box)]) == 0
-        done = launch(tmp_path / "box.plan.json")
+        plan = publishing(tmp_path, port)
+        done = launch(plan, KRUN_RECORDER_EXIT="7")
+        if address == "::1":  # what listens on IPv6 alone is in nobody's way
+            assert (done.returncode, done.stderr) == (7, "")
+            return
         assert (done.returncode, done.calls) == (125, [])
         assert f"TCP port {port} of this host is in use; stop what listens there" in done.stderr
         assert "(network.ports)" in done.stderr
-    assert launch(tmp_path / "box.plan.json", KRUN_RECORDER_EXIT="7").returncode == 7
+    assert launch(plan, KRUN_RECORDER_EXIT="7").returncode == 7
+
+
+@pytest.mark.parametrize("state", ["over", "open"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_ports_that_connections_hold(
+    options: str, state: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """What is left of a program that listened is in libkrun's way where libkrun's bind fails."""
+    with listening(OPTIONS[options], "127.0.0.1") as server:
+        port = server.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+    with client, accepted:
+        if state == "over":
+            accepted.close()  # first: what waits a minute is this end
+            assert client.recv(1) == b""
+            client.close()
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+                meets = False
+            except OSError:
+                meets = True
+        done = launch(publishing(tmp_path, port), KRUN_RECORDER_EXIT="7")
+    if meets:
+        assert (done.returncode, done.calls) == (125, [])
+        assert f"TCP port {port} of this host is held by connections (ss -tanp)" in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (7, "")
+    assert meets == (socket.SO_REUSEPORT not in OPTIONS[options])
 
 
 WORKDIRS = {

@@ -16,6 +16,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from places import ROOT
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 DOCS = ROOT / "docs/launch.md"
 BOX = """\
@@ -46,7 +47,7 @@ def test_bubblewrap(
     hidden = tmp_path_factory.mktemp("hidden") / "file"
     for path in (hidden, tmp_path / "seen"):
         path.write_text("text")
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "rootfs/file").write_text("text")
     (tmp_path / "web.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "web.yaml")]) == 0
@@ -80,7 +81,7 @@ def test_bubblewrap(
 
 def test_without_proc(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
     """The environment could not be wiped, nor would libkrun serve a folder."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "web.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "web.yaml")]) == 0
     launch = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]

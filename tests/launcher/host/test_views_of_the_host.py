@@ -11,6 +11,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher.paths import Folders, holds_devices
 from recorder.fixtures import Launch
+from roots import runnable
 
 BOX = "krunc: 1\nname: views\nrootfs: {path: ROOT}\nnetwork: {mode: none}\n"
 PROGRAM = "entrypoint: {executable: /bin/true}\n"
@@ -43,7 +44,7 @@ def box(key: str, path: str) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "data").mkdir()
     return tmp_path
 

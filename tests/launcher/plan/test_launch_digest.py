@@ -12,6 +12,7 @@ from krunc_compiler.__main__ import main
 from krunc_launcher.plan.digest import digest
 from places import ROOT, TESTS
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 VECTORS = json.loads((TESTS / "digest_vectors.json").read_text())["vectors"]
 HELLO = ROOT / "boxes" / "hello.yaml"
@@ -26,7 +27,7 @@ def test_the_digest_is_that_of_the_compiler(vector: dict[str, str]) -> None:
 def plan(tmp_path: Path) -> Path:
     """The plan of a box whose conditions hold."""
     (tmp_path / "hello.yaml").write_text(HELLO.read_text())
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     main(["compile", str(tmp_path / "hello.yaml")])
     return tmp_path / "hello.plan.json"
 
@@ -42,13 +43,14 @@ def test_an_approved_plan_is_launched(
     plan: Path, launch: Callable[..., Launch], capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = of(plan, capsys)
-    assert launch(plan, f"--require-digest={line.split()[0]}").returncode == 0
+    env = {"KRUN_RECORDER_EXIT": "7"}
+    assert launch(plan, f"--require-digest={line.split()[0]}", **env).returncode == 7
     approved = plan.with_name("approved.txt")
     approved.write_text("# by two people\n\n" + line)
     # The layout of the file does not count.
     plan.write_text(json.dumps(json.loads(plan.read_text()), indent=2))
-    done = launch(plan, "--require-digest", str(approved))
-    assert (done.returncode, done.stderr) == (0, "")
+    done = launch(plan, "--require-digest", str(approved), **env)
+    assert (done.returncode, done.stderr) == (7, "")
 
 
 def test_another_plan_is_refused_before_the_first_call(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from krunc_compiler.__main__ import main
 from processes import PATIENCE
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -540,7 +541,7 @@ def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> No
 @pytest.fixture
 def furnished(folder: Path) -> Any:
     """The folder with everything that the plan asks of the host."""
-    (folder / "rootfs").mkdir()
+    runnable(folder / "rootfs")
     (folder / "a").mkdir()
     (folder / "a.img").write_bytes(b"")
     with socket.socket(socket.AF_UNIX) as server:
@@ -628,8 +629,8 @@ def test_a_stale_socket_is_cleared(furnished: Path, launch: Callable[..., Launch
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(furnished / "agent.sock"))
         server.listen()
-    done = launch(furnished / "box.plan.json", TOKEN="x")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = launch(furnished / "box.plan.json", TOKEN="x", KRUN_RECORDER_EXIT="7")
+    assert (done.returncode, done.stderr) == (7, "")
     assert not (furnished / "agent.sock").exists()
 
 

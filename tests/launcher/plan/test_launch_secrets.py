@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -23,7 +24,7 @@ VALUE = "a-secret value"
 
 def planned(folder: Path, secret: str, target: str = "1.18") -> Path:
     """A plan with a secret, made in another folder than its box."""
-    (folder / "box/rootfs").mkdir(parents=True, exist_ok=True)
+    runnable(folder / "box/rootfs")
     (folder / "plans").mkdir(exist_ok=True)
     box = folder / "box/box.yaml"
     box.write_text(BOX.replace("SECRET", secret))

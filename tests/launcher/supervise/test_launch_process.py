@@ -22,6 +22,7 @@ from krunc_compiler.plan.plan import required
 from krunc_launcher.host.listeners import kinds
 from processes import PATIENCE, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -29,7 +30,7 @@ name: box
 rootfs: {path: ./rootfs}
 network: {mode: unixstream, socket: ./net.sock}
 agent: {listen: runtime:agent.sock}
-entrypoint: {executable: /bin/a}
+entrypoint: {executable: /dev/a}
 allow: [{code: KR606, reason: it knows its port}]
 """
 
@@ -37,7 +38,7 @@ allow: [{code: KR606, reason: it knows its port}]
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     (tmp_path / "box.yaml").write_text(BOX)
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path / "box.plan.json"
 
@@ -298,7 +299,7 @@ def test_a_box_made_on_the_way_is_called_by_its_name(
     plan: Path, server: Any, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
     box = plan.with_name("box.yaml")
-    box.write_text(BOX.replace("/bin/a}", "/bin/a, env: {T: {from_env: NO_SUCH}}}"))
+    box.write_text(BOX.replace("/dev/a}", "/dev/a, env: {T: {from_env: NO_SUCH}}}"))
     done = run(
         sys.executable, "-m", "krunc", "launch", "--libkrun", build("v1"), box,
         env={**os.environ, "LD_PRELOAD": str(fake_kvm)},

@@ -36,6 +36,7 @@ def plan(tmp_path: Path) -> Path:
     """A plan whose program is there, behind a link that leads somewhere else outside the guest."""
     (tmp_path / "rootfs/bin").mkdir(parents=True)
     (tmp_path / "rootfs/real").write_text("the program")
+    (tmp_path / "rootfs/real").chmod(0o755)
     (tmp_path / "rootfs/bin/link").symlink_to("/real")
     (tmp_path / "box.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0

@@ -20,6 +20,7 @@ from krunc_launcher.supervise import passt, relay
 from ports import free_ports
 from processes import children, entered, gone, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -35,7 +36,7 @@ def planned(
     folder: Path, program: object = "/usr/bin/passt", port: int = 0, more: str = ""
 ) -> Path:
     """A plan with a passt, for which the port is free."""
-    (folder / "rootfs").mkdir(exist_ok=True)
+    runnable(folder / "rootfs")
     text = BOX.replace("PORT", str(port or free_ports(1))).replace("PROGRAM", str(program))
     (folder / "box.yaml").write_text(text + more)
     assert main(["compile", str(folder / "box.yaml")]) == 0
@@ -228,7 +229,7 @@ def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path)
         program = "/usr/bin/passt" if folder == good else script(folder, "exit 4")
         made = planned(folder, program)
         plans.append(made.rename(tmp_path / f"{folder.name}.plan.json"))
-        (tmp_path / "rootfs").mkdir(exist_ok=True)
+        runnable(tmp_path / "rootfs")
     env = environment(fake_kvm, tmp_path)
     words = [*command(build, tmp_path, *plans), "--log-dir", str(tmp_path / "logs")]
     with started(words, env=env, stderr=subprocess.PIPE) as fleet:

@@ -18,6 +18,7 @@ from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.supervise.programs import Program, Programs
 from processes import started, wait_until
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 OPENS = 'read go; exec 3<"$1"; echo opened; read end'
 STAYS = "read go; echo stayed; read end"
@@ -158,8 +159,7 @@ def test_without_a_watch_nothing_is_told_as_sure(
     """A user has 128 instances of inotify, in all processes together; in a namespace, none."""
     if subprocess.run(["unshare", "-Ur", "true"], check=False).returncode:
         pytest.skip("there can be no user namespace here")
-    (tmp_path / "rootfs/bin").mkdir(parents=True)
-    (tmp_path / "rootfs/bin/a").write_text("x")
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(
         "krunc: 1\nname: a\nrootfs: {path: ./rootfs}\nnetwork: {mode: none}\n"
         "entrypoint: {executable: /bin/a}\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from krunc_compiler.__main__ import main
 from recorder.fixtures import Launch
+from roots import runnable
 
 BOX: dict[str, Any] = {
     "krunc": 1,
@@ -26,7 +29,7 @@ UNDER = "krunc: the guest ended under its program"
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     """A plan whose VM starts with the stage."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(json.dumps(BOX))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path / "box.plan.json"
@@ -93,3 +96,27 @@ def test_the_record_has_what_the_stage_said(
     end = json.loads(record.read_text())
     assert (end["reason"], end["ended_by"], end["program_seen"]) == ("exited", "signal 15", True)
     assert 0 < end["start_s"] <= end["started_s"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_user_whom_the_vm_becomes_reaches_the_stage(
+    tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """libkrun opens it as that user, and hangs where it cannot."""
+    runnable(tmp_path / "rootfs")
+    entrypoint = {"executable": "/bin/a"}
+    box = {**BOX, "run_as": {"uid": 1234, "gid": 1235}, "entrypoint": entrypoint}
+    (tmp_path / "box.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    plan = tmp_path / "box.plan.json"
+    with tempfile.TemporaryDirectory() as name:
+        runtime = Path(name, "above/run")
+        done = launch(plan, "--runtime-dir", str(runtime))
+        assert done.returncode == 125
+        assert f"{name} is closed to uid 1234 of run_as" in done.stderr
+        Path(name).chmod(0o711)
+        # Only the hypervisor is closed to that user; a boot shows the rest.
+        assert (
+            "is closed to uid 1234 of run_as"
+            not in launch(plan, "--runtime-dir", str(runtime)).stderr
+        )

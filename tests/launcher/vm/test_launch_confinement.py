@@ -32,7 +32,7 @@ disks:
   - {id: b, path: ./b.img, format: raw}
 network: NETWORK
 vsock: [{port: 1, socket: runtime:in.sock, listen: true}, {port: 2, socket: ./far/s, listen: false}]
-entrypoint: {executable: /bin/true}
+entrypoint: {executable: /dev/true}
 console: {output: runtime:console.log}
 confine: CONFINE
 """

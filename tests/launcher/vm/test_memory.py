@@ -12,6 +12,7 @@ import pytest
 from krunc_compiler.__main__ import main
 from processes import children, entered, started, wait_until
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -47,7 +48,7 @@ def memory(pid: int, pattern: bytes) -> set[bytes]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     return tmp_path
 
 

@@ -20,6 +20,7 @@ from places import GOLDEN, ROOT
 from ports import free_ports
 from recorder.expected import CONTENT, LAUNCH, VARIABLES, expected, furnished
 from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
 from whole_boxes import LOCK, ONLY, STREAM, WHOLE
 
 
@@ -142,7 +143,7 @@ def test_dry_run(
 def hello(tmp_path: Path) -> Path:
     """A plan whose conditions hold."""
     (tmp_path / "hello.yaml").write_text(BOXES["hello"])
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     main(["compile", str(tmp_path / "hello.yaml")])
     return tmp_path / "hello.plan.json"
 
@@ -159,8 +160,8 @@ def test_a_call_that_fails(hello: Path, launch: Callable[..., Launch]) -> None:
 
 
 def test_a_log_that_fails_is_a_warning(hello: Path, launch: Callable[..., Launch]) -> None:
-    done = launch(hello, KRUN_RECORDER_FAIL="krun_init_log=-22")
-    assert done.returncode == 0
+    done = launch(hello, KRUN_RECORDER_FAIL="krun_init_log=-22", KRUN_RECORDER_EXIT="7")
+    assert done.returncode == 7
     assert done.stderr.startswith("krunc: warning: krun_init_log(2, KRUN_LOG_LEVEL_ERROR")
 
 

@@ -79,9 +79,10 @@ def _socket_pair(at: Path) -> Iterator[tuple[int, int]]:
 def _virtiofsd(program: str, listening: int) -> list[str]:
     """Options that both virtiofsd know: QEMU's own, in C, up to 7.2 and the one in Rust.
 
-    cache=auto: what the host changes is seen within a second; see also serve.sh.
+    cache=always: with auto, each open of a file reads all of it anew; what the host changes is seen
+    by the next job, see serve.sh.
     """
-    return [program, f"--fd={listening}", "-o", "source=/,sandbox=chroot,xattr,cache=auto"]
+    return [program, f"--fd={listening}", "-o", "source=/,sandbox=chroot,xattr,cache=always"]
 
 
 def _qemu(

@@ -13,6 +13,7 @@ from typing import Any
 
 from krunc_schema import load
 from locks import stored
+from roots import runnable
 
 CONTEXT = 42
 # The directory of one launch has a name that nobody knows before.
@@ -98,7 +99,8 @@ def furnished(folder: Path, plan: dict[str, Any], runtime: Path) -> Iterator[Non
 
 
 def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack) -> None:
-    root = None
+    root: Path | None = None
+    shared: Path | None = None
     runtime.mkdir(mode=0o700)
     for row in plan["operations"]:
         path = Path(str(row.get("args", {}).get("path", "")))
@@ -113,10 +115,18 @@ def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack)
         if row.get("call") == "krun_set_root" or row.get("args", {}).get("tag") == "/dev/root":
             args = row["args"]
             root = folder / args.get("root_path", args.get("path"))
+        if row.get("args", {}).get("tag") == "krunc-root" and "path" in row["args"]:
+            shared = folder / row["args"]["path"]
+        program = row.get("args", {}).get("exec_path", "")
+        place = shared or root
+        if program.startswith("/") and place is not None:
+            runnable(place, program)
         workdir = row.get("args", {}).get("workdir_path")
         data = row.get("args", {}).get("data", {})
         if root is not None and (workdir or "process" in data):
             workdir = workdir or data["process"]["cwd"]
+            if "process" in data:
+                runnable(root, data["process"]["args"][0])
             (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_socket":
             kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM

@@ -1,0 +1,189 @@
+"""What the stage costs, with it and without it in turn: python bench/stage.py [option...].
+
+    --repeat N     boots of each kind with each library (default 15)
+    --docs         write the table into docs/guest.md
+
+Real microVMs boot in the emulated KVM host of the tests, where times are some thirty times those of
+hardware: only their ratio means something. A boot is measured there, from exec of krunc to the
+first byte that the program prints. Needs what the tests' boots need, valgrind, and the packages of
+`pip install -e .[dev,libkrun]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cases import ROOT, run
+
+sys.path.insert(0, str(ROOT / "tests/tools"))
+
+import libraries
+from kvmhost import job, machine
+from kvmhost.errors import HostError
+from recorder.fixtures import HERE, LAUNCHER
+from recorder.source import source
+
+SCRIPT = "echo first; while read -r name size unit; do echo $name $size; done </proc/meminfo"
+# What makes a box staged, and nothing else of the plan: an order that takes no time.
+KINDS: dict[str, dict[str, Any]] = {"without": {}, "with": {"hostname": "here"}}
+# Run in the emulated host: seconds to the first byte, and all that the program prints.
+DRIVER = """\
+import json, os, subprocess, sys, time
+for command in json.load(sys.stdin):
+    start = time.monotonic()
+    vm = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    text = os.read(vm.stdout.fileno(), 65536)
+    first = time.monotonic() - start
+    text += vm.stdout.read()
+    print(json.dumps([vm.wait(), first, text.decode()]))
+"""
+# A boot takes 10 to 20 s of emulation; this only ends what hangs.
+_PATIENCE_S = 75
+_MEMORY_MB = 256
+_MOST_PERCENT, _MOST_MB = 3.0, 0.3
+
+
+class Cost(NamedTuple):
+    """What is compared, in which unit, without the stage and with it, and the most of the
+    difference."""
+
+    what: str
+    without: float
+    with_it: float
+    unit: str
+    percent: bool
+
+    def row(self) -> str:
+        """Return a row of the table."""
+        more = self.with_it - self.without
+        told = 100 * more / self.without if self.percent else more
+        unit, most = ("%", _MOST_PERCENT) if self.percent else (" MB", _MOST_MB)
+        verdict = "met" if told <= most else "**missed**"
+        return (
+            f"| {self.what} | {self.without:.2f} {self.unit} | {self.with_it:.2f} {self.unit} "
+            f"| {told:+.1f}{unit} | {most:g}{unit} | {verdict} |"
+        )
+
+
+def compiled(place: Path, kind: str, target: str) -> Path:
+    """Compile the box of a KIND; return its plan."""
+    box = {
+        "krunc": 1,
+        "name": kind,
+        "machine": {"cpus": 1, "memory": f"{_MEMORY_MB}MiB"},
+        "rootfs": {"path": "./rootfs"},
+        "network": {"mode": "tsi"},
+        "entrypoint": {"script": SCRIPT},
+        **KINDS[kind],
+    }
+    (place / f"{kind}.yaml").write_text(json.dumps(box))
+    plan = place / f"{kind}-{target}.plan.json"
+    krunc = [sys.executable, "-m", "krunc", "compile", "--target", target, "-o", str(plan)]
+    run(*krunc, str(place / f"{kind}.yaml"))
+    return plan
+
+
+def boots(place: Path, library: Path, target: str, repeat: int) -> Iterator[Cost]:
+    """Boot both kinds in turn; yield what is compared."""
+    options = ["--libkrun", str(library), "--runtime-dir", str(place / "run")]
+    krunc = [sys.executable, "-m", "krunc", "launch", *options]
+    commands = [[*krunc, str(compiled(place, kind, target))] for kind in KINDS]
+    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    memory: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for turn in range(repeat + 1):
+        order = json.dumps(commands if turn % 2 else commands[::-1]).encode()
+        kinds = list(KINDS) if turn % 2 else list(KINDS)[::-1]
+        driver = [sys.executable, "-I", "-S", "-c", DRIVER]
+        try:
+            done = job.run(place / "host", driver, stdin=order, timeout=_PATIENCE_S)
+        except (subprocess.TimeoutExpired, HostError):  # a boot can hang under emulation
+            machine.down(place / "host")
+            machine.up(place / "host")
+            continue
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        if not turn or [status for status, *_ in told] != [0, 0]:
+            continue  # the first fills caches; a guest's kernel can fail under emulation
+        for kind, (_, first, text) in zip(kinds, told, strict=True):
+            found = re.search(r"MemAvailable: (\d+)", text)
+            if found:
+                seconds[kind].append(first)
+                memory[kind].append(int(found[1]) / 1024)
+    name = {"1": "1.16.0", "2": "2.0-dev"}[target]
+    for what, of in (("median", statistics.median), ("minimum", min)):
+        without, with_it = (of(seconds[kind]) for kind in KINDS)
+        yield Cost(f"{name}: boot, {what}", without, with_it, "s", True)
+    without, with_it = (_MEMORY_MB - statistics.median(memory[kind]) for kind in KINDS)
+    yield Cost(f"{name}: memory that the guest has not", without, with_it, "MB", False)
+
+
+def instructions(place: Path) -> Cost:
+    """Count what the launcher executes up to the VM's entry, libkrun being the tests' recorder."""
+    recorder, kvm = place / "libkrun.so", place / "kvm.so"
+    (place / "krun.c").write_text(source("v1"))
+    run("cc", "-shared", "-fPIC", "-o", recorder, place / "krun.c")
+    run("cc", "-shared", "-fPIC", "-o", kvm, HERE / "fakekvm.c", "-ldl")
+    options = ["--libkrun", str(recorder), "--runtime-dir", str(place / "run")]
+    counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
+    counts = []
+    for kind in KINDS:
+        command = ["-I", "-c", LAUNCHER[2], *options, str(compiled(place, kind, "1"))]
+        env = {**os.environ, "LD_PRELOAD": str(kvm), "KRUN_RECORDER_SAYS": "started\nexit 0\n"}
+        # The first run may have to compile modules, which is not what is counted.
+        for words in ([sys.executable, *command], [*counting, *command]):
+            done = subprocess.run(words, env=env, capture_output=True, check=False)
+        counts.append(max(int(n) for n in re.findall(rb"Collected : (\d+)", done.stderr)) / 1e6)
+    return Cost("launch, million instructions", counts[0], counts[1], "M", True)
+
+
+def main() -> None:
+    """Measure, and print or write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--docs", action="store_true")
+    given = parser.parse_args()
+    found = find_spec("smol")
+    assert found is not None
+    assert found.origin is not None
+    used = {
+        "1": libraries.fetched() / "libkrun.so.1.16.0",
+        "2": Path(found.origin).parent / "libkrun.so",
+    }
+    lines = [
+        "| what | without the stage | with it | more | goal | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        run(ROOT / "boxes/make-inputs", place)
+        lines.append(instructions(place).row())
+        machine.up(place / "host")
+        try:
+            for target, library in used.items():
+                for cost in boots(place, library, target, given.repeat):
+                    lines.append(cost.row())
+        finally:
+            machine.down(place / "host")
+            shutil.rmtree(place / "run", ignore_errors=True)
+    table = "\n".join(lines) + "\n"
+    print(table)
+    if given.docs:
+        guide = ROOT / "docs/guest.md"
+        text = guide.read_text("utf-8")
+        marked = re.compile(r"(?<=<!-- stage -->\n).*?(?=<!-- end -->)", re.DOTALL)
+        guide.write_text(marked.sub(lambda _: table, text), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Whether a file of the guest's root can be started there, as far as it can be told before.
+
+The root may be of a guest's making: links lead where they lead for the guest, files are looked at
+before they are read, and of each a few bytes are.
+"""
+
+from __future__ import annotations
+
+from krunc_launcher import system
+from krunc_launcher._krun import ffi, libc
+from krunc_launcher.errors import plain
+
+_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
+_IN_ROOT, _NO_LINKS = 0x10, 0x04  # RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS of linux/openat2.h
+_ENOENT, _ENOTDIR, _ELOOP = 2, 20, 40  # asm-generic/errno.h
+_MOST_LINKS = 40  # as the kernel, path_resolution(7)
+_MOST_SCRIPTS = 5  # that interpret each other, execve(2)
+_LINE = 256  # BINPRM_BUF_SIZE of linux/binfmts.h
+# elf(5): sizes of the header and of an entry of 64-bit files, the most entries that are looked at.
+_HEAD, _ENTRY, _ENTRIES = 64, 56, 128
+_INTERPRETER = 3
+_MOST_PATH = 4096
+# linux/elf-em.h, and as uname(2) has those that libkrun runs on; a guest may run the 32 bits, too.
+_MACHINES = {
+    3: "i386", 8: "mips", 20: "powerpc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64",
+    183: "aarch64", 243: "riscv64", 258: "loongarch64",
+}  # fmt: skip
+_RUNS = {"x86_64": (62, 3), "aarch64": (183, 40)}
+
+
+class CannotTell(Exception):
+    """What is looked for lies below what is mounted, or is out of the launcher's reach."""
+
+
+class ALink(Exception):
+    """There is a link on a path that was to have none."""
+
+
+class Root:
+    """A directory that is a guest's root, open as HANDLE, as the guest sees it but for what lies at
+    or below the paths HIDDEN."""
+
+    __slots__ = ("_handle", "_hidden")
+
+    def __init__(self, handle: int, hidden: set[str]) -> None:
+        self._handle = handle
+        self._hidden = hidden
+
+    def why_not(self, path: str, search: list[str]) -> str:
+        """Tell why the program PATH, which may be a name for the directories SEARCH, cannot be
+        started; empty where it can. Raises CannotTell."""
+        if "/" in path:
+            return self._why_not(path, 0)
+        found = []
+        for directory in search:
+            if not directory.startswith("/"):
+                raise CannotTell
+            if self._real(f"{directory}/{path}")[0]:
+                why = self._why_not(f"{directory}/{path}", 0)
+                if not why:
+                    return ""
+                found.append(why)
+        return (
+            found[0]
+            if found
+            else f"{plain(path)} is in no directory of PATH, {plain(':'.join(search))}"
+        )
+
+    def _why_not(self, path: str, scripts: int) -> str:
+        real, mode = self._real(path)
+        if not real:
+            return f"{plain(path)} is not there"
+        if system.S_ISDIR(mode):
+            return f"{plain(path)} is a directory"
+        if not system.S_ISREG(mode):
+            return f"{plain(path)} is no file"
+        if not mode & 0o111:
+            return f"{plain(path)} may not be executed by anybody (chmod +x)"
+        handle = self._open(real, system.O_RDONLY | system.O_NONBLOCK)
+        try:
+            head = system.pread(handle, _LINE, 0)
+            if head.startswith(b"#!"):
+                return self._script(path, head, scripts)
+            return self._elf(path, handle, head) if head.startswith(b"\x7fELF") else ""
+        except OSError:
+            raise CannotTell from None
+        finally:
+            system.close(handle)
+
+    def _script(self, path: str, head: bytes, scripts: int) -> str:
+        words = head[2:].partition(b"\n")[0].replace(b"\t", b" ").split(b" ")
+        name = next((word for word in words if word), b"").partition(b"\0")[0]
+        interpreter = system.fsdecode(name)
+        if not interpreter.startswith("/") or scripts == _MOST_SCRIPTS or len(head) < 4:
+            raise CannotTell
+        why = self._why_not(interpreter, scripts + 1)
+        return (
+            f"{plain(path)} is a script whose interpreter cannot be started: {why}" if why else ""
+        )
+
+    def _elf(self, path: str, handle: int, head: bytes) -> str:
+        machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big")
+        here = system.uname().machine
+        if len(head) < 20 or here not in _RUNS:
+            raise CannotTell
+        if machine not in _RUNS[here]:
+            what = _MACHINES.get(machine, f"the ELF machine {machine}")
+            return f"{plain(path)} is a program for {what}; the VM's processor is {here}"
+        if machine != _RUNS[here][0] or head[4:6] != b"\2\1" or len(head) < _HEAD:
+            return ""
+        start, count = int.from_bytes(head[32:40], "little"), int.from_bytes(head[56:58], "little")
+        if int.from_bytes(head[54:56], "little") != _ENTRY or start >> 62:
+            return ""
+        table = system.pread(handle, min(count, _ENTRIES) * _ENTRY, start)
+        for at in range(0, len(table) - _ENTRY + 1, _ENTRY):
+            if int.from_bytes(table[at : at + 4], "little") != _INTERPRETER:
+                continue
+            where = int.from_bytes(table[at + 8 : at + 16], "little")
+            size = int.from_bytes(table[at + 32 : at + 40], "little")
+            if where >> 62 or size > _MOST_PATH:
+                return ""
+            loader = system.fsdecode(system.pread(handle, size, where).partition(b"\0")[0])
+            if loader.startswith("/") and not self._real(loader)[0]:
+                return f"{plain(path)} needs the loader {plain(loader)}, which is not there"
+            return ""
+        return ""
+
+    def _real(self, path: str) -> tuple[str, int]:
+        """Return PATH without links and the mode of what is there; nothing where it leads to none.
+        Raises CannotTell."""
+        try:
+            if ".." not in path and not any(
+                f"{path}/".startswith(f"{one}/") for one in self._hidden
+            ):
+                mode, _ = self._look(path, _NO_LINKS)
+                if not system.S_ISLNK(mode):
+                    return path, mode
+        except ALink:
+            pass
+        except FileNotFoundError:
+            return "", 0
+        try:
+            return self._followed(path)
+        except FileNotFoundError:
+            return "", 0
+
+    def _followed(self, path: str) -> tuple[str, int]:
+        """Return the same; raises FileNotFoundError, and CannotTell."""
+        rest = path.split("/")[::-1]
+        trail: list[str] = []
+        links = mode = 0
+        while rest:
+            name = rest.pop()
+            if name == "..":
+                del trail[-1:]
+            if name in ("", ".", ".."):
+                continue
+            trail.append(name)
+            here = "/" + "/".join(trail)
+            if here in self._hidden:
+                raise CannotTell
+            mode, target = self._look(here, 0)
+            if system.S_ISLNK(mode):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise FileNotFoundError
+                del trail[0 if target.startswith("/") else -1 :]
+                rest += target.split("/")[::-1]
+        return "/" + "/".join(trail), mode
+
+    def _look(self, path: str, how: int) -> tuple[int, str]:
+        """Return the mode of what PATH is, and where it leads if it is a link."""
+        handle = self._open(path, system.O_PATH, how)
+        try:
+            mode = system.fstat(handle).st_mode
+            return mode, system.readlink("", dir_fd=handle) if system.S_ISLNK(mode) else ""
+        finally:
+            system.close(handle)
+
+    def _open(self, path: str, flags: int, how: int = 0) -> int:
+        """Open PATH, of which a link at its end is opened itself. HOW may be _NO_LINKS. Raises
+        FileNotFoundError, ALink where one is on the way then, and CannotTell for all else."""
+        given = [flags | system.O_NOFOLLOW | system.O_CLOEXEC, 0, _IN_ROOT | how]
+        try:
+            name = ffi.new("char[]", system.fsencode(path))
+        except UnicodeError:
+            raise CannotTell from None
+        words = ffi.new("uint64_t[3]", given)
+        size = ffi.cast("long", ffi.sizeof(words))
+        found = libc.syscall(_OPENAT2, ffi.cast("long", self._handle), name, words, size)
+        if found >= 0:
+            return int(found)
+        if ffi.errno in (_ENOENT, _ENOTDIR):
+            raise FileNotFoundError(ffi.errno, system.strerror(ffi.errno))
+        if ffi.errno == _ELOOP and how:
+            raise ALink
+        raise CannotTell

@@ -1,0 +1,299 @@
+"""A program that cannot be started is told before the start, where the root's directory shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_launcher.plan.digest import digest
+from recorder.fixtures import Launch
+from roots import runnable
+
+HERE = {"x86_64": 62, "aarch64": 183}[platform.machine()]
+OTHER, OTHERS_NAME = (183, "aarch64") if HERE == 62 else (62, "x86_64")
+LOADER = "/lib64/ld.so"
+SAYS = "started\nexit 7\n"
+# By the stage and without it.
+KEYS: dict[str, dict[str, Any]] = {"libkrun's init": {}, "the stage": {"hostname": "here"}}
+
+
+def elf(machine: int, loader: str = "", order: str = "<", where: int = 0) -> bytes:
+    """A program for MACHINE, as far as its header tells, with the name of a LOADER at WHERE."""
+    ident = b"\x7fELF\x02" + (b"\x01" if order == "<" else b"\x02") + b"\x01".ljust(10, b"\0")
+    head = struct.pack(
+        f"{order}HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, 2 if loader else 1, 0, 0, 0
+    )
+    name = loader.encode() + b"\0"
+    where = where or 64 + 2 * 56
+    load = struct.pack(f"{order}IIQQQQQQ", 1, 5, 0, 0, 0, 0, 0, 0)
+    interp = struct.pack(f"{order}IIQQQQQQ", 3, 4, where, 0, 0, len(name), len(name), 1)
+    table = load + interp if loader else load
+    return (ident + head + table).ljust(where, b"\0") + (name if loader else b"")
+
+
+def file(root: Path, path: str, data: bytes | str = b"", mode: int = 0o755) -> None:
+    made = root / path[1:]
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_bytes(data.encode() if isinstance(data, str) else data)
+    made.chmod(mode)
+
+
+def link(root: Path, path: str, target: str) -> None:
+    (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+    (root / path[1:]).symlink_to(target)
+
+
+Fill = Callable[[Path], object]
+
+
+def fifo(root: Path) -> None:
+    (root / "bin").mkdir(parents=True)
+    os.mkfifo(root / "bin/a")
+
+
+def busybox(root: Path) -> None:
+    (root / "bin").mkdir(parents=True)
+    shutil.copy("/usr/bin/busybox", root / "bin/a")
+
+
+def both(*fills: Fill) -> Fill:
+    def fill(root: Path) -> None:
+        for one in fills:
+            one(root)
+
+    return fill
+
+
+def files(**named: bytes | str) -> Fill:
+    """Return what makes files: `bin_a` is /bin/a."""
+
+    def fill(root: Path) -> None:
+        for name, data in named.items():
+            file(root, f"/{name.replace('_', '/')}", data)
+
+    return fill
+
+
+def loop(root: Path) -> None:
+    link(root, "/bin/a", "b")
+    link(root, "/bin/b", "/bin/a")
+
+
+def chain(root: Path, count: int) -> None:
+    for i in range(count):
+        file(root, f"/bin/{i}", f"#!/bin/{i + 1}\n")
+    link(root, "/bin/a", "0")
+
+
+WRONG: dict[str, tuple[Fill, str]] = {
+    "nothing": (lambda root: root.mkdir(), "/bin/a is not there"),
+    "another": (lambda root: runnable(root, "/bin/b"), "/bin/a is not there"),
+    "a dangling link": (lambda root: link(root, "/bin/a", "/usr/a"), "/bin/a is not there"),
+    "a link out of the root": (
+        lambda root: link(root, "/bin/a", "/" + "../" * 9 + str(root.parent / "outside")),
+        "/bin/a is not there",
+    ),
+    "links in a circle": (loop, "/bin/a is not there"),
+    "below a file": (lambda root: file(root, "/bin"), "/bin/a is not there"),
+    "a directory": (lambda root: (root / "bin/a").mkdir(parents=True), "/bin/a is a directory"),
+    "a FIFO": (
+        fifo,
+        "/bin/a is no file",
+    ),
+    "no one's": (lambda root: file(root, "/bin/a", mode=0o644), "may not be executed by anybody"),
+    "a script": (
+        lambda root: file(root, "/bin/a", "#!/bin/bash -eu\n"),
+        "/bin/a is a script whose interpreter cannot be started: /bin/bash is not there",
+    ),
+    "a script with spaces": (
+        lambda root: file(root, "/bin/a", "#! \t /usr/bin/env\tpython\n"),
+        "interpreter cannot be started: /usr/bin/env is not there",
+    ),
+    "a script without a line's end": (
+        lambda root: file(root, "/bin/a", "#!/bin/bash"),
+        "interpreter cannot be started: /bin/bash is not there",
+    ),
+    "a script of DOS": (
+        files(bin_a="#!/bin/sh\r\n", bin_sh=""),
+        "interpreter cannot be started: /bin/sh\\015 is not there",
+    ),
+    "an interpreter that is none": (
+        both(files(bin_a="#!/bin/b\n"), lambda root: file(root, "/bin/b", mode=0o600)),
+        "interpreter cannot be started: /bin/b may not be executed by anybody",
+    ),
+    "a script of a script": (
+        files(bin_a="#!/b\n", b="#!/c\n"),
+        "interpreter cannot be started: /c is not there",
+    ),
+    "no loader": (
+        lambda root: file(root, "/bin/a", elf(HERE, LOADER)),
+        f"/bin/a needs the loader {LOADER}, which is not there",
+    ),
+    "no loader, whose name is at the end": (
+        lambda root: file(root, "/bin/a", elf(HERE, LOADER, where=100_000)),
+        f"/bin/a needs the loader {LOADER}, which is not there",
+    ),
+    "an interpreter without its loader": (
+        files(bin_a="#!/b\n", b=elf(HERE, LOADER)),
+        f"/b needs the loader {LOADER}, which is not there",
+    ),
+    "another processor": (
+        lambda root: file(root, "/bin/a", elf(OTHER)),
+        f"/bin/a is a program for {OTHERS_NAME}; the VM's processor is {platform.machine()}",
+    ),
+    "a processor of the other order": (
+        lambda root: file(root, "/bin/a", elf(22, order=">")), "is a program for s390x"
+    ),
+    "a processor without a name": (
+        lambda root: file(root, "/bin/a", elf(60000)), "is a program for the ELF machine 60000"
+    ),
+}  # fmt: skip
+RIGHT: dict[str, Fill] = {
+    "anything": lambda root: file(root, "/bin/a", "echo\n"),
+    "empty": lambda root: file(root, "/bin/a"),
+    "a static program": lambda root: file(root, "/bin/a", elf(HERE)),
+    "with its loader": both(
+        files(bin_a=elf(HERE, LOADER), **{"usr_lib64_ld.so": ""}),
+        lambda root: link(root, "/lib64", "usr/lib64"),
+    ),
+    "a program of this machine": busybox,
+    "by links": both(
+        lambda root: link(root, "/bin", "usr/bin"),
+        lambda root: link(root, "/usr/bin/a", "/../../etc/a"),
+        files(etc_a=""),
+    ),
+    "a script": files(bin_a="#!/bin/b -x\n", bin_b=""),
+    "for its owner": lambda root: file(root, "/bin/a", mode=0o100),
+    "a cut header": lambda root: file(root, "/bin/a", elf(HERE)[:19]),
+    "no program headers": lambda root: file(root, "/bin/a", elf(HERE)[:64]),
+    "program headers out of reach": lambda root: file(
+        root, "/bin/a", elf(HERE)[:32] + b"\xff" * 8 + elf(HERE)[40:]
+    ),
+    "a loader's name out of reach": lambda root: file(
+        root, "/bin/a", elf(HERE, LOADER)[:128] + b"\xff" * 8 + elf(HERE, LOADER)[136:]
+    ),
+    "an interpreter without a name": lambda root: file(root, "/bin/a", "#! \n"),
+    "a relative interpreter": lambda root: file(root, "/bin/a", "#!bin/b\n"),
+    "an interpreter in /proc": lambda root: file(root, "/bin/a", "#!/proc/self/exe\n"),
+    "many scripts": lambda root: chain(root, 9),
+}  # fmt: skip
+
+
+def launched(
+    at: Path, launch: Callable[..., Launch], keys: dict[str, Any], program: str = ""
+) -> Launch:
+    """Launch a box, whose plan is changed to start PROGRAM, which no box may say."""
+    box = {
+        "krunc": 1,
+        "name": "starts",
+        "rootfs": {"path": "./rootfs"},
+        "network": {"mode": "tsi"},
+        "entrypoint": {"executable": "/bin/a"},
+        **keys,
+    }
+    (at / "box.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(at / "box.yaml")]) == 0
+    if program:
+        plan = json.loads((at / "box.plan.json").read_text())
+        (row,) = (row for row in plan["operations"] if row.get("order") == "program")
+        row["args"]["exec_path"] = program
+        plan["digest"] = digest(plan)
+        (at / "box.plan.json").write_text(json.dumps(plan))
+    return launch(at / "box.plan.json", KRUN_RECORDER_EXIT="7", KRUN_RECORDER_SAYS=SAYS)
+
+
+@pytest.mark.parametrize("by", KEYS)
+@pytest.mark.parametrize("what", WRONG)
+def test_a_program_that_cannot_be_started(
+    what: str, by: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    runnable(tmp_path, "/outside")
+    fill, why = WRONG[what]
+    fill(tmp_path / "rootfs")
+    done = launched(tmp_path, launch, KEYS[by])
+    assert (done.returncode, done.calls) == (125, [])
+    where = f"the guest's program cannot be started from its root {tmp_path}/rootfs: "
+    assert where in done.stderr
+    assert why in done.stderr
+    assert "put into the root what is missing, or start another program (entrypoint)" in done.stderr
+    assert not list(tmp_path.rglob("launch-*"))
+
+
+@pytest.mark.parametrize("by", KEYS)
+@pytest.mark.parametrize("what", RIGHT)
+def test_a_program_that_may_start(
+    what: str, by: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    RIGHT[what](tmp_path / "rootfs")
+    done = launched(tmp_path, launch, KEYS[by])
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+# What the stage does before the program: then the directory alone does not tell.
+UNTOLD: dict[str, dict[str, Any]] = {
+    "a mount at it": {"tmpfs": ["/bin"]},
+    "a mount above it": {
+        "shares": [{"tag": "s", "path": "./share", "mount": "/bin", "read_only": False}]
+    },
+    "a mount that a link leads to": {"tmpfs": ["/mnt"], "entrypoint": {"executable": "/to/a"}},
+    "a script": {"entrypoint": {"executable": "/bin/a", "before": "cp /x /bin/a"}},
+    "changes of earlier launches": {
+        "rootfs": {"path": "./rootfs", "changes": {"disk": "kept"}},
+        "disks": [{"id": "kept", "path": "./kept.img", "format": "raw"}],
+    },
+    "a device": {"hostname": "here", "entrypoint": {"executable": "/dev/fd/3"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNTOLD)
+def test_what_cannot_be_told(what: str, tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    runnable(tmp_path / "rootfs", "/x")
+    link(tmp_path / "rootfs", "/to", "mnt/deep")
+    for name in ("share", "rootfs/bin"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept.img").write_bytes(bytes(512))
+    done = launched(tmp_path, launch, {"hostname": "here", **UNTOLD[what]})
+    assert (done.returncode, done.stderr) == (7, ""), done
+
+
+@pytest.mark.parametrize(
+    ("path", "env", "why"),
+    [
+        ("/usr/bin/a", {}, ""),
+        ("/opt/a", {}, "a is in no directory of PATH, /usr/local/sbin:/usr/local/bin:"),
+        ("/opt/a", {"PATH": "/none:/opt"}, ""),
+        ("/usr/bin/a", {"PATH": "/opt"}, "a is in no directory of PATH, /opt"),
+        ("/usr/bin/a", {"PATH": "bin:"}, ""),  # from where the program starts
+        ("/usr/bin/a", {"PATH": ""}, ""),
+    ],
+)
+def test_a_name_is_looked_for_as_the_stage_does(
+    path: str, env: dict[str, str], why: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    runnable(tmp_path / "rootfs", path)
+    # What may not be started is passed over.
+    file(tmp_path / "rootfs", "/usr/local/bin/a", mode=0o644)
+    file(tmp_path / "rootfs", "/none/a/in")
+    if why.endswith("bin:"):
+        (tmp_path / "rootfs/usr/local/bin/a").unlink()
+    keys = {"hostname": "here", "entrypoint": {"executable": "/bin/a", "env": env}}
+    done = launched(tmp_path, launch, keys, "a")
+    assert done.returncode == (125 if why else 7), done
+    assert why in done.stderr
+
+
+def test_a_path_from_the_working_directory(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    runnable(tmp_path / "rootfs", "/work/bin/a")
+    keys = {"hostname": "here", "entrypoint": {"executable": "/bin/a", "workdir": "/work"}}
+    for program, status in (("bin/a", 7), ("./bin/a", 7), ("../work/bin/a", 7), ("bin/b", 125)):
+        assert launched(tmp_path, launch, keys, program).returncode == status
+    keys["tmpfs"] = ["/work"]
+    assert launched(tmp_path, launch, keys, "bin/b").returncode == 7

@@ -1,0 +1,280 @@
+"""The directory of a launch: what a launch that was killed leaves is removed by the next one, and
+nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_launcher import system
+from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
+from processes import entered, started
+from recorder.fixtures import LAUNCHER, Launch
+from roots import runnable
+
+BOX: dict[str, Any] = {
+    "krunc": 1,
+    "name": "staged",
+    "rootfs": {"path": "./rootfs"},
+    "network": {"mode": "tsi"},
+    "hostname": "here",
+    "entrypoint": {"executable": "/bin/a"},
+}
+DEAD = "launch-0123456789ab"
+# Where a launch is killed: by the first call of a function of the system's behind which it has made
+# its directory, or while its VM runs.
+MOMENTS = {
+    "before the fork": "fork",
+    "while the VM is made": "",
+    "while it removes the directory": "unlink",
+    "when the directory is empty": "rmdir",
+}
+KILLING = """\
+import posix, os
+def kill(*args, **more):
+    os.kill(os.getpid(), 9)
+posix.NAME = kill
+"""
+SAYS = "started\nexit 0\n"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan whose VM starts with the stage."""
+    runnable(tmp_path / "rootfs")
+    (tmp_path / "box.yaml").write_text(json.dumps(BOX))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    return tmp_path / "box.plan.json"
+
+
+@contextmanager
+def launching(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path, before: str = "", **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A launch of PLAN, whose launcher runs the Python code BEFORE all of its own."""
+    options = ["--libkrun", str(build("1")), "--runtime-dir", str(plan.parent / "run")]
+    command = [*LAUNCHER[:2], f"{before}{LAUNCHER[2]}", *options, str(plan)]
+    calls = plan.parent / "calls"
+    calls.unlink(missing_ok=True)
+    more = {"LD_PRELOAD": str(fake_kvm), "FAKE_KVM": "works", "KRUN_RECORDER": str(calls)}
+    with started(command, env={**os.environ, **more, **env}) as launcher:
+        yield launcher
+
+
+def left(plan: Path) -> list[str]:
+    return sorted(path.name for path in (plan.parent / "run").glob("launch-*"))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_launch_that_was_killed(
+    moment: str,
+    plan: Path,
+    build: Callable[..., Path],
+    fake_kvm: Path,
+    launch: Callable[..., Launch],
+) -> None:
+    by = MOMENTS[moment]
+    before = KILLING.replace("NAME", by) if by else ""
+    env = {"KRUN_RECORDER_SAYS": SAYS} if by else {"KRUN_RECORDER_STAY": "1"}
+    with launching(plan, build, fake_kvm, before, **env) as launcher:
+        if not by:
+            entered(plan.parent / "calls", launcher)
+            launcher.kill()
+        assert launcher.wait() == -signal.SIGKILL
+    assert len(left(plan)) == 1
+    done = launch(plan, KRUN_RECORDER_SAYS=SAYS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert left(plan) == []
+
+
+def test_a_launch_that_lives_keeps_its_own(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path, launch: Callable[..., Launch]
+) -> None:
+    with launching(plan, build, fake_kvm, KRUN_RECORDER_STAY="1") as launcher:
+        entered(plan.parent / "calls", launcher)
+        mine = left(plan)
+        inside = sorted(path.name for path in (plan.parent / "run" / mine[0]).iterdir())
+        assert len(mine) == 1
+        assert launch(plan, KRUN_RECORDER_SAYS=SAYS).returncode == 0
+        assert left(plan) == mine
+        assert inside == sorted(path.name for path in (plan.parent / "run" / mine[0]).iterdir())
+        launcher.kill()
+        launcher.wait()
+    assert launch(plan, KRUN_RECORDER_SAYS=SAYS).returncode == 0
+    assert left(plan) == []
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Path]:
+    """A directory of somebody else's, which is as it was in the end."""
+    path = tmp_path / "victim"
+    (path / "in").mkdir(parents=True)
+    (path / "in/file").write_text("kept")
+    yield path
+    assert (path / "in/file").read_text() == "kept"
+
+
+def removed(runtime: Path, owners: set[int] | None = None) -> None:
+    remove_dead(str(runtime), owners or {os.geteuid()})
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def _deep(at: Path, victim: Path) -> None:
+    handle = os.open(at, os.O_RDONLY)
+    for _ in range(3000):  # longer than a path may be, and more than descriptors that are open
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+
+
+def _wide(at: Path, victim: Path) -> None:
+    for i in range(300):
+        (at / f"{i}").mkdir()
+        (at / f"{i}/{i}").mkdir()
+        (at / f"{i}/file").touch()
+
+
+def _links(at: Path, victim: Path) -> None:
+    for name, target in (("a", victim), ("b", victim / "in"), ("c", "/"), ("d", ".."), ("e", "e")):
+        (at / name).symlink_to(target)
+        (at / f"sub-{name}").mkdir()
+        (at / f"sub-{name}/link").symlink_to(target)
+
+
+def _hard_links(at: Path, victim: Path) -> None:
+    os.link(victim / "in/file", at / "file")
+
+
+def _other_kinds(at: Path, victim: Path) -> None:
+    os.mkfifo(at / "fifo")
+    os.mknod(at / "socket", stat.S_IFSOCK | 0o600)
+    (at / "\udcff\n").touch()
+    (at / "read-only").mkdir(0o500)
+
+
+@pytest.mark.parametrize("fill", [_deep, _wide, _links, _hard_links, _other_kinds])
+def test_what_a_guest_left_in_it(
+    fill: Callable[[Path, Path], None], runtime: Path, victim: Path
+) -> None:
+    for made in (runtime / DEAD, runtime / DEAD / "root"):
+        made.mkdir()
+    fill(runtime / DEAD / "root", victim)
+    removed(runtime)
+    assert list(runtime.iterdir()) == []
+
+
+def test_the_own_directory_goes_in_the_same_way(runtime: Path, victim: Path) -> None:
+    own = LaunchDirectory(str(runtime / DEAD))
+    _links(runtime / DEAD, victim)
+    removed(runtime)
+    assert (runtime / DEAD).exists()
+    own.remove()
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["launch-", "launch-0123456789a", f"{DEAD}c", "launch-0123456789aB", f"x{DEAD}", "box.sock",
+     "launch-0123456789a/", "other-0123456789ab", "launch-0123456789a\u0661"],
+)  # fmt: skip
+def test_other_names_stay(name: str, runtime: Path) -> None:
+    (runtime / name).mkdir()
+    removed(runtime)
+    assert (runtime / name).exists()
+
+
+def test_links_and_files_of_that_name_stay(runtime: Path, victim: Path) -> None:
+    (runtime / DEAD).symlink_to(victim)
+    (runtime / f"{DEAD[:-1]}c").touch()
+    os.mkfifo(runtime / f"{DEAD[:-1]}d")
+    removed(runtime)
+    assert len(list(runtime.iterdir())) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_directories_of_other_users_stay(runtime: Path) -> None:
+    for name, uid in ((DEAD, 1000), (f"{DEAD[:-1]}c", 1001)):
+        (runtime / name).mkdir()
+        os.chown(runtime / name, uid, uid)
+    removed(runtime)
+    assert len(list(runtime.iterdir())) == 2
+    removed(runtime, {0, 1000})  # whom a VM of this plan becomes
+    assert [path.name for path in runtime.iterdir()] == [f"{DEAD[:-1]}c"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_what_is_mounted_in_it_stays(runtime: Path, victim: Path) -> None:
+    """In a mount namespace of its own."""
+    for name in ("at", "in/deep"):
+        (runtime / DEAD / name).mkdir(parents=True)
+    code = (
+        "import sys; from krunc_launcher.supervise.launch_directory import remove_dead; "
+        "remove_dead(sys.argv[1], {0})"
+    )
+    script = """
+for at in at in/deep; do mount -t tmpfs none "$1/$at" && echo kept >"$1/$at/file"; done
+"$2" -c "$3" "$4" && cat "$1/at/file" "$1/in/deep/file"
+"""
+    command = ["unshare", "-m", "sh", "-c", script, "sh", str(runtime / DEAD), LAUNCHER[0]]
+    done = subprocess.run([*command, code, str(runtime)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "kept\nkept\n", "")
+
+
+def test_launches_that_start_and_clean_at_once(runtime: Path) -> None:
+    """Whoever is taken for dead before it has its lock makes its directory again."""
+    made = system.mkdir
+    meanwhile: list[str] = []
+
+    def taken_for_dead(path: str, mode: int) -> None:
+        made(path, mode)
+        if len(meanwhile) < 5:
+            meanwhile.append(path)
+            removed(runtime)
+            assert not Path(path).exists()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system, "mkdir", taken_for_dead)
+        own = LaunchDirectory(str(runtime / DEAD))
+    assert len(meanwhile) == 5
+    removed(runtime)
+    assert (runtime / DEAD).exists()
+    own.remove()
+
+
+def test_many_processes_that_make_and_clean(runtime: Path) -> None:
+    code = """
+import os, sys
+from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
+for i in range(40):
+    path = f"{sys.argv[1]}/launch-{os.urandom(6).hex()}"
+    own = LaunchDirectory(path)
+    remove_dead(sys.argv[1], {os.geteuid()})
+    assert os.path.samestat(os.stat(path), os.fstat(own._lock))
+    open(f"{path}/file", "w").close()
+    if i % 5:
+        own.remove()
+        assert not os.path.exists(path)
+    else:
+        os.close(own._lock)
+"""
+    command = [*LAUNCHER[:1], "-c", code, str(runtime)]
+    running = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+    removed(runtime)
+    assert list(runtime.iterdir()) == []
