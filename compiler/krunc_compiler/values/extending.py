@@ -219,8 +219,8 @@ def _is_new_default(base: Any, over: Any) -> bool:
 
 
 def _other_form(base: dict[str, Any], over: dict[str, Any]) -> bool:
-    """Tell whether OVER is another kind of thing than BASE: of another mode or type, or a disk or
-    an image for a path."""
+    """Tell whether OVER is another kind of thing than BASE: of another mode or type, or another
+    kind of root."""
     if any(key in base and key in over and base[key] != over[key] for key in ("mode", "type")):
         return True
     return any(one in base and other in over for one in _ROOTS for other in _ROOTS if one != other)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from recorder.fixtures import LAUNCHER
+from roots import runnable
 
 BOX = """\
 krunc: 1
@@ -42,7 +43,7 @@ pid_t fork(void) {
 
 @pytest.fixture
 def plans(tmp_path: Path) -> Path:
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path

@@ -79,7 +79,7 @@ def test_where_nothing_is_beside_it_site_is_asked(prefix: Path) -> None:
 def test_a_launch_without_site(
     prefix: Path, build: Callable[..., Path], fake_kvm: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "hello.yaml").write_text((ROOT / "boxes/hello.yaml").read_text())
     started("-m", "krunc", "compile", tmp_path / "hello.yaml")
     options = ["--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
@@ -116,7 +116,7 @@ def test_garbage_is_not_looked_for_from_the_first_line_on() -> None:
 def test_behind_a_box_python_starts_without_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs")
     (tmp_path / "hello.yaml").write_text((ROOT / "boxes/hello.yaml").read_text())
     became: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, argv: became.append(argv))
