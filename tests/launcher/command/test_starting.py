@@ -15,6 +15,7 @@ import pytest
 from generate_start import made
 from krunc import boxes
 from places import ROOT
+from roots import runnable
 
 SCRIPT = ROOT / "launcher/scripts/krunc-launch"
 PACKAGE = ROOT / "launcher/krunc_launcher"
