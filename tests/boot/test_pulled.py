@@ -35,3 +35,21 @@ def test_an_image_of_a_registry(
     assert "uid=35(games) gid=27(video)" in found.stdout
     assert "hello from /usr/games" in found.stdout
     shown("an image, pulled, locked and booted from the store")
+
+
+def test_the_image_of_the_boxes(
+    boot: Callable[..., Boot],
+    boxes: Path,
+    libkrun: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    shown: Callable[[str], None],
+) -> None:
+    """One static program and no shell, in the layout that make-inputs makes."""
+    monkeypatch.setenv("KRUNC_STORE", str(boxes / "store"))
+    example = boxes / "image.yaml"
+    if libkrun[1].startswith("1"):  # 1.16 cannot close the guest's network
+        example.write_text(example.read_text().replace("mode: none", "mode: tsi"))
+    assert main(["pull", str(example)]) == 0
+    found = boot("image", prints=True, KRUNC_STORE=str(boxes / "store"))
+    assert (found.status, found.stdout) == (0, "Hello from an image in a microVM\n"), found
+    shown("an image with one static program and no shell")

@@ -78,7 +78,8 @@ def test_only_these_modules(
         agree(GOLDEN / f"modules.{name}.txt", listed, update_golden)
 
 
-BOXES = sorted(path.stem for path in (ROOT / "boxes").glob("*.yaml"))
+# An image has to be pulled first; what it takes besides is a disk's and the stage's.
+BOXES = sorted({path.stem for path in (ROOT / "boxes").glob("*.yaml")} - {"image"})
 
 
 def test_nothing_that_a_plan_has_no_use_for(
