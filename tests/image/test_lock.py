@@ -107,7 +107,7 @@ EDITS: list[tuple[Callable[[Any], object], str]] = [
     (in_root("digest", "sha256-" + "a" * 64), "root.digest"),
     (in_root("digest", "../" * 20), "root.digest"),
     (in_root("size", 0), "root.size"),
-    (in_root("size", 10**300), "root.size"),
+    (in_root("size", 10**300), "301 digits"),
     (in_root("writer", 0), "root.writer"),
     (in_root("path", "/etc/passwd"), "path"),
     (in_run("entrypoint", "/e"), "run.entrypoint"),

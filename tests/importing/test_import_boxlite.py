@@ -25,6 +25,7 @@ from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.rendering import render
 from processes import PATIENCE
 from recorder.fixtures import Launch
+from roots import runnable
 
 
 def program(*args: str, **more: Any) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def place(tmp_path: Path) -> Path:
     for name in ("share", "root", "home"):
         (tmp_path / name).mkdir()
     (tmp_path / "root/boxlite").mkdir()
+    runnable(tmp_path / "root", *(one["guest_entrypoint"]["executable"] for one in SPECS.values()))
     (tmp_path / "a.img").write_bytes(bytes(4096))
     (tmp_path / "b.img").write_bytes(b"QFI\xfb".ljust(4096, b"\0"))
     return tmp_path
@@ -186,8 +188,8 @@ def test_the_calls_are_those_of_the_shim(
             server.bind(str(place / "net.sock"))
             server.listen()
         (place / "grpc.sock").unlink(missing_ok=True)
-        done = launch(place / "box.plan.json")
-    assert done.returncode == 0, done.stderr
+        done = launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    assert done.returncode == 7, done.stderr
     assert done.calls == expected
 
 
