@@ -81,3 +81,25 @@ def test_changes_that_are_kept(
     assert (second.status, second.stdout) == (7, "0\nfirst\nfirst\n"), second
     assert root.read_bytes() == before
     shown("changes of an image kept on a disk over two launches")
+
+
+@pytest.fixture(scope="session")
+def debian() -> bytes:
+    """The tar of a small Debian, with a dynamic loader and Debian's own users."""
+    words = ["mmdebstrap", "--quiet", "--variant=essential", "bookworm", "-"]
+    made = subprocess.run(words, stdout=subprocess.PIPE, check=True)
+    return made.stdout
+
+
+def test_debian(
+    boot: Callable[..., Boot], layout: Layout, store: str, debian: bytes, shown: Callable[[str], None]
+) -> None:  # fmt: skip
+    """Its own loader, shell and user, and a status back."""
+    script = ". /etc/os-release; echo $ID $(id -un) $HOME; test ! -w /etc/passwd && exit 7"
+    layout.tag(layout.image(debian, Cmd=["sh", "-c", script], User="games"), "debian")
+    machine = {"cpus": 1, "memory": "512MiB"}
+    made = box(f"oci:{layout.path}:debian", "debian", network={"mode": "tsi"}, machine=machine)
+    assert main(["pull", made]) == 0
+    found = boot("debian", prints=True, KRUNC_STORE=store)
+    assert (found.status, found.stdout) == (7, "debian games /usr/games\n"), found
+    shown("Debian's image, as its user games")
