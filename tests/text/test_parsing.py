@@ -159,3 +159,11 @@ def test_an_escape_of_no_character(
     assert finding.message == f"the escape {escape} {said}"
     assert finding.span == (line, column, line, column + len(escape))
     assert ("both" in finding.hint) == (said == HALF)
+
+
+def test_a_pair_of_escapes_as_json_writes_it() -> None:
+    """YAML does not join them."""
+    with pytest.raises(Rejected) as refusal:
+        parse("box.yaml", r'a: "\uD83D\uDE00"')
+    (located,) = refusal.value.findings
+    assert r"\U0001f600; write that" in located.finding.hint

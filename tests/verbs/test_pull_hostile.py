@@ -361,3 +361,44 @@ def test_a_policy_of_skopeo_counts(
     said = refused(krunc, "oci:layout:it")
     assert "rejected by policy" in said
     assert "containers-policy.json(5)" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [(name, what) for name in ("index.json", "outermost", "layer") for what in ("a link", "an endless one", "large")],
+)  # fmt: skip
+def test_a_layout_with_what_no_layout_has(
+    krunc: Krunc, layout: Layout, name: str, what: str, tmp_path: Path
+) -> None:
+    """skopeo follows links, and reads a manifest whole whatever its size."""
+    row = layout.image(small())
+    layout.tag(layout.index(row), "it")
+    index = json.loads((layout.path / "index.json").read_text())
+    blobs = layout.path / "blobs/sha256"
+    inner = json.loads((blobs / row["digest"][7:]).read_text())
+    files = {
+        "index.json": layout.path / "index.json",
+        "outermost": blobs / index["manifests"][0]["digest"][7:],
+        "layer": blobs / inner["layers"][0]["digest"][7:],
+    }
+    file, elsewhere = files[name], tmp_path / "elsewhere"
+    if what == "large":
+        with file.open("ab") as out:
+            out.truncate(300 << 20)
+    else:
+        file.rename(elsewhere)
+        file.symlink_to(elsewhere if what == "a link" else "/dev/zero")
+    said = refused(krunc, f"oci:{layout.path}:it")
+    if what != "large":
+        assert "is no regular file" in said
+    elif name != "layer":
+        assert "314,572,800 bytes; allowed: 4,194,304" in said
+
+
+@pytest.mark.parametrize("start", ["", "denied: ", "https://", "a://b?c=", "bearer "])
+def test_a_long_error_is_looked_at_in_a_moment(start: str) -> None:
+    """Patterns that try each place of a text take long for a long one."""
+    for text in (start + "A" * 60_000, f'level=fatal msg="{start}{"A" * 60_000}"'):
+        for _ in range(20):
+            said = skopeo.told(text)
+        assert len(said) <= 600

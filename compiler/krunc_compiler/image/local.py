@@ -10,10 +10,11 @@ digest.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from stat import S_IFREG
+from stat import S_IFREG, S_ISREG
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.findings.wording import why
@@ -28,6 +29,34 @@ from krunc_compiler.image.unusable import Unusable
 _FILES = re.compile(rb"(?:\./)*(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIECE = 1 << 18
+_DIGEST = re.compile("[0-9a-f]{64}")
+_FILES_ONLY = "a layout has regular files only: make it anew"
+
+
+def sound(layout: str) -> None:
+    """Raise Unusable when the directory LAYOUT has what no layout has: links, which skopeo would
+    follow, or an outermost manifest of more bytes than one may have, which it would read whole."""
+    index = os.path.join(layout, "index.json")
+    blobs = os.path.join(layout, "blobs", "sha256")
+    try:
+        with os.scandir(blobs) as files:
+            names = [("index.json", index), *((f"blobs/sha256/{f.name}", f.path) for f in files)]
+        for name, path in names:
+            if not S_ISREG(os.lstat(path).st_mode):
+                raise refused(f"{name} of the layout is no regular file", _FILES_ONLY)
+        size = os.lstat(index).st_size
+        if size > MAX_MANIFEST:
+            raise refused(f"its index.json has {size:,} bytes; allowed: {MAX_MANIFEST:,}")
+        rows = json.loads(contents(index, MAX_MANIFEST + 1))["manifests"]
+        for digest in [str(row["digest"]).removeprefix("sha256:") for row in rows]:
+            path = os.path.join(blobs, digest)
+            if _DIGEST.fullmatch(digest) and os.path.lexists(path):
+                size = os.lstat(path).st_size
+                if size > MAX_MANIFEST:
+                    what = f"the manifest sha256:{digest} has {size:,} bytes"
+                    raise refused(f"{what}; allowed: {MAX_MANIFEST:,}")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return  # there is no such layout, or its index is none: skopeo says so
 
 
 def inner_manifest(layout: str, digest: str) -> bytes:

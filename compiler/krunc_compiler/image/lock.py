@@ -16,6 +16,7 @@ from krunc_compiler.image.reference import FORM, NotAReference, parse
 from krunc_compiler.image.run_config import Run, User
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.strict_json import source_of, value_of
+from krunc_compiler.text.unseen import escaped
 
 FORMAT = 1
 MAX_IMAGES: int = load("lock.schema")["properties"]["images"]["maxItems"]
@@ -61,7 +62,7 @@ def lock_text(lock: Lock) -> str:
     """Return the text of LOCK: the same bytes wherever it is made."""
     images = sorted(lock.images, key=lambda image: (image.reference, image.platform))
     value = {"krunc_lock": FORMAT, "images": list(map(_of_image, images))}
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
 
 
 def _of_image(image: LockedImage) -> dict[str, Any]:

@@ -175,6 +175,10 @@ def _outermost(near: Wanted, digest: str | None, store: Store) -> bytes:
         with store.work() as work:
             measure = partial(skopeo.bounded, work, _most_unpacked(near))
             return skopeo.manifest(near.source(), skopeo.Scratch(work, measure))
+    if near.reference.transport == "oci":
+        from krunc_compiler.image import local
+
+        local.sound(os.path.join(near.home, near.reference.path))
     raw = skopeo.manifest(near.source(digest), None)
     if near.reference.transport == "docker" and digest not in (None, digest_of(raw)):
         raise refused(f"the registry sent {digest_of(raw)}; {digest} was asked for")

@@ -31,6 +31,8 @@ PATIENCE, LOCAL_PATIENCE = 60.0, 3_600.0
 _STEP = 0.1
 _MOST_WORDS = 1 << 16
 _LONGEST = 600
+_MOST_LOOKED_AT = 2_000
+_ERROR = re.compile(r'level=\w+ msg=("(?:[^"\\]|\\.)*"?|\S+)')
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -202,11 +204,16 @@ def _host(name: str) -> str:
 def told(text: str) -> str:
     """Return the last error of skopeo's output TEXT, on one line, without what can be a
     credential."""
-    found = re.findall(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*"|\S+)', text)
+    # What a registry says can be long, and some patterns try each place in it: the start of the
+    # error counts.
+    at = max(text.rfind(f"level={level} msg=") for level in ("fatal", "error"))
+    found = _ERROR.match(text[at : at + _MOST_LOOKED_AT]) if at >= 0 else None
     lines = [line for line in text.splitlines() if line.strip()]
-    said = found[-1] if found else lines[-1] if lines else ""
+    said = found[1] if found else lines[-1][:_MOST_LOOKED_AT] if lines else ""
     if said.startswith('"'):
-        said = re.sub(r"\\(.)", lambda one: " " if one[1] in "nrt" else one[1], said[1:-1])
+        said = re.sub(
+            r"\\(.)", lambda one: " " if one[1] in "nrt" else one[1], said[1:].removesuffix('"')
+        )
     said = re.sub(r"(\w+://)[^/\s\"@]*@", r"\1...@", said)
     said = re.sub(r"\?[\w.%~-]+=[^\s\"']*", "?...", said)
     said = re.sub(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{8,}", r"\1 ...", said)

@@ -16,6 +16,7 @@ from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.finding import Path, dotted
 from krunc_compiler.libkrun import Target, Version
 from krunc_compiler.plan.operation import KINDS, Operation
+from krunc_compiler.text.unseen import escaped
 
 if TYPE_CHECKING:
     # Who reads a plan has no box, and need not import what one is.
@@ -73,7 +74,7 @@ def to_text(plan: Plan) -> str:
         **({"waivers": plan.waivers} if plan.waivers else {}),
     }
     lines = "".join(f'"{key}": {_json(value)},\n' for key, value in head.items())
-    return f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n'
+    return escaped(f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n')
 
 
 def moved(plan: Plan, prefix: str) -> Plan:

@@ -29,6 +29,8 @@ _WAYS_OUT = {
 }
 
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})")
+# As JSON writes a character beyond U+FFFF.
+_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_DEPTH = 32
 
@@ -77,10 +79,12 @@ def _escape(behind: Span, text: str) -> Finding:
     what = "half of a character" if is_half else "no character"
     hint = "write the character itself, or escape a backslash that is meant: \\\\"
     if is_half:
-        hint = (
-            "JSON writes a character beyond U+FFFF as two escapes, \\ud83d\\ude00; write both, or "
-        )
-        hint += "the character itself"
+        pair = _PAIR.match(written)
+        hint = "JSON writes a character beyond U+FFFF as two escapes, \\ud83d\\ude00; write both"
+        if pair:
+            code = ord(bytes.fromhex(pair[1] + pair[2]).decode("utf-16-be"))
+            hint = f"YAML has one escape for it, \\U{code:08x}; write that"
+        hint += ", or the character itself"
     span = Span(line, start, line, start + len(said))
     return Finding("KR003", f"the escape {said} stands for {what}", span=span, hint=hint)
 

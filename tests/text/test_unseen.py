@@ -1,0 +1,53 @@
+"""No character that a reader does not see stands in what krunc writes for review."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hostile import leaves
+from hypothesis import given
+from hypothesis import strategies as st
+from krunc_compiler.__main__ import main
+from krunc_compiler.text.unseen import escaped
+
+# Soft to Cc and Cf: what shows as nothing, moves others, or commands a terminal.
+UNSEEN = [
+    chr(code)
+    for code in range(0x7F, 0x110000)
+    if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zl", "Zp")
+]
+# Signs of scripts and of music that have a form, or a place, of their own.
+SEEN = {*range(0x13430, 0x13440), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)}
+SEEN |= {0x8E2, 0x890, 0x891, 0x110BD, 0x110CD}
+
+
+@given(st.text())
+def test_the_value_stays(text: str) -> None:
+    written = json.dumps(text, ensure_ascii=False)
+    assert json.loads(escaped(written)) == text
+
+
+def test_each_is_escaped() -> None:
+    for character in UNSEEN:
+        if ord(character) not in SEEN:
+            written = escaped(json.dumps(character, ensure_ascii=False))
+            assert written.isascii(), written
+            assert "\x7f" not in written
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200b", "\U000e0041"])
+def test_a_plan_has_none(character: str, tmp_path: Path) -> None:
+    box = tmp_path / "web.yaml"
+    text = f"/bin/sh {character} x"
+    box.write_text(
+        "krunc: 1\nname: web\nrootfs: {path: ./root}\nnetwork: {mode: none}\n"
+        f"entrypoint: {{executable: /bin/sh, args: [{json.dumps(text, ensure_ascii=False)}]}}\n"
+    )
+    assert main(["compile", str(box), "--target", "2"]) == 0
+    plan = (tmp_path / "web.plan.json").read_text()
+    assert character not in plan
+    assert text in leaves(json.loads(plan))
+    assert main(["compile", str(box), "--target", "2", "--check"]) == 0
