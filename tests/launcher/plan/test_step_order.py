@@ -25,7 +25,7 @@ def test_nothing_that_acts_moves_behind_the_confinement(path: Path) -> None:
         if "implicit" in row:
             continue
         moved = [*rows[:i], *rows[i + 1 : at + 1], row, *rows[at + 1 :]]
-        name = row.get("call") or row["step"]
+        name = next(row[kind] for kind in ("call", "step", "order") if kind in row)
         found = refusals({**plan, "operations": moved})
         assert any(f"{name} stands before" in said for said in found), (name, found)
 
