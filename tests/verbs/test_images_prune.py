@@ -90,16 +90,6 @@ def test_a_broken_lock_keeps_what_it_names(krunc: Krunc, roots: dict[str, str]) 
     assert there() == set(roots.values())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_lock_that_cannot_be_read(krunc: Krunc, roots: dict[str, str]) -> None:
-    for path in (Path("a/a.lock.json"), Path("a")):
-        mode = path.stat().st_mode
-        path.chmod(0)
-        assert "KR001" in krunc("prune", "--force", status=1)
-        path.chmod(mode)
-    assert there() == set(roots.values())
-
-
 def test_what_cannot_be_looked_at_stops_it(krunc: Krunc, roots: dict[str, str]) -> None:
     """Nothing goes while it is not known what is needed."""
     assert "KR001" in krunc("prune", "--force", "missing.yaml", status=1)
