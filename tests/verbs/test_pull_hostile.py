@@ -365,7 +365,7 @@ def test_a_policy_of_skopeo_counts(
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [(name, what) for name in ("index.json", "outermost", "layer") for what in ("a link", "an endless one", "large")],
+    [(name, what) for name in ("index.json", "oci-layout", "outermost", "layer") for what in ("a link", "an endless one", "large")],
 )  # fmt: skip
 def test_a_layout_with_what_no_layout_has(
     krunc: Krunc, layout: Layout, name: str, what: str, tmp_path: Path
@@ -378,6 +378,7 @@ def test_a_layout_with_what_no_layout_has(
     inner = json.loads((blobs / row["digest"][7:]).read_text())
     files = {
         "index.json": layout.path / "index.json",
+        "oci-layout": layout.path / "oci-layout",
         "outermost": blobs / index["manifests"][0]["digest"][7:],
         "layer": blobs / inner["layers"][0]["digest"][7:],
     }
@@ -393,6 +394,29 @@ def test_a_layout_with_what_no_layout_has(
         assert "is no regular file" in said
     elif name != "layer":
         assert "314,572,800 bytes; allowed: 4,194,304" in said
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ('{"manifests": [ROW], "manifests": [{}]}', "twice"),
+        ('{"Manifests": [ROW], "schemaVersion": 2}', "manifests is no list"),
+        ('{"manifests": [], "MANIFESTS": [ROW]}', "the key MANIFESTS"),
+        ('{"manifests": [], "manife\u017ft\u017f": [ROW]}', "the key manife"),
+        ('{"manifests": [{"Digest": "sha256:1", ROW}]}', "not JSON"),
+        ('{"manifests": [{"mediaType": "a", "size": 1, "digest": "sha512:' + "0" * 128 + '"}]}', "digest is sha512"),
+        ('{"manifests": [{"size": 1}]}', "digest is missing"),
+        ("[ROW]", "no object"),
+        ("{", "not JSON"),
+    ],
+)  # fmt: skip
+def test_an_index_that_skopeo_could_read_otherwise(
+    krunc: Krunc, layout: Layout, index: str, said: str
+) -> None:
+    layout.tag(layout.image(small()), "it")
+    (row,) = json.loads((layout.path / "index.json").read_text())["manifests"]
+    (layout.path / "index.json").write_text(index.replace("ROW", json.dumps(row)))
+    assert said in refused(krunc, f"oci:{layout.path}:it")
 
 
 @pytest.mark.parametrize("start", ["", "denied: ", "https://", "a://b?c=", "bearer "])

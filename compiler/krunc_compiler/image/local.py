@@ -10,7 +10,6 @@ digest.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from krunc_compiler.files.contents import contents
 from krunc_compiler.findings.wording import why
 from krunc_compiler.image.layers import UNPACKERS
 from krunc_compiler.image.limits import LIMITS
-from krunc_compiler.image.manifest import MAX_MANIFEST, digest_of, refused
+from krunc_compiler.image.manifest import MAX_MANIFEST, digest_of, outermost, refused
 from krunc_compiler.image.refusal import Refusal
 from krunc_compiler.image.stream import Stream
 from krunc_compiler.image.tar import entries
@@ -29,34 +28,43 @@ from krunc_compiler.image.unusable import Unusable
 _FILES = re.compile(rb"(?:\./)*(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIECE = 1 << 18
-_DIGEST = re.compile("[0-9a-f]{64}")
+# What skopeo reads before anything tells it how much that is.
+_WHOLE = ("index.json", "oci-layout")
 _FILES_ONLY = "a layout has regular files only: make it anew"
 
 
 def sound(layout: str) -> None:
     """Raise Unusable when the directory LAYOUT has what no layout has: links, which skopeo would
-    follow, or an outermost manifest of more bytes than one may have, which it would read whole."""
-    index = os.path.join(layout, "index.json")
+    follow, or more bytes where it reads all that there are. What is missing skopeo tells."""
     blobs = os.path.join(layout, "blobs", "sha256")
     try:
-        with os.scandir(blobs) as files:
-            names = [("index.json", index), *((f"blobs/sha256/{f.name}", f.path) for f in files)]
-        for name, path in names:
-            if not S_ISREG(os.lstat(path).st_mode):
-                raise refused(f"{name} of the layout is no regular file", _FILES_ONLY)
-        size = os.lstat(index).st_size
-        if size > MAX_MANIFEST:
-            raise refused(f"its index.json has {size:,} bytes; allowed: {MAX_MANIFEST:,}")
-        rows = json.loads(contents(index, MAX_MANIFEST + 1))["manifests"]
-        for digest in [str(row["digest"]).removeprefix("sha256:") for row in rows]:
-            path = os.path.join(blobs, digest)
-            if _DIGEST.fullmatch(digest) and os.path.lexists(path):
-                size = os.lstat(path).st_size
-                if size > MAX_MANIFEST:
-                    what = f"the manifest sha256:{digest} has {size:,} bytes"
-                    raise refused(f"{what}; allowed: {MAX_MANIFEST:,}")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return  # there is no such layout, or its index is none: skopeo says so
+        names = [f"blobs/sha256/{name}" for name in os.listdir(blobs)]
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise refused(f"blobs/sha256 of the layout cannot be read: {why(error)}") from None
+    sizes = {name: _size(layout, name) for name in (*_WHOLE, *names)}
+    _small(sizes, _WHOLE)
+    if sizes["index.json"] is not None:
+        digests = outermost(contents(os.path.join(layout, "index.json"), MAX_MANIFEST + 1))
+        _small(sizes, [f"blobs/sha256/{digest.removeprefix('sha256:')}" for digest in digests])
+
+
+def _size(layout: str, name: str) -> int | None:
+    """Return the size of the regular file NAME in LAYOUT; None when there is no such file."""
+    try:
+        status = os.lstat(os.path.join(layout, name))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not S_ISREG(status.st_mode):
+        raise refused(f"{name} of the layout is no regular file", _FILES_ONLY)
+    return status.st_size
+
+
+def _small(sizes: dict[str, int | None], names: Iterable[str]) -> None:
+    for name in names:
+        if (size := sizes.get(name)) is not None and size > MAX_MANIFEST:
+            raise refused(f"{name} of the layout has {size:,} bytes; allowed: {MAX_MANIFEST:,}")
 
 
 def inner_manifest(layout: str, digest: str) -> bytes:

@@ -48,6 +48,7 @@ _LAYERS = (
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
 )
+_OF_A_LAYOUT = ("manifests", "digest", "size")
 _ELSEWHERE = "push it again with all of its layers in the registry"
 
 
@@ -106,6 +107,20 @@ def chosen(raw: bytes, wanted: str) -> str:
             return blob.digest
     names = ", ".join(dict.fromkeys(offered[:12])) or "nothing that names a platform"
     raise refused(f"it has nothing for {wanted}; it has {names}", "choose one with --platform")
+
+
+def outermost(raw: bytes) -> list[str]:
+    """Return the digests to which RAW, the index.json of a layout, points. Raises Unusable, also
+    where skopeo could read another one: Go takes a key for its own in whatever case it is."""
+    index = _read(raw, "index.json")
+    rows = _list(index, "manifests", "index.json", 10_000)
+    digests = [
+        _blob(row, f"index.json: manifests[{i}]", MAX_MANIFEST).digest for i, row in enumerate(rows)
+    ]
+    for key in {key for one in (index, *rows) for key in one}:
+        if key not in _OF_A_LAYOUT and key.casefold() in _OF_A_LAYOUT:
+            raise refused(f"index.json: the key {shown(key)}; write {key.casefold()}")
+    return digests
 
 
 def manifest(raw: bytes) -> Manifest:
