@@ -16,6 +16,7 @@ from typing import Any
 from krunc_compiler.findings.finding import Finding, Path, Place, Source, Span, reject
 from krunc_compiler.findings.wording import shown
 from krunc_compiler.plan.bounds import most, too_many
+from krunc_compiler.text.strict_json import once
 
 _AGAIN = "compile the box again"
 _BY_HAND = f"{_AGAIN}; a plan is not edited by hand"
@@ -32,7 +33,7 @@ def value_of(source: Source) -> Any:
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_once,
+            object_pairs_hook=once,
             parse_int=_integer,
             parse_float=_refused,
             parse_constant=_refused,
@@ -54,13 +55,6 @@ def places(text: str) -> dict[Path, Place]:
     with suppress(_Flaw):
         scanner.whole()
     return scanner.places
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError
-    return result
 
 
 def _integer(text: str) -> int:

@@ -18,7 +18,7 @@ def value_of(name: str, text: str, code: str, what: str) -> Any:
     """
     try:
         return json.loads(
-            text, object_pairs_hook=_once, parse_int=_integer, parse_constant=_no_constant
+            text, object_pairs_hook=once, parse_int=_integer, parse_constant=_no_constant
         )
     except json.JSONDecodeError as error:
         line, column = error.lineno - 1, error.colno - 1
@@ -31,7 +31,8 @@ def value_of(name: str, text: str, code: str, what: str) -> Any:
     raise reject(Source(name, text, {}), [found])
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of PAIRS. Raises ValueError when a key stands twice."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a key stands twice in one object")
