@@ -57,6 +57,15 @@ def variables(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")
 
 
+def waits(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process and not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    sets = (
+        line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))
+    )
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in sets)
+
+
 def gone(pid: int) -> bool:
     """Whether a process, which may be somebody else's child, ends."""
     deadline = time.monotonic() + PATIENCE

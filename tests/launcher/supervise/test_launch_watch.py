@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from processes import PATIENCE, children, entered, gone, started, variables, wait_until
+from processes import PATIENCE, children, entered, gone, started, variables, wait_until, waits
 from recorder.fixtures import LAUNCHER, Launch
 from recorder.source import source
 from terminals import terminal
@@ -307,7 +307,7 @@ def test_the_grace_time_is_kept_by_the_process_above(
             os.kill(vm, signal.SIGSTOP)
         for _ in range(times):
             launcher.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            wait_until(lambda: not waits(launcher.pid, signal.SIGTERM), launcher)
         _, said = launcher.communicate(timeout=PATIENCE)
         assert gone(vm)
     assert launcher.returncode == 137
