@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from krunc_compiler.files.stopping import Cleaned
+from processes import PATIENCE, started, wait_until
 
 BOXES = 3_000
 BOX = "krunc: 1\nname: box-{n}\nrootfs: {{path: ./rootfs}}\nnetwork: {{mode: none}}\n" + (
@@ -22,9 +22,9 @@ READS = ("0", "63")  # read()'s number on x86-64 and on arm64
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def started(folder: Path, *words: str, **more: Any) -> subprocess.Popen[str]:
+def krunc(folder: Path, *words: str, **more: Any) -> AbstractContextManager[Any]:
     """A command of its own process group, as a terminal has it."""
-    return subprocess.Popen(
+    return started(
         [sys.executable, "-m", "krunc", *words],
         cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
@@ -36,20 +36,15 @@ def staged(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name.startswith(".")]
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def at_work(pid: int) -> bool:
-    """Whether a process has opened a directory, or waits for its standard input."""
+    """Whether a process waits for its standard input, or has come to /proc on its walk."""
     opened = Path(f"/proc/{pid}/fd")
     call, *words = Path(f"/proc/{pid}/syscall").read_text().split()
     if call in READS:
         return os.path.samefile(opened / "0", opened / str(int(words[0], 16)))
-    return any(os.path.isdir(opened / name) for name in os.listdir(opened))
+    with suppress(FileNotFoundError):  # closed meanwhile
+        return any(os.readlink(one).startswith("/proc") for one in opened.iterdir())
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +61,11 @@ def test_a_compilation_of_many_boxes_leaves_no_file(
     number: int, to_all: bool, boxes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "plans").mkdir()
-    command = started(tmp_path, "compile", str(boxes), "-o", "plans")
-    wait_for(lambda: staged(tmp_path / "plans") or command.poll() is not None)
-    (os.killpg if to_all else os.kill)(command.pid, number)
-    assert command.communicate(timeout=60) == ("", "")
-    assert command.returncode == -number
+    with krunc(tmp_path, "compile", str(boxes), "-o", "plans") as command:
+        wait_until(lambda: staged(tmp_path / "plans"), command)
+        (os.killpg if to_all else os.kill)(command.pid, number)
+        assert command.communicate(timeout=PATIENCE) == ("", "")
+        assert command.returncode == -number
     assert list((tmp_path / "plans").iterdir()) == []
     with pytest.raises(ProcessLookupError):  # no worker is left
         os.killpg(command.pid, 0)
@@ -81,23 +76,23 @@ def test_a_compilation_of_many_boxes_leaves_no_file(
     "words", [["compile", "-"], ["show", "-"], ["check", "/"], ["launch", "-"]]
 )
 def test_a_command_that_waits(words: list[str], number: int, tmp_path: Path) -> None:
-    command = started(tmp_path, *words, stdin=subprocess.PIPE)
-    wait_for(lambda: command.poll() is not None or at_work(command.pid))
-    command.send_signal(number)
-    assert command.wait(60) == -number
-    assert "Traceback" not in command.communicate()[1]
+    with krunc(tmp_path, *words, stdin=subprocess.PIPE) as command:
+        wait_until(lambda: at_work(command.pid), command)
+        command.send_signal(number)
+        assert command.wait(PATIENCE) == -number
+        assert "Traceback" not in command.communicate()[1]
 
 
 def test_a_job_that_ignores_ctrl_c_goes_on(boxes: Path, tmp_path: Path) -> None:
     (tmp_path / "plans").mkdir()
-    command = started(
+    with krunc(
         tmp_path, "compile", str(boxes), "-o", "plans",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
-    wait_for(lambda: staged(tmp_path / "plans") or command.poll() is not None)
-    os.killpg(command.pid, signal.SIGINT)
-    command.communicate(timeout=120)
-    assert command.returncode == 0
+    ) as command:  # fmt: skip
+        wait_until(lambda: staged(tmp_path / "plans"), command)
+        os.killpg(command.pid, signal.SIGINT)
+        command.communicate(timeout=PATIENCE)
+        assert command.returncode == 0
     assert len(list((tmp_path / "plans").iterdir())) == BOXES
 
 
