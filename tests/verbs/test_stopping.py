@@ -40,9 +40,9 @@ def at_work(pid: int) -> bool:
     """Whether a process waits for its standard input, or has come to /proc on its walk."""
     opened = Path(f"/proc/{pid}/fd")
     call, *words = Path(f"/proc/{pid}/syscall").read_text().split()
-    if call in READS:
-        return os.path.samefile(opened / "0", opened / str(int(words[0], 16)))
     with suppress(FileNotFoundError):  # closed meanwhile
+        if call in READS and os.path.samefile(opened / "0", opened / str(int(words[0], 16))):
+            return True
         return any(os.readlink(one).startswith("/proc") for one in opened.iterdir())
     return False
 
