@@ -40,7 +40,7 @@ BAD = [
     "containers-storage:x/ y", "docker-daemon:alpine:latest:1", "oci:", "oci::tag", "oci:x:",
     "oci:x:-a", "oci:x:a b", "oci:a\nb", "oci-archive:", "oci-archive:x:1", "docker-archive:x:a:b",
     "host:99999999/app", "ho st/app", "host:x/app", "exa_mple.org/app", "[::1/app", "\ud800",
-    "oci:" + "ä" * 3000,
+    "oci:" + "ä" * 3000, "dir:1", "docker-daemon:app:1", "containers-storage:app", "sif:app",
 ]  # fmt: skip
 
 
@@ -59,6 +59,15 @@ def test_what_names_no_image_says_why(text: str) -> None:
     with pytest.raises(NotAReference) as refused:
         parse(text)
     assert str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "transport", ["containers-storage", "dir", "docker-daemon", "ostree", "sif"]
+)
+def test_a_transport_that_is_not_read_is_no_name(transport: str) -> None:
+    with pytest.raises(NotAReference, match=f"^{transport}: is a transport"):
+        parse(f"{transport}:1")
+    assert parse(f"docker.io/library/{transport}:1").name == f"docker.io/library/{transport}"
 
 
 def test_what_skopeo_is_given_is_never_an_option() -> None:

@@ -28,6 +28,11 @@ _LAYOUT_TAG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@+/-]{0,253}[A-Za-z0-9])?"
 _DOCKER = "docker"
 # What leads to a file of the host, and whether a tag may stand behind it.
 _FILES = {"oci": True, "oci-archive": False, "docker-archive": False}
+# Other transports of skopeo and podman (containers-transports(5)): what they name lies in a store or
+# a daemon of the host. `dir:1` would else be an image of docker.io with the name dir.
+_OTHERS = frozenset(
+    ("atomic", "containers-storage", "dir", "docker-daemon", "oci-dir", "ostree", "sif", "tarball")
+)
 FORM = (
     "NAME:TAG of a registry, as in alpine:3.20 or docker://registry.example/app@sha256:..., or "
     "oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE"
@@ -98,6 +103,11 @@ def parse(text: str) -> Reference:
     transport, colon, rest = text.partition(":")
     if colon and transport in _FILES:
         return _in_files(transport, rest)
+    if colon and transport in _OTHERS and not rest.startswith("//"):
+        raise NotAReference(
+            f"{transport}: is a transport that krunc does not read (skopeo copies from it into an "
+            f"oci: layout); an image with this name is docker.io/library/{transport}:TAG"
+        )
     if "://" in text and not text.startswith("docker://"):
         raise NotAReference(f"{transport}:// is not known; docker:// is, or no scheme")
     return _in_registry(text.removeprefix("docker://"))
