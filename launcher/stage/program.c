@@ -26,7 +26,7 @@ static _Noreturn void tell(int out, int index, enum step step) {
     _exit(NEVER_ENDED);
 }
 
-static _Noreturn void become(const struct start *start, int out) {
+static _Noreturn void become(const struct start *start, int out, volatile int *progress) {
     sigset_t none;
     sigemptyset(&none);
     for (int i = 1; i < _NSIG; i++) signal(i, SIG_DFL);
@@ -45,17 +45,19 @@ static _Noreturn void become(const struct start *start, int out) {
     if (chdir(start->directory)) tell(out, start->directory_index, WORKDIR_STEP);
     syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     environ = start->env; /* its PATH is looked through */
+    if (start->is_program) *progress = EXECUTED;
     execvpe(start->argv[0], start->argv, start->env);
+    if (start->is_program) *progress = BEFORE_PROGRAM;
     tell(out, start->index, EXEC_STEP);
 }
 
-static pid_t launch(const struct start *start) {
+static pid_t launch(const struct start *start, volatile int *progress) {
     struct failure failure;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC)) fail(START_STEP);
     pid_t child = fork();
     if (child < 0) fail(START_STEP);
-    if (!child) become(start, ends[1]);
+    if (!child) become(start, ends[1], progress);
     close(ends[1]);
     if (read(ends[0], &failure, sizeof failure) == sizeof failure) {
         say_failed(failure.index, failure.step, failure.number);
@@ -126,7 +128,7 @@ static void add_missing(char **env, const char *name, const char *text) {
 }
 
 /* Carries out the orders from the user to the program; returns the exit status. */
-int carry_out(struct orders *orders, int signals) {
+int carry_out(struct orders *orders, int signals, volatile int *progress) {
     char nobody[] = "0", *script[] = {"/bin/sh", "-c", NULL, NULL};
     struct order *now = &orders->now;
     int is_given = now->name == USER, terminal = isatty(0);
@@ -150,14 +152,15 @@ int carry_out(struct orders *orders, int signals) {
     add_missing(program.env, "HOME=", user.home);
     add_missing(program.env, "PATH=", SEARCH);
     if (terminal) add_missing(program.env, "TERM=", "linux");
-    int status = before.index ? attend(launch(&before), 0, signals) : 0;
+    int status = before.index ? attend(launch(&before, progress), 0, signals) : 0;
     if (status) {
         if (WIFSIGNALED(status)) say_failed(before.index, SIGNAL_STEP, WTERMSIG(status));
         else say_failed(before.index, EXITED_STEP, WEXITSTATUS(status));
         return NEVER_ENDED;
     }
-    pid_t child = launch(&program);
+    pid_t child = launch(&program, progress);
     say("started", -1);
+    *progress = SAID;
     free(program.argv);
     free(program.env);
     munmap(orders->start, (size_t)(orders->end - orders->start)); /* what waits in the guest's memory stays small */

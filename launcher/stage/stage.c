@@ -25,18 +25,21 @@ int main(int argc, char **argv) {
     }
     orders.seen = seen;
     if (wrong >= 0) return say_failed(wrong, ORDERS_STEP, EINVAL), finish(), NEVER_ENDED;
+    /* A program whose first act is to power off ends the inner one before that can say that it was started. */
+    volatile int *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t inner = -1;
-    if (unshare(CLONE_NEWPID) == 0) inner = fork();
+    if (progress != MAP_FAILED && unshare(CLONE_NEWPID) == 0) inner = fork();
     if (inner < 0) return say_failed(0, SPACE_STEP, errno), finish(), NEVER_ENDED;
     if (!inner) {
         next(&orders);
         build(&orders);
-        _exit(carry_out(&orders, signalfd(-1, &all, SFD_CLOEXEC)));
+        _exit(carry_out(&orders, signalfd(-1, &all, SFD_CLOEXEC), progress));
     }
     munmap(text, size);
     while (waitpid(inner, &status, 0) != inner) {}
     if (WIFSIGNALED(status)) { /* reboot(2) in a PID space sends these two to its process 1 */
         int number = WTERMSIG(status), off = number == SIGINT || number == SIGHUP;
+        if (off && *progress == EXECUTED) say("started", -1);
         if (off) say(number == SIGINT ? "poweroff" : "reboot", -1);
         else say("lost", number);
         status = off ? 0 : NEVER_ENDED;

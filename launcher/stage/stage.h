@@ -68,5 +68,6 @@ enum step find_user(char *passwd, char *group, char *spec, struct user *user);
 struct user look_up(char *spec);
 
 /* program.c */
-int carry_out(struct orders *orders, int signals);
+enum progress { BEFORE_PROGRAM, EXECUTED, SAID };
+int carry_out(struct orders *orders, int signals, volatile int *progress);
 #endif
