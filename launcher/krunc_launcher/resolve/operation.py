@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, ORDERS, STEPS
+from krunc_launcher._rules import LIMITS, MEANT, OPENING
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
@@ -111,7 +112,6 @@ class Operation:
                 yield rule, value, opening(rule, named)
 
 
-ROWS = {"call": FUNCTIONS, "step": STEPS, "order": ORDERS}
 _NO_PARAMETERS: dict[str, Any] = {"params": ()}
 
 
