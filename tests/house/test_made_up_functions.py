@@ -346,8 +346,9 @@ WATCHED = """\
 import json, sys
 from krunc_launcher.host.program import program
 from krunc_launcher.paths import Folders
+from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.resolve import resolve
-plan = json.load(open(sys.argv[1]))
+plan = verify(json.load(open(sys.argv[1])))
 folders = Folders("/base", "/run")
 print(program(plan, resolve(plan, folders, None)[0], folders))
 """

@@ -18,13 +18,14 @@ from krunc_compiler.plan.plan import moved, to_text
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
-from krunc_launcher._rules import ENUMS, FLAGS, FUNCTIONS
+from krunc_launcher._rules import ENUMS, FLAGS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.paths import Folders
 from krunc_launcher.plan.reading import parse
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.sequence import kind_of
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.resolve.operation import ROWS, Operation
+from krunc_launcher.resolve.operation import Operation
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.vm import confine
 from places import ROOT
@@ -101,7 +102,7 @@ def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], st
     for one in done:
         if one.kind != "call":
             continue
-        rules = FUNCTIONS[one.name]["params"]
+        rules = ROWS["call"][one.name]["params"]
         named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
         for rule in rules:
             if rule.get("target") == "disk":

@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING, STAGE
+from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
 from krunc_launcher.errors import plain
 from krunc_launcher.host.executable import CannotTell, Root
 from krunc_launcher.plan.sequence import content
@@ -119,6 +119,8 @@ def unstartable(
     hidden = {f"/{name}" for name in _OF_THE_GUEST}
     search: list[str] = []
     if orders:
+        from krunc_launcher._stage_rules import STAGE
+
         # A disk with changes may have it, and a script can make it.
         if "root_share" not in orders or "keep_changes" in orders or "before" in orders:
             return []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import FUNCTIONS, MEANT, ORDERS, STAGE
+from krunc_launcher._rules import FUNCTIONS, MEANT
+from krunc_launcher._stage_rules import ORDERS, STAGE
 from krunc_launcher.errors import shown
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.text import LAUNCH

@@ -8,12 +8,14 @@ from krunc_launcher._rules import (
     IMPLICIT,
     LIMITS,
     MEANT,
-    ORDERS,
+    OPENED,
+    REQUIRED,
     ROLES,
     STEPS,
 )
 from krunc_launcher.errors import shown
 from krunc_launcher.plan import needs
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.text import LAUNCH, STORE
 
 TYPE_CHECKING = False
@@ -38,14 +40,14 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
     seen: set[str] = set()
     unique = _taken(operations)
     opened: set[str] = set()
-    staged = not names.isdisjoint(ORDERS) or not names.isdisjoint(_OF_THE_STAGE)
+    staged = any("order" in row or row.get("step") in _OF_THE_STAGE for row in operations)
     for i, row in enumerate(operations):
         if "implicit" in row:
             continue
         path: Path = ("operations", i)
         kind = kind_of(row)
         name = row[kind]
-        rule = (FUNCTIONS if kind == "call" else STEPS if kind == "step" else ORDERS)[name]
+        rule = ROWS[kind][name]
         if name in seen and rule["repeat"] == "once":
             found.append((path, f"{name} may stand only once"))
         for other in rule.get("excludes", ()):
@@ -71,8 +73,8 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
         if name in _OPENING:
             opened.add(row["args"]["name"])
-    for name, rule in STEPS.items():
-        if rule.get("required") and name not in seen:
+    for name in REQUIRED:
+        if name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
     _conditions(operations, found)
@@ -178,7 +180,7 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
     a call uses has its condition, and each condition a call, with the same access."""
     demanded: dict[str, str] = {}
     for row in operations:
-        if row.get("step") in _OPENED and demanded.get(row["args"]["path"]) != "read-write":
+        if row.get("step") in OPENED and demanded.get(row["args"]["path"]) != "read-write":
             demanded[row["args"]["path"]] = row["args"]["access"]
     used: dict[str, str] = {}
     for i, row in enumerate(operations):
@@ -203,7 +205,7 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
                 )
                 found.append((("operations", i, "args", rule["name"]), sentence))
     for i, row in enumerate(operations):
-        if row.get("step") in _OPENED:
+        if row.get("step") in OPENED:
             path, access = row["args"]["path"], row["args"]["access"]
             if path not in used:
                 found.append((("operations", i), f"no call uses {shown(path)}"))
@@ -233,9 +235,6 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 
 _FORMAT = "disk_format"
-_OPENED = [
-    name for name, rule in STEPS.items() if any("admits" in param for param in rule["params"])
-]
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import CHARSETS, KINDS, PLAN, STAGE
+from krunc_launcher._rules import CHARSETS, KINDS, PLAN
 from krunc_launcher.errors import shown
 
 TYPE_CHECKING = False
@@ -96,6 +96,8 @@ def lies_in(path: str, folders: list[str]) -> bool:
 def _is_of_the_stage(value: str, rule: dict[str, Any]) -> bool:
     """Tell whether VALUE is one of the two paths of a launch, where the parameter RULE can have
     it."""
+    from krunc_launcher._stage_rules import STAGE
+
     if value == STAGE["root"]:
         return "admits" in rule or rule.get("target") == "directory"
     return value == STAGE["socket"] and rule.get("kind") == "socket_path"

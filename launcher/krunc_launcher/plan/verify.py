@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, KINDS, LIMITS, ORDERS, PLAN, STEPS
+from krunc_launcher._rules import ENUMS, ERAS, KINDS, LIMITS, PLAN
 from krunc_launcher.errors import PlanRefused, shown
 from krunc_launcher.plan import arguments as values
+from krunc_launcher.plan.rows import known
 from krunc_launcher.plan.sequence import together
 from krunc_launcher.plan.text import fits, numbers
 
@@ -18,7 +19,6 @@ FORMAT: int = PLAN["format"]
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
 _KINDS: list[str] = PLAN["operations"]
 _UNPLANNED = ("context", "length")
-_ROWS = {"call": FUNCTIONS, "step": STEPS, "order": ORDERS}
 _WHATS = {
     "call": "function of libkrun that a plan may call",
     "step": "host step",
@@ -174,7 +174,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         if type(name) is not str:
             found.append(((*path, kind), f"found {shown(name)}; a name is needed"))
         return
-    rule = _ROWS[kind].get(name) if type(name) is str else None
+    rule = known(kind, name) if type(name) is str else None
     if rule is None:
         found.append(((*path, kind), f"{shown(name)} is no {_WHATS[kind]}"))
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import FUNCTIONS, LIMITS, MEANT, OPENING, ORDERS, STEPS
+from krunc_launcher._rules import LIMITS, MEANT, OPENING
+from krunc_launcher.plan.rows import ROWS, known
 from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
@@ -91,7 +92,8 @@ class Operation:
 
     def rule(self) -> dict[str, Any]:
         """Its row of the tables; what libkrun does by itself has no parameters."""
-        return ROWS[self.kind][self.name] if self.kind in ROWS else _NO_PARAMETERS
+        row = known(self.kind, self.name) if self.kind in ROWS else None
+        return _NO_PARAMETERS if row is None else row
 
     def argument(self, name: str) -> Any:
         """Return the value of the argument NAME; raises KeyError when it has no such argument."""
@@ -111,7 +113,6 @@ class Operation:
                 yield rule, value, opening(rule, named)
 
 
-ROWS = {"call": FUNCTIONS, "step": STEPS, "order": ORDERS}
 _NO_PARAMETERS: dict[str, Any] = {"params": ()}
 
 

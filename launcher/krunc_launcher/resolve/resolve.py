@@ -5,11 +5,11 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
 from krunc_launcher.paths import absolute
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.sequence import kind_of
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, text
 from krunc_launcher.resolve import command_line
 from krunc_launcher.resolve.operation import (
-    ROWS,
     Content,
     Named,
     Opened,

@@ -11,7 +11,8 @@ from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import MEANT, STAGE
+from krunc_launcher._rules import MEANT
+from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError, plain
 from krunc_launcher.host.runtime import runtime_folder
 from krunc_launcher.paths import absolute

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import STAGE
+from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
 
 TYPE_CHECKING = False

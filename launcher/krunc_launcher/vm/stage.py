@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from krunc_launcher import system
-from krunc_launcher._rules import STAGE
+from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import meant
 from krunc_launcher.resolve.orders import encoded

@@ -138,10 +138,9 @@ def test_instructions(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
     start = ["-I", "-c", LAUNCHER[2]]
     preload = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_EXIT": "7"}
     launch = [sys.executable, *start, *options, "hello.plan.json"]
-    # 1.62 of CPython 3.11's, with the end of the process above; the rest is for others. A thirtieth
-    # of it opens paths without links and overwrites the environment; what the tables have of orders
-    # and of passt is a sixtieth, the look at the program's file a hundredth.
-    assert executed(tmp_path, *launch, **preload) < 1.64 * bare
+    # With the end of the process above; the rest is for others. A thirtieth of it opens paths without
+    # links and overwrites the environment, the look at the program's file is a hundredth.
+    assert executed(tmp_path, *launch, **preload) < 1.61 * bare
     helped = executed(
         tmp_path, sys.executable, "-I", "-c", "from krunc import run; run()", "--help"
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher._rules import STEPS
+from krunc_launcher._rare_rules import STEPS
 from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import Named, Opened, Operation
 from krunc_launcher.supervise import passt, relay

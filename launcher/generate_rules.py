@@ -1,0 +1,224 @@
+"""The tables that plans are checked by, as Python modules, from those in schema/krunc_schema."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from generate_filters import filters
+
+ROOT = Path(__file__).parent.parent
+_RULES_HEAD = '''\
+"""Generated from schema/krunc_schema by launcher/generate_krun.py."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+'''
+_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor")
+_OF_A_PARAMETER = ("doc", "c", "means")
+_PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
+_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
+# A run of characters, or a group of runs, and how often it stands.
+_RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
+_OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_ENDLESS = 1 << 30
+_PLANNED = ("log", "create", "configure", "enter")
+_SINGLE = ("create", "enter", "free")  # the roles of one function each
+# What the plans of common boxes have. A launch reads these rows, whatever its plan; it reads the
+# others when its plan names one of them (krunc_launcher/plan/rows.py).
+_COMMON = frozenset((
+    "krun_add_disk2", "krun_add_net_unixstream", "krun_add_virtio_console_default",
+    "krun_add_virtiofs", "krun_add_virtiofs3", "krun_add_vsock", "krun_add_vsock_port2",
+    "krun_create_ctx", "krun_disable_implicit_vsock", "krun_init_log", "krun_set_console_output",
+    "krun_set_exec", "krun_set_port_map", "krun_set_rlimits", "krun_set_root",
+    "krun_set_root_disk_remount", "krun_set_vm_config", "krun_set_workdir", "krun_start_enter",
+    "clear_stale_socket", "confine", "make_runtime_folder", "raise_nofile", "require_file",
+    "require_folder", "require_hypervisor", "require_socket", "stop_on_sigterm",
+))  # fmt: skip
+_OF_THE_STAGE = ("lay_stage", "pass_sigterm", "end_after")
+
+
+def rules(table: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of the modules with the tables, by their names: Python literals, without
+    what only people read."""
+    steps, orders, plan = load("steps"), load("orders"), load("plan")
+    functions = {
+        name: _row(row) for name, row in table["functions"].items() if row["role"] in _PLANNED
+    }
+    host = {name: _row(row) for name, row in steps["steps"].items()}
+    values = {
+        "VERSION": _version(),
+        "ERAS": table["eras"],
+        "MARKERS": table["markers"],
+        "CHARSETS": {
+            name: (_characters(row["pattern"]), row["doc"])
+            for name, row in table["charsets"].items()
+        },
+        "LIMITS": table["limits"],
+        "PLAN": {name: plan[name] for name in _PLAN},
+        "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
+        "KERNEL_CMDLINE": table["kernel_cmdline"],
+        "RESERVED_ENV": table["reserved_env"],
+        "GUEST_CONFIGURATION": table["guest_configuration"],
+        "ENUMS": {
+            **{name: _named(row) for name, row in table["enums"].items()},
+            **{
+                name: {key: (key, i) for i, key in enumerate(row)}
+                for name, row in {**steps["enums"], **orders["enums"]}.items()
+            },
+        },
+        "FLAGS": {name: _named(row) for name, row in table["flags"].items()},
+        # When the values of arguments came, by enumeration.
+        "NEWER": {
+            name: since
+            for name, row in {**table["enums"], **table["flags"]}.items()
+            if (since := {key: value["since"] for key, value in row.items() if "since" in value})
+        },
+        "ENVIRONMENTS": table["environments"],
+        "CAPABILITIES": table["capabilities"],
+        "ROLES": {
+            row["role"]: name for name, row in table["functions"].items() if row["role"] in _SINGLE
+        },
+        # Those with an argument of a kind, for a quick look.
+        "OPENING": _with("opens", table["functions"], steps["steps"]),
+        "CARRIED": _with("command_line", table["functions"]),
+        "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
+        "IMPLICIT": table["implicit"],
+        # The steps that demand a path and open it to the VM, and those that every plan has.
+        "OPENED": list(_with("admits", steps["steps"])),
+        "REQUIRED": [name for name, row in steps["steps"].items() if row.get("required")],
+        "FUNCTIONS": {name: row for name, row in functions.items() if name in _COMMON},
+        "STEPS": {name: row for name, row in host.items() if name in _COMMON},
+        "FILTERS": filters(load("syscalls")),
+    }
+    of_the_stage = {
+        "STAGE": {key: value for key, value in orders.items() if key in _STAGE},
+        "ORDERS": {
+            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+            for name, row in orders["orders"].items()
+        },
+        "STEPS": {name: host[name] for name in _OF_THE_STAGE},
+    }
+    rare = {
+        "FUNCTIONS": {name: row for name, row in functions.items() if name not in _COMMON},
+        "STEPS": {
+            name: row for name, row in host.items() if name not in (*_COMMON, *_OF_THE_STAGE)
+        },
+    }
+    modules = {"_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare}
+    return {name: _literals(tables) for name, tables in modules.items()}
+
+
+def _literals(tables: dict[str, Any]) -> str:
+    """Return the text of a module with TABLES."""
+    kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
+    lines = [
+        f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in tables.items()
+    ]
+    return _RULES_HEAD + "".join(lines)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a table without what the launcher has no use for."""
+    kept = {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+    kept["params"] = [
+        {key: value for key, value in param.items() if key not in _OF_A_PARAMETER}
+        for param in row["params"]
+    ]
+    return kept
+
+
+def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
+    """Return the functions with a parameter that means MEANING, and its name."""
+    return {
+        name: param["name"]
+        for name, row in table["functions"].items()
+        for param in row["params"]
+        if param.get("means") == meaning
+    }
+
+
+def _with(key: str, *tables: dict[str, Any]) -> dict[str, bool]:
+    """Return the functions or steps with a parameter that has KEY."""
+    return {
+        name: True
+        for rows in tables
+        for name, row in rows.items()
+        if any(key in param for param in row["params"])
+    }
+
+
+def _named(row: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    return {name: (value["c"], value["value"]) for name, value in row.items()}
+
+
+def _kind(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a kind as the launcher checks it: its patterns as runs, nothing that only people
+    read."""
+    named = [
+        *("form", "why", "min", "max", "min_bytes", "max_bytes", "max_items", "parts_refused"),
+        *("multiple_of", "numbers", "views", "views_why", "devices", "no_devices"),
+    ]
+    rule = {name: row[name] for name in named if name in row}
+    if "pattern" in row:
+        rule["runs"] = runs(row["pattern"])
+        rule["except"] = [runs(pattern) for pattern in row.get("except", ())]
+    return rule
+
+
+def runs(pattern: str) -> list[tuple[str, int, int]]:
+    """Return the runs of characters that PATTERN describes: which, and how many at least and at
+    most.
+
+    Raises ValueError where a walk that takes as many characters as a run can have, and never goes
+    back, would not tell what PATTERN tells.
+    """
+    found: list[tuple[str, int, int]] = []
+    at = 0
+    while at < len(pattern):
+        run = _RUN.match(pattern, at)
+        if run is None:
+            raise ValueError(f"{pattern}: {pattern[at:]} is no run of characters")
+        what, least, most, often = run.groups()
+        low, high = _OFTEN.get(often, (1, 1)) if least is None else (int(least), int(most or least))
+        if what.startswith("("):
+            if low != high:
+                raise ValueError(f"{pattern}: the group {what} is repeated more or less often")
+            found += runs(what[1:-1]) * low
+        else:
+            found.append((_characters(what), low, _ENDLESS if high is None else high))
+        at = run.end()
+    for i, (taken, low, high) in enumerate(found):
+        for following, needed, _ in found[i + 1 :]:
+            if low != high and set(taken) & set(following):
+                raise ValueError(f"{pattern}: where a run ends cannot be seen")
+            if needed:
+                break
+    return found
+
+
+def _characters(pattern: str) -> str:
+    expression = re.compile(pattern.removesuffix("*"))
+    return "".join(chr(code) for code in range(128) if expression.fullmatch(chr(code)))
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return one of the project's tables."""
+    content: dict[str, Any] = json.loads(
+        (ROOT / "schema" / "krunc_schema" / f"{name}.json").read_text("utf-8")
+    )
+    return content
+
+
+def _version() -> str:
+    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    if found is None:
+        sys.exit("generate_rules: no version in pyproject.toml")
+    return found[1]
