@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_compiler.review.alike import Said, alike
 from krunc_compiler.review.names import in_words
+from krunc_schema import load
 
 PLANS = 250
 BOX = """\
@@ -48,6 +50,7 @@ def diffed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int,
 def document(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, object]:
     """The JSON of krunc diff of WORDS."""
     value: dict[str, object] = json.loads(diffed(capsys, *words, "--format", "json")[1])
+    jsonschema.validate(value, load("fleet-diff.schema"))
     return value
 
 

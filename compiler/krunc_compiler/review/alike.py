@@ -39,10 +39,12 @@ class Said(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """A text of several plans, with variables where it differs from plan to plan."""
+    """A text of several plans, with variables where it differs from plan to plan, and the texts
+    that it stands for."""
 
     text: str
     plans: tuple[str, ...]
+    texts: frozenset[str]
 
 
 Variables = Mapping[str, Mapping[str, str]]
@@ -58,7 +60,7 @@ def alike(said: Sequence[Said], variables: Variables) -> Iterator[Alike]:
     shapes: dict[tuple[str, str], list[Said]] = {}
     for text, names in plans.items():
         if 2 * len(names) > everyone:
-            yield Alike(text, tuple(names))
+            yield Alike(text, tuple(names), frozenset([text]))
             continue
         shape = shape_of(text)
         for name in names:
@@ -70,7 +72,7 @@ def alike(said: Sequence[Said], variables: Variables) -> Iterator[Alike]:
 def _of_shape(rows: list[Said], variables: Variables) -> Iterator[Alike]:
     """Group ROWS, which differ in words and numbers alone."""
     if len(rows) == 1:
-        yield Alike(rows[0].text, (rows[0].plan,))
+        yield _alone(rows[0])
         return
     names = [words_of(row.plan) for row in rows]
     own = [variables.get(row.plan, {}) for row in rows]
@@ -82,10 +84,15 @@ def _of_shape(rows: list[Said], variables: Variables) -> Iterator[Alike]:
         groups.setdefault(key, []).append(i)
     for key, group in groups.items():
         if _ANY in key and len(group) <= _APART:
-            yield from (Alike(rows[i].text, (rows[i].plan,)) for i in group)
+            yield from (_alone(rows[i]) for i in group)
         else:
             text = _told(key, [parts[i] for i in group], [names[i] for i in group])
-            yield Alike(text, tuple(rows[i].plan for i in group))
+            texts = frozenset(rows[i].text for i in group)
+            yield Alike(text, tuple(rows[i].plan for i in group), texts)
+
+
+def _alone(row: Said) -> Alike:
+    return Alike(row.text, (row.plan,), frozenset([row.text]))
 
 
 def _labels(

@@ -139,12 +139,10 @@ def _rows(status: Status, plans: Sequence[PlanChange], variables: Variables) -> 
             wide[at] = min(one.breadth, wide.get(at, one.breadth))
     for key, said in found.items():
         one = first[key]
-        # A text with variables is as wide as the widest that it stands for.
-        texts = {text for _, text in said}
-        widest = min(wide[key, text] for text in texts)
         for group in alike(said, variables):
             names = tuple(dict.fromkeys(group.plans))
-            width = wide.get((key, group.text), widest)
+            # A text with variables is as wide as the widest that it stands for.
+            width = min(wide[key, text] for text in group.texts)
             yield Row(
                 status, one.effect, one.kind, group.text, one.origin, names, width, one.details
             )
