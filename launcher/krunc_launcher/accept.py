@@ -38,7 +38,11 @@ def accept(path: str, options: Options) -> Accepted:
     except PlanRefused as refused:
         refused.text = text
         raise
-    if options.require_digest is not None:
+    if options.digests is not None:
+        from krunc_launcher.plan.fleet import require_listed
+
+        require_listed(plan, path, options.require_digest or "", options.digests)
+    elif options.require_digest is not None:
         from krunc_launcher.plan.digest import require
 
         require(plan, options.require_digest)

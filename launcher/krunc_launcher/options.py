@@ -57,6 +57,12 @@ LAUNCH = (
         "refuse every plan but those approved: sha256:... as krunc digest prints it, or a file of "
         "such lines",
     ),
+    Option(
+        "--digests",
+        "LIST",
+        "with --require-digest of a fleet (krunc digest --fleet): the list of its plans; each is "
+        "taken under its own file name",
+    ),
     Option("--exit-record", "FILE", "write how it ended into FILE, as JSON, when it has"),
     Option(
         "--log-dir",
@@ -128,6 +134,7 @@ class Options:
         "base",
         "console_max",
         "die_with_parent",
+        "digests",
         "dry_run",
         "exit_record",
         "help",
@@ -144,6 +151,7 @@ class Options:
         self.base = last.get("--base")
         self.console_max = _size(last.get("--console-max"))
         self.die_with_parent = "--die-with-parent" in given
+        self.digests = last.get("--digests")
         self.dry_run = "--dry-run" in given
         self.exit_record = last.get("--exit-record")
         self.help = "--help" in given
@@ -181,6 +189,8 @@ def checked(paths: list[str], given: dict[str, list[str]]) -> Options:
         return found
     if not paths:
         raise UsageError("a plan is needed")
+    if found.digests is not None and found.require_digest is None:
+        raise UsageError("--digests needs --require-digest, the digest of the fleet")
     if len(paths) > 1 and found.dry_run:
         raise UsageError("--dry-run takes one plan")
     if len(paths) > 1 and found.log_dir is None:

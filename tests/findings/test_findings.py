@@ -158,6 +158,14 @@ def two_entries() -> list[str]:
     return []
 
 
+def plan_below(directory: str) -> str:
+    """A plan that is called as the one beside it."""
+    Path(directory).mkdir()
+    same = Path(directory, "edited.plan.json")
+    same.write_text(Path("edited.plan.json").read_text())
+    return str(same)
+
+
 LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
@@ -218,6 +226,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR708": lambda: locked(
         'network: {mode: tsi, ports: ["8080:80"]}', exposed_ports=("3000/tcp",)
     ),
+    "KR870": lambda: ["digest", "--fleet", plan(str), plan_below("b")],
     "KR616": lambda: [
         "compile",
         box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),

@@ -64,6 +64,32 @@ def _blob(name: str) -> tuple[bytes | None, str]:
         return (None if process.wait() else data), said
 
 
+def is_directory(name: str) -> bool:
+    """Tell whether NAME, which has the form REV:path, is a directory in git."""
+    if name.startswith("-") or not _has_git():
+        return False
+    return _git("-t", name).stdout.strip() == b"tree"
+
+
+def files(name: str) -> list[tuple[str, str]]:
+    """Return the files in the directory NAME, which has the form REV:path, each with the name of
+    its object; links and submodules are none."""
+    from subprocess import run
+
+    told = ["git", "ls-tree", "-r", "-z", "--full-tree", name]
+    done = run(told, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        raise Rejected(only(name, Finding("KR001", f"git cannot list it: {said}")))
+    rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    found = []
+    for head, _, path in (row.partition("\t") for row in rows if row):
+        mode, _, identity = head.split(" ")
+        if mode.startswith("100"):
+            found.append((path, identity))
+    return found
+
+
 def beside(name: str, other: str) -> str:
     """Return the name at the same revision of OTHER, a path that starts at the folder of NAME."""
     revision, _, path = name.partition(":")

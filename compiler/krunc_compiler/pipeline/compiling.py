@@ -92,6 +92,13 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     return loaded
 
 
+def named_rows(loaded: Loaded) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the name of each box that a matrix makes, with its variables; none without a
+    matrix."""
+    rows = loaded.rows if loaded.is_matrix else []
+    return [(_name(loaded, row), row) for row in rows]
+
+
 def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
     name = {"name": loaded.value.get("name")}
     return rendering.render(name, loaded.variables(row), loaded.source, work=loaded.work).value[

@@ -77,6 +77,21 @@ def to_text(plan: Plan) -> str:
     return escaped(f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n')
 
 
+def value_of(plan: Plan) -> dict[str, Any]:
+    """Return the JSON value of a PLAN that was read, as `to_text` writes it."""
+    return {
+        "krunc_plan": FORMAT,
+        "box": plan.box,
+        "target": plan.target,
+        "api": plan.era,
+        "requires": plan.requires,
+        "digest": plan.digest,
+        **({"labels": plan.labels} if plan.labels else {}),
+        **({"waivers": list(plan.waivers)} if plan.waivers else {}),
+        "operations": list(plan.operations),
+    }
+
+
 def moved(plan: Plan, prefix: str) -> Plan:
     """Return PLAN with its relative host paths seen from where PREFIX starts, which leads to it."""
     rows = []

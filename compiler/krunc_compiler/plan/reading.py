@@ -31,6 +31,11 @@ def read_plan(name: str, text: str) -> Plan:
         findings = [*_implicit(value), *_needed(value)]
     if findings:
         raise reject(source_of(name, text), findings)
+    return plan_of_value(value)
+
+
+def plan_of_value(value: dict[str, Any]) -> Plan:
+    """Return the plan with the JSON VALUE, which was checked or made by krunc itself."""
     return Plan(
         box=value["box"],
         target=value["target"],

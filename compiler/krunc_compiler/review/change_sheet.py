@@ -14,7 +14,7 @@ from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import quoted, visible, word
 
 FORMAT = 1
-_TITLES = {
+TITLES = {
     "opens": "Opens: reaches more of the host",
     "other_code": "Other code: another image in the place of the guest's root",
     "alters": "Alters: what runs in the guest, or what it finds there",
@@ -33,7 +33,7 @@ def change_sheet(difference: Difference) -> Sheet:
     for title, changes in _sorted(difference).items():
         if changes:
             rows = tuple(map(_row, changes))
-            sections.append(Section(_TITLES[title], rows, long=title == "neutral"))
+            sections.append(Section(TITLES[title], rows, long=title == "neutral"))
     differing = tuple(_operations(difference))
     if differing:
         sections.append(Section("Operations that differ", differing, long=True))
@@ -55,10 +55,11 @@ def _sorted(difference: Difference) -> dict[Effect, list[Change]]:
 
 def _row(change: Change) -> Line:
     origin = word(change.origin) if change.origin else ""
-    return Line(change.kind, change.text, origin, change.effect, tuple(_details(change)))
+    return Line(change.kind, change.text, origin, change.effect, tuple(details(change)))
 
 
-def _details(change: Change) -> Iterator[Detail]:
+def details(change: Change) -> Iterator[Detail]:
+    """Yield what differs in the values of CHANGE, line by line."""
     for text in change.texts:
         hunks = text.hunks()
         edits = [edit for hunk in hunks for edit in hunk]

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from krunc_compiler.review.alike import Said, alike
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_sheet import change_sheet, counted, running
 from krunc_compiler.review.difference import EFFECTS, Change, Difference
@@ -209,18 +210,23 @@ def _openings(changed: Changed, room: int) -> list[str]:
 
 
 def _grouped(changed: Changed) -> list[_Opening]:
-    """Return each opening once, the worst first."""
-    plans: dict[tuple[str, str, str], list[str]] = {}
+    """Return each opening once, the worst first; one that differs from plan to plan as the plans'
+    names do, with that in its place."""
+    plans: dict[tuple[str, str], list[Said]] = {}
     wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
         for change in one.of("opens"):
-            key = (change.kind, change.text, change.origin)
-            plans.setdefault(key, []).append(path)
+            plans.setdefault((change.kind, change.origin), []).append(Said(path, change.text))
+            key = (change.kind, change.origin, change.text)
             reached = breadth(change.old, change.new)
             wide[key] = min(reached, wide.get(key, reached))
-    return sorted(
-        _Opening(RANK[key[0]], wide[key], -len(paths), *key, paths) for key, paths in plans.items()
-    )
+    found = []
+    for (kind, origin), said in plans.items():
+        for group in alike(said, {}):
+            width = min(wide[kind, origin, text] for text in group.texts)
+            paths = list(dict.fromkeys(group.plans))
+            found.append(_Opening(RANK[kind], width, -len(paths), kind, group.text, origin, paths))
+    return sorted(found)
 
 
 def _plans(changed: Changed, digests: bool) -> list[str]:

@@ -36,5 +36,10 @@ def difference_page(difference: Difference) -> str:
     return _page(change_sheet(difference), drawn, last=True)
 
 
+def sheet_page(sheet: Sheet) -> str:
+    """Return the page of a sheet alone."""
+    return _page(sheet, [], last=True)
+
+
 def _page(sheet: Sheet, drawn: list[tuple[str, tuple[Picture, ...]]], last: bool) -> str:
     return _template().render(sheet=sheet, pictures=drawn, last=last) + "\n"

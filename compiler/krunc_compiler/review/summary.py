@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS
-from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.plan.plan import Plan, value_of
 from krunc_compiler.review.admitted import admitted
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.guest_devices import guest_devices
@@ -55,7 +55,7 @@ class Review(NamedTuple):
 
 def review(plan: Plan) -> Review:
     """Return the review of PLAN, exposure with the worst first."""
-    value: dict[str, Any] = json.loads(to_text(plan))
+    value = value_of(plan)
     value["operations"] = [_ordered(row) for row in value["operations"]]
     found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
     found += list(by_default(found))

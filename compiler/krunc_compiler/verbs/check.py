@@ -6,13 +6,18 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
 
 from krunc_compiler.files.boxfiles import is_box_name
+from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.within import around
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.findings.report import printable, report
 from krunc_compiler.pipeline.gathering import Gathered, gather
+from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.policy.repository import Policies
 from krunc_compiler.review.change_sheet import change_sheet
 from krunc_compiler.review.text import to_text as sheet_text
@@ -21,6 +26,9 @@ from krunc_compiler.verbs.checking import Checked, Run, check_box, check_plan, m
 from krunc_compiler.verbs.makers import Makers
 from krunc_compiler.verbs.options import add_allowed, add_inputs
 from krunc_compiler.verbs.reviewed import add_format, terminal
+
+if TYPE_CHECKING:
+    from krunc_compiler.rules.collisions import Claims
 
 EXAMPLES = """\
 examples:
@@ -36,6 +44,8 @@ given. `krunc schema policy` describes the YAML form.
 
 exit status: 0 well, 1 something was found, 2 wrong usage
 """
+# So many differences are told one by one; of more, what they share is told once.
+_SHEETS = 3
 # So many skipped files the closing line names.
 _NAMED = 3
 
@@ -67,7 +77,7 @@ def run(args: Namespace) -> int:
     within = around(args.paths, [*args.vars, *(args.policy or ())], args.allow_outside)
     found = gather(args.paths, within)
     policies = Policies(args.policy, within)
-    checked = Checked([], list(found.findings), [])
+    checked = Checked([], list(found.findings), [], [])
     _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
@@ -78,6 +88,7 @@ def run(args: Namespace) -> int:
         [*policies.read, *checked.files],
         [*policies.findings, *checked.findings],
         checked.differences,
+        checked.changes,
     )
     asked = set(map(os.path.realpath, policies.read))
     skipped = {
@@ -93,13 +104,37 @@ def _check(found: Gathered, run: Run) -> None:
             collisions,  # plans alone need nothing of the compiler's
         )
 
-        claimed = [one for box, home in found.boxes.items() for one in check_box(box, home, run)]
+        claimed = _boxes(found.boxes, run)
         run.checked.findings.extend(collisions(claimed))
     alone = _alone(found, run)
     for plan, home in found.plans.items():
         if plan not in run.checked.files:
             is_made = plan in alone or run.makers.has(plan)
             check_plan(plan, home, is_made, run)
+
+
+def _boxes(boxes: dict[str, str], run: Run) -> list[Claims]:
+    """Check BOXES, each with the directory through which it was found: many on all processors."""
+    if len(boxes) < MANY:
+        return [one for box, home in boxes.items() for one in check_box(box, home, run)]
+    for_many()
+    for folder, home in dict.fromkeys((os.path.dirname(box), home) for box, home in boxes.items()):
+        run.policies.of(folder, home)  # read once, for all workers
+    claimed: list[Claims] = []
+    with closing(spread(partial(_apart, run), list(boxes.items()))) as results:
+        for checked, makers, claims in results:
+            run.checked.take(checked)
+            run.makers.take(makers)
+            claimed += claims
+    return claimed
+
+
+def _apart(run: Run, item: tuple[str, str]) -> tuple[Checked, Makers, list[Claims]]:
+    """Check the box of ITEM by itself; of its differences little is kept, for there may be many."""
+    own = run._replace(makers=Makers(set(), {}, set(), {}), checked=Checked([], [], [], []))
+    claims = check_box(*item, own)
+    own.checked.differences.clear()
+    return own.checked, own.makers, claims
 
 
 def _alone(found: Gathered, run: Run) -> set[str]:
@@ -171,7 +206,13 @@ _NOUNS = {"boxes": "box", "plans": "plan", "policies": "policy"}
 
 def _shown(form: str, checked: Checked, skipped: dict[str, str], counts: dict[str, int]) -> str:
     if form == "text":
-        parts = [sheet_text(change_sheet(one), *terminal()) for one in checked.differences]
+        sheets = [change_sheet(one) for one in checked.differences]
+        if len(checked.changes) > min(len(sheets), _SHEETS):
+            from krunc_compiler.review.fleet import fleet
+            from krunc_compiler.review.fleet_sheet import fleet_sheet
+
+            sheets = [fleet_sheet(fleet(checked.changes), "plans")]
+        parts = [sheet_text(one, *terminal()) for one in sheets]
         if checked.findings:
             parts.append(report(checked.findings, terminal()[1]))
         return "\n".join(parts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 from argparse import Namespace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,12 +17,13 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, dotted
 from krunc_compiler.findings.report import only
 from krunc_compiler.plan.plan import Plan
-from krunc_compiler.plan.reading import read_plan, source_of
+from krunc_compiler.plan.reading import plan_of_value, read_plan, source_of
 from krunc_compiler.plan.refusal import refused
 from krunc_compiler.policy.files import Policy
 from krunc_compiler.policy.repository import Policies
 from krunc_compiler.review.change_sheet import counted
 from krunc_compiler.review.difference import Difference, compare
+from krunc_compiler.review.fleet import PlanChange, told
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.verbs.makers import Makers, astray
@@ -30,16 +33,26 @@ if TYPE_CHECKING:
     from krunc_compiler.pipeline.compiling import Compiled
     from krunc_compiler.rules.collisions import Claims
 
+_HEAD = re.compile(r'\{\n"krunc_plan": 1,\n"box": "[^"\\\n]*",\n"target": "([0-9.]+)",\n')
 # How many openings a finding tells.
 _OPENINGS = 5
 
 
 class Checked(NamedTuple):
-    """The files that were looked at, what was found, and how plans differ from their boxes."""
+    """The files that were looked at, what was found, and how plans differ from their boxes: whole,
+    and as little of it as is kept of many."""
 
     files: list[str]
     findings: list[Located]
     differences: list[Difference]
+    changes: list[PlanChange]
+
+    def take(self, other: Checked) -> None:
+        """Add what OTHER has."""
+        self.files.extend(other.files)
+        self.findings.extend(other.findings)
+        self.differences.extend(other.differences)
+        self.changes.extend(other.changes)
 
 
 class Run(NamedTuple):
@@ -98,24 +111,36 @@ def _inputs(run: Run, *plans: str) -> Inputs:
     for plan in plans:
         if target is None and os.path.exists(plan):
             with contextlib.suppress(Rejected):  # it is reported when it is compared
-                target = read_plan(*read(plan, run.within)).target
+                target = _target(*read(plan, run.within))
     return inputs(Namespace(**{**vars(run.args), "target": target or "1"}), run.within)
+
+
+def _target(name: str, text: str) -> str:
+    """Return the target of the plan TEXT of the file NAME. Where its first lines are as krunc
+    writes them, no key of that name can stand elsewhere in a plan, and the rest is not read."""
+    found = _HEAD.match(text)
+    return found[1] if found else read_plan(name, text).target
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Run) -> None:
     made = one.text
-    current = review(read_plan(plan, made))
     committed, text = _committed(plan, made, run)
+    if text != made or policies or one.plan.waivers:
+        # As read from its text: a box and its plan are reviewed alike.
+        current = review(plan_of_value(json.loads(made)))
     if text is None:
         hint = f"krunc compile {box} makes it"
         run.tell(plan, Finding("KR301", f"{box} has no plan", hint=hint))
     elif text != made:
         difference = compare(committed, current) if committed else None
-        if difference and difference.changes:
+        if committed and difference and difference.changes:
             run.checked.differences.append(difference)
+            both = (committed.digest, current.digest)
+            run.checked.changes.append(PlanChange(plan, "changed", *both, told(difference)))
         run.tell(plan, _stale(box, difference))
     run.checked.findings.extend(refused(run.args.verify, plan, made.encode("utf-8", "replace")))
-    _judge(current, one.source, box, policies, run)
+    if policies or one.plan.waivers:
+        _judge(current, one.source, box, policies, run)
 
 
 def _stale(box: str, difference: Difference | None) -> Finding:
@@ -183,7 +208,8 @@ def _judge(found: Review, source: Source, path: str, policies: list[Policy], run
         faults: list[Located] = []
         with contained(policy.source.name, faults):
             judged = policy.judge(found, folder)
-            broken |= policy.rules_broken(found, folder)
+            if "waivers" in found.value:
+                broken |= policy.rules_broken(found, folder)
             findings += [Located(source, _placed(finding, found, source)) for finding in judged]
         findings += [one for one in faults if one not in findings]  # once for all plans
     for i, waiver in enumerate(found.value.get("waivers", ())):

@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krunc_compiler.files import git as revision
 from krunc_compiler.files.within import repository
 from krunc_compiler.findings.finding import Located, Rejected, UsageError
 from krunc_compiler.findings.report import report
@@ -35,11 +36,14 @@ examples:
   krunc diff /dev/null web.plan.json                a plan that did not exist
   krunc diff old.plan.json new.plan.json --format markdown >comment.md
   krunc diff --names a/web.plan.json b/web.plan.json OLD NEW     copies of a plan that moved
+  krunc diff main:boxes                             all plans below a directory, since main
 
 OLD and NEW are plans or boxes: files, REV:path as git has it,
 - for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
 print nothing in text and markdown. `krunc schema diff` describes the JSON.
 Of two in one repository, the relative paths of each start at its own directory, else at one.
+Of two directories all plans below them are compared, by their names there; boxes are left out. What
+many plans share is told once. Without NEW, REV:path is compared with the files that are there.
 
 exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong usage
 """
@@ -48,7 +52,7 @@ exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("old", metavar="OLD")
-    parser.add_argument("new", metavar="NEW")
+    parser.add_argument("new", nargs="?", metavar="NEW")
     parser.add_argument(
         "--names",
         nargs=2,
@@ -63,9 +67,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the difference."""
+    args.new = _there(args.old) if args.new is None else args.new
     if args.old == args.new == "-":
         raise UsageError("only one side can be standard input")
     try:
+        if any(_is_directory(side) for side in (args.old, args.new)):
+            return _of_directories(args)
         difference = _compared(_both(args), _directories(args))
     except Rejected as rejected:
         # 1 would say that they differ.
@@ -83,6 +90,35 @@ def run(args: Namespace) -> int:
         case "text" if difference.changes:
             sys.stdout.write(to_text(change_sheet(difference), *terminal()))
     return 1 if difference.changes else 0
+
+
+def _there(old: str) -> str:
+    """Return the path of what is there of OLD, which has the form REV:path."""
+    _, _, path = old.partition(":")
+    if not revision.has_form(old) or os.path.exists(old):
+        raise UsageError("NEW is needed, unless OLD is REV:path")
+    if path.startswith(("./", "../")):
+        return path
+    return os.path.relpath(os.path.join(repository(".") or ".", path))
+
+
+def _is_directory(side: str) -> bool:
+    if side in ("-", NOTHING):
+        return False
+    if os.path.exists(side) or not revision.has_form(side):
+        return os.path.isdir(side)
+    return revision.is_directory(side)
+
+
+def _of_directories(args: Namespace) -> int:
+    from krunc_compiler.verbs.fleet_diff import run as compared
+
+    for side in (args.old, args.new):
+        if side != NOTHING and not _is_directory(side):
+            raise UsageError(f"{side} is no directory, and the other side is one")
+    if args.names:
+        raise UsageError("--names is for plans, not for directories")
+    return compared(args.old, args.new, args.format)
 
 
 def _directories(args: Namespace) -> tuple[str, str] | None:

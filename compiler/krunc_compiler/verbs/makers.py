@@ -35,6 +35,13 @@ class Makers(NamedTuple):
         """Keep that the file BOX is wrong."""
         self.failed.add(os.path.dirname(os.path.normpath(box)))
 
+    def take(self, other: Makers) -> None:
+        """Add what OTHER has of places, boxes and directories."""
+        self.places.update(other.places)
+        self.failed.update(other.failed)
+        for name, made in other.boxes.items():
+            self.boxes.setdefault(name, []).extend(made)
+
     def has(self, plan: str) -> bool:
         """Tell whether a box makes PLAN, at its place."""
         return os.path.normpath(plan) in self.places

@@ -58,6 +58,13 @@ def add_allowed(parser: ArgumentParser, when: str = "") -> None:
     )
 
 
+def of_target(name: str, within: Within) -> Inputs:
+    """Return the inputs of a box that is compiled for the target NAME as it stands."""
+    target = api.target(name)
+    assert target is not None
+    return Inputs(target, within=within)
+
+
 def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
     """Return the inputs that ARGS name, for boxes that name files WITHIN; raises UsageError and
     Rejected."""

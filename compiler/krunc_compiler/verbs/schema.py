@@ -18,6 +18,7 @@ exit status: 0 well, 2 wrong usage
 """
 _SCHEMAS = (
     "box", "plan", "review", "diff", "policy", "check", "lock", "pull", "images", "prune",
+    "fleet-diff",
 )  # fmt: skip
 
 

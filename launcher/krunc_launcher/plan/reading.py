@@ -66,11 +66,17 @@ def title(path: str) -> str:
 def start(path: str, most: int) -> bytes:
     """Read the first MOST bytes of what the user names: a regular file, or a stream that is handed
     down. Raises OSError."""
-    with open(_opened(path), "rb") as file:
+    with open(opened(path), "rb") as file:
         return file.read(most)
 
 
-def _opened(path: str) -> int:
+def is_stream(path: str) -> bool:
+    """Tell whether PATH is a stream that is handed down, so that it has no name of its own."""
+    return path.startswith(_STREAMS)
+
+
+def opened(path: str) -> int:
+    """Open what the user names, as `start` reads it. Raises OSError."""
     if path in ("-", "/dev/stdin"):
         return system.dup(0)
     # A FIFO or a device could keep the launcher waiting, or never end.

@@ -1,0 +1,203 @@
+"""Many plans against many: what they share is told once, and what differs from the rest first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from krunc_compiler.__main__ import main
+from krunc_compiler.review.alike import Said, alike
+from krunc_compiler.review.names import in_words
+from krunc_schema import load
+
+PLANS = 250
+BOX = """\
+krunc: 1
+name: web-{{{{ n }}}}
+matrix: {{n: {{from: 1, to: {plans}}}}}
+rootfs: {{path: "./roots/{{{{ n }}}}"}}
+network: {{mode: tsi, ports: ["{{{{ {first} + n }}}}:80"]}}
+entrypoint: {{executable: /bin/httpd}}
+"""
+
+
+def made(folder: Path, first: int, plans: int = PLANS, target: str = "1") -> Path:
+    """A directory with the plans of a matrix that publish ports from FIRST on."""
+    folder.mkdir(parents=True)
+    (folder / "fleet.yaml").write_text(BOX.format(plans=plans, first=first))
+    assert main(["compile", str(folder), "--target", target]) == 0
+    return folder
+
+
+def edited(plan: Path, old: str, new: str) -> None:
+    """Put NEW in the place of OLD in the text of PLAN."""
+    text = plan.read_text()
+    assert old in text
+    plan.write_text(text.replace(old, new))
+
+
+def diffed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
+    """What krunc diff of WORDS prints, and its exit status."""
+    capsys.readouterr()
+    status = main(["diff", *map(str, words)])
+    return status, capsys.readouterr().out
+
+
+def document(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, object]:
+    """The JSON of krunc diff of WORDS."""
+    value: dict[str, object] = json.loads(diffed(capsys, *words, "--format", "json")[1])
+    jsonschema.validate(value, load("fleet-diff.schema"))
+    return value
+
+
+def test_three_that_differ_stand_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = made(tmp_path / "old", 8000), made(tmp_path / "new", 9000)
+    edited(new / "web-5.plan.json", "9005", "22")
+    edited(new / "web-17.plan.json", "roots/17", "roots")
+    edited(new / "web-99.plan.json", "/bin/httpd", "/bin/other")
+    status, text = diffed(capsys, old, new)
+    assert status == 1
+    assert len(text.splitlines()) < 60
+    first = text.index("OPENS: REACHES MORE OF THE HOST\n", text.index("UNLIKE") + 40)
+    for one in ("TCP port 22 ", "folder roots ", "web-5", "web-17"):
+        assert text.index(one) < first
+    assert "/bin/other" in text
+    assert "{n+9000}" in text
+    rows = document(capsys, old, new)["changes"]
+    assert isinstance(rows, list)
+    shared = [row for row in rows if "{n+9000}" in row["text"]]
+    assert [len(row["plans"]) for row in shared] == [PLANS - 1]
+    assert not any(row["unlike"] for row in shared)
+    unlike = {name for row in rows if row["unlike"] for name in row["plans"]}
+    assert unlike == {"web-5", "web-17", "web-99"}
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_a_comment_and_a_page_have_the_same(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = made(tmp_path / "old", 8000, 20), made(tmp_path / "new", 9000, 20)
+    edited(new / "web-5.plan.json", "9005", "22")
+    status, text = diffed(capsys, old, new, "--format", form)
+    assert status == 1
+    assert "n+9000" in text
+    assert text.index("port 22") < text.index("n+9000")
+    assert len(text) < 20_000
+
+
+def test_the_same_plans_print_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = made(tmp_path / "old", 8000, 5), made(tmp_path / "new", 8000, 5)
+    assert diffed(capsys, old, new) == (0, "")
+    value = document(capsys, old, new)
+    assert value["old"] == value["new"]
+
+
+def test_plans_that_come_go_and_are_renamed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = made(tmp_path / "old", 8000, 5), made(tmp_path / "new", 8000, 7)
+    (new / "web-2.plan.json").unlink()
+    (new / "web-3.plan.json").rename(new / "front.plan.json")
+    status, text = diffed(capsys, old, new)
+    assert status == 1
+    assert "removed web-2\n" in text
+    assert "renamed web-3 to front\n" in text
+    assert "added web-{6-7}\n" in text
+    value = document(capsys, old, new)
+    assert isinstance(value["changes"], list)
+    assert {row["status"] for row in value["changes"]} == {"added"}
+    assert "opens" in {row["effect"] for row in value["changes"]}
+
+
+def test_a_fleet_of_two_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = made(tmp_path / "old", 8000, 20), made(tmp_path / "new", 8000, 20, target="2")
+    value = document(capsys, old, new)
+    assert isinstance(value["changes"], list)
+    told = [row for row in value["changes"] if "target 2, before 1" in row["text"]]
+    assert [len(row["plans"]) for row in told] == [20]
+
+
+def test_a_bad_plan_is_an_input_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = made(tmp_path / "old", 8000, 3), made(tmp_path / "new", 8000, 3)
+    (new / "web-2.plan.json").write_text("{")
+    capsys.readouterr()
+    assert main(["diff", str(old), str(new)]) == 2
+    assert "web-2.plan.json" in capsys.readouterr().err
+
+
+def test_a_revision_against_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "boxes", 8000, 4)
+    monkeypatch.chdir(tmp_path)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "plans"]):
+        subprocess.run([*git, *words], check=True)
+    assert diffed(capsys, "main:boxes") == (0, "")
+    edited(folder / "web-2.plan.json", "8002", "22")
+    status, text = diffed(capsys, "main:boxes")
+    assert status == 1
+    assert "TCP port 22" in text
+    assert diffed(capsys, "main:boxes", "boxes") == (status, text)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a`@all`", "\u202eb", "web-{1-5}", "<b>x"])
+def test_names_of_strangers(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = made(tmp_path / "old", 8000, 3), made(tmp_path / "new", 8000, 3)
+    (new / "web-2.plan.json").rename(new / f"{name}.plan.json")
+    _, text = diffed(capsys, old, new)
+    for bad in ("a\nb", "\u202e", " web-{1-5}"):
+        assert bad not in text
+    _, page = diffed(capsys, old, new, "--format", "html")
+    assert "<b>x" not in page
+
+
+CASES: dict[str, tuple[Callable[[int], str], str]] = {
+    "a line": (lambda n: f"port {8000 + n}", "port {n+8000}"),
+    "another line": (lambda n: f"port {3 * n}", "port {3n}"),
+    "the number itself": (lambda n: f"folder ./{n}/x", "folder ./{n}/x"),
+    "the same": (lambda n: "port 80", "port 80"),
+    "a brace of its own": (lambda n: f'folder "{{n}}{n}"', 'folder "\\u007bn}{n}"'),
+    "none": (lambda n: f"port {n * n % 9973}", "port {a}; {a}: 1,4,9,"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_names_tell(case: str) -> None:
+    says, told = CASES[case]
+    (group,) = alike([Said(f"web-{n}", says(n)) for n in range(1, 101)], {})
+    assert group.text.startswith(told)
+    assert len(group.plans) == 100
+
+
+def test_each_plan_with_a_port_of_its_own() -> None:
+    said = [Said(f"web-{n}", f"TCP port {n * 7919 % 60000} to guest port 80") for n in range(1000)]
+    groups = list(alike(said, {}))
+    assert len(groups) < 5
+    assert {name for group in groups for name in group.plans} == {name for name, _ in said}
+
+
+def test_variables_of_a_matrix_have_their_names() -> None:
+    ports = {f"web-{n}": {"port": str(n * n + 1000)} for n in range(50)}
+    said = [Said(name, f"port {row['port']}") for name, row in ports.items()]
+    (group,) = alike(said, ports)
+    assert group.text == "port {port}"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["web-1", "web-2", "web-4"], "web-{1-2,4}"),
+        (["a", "b"], "a, b"),
+        (["a-01", "a-02"], "a-01, a-02"),
+        (["eu-1", "us-1", "us-2"], "eu-1, us-{1-2}"),
+    ],
+)
+def test_many_names_in_few_words(names: list[str], told: str) -> None:
+    assert in_words(names) == told
