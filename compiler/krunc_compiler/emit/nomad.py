@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from krunc_compiler.emit.engine import PLANS, STORE, Engine, Piece, allowed, head
 from krunc_compiler.emit.needs import Needs
-from krunc_compiler.emit.texts import hcl_string, label
+from krunc_compiler.emit.texts import Unspeakable, hcl_string, label
 
 _ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
 _AFTER_GRACE_S = 10
@@ -23,6 +23,8 @@ def object_name(box: str) -> str:
 
 def part(needs: Needs) -> str:
     """Return the job of one plan. Raises Unspeakable for a text that HCL cannot hold."""
+    if "${" in needs.base:  # Nomad's client would look for a variable, and knows no escape
+        raise Unspeakable("a --base with ${")
     name = hcl_string(object_name(needs.name))
     secrets = dict.fromkeys(one.given for one in needs.secrets if one.source == "from_env")
     lines = [

@@ -65,8 +65,8 @@ def shell_word(text: str) -> str:
 
 
 def hcl_string(text: str) -> str:
-    """Return TEXT as a quoted template of HCL, in which nothing is worked out: ${ and %{ are
-    doubled (HCL's native syntax, template literals)."""
+    """Return TEXT as a quoted template of HCL, in which nothing is worked out: the brace of ${ and
+    %{ is an escape, which is no brace yet where templates are looked for."""
     out = []
     for character in _spoken(text):
         if character in '"\\':
@@ -78,7 +78,7 @@ def hcl_string(text: str) -> str:
             out.append(f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
         else:
             out.append(character)
-    return '"' + "".join(out).replace("${", "$${").replace("%{", "%%{") + '"'
+    return '"' + "".join(out).replace("${", "$\\u007b").replace("%{", "%\\u007b") + '"'
 
 
 _HCL_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

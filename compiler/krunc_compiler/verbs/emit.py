@@ -29,7 +29,7 @@ examples:
   krunc emit systemd web.plan.json                     what would be written, on standard output
   krunc emit systemd boxes -o /etc/systemd/system      all plans in the folder
   krunc emit systemd web.plan.json --base /srv/web     relative paths of the plan start there
-  krunc emit nomad web.plan.json -o web.nomad.hcl
+  krunc emit nomad boxes --base /srv/boxes -o jobs
   krunc emit systemd web.plan.json --allow-loss descriptor="the drop-in 50-socket.conf gives it"
 
 The hosts of the engine have each plan as {PLANS}/NAME.plan.json, where NAME is that of its

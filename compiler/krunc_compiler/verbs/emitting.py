@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby
-from tempfile import SpooledTemporaryFile
 
 from krunc_compiler.emit.engine import MARK, Piece
 from krunc_compiler.files.stopping import Cleaned
@@ -24,6 +23,8 @@ _KEPT = 1 << 20
 def to_stdout(pieces: Iterable[Piece], names_files: bool, findings: list[Located]) -> None:
     """Write PIECES to standard output, each file under its name where there are several. Raises
     Rejected with FINDINGS."""
+    from tempfile import SpooledTemporaryFile  # only here is anything kept
+
     with SpooledTemporaryFile(_KEPT, "w+", encoding="utf-8", newline="\n") as kept:
         for name, texts in _files(pieces):
             if names_files:
