@@ -10,9 +10,11 @@ if [ "$2" != inside ]; then
     exit 0
 fi
 mount --make-rshared /
+umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/etc /run/lib /run/lab
+mkdir -p /run/etc /run/lib /run/lab /run/none
+mount --bind /run/none /lib/systemd/system-generators
 cp -a /etc/. /run/etc/
 rm -rf /run/etc/systemd/system /run/etc/fstab
 mount --bind /run/etc /etc
