@@ -9,6 +9,7 @@ VERBS = {
     "diff": "show what changes in meaning between two plans, the worst first",
     "check": "check boxes, their committed plans, and the policies over them",
     "digest": "print the digest of what a plan means",
+    "emit": "write plans as what systemd, Nomad and other engines start, with what would be lost",
     "import": "turn what docker, podman, Compose, a runtime bundle or BoxLite runs into a box",
     "schema": "print the JSON Schema of a box, a plan, or an output",
     "explain": "tell what a finding's code means",

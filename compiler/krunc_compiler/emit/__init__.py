@@ -1,0 +1,1 @@
+"""Plans for the engines that people have: systemd units, job scripts, manifests."""

@@ -1,0 +1,294 @@
+"""A plan to what an engine has to give it: processors, memory, paths, devices, sockets, secrets.
+
+It is read off the plan's operations and the API table, as the review is, and looks at no host.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from krunc_schema import load
+
+from krunc_compiler import libkrun as api
+from krunc_compiler.emit.ways import (
+    Network,
+    Port,
+    Secret,
+    descriptors,
+    meanings,
+    networks,
+    ports,
+    reads_stdin,
+    secrets,
+    terminals,
+)
+from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
+from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.operation import KINDS, Operation
+from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.review.facts.storage import ROOT_TAG
+
+# What a VM takes beside its guest's RAM: 65 to 77 MiB were measured by cgroup in real boots of both
+# libkruns, 31 of them page cache (docs/engines.md).
+OVERHEAD_MIB = 96
+# virtiofs keeps a descriptor for each file that the guest knows; the kernel's fs.nr_open.
+OPEN_FILES = 1048576
+_ROOTS = (ROOT_TAG, load("orders")["share"])
+_OWN = (RUNTIME, LAUNCH, STORE)
+
+Access = Literal["read", "read-write"]
+# What a path is for the VM. `made` is emptied and written to; `demanded` is a condition alone.
+Use = Literal[
+    "root", "share", "disk", "kernel", "file", "content", "secret", "device", "made", "program",
+    "demanded",
+]  # fmt: skip
+
+
+class HostPath(NamedTuple):
+    """An absolute path of the host; `operation` is the first one that names it.
+
+    `is_directory` tells what it is; None where the plan does not say.
+    """
+
+    path: str
+    access: Access
+    use: Use
+    operation: int
+    is_directory: bool | None = None
+
+
+class Socket(NamedTuple):
+    """A Unix socket of the host; `how` as in the table: connect, make, connect-and-make."""
+
+    path: str
+    how: str
+    operation: int
+
+
+class Allowed(NamedTuple):
+    """A loss of this plan that was allowed, and why."""
+
+    loss: str
+    what: str
+    reason: str
+
+
+class Needs(NamedTuple):
+    """What a plan needs of an engine.
+
+    `relative` are the paths that start at the plan's folder, as they stand in the plan, with their
+    operations. `descriptors` are inherited ones and `terminals` consoles on a terminal, with what
+    they are. `run_as` is the user and the group that the VM's process becomes; `base` is where
+    relative paths start, / when there are none.
+    """
+
+    name: str
+    digest: str
+    target: str
+    era: str
+    features: tuple[str, ...]
+    platform: str | None
+    vcpus: int
+    ram_mib: int
+    raises_nofile: bool
+    paths: tuple[HostPath, ...]
+    relative: tuple[tuple[str, int], ...]
+    sockets: tuple[Socket, ...]
+    devices: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    networks: tuple[Network, ...]
+    ports: tuple[Port, ...]
+    has_every_port: bool
+    secrets: tuple[Secret, ...]
+    descriptors: tuple[tuple[int, int], ...]
+    terminals: tuple[tuple[str, int], ...]
+    reads_stdin: bool
+    grace_s: int | None
+    timeout_s: int | None
+    run_as: tuple[int | None, int | None]
+    limits: Mapping[str, str]
+    has_session: int | None
+    uses_runtime: bool
+    uses_launch: bool
+    image: str | None
+    is_confined: bool
+    base: str
+    allowed: tuple[Allowed, ...] = ()
+
+    @property
+    def memory_mib(self) -> int:
+        """Return what to ask of an engine: the guest's RAM and what the VM takes beside it."""
+        return self.ram_mib + OVERHEAD_MIB
+
+    @property
+    def open_files(self) -> int | None:
+        """Return the limit of open files to ask for; None where the plan leaves it as it is."""
+        return OPEN_FILES if self.raises_nofile else None
+
+    @property
+    def opens_network(self) -> bool:
+        """Tell whether the VM's processes use network interfaces of the host. A Unix socket that a
+        path leads to is no part of a network namespace; a desktop's may be, and a confidential VM
+        is attested over one."""
+        real = {"tsi", "passt", "tap"}.intersection(self.networks)
+        return bool(real) or self.has_session is not None or "tee" in self.features
+
+
+def needs_of(plan: Plan, base: str) -> Needs:
+    """Return what PLAN needs of an engine. BASE is where its relative paths start."""
+    rows = [_operation(row) for row in plan.operations]
+    paths = _joined(tuple(_paths(rows)), base)
+    named = {name: value for row in rows for name, value in meanings(row)}
+    steps = {row.name: row.args for row in rows if row.kind == "step"}
+    image = steps.get("require_image")
+    functions = [api.functions()[row.name] for row in rows if row.kind == "call"]
+    stop = steps.get("stop_on_sigterm") or steps.get("pass_sigterm") or {}
+    relative = tuple(dict.fromkeys(_relative(rows)))
+    opened = (path for one in functions for path in one.rules.get("opens", {}))
+    return Needs(
+        name=plan.box,
+        digest=digest(json.loads(to_text(plan))),
+        target=plan.target,
+        era=plan.era,
+        features=tuple(plan.requires["features"]),
+        platform=None if image is None else image["platform"],
+        vcpus=named.get("vcpus", 1),
+        ram_mib=named.get("memory_mib", 0),
+        raises_nofile="raise_nofile" in steps,
+        paths=paths,
+        relative=relative,
+        sockets=tuple(_based(one, base) for one in _sockets(rows)),
+        devices=tuple(dict.fromkeys(opened)),
+        capabilities=tuple(
+            dict.fromkeys(name for one in functions for name in one.rules.get("capabilities", ()))
+        ),
+        networks=tuple(dict.fromkeys(networks(rows))),
+        ports=tuple(ports(rows)),
+        has_every_port=any(row.name == "all_guest_ports_published" for row in rows),
+        secrets=tuple(secrets(rows)),
+        descriptors=tuple(dict.fromkeys(descriptors(rows))),
+        terminals=tuple(terminals(rows)),
+        reads_stdin=any(reads_stdin(row) for row in rows),
+        grace_s=stop.get("grace_s"),
+        timeout_s=steps.get("end_after", {}).get("seconds"),
+        run_as=(named.get("uid"), named.get("gid")),
+        limits=dict(_limits(rows)),
+        has_session=next(
+            (number for number, row in enumerate(rows) if _rules(row).get("unknown_access")), None
+        ),
+        uses_runtime="make_runtime_folder" in steps,
+        uses_launch="lay_stage" in steps,
+        image=None if image is None else str(image["path"]),
+        is_confined="confine" in steps,
+        base=base if relative else "/",
+    )
+
+
+def _operation(row: Mapping[str, Any]) -> Operation:
+    kind = next(kind for kind in KINDS if kind in row)
+    return Operation(kind, row[kind], (), row.get("args", {}))
+
+
+def _rules(row: Operation) -> Mapping[str, Any]:
+    return api.functions()[row.name].rules if row.kind == "call" else {}
+
+
+def _limits(rows: list[Operation]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        for param in api.params(row.kind, row.name):
+            if param.kind == "rlimits":
+                yield from row.args[param.name].items()
+
+
+def _paths(rows: list[Operation]) -> Iterator[HostPath]:
+    """Yield the paths that calls use, then those that a step opens or only demands, each once, with
+    the widest access. What is krunc's own on the host is none of them."""
+    found: dict[str, HostPath] = {}
+    for one in [*_called(rows), *_stepped(rows)]:
+        if one.path.startswith(_OWN):
+            continue
+        known = found.setdefault(one.path, one)
+        wider: Access = "read-write" if "read-write" in (known.access, one.access) else "read"
+        directory = one.is_directory if known.is_directory is None else known.is_directory
+        found[one.path] = known._replace(access=wider, is_directory=directory)
+    yield from found.values()
+
+
+def _called(rows: list[Operation]) -> Iterator[HostPath]:
+    for number, row in enumerate(rows):
+        if row.kind != "call":
+            continue
+        for param, path in row.paths():
+            if param.kind == "bytes":
+                yield HostPath(path, "read", "content", number, False)
+            elif param.kind == "host_path":
+                how = api.opening(param, row.args)
+                access: Access = "read" if how == "read" else "read-write"
+                directory = {"directory": True, "file": False}.get(param.rules["target"])
+                yield HostPath(path, access, _use(row, param, how), number, directory)
+    for secret in secrets(rows):
+        if secret.source == "from_file":
+            yield HostPath(secret.given, "read", "secret", secret.operation, False)
+
+
+def _use(row: Operation, param: api.Param, how: str) -> Use:
+    if how == "make":
+        return "made"
+    if param.rules.get("means") == "kernel":
+        return "kernel"
+    match param.rules["target"]:
+        case "disk":
+            return "disk"
+        case "directory":
+            return "root" if row.args.get("tag", ROOT_TAG) in _ROOTS else "share"
+        case _:
+            return "file"
+
+
+def _stepped(rows: list[Operation]) -> Iterator[HostPath]:
+    opens: dict[str, tuple[str, Use]] = {
+        "open_device": ("path", "device"),
+        "open_file": ("path", "made"),
+        "start_passt": ("program", "program"),
+        "require_folder": ("path", "demanded"),
+        "require_file": ("path", "demanded"),
+    }
+    for number, row in enumerate(rows):
+        if row.kind == "step" and row.name in opens:
+            name, use = opens[row.name]
+            access: Access = "read-write" if use == "made" else row.args.get("access", "read")
+            directory = True if row.name == "require_folder" else None
+            yield HostPath(row.args[name], access, use, number, directory)
+
+
+def _sockets(rows: list[Operation]) -> Iterator[Socket]:
+    for number, row in enumerate(rows):
+        for param, path in row.paths():
+            if row.kind == "call" and param.kind == "socket_path":
+                yield Socket(path, api.opening(param, row.args), number)
+
+
+def _joined(paths: tuple[HostPath, ...], base: str) -> tuple[HostPath, ...]:
+    return tuple(one._replace(path=_absolute(one.path, base)) for one in paths)
+
+
+def _based(socket: Socket, base: str) -> Socket:
+    return socket._replace(path=_absolute(socket.path, base))
+
+
+def _absolute(path: str, base: str) -> str:
+    if path.startswith(("/", *_OWN)):
+        return path
+    return posixpath.normpath(posixpath.join(base, path))
+
+
+def _relative(rows: list[Operation]) -> Iterator[tuple[str, int]]:
+    everything = [(one.path, one.operation) for one in (*_called(rows), *_stepped(rows))]
+    everything += [(one.path, one.operation) for one in _sockets(rows)]
+    first = dict(reversed(everything))
+    for path, number in first.items():
+        if not path.startswith(("/", *_OWN)):
+            yield path, number
