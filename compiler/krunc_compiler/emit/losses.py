@@ -53,6 +53,14 @@ def _session(needs: Needs) -> Iterator[Lost]:
         yield Lost("a display, sound or the GPU of a desktop session", needs.has_session)
 
 
+def _devices(needs: Needs) -> Iterator[Lost]:
+    for path in needs.paths:
+        if path.use == "device":
+            yield Lost(f"the device {path.path!r} of the host", path.operation)
+    if "tap" in needs.networks:
+        yield Lost("a TAP device of the host", None)
+
+
 LOSSES: Mapping[str, Loss] = {
     "terminal_console": Loss(
         "KR802",
@@ -92,6 +100,12 @@ LOSSES: Mapping[str, Loss] = {
         "no user is logged in where the engine runs",
         "leave the display, the sound and the GPU out of the box, or launch this plan by hand",
         _session,
+    ),
+    "host_device": Loss(
+        "KR831",
+        "a pod has devices and a network of its own",
+        "choose another network mode (passt, tsi), or launch this plan on the host",
+        _devices,
     ),
 }
 # Whatever the engine is, it does not lie where the box does.
