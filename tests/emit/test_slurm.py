@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,9 @@ def test_each_shape_is_an_array_and_a_thousand_of_a_shape_is_one() -> None:
     small = needs_of(HELLO, "/x")
     large = small._replace(ram_mib=small.ram_mib + 1)
     made = scripts([small] * 1001 + [large])
-    sizes = {name: text.partition("--array=0-")[2].partition("\n")[0] for name, text in made.items()}
+    sizes = {
+        name: text.partition("--array=0-")[2].partition("\n")[0] for name, text in made.items()
+    }
     assert sizes == {
         "krunc-1cpu-352MiB-10s.sbatch": "999",
         "krunc-1cpu-352MiB-10s-2.sbatch": "0",
@@ -114,7 +117,7 @@ def array(
         plans, root = tmp_path / "plans", tmp_path / "root"
         (root / "bin").mkdir(parents=True)
         plans.mkdir()
-        (root / "bin/a").write_text("#!/bin/sh\n")
+        shutil.copy("/bin/busybox", root / "bin/a")
         (root / "bin/a").chmod(0o755)
         box = f"krunc: 1\nname: box\nrootfs: {{path: {root}, read_only: true}}\nnetwork: {{mode: none}}\n"
         box += "machine: {cpus: 1, memory: 64MiB}\nentrypoint: {executable: /bin/a}\n"
@@ -128,12 +131,12 @@ def array(
         launcher = tmp_path / "launcher"
         launcher.write_text(
             "#!/bin/sh\n"
-            'for plan; do :; done; plan=${plan%.plan.json}; number=${plan##*box-}\n'
+            "for plan; do :; done; plan=${plan%.plan.json}; number=${plan##*box-}\n"
             f"export LD_PRELOAD={fake_kvm} FAKE_KVM=works\n"
             f"export KRUN_RECORDER={tmp_path}/calls-$number\n"
             + ("export KRUN_RECORDER_STAY=1\n" if stays else "")
             + "export KRUN_RECORDER_EXIT=$((number % 125))\n"
-            f"exec {shlex.join(LAUNCHER)} --libkrun {build(plan.era)} \"$@\"\n"
+            f'exec {shlex.join(LAUNCHER)} --libkrun {build(plan.era)} "$@"\n'
         )
         launcher.chmod(0o755)
         text = script.read_text()
@@ -168,7 +171,11 @@ def test_scancel_reaches_the_launcher(
     script, plans = array(1, stays=True)
     job = slurm.submit(script, str(plans), cwd=tmp_path)
     record = tmp_path / f"box-0-{job}_0.exit.json"
-    wait_until(lambda: (tmp_path / "calls-0").exists() and "start_enter" in (tmp_path / "calls-0").read_text())
+    wait_until(
+        lambda: (
+            (tmp_path / "calls-0").exists() and "start_enter" in (tmp_path / "calls-0").read_text()
+        )
+    )
     slurm.run("scancel", job)
     (task,) = slurm.waits_for(job, 1).values()
     assert task.state == "CANCELLED"
@@ -182,8 +189,14 @@ def test_a_lost_node_is_never_told_as_done(
     slurm: Cluster, array: Callable[..., tuple[Path, Path]], tmp_path: Path, options: list[str]
 ) -> None:
     script, plans = array(1, stays=True)
-    job = slurm.submit(script, str(plans), cwd=tmp_path, options=[*options, f"--nodelist={NODES[0]}"])
-    wait_until(lambda: (tmp_path / "calls-0").exists() and "start_enter" in (tmp_path / "calls-0").read_text())
+    job = slurm.submit(
+        script, str(plans), cwd=tmp_path, options=[*options, f"--nodelist={NODES[0]}"]
+    )
+    wait_until(
+        lambda: (
+            (tmp_path / "calls-0").exists() and "start_enter" in (tmp_path / "calls-0").read_text()
+        )
+    )
     slurm.kill_node(NODES[0])
     try:
         wait_until(lambda: slurm.tasks(job)[0].state != "RUNNING")

@@ -149,7 +149,6 @@ class Cluster:
 
     def _of_node(self, node: str) -> list[int]:
         """The processes of jobs on a node: the daemon's own for each step, and what they began."""
-        stepd = f"slurmstepd: [".encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -157,7 +156,7 @@ class Cluster:
                 words = (entry / "cmdline").read_bytes()
                 is_ours = f"SLURM_CONF={self.directory}".encode() in environ
                 if (f"SLURMD_NODENAME={node}\0".encode() in environ and is_ours) or (
-                    words.startswith(stepd) and f"SLURM_CONF={self.directory}".encode() in environ
+                    words.startswith(b"slurmstepd: [") and f"SLURM_CONF={self.directory}".encode() in environ
                 ):
                     found.append(int(entry.name))
         return found
