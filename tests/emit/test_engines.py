@@ -188,3 +188,10 @@ def test_nomad_puts_nothing_into_its_own_braces() -> None:
     plan = read_plan("x", (ROOT / "boxes/hello.plan.json").read_text())
     with pytest.raises(Unspeakable):
         engine("nomad").part(needs_of(plan, "/srv/${attr.kernel.name}"))
+
+
+def test_the_unit_in_the_docs_is_an_emitted_one() -> None:
+    page = (ROOT / "docs/launch.md").read_text("utf-8")
+    (shown,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    golden = (GOLDEN / "emit/hello.systemd.txt").read_text("utf-8")
+    assert golden == f"# krunc@hello.service.d/10-plan.conf\n{shown}\n"

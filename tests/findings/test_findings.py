@@ -158,6 +158,20 @@ def two_entries() -> list[str]:
     return []
 
 
+TERMINAL = "console: {devices: [{type: multiport, ports: [{name: a, terminal: /dev/tty3}]}]}"
+
+
+def planned(name: str, *keys: str, target: str = "1") -> str:
+    """The plan of a box with KEYS."""
+    main(["compile", box(name, *keys), "--target", target])
+    return f"{name}.plan.json"
+
+
+def both(*keys: str) -> list[str]:
+    """Writes the plans of two boxes with the same KEYS for an engine."""
+    return ["emit", "systemd", planned("a", *keys), planned("b", *keys)]
+
+
 LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
@@ -218,6 +232,21 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR708": lambda: locked(
         'network: {mode: tsi, ports: ["8080:80"]}', exposed_ports=("3000/tcp",)
     ),
+    "KR800": lambda: ["emit", "nomad", planned("a"), planned("b", target="2")],
+    "KR801": lambda: ["emit", "nomad", planned("a"), planned("b", "name: a")],
+    "KR802": lambda: ["emit", "nomad", planned("a", TERMINAL, target="2")],
+    "KR803": lambda: [
+        "emit",
+        "systemd",
+        planned("a", "entrypoint: {executable: /bin/a, env: {T: {from_fd: 3}}}"),
+    ],
+    "KR804": lambda: ["emit", "systemd", planned("a")],
+    "KR805": lambda: both('network: {mode: tsi, ports: ["1:1"]}'),
+    "KR806": lambda: both("disks: [{id: a, path: a.img, format: raw}]"),
+    "KR807": lambda: both("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
+    "KR808": lambda: ["emit", "nomad", planned("a", "gpu: {flags: [venus]}", target="2")],
+    "KR809": lambda: ["emit", "systemd", planned("a", 'rootfs: {path: "/srv/a\\nb"}')],
+    "KR810": lambda: ["emit", "systemd", planned("a"), "--base", "/srv", "-o", "/proc"],
     "KR616": lambda: [
         "compile",
         box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),

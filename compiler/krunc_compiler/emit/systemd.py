@@ -53,7 +53,8 @@ SupplementaryGroups=kvm
 # SIGTERM is for the launcher, which asks the guest's program to stop.
 KillMode=mixed
 KillSignal=SIGTERM
-SuccessExitStatus=143
+# The guest's program ended because it was asked to.
+SuccessExitStatus=130 143
 Restart=on-failure
 RestartSec=1
 # 125: the plan was refused, or this host cannot run it. 2: there is no drop-in.
