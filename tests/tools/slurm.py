@@ -156,7 +156,8 @@ class Cluster:
                 words = (entry / "cmdline").read_bytes()
                 is_ours = f"SLURM_CONF={self.directory}".encode() in environ
                 if (f"SLURMD_NODENAME={node}\0".encode() in environ and is_ours) or (
-                    words.startswith(b"slurmstepd: [") and f"SLURM_CONF={self.directory}".encode() in environ
+                    words.startswith(b"slurmstepd: [")
+                    and f"SLURM_CONF={self.directory}".encode() in environ
                 ):
                     found.append(int(entry.name))
         return found

@@ -37,8 +37,8 @@ class Refused(Exception):
 
 class Engine(NamedTuple):
     """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, whether it takes many
-    files, what an object of a box is called, the part of one plan, which may raise Unspeakable or Refused,
-    and the files of all parts."""
+    files, what an object of a box is called, the part of one plan, which may raise Unspeakable or
+    Refused, and the files of all parts."""
 
     name: str
     lacks: frozenset[str]

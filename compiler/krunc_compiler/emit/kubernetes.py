@@ -284,7 +284,9 @@ def _file(settings: Settings, pod: str, members: list[_Member]) -> Piece:
 def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Job that starts each plan once. A plan that is refused ends its index, and no other:
     where a cluster has no limit for each index (before 1.29), it refuses this Job."""
-    conditions = {"containerName": "krunc", "operator": "In", "values": [_REFUSED]}
+    codes = {"containerName": "krunc", "operator": "In", "values": [_REFUSED]}
+    # Until 1.28 the schema demands the empty list.
+    rule = {"action": "FailIndex", "onExitCodes": codes, "onPodConditions": []}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -294,7 +296,7 @@ def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> di
             "completions": count,
             "parallelism": count,
             "backoffLimitPerIndex": 0,
-            "podFailurePolicy": {"rules": [{"action": "FailIndex", "onExitCodes": conditions}]},
+            "podFailurePolicy": {"rules": [rule]},
             "template": {"metadata": {"labels": metadata["labels"]}, "spec": spec},
         },
     }

@@ -93,8 +93,8 @@ def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
     lines = [
         "#!/bin/sh",
         head(ENGINE.name).rstrip("\n"),
-        "# sbatch FILE [PLANS [SECRETS]]: the directories, which all nodes see, with NAME.plan.json",
-        "# of each box, and with NAME/VARIABLE of each secret. Records and logs go to where sbatch",
+        "# sbatch FILE [PLANS [SECRETS]]: directories, which all nodes see, with NAME.plan.json of",
+        "# each box, and with NAME/VARIABLE of each secret. Records and logs go to where sbatch",
         "# is run. So many at once: sbatch --array=...%N FILE. Nodes that have KVM: --constraint.",
         f"#SBATCH --job-name={name}",
         f"#SBATCH --array=0-{len(tasks) - 1}",
@@ -139,5 +139,5 @@ def _time(timeout: int, ask: int) -> Iterator[str]:
 
 def _kill_wait(grace: int) -> Iterator[str]:
     if grace >= _KILL_WAIT_S:
-        yield f"# scancel: KillWait of slurm.conf, {_KILL_WAIT_S} if it does not say, has to be more"
-        yield f"# than {grace}: the seconds that the plans give a guest to stop."
+        yield f"# scancel: KillWait of slurm.conf, {_KILL_WAIT_S} if it does not say, has to be"
+        yield f"# more than {grace}: the seconds that the plans give a guest to stop."
