@@ -161,7 +161,7 @@ def test_two_hundred_plans_end_as_their_guests(
         log = (tmp_path / f"{script.stem}-{job}_{task}.log").read_text()
         assert tasks[task] == ("FAILED" if expected else "COMPLETED", expected, 0), log
         record = tmp_path / f"box-{number}-{job}_{task}.exit.json"
-        assert json.loads(record.read_text())["exit_code"] == expected
+        assert json.loads(record.read_text())["status"] == expected
 
 
 @needs_slurm
