@@ -39,7 +39,7 @@ def words(line: str, flags: int) -> list[str]:
     """The words of LINE as systemd's own code splits it."""
     extract = ctypes.CDLL(str(_LIBRARIES[-1])).extract_first_word
     rest = ctypes.c_char_p(line.encode())
-    found = []
+    found: list[str] = []
     while True:
         word = ctypes.c_char_p()
         left = extract(ctypes.byref(rest), ctypes.byref(word), None, flags)

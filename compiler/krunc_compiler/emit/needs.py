@@ -13,6 +13,18 @@ from typing import Any, Literal, NamedTuple
 from krunc_schema import load
 
 from krunc_compiler import libkrun as api
+from krunc_compiler.emit.ways import (
+    Network,
+    Port,
+    Secret,
+    descriptors,
+    meanings,
+    networks,
+    ports,
+    reads_stdin,
+    secrets,
+    terminals,
+)
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS, Operation
@@ -24,12 +36,8 @@ from krunc_compiler.review.facts.storage import ROOT_TAG
 OVERHEAD_MIB = 96
 # virtiofs keeps a descriptor for each file that the guest knows; the kernel's fs.nr_open.
 OPEN_FILES = 1048576
-# The one descriptor of libkrun's that has to be a terminal (krun.json).
-_TERMINAL = ("krun_add_console_port_tty", "tty_fd")
 _ROOTS = (ROOT_TAG, load("orders")["share"])
 _OWN = (RUNTIME, LAUNCH, STORE)
-_SECRETS = ("from_env", "from_file", "from_fd")
-_ANY = "0.0.0.0"
 
 Access = Literal["read", "read-write"]
 # What a path is for the VM. `made` is emptied and written to; `demanded` is a condition alone.
@@ -37,7 +45,6 @@ Use = Literal[
     "root", "share", "disk", "kernel", "file", "content", "secret", "device", "made", "program",
     "demanded",
 ]  # fmt: skip
-Network = Literal["tsi", "passt", "tap", "socket", "descriptor"]
 
 
 class HostPath(NamedTuple):
@@ -58,29 +65,6 @@ class Socket(NamedTuple):
 
     path: str
     how: str
-    operation: int
-
-
-class Secret(NamedTuple):
-    """A secret that the launcher fetches: the guest's variable, and from where it comes.
-
-    `source` is from_env, from_file or from_fd; `given` the variable, path or descriptor.
-    """
-
-    name: str
-    source: str
-    given: str
-    operation: int
-
-
-class Port(NamedTuple):
-    """A port of the host that leads into the guest. TSI has it on the address that the guest
-    binds, which may be any."""
-
-    protocol: Literal["tcp", "udp"]
-    address: str
-    host: int
-    guest: int
     operation: int
 
 
@@ -159,7 +143,7 @@ def needs_of(plan: Plan, base: str) -> Needs:
     """Return what PLAN needs of an engine. BASE is where its relative paths start."""
     rows = [_operation(row) for row in plan.operations]
     paths = _joined(tuple(_paths(rows)), base)
-    named = {name: value for row in rows for name, value in _meanings(row)}
+    named = {name: value for row in rows for name, value in meanings(row)}
     steps = {row.name: row.args for row in rows if row.kind == "step"}
     image = steps.get("require_image")
     functions = [api.functions()[row.name] for row in rows if row.kind == "call"]
@@ -183,13 +167,13 @@ def needs_of(plan: Plan, base: str) -> Needs:
         capabilities=tuple(
             dict.fromkeys(name for one in functions for name in one.rules.get("capabilities", ()))
         ),
-        networks=tuple(dict.fromkeys(_networks(rows))),
-        ports=tuple(_ports(rows)),
+        networks=tuple(dict.fromkeys(networks(rows))),
+        ports=tuple(ports(rows)),
         has_every_port=any(row.name == "all_guest_ports_published" for row in rows),
-        secrets=tuple(_secrets(rows)),
-        descriptors=tuple(dict.fromkeys(_descriptors(rows))),
-        terminals=tuple(_terminals(rows)),
-        reads_stdin=any(_reads_stdin(row) for row in rows),
+        secrets=tuple(secrets(rows)),
+        descriptors=tuple(dict.fromkeys(descriptors(rows))),
+        terminals=tuple(terminals(rows)),
+        reads_stdin=any(reads_stdin(row) for row in rows),
         grace_s=stop.get("grace_s"),
         timeout_s=steps.get("end_after", {}).get("seconds"),
         run_as=(named.get("uid"), named.get("gid")),
@@ -212,12 +196,6 @@ def _operation(row: Mapping[str, Any]) -> Operation:
 
 def _rules(row: Operation) -> Mapping[str, Any]:
     return api.functions()[row.name].rules if row.kind == "call" else {}
-
-
-def _meanings(row: Operation) -> Iterator[tuple[str, Any]]:
-    for param in api.params(row.kind, row.name):
-        if "means" in param.rules and param.name in row.args:
-            yield param.rules["means"], row.args[param.name]
 
 
 def _limits(rows: list[Operation]) -> Iterator[tuple[str, str]]:
@@ -253,7 +231,7 @@ def _called(rows: list[Operation]) -> Iterator[HostPath]:
                 access: Access = "read" if how == "read" else "read-write"
                 directory = {"directory": True, "file": False}.get(param.rules["target"])
                 yield HostPath(path, access, _use(row, param, how), number, directory)
-    for secret in _secrets(rows):
+    for secret in secrets(rows):
         if secret.source == "from_file":
             yield HostPath(secret.given, "read", "secret", secret.operation, False)
 
@@ -316,88 +294,3 @@ def _relative(rows: list[Operation]) -> Iterator[tuple[str, int]]:
     for path, number in first.items():
         if not path.startswith(("/", *_OWN)):
             yield path, number
-
-
-def _networks(rows: list[Operation]) -> Iterator[Network]:
-    hijacking = {row["name"] for row in api.table()["implicit"] if "tsi" in row}
-    for row in rows:
-        params = {param.name for param in api.params(row.kind, row.name)}
-        if row.name in hijacking or dict(_meanings(row)).get("tsi"):
-            yield "tsi"
-        elif row.name == "start_passt":
-            yield "passt"
-        elif "tap" in dict(_meanings(row)):
-            yield "tap"
-        elif row.kind == "call" and ("mac" in params or row.name in _OLD_DEVICES):
-            if row.args.get("path") is not None:
-                yield "socket"
-            elif type(row.args.get("fd")) is int:
-                yield "descriptor"
-
-
-# The network devices of libkrun before 1.15, whose address another call tells.
-_OLD_DEVICES = ("krun_set_passt_fd", "krun_set_gvproxy_path")
-
-
-def _ports(rows: list[Operation]) -> Iterator[Port]:
-    for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
-            if param.kind == "port_map":
-                for pair in row.args[param.name]:
-                    host, _, guest = pair.partition(":")
-                    yield Port("tcp", _ANY, int(host), int(guest), number)
-            elif param.kind == "published":
-                protocol: Literal["tcp", "udp"] = "udp" if param.name[:3] == "udp" else "tcp"
-                for text in row.args[param.name]:
-                    address, host, guest = text.split(":")
-                    yield Port(protocol, address, int(host), int(guest), number)
-
-
-def _secrets(rows: list[Operation]) -> Iterator[Secret]:
-    for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
-            value = row.args.get(param.name)
-            if param.kind == "bytes" and isinstance(value, dict) and "process" in value:
-                value = value["process"].get("env")
-            elif param.kind != "env":
-                continue
-            for name, given in (value or {}).items():
-                if isinstance(given, dict):
-                    source = next(source for source in _SECRETS if source in given)
-                    yield Secret(name, source, str(given[source]), number)
-
-
-def _descriptors(rows: list[Operation]) -> Iterator[tuple[int, int]]:
-    """Yield the descriptors that the launching program hands down; the standard streams have
-    names in a plan."""
-    for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
-            given = row.args.get(param.name)
-            if param.kind == "fd" and type(given) is int:
-                yield given, number
-    for secret in _secrets(rows):
-        if secret.source == "from_fd":
-            yield int(secret.given), secret.operation
-
-
-def _terminals(rows: list[Operation]) -> Iterator[tuple[str, int]]:
-    opened = {
-        row.args["name"]: row.args["path"] for row in rows if row.name == "open_device"
-    }  # fmt: skip
-    function, argument = _TERMINAL
-    for number, row in enumerate(rows):
-        if row.name == function:
-            given = row.args[argument]
-            if isinstance(given, dict):
-                yield str(opened.get(given["opened"])), number
-            else:
-                yield f"descriptor {given}", number
-
-
-def _reads_stdin(row: Operation) -> bool:
-    if row.kind == "implicit":
-        return row.name == "console_on_stdio"
-    return any(
-        param.kind == "fd" and row.args.get(param.name) == "stdin"
-        for param in api.params(row.kind, row.name)
-    )
