@@ -27,7 +27,7 @@ _OVER = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
     | {"PREEMPTED", "TIMEOUT"}
 )
-# A node is taken for dead after ten seconds, and a finished job is remembered for a day.
+# A node is taken for dead after forty seconds, and a finished job is remembered for a day.
 _CONFIGURATION = """\
 ClusterName=krunc
 SlurmctldHost={host}(127.0.0.1)
@@ -51,7 +51,8 @@ SchedulerType=sched/builtin
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout=40
+MessageTimeout=30
 KillWait={kill_wait}
 MinJobAge=86400
 MaxArraySize=1001
@@ -74,7 +75,7 @@ class Task(NamedTuple):
 class Cluster:
     """A running cluster. `cpus` are those that each node has in Slurm's eyes, not the host's."""
 
-    def __init__(self, directory: Path, cpus: int = 16, kill_wait: int = 30) -> None:
+    def __init__(self, directory: Path, cpus: int = 4, kill_wait: int = 30) -> None:
         self.directory = directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         ports = _free_ports(len(NODES) + 1)
