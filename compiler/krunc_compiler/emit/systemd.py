@@ -23,7 +23,7 @@ _DROP_IN = "10-plan.conf"
 _AFTER_GRACE_S = 10
 # Directories that the template hides from the VM's processes.
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
-# What passt makes of its own namespaces (passt's isolation.c), all outside of @system-service.
+# What passt is thought to make of its own namespaces, beside @system-service: not yet tried.
 _PASST_CALLS = "unshare pivot_root mount umount2 setns"
 
 _BASE = f"""\
