@@ -51,6 +51,7 @@ def _prepared(directory: Path, tasks: int) -> tuple[Path, Path, Path]:
     root, plans = directory / "root", directory / "plans"
     (root / "bin").mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/a")
+    plans.mkdir()
     box = directory / "box.yaml"
     numbers = ", ".join(map(str, range(tasks)))
     box.write_text(_BOX.format(numbers=numbers, root=root))

@@ -158,6 +158,16 @@ def test_options_of_another_engine_are_refused(capsys: pytest.CaptureFixture[str
     assert "--kvm-resource is for kubernetes" in capsys.readouterr().err
 
 
+def test_two_pods_have_one_port(tmp_path: Path) -> None:
+    box = "krunc: 1\nname: NAME\nrootfs: {path: /srv/x}\nnetwork: {mode: tsi, ports: ['80:80']}\n"
+    box += "entrypoint: {executable: /bin/a}\n"
+    for name in "ab":
+        plan = compiled(box.replace("NAME", name), "2")
+        (tmp_path / f"{name}.plan.json").write_text(to_text(plan))
+    assert main(["emit", "kubernetes", str(tmp_path)], refusals) == 0
+    assert main(["emit", "slurm", str(tmp_path)], refusals) == 1
+
+
 def test_what_a_pod_cannot_have_is_a_loss(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,8 +54,9 @@ def _session(needs: Needs) -> Iterator[Lost]:
 
 
 def _devices(needs: Needs) -> Iterator[Lost]:
+    terminals = {what for what, _ in needs.terminals}  # a loss of their own
     for path in needs.paths:
-        if path.use == "device":
+        if path.use == "device" and path.path not in terminals:
             yield Lost(f"the device {path.path!r} of the host", path.operation)
     if "tap" in needs.networks:
         yield Lost("a TAP device of the host", None)
@@ -159,8 +160,9 @@ class Shared:
     """What the plans of one run have of the host, to find what two of them cannot have at the same
     time. It keeps a line for each port, disk and socket, and no plan."""
 
-    def __init__(self, allowed: Mapping[str, str]) -> None:
+    def __init__(self, allowed: Mapping[str, str], lacks: frozenset[str]) -> None:
         self._allowed = allowed
+        self._lacks = lacks
         self._ports: dict[tuple[str, int], list[tuple[str, str]]] = {}
         self._disks: dict[str, tuple[str, bool]] = {}
         self._sockets: dict[str, str] = {}
@@ -170,6 +172,8 @@ class Shared:
         findings: list[Finding] = []
         given: list[Allowed] = []
         for name, what, other, number in self._taken(needs):
+            if name not in self._lacks:
+                continue
             if name in self._allowed:
                 given.append(Allowed(name, f"{what}, as of {other}", self._allowed[name]))
             else:

@@ -106,7 +106,7 @@ def run(args: Namespace) -> int:
         _read, chosen.name, chosen.lacks, chosen.holds_plans, args.base, allowed, args.verify
     )
     findings: list[Located] = []
-    parts = _parts(chosen, spread(work, plans), Shared(allowed), findings)
+    parts = _parts(chosen, spread(work, plans), Shared(allowed, chosen.lacks), findings)
     try:
         _write(args, chosen, parts, findings)
     except Rejected as rejected:
