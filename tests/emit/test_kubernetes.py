@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 from krunc_compiler.emit.engine import Refused
-from krunc_compiler.emit.kubernetes import MOST_BYTES, Settings, made
+from krunc_compiler.emit.kubernetes import MOST_BYTES, made
 from krunc_compiler.emit.needs import Needs, needs_of
+from krunc_compiler.emit.pods import Settings
 from krunc_compiler.emit.texts import Unspeakable
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.plan.reading import read_plan

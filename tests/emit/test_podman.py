@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from krunc_compiler.emit.kubernetes import Settings, made
+from krunc_compiler.emit.kubernetes import made
 from krunc_compiler.emit.needs import needs_of
+from krunc_compiler.emit.pods import Settings
 from krunc_compiler.plan.reading import read_plan
 from places import ROOT
 from processes import PATIENCE

@@ -127,9 +127,10 @@ def _chosen(args: Namespace) -> Engine:
     if args.engine != "kubernetes":
         option = next(iter(given)).replace("_", "-")
         raise UsageError(f"--{option} is for kubernetes")
-    from krunc_compiler.emit import kubernetes
+    from krunc_compiler.emit.kubernetes import made
+    from krunc_compiler.emit.pods import Settings
 
-    return kubernetes.made(kubernetes.Settings(**given))
+    return made(Settings(**given))
 
 
 def _plans(given: list[str]) -> list[str]:
