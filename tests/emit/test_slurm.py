@@ -21,7 +21,7 @@ from krunc_compiler.emit.texts import Unspeakable
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.plan.reading import read_plan
 from places import ROOT
-from processes import wait_until
+from processes import gone, wait_until
 from recorder.fixtures import LAUNCHER
 from slurm import HAS_SLURM, NODES, Cluster
 from whole_boxes import compiled
@@ -200,7 +200,9 @@ def test_a_lost_node_is_never_told_as_done(
             (tmp_path / "calls-0").exists() and "start_enter" in (tmp_path / "calls-0").read_text()
         )
     )
-    slurm.kill_node(NODES[0])
+    pids = slurm.kill_node(NODES[0])
+    assert len(pids) >= 3  # the daemon of the step, the launcher, and the VM's process
+    assert all(map(gone, pids))
     try:
         wait_until(lambda: slurm.tasks(job)[0].state != "RUNNING")
         state = slurm.tasks(job)[0].state

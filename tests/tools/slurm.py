@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from processes import PATIENCE, wait_until
+from processes import PATIENCE, children, wait_until
 
 NODES = ("n1", "n2")
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel")
@@ -139,28 +139,35 @@ class Cluster:
         """Start the daemon of a node."""
         self._daemon("slurmd", "-D", "-N", node, name=node)
 
-    def kill_node(self, node: str) -> None:
-        """End a node as a loss of power does: its daemon, and all that runs on it, at once."""
+    def kill_node(self, node: str) -> list[int]:
+        """End a node as a loss of power does: its daemon, and all that runs on it, at once; return
+        what ran of jobs."""
         self._running[node].send_signal(signal.SIGSTOP)
-        for pid in self._of_node(node):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        pids = self._of_node(node)
+        self._kill(pids)
         self._running[node].kill()
         self._running.pop(node).wait()
+        return pids
+
+    def _kill(self, pids: Sequence[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _of_node(self, node: str) -> list[int]:
-        """The processes of jobs on a node: the daemon's own for each step, and what they began."""
-        found = []
+        """The processes of jobs on a node: the daemon's own for each step, which write its log, and
+        all below them. A launcher clears its environment, so that tells nothing."""
+        found: list[int] = []
+        log = str(self.directory / f"slurmd.{node}.log")
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                environ = (entry / "environ").read_bytes()
-                words = (entry / "cmdline").read_bytes()
-                is_ours = f"SLURM_CONF={self.directory}".encode() in environ
-                if (f"SLURMD_NODENAME={node}\0".encode() in environ and is_ours) or (
-                    words.startswith(b"slurmstepd: [")
-                    and f"SLURM_CONF={self.directory}".encode() in environ
+                if (entry / "cmdline").read_bytes().startswith(b"slurmstepd") and any(
+                    os.readlink(handle) == log for handle in (entry / "fd").iterdir()
                 ):
                     found.append(int(entry.name))
+        for pid in found:  # it grows meanwhile
+            with suppress(OSError):
+                found += children(pid)
         return found
 
     def node_states(self) -> Mapping[str, str]:
@@ -217,9 +224,7 @@ class Cluster:
     def stop(self) -> None:
         """End all that was started, and what is left of jobs."""
         for node in NODES:
-            for pid in self._of_node(node):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill(self._of_node(node))
         for process in reversed(self._running.values()):
             process.terminate()
         for process in self._running.values():
