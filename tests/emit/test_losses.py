@@ -30,6 +30,7 @@ KEYS = {
     "shared_port": ['network: {mode: tsi, ports: ["8080:80"]}'] * 2,
     "shared_writable_disk": ["disks: [{id: a, path: /srv/a.img, format: raw}]"] * 2,
     "shared_socket": ["vsock: [{port: 5000, socket: /srv/a.sock, listen: true}]"] * 2,
+    "host_device": ["network: {mode: tap, device: tap0}"],
     "desktop_session": ["gpu: {flags: [venus]}"],
 }
 CASES = [

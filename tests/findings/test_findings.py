@@ -180,6 +180,7 @@ def both(*keys: str) -> list[str]:
     return ["emit", "systemd", planned("a", *keys), planned("b", *keys)]
 
 
+LARGE = "{" + ", ".join(f"A{number}: {'x' * 10_000}" for number in range(101)) + "}"
 LONG = ", ".join(["'{{ a }}'"] * 12)
 # How the codes come about whose example in the catalogue is a command, or bytes.
 BY_COMMAND: dict[str, Callable[[], list[str]]] = {
@@ -255,6 +256,14 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR807": lambda: both("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR808": lambda: ["emit", "nomad", planned("a", "gpu: {flags: [venus]}", target="2")],
     "KR809": lambda: ["emit", "systemd", planned("a", 'rootfs: {path: "/srv/a\\nb"}')],
+    "KR830": lambda: [
+        *("emit", "kubernetes", "--base", "/srv"),
+        planned("a", f"entrypoint: {{executable: /bin/a, env: {LARGE}}}", target="2"),
+    ],
+    "KR831": lambda: [
+        *("emit", "kubernetes", "--base", "/srv"),
+        planned("a", "network: {mode: tap, device: tap0}", target="2"),
+    ],
     "KR810": lambda: ["emit", "systemd", planned("a"), "--base", "/srv", "-o", "/proc"],
     "KR616": lambda: [
         "compile",

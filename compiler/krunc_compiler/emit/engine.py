@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import comment
+from krunc_compiler.findings.finding import Finding
 
 # Each is a module of its own in this room with an ENGINE, imported only when it is asked for.
-ENGINES = ("systemd", "nomad")
+ENGINES = ("systemd", "slurm", "kubernetes", "nomad")
 # Where plans, and what their relative paths without --base start at, lie on the hosts of an engine.
 PLANS = "/etc/krunc/plans"
 # The store of images on the hosts of an engine: krunc pull --store.
@@ -26,10 +27,18 @@ class Piece(NamedTuple):
     text: str
 
 
+class Refused(Exception):
+    """A plan that an engine cannot take, with what is wrong."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
 class Engine(NamedTuple):
     """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, whether it takes many
-    files, what an object of a box is called, the part of one plan, which may raise Unspeakable,
-    and the files of all parts."""
+    files, what an object of a box is called, the part of one plan, which may raise Unspeakable or
+    Refused, and the files of all parts."""
 
     name: str
     lacks: frozenset[str]
@@ -37,6 +46,8 @@ class Engine(NamedTuple):
     object_name: Callable[[str], str]
     part: Callable[[Needs], str]
     whole: Callable[[Iterable[tuple[Needs, str]]], Iterator[Piece]]
+    # Whether its files hold the plans themselves: their texts are kept until they are written.
+    holds_plans: bool = False
 
 
 def engine(name: str) -> Engine:

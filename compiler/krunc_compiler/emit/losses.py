@@ -53,6 +53,15 @@ def _session(needs: Needs) -> Iterator[Lost]:
         yield Lost("a display, sound or the GPU of a desktop session", needs.has_session)
 
 
+def _devices(needs: Needs) -> Iterator[Lost]:
+    terminals = {what for what, _ in needs.terminals}  # a loss of their own
+    for path in needs.paths:
+        if path.use == "device" and path.path not in terminals:
+            yield Lost(f"the device {path.path!r} of the host", path.operation)
+    if "tap" in needs.networks:
+        yield Lost("a TAP device of the host", None)
+
+
 LOSSES: Mapping[str, Loss] = {
     "terminal_console": Loss(
         "KR802",
@@ -92,6 +101,12 @@ LOSSES: Mapping[str, Loss] = {
         "no user is logged in where the engine runs",
         "leave the display, the sound and the GPU out of the box, or launch this plan by hand",
         _session,
+    ),
+    "host_device": Loss(
+        "KR831",
+        "a pod has devices and a network of its own",
+        "choose another network mode (passt, tsi), or launch this plan on the host",
+        _devices,
     ),
 }
 # Whatever the engine is, it does not lie where the box does.
@@ -145,8 +160,9 @@ class Shared:
     """What the plans of one run have of the host, to find what two of them cannot have at the same
     time. It keeps a line for each port, disk and socket, and no plan."""
 
-    def __init__(self, allowed: Mapping[str, str]) -> None:
+    def __init__(self, allowed: Mapping[str, str], lacks: frozenset[str]) -> None:
         self._allowed = allowed
+        self._lacks = lacks
         self._ports: dict[tuple[str, int], list[tuple[str, str]]] = {}
         self._disks: dict[str, tuple[str, bool]] = {}
         self._sockets: dict[str, str] = {}
@@ -156,6 +172,8 @@ class Shared:
         findings: list[Finding] = []
         given: list[Allowed] = []
         for name, what, other, number in self._taken(needs):
+            if name not in self._lacks:
+                continue
             if name in self._allowed:
                 given.append(Allowed(name, f"{what}, as of {other}", self._allowed[name]))
             else:

@@ -117,6 +117,8 @@ class Needs(NamedTuple):
     is_confined: bool
     base: str
     allowed: tuple[Allowed, ...] = ()
+    # The plan as it was read, for engines whose files hold it.
+    text: str = ""
 
     @property
     def memory_mib(self) -> int:

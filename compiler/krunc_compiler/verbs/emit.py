@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from krunc_compiler.emit.engine import ENGINES, PLANS, Engine, engine
+from krunc_compiler.emit.engine import ENGINES, PLANS, Engine, Refused, engine
 from krunc_compiler.emit.losses import LOSSES, Shared, allowances, lost
 from krunc_compiler.emit.needs import Needs, needs_of
 from krunc_compiler.emit.texts import Names, Unspeakable
@@ -29,6 +29,8 @@ examples:
   krunc emit systemd web.plan.json                     what would be written, on standard output
   krunc emit systemd boxes -o /etc/systemd/system      all plans in the folder
   krunc emit systemd web.plan.json --base /srv/web     relative paths of the plan start there
+  krunc emit slurm fleet -o jobs
+  krunc emit kubernetes fleet --kvm-resource squat.ai/kvm -o manifests
   krunc emit nomad boxes --base /srv/boxes -o jobs
   krunc emit systemd web.plan.json --allow-loss descriptor="the drop-in 50-socket.conf gives it"
 
@@ -66,6 +68,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="write it although the engine cannot give this; the reason stands in what is written",
     )
     parser.add_argument(
+        "--kvm-resource",
+        metavar="NAME",
+        help="kubernetes: what the device plugin calls /dev/kvm; default: devices.kubevirt.io/kvm",
+    )
+    parser.add_argument("--image", metavar="IMAGE", help="kubernetes: the image that holds krunc")
+    parser.add_argument(
+        "--pods", action="store_true", help="kubernetes: a Pod for each plan, and no Jobs"
+    )
+    parser.add_argument(
         "--format",
         choices=("text", "json", "github", "sarif"),
         default="text",
@@ -87,19 +98,39 @@ def run(args: Namespace) -> int:
     if args.base is not None and not args.base.startswith("/"):
         raise UsageError(f"--base {args.base}: name a directory of the engine's hosts: /DIR")
     allowed = allowances(args.allow_loss)
-    chosen = engine(args.engine)
+    chosen = _chosen(args)
     plans = _plans(args.plans)
     if len(plans) >= MANY:
         for_many()
-    work = partial(_read, chosen.name, chosen.lacks, args.base, allowed, args.verify)
+    work = partial(
+        _read, chosen.name, chosen.lacks, chosen.holds_plans, args.base, allowed, args.verify
+    )
     findings: list[Located] = []
-    parts = _parts(chosen, spread(work, plans), Shared(allowed), findings)
+    parts = _parts(chosen, spread(work, plans), Shared(allowed, chosen.lacks), findings)
     try:
         _write(args, chosen, parts, findings)
     except Rejected as rejected:
         _tell(rejected.findings, args)
         return 1
     return 0
+
+
+def _chosen(args: Namespace) -> Engine:
+    """Return the engine that ARGS name, for the cluster that they describe."""
+    given = {
+        name: value
+        for name in ("kvm_resource", "image", "pods")
+        if (value := getattr(args, name)) not in (None, False)
+    }
+    if not given:
+        return engine(args.engine)
+    if args.engine != "kubernetes":
+        option = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for kubernetes")
+    from krunc_compiler.emit.kubernetes import made
+    from krunc_compiler.emit.pods import Settings
+
+    return made(Settings(**given))
 
 
 def _plans(given: list[str]) -> list[str]:
@@ -123,6 +154,7 @@ def _plans(given: list[str]) -> list[str]:
 def _read(
     engine_: str,
     lacks: frozenset[str],
+    holds_plans: bool,
     base: str | None,
     allowed: dict[str, str],
     verify: Verifier | None,
@@ -140,6 +172,8 @@ def _read(
     found, needs = lost(
         needs_of(plan, base or PLANS), engine_, lacks, base is not None, allowed
     )  # fmt: skip
+    if holds_plans:
+        needs = needs._replace(text=text)
     source = source_of(name, text) if found else None
     return _Read(path, [Located(source, one) for one in found if source], needs)
 
@@ -167,6 +201,8 @@ def _parts(
         except Unspeakable as error:
             message = f"{chosen.name}'s files have no way to write {error}"
             faults.append(Finding("KR809", message, hint="choose another path"))
+        except Refused as refusal:
+            faults.append(refusal.finding)
         if faults:
             findings += _located(one.path, faults)
         if not findings:

@@ -1,0 +1,170 @@
+"""Kubernetes: an indexed Job for plans that ask for the same pod, with a ConfigMap of the plans; or
+a Pod for each plan.
+
+/dev/kvm comes from a device plugin, as one of a resource. What of a host a plan names is a volume
+hostPath, which the policy of a cluster may forbid. A pod has a network of its own: the ports of two
+plans do not meet, and devices of the host's network are not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import yaml
+
+from krunc_compiler.emit.engine import Engine, Piece, Refused, head
+from krunc_compiler.emit.engine import allowed as allowed_losses
+from krunc_compiler.emit.needs import Needs
+from krunc_compiler.emit.pods import Settings, pod_of
+from krunc_compiler.emit.texts import comment, label
+from krunc_compiler.findings.finding import Finding
+
+# Kubernetes takes 1 MiB for keys and values together; a part of that is left for names.
+MOST_BYTES = 1_000_000
+# Of the launcher, when a plan was refused, or this node cannot run it.
+_REFUSED = 125
+_ROOM = 40
+
+
+class _Member(NamedTuple):
+    """A plan of a group, with what of it is told at the top of the file."""
+
+    comments: str
+    box: str
+    digest: str
+    text: str
+
+
+def object_name(box: str) -> str:
+    """Return the Job or Pod of the box called BOX, when it is the first of its group."""
+    return f"krunc-{label(box, _ROOM)}"
+
+
+def made(settings: Settings) -> Engine:
+    """Return the engine for a cluster with SETTINGS."""
+    return Engine(
+        name="kubernetes",
+        lacks=frozenset({"descriptor", "desktop_session", "terminal_console"})
+        | {"host_device", "shared_socket", "shared_writable_disk"},
+        has_many_files=True,
+        object_name=object_name,
+        part=partial(part, settings),
+        whole=partial(whole, settings),
+        holds_plans=True,
+    )
+
+
+def part(settings: Settings, needs: Needs) -> str:
+    """Return comments on one plan and, as one line of JSON, the pod that it asks for. Raises
+    Refused for a plan that fits no ConfigMap, Unspeakable for a path that no volume can have."""
+    if len(needs.text.encode()) > MOST_BYTES - 1000:
+        message = f"the plan has more than the {MOST_BYTES} bytes that a ConfigMap takes"
+        hint = "put it into an image or a volume, and write the Job by hand"
+        raise Refused(Finding("KR830", message, hint=hint))
+    told = [comment(f"{needs.name} {needs.digest}: {needs.memory_mib} MiB"), *_told(needs)]
+    return "\n".join([*told, json.dumps(pod_of(settings, needs))])
+
+
+def whole(settings: Settings, parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
+    """Yield a file for each group of plans that ask for the same pod and fit one ConfigMap. No more
+    of them than two such are kept."""
+    groups: dict[str, list[_Member]] = {}
+    sizes: dict[str, int] = {}
+    for needs, text in parts:
+        comments, _, pod = text.rpartition("\n")
+        size = len(needs.text.encode()) + len(needs.digest) + 32
+        if pod in groups and (settings.pods or sizes[pod] + size > MOST_BYTES):
+            yield _file(settings, pod, groups.pop(pod))
+            del sizes[pod]
+        while groups and sum(sizes.values()) + size > 2 * MOST_BYTES:
+            oldest = next(iter(groups))
+            yield _file(settings, oldest, groups.pop(oldest))
+            del sizes[oldest]
+        groups.setdefault(pod, []).append(_Member(comments, needs.name, needs.digest, needs.text))
+        sizes[pod] = sizes.get(pod, 0) + size
+    for pod, members in groups.items():
+        yield _file(settings, pod, members)
+
+
+ENGINE = made(Settings())
+
+
+def _told(needs: Needs) -> Iterator[str]:
+    """Yield what a reader of the file has to know of a plan, as comments."""
+    yield from allowed_losses(needs)
+    for port in needs.ports:
+        if port.address.startswith("127."):
+            yield comment(f"port {port.host} is on {port.address}: of the pod, and closed outside")
+    if "passt" in needs.networks:
+        yield comment("passt makes a user namespace: the profile below admits that")
+
+
+def _file(settings: Settings, pod: str, members: list[_Member]) -> Piece:
+    """Return the file of a group: a ConfigMap, and a Job or Pod."""
+    first = object_name(members[0].box)
+    name = first if len(members) == 1 else f"{first}-x{len(members)}"
+    data: dict[str, str] = {}
+    for number, one in enumerate(members):
+        data[f"{number}.digest"] = one.digest + "\n"
+        data[f"{number}.plan.json"] = one.text
+    spec = json.loads(pod)
+    spec["volumes"].insert(0, {"name": "plans", "configMap": {"name": name}})
+    for volume in spec["volumes"]:
+        if "secret" in volume:
+            volume["secret"] = {"secretName": name, **volume["secret"]}
+    metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": "krunc"}}
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        | {"immutable": True, "data": data},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        if settings.pods
+        else _job(metadata, len(members), spec),
+    ]
+    texts = [head(ENGINE.name), *(f"{one.comments}\n" for one in members)]
+    texts += [f"---\n{_yaml(one)}" for one in objects]
+    return Piece(f"{name}.yaml", "".join(texts))
+
+
+def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a Job that starts each plan once. A plan that is refused ends its index, and no other:
+    where a cluster has no limit for each index (before 1.29), it refuses this Job."""
+    codes = {"containerName": "krunc", "operator": "In", "values": [_REFUSED]}
+    # Until 1.28 the schema demands the empty list.
+    rule = {"action": "FailIndex", "onExitCodes": codes, "onPodConditions": []}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": count,
+            "parallelism": count,
+            "backoffLimitPerIndex": 0,
+            "podFailurePolicy": {"rules": [rule]},
+            "template": {"metadata": {"labels": metadata["labels"]}, "spec": spec},
+        },
+    }
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes texts of several lines as such, and no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    )
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    written: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=100_000)
+    return written
