@@ -40,9 +40,10 @@ def launch(argv: list[str]) -> int:
         if len(paths) > 1:
             raise UsageError("several VMs are started from plans: krunc compile makes them")
         (box,) = boxes
-        target = of_box["--target"][-1] if of_box["--target"] else _found(options)
+        target = of_box["--target"][-1] if of_box["--target"] else None
         chosen = of_box["--box"][-1] if of_box["--box"] else None
-        text = compile_box_text(box, target, of_box["--set"], of_box["--vars"], chosen)
+        variables = of_box["--set"], of_box["--vars"]
+        text = compile_box_text(box, target, lambda: _found(options), *variables, chosen)
     except (WrongOptions, UsageError) as error:
         sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
         return 2

@@ -1,7 +1,8 @@
-"""The launcher's verifier for the compiler, which does not know the launcher."""
+"""What the launcher says, for the compiler, which does not know it."""
 
 from __future__ import annotations
 
+from krunc_compiler.libkrun import Installed
 from krunc_compiler.plan.refusal import Refusal
 
 # The host that has the most: no folder is shorter than this, and no plan's path is longer for it.
@@ -30,3 +31,16 @@ def refusals(data: bytes) -> list[Refusal]:
             Refusal(*(refused.place or position(text, path)), path, sentence)
             for path, sentence in refused.findings
         ]
+
+
+def installed() -> Installed | None:
+    """Tell which libkrun the launcher would load on this host; None when it finds none."""
+    from krunc_launcher._rules import ERAS
+    from krunc_launcher.errors import LaunchError
+    from krunc_launcher.host.libkrun import locate
+
+    try:
+        era = ERAS[locate(None, None).era]
+    except LaunchError:
+        return None
+    return Installed(str(era["family"]), era["name"])

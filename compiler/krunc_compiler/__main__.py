@@ -16,6 +16,9 @@ from krunc_compiler.findings.wording import nearest, why
 from krunc_compiler.usage import HELP, VERBS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from krunc_compiler.libkrun import Installed
     from krunc_compiler.plan.refusal import Verifier
 
 # Verbs that the dispatcher hands to others.
@@ -23,16 +26,20 @@ OF_OTHERS = ("launch", "doctor", "completion")
 _MODULES = {"import": "importing"}  # a word of Python's cannot name a module
 
 
-def main(argv: list[str] | None = None, verify: Verifier | None = None) -> int:
-    """Run one verb with ARGV; return the exit status. VERIFY is the launcher's own, for verbs that
-    speak for it."""
+def main(
+    argv: list[str] | None = None,
+    verify: Verifier | None = None,
+    installed: Callable[[], Installed | None] | None = None,
+) -> int:
+    """Run one verb with ARGV; return the exit status. VERIFY and INSTALLED are the launcher's own,
+    for verbs that speak for it: what it refuses of a plan, and which libkrun it would load."""
     _streams()
     argv = sys.argv[1:] if argv is None else argv
     verb = argv[0] if argv and argv[0] in VERBS else ""
     failed = 2 if verb == "diff" else 1  # of diff, 1 says that two plans differ
     try:
         args = _parsed(argv)
-        args.verify = verify
+        args.verify, args.installed = verify, installed
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:

@@ -42,6 +42,13 @@ class Target(NamedTuple):
         return dots(self.version) if self.version else str(self.family)
 
 
+class Installed(NamedTuple):
+    """The libkrun of this host: its major version as a target, and what people call it."""
+
+    family: str
+    name: str
+
+
 @cache
 def table() -> dict[str, Any]:
     """Return the table itself: schema/krunc_schema/krun.json."""
@@ -151,6 +158,10 @@ def version(text: str) -> Version:
 def dots(parts: Version) -> str:
     """(1, 16) as 1.16."""
     return ".".join(str(part) for part in parts)
+
+
+# What a plan is for that nobody has named a libkrun for: libkrun 1.x, which distributions package.
+DEFAULT_TARGET = "1"
 
 
 def target(text: str) -> Target | None:

@@ -2,7 +2,7 @@
 text. What is left of it in memory is small, for there may be many files."""
 
 import os
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from krunc_compiler.files import writing
@@ -14,13 +14,12 @@ from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
+from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
+from krunc_compiler.pipeline.existing import PLAN_MARK, target_of
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
-
-# What no other file that krunc knows has at its start.
-PLAN_MARK = b'"krunc_plan"'
 
 
 class Job(NamedTuple):
@@ -31,14 +30,14 @@ class Job(NamedTuple):
     folder: str | None
     file: str | None
 
-    def plan(self, compiled: Compiled) -> str | None:
-        """Return the file of a plan; None: standard output."""
+    def plan(self, name: str, is_matrix: bool) -> str | None:
+        """Return the file of the plan of the box NAME, of a matrix or not; None: standard
+        output."""
         if self.folder is None:
             return None
         if self.file is not None:
             return os.path.join(self.folder, self.file)
-        name = plan_name(self.box, compiled.plan.box if compiled.is_matrix else None)
-        return os.path.join(self.folder, name)
+        return os.path.join(self.folder, plan_name(self.box, name if is_matrix else None))
 
 
 class Work(NamedTuple):
@@ -52,12 +51,16 @@ class Work(NamedTuple):
 
 class Made(NamedTuple):
     """A plan: its file and, unless it is compared, its digest; whether it is staged there, and the
-    text for standard output or for what is no file or, of a comparison, the lines that differ."""
+    text for standard output or for what is no file or, of a comparison, the lines that differ; the
+    libkrun that it is for, and that of the plan before it; whether nobody has named one."""
 
     path: str | None
     digest: str
     staged: bool
     text: str
+    target: str = ""
+    before: str = ""
+    assumed: bool = False
 
 
 class Done(NamedTuple):
@@ -71,27 +74,33 @@ class Done(NamedTuple):
 def compile_file(work: Work, job: Job) -> Done:
     """Compile the boxes in the file of JOB."""
     try:
-        compiled, findings = compile_all(
-            *read(job.box, work.inputs.within), _seen_from(job, work.inputs)
-        )
+        compiled, findings = compile_all(*read(job.box, work.inputs.within), _for(job, work.inputs))
     except Rejected as rejected:
         return Done([], rejected.findings, [])
     if work.this_host:
         findings += _of_this_host(compiled)
     made = []
     for one in compiled:
-        path, text = job.plan(one), one.text
+        path, text = job.plan(one.plan.box, one.is_matrix), one.text
         if path is None:
-            made.append(Made(None, "", False, text))
-            continue
-        if work.mark is None:
-            lines, found = _compared(path, text, job.box, work.inputs.within)
-            made.append(Made(path, "", False, lines))
+            item = Made(None, "", False, text)
+        elif work.mark is None:
+            lines, found = _compared(path, one, job.box, work.inputs.within)
+            item = Made(path, "", False, lines)
+            findings += found
         else:
+            before = target_of(path, work.inputs.within)
             item, found = _staged(path, text, work.mark)
-            made.append(item)
-        findings += found
+            item = item._replace(before=str(before or ""))
+            findings += found
+        made.append(item._replace(target=one.plan.target, assumed=one.assumed))
     return Done(made, findings, [_claims(one) for one in compiled])
+
+
+def _kept(job: Job, within: Within, name: str, is_matrix: bool) -> Target | None:
+    """Return the libkrun that the plan is for that the box NAME of JOB has already."""
+    path = job.plan(name, is_matrix)
+    return target_of(path, within) if path is not None else None
 
 
 def _claims(one: Compiled) -> Claims:
@@ -115,8 +124,9 @@ def unwritten(error: OSError) -> Finding:
     return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 
-def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list[Located]]:
-    """Tell how the plan in PATH differs from TEXT, which BOX compiles to."""
+def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[str, list[Located]]:
+    """Tell how the plan in PATH differs from what BOX COMPILED to."""
+    text = compiled.text
     try:
         within.admit(path)
         data = contents(path, MAX_BYTES + 1)
@@ -137,8 +147,17 @@ def _compared(path: str, text: str, box: str, within: Within) -> tuple[str, list
     named = (path, f"what {box} compiles to", "", "", 0, "")
     lines = unified_diff(old.splitlines(), text.splitlines(), *named)
     message = f"this is not what {box} compiles to"
+    message += another_target(target_of(path, within), compiled)
     finding = Finding("KR301", message, hint="run krunc compile and review the difference")
     return "".join(printable(line) + "\n" for line in lines), only(path, finding)
+
+
+def another_target(there: Target | None, compiled: Compiled) -> str:
+    """Tell that the plan that is THERE is for another libkrun than what was COMPILED."""
+    now = compiled.plan.target
+    if there is None or str(there) == now:
+        return ""
+    return f": it is for libkrun {there}, and the box is compiled for {now}"
 
 
 def _of_this_host(boxes: list[Compiled]) -> list[Located]:
@@ -152,11 +171,12 @@ def _of_this_host(boxes: list[Compiled]) -> list[Located]:
     ]
 
 
-def _seen_from(job: Job, given: Inputs) -> Inputs:
+def _for(job: Job, given: Inputs) -> Inputs:
     if job.folder is None:
         return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
-    return given.seen_from(way(home, job.folder))
+    kept = partial(_kept, job, given.within)
+    return given.seen_from(way(home, job.folder))._replace(kept=kept)
 
 
 @cache

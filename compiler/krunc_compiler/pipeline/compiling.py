@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from krunc_schema import load
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.from_value import from_filled
 from krunc_compiler.box.image_from_value import with_image
@@ -50,7 +51,7 @@ class Loaded(NamedTuple):
 
 class Compiled(NamedTuple):
     """A box of a file: its plan, the text of that, where it is written, the warnings that it
-    allows, and the paths of the host that it names."""
+    allows, the paths of the host that it names, and whether its target is the default."""
 
     plan: Plan
     text: str
@@ -59,6 +60,7 @@ class Compiled(NamedTuple):
     allowed: frozenset[str]
     is_matrix: bool
     paths: tuple[written.Named, ...]
+    assumed: bool
 
 
 def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
@@ -196,9 +198,12 @@ def _compile(
     image, of_image = images.of(complete)
     whole = complete if image is None else with_image(complete, value, image)
     box = from_filled(whole, loaded.value, image)
-    operations, misfits = lower(box, inputs.target)
-    found = of_image + box_rules.check(box, inputs.target) + misfits
-    found += operation_rules.check(operations, inputs.target)
+    told = _target(complete, box, inputs, loaded.is_matrix)
+    target = told or api.target(api.DEFAULT_TARGET)
+    assert target is not None
+    operations, misfits = lower(box, target)
+    found = of_image + box_rules.check(box, target) + misfits
+    found += operation_rules.check(operations, target)
     paths = tuple(written.named(operations))
     replaced, doubts = written.check(paths)
     found += replaced
@@ -211,13 +216,27 @@ def _compile(
     if any(not finding.warning for finding in findings) or images.findings:
         return None, findings
     meaning = {
-        key: item for key, item in value.items() if key not in ("extends", "matrix", "allow")
+        key: item
+        for key, item in value.items()
+        if key not in ("extends", "matrix", "allow", "target")  # the plan has it
     }
     meaning["vars"] = loaded.variables(row)
     if image is not None:
         meaning["locked"] = image
-    plan = make(box, inputs.target, meaning, operations, inputs.prefix)
+    plan = make(box, target, meaning, operations, inputs.prefix)
     text = to_text(plan)
     if too_much := bounds.exceeded(operations, text):
         return None, findings + too_much
-    return Compiled(plan, text, box, loaded.source, allowed, loaded.is_matrix, paths), findings
+    return Compiled(
+        plan, text, box, loaded.source, allowed, loaded.is_matrix, paths, told is None
+    ), findings
+
+
+def _target(value: dict[str, Any], box: Box, inputs: Inputs, is_matrix: bool) -> api.Target | None:
+    """Return the target that is named: by the command line, by the box with this VALUE, or by the
+    plan that is there."""
+    if inputs.target is not None:
+        return inputs.target
+    if "target" in value:
+        return api.target(str(value["target"]))
+    return inputs.kept(box.name, is_matrix)

@@ -1,5 +1,6 @@
 """What a compilation depends on beside the box."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from krunc_compiler.files.within import ANYWHERE, Within
@@ -14,16 +15,23 @@ class Values(NamedTuple):
     source: Source
 
 
-class Inputs(NamedTuple):
-    """The target, the variables given, the box of a matrix that is wanted, the way from the
-    plan's folder to the box's, and where the files that a box names may be."""
+def _none(box: str, is_matrix: bool) -> None:
+    """Tell that no plan is there."""
 
-    target: Target
+
+class Inputs(NamedTuple):
+    """The target that the command line names (None: it names none), the variables given, the box
+    of a matrix that is wanted, the way from the plan's directory to the box's, where the files
+    that a box names may be, and the target of the plan that a box with this name, of a matrix or
+    not, has already: it stays where neither command line nor box name one."""
+
+    target: Target | None
     files: tuple[Values, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     box: str | None = None
     prefix: str = "."
     within: Within = ANYWHERE
+    kept: Callable[[str, bool], Target | None] = _none
 
     def seen_from(self, prefix: str) -> "Inputs":
         """These inputs for a plan from whose folder PREFIX leads to the box's."""

@@ -69,7 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_allowed(parser)
     add_inputs(parser)
     # A plan says for which libkrun it was compiled; the option asks for another.
-    parser.set_defaults(target=None, verify=None)
+    parser.set_defaults(verify=None)
 
 
 def run(args: Namespace) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.boxfiles import plan_file
@@ -14,8 +14,11 @@ from krunc_compiler.files.contents import contents
 from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.containing import contained
-from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, dotted
+from krunc_compiler.findings.finding import Finding, Located, Source, dotted
 from krunc_compiler.findings.report import only
+from krunc_compiler.libkrun import Target
+from krunc_compiler.pipeline.batch import another_target
+from krunc_compiler.pipeline.existing import target_of
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.reading import plan_of_value, read_plan, source_of
 from krunc_compiler.plan.refusal import refused
@@ -25,7 +28,6 @@ from krunc_compiler.review.change_sheet import counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.fleet import PlanChange, told
 from krunc_compiler.review.summary import Review, review
-from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.verbs.makers import Makers, astray
 from krunc_compiler.verbs.options import inputs
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from krunc_compiler.pipeline.compiling import Compiled
     from krunc_compiler.rules.collisions import Claims
 
-_HEAD = re.compile(r'\{\n"krunc_plan": 1,\n"box": "[^"\\\n]*",\n"target": "([0-9.]+)",\n')
 # How many openings a finding tells.
 _OPENINGS = 5
 
@@ -92,10 +93,9 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
 
     try:
         name, text = read(box, run.within)
-        made, warned = compile_all(name, text, _inputs(run, plan_file(box)))
+        given = inputs(run.args, run.within)._replace(kept=partial(_kept, box, run.within))
+        made, warned = compile_all(name, text, given)
         places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
-        if made[0].is_matrix:
-            made, warned = compile_all(name, text, _inputs(run, *places))
     except Exception:  # whatever it is, nobody knows what the box makes
         run.makers.fails(box)
         raise
@@ -104,22 +104,9 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
     return made, warned, places
 
 
-def _inputs(run: Run, *plans: str) -> Inputs:
-    """Return the inputs of a box with these PLANS: its target is theirs, unless the user names
-    one."""
-    target = run.args.target
-    for plan in plans:
-        if target is None and os.path.exists(plan):
-            with contextlib.suppress(Rejected):  # it is reported when it is compared
-                target = _target(*read(plan, run.within))
-    return inputs(Namespace(**{**vars(run.args), "target": target or "1"}), run.within)
-
-
-def _target(name: str, text: str) -> str:
-    """Return the target of the plan TEXT of the file NAME. Where its first lines are as krunc
-    writes them, no key of that name can stand elsewhere in a plan, and the rest is not read."""
-    found = _HEAD.match(text)
-    return found[1] if found else read_plan(name, text).target
+def _kept(box: str, within: Within, name: str, is_matrix: bool) -> Target | None:
+    """Return the libkrun that the plan is for that the box NAME of the file BOX has already."""
+    return target_of(plan_file(box, name if is_matrix else None), within)
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Run) -> None:
@@ -137,15 +124,15 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Ru
             run.checked.differences.append(difference)
             both = (committed.digest, current.digest)
             run.checked.changes.append(PlanChange(plan, "changed", *both, told(difference)))
-        run.tell(plan, _stale(box, difference))
+        run.tell(plan, _stale(box, difference, another_target(target_of(plan, run.within), one)))
     run.checked.findings.extend(refused(run.args.verify, plan, made.encode("utf-8", "replace")))
     if policies or one.plan.waivers:
         _judge(current, one.source, box, policies, run)
 
 
-def _stale(box: str, difference: Difference | None) -> Finding:
+def _stale(box: str, difference: Difference | None, another: str) -> Finding:
     """That a plan is out of date, and, for formats that have no room for more, what is opened."""
-    message = f"this is not what {box} compiles to"
+    message = f"this is not what {box} compiles to{another}"
     hint = "run krunc compile and review the difference"
     if difference:
         message += f": {counted(difference)}"

@@ -17,7 +17,8 @@ from krunc_compiler.files.within import ANYWHERE, Within, around
 from krunc_compiler.files.writing import new_mark, settle, sweep, write
 from krunc_compiler.findings.finding import Located, Rejected, UsageError, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
-from krunc_compiler.pipeline.batch import PLAN_MARK, Done, Job, Made, Work, compile_file, unwritten
+from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file, unwritten
+from krunc_compiler.pipeline.existing import PLAN_MARK
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.rules.collisions import collisions
 from krunc_compiler.values.kind import Seen, kind_of_file
@@ -133,8 +134,25 @@ def _finished(
     if mark is None:
         return 0, []
     sys.stderr.write("".join(_settled(one, mark) for one in made))
+    if args.format == "text":
+        sys.stderr.write(_unlike_this_host(args, [one for one in made if one.assumed]))
     depends = bool(findings) or any(one.source.extends or one.has_lock for one in claimed)
     return 0, [] if depends else made
+
+
+def _unlike_this_host(args: Namespace, made: list[Made]) -> str:
+    """Tell that this host's libkrun is not the one for which plans were MADE that nobody has named
+    one for."""
+    found = args.installed() if made and args.installed is not None else None
+    if found is None or found.family == made[0].target:
+        return ""
+    few = f" and {len(made) - 1} more" if len(made) > 1 else ""
+    plan = printable(made[0].path or "the plan")
+    return (
+        f"krunc: note: {plan}{few}: for libkrun {made[0].target}.x, and this host has "
+        f"{found.name}; for that one write `target: {found.family}` in the box, or use "
+        f"--target {found.family}\n"
+    )
 
 
 def _earlier(args: Namespace, files: list[str]) -> Earlier | None:
@@ -250,7 +268,14 @@ def _settled(made: Made, mark: str) -> str:
         settle(made.path, mark)
     except OSError as error:
         raise Rejected(only(made.path, unwritten(error))) from None
-    return f"krunc: wrote {printable(made.path)}\n"
+    return f"krunc: wrote {printable(made.path)}{_moved(made)}\n"
+
+
+def _moved(made: Made) -> str:
+    """Tell that a plan is for another libkrun than the one before it."""
+    if made.before in ("", made.target):
+        return ""
+    return f" for libkrun {made.target}; the plan before it was for {made.before}"
 
 
 def _written(plan: str, text: str) -> str:

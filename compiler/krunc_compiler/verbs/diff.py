@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.files import git as revision
 from krunc_compiler.files.within import repository
 from krunc_compiler.findings.finding import Located, Rejected, UsageError
@@ -61,8 +62,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_format(parser, ("text", "markdown", "html", "json"))
     add_inputs(parser)
-    # Beside a plan, a box is compiled for the plan's target.
-    parser.set_defaults(target=None)
 
 
 def run(args: Namespace) -> int:
@@ -160,7 +159,8 @@ def _compared(plans: list[Plan | None], directories: tuple[str, str] | None) -> 
 
 
 def _both(args: Namespace) -> list[Plan | None]:
-    """Return both sides. A box is compiled for the target of the plan on the other side, if any."""
+    """Return both sides. A box that names no target is compiled for that of the plan on the other
+    side, if any."""
     texts: list[tuple[str, str] | None] = []
     plans: list[Plan | None] = []
     findings: list[Located] = []
@@ -174,7 +174,8 @@ def _both(args: Namespace) -> list[Plan | None]:
         texts.append(text)
         plans.append(plan)
     targets = [plan.target for plan in plans if plan]
-    given = inputs(Namespace(**{**vars(args), "target": args.target or (targets or ["1"])[0]}))
+    other = api.target(targets[0]) if targets else None
+    given = inputs(args)._replace(kept=lambda name, is_matrix: other)
     for i, text in enumerate(texts):
         try:
             if text and is_box(*text):

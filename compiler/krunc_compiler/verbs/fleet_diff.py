@@ -259,13 +259,13 @@ def _variables(side: str) -> dict[str, Mapping[str, str]]:
 def _rows(path: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the names of the boxes that a matrix in the file PATH makes, and their variables."""
     from krunc_compiler.pipeline.compiling import load_box, named_rows
-    from krunc_compiler.verbs.options import of_target
+    from krunc_compiler.values.inputs import Inputs
 
     within = around([path], (), ())
     with contained(path, []):
         name, text = read(path, within)
         if "matrix" in text:
-            for box, row in named_rows(load_box(name, text, of_target("1", within))):
+            for box, row in named_rows(load_box(name, text, Inputs(None, within=within))):
                 yield (
                     str(box),
                     {key: str(value) for key, value in row.items() if isinstance(value, str | int)},

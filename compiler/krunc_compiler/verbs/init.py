@@ -15,6 +15,7 @@ from krunc_compiler.files.writing import create
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
+from krunc_compiler.libkrun import Installed
 
 EXAMPLES = """\
 examples:
@@ -58,6 +59,7 @@ def run(args: Namespace) -> int:
     # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
     starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
     text = starter.read_text("utf-8").replace("NAME", name)
+    text = text.replace("TARGET", _target(args.installed() if args.installed else None), 1)
     if path == "-":
         sys.stdout.write(text)
         return 0
@@ -69,6 +71,16 @@ def run(args: Namespace) -> int:
         raise _refused(path, f"the box cannot be written: {why(error)}", "") from None
     sys.stderr.write(f"krunc: wrote {printable(path)}; next: krunc compile {printable(path)}\n")
     return 0
+
+
+def _target(found: Installed | None) -> str:
+    """Return the line of a box that names the libkrun that was FOUND on this host."""
+    if found is None:
+        return (
+            "# The libkrun to compile for; without this line 1.x. This host has no libkrun.\n"
+            "# target: 2"
+        )
+    return f"# The libkrun to compile for: this host has {found.name}.\ntarget: {found.family}"
 
 
 def _refused(path: str, message: str, hint: str) -> Rejected:

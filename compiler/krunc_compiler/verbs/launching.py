@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import coloured, report
@@ -15,20 +16,23 @@ from krunc_compiler.verbs.options import inputs
 
 def compile_box_text(
     path: str,
-    target: str,
+    target: str | None,
+    found: Callable[[], str],
     settings: Sequence[str] = (),
     files: Sequence[str] = (),
     box: str | None = None,
 ) -> str | None:
     """Return the plan of the box in the file PATH, its paths seen from the box's folder.
 
-    SETTINGS are NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.
+    It is for TARGET, else for what the box names, else for what was FOUND. SETTINGS are
+    NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.
     Returns None after it has said on stderr what is wrong; raises UsageError when TARGET or a
     setting is none, or when BOX does not choose one.
     """
     try:
         chosen = Namespace(target=target, set=list(settings), vars=list(files), box=box)
-        results, warned = compile_all(*read(path), inputs(chosen))
+        given = inputs(chosen)._replace(kept=lambda name, is_matrix: api.target(found()))
+        results, warned = compile_all(*read(path), given)
     except Rejected as rejected:
         sys.stderr.write(report(rejected.findings, coloured(sys.stderr)))
         return None

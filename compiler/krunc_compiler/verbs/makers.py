@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 from typing import NamedTuple
 
+from krunc_compiler import libkrun as api
 from krunc_compiler.files.boxfiles import plan_file
 from krunc_compiler.files.source import read
 from krunc_compiler.files.within import Within
@@ -85,7 +86,7 @@ def _texts(box: str, home: str, target: str, args: Namespace, within: Within) ->
     from krunc_compiler.pipeline.compiling import compile_all
 
     try:
-        given = inputs(Namespace(**{**vars(args), "target": args.target or target}), within)
+        given = inputs(args, within)._replace(kept=lambda name, is_matrix: api.target(target))
         moved = given.seen_from(way(os.path.dirname(box) or ".", home or "."))
         made, _ = compile_all(*read(box, within), moved)
     except (Rejected, UsageError):

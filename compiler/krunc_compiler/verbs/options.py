@@ -15,9 +15,9 @@ def add_inputs(parser: ArgumentParser) -> None:
     """--target, --set and --vars."""
     parser.add_argument(
         "--target",
-        default="1",
         metavar="1|1.N|2",
-        help="the libkrun to compile for: family 1 (default), a version of it, or family 2",
+        help="the libkrun to compile for: 1, a version of it, or 2. Default: the `target` of the "
+        "box, else of the plan that is there, else 1",
     )
     add_variables(parser)
     parser.add_argument(
@@ -58,18 +58,11 @@ def add_allowed(parser: ArgumentParser, when: str = "") -> None:
     )
 
 
-def of_target(name: str, within: Within) -> Inputs:
-    """Return the inputs of a box that is compiled for the target NAME as it stands."""
-    target = api.target(name)
-    assert target is not None
-    return Inputs(target, within=within)
-
-
 def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
     """Return the inputs that ARGS name, for boxes that name files WITHIN; raises UsageError and
     Rejected."""
-    target = api.target(args.target)
-    if target is None:
+    target = api.target(args.target) if args.target is not None else None
+    if target is None and args.target is not None:
         raise UsageError(f"--target {args.target}: use 1, a version such as 1.16, or 2")
     settings = []
     for text in args.set:

@@ -117,7 +117,7 @@ def boxes(args: Namespace, findings: list[Located], is_locked: bool) -> list[Box
     for path in gathered.named:
         message, hint = "this is no box", "a pull is about boxes: krunc pull BOX.yaml"
         findings += only(path, Finding("KR001", message, hint=hint))
-    given = inputs(Namespace(**vars(args), target="1"))
+    given = inputs(Namespace(**vars(args), target=None))
     found = []
     for path in gathered.boxes:
         with contained(path, findings):
