@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -53,15 +55,19 @@ def test_a_process_that_is_gone_is_told(how: str) -> None:
     assert active_children() == []
 
 
+def is_at_rest(pid: int | None) -> bool:
+    """Whether a process waits, for a pipe that is full, or has ended."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "SZ"
+
+
 def test_a_process_that_is_gone_within_a_result_is_told() -> None:
-    results = spread(lambda item: b"x" * 100_000, MANY)  # no pipe holds one
-    next(results)
-    for child in active_children():
-        state = Path(f"/proc/{child.pid}/stat")
-        wait_until(lambda state=state: state.read_text().rpartition(")")[2].split()[0] == "S")  # type: ignore[misc]
-        child.kill()
-    with pytest.raises(UsageError, match="ended early"):
-        list(results)
+    with closing(spread(lambda item: b"x" * 100_000, MANY)) as results:  # no pipe holds one
+        next(results)
+        for child in active_children():
+            wait_until(partial(is_at_rest, child.pid))
+            child.kill()
+        with pytest.raises(UsageError, match="ended early"):
+            list(results)
 
 
 def test_who_stops_listening_leaves_no_process() -> None:
