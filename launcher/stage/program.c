@@ -1,7 +1,8 @@
 /* Starts the program as its user, sends it what the launcher sends, and waits for it as process 1 of its PID space. */
 #include "stage.h"
 
-struct start { char **argv, **env, *directory; struct user *user; int index, directory_index, terminal, is_program; };
+/* Of the program `progress` is where it is kept that it was executed; of the script before it NULL. */
+struct start { char **argv, **env, *directory; struct user *user; volatile int *progress; int index, directory_index, terminal; };
 struct failure { int index, number; enum step step; };
 
 /* A console by the name that it has in the guest, or ttyname(3) finds none. */
@@ -26,14 +27,14 @@ static _Noreturn void tell(int out, int index, enum step step) {
     _exit(NEVER_ENDED);
 }
 
-static _Noreturn void become(const struct start *start, int out, volatile int *progress) {
+static _Noreturn void become(const struct start *start, int out) {
     sigset_t none;
     sigemptyset(&none);
     for (int i = 1; i < _NSIG; i++) signal(i, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     write_file("/proc/self/oom_score_adj", "0");
     setsid();
-    int input = start->is_program ? 0 : open("/dev/null", O_RDONLY | O_CLOEXEC); /* the program's is its own */
+    int input = start->progress ? 0 : open("/dev/null", O_RDONLY | O_CLOEXEC); /* the program's is its own */
     if (input > 0) dup2(input, 0);
     if (start->terminal) {
         name_console();
@@ -45,24 +46,24 @@ static _Noreturn void become(const struct start *start, int out, volatile int *p
     if (chdir(start->directory)) tell(out, start->directory_index, WORKDIR_STEP);
     syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     environ = start->env; /* its PATH is looked through */
-    if (start->is_program) *progress = EXECUTED;
+    if (start->progress) *start->progress = EXECUTED;
     execvpe(start->argv[0], start->argv, start->env);
-    if (start->is_program) *progress = BEFORE_PROGRAM;
+    if (start->progress) *start->progress = BEFORE_PROGRAM;
     tell(out, start->index, EXEC_STEP);
 }
 
-static pid_t launch(const struct start *start, volatile int *progress) {
+static pid_t launch(const struct start *start) {
     struct failure failure;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC)) fail(START_STEP);
     pid_t child = fork();
     if (child < 0) fail(START_STEP);
-    if (!child) become(start, ends[1], progress);
+    if (!child) become(start, ends[1]);
     close(ends[1]);
     if (read(ends[0], &failure, sizeof failure) == sizeof failure) {
         say_failed(failure.index, failure.step, failure.number);
         int status = failure.number == ENOENT ? 127 : 126; /* as a shell's */
-        _exit(start->is_program && failure.step == EXEC_STEP ? status : NEVER_ENDED);
+        _exit(start->progress && failure.step == EXEC_STEP ? status : NEVER_ENDED);
     }
     close(ends[0]);
     return child;
@@ -133,7 +134,7 @@ int carry_out(struct orders *orders, int signals, volatile int *progress) {
     struct order *now = &orders->now;
     int is_given = now->name == USER, terminal = isatty(0);
     struct user root = {.home = "/"}, user = look_up(is_given ? now->value[0].text : nobody);
-    struct start before = {script, NULL, "/", &root, 0, 0, 0, 0}, program = {.user = &user, .terminal = terminal, .is_program = 1};
+    struct start before = {script, NULL, "/", &root, NULL, 0, 0, 0}, program = {.user = &user, .progress = progress, .terminal = terminal};
     if (is_given) next(orders);
     if (now->name == BEFORE) {
         before.index = now->index;
@@ -152,15 +153,15 @@ int carry_out(struct orders *orders, int signals, volatile int *progress) {
     add_missing(program.env, "HOME=", user.home);
     add_missing(program.env, "PATH=", SEARCH);
     if (terminal) add_missing(program.env, "TERM=", "linux");
-    int status = before.index ? attend(launch(&before, progress), 0, signals) : 0;
+    int status = before.index ? attend(launch(&before), 0, signals) : 0;
     if (status) {
         if (WIFSIGNALED(status)) say_failed(before.index, SIGNAL_STEP, WTERMSIG(status));
         else say_failed(before.index, EXITED_STEP, WEXITSTATUS(status));
         return NEVER_ENDED;
     }
-    pid_t child = launch(&program, progress);
+    pid_t child = launch(&program);
+    *progress = SAID; /* first: what is said wakes the launcher, and this process may not run again before it is ended */
     say("started", -1);
-    *progress = SAID;
     free(program.argv);
     free(program.env);
     munmap(orders->start, (size_t)(orders->end - orders->start)); /* what waits in the guest's memory stays small */

@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     }
     orders.seen = seen;
     if (wrong >= 0) return say_failed(wrong, ORDERS_STEP, EINVAL), finish(), NEVER_ENDED;
-    /* A program whose first act is to power off ends the inner one before that can say that it was started. */
+    /* The inner one can end before it says that the program was started: by a program whose first act is to power off. */
     volatile int *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t inner = -1;
     if (progress != MAP_FAILED && unshare(CLONE_NEWPID) == 0) inner = fork();
@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
     while (waitpid(inner, &status, 0) != inner) {}
     if (WIFSIGNALED(status)) { /* reboot(2) in a PID space sends these two to its process 1 */
         int number = WTERMSIG(status), off = number == SIGINT || number == SIGHUP;
-        if (off && *progress == EXECUTED) say("started", -1);
+        if (*progress == EXECUTED) say("started", -1);
         if (off) say(number == SIGINT ? "poweroff" : "reboot", -1);
         else say("lost", number);
         status = off ? 0 : NEVER_ENDED;

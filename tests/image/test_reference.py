@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from krunc_compiler.image.reference import NotAReference, Reference, parse
 
@@ -61,13 +63,20 @@ def test_what_names_no_image_says_why(text: str) -> None:
     assert str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "transport", ["containers-storage", "dir", "docker-daemon", "ostree", "sif"]
-)
+OTHERS = ["containers-storage", "dir", "docker-daemon", "ostree", "sif", "tarball"]
+
+
+@pytest.mark.parametrize("transport", OTHERS)
 def test_a_transport_that_is_not_read_is_no_name(transport: str) -> None:
     with pytest.raises(NotAReference, match=f"^{transport}: is a transport"):
         parse(f"{transport}:1")
     assert parse(f"docker.io/library/{transport}:1").name == f"docker.io/library/{transport}"
+
+
+def test_every_transport_of_skopeo_is_read_or_told() -> None:
+    said = subprocess.run(["skopeo", "copy", "--help"], capture_output=True, text=True, check=True)
+    listed = said.stdout.partition("Supported transports:\n")[2].splitlines()[0].split(", ")
+    assert set(listed) <= {"docker", "oci", "oci-archive", "docker-archive", *OTHERS}
 
 
 def test_what_skopeo_is_given_is_never_an_option() -> None:

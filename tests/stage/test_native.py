@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -233,6 +235,41 @@ def test_power_off(stage: Native, command: str, said: str) -> None:
     assert stage.run(sh(f"{command}; sleep 9"))[:2] == (0, ["started", said])
 
 
+@pytest.fixture(scope="session")
+def off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program whose first act is to power off, or with an argument to reboot."""
+    program = tmp_path_factory.mktemp("off") / "off"
+    text = (
+        "#include <sys/reboot.h>\n#include <unistd.h>\n"
+        "int main(int count, char **words) {\n"
+        "    (void)words; reboot(count > 1 ? RB_AUTOBOOT : RB_POWER_OFF); for (;;) pause();\n}\n"
+    )
+    program.with_suffix(".c").write_text(text)
+    subprocess.run(["cc", "-static", "-O1", f"{program}.c", "-o", program], check=True)
+    return program
+
+
+@pytest.mark.parametrize("processors", [1, 64])
+@pytest.mark.parametrize(("words", "said"), [([], "poweroff"), (["x"], "reboot")])
+def test_a_program_that_powers_off_first_was_started(
+    stage: Native, off: Path, processors: int, words: list[str], said: str
+) -> None:
+    """It ends the process that tells of its start, before that does or at about the same time."""
+    shutil.copy(off, stage.lower / "bin" / "off")
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:processors])
+    try:
+        ends = [stage.run(orders(argv=["off", *words])) for _ in range(20)]
+    finally:
+        os.sched_setaffinity(0, every)
+    assert {(end.status, *end.lines) for end in ends} == {(0, "started", said)}
+
+
+def test_a_script_that_powers_off_is_no_start(stage: Native) -> None:
+    said = stage.run(sh("true", ("before", {"script": "poweroff -f"})))
+    assert said[:2] == (0, ["poweroff"])
+
+
 def test_what_is_left_behind_ends_with_the_program(stage: Native) -> None:
     orphan = "(sh -c 'echo $$ >/id.new; mv /id.new /id' &); until [ -e /id ]; do sleep 0.01; done"
     reaped = "while [ -e /proc/$(cat /id) ]; do sleep 0.01; done"
@@ -288,7 +325,9 @@ def test_a_script_before_the_program(stage: Native) -> None:
 
 @pytest.mark.parametrize("launcher", ["silent", "gone"])
 def test_a_launcher_that_says_and_reads_nothing_holds_nothing(stage: Native, launcher: str) -> None:
-    assert stage.run(sh("exit 7"), launcher=launcher).status == 7  # and not the tests' patience
+    before = time.monotonic()
+    assert stage.run(sh("exit 7"), launcher=launcher).status == 7
+    assert time.monotonic() - before < 6
 
 
 def test_no_launcher(stage: Native) -> None:

@@ -58,8 +58,11 @@ def variables(pid: int) -> bytes:
 
 
 def waits(pid: int, number: int) -> bool:
-    """Whether a signal was sent to a process and not taken yet."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    """Whether a signal was sent to a process and not taken yet; of one that has ended, no."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
     sets = (
         line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))
     )

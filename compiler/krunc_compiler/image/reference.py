@@ -28,8 +28,8 @@ _LAYOUT_TAG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@+/-]{0,253}[A-Za-z0-9])?"
 _DOCKER = "docker"
 # What leads to a file of the host, and whether a tag may stand behind it.
 _FILES = {"oci": True, "oci-archive": False, "docker-archive": False}
-# Other transports of skopeo (containers-transports(5)): what they name lies in a store or
-# a daemon of the host. `dir:1` would else be an image of docker.io with the name dir.
+# The other transports that skopeo's help lists, and two words that are taken for one. `dir:1` would
+# else be an image of docker.io with the name dir.
 _OTHERS = frozenset(
     ("atomic", "containers-storage", "dir", "docker-daemon", "oci-dir", "ostree", "sif", "tarball")
 )

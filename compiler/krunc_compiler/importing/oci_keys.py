@@ -52,11 +52,11 @@ TOLD = {
     "linux.rootfsPropagation": "namespace",
     "linux.seccomp": "seccomp",
     "linux.sysctl": "sysctl",
-    "solaris": "isolation",
+    "solaris": "other_system",
     "windows": "isolation",
     "vm": "runtime",
-    "zos": "isolation",
-    "freebsd": "isolation",
+    "zos": "other_system",
+    "freebsd": "other_system",
 }
 
 

@@ -41,6 +41,7 @@ REASONS = {
     "host_namespace": "it would open the host's own, and is left out: a VM cannot have it",
     "network_address": "passt gives the guest 10.0.2.15; VMs have no network among them",
     "oom": "what the guest's kernel ends when memory is short is its own affair",
+    "other_system": "it is about another operating system than Linux",
     "privileged": "it would open the host, and is left out: the guest's root has every right in "
     "the guest, and none on the host",
     "publish_all": "what the image exposes is not known here: write each port under network.ports",

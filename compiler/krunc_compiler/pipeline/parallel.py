@@ -29,7 +29,7 @@ _WIDTH = 40
 def spread(
     work: Callable[[_Item], _Result], items: Sequence[_Item]
 ) -> Generator[_Result, None, None]:
-    """Tell what WORK makes of each of ITEMS, in their order; WORK and its results can be pickled.
+    """Tell what WORK makes of each of ITEMS, in their order; the results can be pickled.
 
     Many items are spread over the processors that this process may use.
     """
@@ -65,13 +65,14 @@ def _of_workers(
             receiver, sender = context.Pipe(duplex=False)
             pipes.append(receiver)
             mine = chunks[first::processors]
-            workers.append(context.Process(target=_serve, args=(work, mine, sender, pipes)))
+            given = (work, mine, sender, pipes)
+            workers.append(context.Process(target=_serve, args=given, daemon=True))
             workers[-1].start()
             sender.close()
         for number in range(len(chunks)):
             try:
                 results, error = pipes[number % processors].recv()
-            except EOFError:
+            except (EOFError, OSError):  # between two messages, within one
                 gone = "a process that works on a part of it ended early: was it short of memory?"
                 raise UsageError(gone) from None
             yield from results
