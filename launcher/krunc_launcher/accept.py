@@ -46,13 +46,15 @@ def accept(path: str, options: Options) -> Accepted:
     runtime = options.runtime_dir or runtime_folder(plan["box"])
     try:
         store = system.abspath(options.store or _store())
-        folders = Folders(system.abspath(base), system.abspath(runtime), (), store)
+        secrets = system.abspath(options.secrets) if options.secrets is not None else ""
+        folders = Folders(system.abspath(base), system.abspath(runtime), (), store, secrets)
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
-    folders.written += [
-        absolute(path, folders) for path, how in _directories(plan["operations"]) if how != "read"
-    ]
+    for path, how in _directories(plan["operations"]):
+        folders.shared.append(absolute(path, folders))
+        if how != "read":
+            folders.written.append(folders.shared[-1])
     return Accepted(plan, folders, text)
 
 

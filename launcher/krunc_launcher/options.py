@@ -46,6 +46,12 @@ LAUNCH = (
         "~/.local/share",
     ),
     Option(
+        "--secrets",
+        "DIR",
+        "where the plan's secrets are files: a variable by its name, descriptor 3 as fd-3; comes "
+        "before the environment; else systemd's CREDENTIALS_DIRECTORY",
+    ),
+    Option(
         "--base",
         "DIR",
         "where relative paths of the plan start; else the plan's folder, for - the working "
@@ -135,6 +141,7 @@ class Options:
         "log_dir",
         "require_digest",
         "runtime_dir",
+        "secrets",
         "store",
         "version",
     )
@@ -151,6 +158,7 @@ class Options:
         self.log_dir = last.get("--log-dir")
         self.require_digest = last.get("--require-digest")
         self.runtime_dir = last.get("--runtime-dir")
+        self.secrets = last.get("--secrets")
         self.store = last.get("--store")
         self.version = "--version" in given
 

@@ -108,8 +108,9 @@ def _starts(
         except (PlanRefused, LaunchError) as error:
             starts[name] = error
     written = sorted({folder for plan in accepted.values() for folder in plan.folders.written})
+    shared = sorted({folder for plan in accepted.values() for folder in plan.folders.shared})
     for name, plan in accepted.items():
-        plan.folders.written = written
+        plan.folders.written, plan.folders.shared = written, shared
         try:
             starts[name] = ahead(plan)
         except OSError as error:

@@ -18,12 +18,14 @@ found or for --target; krunc-launch, the launcher alone, takes plans only.
 environment:
   KRUNC_LIBKRUN      the libkrun to use
   XDG_RUNTIME_DIR    where runtime: paths go
+  CREDENTIALS_DIRECTORY  where secrets are files, as systemd sets it; --secrets goes before it
   any other          what the plan names with from_env
 
 examples:
   krunc launch --dry-run boxes/web.plan.json
   krunc launch boxes/web.plan.json
   AGENT_TOKEN=$(cat token) krunc launch agent.plan.json
+  krunc launch --secrets /run/secrets agent.plan.json
   krunc launch --require-digest approved.txt web.plan.json
   krunc compile web.yaml -o - | krunc launch --dry-run -
   krunc launch --log-dir logs boxes/*.plan.json
