@@ -6,7 +6,7 @@ from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Folders, absolute
-from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.reading import folder, parse, read, text_of
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
 
@@ -29,10 +29,11 @@ class Accepted:
         self.text = text
 
 
-def accept(path: str, options: Options) -> Accepted:
-    """Read the plan in the file PATH and check it as far as it can be alone, also against the
-    digests that were approved. Raises PlanRefused and LaunchError."""
-    text = read(path)
+def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
+    """Read the plan in the file PATH, or of which DATA was read from there, and check it as far as
+    it can be alone, also against the digests that were approved. Raises PlanRefused and
+    LaunchError."""
+    text = read(path) if data is None else text_of(data)
     try:
         plan = verify(parse(text))
     except PlanRefused as refused:

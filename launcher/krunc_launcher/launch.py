@@ -98,7 +98,7 @@ def launch(path: str, options: Options, begun: float) -> End:
         become(path, ready, options, None, vm)
     del ready
     wipe()
-    ((_, end),) = wait([vm], programs)
+    ((_, end),) = wait({vm.pid: vm}, programs, set())
     terminal.restore()
     return end
 
