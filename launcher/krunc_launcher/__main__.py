@@ -104,7 +104,7 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     worst = 0
     try:
         plans = plans_of(paths)
-        tally = Tally(len(plans), folder)
+        tally = Tally([*plans], folder)
         for name, end in launch_all(plans, folder, given):
             if end is None:
                 tally.started(name)

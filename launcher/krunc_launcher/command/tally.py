@@ -27,15 +27,15 @@ _HEADS = {
 
 
 class Tally:
-    """How the VMs of a run, TOTAL of them with their output in FOLDER, ended so far. Where standard
+    """How the VMs of a run, NAMES of them with their output in FOLDER, ended so far. Where standard
     error is a terminal, a line of it shows that."""
 
-    __slots__ = ("_ended", "_folder", "_groups", "_line", "_running", "_total", "_well")
+    __slots__ = ("_ended", "_folder", "_groups", "_line", "_names", "_running", "_well")
 
-    def __init__(self, total: int, folder: str) -> None:
-        self._total = total
+    def __init__(self, names: list[str], folder: str) -> None:
+        self._names = names
         self._folder = folder
-        self._line = total > 1 and system.isatty(2) and system.variable("TERM") != "dumb"
+        self._line = len(names) > 1 and system.isatty(2) and system.variable("TERM") != "dumb"
         self._running: set[str] = set()
         self._ended = self._well = 0
         # By what a person is told, without the plan's name: the names, and the first sentence.
@@ -66,7 +66,7 @@ class Tally:
         if self._line:
             failed = self._ended - self._well
             more = f", {failed} not with 0" if failed else ""
-            line = f"{self._ended} of {self._total} ended{more}, {len(self._running)} running"
+            line = f"{self._ended} of {len(self._names)} ended{more}, {len(self._running)} running"
             _write(f"{_CLEAR}krunc: {line}\r")
 
     def _clear(self) -> None:
@@ -76,16 +76,20 @@ class Tally:
     def summary(self) -> list[str]:
         """Tell how all ended, in a few sentences; nothing of one VM, which was told."""
         self._clear()
-        if self._total < 2:
+        total = len(self._names)
+        if total < 2:
             return []
-        well = "all" if self._well == self._total else str(self._well)
+        well = "all" if self._well == total else str(self._well)
+        places = {name: place for place, name in enumerate(self._names)}
+        for names, _ in self._groups.values():
+            names.sort(key=places.__getitem__)
         where = f"what each printed is in {plain(self._folder)}, NAME.out and NAME.err"
         groups = sorted(self._groups.items(), key=lambda group: -len(group[1][0]))
         lines = [_line(*group) for group in groups[:_FEW_REASONS]]
         rest = sum(len(names) for _, (names, _) in groups[_FEW_REASONS:])
         if rest:
             lines.append(f"{rest} for {len(groups) - _FEW_REASONS} other reasons")
-        return [f"{self._total} VMs: {well} ended with 0; {where}", *lines]
+        return [f"{total} VMs: {well} ended with 0; {where}", *lines]
 
 
 def _told(end: End) -> tuple[str, str]:
