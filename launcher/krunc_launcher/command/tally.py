@@ -6,6 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher.errors import plain
+from krunc_launcher.plan.reading import title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Tally:
         head, reason = _told(end)
         if not head:
             return not self._line
-        shared = reason.replace(plain(path), "PLAN").replace(f"/{plain(name)}/", "/NAME/")
+        shared = _shared(reason, plain(title(path)), plain(name))
         group = self._groups.setdefault((head, shared), ([], reason))
         group[0].append(name)
         return not self._line or len(group[0]) == 1
@@ -103,6 +104,13 @@ def _told(end: End) -> tuple[str, str]:
     if end.reason == "signal":
         return f"ended by signal {end.signal}", reason
     return _HEADS[end.reason], reason
+
+
+def _shared(reason: str, plan: str, name: str) -> str:
+    """Return REASON without what is one VM's own: its PLAN, a place in it, its NAME in paths."""
+    if reason.startswith(f"{plan}:"):
+        reason = f"PLAN: {reason.partition(': ')[2]}"
+    return reason.replace(plan, "PLAN").replace(f"/{name}/", "/NAME/")
 
 
 def _line(key: tuple[str, str], group: tuple[list[str], str]) -> str:

@@ -140,7 +140,7 @@ def test_those_that_cannot_start_take_no_turn(fleet: Fleet) -> None:
     done = fleet.run("-j", "1", str(plans))
     assert done.returncode == 1
     assert fleet.entered() == [3, 4, 6]
-    why = "PLAN:1:2: this is not JSON: a key in double quotes is needed"
+    why = "PLAN: this is not JSON: a key in double quotes is needed"
     assert f"krunc: 3 not started: box-001, box-002, box-005: {why}\n" in done.stderr
 
 
@@ -360,6 +360,28 @@ def test_a_plan_of_a_stream_that_is_none_stops_no_other(fleet: Fleet) -> None:
         "a": "not_started", "b": "exited", "c": "not_started",
     }  # fmt: skip
     assert b"this is not UTF-8" in done.stderr
+
+
+def test_a_reason_is_told_once_wherever_it_stands(
+    fleet: Fleet, launched: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """As the names and numbers of plans get longer, the same key is in another column."""
+    fleet.made(12, compiled=False)
+    text = (
+        (fleet.place / "fleet.yaml").read_text().replace('"]}', '"], env: {A: {from_env: NONE}}}')
+    )
+    (fleet.place / "fleet.yaml").write_text(text)
+    assert main(["compile", str(fleet.place / "fleet.yaml"), "-o", str(fleet.place / "plans")]) == 0
+    why = "the launcher's variable NONE is not set; set it for krunc launch"
+    told = "krunc: 12 not started: box-001, box-002, box-003 and 9 more: PLAN: operations"
+    for done in (
+        fleet.run(str(fleet.place / "plans")),
+        launched("--log-dir", str(fleet.place / "l")),
+    ):
+        *_, head, last = done.stderr.splitlines()
+        assert head.startswith("krunc: 12 VMs: 0 ended with 0; ")
+        assert last.startswith(told)
+        assert why in last
 
 
 def streamed(fleet: Fleet, data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
