@@ -10,7 +10,7 @@ import krunc_launcher
 from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.values.kind import kind_of_file
-from krunc_compiler.verbs.launching import compile_box_text
+from krunc_compiler.verbs.launching import compile_box_texts
 from krunc_launcher.errors import NOT_STARTED, LaunchError
 from krunc_launcher.host.libkrun import locate, packaged
 from krunc_launcher.options import LAUNCH, OF_A_BOX, Options, checked, parse
@@ -43,20 +43,37 @@ def launch(argv: list[str]) -> int:
         target = of_box["--target"][-1] if of_box["--target"] else None
         chosen = of_box["--box"][-1] if of_box["--box"] else None
         variables = of_box["--set"], of_box["--vars"]
-        text = compile_box_text(box, target, lambda: _found(options), *variables, chosen)
+        plans = compile_box_texts(box, target, lambda: _found(options), *variables, chosen)
+        if plans is not None and len(plans) > 1:
+            _several(box, plans, options)
     except (WrongOptions, UsageError) as error:
         sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
         return 2
-    if text is None:
+    if plans is None:
         return 1 if options.dry_run else NOT_STARTED
     plan = os.memfd_create(f"plan of {os.path.basename(box)}"[:80], 0)
-    os.write(plan, text.encode("utf-8"))
+    text = "".join(plans.values())
+    if options.log_dir is not None:
+        text = "".join(f"{name}\0{plan}\0" for name, plan in plans.items())
+    with open(plan, "wb", closefd=False) as file:
+        file.write(text.encode("utf-8"))
     os.lseek(plan, 0, os.SEEK_SET)
     given.setdefault("--base", [os.path.dirname(box) or "."])
     passed = [*_words(given), f"/dev/fd/{plan}"]
     start = _LAUNCHER.format(_folders())
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", start, *passed])
     return None
+
+
+def _several(box: str, plans: dict[str, str], options: Options) -> None:
+    """Check that the PLANS of one file can be launched together. Raises UsageError."""
+    few = ", ".join([*plans][:8])
+    one = f"choose one with --box: {few}"
+    if options.dry_run:
+        raise UsageError(f"{box} makes {len(plans)} boxes; --dry-run takes one: {one}")
+    if options.log_dir is None:
+        more = f"name --log-dir DIR, for what each VM prints, or {one}"
+        raise UsageError(f"{box} makes {len(plans)} boxes; {more}")
 
 
 def _folders() -> list[str]:

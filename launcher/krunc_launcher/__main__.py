@@ -99,16 +99,26 @@ def _launch(path: str, given: Options) -> int:
 def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     """Launch several plans; the status is 0 when all VMs ended with 0."""
     from krunc_launcher.command.fleet import launch_all, plans_of
+    from krunc_launcher.command.tally import Tally
 
     worst = 0
     try:
-        for name, end in launch_all(plans_of(paths), folder, given):
-            _tell(end, f"{plain(name)}: ", given.of(name).exit_record)
-            say([f"{plain(name)}: {_ended(end, folder, name)}"])
+        plans = plans_of(paths)
+        tally = Tally([*plans], folder)
+        for name, end in launch_all(plans, folder, given):
+            if end is None:
+                tally.started(name)
+                continue
+            told = tally.ended(name, end, plans[name].path)
+            _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told)
+            if told:
+                say([f"{plain(name)}: {_ended(end, folder, name)}"])
+            tally.draw()
             worst = worst or end.status
     except LaunchError as error:
         say(error.lines)
         return 2
+    say(tally.summary())
     return 1 if worst else 0
 
 
@@ -123,9 +133,9 @@ def _ended(end: End, folder: str, name: str) -> str:
     return told
 
 
-def _tell(end: End, name: str, record: str | None) -> None:
-    """Say how the VM called NAME ended, where there is something to say, and in RECORD."""
-    if not end.said:
+def _tell(end: End, name: str, record: str | None, says: bool = True) -> None:
+    """Say how the VM called NAME ended, where there is something to say if SAYS, and in RECORD."""
+    if says and not end.said:
         say(f"{name}{sentence}" for sentence in end.words)
     if record is not None:
         from krunc_launcher.supervise.exit_record import write

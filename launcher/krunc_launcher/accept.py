@@ -6,7 +6,7 @@ from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Folders, absolute
-from krunc_launcher.plan.reading import folder, parse, read
+from krunc_launcher.plan.reading import folder, parse, read, text_of
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
 
@@ -29,10 +29,11 @@ class Accepted:
         self.text = text
 
 
-def accept(path: str, options: Options) -> Accepted:
-    """Read the plan in the file PATH and check it as far as it can be alone, also against the
-    digests that were approved. Raises PlanRefused and LaunchError."""
-    text = read(path)
+def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
+    """Read the plan in the file PATH, or of which DATA was read from there, and check it as far as
+    it can be alone, also against the digests that were approved. Raises PlanRefused and
+    LaunchError."""
+    text = read(path) if data is None else text_of(data)
     try:
         plan = verify(parse(text))
     except PlanRefused as refused:
@@ -50,13 +51,15 @@ def accept(path: str, options: Options) -> Accepted:
     runtime = options.runtime_dir or runtime_folder(plan["box"])
     try:
         store = system.abspath(options.store or _store())
-        folders = Folders(system.abspath(base), system.abspath(runtime), (), store)
+        secrets = system.abspath(options.secrets) if options.secrets is not None else ""
+        folders = Folders(system.abspath(base), system.abspath(runtime), (), store, secrets)
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
-    folders.written += [
-        absolute(path, folders) for path, how in _directories(plan["operations"]) if how != "read"
-    ]
+    for path, how in _directories(plan["operations"]):
+        folders.shared.append(absolute(path, folders))
+        if how != "read":
+            folders.written.append(folders.shared[-1])
     return Accepted(plan, folders, text)
 
 

@@ -18,7 +18,7 @@ from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import has_disks, made
-from krunc_launcher.resolve.resolve import resolve, secret
+from krunc_launcher.resolve.resolve import reader, resolve, secret
 from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal
@@ -98,7 +98,7 @@ def launch(path: str, options: Options, begun: float) -> End:
         become(path, ready, options, None, vm)
     del ready
     wipe()
-    ((_, end),) = wait([vm], programs)
+    ((_, end),) = wait({vm.pid: vm}, programs, set())
     terminal.restore()
     return end
 
@@ -193,7 +193,8 @@ def ahead(plan: Accepted) -> Ready | Accepted:
 def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Ready:
     """Fill in what the plan leaves open, secrets by the launcher's environment, which VARIABLE
     tells, and check all that it needs of the host."""
-    operations, found = resolve(accepted.plan, accepted.folders, variable)
+    given = None if variable is None else reader(variable, accepted.folders)
+    operations, found = resolve(accepted.plan, accepted.folders, given)
     take(operations)
     starts = program(accepted.plan, operations, accepted.folders)
     problems = [

@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 class Option:
     """One option. VALUE is the word for its value in help texts, empty for a flag; DOC says what
-    the option does."""
+    the option does, SHORT is its other name."""
 
-    __slots__ = ("doc", "name", "value")
+    __slots__ = ("doc", "name", "short", "value")
 
-    def __init__(self, name: str, value: str, doc: str) -> None:
+    def __init__(self, name: str, value: str, doc: str, short: str = "") -> None:
         self.name = name
         self.value = value
         self.doc = doc
+        self.short = short
 
 
-_HELP = Option("--help", "", "this text")
+_HELP = Option("--help", "", "this text", "-h")
 _LIBKRUN = "the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system, else "
 _LIBKRUN += "the one of pip install 'krunc[libkrun]'"
 LAUNCH = (
@@ -44,6 +45,12 @@ LAUNCH = (
         "DIR",
         "where krunc pull keeps images; else KRUNC_STORE, else krunc/store below XDG_DATA_HOME or "
         "~/.local/share",
+    ),
+    Option(
+        "--secrets",
+        "DIR",
+        "where the plan's secrets are files: a variable by its name, descriptor 3 as fd-3; comes "
+        "before the environment; else systemd's CREDENTIALS_DIRECTORY",
     ),
     Option(
         "--base",
@@ -71,6 +78,12 @@ LAUNCH = (
         "--exit-record and --runtime-dir name folders with one entry for each",
     ),
     Option(
+        "--jobs",
+        "N",
+        "of several plans: so many VMs at once, the next when one has ended; else all at once",
+        "-j",
+    ),
+    Option(
         "--console-max",
         "SIZE",
         "let no file that a console writes take more than SIZE (10MiB); the newest is kept, the "
@@ -94,7 +107,7 @@ DOCTOR = (
 )
 _UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
 _LEAST_SIZE = 1 << 16
-_SHORT = {"-h": "--help"}
+_MOST_DIGITS = 9
 
 
 class UsageError(Exception):
@@ -105,12 +118,15 @@ def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], di
     """Split ARGV into words and the options of TABLE, each with its values in order (none for a
     flag). Raises UsageError."""
     known = {option.name: option for option in table}
+    known |= {option.short: option for option in table if option.short}
     given: dict[str, list[str]] = {}
     words: list[str] = []
     rest = iter(argv)
     for word in rest:
         name, equals, value = word.partition("=")
-        option = known.get(_SHORT.get(name, name))
+        if word[:2] in known and len(word) > 2:  # -j8
+            name, equals, value = word[:2], word[2:], word[2:].removeprefix("=")
+        option = known.get(name)
         if word == "--":
             words += rest
         elif word == "-" or not word.startswith("-"):
@@ -138,10 +154,12 @@ class Options:
         "dry_run",
         "exit_record",
         "help",
+        "jobs",
         "libkrun",
         "log_dir",
         "require_digest",
         "runtime_dir",
+        "secrets",
         "store",
         "version",
     )
@@ -155,10 +173,12 @@ class Options:
         self.dry_run = "--dry-run" in given
         self.exit_record = last.get("--exit-record")
         self.help = "--help" in given
+        self.jobs = _count(last.get("--jobs"))
         self.libkrun = last.get("--libkrun")
         self.log_dir = last.get("--log-dir")
         self.require_digest = last.get("--require-digest")
         self.runtime_dir = last.get("--runtime-dir")
+        self.secrets = last.get("--secrets")
         self.store = last.get("--store")
         self.version = "--version" in given
 
@@ -198,6 +218,17 @@ def checked(paths: list[str], given: dict[str, list[str]]) -> Options:
     return found
 
 
+def _count(given: str | None) -> int:
+    """Tell how many VMs may run at once; 0 without a limit."""
+    if given is None:
+        return 0
+    good = given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS
+    found = int(given) if good else 0
+    if found < 1:
+        raise UsageError("--jobs takes a number of VMs, 1 or more")
+    return found
+
+
 def _size(given: str | None) -> int:
     """Tell what a console's file may take, in bytes; 0 without a limit."""
     if given is None:
@@ -216,7 +247,7 @@ def listing(table: tuple[Option, ...]) -> str:
 
 
 def _described(option: Option) -> str:
-    short = "-h, " if option is _HELP else ""
+    short = f"{option.short}, " if option.short else ""
     name = f"  {short}{option.name} {option.value}".rstrip()
     lines = [name] if len(name) > _COLUMN - 2 else []
     line = name.ljust(_COLUMN) if not lines else " " * _COLUMN

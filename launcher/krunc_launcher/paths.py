@@ -44,14 +44,20 @@ _CONDITIONS = ("require_folder", "require_file")
 
 
 class Folders:
-    """Where relative, runtime:, launch: and store: paths start; WRITTEN are the folders that the
-    guests of this run may write. `hashed` are records of files of the store that were compared with
-    their names in this launch: where each goes, and its text."""
+    """Where relative, runtime:, launch: and store: paths start, and SECRETS, the directory of
+    --secrets; WRITTEN are the folders that the guests of this run may write, `shared` all that they
+    get. `hashed` are records of files of the store that were compared with their names in this
+    launch: where each goes, and its text."""
 
-    __slots__ = ("base", "hashed", "launch", "runtime", "store", "written")
+    __slots__ = ("base", "hashed", "launch", "runtime", "secrets", "shared", "store", "written")
 
     def __init__(
-        self, base: str, runtime: str, written: Iterable[str] = (), store: str = ""
+        self,
+        base: str,
+        runtime: str,
+        written: Iterable[str] = (),
+        store: str = "",
+        secrets: str = "",
     ) -> None:
         self.base = base
         self.runtime = runtime
@@ -59,6 +65,8 @@ class Folders:
         self.launch = system.join(runtime, f"{LAUNCH_NAME}{system.urandom(6).hex()}")
         self.written = list(written)
         self.store = store
+        self.secrets = secrets
+        self.shared = list(self.written)
         self.hashed: list[tuple[str, str]] = []
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
@@ -107,10 +115,15 @@ class Folders:
         """Tell whether a guest may replace PATH by another file; raises OSError."""
         return self._followed(system.dirname(path), True)[1]
 
-    def _followed(self, path: str, last: bool) -> tuple[str, bool]:
+    def is_shared(self, directory: str) -> bool:
+        """Tell whether a guest gets DIRECTORY, a path without links; raises OSError."""
+        return self._followed(directory, True, self.shared)[1]
+
+    def _followed(self, path: str, last: bool, among: list[str] | None = None) -> tuple[str, bool]:
         """Return PATH without its links, of which the last name is one only with LAST, and whether
-        a guest may write it. What is missing at its end is no error."""
-        guests = set(map(_identity, self.written))
+        it lies in a directory AMONG those, by default what a guest may write. What is missing at
+        its end is no error."""
+        guests = set(map(_identity, self.written if among is None else among))
         trail = [("", _identity("/") in guests)]
         rest = path.split("/")[::-1]
         links = 0

@@ -1,7 +1,9 @@
-"""What a launch would do, as C, without libkrun and without looking at the host."""
+"""What a launch would do, as C, without libkrun and without looking at the host, but for where its
+secrets are."""
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher.accept import accept
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.verify import keyed
@@ -10,14 +12,33 @@ from krunc_launcher.resolve.resolve import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from krunc_launcher.accept import Accepted
     from krunc_launcher.options import Options
+    from krunc_launcher.plan.text import Findings, Path
+    from krunc_launcher.resolve.secrets import Reader
 
 
 def dry_run(path: str, options: Options) -> str:
     """Tell what would be called; raises PlanRefused and LaunchError."""
     accepted = accept(path, options)
     accepted.folders.launch = accepted.folders.launch.rpartition("-")[0] + "-<random>"
-    operations, found = resolve(accepted.plan, accepted.folders, None)
+    origins: dict[str, str] = {}
+    operations, found = resolve(accepted.plan, accepted.folders, _teller(accepted, origins))
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
-    return listing(accepted.plan, operations)
+    lines = (f"secret  {secret}: {place}".replace("*/", "* /") for secret, place in origins.items())
+    return "".join([listing(accepted.plan, operations), *(f"/* {line} */\n" for line in lines)])
+
+
+def _teller(accepted: Accepted, origins: dict[str, str]) -> Reader:
+    """Return what reads no secret, but writes into ORIGINS where each would come from."""
+
+    def tell(item: dict[str, Any], where: Path, found: Findings) -> None:
+        from krunc_launcher.plan.secrets import shown
+        from krunc_launcher.resolve.secrets import Secrets
+
+        origins[shown(item)] = Secrets(system.variable, accepted.folders).origin(item)
+
+    return tell

@@ -1,16 +1,26 @@
-"""Several plans at once: forked from one warmed process, one VM's process each, supervised."""
+"""Several plans: forked from one warmed process, one VM's process each, supervised; all at once, or
+so many at a time."""
 
 from __future__ import annotations
 
 import gc
+from _signal import (  # type: ignore[import-not-found]
+    SIGHUP,
+    SIGINT,
+    SIGQUIT,
+    SIGTERM,
+    sigpending,
+)
 from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
-from krunc_launcher.accept import accept
+from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
+from krunc_launcher.plan.reading import is_stream
+from krunc_launcher.plan.reading import start as read_start
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
@@ -21,26 +31,70 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.accept import Accepted
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.launch import Ready
     from krunc_launcher.options import Options
     from krunc_launcher.supervise.child import Vm
 
+    Start = Ready | Accepted | PlanRefused | LaunchError
+
 _ENDING = PLAN["ending"]
+# Behind these no VM is started any more.
+_STOPPING = {SIGHUP, SIGINT, SIGQUIT, SIGTERM}
+_NOT_ANY_MORE = "the launcher was told to stop before its turn came"
+# All plans that one box makes have 64 MiB at most (docs/boxes.md).
+_MOST_BYTES = 1 << 27
 
 
-def plans_of(paths: list[str]) -> dict[str, str]:
+class Source:
+    """Where a plan is: the file PATH, of which DATA was read already, if it is not None."""
+
+    __slots__ = ("data", "path")
+
+    def __init__(self, path: str, data: bytes | None = None) -> None:
+        self.path = path
+        self.data = data
+
+
+def plans_of(paths: list[str]) -> dict[str, Source]:
     """Return the plans that PATHS name, of a folder all in it, by the name of each VM: the plan's
-    file name without its ending. Raises LaunchError."""
-    named: dict[str, str] = {}
+    file name without its ending, or what a stream of several plans says. Raises LaunchError."""
+    named: dict[str, Source] = {}
     for path in paths:
-        for plan in _below(path) if system.isdir(path) else [path]:
-            name = system.basename(plan).removesuffix(_ENDING).removesuffix(".json")
+        for name, source in _plans(path):
             if name in named:
                 raise LaunchError(f"two plans are called {plain(name)}; their logs would be one")
-            named[name] = plan
+            named[name] = source
     return named
+
+
+def _plans(path: str) -> Iterator[tuple[str, Source]]:
+    if is_stream(path):
+        yield from _streamed(path)
+        return
+    for plan in _below(path) if system.isdir(path) else [path]:
+        name = system.basename(plan).removesuffix(_ENDING).removesuffix(".json")
+        yield name, Source(plan)
+
+
+def _streamed(path: str) -> Iterator[tuple[str, Source]]:
+    """Yield the plans of a stream: one, or several with their names, each name and each plan with
+    a NUL behind it, which stands in no plan."""
+    try:
+        data = read_start(path, _MOST_BYTES + 1)
+    except OSError as error:
+        raise LaunchError(f"{plain(path)}: the plans cannot be read: {why(error)}") from None
+    words = data.split(b"\0")
+    if len(words) == 1:
+        yield system.basename(path), Source(path, data)
+        return
+    if len(words) % 2 == 0 or words[-1] or len(data) > _MOST_BYTES:
+        what = "a NUL has to stand behind each name and each plan"
+        raise LaunchError(f"{plain(path)}: this is no stream of plans: {what}")
+    for name, plan in zip(map(system.fsdecode, words[:-1:2]), words[1::2], strict=True):
+        if name in ("", ".", "..") or "/" in name:
+            raise LaunchError(f"{plain(path)}: a VM cannot be called {plain(name)!r}")
+        yield name, Source(path, plan)
 
 
 def _below(folder: str) -> list[str]:
@@ -53,9 +107,12 @@ def _below(folder: str) -> list[str]:
     return [system.join(folder, name) for name in names]
 
 
-def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator[tuple[str, End]]:
-    """Launch each of PLANS in a process of its own, its output in FOLDER; each VM's name as it
-    ends, and how. Raises LaunchError before any is started."""
+def launch_all(
+    plans: dict[str, Source], folder: str, options: Options
+) -> Iterator[tuple[str, End | None]]:
+    """Launch each of PLANS in a process of its own, its output in FOLDER, as many at once as
+    OPTIONS say: each VM's name as it is started, and as it ends, with how. Raises LaunchError
+    before any is started."""
     for made in filter(None, (folder, options.exit_record)):
         try:
             system.makedirs(made, 0o700)
@@ -63,58 +120,105 @@ def launch_all(plans: dict[str, str], folder: str, options: Options) -> Iterator
             raise LaunchError(f"{plain(made)}: {why(error)}") from None
     if options.die_with_parent:
         die_with_parent()
-    library = _loaded(options)
-    each = {name: options.of(name) for name in plans}
-    starts = _starts(plans, each)
-    # A collection would touch, and so copy, every page that the processes share.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    mask = hold()
-    programs = Programs()
-    names = {}
-    lost = []
-    for name, path in plans.items():
+    fleet = Fleet(plans, folder, options)
+    yield from fleet.fill()
+    for vm, end in wait(fleet.running, fleet.programs, fleet.asked, SIGTERM):
+        yield fleet.names.pop(vm), end
+        yield from fleet.fill()
+    for name in fleet.waiting[::-1]:
+        yield name, End("not_started", NOT_STARTED, [_NOT_ANY_MORE])
+
+
+class Fleet:
+    """The VMs of several plans: `waiting` are the names of those that were not started yet, the
+    last first, `running` the VMs by process, `names` theirs; `asked` are signals that came."""
+
+    __slots__ = (
+        "_each", "_folder", "_library", "_looked", "_mask", "_most", "_plans", "_starts", "asked",
+        "names", "programs", "running", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, plans: dict[str, Source], folder: str, options: Options) -> None:
+        self._plans = plans
+        self._folder = folder
+        self._each = {name: options.of(name) for name in plans}
+        self._library = _loaded(options)
+        self._most = options.jobs or len(plans)
+        self._starts = _accepted(plans, self._each)
+        # The host is looked at when a VM's turn comes: those before it may be what is in its way.
+        self._looked = set([*plans][: self._most])
+        for name in self._looked:
+            self._starts[name] = _ahead(self._starts[name])
+        self.waiting = [*plans][::-1]
+        self.running: dict[int, Vm] = {}
+        self.names: dict[Vm, str] = {}
+        self.asked: set[int] = set()
+        # A collection would touch, and so copy, every page that the processes share.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._mask = hold()
+        self.programs = Programs()
+
+    def fill(self) -> Iterator[tuple[str, End | None]]:
+        """Start as many as may run: each one's name, and its end where it could not be started."""
+        while self.waiting and len(self.running) < self._most and not self._stops():
+            name = self.waiting.pop()
+            yield name, self._start(name)
+            if not self.waiting:
+                wipe()
+
+    def _stops(self) -> bool:
+        return not _STOPPING.isdisjoint(self.asked | sigpending())
+
+    def _start(self, name: str) -> End | None:
         begun = monotonic()
+        begin = self._starts.pop(name)
+        if name in self._looked:
+            self._looked.remove(name)
+        else:
+            begin = _ahead(begin)
+        options = self._each.pop(name)
         try:
-            vm = start(mask, starts[name], programs, each[name], begun)
+            vm = start(self._mask, begin, self.programs, options, begun)
         except OSError as error:
-            lost.append((name, End("not_started", NOT_STARTED, [f"{NO_PROCESS}: {why(error)}"])))
-            continue
+            return End("not_started", NOT_STARTED, [f"{NO_PROCESS}: {why(error)}"])
         except LaunchError as error:
-            lost.append((name, End("not_started", NOT_STARTED, error.lines)))
-            continue
+            return End("not_started", NOT_STARTED, error.lines)
         if vm.is_mine:
-            _redirect(system.join(folder, name), vm)
-            become(path, starts[name], each[name], library, vm)
-        names[vm] = name
-    starts.clear()
-    wipe()
-    yield from lost
-    for vm, end in wait(list(names), programs):
-        yield names[vm], end
+            _redirect(system.join(self._folder, name), vm)
+            become(self._plans[name].path, begin, options, self._library, vm)
+        self.running[vm.pid] = vm
+        self.names[vm] = name
+        return None
 
 
-def _starts(
-    plans: dict[str, str], each: dict[str, Options]
-) -> dict[str, Ready | Accepted | PlanRefused | LaunchError]:
-    """Tell what can be done for all PLANS before any VM is started, or why one cannot be launched.
-    What the guest of one may write is closed to links for the others, too."""
-    starts: dict[str, Ready | Accepted | PlanRefused | LaunchError] = {}
-    accepted = {}
-    for name, path in plans.items():
+def _accepted(plans: dict[str, Source], each: dict[str, Options]) -> dict[str, Start]:
+    """Read and verify all PLANS before any VM is started, or tell why one cannot be launched. What
+    the guest of one may write is closed to links for the others, too."""
+    starts: dict[str, Start] = {}
+    for name, source in plans.items():
         try:
-            accepted[name] = accept(path, each[name])
+            starts[name] = accept(source.path, each[name], source.data)
         except (PlanRefused, LaunchError) as error:
             starts[name] = error
-    written = sorted({folder for plan in accepted.values() for folder in plan.folders.written})
-    for name, plan in accepted.items():
-        plan.folders.written = written
-        try:
-            starts[name] = ahead(plan)
-        except OSError as error:
-            starts[name] = LaunchError(f"the host cannot be looked at: {why(error)}")
+        source.data = None
+    accepted = [plan for plan in starts.values() if isinstance(plan, Accepted)]
+    written = sorted({folder for plan in accepted for folder in plan.folders.written})
+    shared = sorted({folder for plan in accepted for folder in plan.folders.shared})
+    for plan in accepted:
+        plan.folders.written, plan.folders.shared = written, shared
     return starts
+
+
+def _ahead(begin: Start) -> Start:
+    """Tell what can be done before there is a VM's process, or why the VM cannot be launched."""
+    if not isinstance(begin, Accepted):
+        return begin
+    try:
+        return ahead(begin)
+    except OSError as error:
+        return LaunchError(f"the host cannot be looked at: {why(error)}")
 
 
 def _loaded(options: Options) -> Library | None:
@@ -126,7 +230,9 @@ def _loaded(options: Options) -> Library | None:
 
 
 def _redirect(stem: str, vm: Vm) -> None:
-    """Standard input from nowhere, output and errors to files of their own."""
+    """Standard input from nowhere, output and errors to files of their own, and out of the reach of
+    the terminal's Ctrl-C, which is the launcher's to pass on."""
+    system.setsid()
     flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_APPEND | system.O_NOFOLLOW
     sources = ((system.DEVNULL, system.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))
     for target, (path, how) in enumerate(sources):

@@ -48,12 +48,12 @@ def text_of(data: bytes) -> str:
 
 def folder(path: str) -> str:
     """Tell where relative paths of the plan in the file PATH start: its folder, if it is in one."""
-    return "." if path == "-" or path.startswith(_STREAMS) else system.dirname(path) or "."
+    return "." if path == "-" or is_stream(path) else system.dirname(path) or "."
 
 
 def title(path: str) -> str:
     """Tell what a person calls the plan in the file PATH: one made on the way has no file."""
-    if path.startswith(_STREAMS):
+    if is_stream(path):
         try:
             link = system.readlink(path)
         except OSError:
@@ -82,7 +82,7 @@ def opened(path: str) -> int:
     # A FIFO or a device could keep the launcher waiting, or never end.
     handle = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
     mode = system.fstat(handle).st_mode
-    if path.startswith(_STREAMS):
+    if is_stream(path):
         system.set_blocking(handle, True)
     elif not system.S_ISREG(mode):
         system.close(handle)

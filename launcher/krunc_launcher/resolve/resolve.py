@@ -28,16 +28,12 @@ if TYPE_CHECKING:
 
 
 def resolve(
-    plan: dict[str, Any], folders: Folders, variable: Callable[[str], str | None] | None
+    plan: dict[str, Any], folders: Folders, given: Reader | None
 ) -> tuple[list[Operation], Findings]:
-    """Return the operations of a verified PLAN and what is wrong with their late values.
-
-    VARIABLE tells one of the launcher's environment; None for a dry run, in which secrets stay
-    unknown.
-    """
+    """Return the operations of a verified PLAN and what is wrong with their late values; secrets
+    stay unknown without GIVEN, which reads them."""
     found: Findings = []
     done = []
-    given = None if variable is None else _reader(variable, folders)
     for i, row in enumerate(plan["operations"]):
         kind = kind_of(row)
         name = row[kind]
@@ -66,8 +62,9 @@ def secret(done: list[Operation]) -> bool:
     )
 
 
-def _reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
-    """Reads secrets; what that takes is imported by the first of them, for most plans have none."""
+def reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
+    """Return what reads secrets, of which VARIABLE tells those of the launcher's environment. What
+    that takes is imported by the first of them, for most plans have none."""
     kept: list[Secrets] = []
 
     def read(item: dict[str, Any], where: Path, found: Findings) -> str | None:

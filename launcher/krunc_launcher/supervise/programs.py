@@ -70,6 +70,15 @@ class Programs:
                 wake(self._inotify)
         return program
 
+    def forget(self, program: Program) -> None:
+        """Ask no more about PROGRAM, whose VM has ended: of two of one root, one is then alone."""
+        together = self._of.get(program.watch, [])
+        if program in together:
+            together.remove(program)
+            if not together:
+                libc.inotify_rm_watch(self._inotify, program.watch)
+                del self._of[program.watch], self._files[program.watch]
+
     def look(self) -> None:
         """Take what the kernel has told."""
         if self._inotify < 0:

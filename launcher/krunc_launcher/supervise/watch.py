@@ -34,16 +34,18 @@ if TYPE_CHECKING:
 _TEND_S = 1.0
 
 
-def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
-    """Wait for VMS, and pass on to all of them the signals that come meanwhile: each VM as it ends,
-    and how. PROGRAMS are theirs."""
-    running = {vm.pid: vm for vm in vms}
-    asked: set[int] = set()
+def wait(
+    running: dict[int, Vm], programs: Programs, asked: set[int], interrupt: int = 0
+) -> Iterator[tuple[Vm, End]]:
+    """Wait for the VMs that are RUNNING, by process, and pass on to all of them the signals that
+    come meanwhile, which ASKED learns of: each VM as it ends, and how. Others may join them then.
+    PROGRAMS are theirs. INTERRUPT is what a Ctrl-C means; 0 where it reaches the VM by itself."""
     while running:
         pid, code = system.waitpid(-1, system.WNOHANG)
         if pid in running:
             programs.look()
             vm = running.pop(pid)
+            programs.forget(vm.program)
             yield vm, vm.ended(code, frozenset(asked))
         elif pid:
             for vm in running.values():
@@ -52,10 +54,10 @@ def wait(vms: list[Vm], programs: Programs) -> Iterator[tuple[Vm, End]]:
             for vm in running.values():
                 vm.end_when_late()
             say(f"warning: {told}" for vm in running.values() if (told := vm.tell()))
-            _pass_on(running, programs, asked)
+            _pass_on(running, programs, asked, interrupt)
 
 
-def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int]) -> None:
+def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int], interrupt: int) -> None:
     """Wait until there is something to do, and pass on a signal that comes; ASKED learns of it."""
     times = [time for vm in running.values() if (time := vm.next_s()) is not None]
     times += [_TEND_S for vm in running.values() if vm.tend()]
@@ -65,12 +67,16 @@ def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int]) -> Non
         for vm in running.values():
             vm.hear()
         return
-    # A Ctrl-C of the terminal reaches the VM's process by itself: nobody sent it.
-    if told is None or told.si_signo == SIGCHLD or (told.si_signo == SIGINT and not told.si_pid):
+    if told is None or told.si_signo == SIGCHLD:
         return
-    asked.add(told.si_signo)
+    number = told.si_signo
+    if number == SIGINT and interrupt:
+        number = interrupt
+    elif number == SIGINT and not told.si_pid:
+        return  # a Ctrl-C of the terminal reaches the VM's process by itself: nobody sent it
+    asked.add(number)
     for vm in running.values():
-        vm.send(told.si_signo)
+        vm.send(number)
 
 
 def end_by(number: int) -> None:

@@ -22,12 +22,12 @@ from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.plan.reading import parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.paths import Folders
-from krunc_launcher.resolve.resolve import resolve
+from krunc_launcher.resolve.resolve import reader, resolve
 from krunc_launcher.vm.notes import Notes
 from krunc_launcher.vm.replay import replay, take
 plan = verify(parse(read(sys.argv[2])))
 folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
-done, found = resolve(plan, folders, os.environ.get)
+done, found = resolve(plan, folders, reader(os.environ.get, folders))
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
 take(done)
