@@ -215,7 +215,7 @@ SAME = {
 
 
 # What stands in the head of a plan, and what chooses an entry of the lock.
-HEAD = ("krunc", "name", "labels", "waivers", "arch")
+HEAD = ("krunc", "name", "labels", "waivers", "arch", "target")
 
 
 def one_form(path: Path) -> Path:

@@ -18,6 +18,7 @@ from locks import APP, image, launchable, text
 FOLDER = """\
 krunc: 1
 name: one
+target: 1
 machine: {cpus: 1, memory: 1GiB}
 rootfs: {path: ./rootfs}
 shares: [{tag: a, path: ./a, read_only: false}]

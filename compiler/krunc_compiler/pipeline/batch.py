@@ -16,7 +16,7 @@ from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
-from krunc_compiler.pipeline.existing import PLAN_MARK, target_of
+from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, target_of
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
@@ -147,17 +147,9 @@ def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[
     named = (path, f"what {box} compiles to", "", "", 0, "")
     lines = unified_diff(old.splitlines(), text.splitlines(), *named)
     message = f"this is not what {box} compiles to"
-    message += another_target(target_of(path, within), compiled)
+    message += another_target(target_of(path, within), compiled.plan.target)
     finding = Finding("KR301", message, hint="run krunc compile and review the difference")
     return "".join(printable(line) + "\n" for line in lines), only(path, finding)
-
-
-def another_target(there: Target | None, compiled: Compiled) -> str:
-    """Tell that the plan that is THERE is for another libkrun than what was COMPILED."""
-    now = compiled.plan.target
-    if there is None or str(there) == now:
-        return ""
-    return f": it is for libkrun {there}, and the box is compiled for {now}"
 
 
 def _of_this_host(boxes: list[Compiled]) -> list[Located]:

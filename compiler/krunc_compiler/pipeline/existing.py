@@ -26,3 +26,10 @@ def target_of(path: str, within: Within) -> Target | None:
         return None  # who compares with it tells
     found = _TARGET.search(head) if PLAN_MARK in head else None
     return target(found[1].decode()) if found else None
+
+
+def another_target(there: Target | None, now: str) -> str:
+    """Tell that the plan that is THERE is for another libkrun than NOW, which its box is for."""
+    if there is None or str(there) == now:
+        return ""
+    return f": it is for libkrun {there}, and the box is compiled for {now}"

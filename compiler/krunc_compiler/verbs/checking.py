@@ -17,8 +17,7 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Source, dotted
 from krunc_compiler.findings.report import only
 from krunc_compiler.libkrun import Target
-from krunc_compiler.pipeline.batch import another_target
-from krunc_compiler.pipeline.existing import target_of
+from krunc_compiler.pipeline.existing import another_target, target_of
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.reading import plan_of_value, read_plan, source_of
 from krunc_compiler.plan.refusal import refused
@@ -124,7 +123,10 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Ru
             run.checked.differences.append(difference)
             both = (committed.digest, current.digest)
             run.checked.changes.append(PlanChange(plan, "changed", *both, told(difference)))
-        run.tell(plan, _stale(box, difference, another_target(target_of(plan, run.within), one)))
+        run.tell(
+            plan,
+            _stale(box, difference, another_target(target_of(plan, run.within), one.plan.target)),
+        )
     run.checked.findings.extend(refused(run.args.verify, plan, made.encode("utf-8", "replace")))
     if policies or one.plan.waivers:
         _judge(current, one.source, box, policies, run)

@@ -62,13 +62,13 @@ def locate(chosen: str | None, era: str | None) -> Library:
     raise LaunchError(
         f"no libkrun{wanted} was found; tried {', '.join(tried)}",
         *broken,
-        *(_other() if era else ()),
+        *(_another() if era else ()),
         "install it with your system's packages (Fedora, Arch, Nix, Homebrew), or as 2.0-dev with "
         f"pip install 'krunc[libkrun]', or name one: --libkrun FILE or {VARIABLE}",
     )
 
 
-def _other() -> Iterator[str]:
+def _another() -> Iterator[str]:
     """Tell which libkrun is here instead of the one that was looked for."""
     try:
         there = locate(None, None)
