@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boots import ROUTE, Boot
+from boots import ROUTE, TIMEOUT, Boot
 from krunc_compiler.__main__ import main
 
 pytestmark = pytest.mark.boot
@@ -349,7 +349,7 @@ def test_a_fleet_with_one_root(
     boxes_of = ALL.replace("FOLDER", str(boxes))
     # A guest's kernel can fail under emulation, seen while eight start at once: then that is told.
     for _ in range(4):
-        boot(name, start=[sys.executable, "-c", boxes_of])
+        boot(name, start=[sys.executable, "-c", boxes_of], seconds=4 * TIMEOUT)
         ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
         if all(end["reason"] != "guest_kernel" for end in ends.values()):
             break

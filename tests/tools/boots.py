@@ -90,7 +90,8 @@ def boot(
 
     `host` is what the host does meanwhile, as hostside.py takes it; `start` is another launcher than
     krunc, and `change` edits the plan; `prints` repeats a boot of
-    which no output is left; one that `panics` is meant to. What was repeated is told at the end of the run.
+    which no output is left; one that `panics` is meant to; one that takes more than `seconds` hangs.
+    What was repeated is told at the end of the run.
     """
 
     def repeated(why: str) -> None:
@@ -106,6 +107,7 @@ def boot(
         start: list[str] = KRUNC,
         change: Callable[[dict[str, Any]], None] | None = None,
         panics: bool = False,
+        seconds: int = TIMEOUT,
         **env: str,
     ) -> Boot:
         library, target = libkrun
@@ -125,7 +127,7 @@ def boot(
         driver = [sys.executable, "-I", "-S", str(TOOLS / "hostside.py")]
         for left in reversed(range(_TRIES)):
             try:
-                done = job.run(emulated, driver, stdin=order, timeout=TIMEOUT, env=environment)
+                done = job.run(emulated, driver, stdin=order, timeout=seconds, env=environment)
             except (subprocess.TimeoutExpired, HostError):
                 if left < _TRIES - 2:
                     raise
