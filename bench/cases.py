@@ -57,6 +57,11 @@ class Case(NamedTuple):
     long: bool = False
 
 
+# The other launcher of libkrun in Python, of PyPI's celesto: by ctypes, without checks.
+PEER = "celesto's launcher"
+_PEER_CONFIG = {"vcpus": 1, "memory_mib": 256, "cmdline": "quiet", "env": {"MODE": "prod"}}
+
+
 def environment(place: Path) -> dict[str, str]:
     """For every alternative alike."""
     return {
@@ -69,9 +74,10 @@ def environment(place: Path) -> dict[str, str]:
 
 
 def installed(place: Path) -> Path:
-    """The programs of krunc and check-jsonschema as users install them; --editable costs more."""
-    run(sys.executable, "-m", "venv", place / "venv")
-    run(place / "venv/bin/pip", "install", ROOT, "check-jsonschema")
+    """The programs of krunc and its peers as users install them; --editable costs more."""
+    for name, wanted in (("venv", [ROOT, "check-jsonschema"]), ("peer", ["celesto"])):
+        run(sys.executable, "-m", "venv", place / name)
+        run(place / name / "bin/pip", "install", *wanted)
     return place / "venv/bin"
 
 
@@ -79,6 +85,7 @@ def prepare(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     """Make what is run, in PLACE."""
     (place / "libraries").mkdir()
     recorder = place / "libraries/libkrun.so.1.16.0"
+    (place / "libraries/libkrun.so.1").symlink_to(recorder)
     (place / "recorder.c").write_text(source("v1"))
     run("cc", "-O1", "-shared", "-fPIC", "-o", recorder, place / "recorder.c")
     # The loader has to find one beside libkrun, as where they are installed.
@@ -119,7 +126,9 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
     launch = ["--libkrun", str(recorder), "--runtime-dir", str(place / "run")]
     plan = str(place / "box.plan.json")
     found = f"import sys; sys.path[:0] = {_site_folders(python)!r}\n"
-    start = f"{found}from krunc_launcher.start import main; sys.exit(main())"
+    files = {f"{name}_path": str(place / name) for name in ("kernel", "rootfs")}
+    (place / "peer.json").write_text(json.dumps(_PEER_CONFIG | files))
+    peer = [str(place / "peer/bin/python"), "-m", "celesto.runtime._libkrun_launcher"]
     bare = found + BARE.format(str(recorder))
     shim = str(libraries.fetched() / "boxlite-shim")
     config = json.dumps(spec()).replace("DIR/", f"{place}/")
@@ -128,7 +137,10 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
         "C program, same calls": Case([str(place / "same")]),
         "boxlite-shim": Case([shim, "--engine", "libkrun", "--config", config]),
         "krunc launch": Case([krunc, "launch", *launch, plan]),
-        "krunc-launch without site": Case([python, "-I", "-S", "-c", start, *launch, plan]),
+        "krunc-launch without site": Case(
+            [python, "-IS", str(programs / "krunc-launch"), *launch, plan]
+        ),
+        PEER: Case([*peer, str(place / "peer.json")]),
         "bare fork and entry": Case([python, "-I", "-c", bare]),
         "bare fork and entry without site": Case([python, "-I", "-S", "-c", bare]),
         f"each of {FLEET} VMs of one launch": Case(

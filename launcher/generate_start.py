@@ -1,10 +1,16 @@
 """Makes the launcher of a wheel: of the modules of every launch one, krunc_launcher/start.py, which
 is one file to find and to read where there were three dozen. What runs is their text without its
-annotations, each in a namespace of its own, when it is first imported. The other modules are files
-as before, without annotations too: `from __future__` is a real import, as long as that of two.
+annotations, each in a namespace of its own, when it is first imported. Those that a plan with the
+stage takes besides are another such file, start_stage.py. The other modules are files as before,
+without annotations too: `from __future__` is a real import, as long as that of two.
 
-How a module imports another one of them is written otherwise: Python's own statement takes 20,000
-instructions, for it asks each module whether it is a package, and makes the error that says no."""
+A third of the functions of a launch run only where it is refused, or is no launch: these are in a
+third file, start_rest.py, and each module's are made when the first of them is called.
+launch_functions.txt lists the others, of rooms that may be split.
+
+How a module imports another one is written otherwise: Python's own statement takes 20,000
+instructions for one of ours, for it asks each module whether it is a package, and makes the error
+that says no, and 5,000 for one that is there already."""
 
 from __future__ import annotations
 
@@ -27,23 +33,50 @@ import sys
 '''
 _FOOT = """\
 def _of(name):
-    # A module of the launcher.
+    # A module: of the launcher, or of the standard library.
     return sys.modules.get(name) or _made(name)
 
 
 def _made(name):
+    body = _MODULES.get(name)
+    if body is None:
+        if name not in _STAGE:
+            return __import__(name)
+        from krunc_launcher.start_stage import MODULES
+
+        body = MODULES[name]
     module = sys.modules[name] = type(sys)(name)
     # As exec would: C code that imports something looks for it in its caller's globals.
     module.__builtins__ = __builtins__
     above, _, last = name.rpartition(".")
     setattr(sys.modules[above], last, module)
-    body = _MODULES[name]
-    type(body)(body.__code__, module.__dict__)(_of)
+    space = module.__dict__
+    for function in _REST.get(name, ()):
+        space[function] = _later(name, function)
+    type(body)(body.__code__, space)(_of)
     return module
 
 
+def _later(name, function):
+    # Stands for a function of start_rest.py until it is called.
+    def first(*args, **named):
+        _complete(name)
+        return sys.modules[name].__dict__[function](*args, **named)
+
+    return first
+
+
+def _complete(name):
+    # Makes the functions of a module that are in start_rest.py, once.
+    from krunc_launcher.start_rest import MODULES
+
+    body = MODULES.pop(name, None)
+    if body is not None:
+        type(body)(body.__code__, sys.modules[name].__dict__)(_of)
+
+
 def _find(name, path=None, target=None):
-    return type(__spec__)(name, _finder) if name in _MODULES else None
+    return type(__spec__)(name, _finder) if name in _MODULES or name in _STAGE else None
 
 
 # For modules that are not in here, and import some that are. No class: to make one takes as long
@@ -68,9 +101,18 @@ run = _of("krunc_launcher.__main__").run
 # What a launch imports, with what these import; all but the first late, by others, where the plan
 # has a use for it.
 _ROOTS = (
-    "__main__", "accept", "launch", "host.disk_locks", "host.ports", "vm.confine", "vm.sigterm",
+    "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
+    "vm.sigterm",
 )  # fmt: skip
+_STAGE = ("plan.orders", "supervise.report", "supervise.staged_end", "vm.stage")
 _GENERATED = ("__init__", "_krun", "_rules", "start")
+# Modules that stay whole, or rooms of them: they run in a process that is confined, is another user
+# or has waited for days, which may find no file any more.
+_WHOLE = (
+    "__main__", "_krun", "_rules", "_stage_rules", "errors", "host.landlock", "launch", "messages",
+    "resolve.operation", "supervise", "system", "vm",
+)  # fmt: skip
+_LISTED = Path(__file__).parent / "launch_functions.txt"
 
 
 def modules(package: Path) -> list[str]:
@@ -82,26 +124,73 @@ def modules(package: Path) -> list[str]:
     return order
 
 
+def stage_modules(package: Path) -> list[str]:
+    """Return the modules that a plan with the stage takes besides, in the same way."""
+    order = modules(package)
+    count = len(order)
+    for root in _STAGE:
+        _behind_its_imports(package, root, order)
+    return order[count:]
+
+
 def made(package: Path) -> dict[str, str]:
     """Return the files that a wheel has in place of those in the folder PACKAGE, by their paths
     in it."""
-    order = modules(package)
+    launch, stage = modules(package), stage_modules(package)
+    order = [*launch, *stage]
+    rest = {name: rare for name in order if (rare := rare_functions(package, name))}
+    stage_file = "".join(_function(package, name, order) for name in stage) + _table(stage)
+    rest_file = "".join(_function(package, name, order, True) for name in rest) + _table([*rest])
     others = {
         str(path.relative_to(package)): _without_types(_plain(_text(path)))
         for path in sorted(package.rglob("*.py"))
         if path.stem not in _GENERATED and _name(package, path) not in order
     }
-    return {"start.py": start(package), **others}
+    return {
+        "start.py": _start(package, launch, stage, rest),
+        "start_stage.py": stage_file,
+        "start_rest.py": rest_file,
+        **others,
+    }
 
 
-def start(package: Path) -> str:
-    """Return the text of start.py, of the modules in the folder PACKAGE."""
-    order = modules(package)
-    functions = [f"def {called(name)}(_of):\n{_body(package, name, order)}\n\n" for name in order]
-    rows = "".join(f'    "krunc_launcher.{name}": {called(name)},\n' for name in order)
-    folders = sorted({name.partition(".")[0] for name in order if "." in name})
-    tables = f"_FOLDERS = {folders!r}\n_MODULES = {{\n{rows}}}\n"
-    return _HEAD + "".join(functions) + tables + _FOOT
+def _start(package: Path, launch: list[str], stage: list[str], rest: dict[str, list[str]]) -> str:
+    functions = [_function(package, name, [*launch, *stage]) for name in launch]
+    folders = sorted({name.partition(".")[0] for name in launch if "." in name})
+    rare = "".join(f"    {_full(name)!r}: {tuple(names)!r},\n" for name, names in rest.items())
+    tables = (
+        f"_FOLDERS = {folders!r}\n_STAGE = {tuple(map(_full, stage))!r}\n_REST = {{\n{rare}}}\n"
+    )
+    return _HEAD + "".join(functions) + tables + f"_{_table(launch)}\n\n" + _FOOT
+
+
+def _table(order: list[str]) -> str:
+    rows = "".join(f"    {_full(name)!r}: {called(name)},\n" for name in order)
+    return f"MODULES = {{\n{rows}}}\n"
+
+
+def _full(name: str) -> str:
+    return f"krunc_launcher.{name}"
+
+
+def _function(package: Path, name: str, order: list[str], rest: bool = False) -> str:
+    """Return the function that is made of a module: of its rare functions alone, or of all but
+    these."""
+    return f"def {called(name)}(_of):\n{_body(package, name, order, rest)}\n\n"
+
+
+def rare_functions(package: Path, name: str) -> list[str]:
+    """Return the functions of a module that no launch calls which goes well."""
+    room = name.partition(".")[0]
+    if name in _WHOLE or room in _WHOLE:
+        return []
+    rows = dict(line.split(":") for line in _text(_LISTED).splitlines())
+    common = rows.get(name, "").split()
+    return [
+        statement.name
+        for statement in ast.parse(_text(_file(package, name))).body
+        if isinstance(statement, ast.FunctionDef) and statement.name not in common
+    ]
 
 
 def called(name: str) -> str:
@@ -133,9 +222,10 @@ def own_imports(package: Path, statement: ast.stmt) -> list[tuple[str, list[str]
     return [(name, [], [as_]) for name, as_ in zip(inner, given, strict=True)]
 
 
-def _body(package: Path, name: str, order: list[str]) -> str:
+def _body(package: Path, name: str, order: list[str], rest: bool) -> str:
     """Return a module as the body of a function; those of ORDER are functions, too."""
     text = _without_types(_plain(_text(_file(package, name))))
+    text = _part(text, rare_functions(package, name), rest)
     text = _imported_otherwise(package, text, order)
     names = sorted(
         symbol.get_name()
@@ -170,23 +260,53 @@ def _without_types(text: str) -> str:
     return "".join(lines)
 
 
+def _part(text: str, rare: list[str], rest: bool) -> str:
+    """Return TEXT without the functions that are RARE, or, for the REST, these alone."""
+    lines = text.splitlines(keepends=True)
+    kept = [not rest] * len(lines)
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name in rare:
+            first = min([statement.lineno, *(each.lineno for each in statement.decorator_list)])
+            kept[first - 1 : statement.end_lineno] = [rest] * (
+                (statement.end_lineno or 0) - first + 1
+            )
+    return "".join(line for line, keep in zip(lines, kept, strict=True) if keep)
+
+
 def _imported_otherwise(package: Path, text: str, order: list[str]) -> str:
     """Return TEXT with the imports of modules of ORDER by start.py's own function."""
     lines = text.splitlines(keepends=True)
     statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
     for statement in statements:
-        found = own_imports(package, statement)
-        if found and all(module in order for module, _, _ in found):
-            made = "; ".join(imported(*row) for row in found)
+        made = imported(package, statement, order)
+        if made:
             lines[statement.lineno - 1] = f"{' ' * statement.col_offset}{made}\n"
             for number in range(statement.lineno, statement.end_lineno or 0):
                 lines[number] = "\n"
     return "".join(lines)
 
 
-def imported(module: str, taken: list[str], given: list[str]) -> str:
+def imported(package: Path, statement: ast.stmt, order: list[str]) -> str:
+    """Return what takes the place of an import of modules of ORDER, or of the standard library;
+    empty for any other statement."""
+    rows = own_imports(package, statement)
+    if rows and all(module in order for module, _, _ in rows):
+        return "; ".join(_taken(_full(module), *row) for module, *row in rows)
+    if isinstance(statement, ast.Import):
+        names = [(row.name, row.asname or row.name) for row in statement.names]
+        if not any("." in name for name, _ in names):
+            return "; ".join(_taken(name, [], [given]) for name, given in names)
+    if isinstance(statement, ast.ImportFrom) and not rows and statement.module != "__future__":
+        module = statement.module or "."
+        given = [row.asname or row.name for row in statement.names]
+        if "." not in module and module != "krunc_launcher":
+            return _taken(module, [row.name for row in statement.names], given)
+    return ""
+
+
+def _taken(module: str, taken: list[str], given: list[str]) -> str:
     """Return the statements that give the names GIVEN to what is TAKEN of MODULE, or to itself."""
-    made = f'_of("krunc_launcher.{module}")'
+    made = f'_of("{module}")'
     if not taken:
         return f"{given[0]} = {made}"
     rows = [f"{name} = _other.{what}" for name, what in zip(given, taken, strict=True)]

@@ -32,6 +32,9 @@ def launch(argv: list[str]) -> int:
         paths, given = parse(argv, (*LAUNCH, *OF_A_BOX))
         of_box = {option.name: given.pop(option.name, []) for option in OF_A_BOX}
         options = checked(paths, given)
+    except WrongOptions as error:
+        return _misused(error)
+    try:
         boxes = [path for path in paths if _is_box(path)]
         if options.help or options.version or not boxes:
             from krunc_launcher.start import main as launcher
@@ -46,9 +49,8 @@ def launch(argv: list[str]) -> int:
         plans = compile_box_texts(box, target, lambda: _found(options), *variables, chosen)
         if plans is not None and len(plans) > 1:
             _several(box, plans, options)
-    except (WrongOptions, UsageError) as error:
-        sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
-        return 2
+    except UsageError as error:
+        return _misused(error)
     if plans is None:
         return 1 if options.dry_run else NOT_STARTED
     plan = os.memfd_create(f"plan of {os.path.basename(box)}"[:80], 0)
@@ -63,6 +65,11 @@ def launch(argv: list[str]) -> int:
     start = _LAUNCHER.format(_folders())
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", start, *passed])
     return None
+
+
+def _misused(error: Exception) -> int:
+    sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
+    return 2
 
 
 def _several(box: str, plans: dict[str, str], options: Options) -> None:

@@ -19,10 +19,10 @@ from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.operation import has_disks, made
 from krunc_launcher.resolve.resolve import reader, resolve, secret
-from krunc_launcher.supervise.child import Stop, die_with_parent, fork, hold
+from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
-from krunc_launcher.supervise.terminal import read_terminal
-from krunc_launcher.supervise.watch import wait
+from krunc_launcher.supervise.terminal import read_terminal, restore_terminal
+from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.replay import replay, take
 from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
 
@@ -68,22 +68,12 @@ class Ready:
         self.writes = writes
 
 
-class Prepared:
-    """The libkrun that will run a plan, and LOCKS, the descriptors that hold the disks."""
-
-    __slots__ = ("library", "locks")
-
-    def __init__(self, library: Library, locks: list[int]) -> None:
-        self.library = library
-        self.locks = locks
-
-
 def launch(path: str, options: Options, begun: float) -> End:
     """Launch the plan in the file PATH and wait for the end of its VM; the launch has BEGUN then
     (monotonic). Raises PlanRefused and LaunchError before there is a process for the VM."""
     if options.die_with_parent:
         die_with_parent()
-    terminal = read_terminal()
+    streams = read_terminal()
     plan = accept(path, options)
     # As much as can be is done before the fork: whatever the VM's process touches first after it
     # is copied. libkrun is loaded behind it, for it may be anything, and crash.
@@ -98,8 +88,10 @@ def launch(path: str, options: Options, begun: float) -> End:
         become(path, ready, options, None, vm)
     del ready
     wipe()
+    from krunc_launcher.supervise.watch import wait
+
     ((_, end),) = wait({vm.pid: vm}, programs, set())
-    terminal.restore()
+    restore_terminal(*streams)
     return end
 
 
@@ -113,7 +105,7 @@ def start(
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
     OSError, and LaunchError where the VM needs the stage and there is no place for it, or where
     what runs beside it cannot. See `fork` for MASK and BEGUN."""
-    handle, stop, report, passt = -1, Stop(), None, None
+    handle, stop, report, passt = -1, (0, 0, 0), None, None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         stop, staged = _stop(accepted.plan["operations"])
@@ -150,21 +142,21 @@ def start(
             system.close(handle)
 
 
-def _stop(rows: list[dict[str, Any]]) -> tuple[Stop, bool]:
-    """Tell how the VM of the operations ROWS is ended from outside, and whether it has the
-    stage."""
-    stop, staged = Stop(), False
+def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:
+    """Tell how the VM of the operations ROWS is ended from outside, as Vm has it, and whether it
+    has the stage."""
+    grace_s = signal = timeout_s = 0
+    staged = False
     for row in rows:
         name = row.get("step")
         if name == "stop_on_sigterm":
-            stop.grace_s = row["args"]["grace_s"]
+            grace_s = row["args"]["grace_s"]
         elif name == "pass_sigterm":
-            stop.grace_s = row["args"]["grace_s"]
-            stop.signal = _SIGNALS[row["args"]["signal"]]
+            grace_s, signal = row["args"]["grace_s"], _SIGNALS[row["args"]["signal"]]
         elif name == "end_after":
-            stop.timeout_s = row["args"]["seconds"]
+            timeout_s = row["args"]["seconds"]
         staged = staged or name == "lay_stage"
-    return stop, staged
+    return (grace_s, signal, timeout_s), staged
 
 
 def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt | None:
@@ -219,19 +211,23 @@ def become(
         if isinstance(begin, Exception):
             raise begin
         ready = look(begin, system.variable) if isinstance(begin, Accepted) else begin
-        _enter(ready, prepare(ready, options.libkrun, library), vm)
+        _enter(ready, *prepare(ready, options.libkrun, library), vm)
     except (PlanRefused, LaunchError) as error:
-        vm.notes.note(f"said {'; '.join(refuse(path, error))}")
+        note(vm.notes, f"said {'; '.join(refuse(path, error))}")
     except OSError as error:
-        vm.notes.note(f"said {'; '.join(refuse(path, LaunchError(f'{FAILING}: {why(error)}')))}")
+        said = refuse(path, LaunchError(f"{FAILING}: {why(error)}"))
+        note(vm.notes, f"said {'; '.join(said)}")
     # Python would end the thread that waits for SIGTERM first: for that glibc loads libgcc_s, which
     # a confined process cannot, and aborts.
     system._exit(NOT_STARTED)
 
 
-def prepare(ready: Ready, chosen: str | None, library: Library | None = None) -> Prepared:
-    """Find the libkrun for a plan and lock its disks. CHOSEN is its file, LIBRARY a loaded one.
-    Raises PlanRefused or LaunchError with all that fails, of the plan and the host too."""
+def prepare(
+    ready: Ready, chosen: str | None, library: Library | None = None
+) -> tuple[Library, list[int]]:
+    """Find the libkrun for a plan and lock its disks: that and the descriptors that hold these.
+    CHOSEN is its file, LIBRARY a loaded one. Raises PlanRefused or LaunchError with all that fails,
+    of the plan and the host too."""
     plan = ready.accepted.plan
     try:
         if library is None or library.era != plan["api"]:
@@ -250,17 +246,17 @@ def prepare(ready: Ready, chosen: str | None, library: Library | None = None) ->
         raise PlanRefused(keyed(plan, ready.found), also=problems, text=ready.accepted.text)
     if library is None or problems:
         raise LaunchError(*problems)
-    return Prepared(library, locks)
+    return library, locks
 
 
-def _enter(ready: Ready, prepared: Prepared, vm: Vm) -> None:
+def _enter(ready: Ready, library: Library, locks: list[int], vm: Vm) -> None:
     """Lose what a VM does not need, and replay the plan; comes back when libkrun does not enter the
     VM. Raises LaunchError."""
     operations = ready.operations
     folders = ready.accepted.folders
     for path in ready.writes:
-        vm.notes.note(f"writes {folders.real(path)}")
-    close_descriptors(operations, (vm.notes.pipe, *prepared.locks, *vm.given.values()))
+        note(vm.notes, f"writes {folders.real(path)}")
+    close_descriptors(operations, (vm.notes, *locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)
-    replay(prepared.library, operations, folders, vm.notes, vm.given)
+    replay(library, operations, folders, vm.notes, vm.given)

@@ -110,8 +110,8 @@ _LEAST_SIZE = 1 << 16
 _MOST_DIGITS = 9
 
 
-class UsageError(Exception):
-    """The command line asks for something that cannot be."""
+# The command line asks for something that cannot be.
+UsageError = ValueError
 
 
 def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], dict[str, list[str]]]:

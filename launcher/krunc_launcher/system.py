@@ -206,6 +206,8 @@ def abspath(path: str) -> str:
 
 def normpath(path: str) -> str:
     """Return PATH without what leads nowhere: `.`, `..` and slashes too many."""
+    if path.startswith("/") and "//" not in path and "/." not in path and not path.endswith("/"):
+        return path  # as most are
     # POSIX leaves it to each system what two slashes at the start mean.
     root = path[: len(path) - len(path.lstrip("/"))]
     root = root if len(root) < 3 else "/"

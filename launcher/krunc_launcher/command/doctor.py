@@ -175,13 +175,13 @@ def _plan(path: str, library: str | None) -> Check:
     found: list[str] = []
     try:
         options = Options({"--libkrun": [library]} if library else {})
-        ready = prepare(look(accept(path, options), system.variable), options.libkrun)
+        _, locks = prepare(look(accept(path, options), system.variable), options.libkrun)
     except PlanRefused as refused:
         found = [*refused.also, *(sentence for _, sentence in refused.findings)]
     except LaunchError as error:
         found = list(error.lines)
     else:
-        for handle in ready.locks:
+        for handle in locks:
             system.close(handle)
     state = FAILED if found else OK
     return Check(f"plan {plain(path)}", state, "; ".join(found) or "it can be launched")

@@ -25,6 +25,7 @@ from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.watch import wait
+from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.strip import wipe
 
 TYPE_CHECKING = False
@@ -239,7 +240,7 @@ def _redirect(stem: str, vm: Vm) -> None:
         try:
             handle = system.open(path, how, 0o600)
         except OSError as error:
-            vm.notes.note(f"said {plain(path)}: {why(error)}")
+            note(vm.notes, f"said {plain(path)}: {why(error)}")
             system._exit(NOT_STARTED)
         system.dup2(handle, target)
         system.close(handle)

@@ -20,20 +20,13 @@ _LINE = 256  # BINPRM_BUF_SIZE of linux/binfmts.h
 _HEAD, _ENTRY, _ENTRIES = 64, 56, 128
 _INTERPRETER = 3
 _MOST_PATH = 4096
+_UNTOLD = "it lies below what is mounted, or is out of the launcher's reach"
 # linux/elf-em.h, and as uname(2) has those that libkrun runs on; a guest may run the 32 bits, too.
 _MACHINES = {
     3: "i386", 8: "mips", 20: "powerpc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64",
     183: "aarch64", 243: "riscv64", 258: "loongarch64",
 }  # fmt: skip
 _RUNS = {"x86_64": (62, 3), "aarch64": (183, 40)}
-
-
-class CannotTell(Exception):
-    """What is looked for lies below what is mounted, or is out of the launcher's reach."""
-
-
-class ALink(Exception):
-    """There is a link on a path that was to have none."""
 
 
 class Root:
@@ -48,13 +41,13 @@ class Root:
 
     def why_not(self, path: str, search: list[str]) -> str:
         """Tell why the program PATH, which may be a name for the directories SEARCH, cannot be
-        started; empty where it can. Raises CannotTell."""
+        started; empty where it can. Raises OSError where that cannot be told."""
         if "/" in path:
             return self._why_not(path, 0)
         found = []
         for directory in search:
             if not directory.startswith("/"):
-                raise CannotTell
+                raise OSError(_UNTOLD)
             if self._real(f"{directory}/{path}")[0]:
                 why = self._why_not(f"{directory}/{path}", 0)
                 if not why:
@@ -82,8 +75,6 @@ class Root:
             if head.startswith(b"#!"):
                 return self._script(path, head, scripts)
             return self._elf(path, handle, head) if head.startswith(b"\x7fELF") else ""
-        except OSError:
-            raise CannotTell from None
         finally:
             system.close(handle)
 
@@ -92,7 +83,7 @@ class Root:
         name = next((word for word in words if word), b"").partition(b"\0")[0]
         interpreter = system.fsdecode(name)
         if not interpreter.startswith("/") or scripts == _MOST_SCRIPTS or len(head) < 4:
-            raise CannotTell
+            raise OSError(_UNTOLD)
         why = self._why_not(interpreter, scripts + 1)
         return (
             f"{plain(path)} is a script whose interpreter cannot be started: {why}" if why else ""
@@ -102,7 +93,7 @@ class Root:
         machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big")
         here = system.uname().machine
         if len(head) < 20 or here not in _RUNS:
-            raise CannotTell
+            raise OSError(_UNTOLD)
         if machine not in _RUNS[here]:
             what = _MACHINES.get(machine, f"the ELF machine {machine}")
             return f"{plain(path)} is a program for {what}; the VM's processor is {here}"
@@ -127,7 +118,7 @@ class Root:
 
     def _real(self, path: str) -> tuple[str, int]:
         """Return PATH without links and the mode of what is there; nothing where it leads to none.
-        Raises CannotTell."""
+        Raises OSError."""
         try:
             if ".." not in path and not any(
                 f"{path}/".startswith(f"{one}/") for one in self._hidden
@@ -135,17 +126,18 @@ class Root:
                 mode, _ = self._look(path, _NO_LINKS)
                 if not system.S_ISLNK(mode):
                     return path, mode
-        except ALink:
-            pass
         except FileNotFoundError:
             return "", 0
+        except OSError as error:
+            if error.errno != _ELOOP:
+                raise
         try:
             return self._followed(path)
         except FileNotFoundError:
             return "", 0
 
     def _followed(self, path: str) -> tuple[str, int]:
-        """Return the same; raises FileNotFoundError, and CannotTell."""
+        """Return the same; raises FileNotFoundError, and OSError."""
         rest = path.split("/")[::-1]
         trail: list[str] = []
         links = mode = 0
@@ -158,7 +150,7 @@ class Root:
             trail.append(name)
             here = "/" + "/".join(trail)
             if here in self._hidden:
-                raise CannotTell
+                raise OSError(_UNTOLD)
             mode, target = self._look(here, 0)
             if system.S_ISLNK(mode):
                 links += 1
@@ -179,12 +171,12 @@ class Root:
 
     def _open(self, path: str, flags: int, how: int = 0) -> int:
         """Open PATH, of which a link at its end is opened itself. HOW may be _NO_LINKS. Raises
-        FileNotFoundError, ALink where one is on the way then, and CannotTell for all else."""
+        FileNotFoundError, and OSError for all else: of _ELOOP where a link is on the way then."""
         given = [flags | system.O_NOFOLLOW | system.O_CLOEXEC, 0, _IN_ROOT | how]
         try:
             name = ffi.new("char[]", system.fsencode(path))
         except UnicodeError:
-            raise CannotTell from None
+            raise OSError(_UNTOLD) from None
         words = ffi.new("uint64_t[3]", given)
         size = ffi.cast("long", ffi.sizeof(words))
         found = libc.syscall(_OPENAT2, ffi.cast("long", self._handle), name, words, size)
@@ -192,6 +184,4 @@ class Root:
             return int(found)
         if ffi.errno in (_ENOENT, _ENOTDIR):
             raise FileNotFoundError(ffi.errno, system.strerror(ffi.errno))
-        if ffi.errno == _ELOOP and how:
-            raise ALink
-        raise CannotTell
+        raise OSError(ffi.errno, system.strerror(ffi.errno))

@@ -54,10 +54,13 @@ def locate(chosen: str | None, era: str | None) -> Library:
             candidates += [system.join(folder, _PACKAGED) for folder in packaged()]
         for candidate in candidates:
             tried.append(candidate)
-            try:
+            if "/" in candidate:
                 return load(candidate)
-            except _NotThere as error:
-                broken += error.lines
+            try:
+                return _known(_opened(candidate), candidate, [])
+            except OSError as error:
+                if f"{candidate}: cannot open shared object file" not in str(error):
+                    broken.append(_broken(candidate, error))
     wanted = f" for {ERAS[era]['name']}" if era else ""
     raise LaunchError(
         f"no libkrun{wanted} was found; tried {', '.join(tried)}",
@@ -88,10 +91,6 @@ def packaged() -> list[str]:
     return [folder for folder in found if system.exists(system.join(folder, _PACKAGED))]
 
 
-class _NotThere(LaunchError):
-    """The loader has no library of that name; `lines` say more where it has a broken one."""
-
-
 def load(path: str) -> Library:
     """Load one library and detect its API by the symbols that mark it; raises LaunchError."""
     if "/" not in path and not path.startswith("libkrun.so."):
@@ -100,14 +99,25 @@ def load(path: str) -> Library:
         raise LaunchError(f"{plain(path)}: there is no such file; --libkrun names a libkrun.so")
     firmware = _firmware(path) if "/" in path else []
     try:
-        # RTLD_LAZY: builds with GPU support leave virglrenderer's symbols unresolved.
-        lib = ffi.dlopen(path, ffi.RTLD_LAZY)
+        lib = _opened(path)
     except OSError as error:
-        why = f"{plain(path)} cannot be loaded: {plain(str(error))}"
-        if "/" not in path:
-            absent = f"{path}: cannot open shared object file" in str(error)
-            raise _NotThere(*(() if absent else (why,))) from None
-        raise LaunchError(why, *_loading(str(error))) from None
+        raise LaunchError(_broken(path, error), *_loading(str(error))) from None
+    return _known(lib, path, firmware)
+
+
+def _opened(path: str) -> Any:
+    """Have the loader load a library; raises OSError."""
+    # RTLD_LAZY: builds with GPU support leave virglrenderer's symbols unresolved.
+    return ffi.dlopen(path, ffi.RTLD_LAZY)
+
+
+def _broken(path: str, error: OSError) -> str:
+    return f"{plain(path)} cannot be loaded: {plain(str(error))}"
+
+
+def _known(lib: Any, path: str, firmware: list[Any]) -> Library:
+    """Return what was loaded from PATH, of which FIRMWARE lies beside it; raises LaunchError where
+    it is no libkrun that plans are made for."""
     for marker in MARKERS:
         if _symbol(lib, marker["symbol"]) is not None:
             if marker["era"] is None:

@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import MEANT
+from krunc_launcher._rules import MEANT, OPENING
 from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.runtime import closed, runtime_folder
@@ -33,14 +33,14 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
         elif operation.kind == "step" and operation.name in _CHECKS:
             sentences = list(_CHECKS[operation.name](operation, folders))
         elif operation.kind == "call":
-            sentences = [
-                *_arguments(operation),
-                *_contents(operation),
-                *_kernel(operation, done, folders),
-                *_image(operation, folders),
-                *_machine(operation),
-                *_elsewhere(operation, done, folders),
-            ]
+            sentences = [*_arguments(operation), *_contents(operation)]
+            if operation.name in _LOOKED_AT:
+                sentences += [
+                    *_kernel(operation, done, folders),
+                    *_image(operation, folders),
+                    *_machine(operation),
+                    *_elsewhere(operation, done, folders),
+                ]
         else:
             continue
         problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
@@ -258,6 +258,8 @@ _MOST_X86_CPUS = 128
 _LEAST_FILES = 256
 # asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
 RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
+# The calls that more than their arguments' kinds is asked of.
+_LOOKED_AT = {*OPENING, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT["uid"]}
 _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_folder": _folder,

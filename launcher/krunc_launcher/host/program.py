@@ -8,7 +8,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
 from krunc_launcher.errors import plain
-from krunc_launcher.host.executable import CannotTell, Root
+from krunc_launcher.host.executable import Root
 from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
@@ -148,8 +148,8 @@ def unstartable(
         return []
     try:
         why = Root(handle, hidden).why_not(path, search)
-    except CannotTell:
-        return []
+    except OSError:
+        return []  # it cannot be told
     finally:
         system.close(handle)
     if not why:

@@ -6,6 +6,7 @@ only after a no; tests/launcher/plan/test_plan_text.py holds the two equal.
 
 from __future__ import annotations
 
+import sys
 from _json import make_scanner
 
 from krunc_launcher import system
@@ -90,33 +91,35 @@ def opened(path: str) -> int:
     return handle
 
 
-class _Context:
-    """What json's scanner in C asks for. Its refusals have no words: grammar finds them."""
-
-    strict = True
-    object_hook = None
-
-    def __init__(self) -> None:
-        self.memo: dict[str, str] = {}
-
-    @staticmethod
-    def object_pairs_hook(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise ValueError
-        return result
-
-    @staticmethod
-    def parse_int(text: str) -> int:
-        if len(text) > LIMITS["plan_digits"]:
-            raise ValueError
-        return int(text)
-
-    @staticmethod
-    def parse_float(text: str) -> Any:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
         raise ValueError
+    return result
 
-    parse_constant = parse_float
+
+def _whole(text: str) -> int:
+    if len(text) > LIMITS["plan_digits"]:
+        raise ValueError
+    return int(text)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError
+
+
+# What json's scanner in C asks for: types.SimpleNamespace, which is not imported for it. Its
+# refusals have no words: json_errors finds them.
+_NAMESPACE: Any = type(sys.implementation)
+_CONTEXT: Any = _NAMESPACE(
+    strict=True,
+    object_hook=None,
+    object_pairs_hook=_object,
+    parse_int=_whole,
+    parse_float=_no_number,
+    parse_constant=_no_number,
+    memo={},
+)
 
 
 def parse(text: str) -> Any:
@@ -125,13 +128,12 @@ def parse(text: str) -> Any:
     Raises PlanRefused.
     """
     start = len(text) - len(text.lstrip(_BLANKS))
-    context: Any = _Context()
     try:
-        value, end = make_scanner(context)(text, start)
+        value, end = make_scanner(_CONTEXT)(text, start)
     except (StopIteration, ValueError, RecursionError, SystemError):
         # SystemError: the scanner has something to say, for which it would need json.decoder.
         raise _refused(text) from None
-    if text[end:].strip(_BLANKS) or _depth(value, 1) > LIMITS["plan_depth"]:
+    if text[end:].strip(_BLANKS) or _is_too_deep(value):
         raise _refused(text)
     # A value takes two characters or more, so few texts need counting.
     if len(text) > 2 * LIMITS["plan_values"] and _count(value) > LIMITS["plan_values"]:
@@ -147,14 +149,16 @@ def _refused(text: str) -> PlanRefused:
     return PlanRefused([((), found.sentence)], place(text, found.offset))
 
 
-def _depth(value: Any, level: int) -> int:
-    if level > LIMITS["plan_depth"]:
-        return level
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return max([_depth(item, level + 1) for item in value], default=level)
-    return level
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(LIMITS["plan_depth"]):
+        level = [
+            inner
+            for one in level
+            if type(one) is dict or type(one) is list
+            for inner in (one.values() if type(one) is dict else one)
+        ]
+    return bool(level)
 
 
 def _count(value: Any) -> int:

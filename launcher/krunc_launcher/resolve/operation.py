@@ -131,6 +131,7 @@ def made(done: list[Operation]) -> list[str]:
     return [
         path
         for operation in done
+        if operation.name in OPENING
         for rule, path, how in operation.opens()
         if how == "make" and rule["kind"] == "host_path"
     ]
@@ -138,7 +139,12 @@ def made(done: list[Operation]) -> list[str]:
 
 def has_disks(done: list[Operation]) -> bool:
     """Tell whether a guest of DONE gets a disk."""
-    return any(rule.get("target") == "disk" for each in done for rule, _, _ in each.opens())
+    return any(
+        rule.get("target") == "disk"
+        for each in done
+        if each.name in OPENING
+        for rule, _, _ in each.opens()
+    )
 
 
 def read(path: str, folders: Folders) -> bytes:

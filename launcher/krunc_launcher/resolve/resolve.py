@@ -44,7 +44,8 @@ def resolve(
             for rule in rules:
                 where: Path = ("operations", i, "args", rule["name"])
                 args.append(_value(rule, stated, folders, given, where, found))
-            args = _sized(rules, args)
+            if any(rule["kind"] == "length" for rule in rules):
+                args = _sized(rules, args)
         done.append(Operation(i, kind, name, args, row["from"], "on_failure" in row))
     command_line.fit(plan, done, found)
     return done, found

@@ -25,8 +25,6 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError
-from krunc_launcher.supervise.end import explain, timed_out
-from krunc_launcher.vm.notes import Notes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,28 +46,19 @@ _SPARE_S = 2.0
 _MOST_NOTES = 1 << 16
 
 
-class Stop:
-    """How a VM is ended from outside: the time that a SIGTERM leaves the guest, the signal that the
-    stage sends its program then (0 where the VM's process asks the guest itself), and after how
-    many seconds that is done anyway; 0 for never."""
-
-    __slots__ = ("grace_s", "signal", "timeout_s")
-
-    def __init__(self) -> None:
-        self.grace_s = 0
-        self.signal = 0
-        self.timeout_s = 0
-
-
 class Vm:
     """A process that becomes the VM's: `is_mine` there, `pid` for the process above. A file that a
     console writes may take CONSOLE_MAX bytes, 0 for no limit; STOP says how it is ended from
-    outside, REPORT is what the stage says, where it has one. The launch has BEGUN then
+    outside: the time that a SIGTERM leaves the guest, the signal that the stage sends its program
+    then (0 where the VM's process asks the guest itself), and after how many seconds that is done
+    anyway; 0 for never. REPORT is what the stage says, where it has one, NOTES the pipe into which
+    the VM's process tells what it does. The launch has BEGUN then
     (monotonic)."""
 
     __slots__ = (
-        "_asked", "_console_max", "_deadline", "_for_program", "_heard", "_passt", "_read", "_stop",
-        "_times_out", "_was_late", "begun", "given", "notes", "pid", "program", "report",
+        "_asked", "_console_max", "_deadline", "_for_program", "_grace_s", "_heard", "_passt",
+        "_read", "_signal", "_timeout_s", "_times_out", "_was_late", "begun", "given", "notes",
+        "pid", "program", "report",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +67,7 @@ class Vm:
         pipe: tuple[int, int],
         program: Program,
         console_max: int,
-        stop: Stop,
+        stop: tuple[int, int, int],
         report: Report | None,
         begun: float,
     ) -> None:
@@ -86,15 +75,14 @@ class Vm:
         self.program = program
         self.begun = begun
         self.report = report
-        self._read, write = pipe
-        self.notes = Notes(write)
+        self._read, self.notes = pipe
         self._heard = b""
         self._console_max = console_max
-        self._stop = stop
+        self._grace_s, self._signal, self._timeout_s = stop
         # When the process is killed, asked to end as it is, and when it is asked to although nobody
         # has said so; 0.0 for never.
         self._deadline = 0.0
-        self._times_out = monotonic() + stop.timeout_s if stop.timeout_s else 0.0
+        self._times_out = monotonic() + self._timeout_s if self._timeout_s else 0.0
         self._asked = False
         self._was_late = False
         # Signals that wait for the program's start.
@@ -130,15 +118,15 @@ class Vm:
         here, for a process that a guest has broken out of keeps none."""
         first = not self._asked
         if number == SIGTERM:
-            left = self._stop.grace_s + _SPARE_S if first else _SPARE_S
+            left = self._grace_s + _SPARE_S if first else _SPARE_S
             self._deadline = min(self._deadline or float("inf"), monotonic() + left)
             self._asked = True
         if self.report is not None and number in _FOR_PROGRAMS:
             self._tell(number)
-        elif self.report is not None and number == SIGTERM and first and self._stop.signal:
+        elif self.report is not None and number == SIGTERM and first and self._signal:
             # Nobody but this process ends the VM then: it waits no longer than it says.
             self._deadline -= _SPARE_S
-            self._tell(self._stop.signal)
+            self._tell(self._signal)
         else:
             _kill(self.pid, number)
 
@@ -178,12 +166,15 @@ class Vm:
 
     def ended(self, code: int, asked: frozenset[int]) -> End:
         """Tell how it ended, from what waitpid says and the signals that were passed on."""
+        # Here, for the VM's process has no use for it.
+        from krunc_launcher.supervise.end import explain, timed_out
+
         said = self._said()
         system.close(self._read)
         if self._passt is not None:
             self._passt.end()
         entered = next((word for word in said if word.startswith("enter ")), "")
-        late = self._stop.grace_s if self._was_late else None
+        late = self._grace_s if self._was_late else None
         end = explain(code, said, bool(entered), self.program.seen, asked, late)
         end.program_seen = self.program.seen if entered else False
         if self.report is not None:
@@ -196,8 +187,8 @@ class Vm:
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
             end.words = (f"whether the guest's program was started cannot be told: {why}",)
-        if self._stop.timeout_s and not self._times_out and end.reason != "not_started":
-            timed_out(end, self._stop.timeout_s)
+        if self._timeout_s and not self._times_out and end.reason != "not_started":
+            timed_out(end, self._timeout_s)
         now = monotonic()
         end.start_s = (float(entered[6:]) if entered else now) - self.begun
         end.run_s = now - float(entered[6:]) if entered else None
@@ -228,7 +219,7 @@ def fork(
     mask: Any,
     program: Program,
     console_max: int,
-    stop: Stop,
+    stop: tuple[int, int, int],
     report: Report | None,
     begun: float,
 ) -> Vm:

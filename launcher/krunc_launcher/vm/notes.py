@@ -8,14 +8,6 @@ from krunc_launcher import system
 _MOST = 4096
 
 
-class Notes:
-    """The writing end of a pipe."""
-
-    __slots__ = ("pipe",)
-
-    def __init__(self, pipe: int) -> None:
-        self.pipe = pipe
-
-    def note(self, word: str) -> None:
-        """Tell what this process is about to do."""
-        system.write(self.pipe, system.fsencode(word)[:_MOST] + b"\0")
+def note(pipe: int, word: str) -> None:
+    """Tell by WORD, into the writing end PIPE, what this process is about to do."""
+    system.write(pipe, system.fsencode(word)[:_MOST] + b"\0")

@@ -9,6 +9,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, returned
 from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, has_disks, meant
+from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.steps import Host, act
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
-    from krunc_launcher.vm.notes import Notes
 
 # What a return value means where libkrun's own number does not say it.
 _ADVICE = {
@@ -57,12 +57,12 @@ def replay(
     library: Library,
     done: list[Operation],
     folders: Folders,
-    notes: Notes,
+    notes: int,
     given: dict[str, int],
 ) -> None:
-    """Do every operation; does not return when the VM runs. NOTES tell of each call before it is
-    made, and of what krun_start_enter returned; GIVEN are descriptors that the process above has
-    opened, by their names. Comes behind `take`. Raises LaunchError."""
+    """Do every operation; does not return when the VM runs. NOTES is the pipe that is told of each
+    call before it is made, and of what krun_start_enter returned; GIVEN are descriptors that the
+    process above has opened, by their names. Comes behind `take`. Raises LaunchError."""
     host = Host(library, done, folders)
     host.opened.update(given)
     if any(operation.name == "confine" for operation in done):
@@ -81,10 +81,10 @@ def replay(
             elif operation.kind == "call" and operation.rule()["role"] == "enter":
                 if becomes_another:
                     # Not before: the thread has to be confined, too.
-                    end_with_reader(notes.pipe)
+                    end_with_reader(notes)
                 _enter(operation, host, notes)
             elif operation.kind == "call":
-                notes.note(f"call {operation.name}")
+                note(notes, f"call {operation.name}")
                 _call(operation, host, keep)
     except LaunchError:
         if host.context is not None:
@@ -92,14 +92,14 @@ def replay(
         raise
 
 
-def _enter(operation: Operation, host: Host, notes: Notes) -> None:
+def _enter(operation: Operation, host: Host, notes: int) -> None:
     """Enter the VM; comes back only when libkrun could not."""
     sys.stdout.flush()
     sys.stderr.flush()
-    notes.note(f"enter {monotonic()}")
+    note(notes, f"enter {monotonic()}")
     result = getattr(host.library.lib, operation.name)(host.context)
     memory = meant(host.operations, "memory_mib") or 0
-    notes.note(f"returned {result} {memory} {_last_error(host.library)}")
+    note(notes, f"returned {result} {memory} {_last_error(host.library)}")
 
 
 def _call(operation: Operation, host: Host, keep: list[Any]) -> None:

@@ -120,9 +120,9 @@ def drop_capabilities(done: list[Operation]) -> None:
     needed = {name for operation in done for name in operation.rule().get("capabilities", ())}
     kept = sum(1 << number for number in (*_FILES, *map(CAPABILITIES.__getitem__, needed)))
     for number in range(64):
-        if not kept >> number & 1:
-            # -EINVAL beyond the last one of this kernel, -EPERM without CAP_SETPCAP.
-            libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)
+        # It fails beyond the last one of this kernel, and for all without CAP_SETPCAP.
+        if not kept >> number & 1 and libc.prctl(_CAPBSET_DROP, number, 0, 0, 0):
+            break
     left = held & kept
     for place, half in ((0, left & 0xFFFFFFFF), (3, left >> 32)):
         sets[place], sets[place + 1], sets[place + 2] = half, half, 0

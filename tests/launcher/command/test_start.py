@@ -1,4 +1,5 @@
-"""start.py of a wheel: all modules of a launch in one file, and what runs is what the modules say."""
+"""start.py of a wheel and its two companions: all modules of a launch in one file, and what runs is
+what the modules say."""
 
 from __future__ import annotations
 
@@ -8,18 +9,34 @@ import sys
 from pathlib import Path
 
 import pytest
-from generate_start import called, imported, is_for_types, made, modules, own_imports
+from generate_start import (
+    called,
+    imported,
+    is_for_types,
+    made,
+    modules,
+    rare_functions,
+    stage_modules,
+)
 from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"
 FILES = made(PACKAGE)
-MADE = FILES["start.py"]
-ORDER = modules(PACKAGE)
-FUNCTIONS = {
-    statement.name: statement
-    for statement in ast.parse(MADE).body
-    if isinstance(statement, ast.FunctionDef)
-}
+TREES = {name: ast.parse(FILES[name]) for name in ("start.py", "start_stage.py", "start_rest.py")}
+LAUNCH, STAGE = modules(PACKAGE), stage_modules(PACKAGE)
+ORDER = [*LAUNCH, *STAGE]
+
+
+def functions(*files: str) -> dict[str, ast.FunctionDef]:
+    return {
+        statement.name: statement
+        for file in files
+        for statement in TREES[file].body
+        if isinstance(statement, ast.FunctionDef)
+    }
+
+
+FUNCTIONS, REST = functions("start.py", "start_stage.py"), functions("start_rest.py")
 
 
 def left_out(statement: ast.stmt) -> bool:
@@ -45,13 +62,13 @@ class Unannotated(ast.NodeTransformer):
 
 
 class Made(Unannotated):
-    """With the imports of what is in start.py as they are made."""
+    """With the imports as they are made."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
-        found = own_imports(PACKAGE, node)
-        if not found or not all(module in ORDER for module, _, _ in found):
-            return node
-        return [each for row in found for each in ast.parse(imported(*row)).body]
+        return ast.parse(imported(PACKAGE, node, ORDER)).body or node
+
+    def visit_Import(self, node: ast.Import) -> ast.stmt | list[ast.stmt]:
+        return ast.parse(imported(PACKAGE, node, ORDER)).body or node
 
 
 @pytest.mark.parametrize("name", ORDER)
@@ -59,26 +76,45 @@ def test_a_function_says_what_its_module_says(name: str) -> None:
     tree = ast.parse((PACKAGE / f"{name.replace('.', '/')}.py").read_text("utf-8"))
     assert not [node for node in ast.walk(tree) if getattr(node, "id", "") in ("_other", "_of")]
     tree.body = [statement for statement in tree.body if not left_out(statement)]
+    rare = rare_functions(PACKAGE, name)
+    own: dict[bool, list[str]] = {False: [], True: []}
+    for statement in Made().visit(tree).body:
+        own[getattr(statement, "name", "") in rare].append(ast.dump(statement))
     names, *body = FUNCTIONS[called(name)].body
     assert isinstance(names, ast.Global)
-    own = Made().visit(tree)
-    assert [ast.dump(statement) for statement in body] == list(map(ast.dump, own.body))
+    assert list(map(ast.dump, body)) == own[False]
+    if not rare:
+        assert called(name) not in REST
+        return
+    names, *body = REST[called(name)].body
+    assert isinstance(names, ast.Global)
+    assert list(map(ast.dump, body)) == own[True]
+
+
+def test_what_is_listed_is_there() -> None:
+    for line in (ROOT / "launcher/launch_functions.txt").read_text().splitlines():
+        module, names = line.split(": ")
+        tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+        there = {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+        assert set(names.split()) <= there, module
 
 
 def test_no_import_for_a_checker_of_types() -> None:
     """It would be one for each launch."""
-    tree = ast.parse(MADE)
-    found = {
-        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
-    }
-    assert found.isdisjoint({"__future__", "typing", "collections.abc"})
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert "TYPE_CHECKING" not in names
-    arguments = [node for node in ast.walk(tree) if isinstance(node, ast.arg)]
-    assert not [node for node in arguments if node.annotation is not None]
+    for tree in TREES.values():
+        found = {
+            node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        assert found.isdisjoint({"__future__", "typing", "collections.abc"})
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert "TYPE_CHECKING" not in names
+        arguments = [node for node in ast.walk(tree) if isinstance(node, ast.arg)]
+        assert not [node for node in arguments if node.annotation is not None]
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "start.py"])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in TREES])
 def test_a_file_says_what_its_module_says(name: str) -> None:
     tree = ast.parse((PACKAGE / name).read_text("utf-8"))
     tree.body = [statement for statement in tree.body if not left_out(statement)]
@@ -100,13 +136,14 @@ import krunc_launcher
 
 folder, package, *names = sys.argv[1:]
 krunc_launcher.__path__.insert(0, folder)
-from krunc_launcher.start import main
+from krunc_launcher import start
 
 def told(value):
     return repr(value).split(" at 0x")[0] if isinstance(value, (int, str, bytes, tuple)) else ""
 
 for name in names:
     made = vars(import_module("krunc_launcher." + name))
+    start._complete("krunc_launcher." + name)
     folder, _, last = ("krunc_launcher." + name).rpartition(".")
     assert getattr(sys.modules[folder], last) is sys.modules["krunc_launcher." + name]
     assert made["__builtins__"] is vars(krunc_launcher)["__builtins__"]
@@ -118,20 +155,24 @@ for name in names:
     own.pop("TYPE_CHECKING", None)
     assert set(own) == {key for key in made if not key.startswith("__")}, name
     for key, value in own.items():
+        if getattr(made[key], "__qualname__", "") == "_later.<locals>.first":
+            assert value.__module__ != module.__name__  # and is compared there
+            continue
         kinds = type(made[key]), type(value)
         same = kinds[0].__qualname__ == kinds[1].__qualname__
         assert same or isinstance(value, type), (name, key)
         assert told(made[key]) == told(value), (name, key)
         for part in ("__module__", "__qualname__", "__doc__", "__annotations__", "__defaults__"):
             assert told(getattr(made[key], part, None)) == told(getattr(value, part, None))
-assert main is sys.modules["krunc_launcher.__main__"].main
+assert start.main is sys.modules["krunc_launcher.__main__"].main
 print("the same")
 """
 
 
 def test_each_module_has_the_names_of_its_module(tmp_path: Path) -> None:
     """In a process of its own, for this one has imported the modules already."""
-    (tmp_path / "start.py").write_text(MADE, "utf-8")
+    for name in TREES:
+        (tmp_path / name).write_text(FILES[name], "utf-8")
     listed = [name for name in ORDER if name != "_krun"]  # it is no text of ours
     command = [sys.executable, "-c", COMPARISON, str(tmp_path), str(PACKAGE), *listed]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -146,5 +187,6 @@ def test_a_launch_is_in_it_and_no_more() -> None:
         "host.preflight",
         "vm.confine",
         "vm.replay",
-    } <= set(ORDER)
+    } <= set(LAUNCH)
+    assert {"plan.orders", "supervise.report", "vm.stage", "_stage_rules"} <= set(STAGE)
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})

@@ -23,7 +23,6 @@ from krunc_launcher.plan.reading import parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.paths import Folders
 from krunc_launcher.resolve.resolve import reader, resolve
-from krunc_launcher.vm.notes import Notes
 from krunc_launcher.vm.replay import replay, take
 plan = verify(parse(read(sys.argv[2])))
 folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
@@ -31,7 +30,7 @@ done, found = resolve(plan, folders, reader(os.environ.get, folders))
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
 take(done)
-replay(library, done[:-1], folders, Notes(os.open(os.devnull, os.O_WRONLY)), {})
+replay(library, done[:-1], folders, os.open(os.devnull, os.O_WRONLY), {})
 print("ready to enter")
 """
 
