@@ -161,9 +161,18 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     kind = BY_NAME[now.kind]
     comes = "isolated:" if now.held else kind.comes
     text = f"{comes} {now.text}"
-    if was:
-        text += f"; before: {was.text if was.kind == now.kind else f'{was.kind} {was.text}'}"
+    text += _before(was, now) if was else ""
     return Change(effect, now.kind, text, now.origin, was, now)
+
+
+def _before(was: Fact, now: Fact) -> str:
+    """Tell what was before NOW or, where the same words told it, what of it is another."""
+    if was.kind != now.kind:
+        return f"; before: {was.kind} {was.text}"
+    if was.text != now.text:
+        return f"; before: {was.text}"
+    others = sorted({reach.noun for reach in was.reach ^ now.reach})
+    return f"; another {' and '.join(map(word, others))}" if others else ""
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:

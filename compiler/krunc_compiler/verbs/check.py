@@ -15,7 +15,7 @@ from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.within import around
 from krunc_compiler.findings.containing import contained
-from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.findings.finding import Finding, UsageError
 from krunc_compiler.findings.report import printable, report
 from krunc_compiler.pipeline.gathering import Gathered, gather
 from krunc_compiler.pipeline.parallel import MANY, spread
@@ -82,7 +82,14 @@ def run(args: Namespace) -> int:
     _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
-    if not (found.boxes or found.plans or policies.read or policies.findings or found.findings):
+    if not (
+        found.boxes
+        or found.plans
+        or found.locks
+        or policies.read
+        or policies.findings
+        or found.findings
+    ):
         few = f"; skipped {_skipped(found.skipped)}" if found.skipped else ""
         raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}")
     looked = Checked(
@@ -107,6 +114,9 @@ def _check(found: Gathered, run: Run) -> None:
 
         claimed = _boxes(found.boxes, run)
         run.checked.findings.extend(collisions(claimed))
+    for lock in found.locks:
+        hint = "remove it, or bring its box back"
+        run.tell(lock, Finding("KR709", "no box lies beside this lock", hint=hint))
     alone = _alone(found, run)
     looked = set(run.checked.files)
     plans = [
