@@ -241,6 +241,10 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR708": lambda: locked(
         'network: {mode: tsi, ports: ["8080:80"]}', exposed_ports=("3000/tcp",)
     ),
+    "KR709": lambda: [
+        "check",
+        str(Path(text(b'{"krunc_lock": 1, "images": []}', "b.lock.json")).parent),
+    ],
     "KR870": lambda: ["digest", "--fleet", plan(str), plan_below("b")],
     "KR800": lambda: ["emit", "nomad", planned("a"), planned("b", target="2")],
     "KR801": lambda: ["emit", "nomad", planned("a"), planned("b", "name: a")],

@@ -112,3 +112,28 @@ def test_the_plans_of_a_matrix_elsewhere(boxes: Path, capsys: pytest.CaptureFixt
     Path("plans").mkdir()
     assert main(["compile", "boxes/m.yaml", "--target", "2", "-o", "plans"]) == 0
     assert found(capsys) == [("KR304", "warning", f"plans/m-{n}.plan.json") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_told"),
+    [
+        ("one.lock.json", '{"krunc_lock": 1, "images": []}', False),
+        ("gone.lock.json", '{"krunc_lock": 1, "images": []}', True),
+        ("sub/one.lock.json", '{\n"krunc_lock": 1,\n"images": []\n}\n', True),
+        ("notes.lock.json", '{"krunc_lock": 1, "images": []}', True),
+        ("gone.lock.json", '{"lockfileVersion": 3}', False),
+        ("package-lock.json", '{"krunc_lock": 1}', False),
+    ],
+)
+def test_a_lock_whose_box_is_gone(
+    name: str, text: str, is_told: bool, boxes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (boxes / "notes.yaml").write_text("these: are notes\n")
+    (boxes / "sub").mkdir()
+    (boxes / name).write_text(text)
+    capsys.readouterr()
+    for paths in (["."], ["boxes"], ["boxes", "./boxes"]):
+        assert main(["check", *paths, "--format", "json"]) == 0
+        rows = json.loads(capsys.readouterr().out)["findings"]
+        told = [(row["code"], row["level"], row["file"]) for row in rows if row["code"] == "KR709"]
+        assert told == ([("KR709", "warning", f"boxes/{name}")] if is_told else []), paths

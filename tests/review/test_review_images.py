@@ -81,6 +81,15 @@ def test_another_image_is_other_code(changes: list[tuple[str, str]]) -> None:
     assert "What the guest runs changes" in comment([("a.plan.json", difference)], 1500) or said
 
 
+def test_what_the_same_words_tell_is_told_once() -> None:
+    root = compare(OLD, changed((ROOT, f"store:{digest('7')}"))).changes[0]
+    assert root.text.count("app:1.4") == 1
+    assert root.text.endswith("the disk /dev/vda; another root")
+    assert [one.place for one in root.texts] == ["path"]
+    letter = compare(OLD, changed((digest("a"), "sha256:" + "a" * 63 + "b"))).changes[0]
+    assert letter.text.endswith("the disk /dev/vda; another manifest")
+
+
 def test_the_same_image_by_another_name_is_no_other_code() -> None:
     difference = compare(OLD, changed(('"app:1.4"', '"app:latest"')))
     assert told(difference) == [("alters", "image")]

@@ -22,7 +22,7 @@ from krunc_launcher._rules import ENUMS, FLAGS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.paths import Folders
 from krunc_launcher.plan.reading import parse
-from krunc_launcher.plan.rows import ROWS
+from krunc_launcher.plan.rows import ROWS, known
 from krunc_launcher.plan.sequence import kind_of
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.operation import Operation
@@ -213,7 +213,8 @@ def changed(plan: dict[str, Any], all_plans: list[dict[str, Any]], dice: random.
         kind = dice.random()
         if kind < 0.6 and "args" in row and row["args"]:
             name = dice.choice(list(row["args"]))
-            rules = ROWS[kind_of(row)][row[kind_of(row)]]
+            rules = known(kind_of(row), row[kind_of(row)])
+            assert rules is not None
             rule = next(one for one in rules["params"] if one["name"] == name)
             row["args"][name] = others(rule, dice)
         elif kind < 0.75:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from krunc_compiler.files.tree import Tree
 
 ENDING: str = load("plan")["ending"]
-_LOCK_ENDING = ".lock.json"
+LOCK_ENDING = ".lock.json"
 _BOX_ENDINGS = (".yaml", ".yml")
 
 
@@ -49,5 +49,5 @@ def plan_name(box: str, of_matrix: str | None = None) -> str:
 def lock_file(box: str) -> str:
     """Tell where the lock of the file BOX lies: one for all boxes of its matrix."""
     return os.path.join(os.path.dirname(box), os.path.splitext(os.path.basename(box))[0]) + (
-        _LOCK_ENDING
+        LOCK_ENDING
     )

@@ -53,12 +53,14 @@ def is_view(path: str) -> bool:
     return _lies_in(path, _RULES["views"])
 
 
+@lru_cache(_KEPT)
 def holds_devices(path: str) -> bool:
     """Tell whether PATH, by its text, is a device of the host or a folder that holds some."""
     devices = _lies_in(path, _RULES["devices"]) and not _lies_in(path, _RULES["no_devices"])
     return devices or normal(path) == "/"
 
 
+@lru_cache(_KEPT)
 def holds_views(path: str) -> bool:
     """Tell whether PATH, by its text, is of proc or a folder that holds it."""
     return is_view(path) or normal(path) == "/"
@@ -73,8 +75,13 @@ def _lies_in(path: str, folders: list[str]) -> bool:
 UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]
 
 
-def lying_in(path: str) -> Iterator[str]:
-    """Yield the directories that PATH lies in, as far as its text tells, from the inside out."""
+@lru_cache(_KEPT)
+def lying_in(path: str) -> tuple[str, ...]:
+    """Return the directories that PATH lies in, as far as its text tells, from the inside out."""
+    return tuple(_lying_in(path))
+
+
+def _lying_in(path: str) -> Iterator[str]:
     text = normal(path)
     ups, end = text.split("/").count(".."), len(text)
     for _ in range(text.count("/") - ups):

@@ -56,7 +56,8 @@ class Source(NamedTuple):
 
     `folder` leads from the box that is compiled to this text's folder, "" when they share it.
     `extends` says whether the places of other texts are among its own. `faults` are mistakes in
-    its YAML beyond which it could be read.
+    its YAML beyond which it could be read. `first` is the line that the text starts with, where
+    more is not kept of it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Source(NamedTuple):
     folder: str = ""
     extends: bool = False
     faults: "tuple[Located, ...]" = ()
+    first: int = 0
 
 
 class Located(NamedTuple):

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from sys import intern
 from typing import TextIO
 
 from krunc_compiler.findings.finding import (
@@ -97,10 +98,9 @@ def _clipped(text: str) -> str:
 
 
 def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour: str) -> list[str]:
-    all_lines = _lines(source.text)
-    if span.line >= len(all_lines) or not all_lines[span.line].strip():
+    line = _line(source, span).replace("\t", " ")
+    if not line.strip():
         return []
-    line = all_lines[span.line].replace("\t", " ")
     end = span.end_column if span.end_line == span.line else len(line)
     start = max(0, span.column - _WIDTH // 2) if len(line) > _WIDTH else 0
     shown = line[start : start + _WIDTH]
@@ -112,6 +112,24 @@ def _marked(source: Source, span: Span, paint: Callable[[str, str], str], colour
         f"    {number} | {printable(shown)}",
         f"    {' ' * len(number)} | {' ' * len(before)}{marks}",
     ]
+
+
+def _line(source: Source, span: Span) -> str:
+    lines, number = _lines(source.text), span.line - source.first
+    return lines[number] if number < len(lines) else ""
+
+
+def settled(findings: list[Located]) -> list[Located]:
+    """Return FINDINGS with no more of their texts than the lines that they mark, for there may be
+    many."""
+    found = []
+    for item in findings:
+        source, span = placed(item)
+        # Many have the same words: one object for all of them that a worker sends at once.
+        one = item.finding._replace(span=span, hint=intern(item.finding.hint))
+        line = _line(source, span) if span else ""
+        found.append(Located(Source(source.name, line, {}, first=span.line if span else 0), one))
+    return found
 
 
 @lru_cache(4)

@@ -12,7 +12,7 @@ from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected
-from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.report import only, printable, settled
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
@@ -76,7 +76,7 @@ def compile_file(work: Work, job: Job) -> Done:
     try:
         compiled, findings = compile_all(*read(job.box, work.inputs.within), _for(job, work.inputs))
     except Rejected as rejected:
-        return Done([], rejected.findings, [])
+        return Done([], settled(rejected.findings), [])
     if work.this_host:
         findings += _of_this_host(compiled)
     made = []
@@ -94,7 +94,7 @@ def compile_file(work: Work, job: Job) -> Done:
             item = item._replace(before=str(before or ""))
             findings += found
         made.append(item._replace(target=one.plan.target, assumed=one.assumed))
-    return Done(made, findings, [_claims(one) for one in compiled])
+    return Done(made, settled(findings), [_claims(one) for one in compiled])
 
 
 def _kept(job: Job, within: Within, name: str, is_matrix: bool) -> Target | None:

@@ -9,10 +9,11 @@ escapes \\b \\f \\n \\r \\t. docs/review.md says the same; tests/digest_vectors.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import Any
 
 from krunc_compiler.files.sha256 import hexdigest
+from krunc_compiler.plan.ordered import Ordered, text_of, without
 
 
 def digest(plan: dict[str, Any]) -> str:
@@ -22,17 +23,19 @@ def digest(plan: dict[str, Any]) -> str:
 
 def canonical(plan: dict[str, Any]) -> str:
     """Tell what of PLAN is hashed."""
-    return json.dumps(meaning(plan), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-
-
-def meaning(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return PLAN without what nothing is done with."""
-    return {
-        **_without(plan, "digest"),
-        "requires": _without(plan["requires"], "because"),
-        "operations": [_without(row, "from") for row in plan["operations"]],
+    texts = {
+        **{key: text_of(value) for key, value in plan.items() if key not in _OTHERS},
+        "requires": text_of(without(plan["requires"], "because")),
+        "operations": _rows(plan["operations"]),
     }
+    return f"{{{','.join(f'{text_of(key)}:{texts[key]}' for key in sorted(texts))}}}"
 
 
-def _without(value: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: item for key, item in value.items() if key != name}
+_OTHERS = ("digest", "requires", "operations")
+
+
+def _rows(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the text of ROWS; of those that stand in many plans each has its own already."""
+    if all(isinstance(row, Ordered) for row in rows):
+        return f"[{','.join(row.meaning for row in rows if isinstance(row, Ordered))}]"
+    return text_of([without(row, "from") for row in rows])

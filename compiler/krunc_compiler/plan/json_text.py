@@ -31,14 +31,8 @@ def value_of(source: Source) -> Any:
     and no more than its readers take. Raises Rejected."""
     text = source.text
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=once,
-            parse_int=_integer,
-            parse_float=_refused,
-            parse_constant=_refused,
-        )
-        if not (too_many(value, text) or _is_deep(value, 1)):
+        value = strict(text)
+        if not too_many(value, text):
             return value
     except (ValueError, RecursionError):
         pass  # the scanner has better words
@@ -47,6 +41,22 @@ def value_of(source: Source) -> Any:
     except _Flaw as flaw:
         raise reject(source, [flaw.finding]) from None
     raise AssertionError("what is wrong was found by one of two readers")
+
+
+def strict(text: str, level: int = 1) -> Any:
+    """Return the value of TEXT, which stands at LEVEL of a plan. Raises ValueError and
+    RecursionError, without words."""
+    value = json.loads(
+        text,
+        object_pairs_hook=once,
+        parse_int=_integer,
+        parse_float=_refused,
+        parse_constant=_refused,
+    )
+    # What nests has an opening for each level, so few texts need the walk.
+    if text.count("{") + text.count("[") > most("depth") - level and _is_deep(value, level):
+        raise ValueError
+    return value
 
 
 def places(text: str) -> dict[Path, Place]:

@@ -26,9 +26,9 @@ def read_plan(name: str, text: str) -> Plan:
     value = value_of(source)
     findings = check(value, head_schema())
     if not findings:
-        findings = [found for i, row in enumerate(value["operations"]) for found in _row(i, row)]
-    if not findings:
-        findings = [*_implicit(value), *_needed(value)]
+        rows = enumerate(value["operations"])
+        findings = [found for i, row in rows for found in row_findings(i, row)]
+    findings = findings or call_findings(value)
     if findings:
         raise reject(source_of(name, text), findings)
     return plan_of_value(value)
@@ -53,7 +53,8 @@ def source_of(name: str, text: str) -> Source:
     return Source(name, text, places(text))
 
 
-def _row(index: int, row: dict[str, Any]) -> list[Finding]:
+def row_findings(index: int, row: dict[str, Any]) -> list[Finding]:
+    """Find what is wrong with ROW by itself, the operation of a plan at INDEX."""
     where = ("operations", index)
     kinds = [kind for kind in KINDS if kind in row]
     if len(kinds) != 1:
@@ -72,6 +73,11 @@ def _row(index: int, row: dict[str, Any]) -> list[Finding]:
 def _operation(kind: str, name: str) -> dict[str, Any]:
     """Return the schema of one operation, with the definitions that it refers to."""
     return {**operation_schemas()[kind, name], "$defs": head_schema()["$defs"]}
+
+
+def call_findings(value: dict[str, Any]) -> list[Finding]:
+    """Find where the plan VALUE is not honest about what its calls need and imply."""
+    return [*_implicit(value), *_needed(value)]
 
 
 def _needed(value: dict[str, Any]) -> list[Finding]:

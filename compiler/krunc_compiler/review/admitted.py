@@ -6,7 +6,7 @@ its VMM can open. An honest plan demands what its calls use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from krunc_compiler.review.fact import Fact, Reach
@@ -16,7 +16,7 @@ from krunc_compiler.review.words import word
 _DEMANDS = {"require_folder": "folder", "require_file": "file"}
 
 
-def admitted(operations: list[dict[str, Any]], facts: list[Fact]) -> Iterator[Fact]:
+def admitted(operations: Sequence[dict[str, Any]], facts: list[Fact]) -> Iterator[Fact]:
     """Yield a fact for each demand of a confined plan that goes beyond what FACTS reach."""
     if all(row.get("step") != "confine" for row in operations):
         return  # then the VMM can open whatever the launching user can

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.difference import EFFECTS, Change, Difference, Effect
 from krunc_compiler.review.document import fact_document
 from krunc_compiler.review.lines import Edit
 from krunc_compiler.review.plan_sheet import operation
 from krunc_compiler.review.sheet import Detail, Line, Piece, Section, Sheet
-from krunc_compiler.review.summary import Review, kind_of
+from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import quoted, visible, word
 
 FORMAT = 1

@@ -10,17 +10,17 @@ fact.KINDS order the changes and word them.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.hostpath import RUNTIME
+from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
-from krunc_compiler.review.summary import Review, kind_of
+from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
 
 Effect = Literal["opens", "other_code", "alters", "narrows", "neutral"]
@@ -78,7 +78,6 @@ def compare(old: Review | None, new: Review | None) -> Difference:
 
 
 def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
-    before, after = _subjects(old), _subjects(new)
     renamed = bool(old and new and old.value["box"] != new.value["box"])
     reached = [
         Reached(
@@ -88,10 +87,9 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         else Reached(())
         for side in (old, new)
     ]
-    for subject in dict.fromkeys([*before, *after]):
-        was, now = before.get(subject), after.get(subject)
+    for was, now in _both(old, new):
         moved = renamed and now is not None and any(map(_runtime, now.reach))
-        if was and now and _same(was, now) and not moved:
+        if was and now and (was is now or _same(was, now)) and not moved:
             continue
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
@@ -105,14 +103,38 @@ def _runtime(reach: Reach) -> bool:
     return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
 
 
+def _both(old: Review | None, new: Review | None) -> Iterator[tuple[Fact | None, Fact | None]]:
+    """Yield what both say of each subject, in the order of the old plan."""
+    sides = [side.facts() if side else () for side in (old, new)]
+    # Most plans say as much of the same as what became of them.
+    if _in_step(sides):
+        yield from zip(*sides, strict=True)
+        return
+    before, after = _subjects(old), _subjects(new)
+    for subject in dict.fromkeys([*before, *after]):
+        yield before.get(subject), after.get(subject)
+
+
+def _in_step(sides: list[tuple[Fact, ...]]) -> bool:
+    """Tell whether each fact is about what that at its place of the other side is."""
+    return len(sides[0]) == len(sides[1]) and all(
+        was is now or _about(was) == _about(now) for was, now in zip(*sides, strict=True)
+    )
+
+
+def _about(fact: Fact) -> tuple[str, tuple[str, ...]]:
+    return BY_NAME[fact.kind].group, fact.subject
+
+
 def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
     """Return the facts by what they are about; a number tells those with one subject apart."""
-    seen: Counter[tuple[Any, ...]] = Counter()
+    seen: dict[tuple[Any, ...], int] = {}
     found = {}
     for fact in review.facts() if review else ():
-        subject = (BY_NAME[fact.kind].group, fact.subject)
-        found[subject, seen[subject]] = fact
-        seen[subject] += 1
+        subject = _about(fact)
+        number = seen.get(subject, 0)
+        seen[subject] = number + 1
+        found[subject, number] = fact
     return found
 
 
@@ -139,9 +161,18 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     kind = BY_NAME[now.kind]
     comes = "isolated:" if now.held else kind.comes
     text = f"{comes} {now.text}"
-    if was:
-        text += f"; before: {was.text if was.kind == now.kind else f'{was.kind} {was.text}'}"
+    text += _before(was, now) if was else ""
     return Change(effect, now.kind, text, now.origin, was, now)
+
+
+def _before(was: Fact, now: Fact) -> str:
+    """Tell what was before NOW or, where the same words told it, what of it is another."""
+    if was.kind != now.kind:
+        return f"; before: {was.kind} {was.text}"
+    if was.text != now.text:
+        return f"; before: {was.text}"
+    others = sorted({reach.noun for reach in was.reach ^ now.reach})
+    return f"; another {' and '.join(map(word, others))}" if others else ""
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:

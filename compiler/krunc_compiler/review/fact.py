@@ -1,6 +1,7 @@
 """A fact about a plan, what of the host it reaches, and the table by which changes are judged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 Group = Literal["machine", "exposure", "isolation"]
@@ -34,13 +35,18 @@ class Fact(NamedTuple):
     held: bool | None = None
 
 
+# The steps that start a thread in the VM's process, and those that change how others are read.
+THREADS = ("stop_on_sigterm",)
+NOTED = ("lay_stage", *THREADS)
+
+
 class Row(NamedTuple):
     """An operation as a reading sees it.
 
     `api` is the era of libkrun that runs the plan. `opened` has what its descriptors lead to, by
     name; `device` what the guest calls the device that it adds; `disks` the paths of the disks, by
     what the guest calls them, `shares` those of the shares, by their tags, and `written` which of
-    both are attached for writing; `before` the steps that are done before it,
+    both are attached for writing; `before` those of NOTED that are done before it,
     `as_root` whether the program is root in the guest, `image` the path of the store's image.
     """
 
@@ -49,12 +55,12 @@ class Row(NamedTuple):
     origin: str
     operation: int
     api: str
-    opened: dict[str, str]
+    opened: Mapping[str, str]
     device: str | None = None
     disks: Mapping[str, str] = {}
     shares: Mapping[str, str] = {}
     written: frozenset[str] = frozenset()
-    before: Sequence[str] = ()
+    before: tuple[str, ...] = ()
     as_root: bool = True
     image: str = ""
 
@@ -165,9 +171,14 @@ class Reached:
     """All that a plan reaches, for the question whether something more is reached."""
 
     def __init__(self, reaches: Iterable[Reach]) -> None:
-        self._targets: dict[tuple[str, str], set[str | int | None]] = {}
-        for reach in reaches:
-            self._targets.setdefault(reach[:2], set()).add(reach.target)
+        self._reaches = reaches
+
+    @cached_property
+    def _targets(self) -> dict[tuple[str, str], set[str | int | None]]:
+        found: dict[tuple[str, str], set[str | int | None]] = {}
+        for reach in self._reaches:  # when it is first asked: few plans lose anything
+            found.setdefault(reach[:2], set()).add(reach.target)
+        return found
 
     def covers(self, reach: Reach) -> bool:
         """Tell whether REACH is no more than what is reached."""

@@ -1,6 +1,7 @@
 """The isolation that a plan has and the isolation that it lacks."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from krunc_compiler.files.hostpath import holds_devices, holds_views
@@ -85,11 +86,14 @@ TOPICS = (
     ),
 )
 
+_AT_PATHS = [(topic.name, topic.lost_at) for topic in TOPICS if topic.lost_at is not None]
+
 
 def isolation(facts: list[Fact]) -> Iterator[Fact]:
     """Yield one fact a topic, held or not, with the operation that takes it away."""
+    taken = _taken(facts)
     for topic in TOPICS:
-        lost = next((fact for fact in facts if any(_takes(topic, r) for r in fact.reach)), None)
+        lost = taken.get(topic.name)
         yield Fact(
             "isolation",
             (topic.name,),
@@ -104,14 +108,31 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
     yield _confined(facts)
 
 
-def _takes(topic: Topic, reach: Reach) -> bool:
-    is_path = reach.verb in ("read", "write") and isinstance(reach.target, str)
-    if topic.lost_at and is_path and topic.lost_at(str(reach.target)):
-        return True
-    return any(
-        reach.verb == verb
-        and (not noun or (reach.noun in noun.lstrip("!").split("|")) != (noun[0] == "!"))
-        for verb, noun in topic.lost_by
+def _taken(facts: list[Fact]) -> dict[str, Fact]:
+    """Return the isolations, by their names, that one of FACTS takes away, each with the first
+    that does."""
+    found: dict[str, Fact] = {}
+    for fact in facts:
+        for reach in fact.reach:
+            for name in _lost_by(reach.verb, reach.noun):
+                found.setdefault(name, fact)
+            if reach.verb in ("read", "write") and isinstance(reach.target, str):
+                for name, lost_at in _AT_PATHS:
+                    if name not in found and lost_at(reach.target):
+                        found[name] = fact
+    return found
+
+
+@lru_cache(256)  # few, but for what krunc cannot read
+def _lost_by(verb: str, noun: str) -> tuple[str, ...]:
+    """Return the isolations that a reach of VERB and NOUN takes away."""
+    return tuple(
+        topic.name
+        for topic in TOPICS
+        if any(
+            verb == by and (not of or (noun in of.lstrip("!").split("|")) != (of[0] == "!"))
+            for by, of in topic.lost_by
+        )
     )
 
 

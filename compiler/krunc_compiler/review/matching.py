@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Param
-from krunc_compiler.review.summary import kind_of
+from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.words import word
 
 Identity = tuple[str, ...]
@@ -67,6 +67,9 @@ def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
 
     The key of the box does not count.
     """
+    if _in_step(old, new):
+        rows = enumerate(zip(old, new, strict=True))
+        return [Pair(i, i, True) for i, (a, b) in rows if a != b and _meaning(a) != _meaning(b)]
     places = {identity_: i for i, identity_ in enumerate(_identities(new))}
     both: list[tuple[int, int]] = []
     gone: list[Pair] = []
@@ -89,6 +92,8 @@ def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
     """Find the host steps of NEW, by index, that are done before an operation that they were done
     behind, or the other way round. The order of calls is that of libkrun's devices,
     which facts name."""
+    if _in_step(old, new):
+        return set()
     places = {identity_: i for i, identity_ in enumerate(_identities(new))}
     both = [
         (i, places[identity_])
@@ -103,6 +108,14 @@ def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
             found.add(j)
         highest = max(highest, ranks[j])
     return found
+
+
+def _in_step(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool:
+    """Tell whether each operation is about what that at its place of the other plan is, as in most
+    plans of which one became the other: then none is gone, and none has moved."""
+    return len(old) == len(new) and all(
+        a == b or identity(a) == identity(b) for a, b in zip(old, new, strict=True)
+    )
 
 
 def _is_done(row: dict[str, Any]) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler import libkrun as api
+from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.fact import BY_NAME, Fact
 from krunc_compiler.review.sheet import Line, Section, Sheet
-from krunc_compiler.review.summary import Review, kind_of
+from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import shown, word, words
 
 _REASONS = 8

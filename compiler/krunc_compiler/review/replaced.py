@@ -4,7 +4,7 @@ a link in it leads to, is not in the plan."""
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ class _Program(NamedTuple):
     workdir: str
 
 
-def replaced(operations: list[dict[str, Any]]) -> Iterator[Fact]:
+def replaced(operations: Sequence[dict[str, Any]]) -> Iterator[Fact]:
     """Yield a fact for each thing that makes other code run than the root's own."""
     programs = list(_programs(operations))
     roots = {ROOT_TAG, *(row["args"]["tag"] for row in operations if "root_share" in row.values())}
@@ -73,7 +73,7 @@ def _environment(args: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _programs(operations: list[dict[str, Any]]) -> Iterator[_Program]:
+def _programs(operations: Sequence[dict[str, Any]]) -> Iterator[_Program]:
     workdirs = [
         row["args"]["workdir_path"]
         for row in reversed(operations)

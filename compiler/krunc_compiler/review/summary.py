@@ -6,15 +6,15 @@ says that its parameters mean, and an operation that no table has is shown as it
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
-from krunc_compiler.plan.operation import KINDS
+from krunc_compiler.plan.ordered import Ordered, kind_of, ordered
 from krunc_compiler.plan.plan import Plan, value_of
 from krunc_compiler.review.admitted import admitted
-from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached, Row
+from krunc_compiler.review.fact import BY_NAME, NOTED, RANK, Fact, Reach, Reached, Row
 from krunc_compiler.review.facts.guest_devices import guest_devices
 from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.stage import by_default
@@ -53,55 +53,30 @@ class Review(NamedTuple):
         return Reached(reach for fact in self.facts() for reach in fact.reach)
 
 
-def review(plan: Plan) -> Review:
-    """Return the review of PLAN, exposure with the worst first."""
+def review(plan: Plan, known: str = "") -> Review:
+    """Return the review of PLAN, exposure with the worst first. Its digest is not made where it is
+    KNOWN."""
     value = value_of(plan)
-    value["operations"] = [_ordered(row) for row in value["operations"]]
-    found = [*_noted(value), *_limited(_read(value["operations"], value["api"]))]
+    known = known or digest(value)
+    rows = list(map(ordered, plan.operations))
+    value["operations"] = rows
+    found = [*_noted(value), *_limited(_read(rows, value["api"]))]
     found += list(by_default(found))
-    found += [*admitted(value["operations"], found), *replaceable(value["operations"])]
-    found = [*_without_own_init(found, laid := list(replaced(value["operations"]))), *laid]
-    ordered = sorted(found, key=lambda fact: RANK[fact.kind])
+    found += [*admitted(rows, found), *replaceable(rows)]
+    found = [*_without_own_init(found, laid := list(replaced(rows))), *laid]
+    ranked = sorted(found, key=lambda fact: RANK[fact.kind])
     return Review(
         value,
-        digest(value),
-        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "machine"),
-        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "exposure"),
+        known,
+        tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "machine"),
+        tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "exposure"),
         tuple(sorted(isolation(found), key=lambda fact: bool(fact.held))),
     )
 
 
-def _ordered(row: dict[str, Any]) -> dict[str, Any]:
-    """Return ROW with its arguments in the order of libkrun's header and their maps sorted: the
-    order in which a plan has its keys means nothing."""
-    if "args" not in row:
-        return row
-    kind = kind_of(row)
-    known: dict[str, Mapping[str, Any]] = {
-        "call": api.functions(),
-        "step": api.steps(),
-        "order": api.orders(),
-    }
-    params = api.params(kind, row[kind]) if row[kind] in known.get(kind, ()) else ()
-    order = {param.name: place for place, param in enumerate(params)}
-    names = sorted(row["args"], key=lambda name: (order.get(name, len(order)), name))
-    return {**row, "args": {name: _sorted(row["args"][name]) for name in names}}
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
-
-
-def kind_of(row: dict[str, Any]) -> str:
-    """Tell whether an operation is a call, a step, an order or implicit."""
-    return next(kind for kind in KINDS if kind in row)
-
-
-def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
+def _read(operations: Sequence[Ordered], api_: str) -> list[Fact]:
     found: list[Fact] = []
-    names: dict[str, str] = {}
+    names: Mapping[str, str] = {}
     devices = guest_devices(operations)
     disks = {
         device: str(operations[index]["args"]["disk_path"])
@@ -112,7 +87,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
     written = frozenset(_written(operations, devices))
     as_root = all(api.is_root(row["args"]["user"]) for row in operations if _is_user(row))
     image = next((str(row["args"]["path"]) for row in operations if _is_image(row)), "")
-    steps: list[str] = []
+    before: tuple[str, ...] = ()
     for index, operation in enumerate(operations):
         kind = kind_of(operation)
         row = Row(
@@ -126,24 +101,33 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
             disks,
             shares,
             written,
-            steps,
+            before,
             as_root,
             image,
         )
-        reading = READINGS[kind].get(row.name)
-        if reading is not None:
-            found += reading(row)
-        elif kind == "call" and (told := _by_meaning(row)):
-            found += told
-        elif row.name not in SILENT:
-            text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
-            exact = json.dumps([kind, row.args], sort_keys=True)
-            reach = Reach("other", row.name, exact)
-            found.append(row.fact("other", (kind, row.name), text, reach))
+        if operation.last is None or operation.last[0] != row:
+            operation.last = (row, list(_told(kind, row)))
+        found += operation.last[1]
         if kind == "step":
-            names.update(opened(row))
-            steps.append(row.name)
+            if more := opened(row):
+                names = {**names, **more}
+            if row.name in NOTED and row.name not in before:
+                before = (*before, row.name)
     return found
+
+
+def _told(kind: str, row: Row) -> Iterable[Fact]:
+    """Tell what an operation of KIND shows by itself."""
+    reading = READINGS[kind].get(row.name)
+    if reading is not None:
+        return reading(row)
+    if kind == "call" and (told := _by_meaning(row)):
+        return told
+    if row.name in SILENT:
+        return ()
+    text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
+    exact = json.dumps([kind, row.args], sort_keys=True)
+    return (row.fact("other", (kind, row.name), text, Reach("other", row.name, exact)),)
 
 
 def _is_user(row: dict[str, Any]) -> bool:
@@ -154,7 +138,7 @@ def _is_image(row: dict[str, Any]) -> bool:
     return row.get("step") == "require_image"
 
 
-def _shares(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _shares(operations: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield the directories that have a tag of the plan's choice, by it."""
     for row in operations:
         args = row.get("args", {}) if "call" in row else {}
@@ -162,7 +146,7 @@ def _shares(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
             yield str(args["tag"]), str(args["path"])
 
 
-def _written(operations: list[dict[str, Any]], devices: dict[int, str]) -> Iterator[str]:
+def _written(operations: Sequence[dict[str, Any]], devices: dict[int, str]) -> Iterator[str]:
     """Yield the shares, by their tags, and disks, by the guest's name, that are attached for
     writing."""
     for index, row in enumerate(operations):

@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from krunc_compiler.box.box import Box
@@ -11,6 +11,7 @@ from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevic
 from krunc_compiler.files.hostpath import RUNTIME, STORE, lying_in, normal
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
+from krunc_compiler.findings.report import settled
 from krunc_compiler.rules.written import Named
 from krunc_compiler.values import extending
 
@@ -95,9 +96,13 @@ def _published(network: NetworkDevices) -> Iterator[Claim]:
             yield Claim("KR611", f"the host port {name}", name, where, True)
 
 
-@cache
+@lru_cache(4)  # a box collides with several, which are told of one after another
 def _again(name: str, text: str) -> Source:
     return extending.load(name, text or read_file(name))[1]
+
+
+def _told(one: Claims, finding: Finding) -> list[Located]:
+    return settled([Located(_again(one.source.name, one.source.text), finding)])
 
 
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
@@ -120,7 +125,7 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             at = f"{dotted(first_key)} of {other.source.name}"
             at += f" (box {other.box})" if other.source.name == one.source.name else ""
             finding = Finding(code, f"{what} is in {at} too", key, hint=_AT_ONCE[code])
-            findings.append(Located(_again(one.source.name, one.source.text), finding))
+            findings += _told(one, finding)
     return findings + list(_replaced(boxes))
 
 
@@ -147,7 +152,7 @@ def _replaced(boxes: Sequence[Claims]) -> Iterator[Located]:
                 hint="keep it out of what other guests write; where both are launched by one "
                 "command, a link there is refused",
             )
-            yield Located(_again(one.source.name, one.source.text), finding)
+            yield from _told(one, finding)
 
 
 _AT_ONCE = {

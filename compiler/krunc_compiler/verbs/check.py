@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.within import around
 from krunc_compiler.findings.containing import contained
-from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.findings.finding import Finding, UsageError
 from krunc_compiler.findings.report import printable, report
 from krunc_compiler.pipeline.gathering import Gathered, gather
 from krunc_compiler.pipeline.parallel import MANY, spread
@@ -81,7 +82,14 @@ def run(args: Namespace) -> int:
     _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
-    if not (found.boxes or found.plans or policies.read or policies.findings or found.findings):
+    if not (
+        found.boxes
+        or found.plans
+        or found.locks
+        or policies.read
+        or policies.findings
+        or found.findings
+    ):
         few = f"; skipped {_skipped(found.skipped)}" if found.skipped else ""
         raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}")
     looked = Checked(
@@ -106,20 +114,28 @@ def _check(found: Gathered, run: Run) -> None:
 
         claimed = _boxes(found.boxes, run)
         run.checked.findings.extend(collisions(claimed))
+    for lock in found.locks:
+        hint = "remove it, or bring its box back"
+        run.tell(lock, Finding("KR709", "no box lies beside this lock", hint=hint))
     alone = _alone(found, run)
-    for plan, home in found.plans.items():
-        if plan not in run.checked.files:
-            is_made = plan in alone or run.makers.has(plan)
-            check_plan(plan, home, is_made, run)
+    looked = set(run.checked.files)
+    plans = [
+        (plan, home, plan in alone or run.makers.has(plan))
+        for plan, home in found.plans.items()
+        if plan not in looked
+    ]
+    if len(plans) >= MANY:
+        _read_policies(((plan, home) for plan, home, _ in plans), run)
+    with closing(spread(partial(_plan_apart, run), plans)) as results:
+        for checked in results:
+            run.checked.take(checked)
 
 
 def _boxes(boxes: dict[str, str], run: Run) -> list[Claims]:
     """Check BOXES, each with the directory through which it was found: many on all processors."""
     if len(boxes) < MANY:
         return [one for box, home in boxes.items() for one in check_box(box, home, run)]
-    for_many()
-    for folder, home in dict.fromkeys((os.path.dirname(box), home) for box, home in boxes.items()):
-        run.policies.of(folder, home)  # read once, for all workers
+    _read_policies(boxes.items(), run)
     claimed: list[Claims] = []
     with closing(spread(partial(_apart, run), list(boxes.items()))) as results:
         for checked, makers, claims in results:
@@ -129,12 +145,27 @@ def _boxes(boxes: dict[str, str], run: Run) -> list[Claims]:
     return claimed
 
 
+def _read_policies(files: Iterable[tuple[str, str]], run: Run) -> None:
+    """Read the policies of FILES, each with the directory through which it was found, once for all
+    workers."""
+    for_many()
+    for folder, home in dict.fromkeys((os.path.dirname(path), home) for path, home in files):
+        run.policies.of(folder, home)
+
+
 def _apart(run: Run, item: tuple[str, str]) -> tuple[Checked, Makers, list[Claims]]:
     """Check the box of ITEM by itself; of its differences little is kept, for there may be many."""
     own = run._replace(makers=Makers(set(), {}, set(), {}), checked=Checked([], [], [], []))
     claims = check_box(*item, own)
     own.checked.differences.clear()
-    return own.checked, own.makers, claims
+    return own.checked.settled(), own.makers, claims
+
+
+def _plan_apart(run: Run, item: tuple[str, str, bool]) -> Checked:
+    """Check the plan of ITEM by itself."""
+    own = run._replace(checked=Checked([], [], [], []))
+    check_plan(*item, own)
+    return own.checked.settled()
 
 
 def _alone(found: Gathered, run: Run) -> set[str]:

@@ -15,7 +15,7 @@ from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Source, dotted
-from krunc_compiler.findings.report import only
+from krunc_compiler.findings.report import only, settled
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.existing import another_target, target_of
 from krunc_compiler.plan.plan import Plan
@@ -53,6 +53,10 @@ class Checked(NamedTuple):
         self.findings.extend(other.findings)
         self.differences.extend(other.differences)
         self.changes.extend(other.changes)
+
+    def settled(self) -> Checked:
+        """Return it with findings that keep little."""
+        return self._replace(findings=settled(self.findings))
 
 
 class Run(NamedTuple):

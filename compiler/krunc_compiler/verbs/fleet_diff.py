@@ -16,13 +16,13 @@ from krunc_compiler.files.commits import Objects
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.source import decode, read
 from krunc_compiler.files.tree import unlisted
-from krunc_compiler.files.within import around, repository
+from krunc_compiler.files.within import Within, around, repository
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located, Rejected, UsageError
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.plan.digest import digest
+from krunc_compiler.plan.many import Rows
 from krunc_compiler.plan.plan import Plan, moved, value_of
-from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.fleet import Fleet, PlanChange, Status, fleet, told
 from krunc_compiler.review.fleet_sheet import fleet_document, fleet_sheet
@@ -31,6 +31,9 @@ from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.values.kind import is_plan, kind_of_file
 from krunc_compiler.verbs.reviewed import NOTHING, directory_of, terminal
+
+# Of the plans that this process, or worker, reads.
+_ROWS = Rows()
 
 
 class Text(NamedTuple):
@@ -107,11 +110,17 @@ def _texts(side: str) -> dict[str, Text]:
         tree = all_below(side)
         if tree.closed:
             raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
-        found = [(os.path.relpath(path, side), Text(path)) for path in tree.files]
+        found = [(_below(side, path), Text(path)) for path in tree.files]
     else:
         found = [(path, Text(f"{side}/{path}", one)) for path, one in git.files(side)]
     paths = {path for path, _ in found}
     return {_short(path, paths): text for path, text in found if not is_box_name(path)}
+
+
+def _below(side: str, path: str) -> str:
+    """Return the way from the directory SIDE to PATH, which was listed below it."""
+    home = os.path.normpath(side)
+    return path if home == "." else path[len(home.rstrip("/")) + 1 :]
 
 
 def _short(path: str, paths: set[str]) -> str:
@@ -155,10 +164,10 @@ def judge(pair: Pair) -> Judged:
 def _judged(pair: Pair) -> PlanChange | None:
     texts = [_text(side) if side else None for side in (pair.old, pair.new)]
     if pair.ways is None and texts[0] == texts[1] and texts[0] is not None:
-        same = _digest(read_plan(*_named(pair.new, texts[0])))
+        same = _digest(_ROWS.read(*_named(pair.new, texts[0])))
         return PlanChange(pair.name, "unchanged", same, same)
     old, new = (
-        read_plan(*_named(side, text)) if text is not None else None
+        _ROWS.read(*_named(side, text)) if text is not None else None
         for side, text in zip((pair.old, pair.new), texts, strict=True)
     )
     if old is None and new is None:
@@ -169,7 +178,7 @@ def _judged(pair: Pair) -> PlanChange | None:
         return PlanChange(pair.name, "unchanged", was, now)
     if new is None:  # it reaches nothing any more
         return PlanChange(pair.name, status, was, now)
-    difference = _compared(old, new, pair.ways)
+    difference = _compared((old, new), (was or "", now or ""), pair.ways)
     if not difference.changes:
         status = "unchanged"
     changed = told(difference)
@@ -186,10 +195,14 @@ def _digest(plan: Plan) -> str:
     return digest(value_of(plan))
 
 
-def _compared(old: Plan | None, new: Plan | None, ways: tuple[str, str] | None) -> Difference:
-    if ways and old and new:
+def _compared(
+    plans: tuple[Plan | None, Plan], digests: tuple[str, str], ways: tuple[str, str] | None
+) -> Difference:
+    """Compare both PLANS, of which the DIGESTS are known."""
+    old, new = plans
+    if ways and old:
         old, new = moved(old, ways[0]), moved(new, ways[1])
-    return compare(review(old) if old else None, review(new) if new else None)
+    return compare(review(old, digests[0]) if old else None, review(new, digests[1]))
 
 
 def _text(side: Text) -> str | None:
@@ -249,22 +262,22 @@ def _variables(side: str) -> dict[str, Mapping[str, str]]:
     if not os.path.isdir(side):
         return {}
     found: dict[str, Mapping[str, str]] = {}
+    within = around([side], (), ())
     for path in filter(is_box_name, all_below(side).files):
-        home = os.path.relpath(os.path.dirname(path) or ".", side)
-        for name, row in _rows(path):
+        for name, row in _rows(path, within):
+            home = os.path.dirname(_below(side, path))
             found[os.path.normpath(os.path.join(home, name))] = row
     return found
 
 
-def _rows(path: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(path: str, within: Within) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the names of the boxes that a matrix in the file PATH makes, and their variables."""
-    from krunc_compiler.pipeline.compiling import load_box, named_rows
-    from krunc_compiler.values.inputs import Inputs
-
-    within = around([path], (), ())
     with contained(path, []):
         name, text = read(path, within)
         if "matrix" in text:
+            from krunc_compiler.pipeline.compiling import load_box, named_rows
+            from krunc_compiler.values.inputs import Inputs
+
             for box, row in named_rows(load_box(name, text, Inputs(None, within=within))):
                 yield (
                     str(box),

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from krunc_compiler import libkrun as api
@@ -13,7 +14,7 @@ from krunc_compiler.libkrun import Function
 from krunc_compiler.review.words import word
 
 
-def guest_devices(operations: list[dict[str, Any]]) -> dict[int, str]:
+def guest_devices(operations: Sequence[dict[str, Any]]) -> dict[int, str]:
     """Name the device that each of OPERATIONS adds, by its index: /dev/vda, eth0, a number."""
     names: dict[int, str] = {}
     calls = [
@@ -26,7 +27,9 @@ def guest_devices(operations: list[dict[str, Any]]) -> dict[int, str]:
     seen: Counter[str] = Counter()
     for index, function in calls:
         what = _counted(function, operations[index].get("args", {}))
-        if seen[what] and what:
+        if not what:
+            continue
+        if seen[what]:
             names[index] = f"{what} {seen[what]}"
         seen[what] += 1
     return names
@@ -38,13 +41,18 @@ def _disks(calls: list[tuple[int, Function]]) -> list[int]:
     libkrun 1.x drops the disks of the deprecated setters beside any other, and takes the root's
     first (get_block_cfg in its src/libkrun/src/lib.rs).
     """
-    found = [(index, one) for index, one in calls if _targets_disk(one)]
+    found = [(index, one) for index, one in calls if one.name in _adding_disks()]
     added = [index for index, one in found if any("unique" in param.rules for param in one.params)]
     return added or [index for index, one in sorted(found, key=lambda item: -_is_root(item[1]))]
 
 
-def _targets_disk(function: Function) -> bool:
-    return any(param.rules.get("target") == "disk" for param in function.params)
+@cache
+def _adding_disks() -> frozenset[str]:
+    return frozenset(
+        function.name
+        for function in api.functions().values()
+        if any(param.rules.get("target") == "disk" for param in function.params)
+    )
 
 
 def _is_root(function: Function) -> int:
@@ -54,14 +62,19 @@ def _is_root(function: Function) -> int:
 def _networks(calls: list[tuple[int, Function]]) -> Iterator[int]:
     """Yield the calls that add a network device; the one of the deprecated setters is added at the
     end (krun_start_enter in src/libkrun/src/lib.rs)."""
+    found = [(index, one) for index, one in calls if one.name in _adding_networks()]
+    yield from (index for index, one in found if one.feature == "net")
+    yield from (index for index, one in found if one.feature != "net")
+
+
+@cache
+def _adding_networks() -> frozenset[str]:
     (unless,) = {
-        tuple(one for one in row["unless"] if "." not in one)
+        frozenset(one for one in row["unless"] if "." not in one)
         for row in api.table()["implicit"]
         if row["name"] == "no_network"
     }
-    found = [(index, one) for index, one in calls if one.name in unless]
-    yield from (index for index, one in found if one.feature == "net")
-    yield from (index for index, one in found if one.feature != "net")
+    return unless
 
 
 def _counted(function: Function, args: dict[str, Any]) -> str:
@@ -77,9 +90,18 @@ def _counted(function: Function, args: dict[str, Any]) -> str:
             return "virtio console"
         case "krun_add_serial_console_default":
             return "serial console"
-    if any(param.name == "console_id" and param.kind == "int" for param in function.params):
+    if function.name in _adding_ports():
         return f"console {word(str(args.get('console_id')))}, port"
     return ""
+
+
+@cache
+def _adding_ports() -> frozenset[str]:
+    return frozenset(
+        function.name
+        for function in api.functions().values()
+        if any(param.name == "console_id" and param.kind == "int" for param in function.params)
+    )
 
 
 def disk_name(number: int) -> str:

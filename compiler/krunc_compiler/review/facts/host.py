@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.review.fact import Fact, Reach, Row
+from krunc_compiler.review.fact import THREADS, Fact, Reach, Row
 from krunc_compiler.review.facts import network
 from krunc_compiler.review.facts.storage import access, same
 from krunc_compiler.review.facts.streams import PASST
@@ -64,10 +64,6 @@ def open_files(row: Row) -> Iterator[Fact]:
     """Yield the limit of open files."""
     text = "raises its limit of open files to the hard limit"
     yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
-
-
-# The steps that start a thread in the VM's process.
-THREADS = ("stop_on_sigterm",)
 
 
 def confine(row: Row) -> Iterator[Fact]:

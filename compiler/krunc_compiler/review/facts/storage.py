@@ -6,6 +6,7 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from krunc_schema import load
@@ -33,6 +34,7 @@ def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...
     return ("reads", (read,)) if read_only else ("writes", (read, Reach("write", noun, same(path))))
 
 
+@lru_cache(32)  # a plan has each twice, and few are kept: one may be long
 def same(path: str) -> str:
     """Return PATH without the signs that cannot change where it leads: ./a//b/ as a/b."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
