@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 '''
-_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor")
+_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor", "unheard")
 _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
@@ -61,10 +61,12 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             name: (_characters(row["pattern"]), row["doc"])
             for name, row in table["charsets"].items()
         },
-        "LIMITS": table["limits"],
+        "LIMITS": {**table["limits"], **_limits(table["architectures"])},
         "PLAN": {name: plan[name] for name in _PLAN},
         "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
-        "KERNEL_CMDLINE": table["kernel_cmdline"],
+        "KERNEL_CMDLINE": {**table["kernel_cmdline"], **_line(table["architectures"])},
+        # What not every architecture has.
+        "OF_SOME": {name: True for name, row in table["functions"].items() if "on" in row},
         "RESERVED_ENV": table["reserved_env"],
         "GUEST_CONFIGURATION": table["guest_configuration"],
         "ENUMS": {
@@ -107,6 +109,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "STEPS": {name: host[name] for name in _OF_THE_STAGE},
     }
     rare = {
+        "ARCHITECTURES": table["architectures"],
         "FUNCTIONS": {name: row for name, row in functions.items() if name not in _COMMON},
         "STEPS": {
             name: row for name, row in host.items() if name not in (*_COMMON, *_OF_THE_STAGE)
@@ -114,6 +117,24 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
     }
     modules = {"_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare}
     return {name: _literals(tables) for name, tables in modules.items()}
+
+
+def _limits(architectures: dict[str, Any]) -> dict[str, int]:
+    """Return the limits of the most able architecture, and those that hold for any."""
+    every = {
+        name: [row[name] for row in architectures.values()] for name in ("virtio_devices", "vcpus")
+    }
+    least = {f"{name}_anywhere": min(values) for name, values in every.items()}
+    return {"virtio_devices": max(every["virtio_devices"]), **least}
+
+
+def _line(architectures: dict[str, Any]) -> dict[str, int]:
+    """Return how long a command line every architecture has room for."""
+    rows = architectures.values()
+    return {
+        "max_bytes": min(row["cmdline_bytes"] for row in rows),
+        "device_bytes": max(row["device_bytes"] for row in rows),
+    }
 
 
 def _literals(tables: dict[str, Any]) -> str:

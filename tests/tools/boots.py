@@ -70,7 +70,7 @@ def boxes(tmp_path: Path) -> Path:
     for box in (ROOT / "boxes").glob("*.yaml"):
         (tmp_path / box.name).write_text(box.read_text())
     inputs = [ROOT / "boxes" / "make-inputs", tmp_path, guests.busybox()]
-    subprocess.run(inputs, check=True, capture_output=True)
+    subprocess.run(list(map(str, inputs)), check=True, capture_output=True)
     return tmp_path
 
 
@@ -78,7 +78,7 @@ def boxes(tmp_path: Path) -> Path:
 def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program for guests that speaks vsock."""
     program = tmp_path_factory.mktemp("guest") / "vsock"
-    command = [*guests.compiler_of_c(), "-O1", "-o", program, TOOLS / "guest/vsock.c"]
+    command = [*guests.compiler_of_c(), "-O1", "-o", str(program), str(TOOLS / "guest/vsock.c")]
     subprocess.run(command, check=True)
     return program
 

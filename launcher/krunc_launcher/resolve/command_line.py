@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE
+from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE, LIMITS
 from krunc_launcher.plan.sequence import devices
 
 TYPE_CHECKING = False
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 
 def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
-    """Append to FOUND when the kernel would cut off what libkrun puts on its command line."""
-    size = (
-        len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * KERNEL_CMDLINE["device_bytes"]
-    )
+    """Append to FOUND when the kernel would cut off what libkrun puts on its command line, or when
+    there are more devices than every machine has room for, and this one has not."""
+    size, count = len(KERNEL_CMDLINE["prolog"]), devices(plan["operations"])
     last = 0
     for operation in done:
         if operation.name not in CARRIED:
@@ -36,9 +35,11 @@ def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
             else:
                 size += sum(_length(item) + 3 for item in value)
     most = KERNEL_CMDLINE["max_bytes"]
-    if size > most:
-        sentence = f"about {size} bytes for the guest kernel's command line, which holds {most}"
-        found.append((("operations", last), sentence))
+    on_line = count * KERNEL_CMDLINE["device_bytes"]
+    if size + on_line > most or count > LIMITS["virtio_devices_anywhere"]:
+        from krunc_launcher.resolve.here import unfit
+
+        unfit(count, size, last, found)
 
 
 def _length(item: str | Variable) -> int:
