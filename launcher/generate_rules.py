@@ -65,7 +65,8 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "PLAN": {name: plan[name] for name in _PLAN},
         "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
         "KERNEL_CMDLINE": {**table["kernel_cmdline"], **_line(table["architectures"])},
-        # What not every architecture has.
+        # Virtio devices by operation, and the functions that not every architecture has.
+        "DEVICES": _devices(table),
         "OF_SOME": {name: True for name, row in table["functions"].items() if "on" in row},
         "RESERVED_ENV": table["reserved_env"],
         "GUEST_CONFIGURATION": table["guest_configuration"],
@@ -128,13 +129,22 @@ def _limits(architectures: dict[str, Any]) -> dict[str, int]:
     return {"virtio_devices": max(every["virtio_devices"]), **least}
 
 
-def _line(architectures: dict[str, Any]) -> dict[str, int]:
-    """Return how long a command line every architecture has room for."""
+def _line(architectures: dict[str, Any]) -> dict[str, Any]:
+    """Return how long a command line every architecture has room for, and what a device takes of it
+    by the machine."""
     rows = architectures.values()
     return {
         "max_bytes": min(row["cmdline_bytes"] for row in rows),
-        "device_bytes": max(row["device_bytes"] for row in rows),
+        "device_bytes": {
+            machine: row["device_bytes"] for row in rows for machine in row["machines"]
+        },
     }
+
+
+def _devices(table: dict[str, Any]) -> dict[str, int]:
+    """Return the virtio devices of a function, or of what is implicit, that has any."""
+    rows = [*table["functions"].items(), *((row["name"], row) for row in table["implicit"])]
+    return {name: row["devices"] for name, row in rows if row.get("devices")}
 
 
 def _literals(tables: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ class _Asked(NamedTuple):
     code: str = "KR881"
     way: str = ""
     at_key: bool = False
+    is_plain: bool = False  # what is given tells by itself what it is for
 
 
 def check(box: Box, operations: list[Operation], target: Target) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def check(box: Box, operations: list[Operation], target: Target) -> Iterator[Fin
             whose = f"; this box is for {box.arch}" if box.arch is not None else ""
             said = f"{asked.what}{only}; {asked.which}{whose}"
             yield Finding(asked.code, said, asked.where, hint=hint, at_key=asked.at_key)
-        elif len(able) < len(possible):
+        elif len(able) < len(possible) and not asked.is_plain:
             hint = f"write `arch: {' or '.join(able)}`, and no other machine is to have it"
             said = f"{asked.what}: only on {' or '.join(able)}; {asked.which}"
             yield Finding("KR880", said, asked.where, hint=hint, at_key=asked.at_key)
@@ -121,7 +122,8 @@ def _call(operation: Operation) -> Iterator[_Asked]:
             able = tuple(name for name, row in rows if value in row["kernel_formats"])
             if len(able) < len(rows):
                 what = f"a kernel of the format {value}"
-                yield _Asked(what, able, where, "libkrun boots no such kernel elsewhere")
+                which = "libkrun boots no such kernel elsewhere"
+                yield _Asked(what, able, where, which, is_plain=True)
 
 
 def _unheard(

@@ -5,13 +5,20 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher._rare_rules import ARCHITECTURES
 from krunc_launcher.errors import plain
-from krunc_launcher.resolve.here import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from krunc_launcher.resolve.operation import Operation
+
+
+def here() -> dict[str, Any]:
+    """Return the row of this machine's architecture; an empty one where it is none of libkrun's."""
+    machine = system.uname().machine
+    rows = (row for row in ARCHITECTURES.values() if machine in row["machines"])
+    return next(rows, {})
 
 
 def other(operation: Operation) -> Iterator[str]:
@@ -39,3 +46,11 @@ def too_many_vcpus(wanted: int) -> Iterator[str]:
     if wanted > most:
         machine = plain(system.uname().machine)
         yield f"the VM wants {wanted} vCPUs; libkrun numbers {most} at most on {machine}"
+
+
+def too_many_devices(count: int) -> list[str]:
+    """Tell that libkrun has no interrupt lines here for so many virtio devices."""
+    most, machine = here().get("virtio_devices", count), plain(system.uname().machine)
+    if count <= most:
+        return []
+    return [f"the VM has {count} virtio devices; libkrun has room for {most} on {machine}"]

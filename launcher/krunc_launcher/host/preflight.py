@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import LIMITS, MEANT, OF_SOME
+from krunc_launcher._rules import DEVICES, LIMITS, MEANT, OF_SOME
 from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.runtime import closed, runtime_folder
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
+    devices = 0
     if sys.platform == "linux" and not system.exists("/proc/self/fd"):
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
     for operation in done:
+        if operation.name in DEVICES:
+            devices += DEVICES[operation.name]
         if operation.name == "confine":
             from krunc_launcher.host.landlock import unmet
 
@@ -44,6 +47,10 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
         else:
             continue
         problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
+    if devices > LIMITS["virtio_devices_anywhere"]:
+        from krunc_launcher.host.architecture import too_many_devices
+
+        problems += too_many_devices(devices)
     return problems
 
 

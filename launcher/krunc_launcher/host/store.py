@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher.errors import plain, why
-from krunc_launcher.resolve.here import here
+from krunc_launcher.host.architecture import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

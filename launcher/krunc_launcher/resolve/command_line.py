@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE, LIMITS
+from krunc_launcher import system
+from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE
 from krunc_launcher.plan.sequence import devices
 
 TYPE_CHECKING = False
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
-    """Append to FOUND when the kernel would cut off what libkrun puts on its command line, or when
-    there are more devices than every machine has room for, and this one has not."""
-    size, count = len(KERNEL_CMDLINE["prolog"]), devices(plan["operations"])
+    """Append to FOUND when the kernel would cut off what libkrun puts on its command line."""
+    on_line = KERNEL_CMDLINE["device_bytes"].get(system.uname().machine, 0)
+    size = len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * on_line
     last = 0
     for operation in done:
         if operation.name not in CARRIED:
@@ -35,11 +36,9 @@ def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
             else:
                 size += sum(_length(item) + 3 for item in value)
     most = KERNEL_CMDLINE["max_bytes"]
-    on_line = count * KERNEL_CMDLINE["device_bytes"]
-    if size + on_line > most or count > LIMITS["virtio_devices_anywhere"]:
-        from krunc_launcher.resolve.here import unfit
-
-        unfit(count, size, last, found)
+    if size > most:
+        sentence = f"about {size} bytes for the guest kernel's command line, which holds {most}"
+        found.append((("operations", last), sentence))
 
 
 def _length(item: str | Variable) -> int:
