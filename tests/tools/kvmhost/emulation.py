@@ -11,7 +11,6 @@ from kvmhost import detached
 from kvmhost.architecture import Architecture
 from kvmhost.needs import Programs
 
-MEMORY = 3072  # MiB; this machine's memory is taken only as the emulated one touches its own
 CPUS = 2
 
 # Documentation/admin-guide/kernel-parameters.txt, in the kernel's source
@@ -115,9 +114,9 @@ def _qemu(
         program,
         *("-name", "kvmhost", "-nodefaults", "-display", "none", "-no-reboot"),
         *(*kind.board, "-accel", "tcg,thread=multi"),
-        *("-smp", str(CPUS), "-m", str(MEMORY), "-numa", "node,memdev=memory"),
+        *("-smp", str(CPUS), "-m", str(kind.memory), "-numa", "node,memdev=memory"),
         # Shared: virtiofsd works on the emulated machine's memory.
-        *("-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"),
+        *("-object", f"memory-backend-memfd,id=memory,size={kind.memory}M,share=on"),
         *("-chardev", f"socket,id=virtiofs,fd={connected}"),
         *("-device", "vhost-user-fs-pci,chardev=virtiofs,tag=root,queue-size=1024"),
         *("-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"),
