@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 '''
-_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor")
+_FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor", "unheard")
 _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
@@ -61,10 +61,13 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             name: (_characters(row["pattern"]), row["doc"])
             for name, row in table["charsets"].items()
         },
-        "LIMITS": table["limits"],
+        "LIMITS": {**table["limits"], **_limits(table["architectures"])},
         "PLAN": {name: plan[name] for name in _PLAN},
         "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},
-        "KERNEL_CMDLINE": table["kernel_cmdline"],
+        "KERNEL_CMDLINE": {**table["kernel_cmdline"], **_line(table["architectures"])},
+        # Virtio devices by operation, and the functions that not every architecture has.
+        "DEVICES": _devices(table),
+        "OF_SOME": {name: True for name, row in table["functions"].items() if "on" in row},
         "RESERVED_ENV": table["reserved_env"],
         "GUEST_CONFIGURATION": table["guest_configuration"],
         "ENUMS": {
@@ -107,6 +110,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "STEPS": {name: host[name] for name in _OF_THE_STAGE},
     }
     rare = {
+        "ARCHITECTURES": table["architectures"],
         "FUNCTIONS": {name: row for name, row in functions.items() if name not in _COMMON},
         "STEPS": {
             name: row for name, row in host.items() if name not in (*_COMMON, *_OF_THE_STAGE)
@@ -114,6 +118,33 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
     }
     modules = {"_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare}
     return {name: _literals(tables) for name, tables in modules.items()}
+
+
+def _limits(architectures: dict[str, Any]) -> dict[str, int]:
+    """Return the limits of the most able architecture, and those that hold for any."""
+    every = {
+        name: [row[name] for row in architectures.values()] for name in ("virtio_devices", "vcpus")
+    }
+    least = {f"{name}_anywhere": min(values) for name, values in every.items()}
+    return {"virtio_devices": max(every["virtio_devices"]), **least}
+
+
+def _line(architectures: dict[str, Any]) -> dict[str, Any]:
+    """Return how long a command line every architecture has room for, and what a device takes of it
+    by the machine."""
+    rows = architectures.values()
+    return {
+        "max_bytes": min(row["cmdline_bytes"] for row in rows),
+        "device_bytes": {
+            machine: row["device_bytes"] for row in rows for machine in row["machines"]
+        },
+    }
+
+
+def _devices(table: dict[str, Any]) -> dict[str, int]:
+    """Return the virtio devices of a function, or of what is implicit, that has any."""
+    rows = [*table["functions"].items(), *((row["name"], row) for row in table["implicit"])]
+    return {name: row["devices"] for name, row in rows if row.get("devices")}
 
 
 def _literals(tables: dict[str, Any]) -> str:

@@ -56,6 +56,17 @@ def table() -> dict[str, Any]:
     return content
 
 
+def architectures() -> dict[str, dict[str, Any]]:
+    """Return what depends on the architecture, by its name."""
+    known: dict[str, dict[str, Any]] = table()["architectures"]
+    return known
+
+
+def architectures_of(arch: str | None) -> tuple[str, ...]:
+    """Return the architectures that a box may run on: ARCH, or all."""
+    return tuple(architectures()) if arch is None else (arch,)
+
+
 @cache
 def steps() -> dict[str, tuple[Param, ...]]:
     """Return the host steps and their arguments."""

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -93,7 +92,7 @@ def test_a_guest_whose_kernel_gives_up(boot: Booting, boxes: Path, shown: Shown)
             if row.get("call") == "krun_set_exec":
                 row["args"]["argv"] = ["echo", *(f"a{i}" for i in range(60))]
 
-    done = boot("hello", start=[sys.executable, "-c", PATCHED], change=change)
+    done = boot("hello", start=["-c", PATCHED], change=change)
     assert "the guest ended before its program was started" in done.stderr, done
     assert done.status == 125
     shown("a guest's kernel that gives up: status 125")
@@ -124,7 +123,7 @@ def test_two_at_once(boot: Booting, boxes: Path, libkrun: tuple[Path, str], show
     both = BOTH.replace("FOLDER", str(boxes))
     # The guest of 1.16.0 can start without its console; then what it printed is lost.
     for _ in range(4):
-        done = boot("one", start=[sys.executable, "-c", both])
+        done = boot("one", start=["-c", both])
         printed = {name: (boxes / f"logs/{name}.out").read_text() for name in ("one", "two")}
         if all(printed.values()):
             break
@@ -190,7 +189,7 @@ def test_links_lead_nowhere(boot: Booting, boxes: Path, shown: Shown) -> None:
     (boxes / "shared/above").symlink_to("../secret")
     (boxes / "links.yaml").write_text(LINKS.replace("BASE", str(boxes)))
     trying = TRYING.replace("SECRET", repr(str(boxes / "secret")))
-    done = boot("links", prints=True, start=[sys.executable, "-c", trying])
+    done = boot("links", prints=True, start=["-c", trying])
     assert done.stdout == "inside\nend\n", done
     assert done.status == 0
     assert done.stderr.startswith("refused 13\nrefused 13\nrefused 1\n"), done

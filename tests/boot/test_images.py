@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def test_two_of_one_image(
     both = BOTH.replace("FOLDER", str(boxes))
     # The guest of 1.16.0 can start without its console; then what it printed is lost.
     for _ in range(4):
-        boot("one", start=[sys.executable, "-c", both], KRUNC_STORE=store)
+        boot("one", start=["-c", both], KRUNC_STORE=store)
         printed = {name: (boxes / f"logs/{name}.out").read_text() for name in ("one", "two")}
         if all(printed.values()):
             break

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -349,7 +348,7 @@ def test_a_fleet_with_one_root(
     boxes_of = ALL.replace("FOLDER", str(boxes))
     # A guest's kernel can fail under emulation, seen while eight start at once: then that is told.
     for _ in range(4):
-        boot(name, start=[sys.executable, "-c", boxes_of], seconds=4 * TIMEOUT)
+        boot(name, start=["-c", boxes_of], seconds=4 * TIMEOUT)
         ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
         if all(end["reason"] != "guest_kernel" for end in ends.values()):
             break

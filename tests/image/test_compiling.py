@@ -212,7 +212,6 @@ def test_disks_of_the_box_keep_their_places() -> None:
         ("rootfs: {image: '--help'}", "names no image"),
         ("rootfs: {image: 'app:1.4'}\nboot: {init: ./init}", "cannot stand together"),
         ("rootfs: {image: 'app:1.4'}\narch: s390x", "arch"),
-        ("rootfs: {path: ./r}\narch: arm64\nentrypoint: {executable: /a}", "arch needs rootfs.image"),
         ("rootfs: {path: ./r}\nentrypoint: {args: [a]}", "the key 'executable' is missing"),
         ("rootfs: {path: ./r}\nentrypoint: {}", "the key 'executable' or 'script' is missing"),
         ("rootfs: {path: ./r}", "the key 'entrypoint' is missing"),

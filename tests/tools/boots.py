@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import guests
 import pytest
 import yaml
 from krunc_compiler.__main__ import main
-from kvmhost import job, machine
+from kvmhost import architecture, job, machine
 from kvmhost.errors import HostError
 from places import ROOT, TOOLS
 
@@ -24,7 +24,7 @@ ROUTE = [
     ["busybox", "ip", "link", "set", "tap9", "up"],
     ["sh", "-c", "ip route replace default via 10.9.1.254 dev tap9"],
 ]
-KRUNC = [sys.executable, "-m", "krunc"]
+_KRUNC = ["-m", "krunc"]
 # A boot takes 10 to 20 s of emulation; this only ends what hangs.
 TIMEOUT = 90
 # The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
@@ -52,7 +52,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("kvmhost")
     for left in (2, 1, 0):
         try:
-            machine.up(directory, machine.IDLE)
+            machine.up(directory, machine.IDLE, guests.kind())
             break
         except HostError:
             # The emulation's own start hangs now and then, seen in 2 of some 300.
@@ -69,8 +69,8 @@ def boxes(tmp_path: Path) -> Path:
     """A copy of the example boxes with all that they use."""
     for box in (ROOT / "boxes").glob("*.yaml"):
         (tmp_path / box.name).write_text(box.read_text())
-    inputs = [ROOT / "boxes" / "make-inputs", tmp_path]
-    subprocess.run(inputs, check=True, capture_output=True)
+    inputs = [ROOT / "boxes" / "make-inputs", tmp_path, guests.busybox()]
+    subprocess.run(list(map(str, inputs)), check=True, capture_output=True)
     return tmp_path
 
 
@@ -78,7 +78,8 @@ def boxes(tmp_path: Path) -> Path:
 def vsock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program for guests that speaks vsock."""
     program = tmp_path_factory.mktemp("guest") / "vsock"
-    subprocess.run(["cc", "-static", "-O1", "-o", program, TOOLS / "guest/vsock.c"], check=True)
+    command = [*guests.compiler_of_c(), "-O1", "-o", str(program), str(TOOLS / "guest/vsock.c")]
+    subprocess.run(command, check=True)
     return program
 
 
@@ -88,8 +89,8 @@ def boot(
 ) -> Callable[..., Boot]:
     """Compiles a box for the library in turn and launches it in the emulated host.
 
-    `host` is what the host does meanwhile, as hostside.py takes it; `start` is another launcher than
-    krunc, and `change` edits the plan; `prints` repeats a boot of
+    `host` is what the host does meanwhile, as hostside.py takes it; `start` is what Python runs in the
+    place of krunc, and `change` edits the plan; `prints` repeats a boot of
     which no output is left; one that `panics` is meant to; one that takes more than `seconds` hangs.
     What was repeated is told at the end of the run.
     """
@@ -104,7 +105,7 @@ def boot(
         box: str,
         prints: bool = False,
         host: dict[str, Any] | None = None,
-        start: list[str] = KRUNC,
+        start: list[str] = _KRUNC,
         change: Callable[[dict[str, Any]], None] | None = None,
         panics: bool = False,
         seconds: int = TIMEOUT,
@@ -119,12 +120,13 @@ def boot(
             change(value)
             plan.write_text(json.dumps(value))
         options = ["--libkrun", str(library), "--runtime-dir", str(boxes / "run")]
-        command = [*start, "launch", *options, str(plan)]
+        python, variables = guests.python()
+        command = [python, *start, "launch", *options, str(plan)]
         order = json.dumps({**(host or {}), "command": command}).encode()
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env}
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **variables, **env}
         console = boxes / "run/console.log"
         # Without site: a fifth of a second of emulation.
-        driver = [sys.executable, "-I", "-S", str(TOOLS / "hostside.py")]
+        driver = [python, "-I", "-S", str(TOOLS / "hostside.py")]
         for left in reversed(range(_TRIES)):
             try:
                 done = job.run(emulated, driver, stdin=order, timeout=seconds, env=environment)
@@ -134,7 +136,7 @@ def boot(
                 repeated(f"{box}: the boot hung, or its machine was lost")
                 # A machine in which one VM hung is not trusted with another.
                 machine.down(emulated)
-                machine.up(emulated, machine.IDLE)
+                machine.up(emulated, machine.IDLE, guests.kind())
                 # What its launcher, which is gone with it, could not remove.
                 for made in (boxes / "run").glob("launch-*"):
                     shutil.rmtree(made)
@@ -143,7 +145,7 @@ def boot(
             result = Boot(**json.loads(done.stdout.splitlines()[-1]))
             written = console.read_text(errors="replace") if console.exists() else ""
             said = result.stderr + result.stdout + written
-            gave_up = _GAVE_UP in said and start is KRUNC
+            gave_up = _GAVE_UP in said and start is _KRUNC
             broken = _NO_CONSOLE in said or _PANIC in said or gave_up
             if (broken and not panics) or (prints and not result.stdout):
                 repeated(f"{box}: the guest's console or kernel failed")
@@ -171,6 +173,8 @@ def _fit(box: Path) -> None:
 
 # Names of a test's properties, by which its process tells the one that prints the summary.
 _SHOWN, _REPEATED = "boot showed", "boot repeated"
+# Of the matrix. No package index has a 1.16.0 for arm64.
+_COLUMNS = (("x86_64", "1.16.0"), ("x86_64", "2.0-dev"), ("arm64", "2.0-dev"))
 _HUNG: list[str] = []
 _TOLD: list[tuple[str, Any]] = []
 
@@ -187,6 +191,19 @@ def shown(request: pytest.FixtureRequest, libkrun: tuple[Path, str]) -> Callable
     return note
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of boots."""
+    parser.addoption("--arch", choices=architecture.NAMES, help="boot on this architecture")
+    parser.addoption(
+        "--matrix", type=Path, metavar="FILE", help="keep in FILE what boots showed, and add to it"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the architecture."""
+    guests.choose(config.getoption("--arch"))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a boot has told."""
     if report.when == "call":
@@ -196,15 +213,22 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The matrix: what was seen in a guest, with which library."""
     matrix: dict[str, set[str]] = {}
-    for what, library in (value for name, value in _TOLD if name == _SHOWN):
-        matrix.setdefault(what, set()).add(library)
-    if matrix:
-        columns = ("1.16.0", "2.0-dev")
+    kept: Path | None = terminalreporter.config.getoption("--matrix")
+    if kept is not None and kept.exists():
+        matrix = {what: set(where) for what, where in json.loads(kept.read_text() or "{}").items()}
+    shown = [value for name, value in _TOLD if name == _SHOWN]
+    for what, library in shown:
+        matrix.setdefault(what, set()).add(f"{guests.kind().name} {library}")
+    if kept is not None and shown:
+        kept.write_text(json.dumps({what: sorted(where) for what, where in matrix.items()}))
+    if shown:
         terminalreporter.section("boots of real microVMs")
         width = max(map(len, matrix))
-        terminalreporter.write_line(f"{'':{width}}  {columns[0]:8}{columns[1]}")
-        for what, libraries in sorted(matrix.items()):
-            marks = "".join(f"{'yes' if name in libraries else '-':8}" for name in columns)
+        heads = ("".join(f"{column[i]:9}" for column in _COLUMNS) for i in (0, 1))
+        for head in heads:
+            terminalreporter.write_line(f"{'':{width}}  {head.rstrip()}")
+        for what, seen in sorted(matrix.items()):
+            marks = "".join(f"{'yes' if ' '.join(one) in seen else '-':9}" for one in _COLUMNS)
             terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
     for name, why in _TOLD:
         if name == _REPEATED:

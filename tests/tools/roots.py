@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import guests
+
 # Programs of the boxes that are launched beside a recording libkrun.
 _NAMES = (
     "/a",
@@ -41,10 +43,9 @@ def root(at: Path, scripts: Mapping[str, str], user: str, directories: Iterable[
     """Make a root at AT with SCRIPTS by their paths, a USER with the number 1000, and DIRECTORIES."""
     for name in (*_DIRECTORIES, f"home/{user}", *directories):
         (at / name).mkdir(parents=True, exist_ok=True)
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    shutil.copy(busybox, at / "bin/busybox")
-    for line in subprocess.check_output([busybox, "--list"], text=True).split():
+    shutil.copy(guests.busybox(), at / "bin/busybox")
+    # Asked of this machine's own, since the guests' may be for another one.
+    for line in subprocess.check_output(["busybox", "--list"], text=True).split():
         if line != "busybox":
             (at / "bin" / line).symlink_to("busybox")
     (at / "etc/passwd").write_text(

@@ -217,12 +217,14 @@ class Waiver(NamedTuple):
 
 
 class Box(NamedTuple):
-    """One microVM. `written` is the value that the box itself states; the rest is default, or of
-    its IMAGE, whose file is then the last of its disks and the root."""
+    """One microVM. `arch` is what the box names, or its image is for. `written` is the value that
+    the box itself states; the rest is default, or of its IMAGE, whose file is then the last of its
+    disks and the root."""
 
     name: str
     labels: dict[str, str]
     waivers: tuple[Waiver, ...]
+    arch: str | None
     machine: Machine
     boot: Boot
     rootfs: FolderRoot | DiskRoot

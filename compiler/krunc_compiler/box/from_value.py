@@ -46,6 +46,7 @@ from krunc_compiler.box.networks import (
     Tsi,
 )
 from krunc_compiler.image.lock import LockedImage
+from krunc_compiler.image.platform import arch_of
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -60,6 +61,7 @@ def from_filled(
         name=value["name"],
         labels=value["labels"],
         waivers=tuple(Waiver(**waiver) for waiver in value["waivers"]),
+        arch=value.get("arch") or (arch_of(image.platform) if image is not None else None),
         machine=_machine(value["machine"]),
         boot=_boot(value.get("boot", {})),
         rootfs=storage.root(value["rootfs"]),

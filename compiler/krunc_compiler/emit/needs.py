@@ -26,6 +26,7 @@ from krunc_compiler.emit.ways import (
     terminals,
 )
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
+from krunc_compiler.image.platform import of_arch
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS, Operation
 from krunc_compiler.plan.plan import Plan, to_text
@@ -146,6 +147,7 @@ def needs_of(plan: Plan, base: str) -> Needs:
     named = {name: value for row in rows for name, value in meanings(row)}
     steps = {row.name: row.args for row in rows if row.kind == "step"}
     image = steps.get("require_image")
+    architecture = steps.get("require_architecture", {}).get("architecture")
     functions = [api.functions()[row.name] for row in rows if row.kind == "call"]
     stop = steps.get("stop_on_sigterm") or steps.get("pass_sigterm") or {}
     relative = tuple(dict.fromkeys(_relative(rows)))
@@ -156,7 +158,7 @@ def needs_of(plan: Plan, base: str) -> Needs:
         target=plan.target,
         era=plan.era,
         features=tuple(plan.requires["features"]),
-        platform=None if image is None else image["platform"],
+        platform=image["platform"] if image is not None else of_arch(architecture),
         vcpus=named.get("vcpus", 1),
         ram_mib=named.get("memory_mib", 0),
         raises_nofile="raise_nofile" in steps,

@@ -7,11 +7,10 @@ from typing import Any
 
 from krunc_schema import load
 
+from krunc_compiler import libkrun as api
+
 # The variants that any processor of an architecture has (containerd's platforms/database.go).
 _BASELINE = {"linux/amd64": ("", "v1"), "linux/arm64": ("", "v8")}
-# The names that OCI takes from Go, for those that Linux has.
-_OF_LINUX = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
-_OF_BOXES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
 def platforms() -> list[str]:
@@ -26,11 +25,18 @@ def takes(wanted: str, offered: str, variant: str) -> bool:
     return offered == wanted and variant in _BASELINE[wanted]
 
 
+def arch_of(platform: str) -> str:
+    """Return how boxes call the processors of PLATFORM."""
+    return next(name for name, row in api.architectures().items() if row["platform"] == platform)
+
+
 def of_arch(arch: str | None) -> str | None:
     """Return the platform of a box with this ARCH; None without one."""
-    return None if arch is None else _OF_BOXES[arch]
+    return None if arch is None else str(api.architectures()[arch]["platform"])
 
 
 def of_this_machine() -> str | None:
     """Return the platform of the guests that this machine runs; None when libkrun runs none."""
-    return _OF_LINUX.get(os.uname().machine)
+    machine = os.uname().machine
+    rows = api.architectures().values()
+    return next((str(row["platform"]) for row in rows if machine in row["machines"]), None)

@@ -10,12 +10,17 @@ from krunc_compiler.lowering import arguments
 from krunc_compiler.plan.operation import Operation
 
 
-def fits(operations: list[Operation], wrong: list[Finding]) -> bool:
-    """Tell whether all that OPERATIONS put on the command line reaches the guest unchanged; WRONG
-    is what is wrong with any argument of theirs."""
+def fits(operations: list[Operation], wrong: list[Finding], arch: str | None) -> bool:
+    """Tell whether all that OPERATIONS put on the command line reaches a guest of ARCH, or any
+    without one, unchanged; WRONG is what is wrong with any argument of theirs."""
     if wrong and arguments.check(carried(operations)):
         return False
-    return size(operations) <= room()
+    return has_room(operations, arch)
+
+
+def has_room(operations: list[Operation], arch: str | None) -> bool:
+    """Tell whether the command line is not too long for a guest of ARCH, or any without one."""
+    return all(size(operations, name) <= room(name) for name in api.architectures_of(arch))
 
 
 def carried(operations: list[Operation]) -> list[Operation]:
@@ -34,14 +39,14 @@ def _on_it() -> dict[str, list[str]]:
     return {name: arguments for name, arguments in named.items() if arguments}
 
 
-def room() -> int:
-    """Return the bytes that an x86-64 guest keeps of its command line."""
-    most: int = api.table()["kernel_cmdline"]["max_bytes"]
+def room(arch: str) -> int:
+    """Return the bytes that a guest of ARCH keeps of its command line."""
+    most: int = api.architectures()[arch]["cmdline_bytes"]
     return most
 
 
-def size(operations: list[Operation]) -> int:
-    """About how many bytes the command line of OPERATIONS has, at most."""
+def size(operations: list[Operation], arch: str) -> int:
+    """About how many bytes the command line of OPERATIONS has on ARCH, at most."""
     line = api.table()["kernel_cmdline"]
     words: list[str] = []
     for operation in carried(operations):
@@ -49,7 +54,12 @@ def size(operations: list[Operation]) -> int:
             words += _words(operation.args[name])
     # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
     total = len("".join(words).encode("utf-8", "surrogatepass")) + 3 * len(words)
-    return total + len(line["prolog"]) + 128 + devices(operations) * int(line["device_bytes"])
+    return (
+        total
+        + len(line["prolog"])
+        + 128
+        + devices(operations) * int(api.architectures()[arch]["device_bytes"])
+    )
 
 
 def _words(value: object) -> list[str]:

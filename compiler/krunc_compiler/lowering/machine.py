@@ -41,6 +41,13 @@ def context(box: Box, target: Target) -> Iterator[Operation]:
     yield Operation("call", "krun_create_ctx")
 
 
+def architecture(box: Box) -> Iterator[Operation]:
+    """Yield the demand for the processors that the box names; an image's stands with the image."""
+    if box.arch is not None and box.image is None:
+        args = {"architecture": box.arch}
+        yield Operation("step", "require_architecture", box.origin("arch"), args)
+
+
 def configuration(box: Box, target: Target) -> Iterator[Operation]:
     """vCPUs, memory, and what else the box says of the machine."""
     del target

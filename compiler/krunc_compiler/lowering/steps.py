@@ -78,7 +78,7 @@ def lower(box: Box, target: Target) -> Lowered:
     if because and stage.possible(box):
         return _staged(box, target, because)
     lowered = _by_init(box, target)
-    if lowered.findings or command_line.size(lowered.operations) > command_line.room():
+    if lowered.findings or not command_line.has_room(lowered.operations, box.arch):
         # What neither the command line nor libkrun's own file carries, the stage does.
         staged = _staged(box, target, ("entrypoint",)) if stage.possible(box) else lowered
         if len(staged.findings) < max(1, len(lowered.findings)):
@@ -93,7 +93,7 @@ def _by_init(box: Box, target: Target) -> Lowered:
     better = process.has_secrets(box) or box.entrypoint.script is not None
     if not (has_file and better and _surely_has_file(target)):
         on_line = _lowered(box, target, process.on_the_command_line)
-        if not has_file or command_line.fits(*on_line):
+        if not has_file or command_line.fits(*on_line, box.arch):
             return on_line
     return _lowered(box, target, process.in_the_configuration_file)
 
@@ -128,7 +128,7 @@ def _staged(box: Box, target: Target, because: Path) -> Lowered:
 
 def _completed(box: Box, target: Target, operations: list[Operation]) -> Lowered:
     """Return OPERATIONS with what they demand of the host and what libkrun does by itself."""
-    demands = [*conditions.lower(operations), *image.required(box)]
+    demands = [*conditions.lower(operations), *machine.architecture(box), *image.required(box)]
     operations = [*demands, *conditions.runtime(operations), *operations]
     calls = [(o.name, o.args) for o in operations if o.kind == "call"]
     for name in implied(target.era, calls):

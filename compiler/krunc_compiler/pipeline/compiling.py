@@ -21,8 +21,8 @@ from krunc_compiler.pipeline.images import Images
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.plan import Plan, make, to_text
+from krunc_compiler.rules import architectures, lints, written
 from krunc_compiler.rules import box as box_rules
-from krunc_compiler.rules import lints, written
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
@@ -207,6 +207,9 @@ def _compile(
     paths = tuple(written.named(operations))
     replaced, doubts = written.check(paths)
     found += replaced
+    of_machine = list(architectures.check(box, operations, target))
+    found += [one for one in of_machine if not one.warning]
+    doubts += [one for one in of_machine if one.warning]
     warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):

@@ -12,12 +12,13 @@ from krunc_compiler.files.source import read_file
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Located, Path, Rejected
 from krunc_compiler.image.lock import Lock, LockedImage, LockedLayer, LockedRoot, read_lock
+from krunc_compiler.image.platform import of_arch
 from krunc_compiler.image.reference import FORM, NotAReference, parse
 from krunc_compiler.image.run_config import Run
+from krunc_compiler.libkrun import architectures
 from krunc_compiler.text.strict_json import source_of
 
 _WHERE: Path = ("rootfs", "image")
-PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _PULL = "run `krunc pull {}`, and commit the lock beside the box"
 # Stands in where there is none, so that everything else that is wrong is told, too.
 _NO_DIGEST = "sha256:" + "0" * 64
@@ -42,8 +43,7 @@ class Images:
         None for another root; one that cannot be had has a stand-in."""
         root, arch = value["rootfs"], value.get("arch")
         if "image" not in root:
-            hint = "only an image is for another machine than the host's; leave it out"
-            return None, [] if arch is None else [_needed("arch", "rootfs.image", hint)]
+            return None, []
         reference = root["image"]
         try:
             parse(reference)
@@ -54,7 +54,7 @@ class Images:
             return _stand_in(reference), [found]
         if not self._is_read:
             self._read()
-        platform = PLATFORMS.get(str(arch))
+        platform = of_arch(arch)
         fitting = self._fitting(reference, platform)
         if len(fitting) == 1:
             self._asked.add(fitting[0])
@@ -96,9 +96,10 @@ class Images:
             return []  # the lock is to be mended first
         if fitting:
             names = " and ".join(image.platform for image in fitting)
-            arches = " or ".join(PLATFORMS)
+            arches = " or ".join(architectures())
             hint = f"write `arch: {arches}`; a matrix makes a box of each"
-            return [_needed("rootfs.image", "arch", hint, f"{self._name} has it for {names}")]
+            message = f"rootfs.image needs arch: {self._name} has it for {names}"
+            return [Finding("KR210", message, _WHERE, hint, at_key=True)]
         if self._lock is None:
             message = f"there is no lock {self._name} that says which image this is"
         else:
@@ -117,12 +118,6 @@ class Images:
                 said = f"no box of {self._box} names {image.reference} for {image.platform}"
                 hint = f"run `krunc pull {self._box}`: it leaves out what no box names"
                 yield Located(source, Finding("KR703", said, ("images", i), hint=hint))
-
-
-def _needed(key: str, needs: str, hint: str, why: str = "") -> Finding:
-    message = f"{key} needs {needs}" + (f": {why}" if why else "")
-    path: Path = ("arch",) if key == "arch" else _WHERE
-    return Finding("KR210", message, path, hint, at_key=True)
 
 
 def _stand_in(reference: str) -> LockedImage:

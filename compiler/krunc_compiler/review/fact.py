@@ -143,6 +143,7 @@ KINDS = (
     _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
     _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
     _machine("image", "code"),
+    _machine("architecture"),
     _machine("vCPUs", "take"),
     _machine("memory", "take"),
     _machine("nested", "without"),

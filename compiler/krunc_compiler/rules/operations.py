@@ -10,7 +10,6 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import RUNTIME, is_view, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.libkrun import Target
-from krunc_compiler.lowering import command_line
 from krunc_compiler.plan.kinds import rules
 from krunc_compiler.plan.operation import Operation
 from krunc_compiler.plan.plan import needs
@@ -23,8 +22,6 @@ def check(operations: list[Operation], target: Target) -> list[Finding]:
         *_paths(operations),
         *_views(operations),
         *_secrets(operations),
-        *_devices(operations),
-        *_command_line(operations),
         *_available(operations, target),
         *_confined(operations),
     ]
@@ -92,37 +89,6 @@ def _secrets(operations: list[Operation]) -> Iterator[Finding]:
     for operation in operations:
         for one in secrets(operation):
             yield from _leaving(one.path, one.key)
-
-
-def _devices(operations: list[Operation]) -> Iterator[Finding]:
-    most = api.table()["limits"]["virtio_devices"]
-    count = command_line.devices(operations)
-    if count > most:
-        last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
-        yield Finding(
-            "KR207",
-            f"the box has {count} virtio devices; an x86-64 machine of libkrun has interrupt "
-            f"lines for {most}",
-            last[-1].origin[:1],
-            hint="libkrun's own (balloon, rng, console, vsock) count too; put several folders "
-            "under one share, or several disks into one",
-            at_key=True,
-        )
-
-
-def _command_line(operations: list[Operation]) -> Iterator[Finding]:
-    size, most = command_line.size(operations), command_line.room()
-    if size > most:
-        yield Finding(
-            "KR204",
-            f"program, arguments and variables make about {size} bytes of the guest's kernel "
-            f"command line, which holds {most}",
-            ("entrypoint",),
-            hint="the guest would lose the end without a word; put long texts into a file in "
-            "the root folder or a share, or with a folder as root use --target 1.19 or 2, whose "
-            "libkrun reads a configuration file",
-            at_key=True,
-        )
 
 
 def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:

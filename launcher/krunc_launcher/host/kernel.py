@@ -5,6 +5,7 @@ What it cannot, it ignores without a word or dies of (libkrun 1.16.0 and 2.0-dev
 
 from __future__ import annotations
 
+from krunc_launcher._rare_rules import ARCHITECTURES
 from krunc_launcher.errors import plain
 from krunc_launcher.resolve.operation import meant
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
 
-_X86 = "x86_64"
 # On x86-64 libkrun maps a raw kernel's file into the memory, at 2 GiB, in whole pages. Seen: up to
 # 2 GiB of memory it aborts; up to the devices, at 3328 MiB, the two overlap: -22.
 _RAW_ABOVE_MIB = 3328
@@ -31,13 +31,10 @@ def unfit(operation: Operation, memory_mib: int, machine: str, folders: Folders)
     if not kinds:
         return
     name = kinds[0].c.removeprefix("KRUN_KERNEL_FORMAT_").lower()
-    if machine != _X86:
-        if name not in ("raw", "pe_gz"):
-            yield f"a kernel of the format {name} boots only on {_X86}; this is {machine}"
-        return
-    if name == "pe_gz":
-        yield f"a kernel of the format pe_gz boots only on arm64; this is {machine}"
-    if name != "raw":
+    able = [arch for arch, row in ARCHITECTURES.items() if name in row["kernel_formats"]]
+    if not any(machine in ARCHITECTURES[arch]["machines"] for arch in able):
+        yield f"a kernel of the format {name} boots only on {' and '.join(able)}; this is {machine}"
+    if name != "raw" or machine not in ARCHITECTURES["x86_64"]["machines"]:
         return
     if memory_mib <= _RAW_ABOVE_MIB:
         yield (

@@ -65,10 +65,9 @@ def _unopened(error: OSError) -> Iterator[str]:
     import errno
 
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        yield (
-            f"{_DEVICE} is not there: load kvm_intel or kvm_amd, switch virtualisation on in the "
-            "firmware, or, in a virtual machine, let its host give it nested virtualisation"
-        )
+        from krunc_launcher.host.architecture import here
+
+        yield f"{_DEVICE} is not there: {here().get('hypervisor', 'libkrun does not run here')}"
     elif error.errno in (errno.EACCES, errno.EPERM):
         yield f"you (uid {system.geteuid()}) may not open {_DEVICE}: {_way_in()}"
     else:
@@ -129,9 +128,14 @@ def _suspect() -> bool:
     )
 
 
+def runs_a_test() -> bool:
+    """Tell whether there is a guest to try a hypervisor of this machine with."""
+    return sys.platform == "linux" and system.uname().machine == "x86_64"
+
+
 def _smoke(kvm: int) -> str | None:
     """Run two instructions in a VM; libkrun would run for ten seconds and then exit with 1."""
-    if system.uname().machine != "x86_64":
+    if not runs_a_test():
         return None
     try:
         reason = _run(kvm)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
+from krunc_launcher import system
+from krunc_launcher.errors import plain
+from krunc_launcher.host.architecture import here
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Documentation/virt/kvm/x86/running-nested-guests.rst of Linux. arm64 has no such file.
+# Documentation/virt/kvm/x86/running-nested-guests.rst of Linux. arm64 has no such file, and libkrun
+# looks at no other.
 _MODULES = "/sys/module"
 _KINDS = ("kvm_intel", "kvm_amd")
 
 
 def unavailable(modules: str = _MODULES) -> Iterator[str]:
     """Tell why a guest of this host cannot run VMs, as far as the kernel tells."""
+    if not here().get("nested", True) and sys.platform == "linux":
+        machine = plain(system.uname().machine)
+        yield f"libkrun gives guests no nested virtualisation on {machine} with Linux"
+        return
     for kind in _KINDS:
         try:
             with open(f"{modules}/{kind}/parameters/nested") as file:

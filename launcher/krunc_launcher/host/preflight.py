@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import MEANT, OPENING
+from krunc_launcher._rules import DEVICES, LIMITS, MEANT, OF_SOME, OPENING
 from krunc_launcher.errors import plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.runtime import closed, runtime_folder
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 def preflight(done: list[Operation], folders: Folders) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
+    devices = 0
     if sys.platform == "linux" and not system.exists("/proc/self/fd"):
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
     for operation in done:
+        if operation.name in DEVICES:
+            devices += DEVICES[operation.name]
         if operation.name == "confine":
             from krunc_launcher.host.landlock import unmet
 
@@ -44,6 +47,10 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
         else:
             continue
         problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
+    if devices > LIMITS["virtio_devices_anywhere"]:
+        from krunc_launcher.host.architecture import too_many_devices
+
+        problems += too_many_devices(devices)
     return problems
 
 
@@ -97,8 +104,10 @@ def _machine(operation: Operation) -> Iterator[str]:
     if operation.name in MEANT["memory_mib"]:
         cpus = meant([operation], "vcpus") or 0
         wanted = meant([operation], "memory_mib")
-        if cpus > _MOST_X86_CPUS and system.uname().machine == "x86_64":
-            yield f"the VM wants {cpus} vCPUs; libkrun numbers {_MOST_X86_CPUS} at most on x86_64"
+        if cpus > LIMITS["vcpus_anywhere"]:
+            from krunc_launcher.host.architecture import too_many_vcpus
+
+            yield from too_many_vcpus(cpus)
         has = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
         if wanted > has:
             yield (
@@ -109,6 +118,10 @@ def _machine(operation: Operation) -> Iterator[str]:
 
 def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
     """Conditions that few plans have."""
+    if operation.name in OF_SOME:
+        from krunc_launcher.host.architecture import alone
+
+        yield from alone(operation)
     if operation.name in MEANT["uid"]:
         group = meant(done, "gid")
         group = system.getegid() if group is None else group
@@ -189,6 +202,12 @@ def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
     yield from missing(operation.argument("name"))
 
 
+def _architecture(operation: Operation, folders: Folders) -> Iterator[str]:
+    from krunc_launcher.host.architecture import other
+
+    yield from other(operation)
+
+
 def _of_the_store(operation: Operation, folders: Folders) -> Iterator[str]:
     from krunc_launcher.host.store import unfit
 
@@ -252,8 +271,6 @@ def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
 
 
-# The processor's identification has 8 bits for their number, rounded up to a power of two.
-_MOST_X86_CPUS = 128
 # Seen: one vCPU with a folder as root takes 90 descriptors.
 _LEAST_FILES = 256
 # asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
@@ -262,6 +279,7 @@ RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 _LOOKED_AT = {*OPENING, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT["uid"]}
 _CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
+    "require_architecture": _architecture,
     "require_folder": _folder,
     "require_file": _file,
     "require_image": _of_the_store,

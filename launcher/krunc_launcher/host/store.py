@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher.errors import plain, why
+from krunc_launcher.host.architecture import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Folders
     from krunc_launcher.resolve.operation import Operation
 
-# By the machine's own name.
-_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 _PIECE = 1 << 20
 _OTHERS_WRITE = 0o022
 _MOST_RECORD = 200
@@ -24,7 +23,7 @@ def unfit(operation: Operation, folders: Folders) -> Iterator[str]:
     """Tell why the image that OPERATION demands cannot be used here."""
     path, name = operation.argument("path"), plain(operation.argument("reference"))
     platform, machine = operation.argument("platform").c, system.uname().machine
-    if _PLATFORMS.get(machine) != platform:
+    if here().get("platform") != platform:
         yield f"the image {name} is for {platform}; this machine is {machine}"
     try:
         handle = folders.open(path, system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK)

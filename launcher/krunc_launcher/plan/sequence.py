@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import (
+    DEVICES,
     FUNCTIONS,
     GUEST_CONFIGURATION,
     IMPLICIT,
@@ -278,12 +279,7 @@ def is_configuration(row: dict[str, Any]) -> bool:
 
 def devices(operations: list[dict[str, Any]]) -> int:
     """Return the virtio devices of the machine, libkrun's own among them."""
-    implicit = {row["name"]: row.get("devices", 0) for row in IMPLICIT}
-    return sum(
-        FUNCTIONS[row["call"]].get("devices", 0) if "call" in row else implicit[row["implicit"]]
-        for row in operations
-        if "call" in row or "implicit" in row
-    )
+    return sum(DEVICES.get(row.get("call") or row.get("implicit") or "", 0) for row in operations)
 
 
 def _devices(operations: list[dict[str, Any]], found: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import CARRIED, KERNEL_CMDLINE
 from krunc_launcher.plan.sequence import devices
 
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 
 def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
     """Append to FOUND when the kernel would cut off what libkrun puts on its command line."""
-    size = (
-        len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * KERNEL_CMDLINE["device_bytes"]
-    )
+    on_line = KERNEL_CMDLINE["device_bytes"].get(system.uname().machine, 0)
+    size = len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * on_line
     last = 0
     for operation in done:
         if operation.name not in CARRIED:

@@ -15,6 +15,10 @@ What differs inside:
 - What this machine changes is visible to the next job at once, to a running job within a second.
 - It is slow: expect a tenth to a thirtieth of this machine's speed.
 
-Needs root, and from apt: qemu-system-x86, virtiofsd (part of qemu-system-common in Debian 12),
-busybox-static. The kernel package is fetched with apt and never installed.
+An emulated machine of another architecture (--arch) has EL2 or SVM likewise, and a root of its own:
+Debian's packages and Python's wheels for it, see foreign.py. Of this machine it sees every directory
+that is not the system's.
+
+Needs root, and from apt: qemu-system-x86 or qemu-system-arm, virtiofsd (part of qemu-system-common
+in Debian 12), busybox-static. The kernel package is fetched with apt and never installed.
 """

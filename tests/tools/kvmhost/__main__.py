@@ -1,4 +1,6 @@
-"""The command line: python tests/tools/kvmhost run [-t SECONDS] [-i] [--] COMMAND [ARG...]"""
+"""The command line: python tests/tools/kvmhost [--arch ARCH] run [-t SECONDS] [-i] [--] COMMAND
+[ARG...]
+"""
 
 import argparse
 import os
@@ -12,11 +14,14 @@ from types import FrameType
 # Started as a directory, Python puts the package itself on the path, not the folder that it is in.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kvmhost import initrd, job, kernel, machine, needs
+from kvmhost import architecture, foreign, initrd, job, kernel, machine, needs
+from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 
 _FAILED = 125  # the emulated machine, not the command; as env(1), timeout(1) and docker run
 _TIMED_OUT = 124  # as timeout(1)
+# Of this machine's path nothing but these leads to another architecture's programs.
+_FOREIGN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def main(argv: list[str]) -> int:
@@ -52,41 +57,53 @@ def _run(arguments: argparse.Namespace) -> int:
         command = command[1:]
     if not command:
         _parser().error("run: which command?")
-    directory = machine.default_directory()
+    kind = _kind(arguments)
+    directory = machine.default_directory(kind)
     if machine.is_up(directory):
+        machine.up(directory, kind=kind)  # which refuses one of another architecture
         return _run_in(directory, command, arguments)
-    with machine.temporary() as own:
+    with machine.temporary(kind) as own:
         return _run_in(own, command, arguments)
+
+
+def _kind(arguments: argparse.Namespace) -> Architecture:
+    return architecture.of(arguments.arch) if arguments.arch else architecture.own()
 
 
 def _run_in(directory: Path, command: list[str], arguments: argparse.Namespace) -> int:
     stdin = sys.stdin.buffer.read() if arguments.stdin else b""
     out, err = sys.stdout.buffer, sys.stderr.buffer
-    return job.stream(directory, command, out, err, stdin=stdin, timeout=arguments.timeout)
+    env = None if _kind(arguments).is_own else {**os.environ, "PATH": _FOREIGN_PATH}
+    return job.stream(directory, command, out, err, stdin=stdin, timeout=arguments.timeout, env=env)
 
 
-def _up(_arguments: argparse.Namespace) -> int:
-    machine.up(machine.default_directory(), int(os.environ.get("KVMHOST_IDLE", machine.IDLE)))
+def _up(arguments: argparse.Namespace) -> int:
+    kind = _kind(arguments)
+    idle = int(os.environ.get("KVMHOST_IDLE", machine.IDLE))
+    machine.up(machine.default_directory(kind), idle, kind)
     return 0
 
 
-def _down(_arguments: argparse.Namespace) -> int:
-    machine.down(machine.default_directory())
+def _down(arguments: argparse.Namespace) -> int:
+    machine.down(machine.default_directory(_kind(arguments)))
     return 0
 
 
-def _status(_arguments: argparse.Namespace) -> int:
-    directory = machine.default_directory()
+def _status(arguments: argparse.Namespace) -> int:
+    directory = machine.default_directory(_kind(arguments))
     up = machine.is_up(directory)
     print(f"{'up' if up else 'down'}: {directory}")
     return 0 if up else 1
 
 
-def _prepare(_arguments: argparse.Namespace) -> int:
-    programs = needs.find()
-    tree = kernel.fetch()
+def _prepare(arguments: argparse.Namespace) -> int:
+    kind = _kind(arguments)
+    programs = needs.find(kind)
+    tree = kernel.fetch(kind) if kind.is_own else foreign.tree(kind)
     print(kernel.image(tree))
-    print(initrd.prepare(tree, programs.busybox))
+    print(initrd.prepare(kind, tree, programs.busybox))
+    if not kind.is_own:
+        print(foreign.root(kind))
     return 0
 
 
@@ -96,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a command of this machine where /dev/kvm works: in an emulated machine.",
         epilog="KVMHOST_DIR: the machine's directory. KVMHOST_IDLE: seconds without a job after "
         "which it powers itself off (1800).",
+    )
+    parser.add_argument(
+        "--arch", choices=architecture.NAMES, help="the emulated machine's (this one's)"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = verbs.add_parser("run", help="run a command, in the machine that is up or in its own")

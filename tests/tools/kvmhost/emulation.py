@@ -8,45 +8,55 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kvmhost import detached
+from kvmhost.architecture import Architecture
 from kvmhost.needs import Programs
 
-MEMORY = 3072  # MiB; this machine's memory is taken only as the emulated one touches its own
 CPUS = 2
-
-# Of the models that TCG can do this boots a microVM quickest: 7.2 s against 8.6 s with EPYC (median
-# of 10, QEMU 7.2), whose AVX costs emulation. rdrand: without it the kernel has random numbers
-# only after 10 s.
-_CPU = "qemu64,+svm,+npt,+rdrand"
 
 # Documentation/admin-guide/kernel-parameters.txt, in the kernel's source
 _KERNEL_PARAMETERS = (
     # Any fault ends QEMU (with -no-reboot), and so does a CPU that hangs in the kernel for 60 s.
-    *("console=ttyS0", "quiet", "panic=-1", "oops=panic"),
-    *("softlockup_panic=1", "watchdog_thresh=30"),
-    # A fifth of the time to boot. TCG's time stamp counter is the host's: the same on all CPUs.
-    *("tsc=reliable", "mitigations=off", "nokaslr", "cryptomgr.notests"),
+    *("quiet", "panic=-1", "oops=panic", "softlockup_panic=1", "watchdog_thresh=30"),
+    *("mitigations=off", "nokaslr", "cryptomgr.notests"),
 )
 
 
 def start(
-    programs: Programs, image: Path, archive: Path, at: Path, *, idle: int, die_with_parent: bool
+    kind: Architecture,
+    programs: Programs,
+    image: Path,
+    archive: Path,
+    at: Path,
+    *,
+    root: Path | None,
+    idle: int,
+    die_with_parent: bool,
 ) -> None:
     """Start both programs, with their pid files, logs and FIFOs in the empty directory at.
 
-    image, archive: the kernel and its first file system. idle: see serve.sh.
+    image, archive: the kernel and its first file system. root: the directory that becomes its root,
+    if not this machine's is. idle: see serve.sh.
     """
     os.mkfifo(at / "orders.in")
     os.mkfifo(at / "orders.out")
     parameters = (
+        f"console={kind.console}",
         *_KERNEL_PARAMETERS,
+        *kind.parameters,
         # Names without a dot: the kernel hands them to its first program, init.sh, as environment.
-        f"kvmhost_state={base64.b64encode(os.fsencode(at)).decode()}",
+        f"kvmhost_state={_encoded(at)}",
+        f"kvmhost_root={_encoded(root) if root else ''}",
+        f"kvmhost_orders={kind.orders_tty}",
         f"kvmhost_idle={idle}",
     )
     with _socket_pair(at) as (listening, connected):
         for name, argv, inherited in (
             ("virtiofsd", _virtiofsd(programs.virtiofsd, listening), listening),
-            ("qemu", _qemu(programs.qemu, image, archive, parameters, at, connected), connected),
+            (
+                "qemu",
+                _qemu(kind, programs.qemu, image, archive, parameters, at, connected),
+                connected,
+            ),
         ):
             detached.start(
                 argv,
@@ -55,6 +65,11 @@ def start(
                 inherited=inherited,
                 die_with_parent=die_with_parent,
             )
+
+
+def _encoded(path: Path) -> str:
+    """A path as a word of the kernel's command line."""
+    return base64.b64encode(os.fsencode(path)).decode()
 
 
 @contextlib.contextmanager
@@ -86,19 +101,25 @@ def _virtiofsd(program: str, listening: int) -> list[str]:
 
 
 def _qemu(
-    program: str, image: Path, archive: Path, parameters: tuple[str, ...], at: Path, connected: int
+    kind: Architecture,
+    program: str,
+    image: Path,
+    archive: Path,
+    parameters: tuple[str, ...],
+    at: Path,
+    connected: int,
 ) -> list[str]:
     folder = str(at).replace(",", ",,")  # QEMU's quoting, in options with commas
     return [
         program,
         *("-name", "kvmhost", "-nodefaults", "-display", "none", "-no-reboot"),
-        *("-M", "pc,usb=off", "-bios", "qboot.rom", "-accel", "tcg,thread=multi", "-cpu", _CPU),
-        *("-smp", str(CPUS), "-m", str(MEMORY), "-numa", "node,memdev=memory"),
+        *(*kind.board, "-accel", "tcg,thread=multi"),
+        *("-smp", str(CPUS), "-m", str(kind.memory), "-numa", "node,memdev=memory"),
         # Shared: virtiofsd works on the emulated machine's memory.
-        *("-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"),
+        *("-object", f"memory-backend-memfd,id=memory,size={kind.memory}M,share=on"),
         *("-chardev", f"socket,id=virtiofs,fd={connected}"),
         *("-device", "vhost-user-fs-pci,chardev=virtiofs,tag=root,queue-size=1024"),
         *("-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"),
-        *("-chardev", f"pipe,id=orders,path={folder}/orders", "-serial", "chardev:orders"),
+        *("-chardev", f"pipe,id=orders,path={folder}/orders", *kind.orders),
         *("-kernel", str(image), "-initrd", str(archive), "-append", " ".join(parameters)),
     ]

@@ -3,7 +3,8 @@
 # and hands over to serve.sh. Whatever fails here ends the machine; the reason is on its console.
 #
 # Every command is an applet of busybox: Debian's shell prefers them to programs on the path. The
-# environment holds kvmhost_state and kvmhost_idle, from the kernel's command line.
+# environment holds kvmhost_state, kvmhost_idle, kvmhost_root and kvmhost_orders, from the kernel's
+# command line.
 set -e
 trap '/bin/busybox poweroff -f' EXIT
 /bin/busybox mount -t proc proc /proc
@@ -19,7 +20,22 @@ load() {
 load other &
 other=$!
 load root
-mount -t virtiofs root /root
+if [ -z "$kvmhost_root" ]; then
+    mount -t virtiofs root /root
+else
+    # A root of its own, and of the host's what is not its system; see foreign.py.
+    mount -t virtiofs root /host
+    mount -o bind "/host$(echo "$kvmhost_root" | base64 -d)" /root
+    for directory in /host/*; do
+        case ${directory#/host/} in
+            bin | boot | dev | etc | lib* | proc | run | sbin | sys | usr | var) continue ;;
+        esac
+        [ -d "$directory" ] && [ ! -h "$directory" ] || continue
+        mkdir -p "/root/${directory#/host/}"
+        mount -o bind "$directory" "/root/${directory#/host/}"
+    done
+    mount -t tmpfs -o mode=755 run /root/run
+fi
 
 mkdir /dev/pts /dev/shm /dev/kvmhost
 mount -t devpts -o mode=620,gid=5,ptmxmode=666 pts /dev/pts

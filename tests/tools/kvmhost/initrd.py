@@ -5,39 +5,36 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kvmhost import kernel
+from kvmhost.architecture import Architecture
 from kvmhost.lock import locked
-
-# virtiofs for the root file system; the others are loaded while that is being mounted.
-ROOT_MODULES = ("virtio_pci", "virtiofs")
-OTHER_MODULES = ("kvm_amd", "tun")
 
 _SCRIPTS = Path(__file__).parent
 _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
 
 
-def prepare(tree: Path, busybox: Path) -> Path:
+def prepare(kind: Architecture, tree: Path, busybox: Path) -> Path:
     """The archive for this kernel, this busybox and these scripts, made when the cache has none."""
     scripts = {name: (_SCRIPTS / name).read_bytes() for name in ("init.sh", "serve.sh")}
-    origin = (tree.name, ROOT_MODULES, OTHER_MODULES, busybox.stat().st_mtime_ns, scripts)
+    origin = (kind, str(tree), busybox.stat().st_mtime_ns, scripts)
     path = kernel.cache() / f"initrd-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"
     with locked(kernel.cache()):
         if not path.exists():
             new = path.with_suffix(".new")
-            new.write_bytes(_archive(_contents(tree, busybox, scripts)))
+            new.write_bytes(_archive(_contents(kind, tree, busybox, scripts)))
             new.rename(path)
     return path
 
 
 def _contents(
-    tree: Path, busybox: Path, scripts: Mapping[str, bytes]
+    kind: Architecture, tree: Path, busybox: Path, scripts: Mapping[str, bytes]
 ) -> Iterator[tuple[str, int, bytes]]:
     """Name, mode and content of each file; directories come before what is in them."""
-    for directory in ("bin", "dev", "proc", "sys", "root", "modules"):
+    for directory in ("bin", "dev", "proc", "sys", "root", "host", "modules"):
         yield directory, _DIRECTORY, b""
     yield "init", _PROGRAM, scripts["init.sh"]
     yield "serve.sh", _FILE, scripts["serve.sh"]
     yield "bin/busybox", _PROGRAM, busybox.read_bytes()
-    for group, names in (("root", ROOT_MODULES), ("other", OTHER_MODULES)):
+    for group, names in (("root", kind.root_modules), ("other", kind.other_modules)):
         yield f"modules/{group}", _DIRECTORY, b""
         for i, (name, data) in enumerate(kernel.modules(tree, names).items()):
             yield f"modules/{group}/{i:02}-{name}.ko", _FILE, data

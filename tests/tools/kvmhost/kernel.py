@@ -6,14 +6,12 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
-
-# Its only dependency is the current kernel. "cloud" is the build for virtual machines: it boots
-# faster than linux-image-amd64 and its kvm-amd does not need the ccp driver.
-PACKAGE = "linux-image-cloud-amd64"
 
 _SIGNATURE_END = b"~Module signature appended~\n"  # include/linux/module_signature.h
 
@@ -24,44 +22,51 @@ def cache() -> Path:
     return Path(home, "krunc-kvmhost")
 
 
-def cached() -> Path | None:
+def cached(kind: Architecture) -> Path | None:
     """The unpacked kernel package that is in the cache, if one is."""
-    return max(cache().glob("linux-image-*"), default=None)
+    return max(cache().glob(f"linux-image-*-{kind.debian}"), default=None)
 
 
-def current_package() -> str | None:
+def current_package(kind: Architecture) -> str | None:
     """The name of today's kernel package; None when apt or its package lists are not there."""
     if not shutil.which("apt-cache"):
         return None
     depends = subprocess.run(
-        ["apt-cache", "depends", PACKAGE], capture_output=True, text=True, check=False
+        ["apt-cache", "depends", kind.kernel], capture_output=True, text=True, check=False
     )
     found = re.search(r"Depends: (linux-image-\S+)", depends.stdout)
     return found[1] if found else None
 
 
-def fetch() -> Path:
+def fetch(kind: Architecture) -> Path:
     """The unpacked kernel package, downloaded (27 MB) when the cache has none."""
     with locked(cache()):
-        return cached() or _download()
+        return cached(kind) or _download(kind)
 
 
-def _download() -> Path:
-    package = current_package()
+def _download(kind: Architecture) -> Path:
+    package = current_package(kind)
     if not package:
-        raise HostError(f"apt knows no {PACKAGE}: run apt-get update")
+        raise HostError(f"apt knows no {kind.kernel}: run apt-get update")
     with tempfile.TemporaryDirectory(dir=cache(), prefix="unpack-") as name:
         scratch = Path(name)
-        _check(["apt-get", "download", "--quiet", package], scratch)
+        run(["apt-get", "download", "--quiet", package], directory=scratch)
         (deb,) = scratch.glob("*.deb")
-        _check(["dpkg-deb", "--extract", deb.name, "tree"], scratch)
+        run(["dpkg-deb", "--extract", deb.name, "tree"], directory=scratch)
         return (scratch / "tree").rename(cache() / package)
 
 
-def _check(argv: list[str], directory: Path) -> None:
-    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
-    if done.returncode:
+def run(
+    argv: list[str],
+    directory: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    fails: bool = False,
+) -> str:
+    """Run a program that must succeed, unless it may fail; what it printed."""
+    done = subprocess.run(argv, cwd=directory, env=env, capture_output=True, text=True, check=False)
+    if done.returncode and not fails:
         raise HostError(f"{' '.join(argv)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def image(tree: Path) -> Path:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kvmhost import detached, emulation, initrd, kernel, needs
+from kvmhost import architecture, detached, emulation, foreign, initrd, kernel, needs
+from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
 
@@ -21,11 +22,13 @@ IDLE = 1800  # seconds
 _NEVER = 1_000_000  # seconds without a job, for a machine that ends with its only job
 
 
-def default_directory() -> Path:
+def default_directory(kind: Architecture) -> Path:
     """KVMHOST_DIR, or one per user that outlives neither the login nor the boot."""
     chosen = os.environ.get("KVMHOST_DIR")
     if chosen:
         return Path(chosen)
+    if not kind.is_own:  # which has a /run of its own
+        return Path(tempfile.gettempdir(), f"krunc-kvmhost-{kind.name}-{os.getuid()}")
     home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     return Path(home, f"krunc-kvmhost-{os.getuid()}")
 
@@ -46,17 +49,25 @@ def is_up(directory: Path) -> bool:
     return (state(directory) / "ready").exists() and alive(directory)
 
 
-def up(directory: Path, idle: int = IDLE) -> None:
+def is_of(directory: Path, kind: Architecture) -> bool:
+    """Is the machine that is up of this architecture?"""
+    return (state(directory) / "architecture").read_text() == kind.name
+
+
+def up(directory: Path, idle: int = IDLE, kind: Architecture | None = None) -> None:
     """Boot a machine unless one is up; who comes second waits for it.
 
-    idle: seconds without a job after which it powers itself off.
+    idle: seconds without a job after which it powers itself off. kind: this machine's, else.
     """
+    kind = kind or architecture.own()
     with locked(directory):
         if is_up(directory):
+            if not is_of(directory, kind):
+                raise HostError(f"the machine that is up in {directory} is none of {kind.name}")
             return
         _stop(directory)
         try:
-            _boot(directory, idle, die_with_parent=False)
+            _boot(directory, kind, idle, die_with_parent=False)
         except BaseException:
             _remove(directory)
             raise
@@ -70,12 +81,12 @@ def down(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def temporary() -> Iterator[Path]:
+def temporary(kind: Architecture) -> Iterator[Path]:
     """A machine for one block of code; it dies with this thread, even by SIGKILL."""
     directory = Path(tempfile.mkdtemp(prefix="krunc-kvmhost-"))
     try:
         with locked(directory):
-            _boot(directory, _NEVER, die_with_parent=True)
+            _boot(directory, kind, _NEVER, die_with_parent=True)
         yield directory
     finally:
         down(directory)
@@ -119,14 +130,24 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def _boot(directory: Path, idle: int, *, die_with_parent: bool) -> None:
-    programs = needs.find()
-    tree = kernel.fetch()
-    archive = initrd.prepare(tree, programs.busybox)
+def _boot(directory: Path, kind: Architecture, idle: int, *, die_with_parent: bool) -> None:
+    if not kind.is_own and not foreign.sees(directory):
+        raise HostError(f"a machine of {kind.name} does not see {directory}: choose another place")
+    programs = needs.find(kind)
+    tree = kernel.fetch(kind) if kind.is_own else foreign.tree(kind)
+    archive = initrd.prepare(kind, tree, programs.busybox)
     at = state(directory)
     at.mkdir(mode=0o700)
+    (at / "architecture").write_text(kind.name)
     emulation.start(
-        programs, kernel.image(tree), archive, at, idle=idle, die_with_parent=die_with_parent
+        kind,
+        programs,
+        kernel.image(tree),
+        archive,
+        at,
+        root=None if kind.is_own else foreign.root(kind),
+        idle=idle,
+        die_with_parent=die_with_parent,
     )
     end = time.monotonic() + BOOT_TIMEOUT
     while not (at / "ready").exists():

@@ -6,15 +6,14 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from kvmhost import kernel
+from kvmhost import foreign, kernel
+from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 
 # Debian 12 keeps virtiofsd with QEMU's own programs, Debian 13 below libexec.
 _VIRTIOFSD_PATH = "/usr/lib/qemu:/usr/libexec:/usr/bin"
-_QEMU = "qemu-system-x86_64 (apt-get install qemu-system-x86)"
 _VIRTIOFSD = "virtiofsd (apt-get install qemu-system-common, from Debian 13 on virtiofsd)"
 _BUSYBOX = "a statically linked busybox (apt-get install busybox-static)"
-_KERNEL = f"the kernel package {kernel.PACKAGE} (apt-get update)"
 
 _PT_INTERP = 3  # elf(5): names the dynamic loader; a static program has none
 
@@ -25,20 +24,27 @@ class Programs(NamedTuple):
     busybox: Path
 
 
-def find() -> Programs:
+def find(kind: Architecture) -> Programs:
     """The programs, or one error that names everything that is missing."""
-    qemu = shutil.which("qemu-system-x86_64")
+    qemu = shutil.which(kind.qemu)
     virtiofsd = shutil.which("virtiofsd", path=_VIRTIOFSD_PATH)
-    busybox = shutil.which("busybox")
-    static = busybox and _is_static(Path(busybox))
-    has_kernel = kernel.cached() or kernel.current_package()
-    wanted = {_QEMU: qemu, _VIRTIOFSD: virtiofsd, _BUSYBOX: static, _KERNEL: has_kernel}
+    wanted = {f"{kind.qemu} (apt-get install {kind.package})": qemu, _VIRTIOFSD: virtiofsd}
+    busybox: str | None = None
+    if kind.is_own:
+        busybox = shutil.which("busybox")
+        has_kernel = kernel.cached(kind) or kernel.current_package(kind)
+        wanted[_BUSYBOX] = busybox if busybox and _is_static(Path(busybox)) else None
+        wanted[f"the kernel package {kind.kernel} (apt-get update)"] = has_kernel and "there"
+    else:  # its root brings both
+        wanted["apt-get and dpkg-deb"] = shutil.which("apt-get") and shutil.which("dpkg-deb")
     missing = [name for name, found in wanted.items() if not found]
     if os.geteuid() != 0:
         missing.append("root: virtiofsd serves the files of every user")
-    if missing or not (qemu and virtiofsd and busybox):
+    if missing or not (qemu and virtiofsd):
         raise HostError("missing on this machine:" + "".join(f"\n  {name}" for name in missing))
-    return Programs(qemu, virtiofsd, Path(busybox))
+    return Programs(
+        qemu, virtiofsd, Path(busybox) if busybox else foreign.root(kind) / "bin/busybox"
+    )
 
 
 def _is_static(program: Path) -> bool:

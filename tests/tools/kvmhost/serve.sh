@@ -1,6 +1,6 @@
 # Runs jobs in the emulated machine, told by the host which ones.
 #
-# The host writes one order per line to the second serial port: "run JOB" or "kill JOB". JOB is a
+# The host writes one order per line to the terminal $kvmhost_orders: "run JOB" or "kill JOB". JOB is a
 # directory in $state, on the file system that both share. The host puts a shell script there,
 # "command"; the job's output appears there in "out" and "err" and, at the very end, the exit
 # status in "status". As in init.sh, every command is an applet of busybox.
@@ -55,8 +55,8 @@ next_order() {
 
 ulimit -n 65536
 echo 4 >/proc/sys/vm/drop_caches # say nothing in the kernel's log when dropping
-stty -F /dev/ttyS1 raw -echo
-exec </dev/ttyS1
+stty -F "/dev/$kvmhost_orders" raw -echo
+exec <"/dev/$kvmhost_orders"
 : >"$state/ready"
 while next_order; do
     case $order in

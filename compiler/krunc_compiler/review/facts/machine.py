@@ -17,6 +17,12 @@ def size(row: Row) -> Iterator[Fact]:
     yield memory(row, row.args["ram_mib"])
 
 
+def architecture(row: Row) -> Iterator[Fact]:
+    """Yield the processors without which the plan is not launched."""
+    name = word(str(row.args["architecture"]))
+    yield row.fact("architecture", "architecture", f"{name}; on others it is not started")
+
+
 def cpus(row: Row, number: int) -> Fact:
     """Tell how many vCPUs."""
     return row.fact("vCPUs", "vCPUs", str(number), Reach("take", "vCPUs", number))

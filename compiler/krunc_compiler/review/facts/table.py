@@ -96,6 +96,7 @@ STEPS: dict[str, Reading] = {
     "pass_sigterm": host.stop,
     "end_after": host.timeout,
     "lay_stage": stage.laid,
+    "require_architecture": machine.architecture,
 }
 
 ORDERS: dict[str, Reading] = {
