@@ -30,8 +30,8 @@ Compile declarative boxes into reviewable plans of libkrun calls, and launch the
 verbs:
 {"".join(f"  {name:{_WIDTH}}  {summary}{chr(10)}" for name, summary in VERBS.items())}
 options:
-  -h, --help  this text; `krunc VERB --help` has examples
-  --version   krunc's version
+  -h, --help  print this help; `krunc VERB --help` has examples
+  --version   print krunc's version
 
 A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
 

@@ -23,7 +23,7 @@ class Option:
         self.short = short
 
 
-_HELP = Option("--help", "", "this text", "-h")
+_HELP = Option("--help", "", "print this help", "-h")
 _LIBKRUN = "the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system, else "
 _LIBKRUN += "the one of pip install 'krunc[libkrun]'"
 LAUNCH = (
@@ -91,14 +91,14 @@ LAUNCH = (
     ),
     Option("--die-with-parent", "", "end the VM when the process that started the launcher ends"),
     _HELP,
-    Option("--version", "", "krunc's version"),
+    Option("--version", "", "print krunc's version"),
 )
 # What krunc launch BOX.yaml takes besides; the launcher alone compiles nothing.
 OF_A_BOX = (
-    Option("--target", "1|1.N|2", "of a box: the libkrun to compile for; else the one found"),
-    Option("--set", "NAME=VALUE", "of a box: change a variable, as in krunc compile"),
-    Option("--vars", "FILE", "of a box: a YAML map of variables"),
-    Option("--box", "NAME", "of a box whose matrix makes several: only this one"),
+    Option("--target", "1|1.N|2", "the libkrun to compile for; else the one found"),
+    Option("--set", "NAME=VALUE", "change a variable of the box, as in krunc compile"),
+    Option("--vars", "FILE", "a YAML map of variables"),
+    Option("--box", "NAME", "of a file whose matrix makes several boxes, only this one"),
 )
 DOCTOR = (
     Option("--json", "", "the checks as JSON: name, state (ok, warning, failed), text, fix"),
@@ -242,7 +242,7 @@ def _size(given: str | None) -> int:
 
 
 def listing(table: tuple[Option, ...]) -> str:
-    """Return the help of all options of TABLE, in two columns."""
+    """Return the help of all options of TABLE, in two columns, as the compiler's are."""
     return "".join(_described(option) for option in table)
 
 

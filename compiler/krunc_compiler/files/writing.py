@@ -87,6 +87,28 @@ def whole(path: str) -> Iterator[BinaryIO]:
         settle(path, mark)
 
 
+def make_directory(path: str) -> list[str]:
+    """Make the directory PATH and what it lies in; return those that were made, the innermost
+    first. Raises OSError, also as `stage` does for links."""
+    missing = []
+    above = os.path.abspath(path)
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    _stay_in_repository(above)
+    os.makedirs(path, exist_ok=True)
+    return missing
+
+
+def remove_empty(directories: list[str]) -> None:
+    """Remove those of DIRECTORIES, the innermost first, in which there is nothing."""
+    for directory in directories:
+        try:
+            os.rmdir(directory)
+        except OSError:
+            return
+
+
 def new_mark() -> str:
     """Tell what is at the end of the names of one run's temporary files."""
     return os.urandom(6).hex()

@@ -17,7 +17,7 @@ from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Installed
 
-EXAMPLES = """\
+_EXAMPLES = """\
 examples:
   krunc init                               hello.yaml
   krunc init web --kind agent              web.yaml
@@ -33,6 +33,8 @@ KINDS = {
     "web": "a server with a port on this host's 127.0.0.1",
     "disk": "a root on a disk image",
 }
+EXAMPLES = "".join(["kinds:\n", *(f"  {kind:18} {text}\n" for kind, text in KINDS.items()), "\n"])
+EXAMPLES += _EXAMPLES
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,7 +46,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--kind",
         choices=KINDS,
         default="hello",
-        help="; ".join(f"{kind}: {text}" for kind, text in KINDS.items()),
+        metavar="KIND",
+        help="which starter, see below (default: hello)",
     )
 
 

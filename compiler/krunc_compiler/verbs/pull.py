@@ -64,8 +64,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--platform",
         action="append",
         choices=platforms(),
-        help="for which machines, where a box has no arch; may be given twice; default: what the "
-        "lock has, else this machine",
+        metavar="PLATFORM",
+        help=f"{' or '.join(platforms())}: for which machines, where a box has no arch; may be "
+        "given twice; default: what the lock has, else this machine",
     )
     add_store(parser)
     parser.add_argument(

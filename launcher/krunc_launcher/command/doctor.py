@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from krunc_launcher.host.libkrun import Library
 
 HELP = f"""\
-usage: krunc doctor [--json] [--libkrun FILE] [PLAN...]
+usage: krunc doctor [option...] [PLAN...]
 
 Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
 memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
+arguments:
+  PLAN               a plan to check; without one only the host is looked at
+
+options:
 {listing(DOCTOR)}
 examples:
   krunc doctor
