@@ -25,6 +25,7 @@ from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.checking import Checked, Run, check_box, check_plan, made_by
 from krunc_compiler.verbs.makers import Makers
 from krunc_compiler.verbs.options import add_allowed, add_inputs
+from krunc_compiler.verbs.plan_homes import plan_homes
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ examples:
   krunc check --policy strict.yaml boxes
   krunc check --format sarif >krunc.sarif
 
-A box must be valid, and its plan (NAME.plan.json beside it) what it compiles to; else the
-difference in meaning is shown. Each plan must be one that the launcher takes, that a box makes, and
-that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the files
+A box must be valid, and its plan (NAME.plan.json) what it compiles to; else the difference in
+meaning is shown. Its plans lie beside it, or all in one directory without boxes, as
+krunc compile -o DIR/ writes them. Each plan must be one that the launcher takes, that a box makes,
+and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the files
 given. `krunc schema policy` describes the YAML form.
 
 exit status: 0 well, 1 something was found, 2 wrong usage
@@ -78,7 +80,8 @@ def run(args: Namespace) -> int:
     found = gather(args.paths, within)
     policies = Policies(args.policy, within)
     checked = Checked([], list(found.findings), [], [])
-    _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within))
+    homes = plan_homes(found.plans, found.boxes)
+    _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within, homes))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
     if not (found.boxes or found.plans or policies.read or policies.findings or found.findings):
