@@ -16,6 +16,7 @@ from krunc_compiler.files.within import around
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.findings.report import printable, report
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.pipeline.gathering import Gathered, gather
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.policy.repository import Policies
@@ -41,8 +42,8 @@ examples:
 A box must be valid, and its plan (NAME.plan.json) what it compiles to; else the difference in
 meaning is shown. Its plans lie beside it, or all in one directory without boxes, as
 krunc compile -o DIR/ writes them. Each plan must be one that the launcher takes, that a box makes,
-and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the files
-given. `krunc schema policy` describes the YAML form.
+and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the
+files given. `krunc schema policy` describes the YAML form.
 
 exit status: 0 well, 1 something was found, 2 wrong usage
 """
@@ -176,7 +177,9 @@ def _print(
 ) -> None:
     """Write what was found, then what was looked at: where a machine reads, beside it."""
     sys.stdout.write(_shown(args.format, checked, skipped, counts))
-    said = ", ".join(_plural(number, _NOUNS[group]) for group, number in counts.items())
+    said = ", ".join(
+        plural(number, _NOUNS[group], group) for group, number in counts.items() if number
+    )
     well = "" if checked.findings else ": all well"
     lines = [f"krunc: {_line(path, why)}" for path, why in skipped.items() if args.verbose]
     left_out = f"; skipped {_skipped(skipped, args.verbose)}" if skipped else ""
@@ -196,12 +199,7 @@ def _skipped(skipped: dict[str, str], is_told: bool = False) -> str:
     names = ", ".join(map(printable, list(skipped)[:_NAMED]))
     more = len(skipped) - _NAMED
     rest = f" and {more} more, which --verbose names" if more > 0 else ""
-    return _plural(len(skipped), "file") + ("" if is_told else f" ({names}{rest})")
-
-
-def _plural(count: int, noun: str) -> str:
-    plural = {one: group for group, one in _NOUNS.items()}.get(noun, f"{noun}s")
-    return f"1 {noun}" if count == 1 else f"{count:,} {plural}"
+    return plural(len(skipped), "file") + ("" if is_told else f" ({names}{rest})")
 
 
 _NOUNS = {"boxes": "box", "plans": "plan", "policies": "policy"}

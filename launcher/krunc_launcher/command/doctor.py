@@ -80,11 +80,16 @@ def _host() -> Iterator[Check]:
         else "",
     )
     memory = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
-    yield Check("machine", OK, f"{system.cpu_count()} processors, {memory} MiB of memory")
+    yield Check("machine", OK, f"{_processors()}, {memory} MiB of memory")
     yield _files()
     yield _confinement()
     yield _runtime()
     yield _passt()
+
+
+def _processors() -> str:
+    count = system.cpu_count()
+    return f"{count} processor{'' if count == 1 else 's'}"
 
 
 def _files() -> Check:
