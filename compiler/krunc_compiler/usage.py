@@ -13,7 +13,7 @@ VERBS = {
     "import": "turn what docker, podman, Compose, a runtime bundle or BoxLite runs into a box",
     "schema": "print the JSON Schema of a box, a plan, or an output",
     "explain": "tell what a finding's code means",
-    "init": "write a commented starter box",
+    "init": "write a commented starter box, or a policy",
     "completion": "print the completion of these commands for bash, zsh or fish",
     "pull": "fetch the images of boxes into the store, and lock them",
     "images": "list the roots of images that the store has, and what uses them",
