@@ -105,7 +105,8 @@ DOCTOR = (
     Option("--libkrun", "FILE", "the libkrun to check; else those that krunc launch would find"),
     _HELP,
 )
-_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
+# As in a box ($defs/size of its schema), and KiB.
+_UNITS = {"K": 10, "M": 20, "G": 30}
 _LEAST_SIZE = 1 << 16
 _MOST_DIGITS = 9
 
@@ -233,11 +234,13 @@ def _size(given: str | None) -> int:
     """Tell what a console's file may take, in bytes; 0 without a limit."""
     if given is None:
         return 0
-    number, unit = given[:-3], given[-3:]
-    good = number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9
-    found = int(number) << _UNITS[unit] if good else 0
+    short = given.removesuffix("iB")
+    whole, point, part = short[:-1].rstrip(" ").partition(".")
+    digits = whole + part if point else whole
+    good = digits.isascii() and digits.isdigit() and short[-1:] in _UNITS and len(digits) < 9
+    found = (int(digits) << _UNITS[short[-1]]) // 10 ** len(part) if good else 0
     if found < _LEAST_SIZE:
-        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB")
+        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB or 1.5GiB")
     return found
 
 
