@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import RawDescriptionHelpFormatter
 from typing import NamedTuple
 
 from krunc_compiler.__main__ import OF_OTHERS, Parser, verb_parser
@@ -38,10 +37,11 @@ def main(argv: list[str]) -> int:
         prog="krunc completion",
         description="Print the completion of krunc's commands for a shell.",
         epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("shell", choices=_SHELLS)
+    parser.add_argument(
+        "shell", choices=_SHELLS, metavar="|".join(_SHELLS), help="the shell that reads it"
+    )
+    parser.with_help()
     shell = parser.parse_args(argv).shell
     verbs = {name: _verb(name) for name in VERBS}
     sys.stdout.write(_fish(verbs) if shell == "fish" else _bash(verbs, shell == "zsh"))

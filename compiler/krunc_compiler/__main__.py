@@ -8,10 +8,10 @@ import os
 import sys
 from importlib import import_module
 from io import StringIO, TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from krunc_compiler.findings.finding import Rejected, UsageError
-from krunc_compiler.findings.report import coloured, columns, printable, report
+from krunc_compiler.findings.report import coloured, printable, report
 from krunc_compiler.findings.wording import nearest, why
 from krunc_compiler.usage import HELP, VERBS
 
@@ -85,7 +85,28 @@ def _streams() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help that cannot be written is an error, as every other output is."""
+    """A parser whose help has the layout of the launcher's, and whose help that cannot be written
+    is an error, as every other output is."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, add_help=False, formatter_class=_Help, allow_abbrev=False)
+        self._positionals.title = "arguments"
+
+    def with_help(self) -> None:
+        """Add --help, the last of the options, and the usage of all; to what has verbs of its own,
+        to each of these."""
+        for action in self._actions:
+            parsers = action.choices.values() if isinstance(action.choices, dict) else ()
+            for parser in parsers:
+                if isinstance(parser, Parser):
+                    parser.with_help()
+        self.add_argument("-h", "--help", action="help", help="print this help")
+        words = [_word(action) for action in self._actions if not action.option_strings]
+        self.usage = " ".join([self.prog, "[option...]", *words])
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and end with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -96,10 +117,34 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal, which argparse would import shutil to know."""
+    """Help in the layout of the launcher's (krunc_launcher.options): tests/verbs/test_help.py holds
+    the two equal."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=columns() - 2)
+        super().__init__(prog, width=100, max_help_position=21)
+        self._action_max_length = self._width  # of short names, too
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        """Return the names of an option with its value once: -o, --output FILE."""
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, (action.dest or "").upper())
+        return f"{', '.join(action.option_strings)} {value}"
+
+
+def _word(action: argparse.Action) -> str:
+    """Return the word of a usage line for what ACTION takes."""
+    name = str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest)
+    if isinstance(action.choices, dict):
+        return f"{name} ..."
+    match action.nargs:
+        case "?":
+            return f"[{name}]"
+        case "*":
+            return f"[{name}...]"
+        case "+":
+            return f"{name}..."
+    return name
 
 
 def verb_parser(name: str) -> Parser:
@@ -110,10 +155,9 @@ def verb_parser(name: str) -> Parser:
         prog=f"krunc {name}",
         description=summary[0].upper() + summary[1:] + ".",
         epilog=module.EXAMPLES,
-        formatter_class=_Help,
-        allow_abbrev=False,
     )
     module.add_arguments(parser)
+    parser.with_help()
     parser.set_defaults(run=module.run, verb=name)
     return parser
 
@@ -124,9 +168,12 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
     if name in ("-h", "--help"):
         sys.stdout.write(HELP)
         raise SystemExit(0)
+    if not argv:
+        sys.stderr.write(HELP)
+        raise SystemExit(2)
     if name not in VERBS or name in OF_OTHERS:
         guess = f"did you mean {close}? " if (close := nearest(name, VERBS)) else ""
-        said = f"there is no verb {name!r}; " if name else ""
+        said = f"there is no verb {name!r}; "
         sys.stderr.write(f"krunc: {said}{guess}verbs: {', '.join(VERBS)}; see krunc --help\n")
         raise SystemExit(2)
     parser = verb_parser(name)

@@ -13,7 +13,7 @@ VERBS = {
     "import": "turn what docker, podman, Compose, a runtime bundle or BoxLite runs into a box",
     "schema": "print the JSON Schema of a box, a plan, or an output",
     "explain": "tell what a finding's code means",
-    "init": "write a commented starter box",
+    "init": "write a commented starter box, or a policy",
     "completion": "print the completion of these commands for bash, zsh or fish",
     "pull": "fetch the images of boxes into the store, and lock them",
     "images": "list the roots of images that the store has, and what uses them",
@@ -30,8 +30,8 @@ Compile declarative boxes into reviewable plans of libkrun calls, and launch the
 verbs:
 {"".join(f"  {name:{_WIDTH}}  {summary}{chr(10)}" for name, summary in VERBS.items())}
 options:
-  -h, --help  this text; `krunc VERB --help` has examples
-  --version   krunc's version
+  -h, --help  print this help; `krunc VERB --help` has examples
+  --version   print krunc's version
 
 A box is a YAML file, a plan the JSON file that it compiles to; plans are committed and reviewed.
 

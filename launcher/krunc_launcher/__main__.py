@@ -88,6 +88,7 @@ def _launch(path: str, given: Options) -> int:
 
         end = End("not_started", NOT_STARTED, refuse(path, error), said=True)
         end.start_s = monotonic() - begun
+    end.place("", "")
     _tell(end, "", given.exit_record)
     if end.status < 0:
         from krunc_launcher.supervise.watch import end_by
@@ -109,10 +110,11 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
             if end is None:
                 tally.started(name)
                 continue
+            end.place(folder, name)
             told = tally.ended(name, end, plans[name].path)
             _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told)
             if told:
-                say([f"{plain(name)}: {_ended(end, folder, name)}"])
+                say([f"{plain(name)}: {_ended(end)}"])
             tally.draw()
             worst = worst or end.status
     except LaunchError as error:
@@ -122,12 +124,11 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     return 1 if worst else 0
 
 
-def _ended(end: End, folder: str, name: str) -> str:
+def _ended(end: End) -> str:
     """Tell how one of several VMs ended, in a line. What its process said is in a file."""
     told = f"ended with status {end.exit_status()}"
     if end.said:
-        why = f": {end.words[0]}" if end.words else ""
-        return f"{told}, not started{why}; see {plain(folder)}/{plain(name)}.err"
+        return f"{told}, not started: {end.words[0]}; {end.words[-1]}"
     if end.reason == "exited" and end.status == 0 and end.program_seen is None and not end.words:
         return f"{told}; whether its program was started cannot be told"
     return told

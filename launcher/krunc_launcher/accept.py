@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 class Accepted:
-    """A verified plan, with its text for what is found later."""
+    """A verified plan, with its text and file for what is found later."""
 
-    __slots__ = ("folders", "plan", "text")
+    __slots__ = ("folders", "path", "plan", "text")
 
-    def __init__(self, plan: dict[str, Any], folders: Folders, text: str) -> None:
+    def __init__(self, plan: dict[str, Any], folders: Folders, text: str, path: str) -> None:
         self.plan = plan
         self.folders = folders
         self.text = text
+        self.path = path
 
 
 def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
@@ -56,11 +57,11 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
-    for path, how in _directories(plan["operations"]):
-        folders.shared.append(absolute(path, folders))
+    for directory, how in _directories(plan["operations"]):
+        folders.shared.append(absolute(directory, folders))
         if how != "read":
             folders.written.append(folders.shared[-1])
-    return Accepted(plan, folders, text)
+    return Accepted(plan, folders, text, path)
 
 
 def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,11 @@ def plain(text: str) -> str:
     return text if text.isprintable() else quoted(text)[1:-1]
 
 
+def asked_by(origin: str) -> str:
+    """Name the key of the box, ORIGIN, behind a sentence; nothing where no key asks for it."""
+    return "" if origin == "default" else f" ({origin})"
+
+
 def shown(value: Any) -> str:
     """Return VALUE for a message, short."""
     if isinstance(value, str):

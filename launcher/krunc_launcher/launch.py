@@ -231,8 +231,8 @@ def prepare(
     plan = ready.accepted.plan
     try:
         if library is None or library.era != plan["api"]:
-            library = locate(chosen, plan["api"])
-        problems = fits(library, plan)
+            library = locate(chosen, plan["api"], ready.accepted.path)
+        problems = fits(library, plan, ready.accepted.path)
     except LaunchError as error:
         problems = list(error.lines)
     problems += ready.problems

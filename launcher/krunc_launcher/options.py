@@ -23,7 +23,7 @@ class Option:
         self.short = short
 
 
-_HELP = Option("--help", "", "this text", "-h")
+_HELP = Option("--help", "", "print this help", "-h")
 _LIBKRUN = "the libkrun to use; else KRUNC_LIBKRUN, else libkrun.so.1 or .2 of the system, else "
 _LIBKRUN += "the one of pip install 'krunc[libkrun]'"
 LAUNCH = (
@@ -91,21 +91,22 @@ LAUNCH = (
     ),
     Option("--die-with-parent", "", "end the VM when the process that started the launcher ends"),
     _HELP,
-    Option("--version", "", "krunc's version"),
+    Option("--version", "", "print krunc's version"),
 )
 # What krunc launch BOX.yaml takes besides; the launcher alone compiles nothing.
 OF_A_BOX = (
-    Option("--target", "1|1.N|2", "of a box: the libkrun to compile for; else the one found"),
-    Option("--set", "NAME=VALUE", "of a box: change a variable, as in krunc compile"),
-    Option("--vars", "FILE", "of a box: a YAML map of variables"),
-    Option("--box", "NAME", "of a box whose matrix makes several: only this one"),
+    Option("--target", "1|1.N|2", "the libkrun to compile for; else the one found"),
+    Option("--set", "NAME=VALUE", "change a variable of the box, as in krunc compile"),
+    Option("--vars", "FILE", "a YAML map of variables"),
+    Option("--box", "NAME", "of a file whose matrix makes several boxes, only this one"),
 )
 DOCTOR = (
     Option("--json", "", "the checks as JSON: name, state (ok, warning, failed), text, fix"),
     Option("--libkrun", "FILE", "the libkrun to check; else those that krunc launch would find"),
     _HELP,
 )
-_UNITS = {"KiB": 10, "MiB": 20, "GiB": 30}
+# As in a box ($defs/size of its schema), and KiB.
+_UNITS = {"K": 10, "M": 20, "G": 30}
 _LEAST_SIZE = 1 << 16
 _MOST_DIGITS = 9
 
@@ -233,16 +234,18 @@ def _size(given: str | None) -> int:
     """Tell what a console's file may take, in bytes; 0 without a limit."""
     if given is None:
         return 0
-    number, unit = given[:-3], given[-3:]
-    good = number.isascii() and number.isdigit() and unit in _UNITS and len(number) < 9
-    found = int(number) << _UNITS[unit] if good else 0
+    short = given.removesuffix("iB")
+    whole, point, part = short[:-1].rstrip(" ").partition(".")
+    digits = whole + part if point else whole
+    good = digits.isascii() and digits.isdigit() and short[-1:] in _UNITS and len(digits) < 9
+    found = (int(digits) << _UNITS[short[-1]]) // 10 ** len(part) if good else 0
     if found < _LEAST_SIZE:
-        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB")
+        raise UsageError("--console-max takes a size of 64KiB or more, such as 10MiB or 1.5GiB")
     return found
 
 
 def listing(table: tuple[Option, ...]) -> str:
-    """Return the help of all options of TABLE, in two columns."""
+    """Return the help of all options of TABLE, in two columns, as the compiler's are."""
     return "".join(_described(option) for option in table)
 
 

@@ -15,7 +15,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import KINDS
-from krunc_launcher.errors import plain
+from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, STORE, lies_in
 
 TYPE_CHECKING = False
@@ -201,7 +201,7 @@ def untold(rows: list[dict[str, Any]], folders: Folders) -> Iterator[str]:
             what = f"leads to {plain(real)}" if real != path else "is a device of the host"
             yield (
                 f"{plain(path)} {what}, which no review of this plan shows as a device: name it by "
-                f"an absolute path in /dev, or / itself ({row['from']})"
+                f"an absolute path in /dev, or / itself{asked_by(row['from'])}"
             )
 
 

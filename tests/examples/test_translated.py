@@ -188,7 +188,7 @@ def test_each_has_an_original_a_plan_and_rows_in_the_table() -> None:
 
 def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(FOLDER)]) == 0
-    assert capsys.readouterr().out == "krunc: checked 10 boxes, 10 plans, 0 policies: all well\n"
+    assert capsys.readouterr().out == "krunc: checked 10 boxes, 10 plans: all well\n"
 
 
 @pytest.mark.parametrize("name", ORDERS)

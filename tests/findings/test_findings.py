@@ -99,6 +99,7 @@ def orphan() -> str:
 def elsewhere() -> str:
     """A folder with a plan that does not lie beside its box."""
     Path("plans").mkdir()
+    main(["compile", box("a")])
     main(["compile", box("a"), "-o", "plans/a.plan.json"])
     return "."
 

@@ -57,7 +57,7 @@ def test_of_500_boxes_that_change_alike_every_opening_and_digest_stays() -> None
     boxes = fleet(500, False)
     text = comment(boxes)
     assert MOST - 4000 < len(text.encode()) <= MOST, "the room is used"
-    assert "500 plans changed, 1500 changes open" in text
+    assert "500 plans changed, 1,500 changes open" in text
     opens, _, plans = text.partition("<details>")
     for change in boxes[0][1].of("opens"):
         assert f"- **{change.kind}** `{change.text}`" in opens

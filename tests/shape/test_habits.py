@@ -169,8 +169,8 @@ SIZES = {
     **dict.fromkeys(["1G", "1GiB", "1024M", "1024MiB"], 1024),
 }
 ODD_SIZES: dict[Any, str] = {
-    **dict.fromkeys(["512m", "512MB", "512mb", "512Mi", "512mib", "512 MiB", "512 M"], "did you mean 512MiB?"),
-    **dict.fromkeys(["1g", "1GB", "1gb", "1Gi", "1 GiB", "1 G"], "did you mean 1GiB?"),
+    **dict.fromkeys(["512m", "512MB", "512mb", "512Mi", "512mib", "512  MiB", "512 mb"], "did you mean 512MiB?"),
+    **dict.fromkeys(["1g", "1GB", "1gb", "1Gi", "1  GiB", "1 GB"], "did you mean 1GiB?"),
     512: "write its unit, as in 512MiB",
     "512": "write its unit, as in 512MiB",
 }  # fmt: skip
@@ -190,7 +190,6 @@ def test_sizes(key: str, made: Any) -> None:
         (found,) = findings({**REST, key: made(size)})
         assert found.hint == said, size
     for size in (
-        "1.5GiB",
         "1TiB",
         "512K",
         "lots",

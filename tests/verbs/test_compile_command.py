@@ -265,13 +265,13 @@ def test_streams_that_take_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "krunc: verbs: compile, show, "),
+        ([], "usage: krunc VERB ..."),
         (["compil"], "krunc: there is no verb 'compil'; did you mean compile? verbs: "),
         (
             ["compile", "x.yaml", "--chekc"],
             "unrecognized arguments: --chekc; did you mean --check?",
         ),
-        (["compile"], "krunc compile: error: the following arguments are required: BOX"),
+        (["compile"], "krunc compile: the following arguments are required: BOX"),
         (["compile", "x.yaml", "--format", "xml"], "invalid choice: 'xml' (choose from "),
     ],
 )
@@ -280,3 +280,44 @@ def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[
         main(words)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_directory_that_is_not_there_is_made(
+    box: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compile", "good.yaml", "-o", "plans/of/today/"]) == 0
+    plan = Path("plans/of/today/good.plan.json").read_text()
+    assert argument(plan, "krun_set_root", "root_path") == "../../../rootfs"
+    assert main(["compile", "--check", "good.yaml", "-o", "plans/of/today/"]) == 0
+    Path("bad.yaml").write_text("krunc: 1\n")
+    assert main(["compile", "bad.yaml", "-o", "plans/new/er/"]) == 1
+    assert sorted(path.name for path in Path("plans").iterdir()) == ["of"], "nothing is left"
+    capsys.readouterr()
+    assert main(["compile", "good.yaml", "-o", "bad.yaml/"]) == 1
+    assert "bad.yaml/: error[KR302]: the directory cannot be made" in capsys.readouterr().err
+    Path("two.yaml").write_text(BOX.replace("name: good", "name: two"))
+    assert main(["compile", "good.yaml", "two.yaml", "-o", "both"]) == 2
+    assert "for a directory write -o both/" in capsys.readouterr().err
+
+
+def test_a_directory_is_not_made_through_a_link_out_of_the_repository(
+    box: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("repository/.git").mkdir(parents=True)
+    Path("away").mkdir()
+    Path("repository/link").symlink_to("../away")
+    assert main(["compile", "good.yaml", "-o", "repository/link/deep/"]) == 1
+    assert "its directory is a link out of the repository" in capsys.readouterr().err
+    assert not list(Path("away").iterdir())
+
+
+def test_quiet(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("values.yaml").write_text("port: 1\n")
+    for _ in range(2):
+        assert main(["compile", "-q", "."]) == 0
+        assert capsys.readouterr() == ("", "")
+    assert main(["compile", "--quiet", "good.yaml", "--target", "2"]) == 0
+    assert "for libkrun 2; the plan before it was for 1" in capsys.readouterr().err
+    box.write_text(BOX + "memroy: 1\n")
+    assert main(["compile", "-q", "."]) == 1
+    assert "error[KR101]" in capsys.readouterr().err

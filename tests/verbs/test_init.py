@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_compiler.verbs.init import KINDS
+
+BOXES = [kind for kind in KINDS if kind != "policy"]
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +18,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("target", ["1", "2"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BOXES)
 def test_a_starter_compiles(kind: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "mine", "--kind", kind]) == 0
     assert capsys.readouterr() == ("", "krunc: wrote mine.yaml; next: krunc compile mine.yaml\n")
@@ -43,3 +46,37 @@ def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("hello.yaml").read_text() == "mine"
     assert main(["init", "no/such/folder"]) == 1
     assert main(["init", "Not a name"]) == 2
+
+
+def test_a_policy_that_all_starters_keep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--kind", "policy"]) == 0
+    assert capsys.readouterr().err == "krunc: wrote .krunc/policy.yaml; next: krunc check\n"
+    for kind in BOXES:
+        assert main(["init", "--kind", kind]) == 0
+        assert main(["compile", "-q", f"{kind}.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == "krunc: checked 5 boxes, 5 plans, 1 policy: all well\n"
+    Path("hello.yaml").write_text(Path("hello.yaml").read_text().replace("mode: none", "mode: tsi"))
+    assert main(["compile", "-q", "hello.yaml"]) == 0
+    assert main(["check"]) == 1
+    assert main(["init", "strict", "--kind", "policy"]) == 0
+    assert Path(".krunc/policy-strict.yaml").exists()
+    assert main(["init", "--kind", "policy"]) == 1
+
+
+@pytest.mark.parametrize("target", ["1", "2"])
+def test_starters_are_closed(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """None has TSI; the guest writes to nothing of the host that the box is not about."""
+    written = {
+        "hello": [], "agent": ["./work"], "build": ["./out"], "web": [],
+        "disk": ["./root.img", "runtime:console.log"],
+    }  # fmt: skip
+    for kind in BOXES:
+        assert main(["init", "--kind", kind]) == 0
+        assert main(["compile", "-q", f"{kind}.yaml", "--target", target]) == 0
+        Path("p.yaml").write_text(
+            f"krunc_policy: 1\nallow: {{writes: {json.dumps(written[kind])}, networks: [passt]}}\n"
+        )
+        capsys.readouterr()
+        assert main(["check", f"{kind}.plan.json", "--policy", "p.yaml"]) == 0, kind

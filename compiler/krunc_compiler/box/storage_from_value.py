@@ -20,9 +20,9 @@ _STICKY = "1777"
 
 
 def mebibytes(text: str) -> int:
-    """4GiB as 4096, and 4G too."""
-    unit = text.lstrip("0123456789")
-    return int(text.removesuffix(unit)) * _MIB[unit]
+    """Return the MiB of a size, as the box's schema has it ($defs/size): 4GiB, 4 G, 1.5GiB."""
+    unit = text.lstrip("0123456789.")
+    return int(float(text.removesuffix(unit)) * _MIB[unit.strip()])
 
 
 def root(value: dict[str, Any]) -> FolderRoot | DiskRoot:

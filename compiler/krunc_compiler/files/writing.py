@@ -8,10 +8,11 @@ links, such as /dev/stdout, lead where the user says.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EEXIST, ELOOP, ENXIO
 from functools import lru_cache
+from operator import eq
 from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
@@ -87,13 +88,43 @@ def whole(path: str) -> Iterator[BinaryIO]:
         settle(path, mark)
 
 
+def make_directory(path: str) -> list[str]:
+    """Make the directory PATH and what it lies in; return those that were made, the innermost
+    first. Raises OSError, also as `stage` does for links."""
+    if os.path.isdir(path):
+        return []  # what is written into it is looked at
+    missing = []
+    above = os.path.abspath(path)
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    _stay_in_repository(above)
+    os.makedirs(path, exist_ok=True)
+    return missing
+
+
+def remove_empty(directories: list[str]) -> None:
+    """Remove those of DIRECTORIES, the innermost first, in which there is nothing."""
+    for directory in directories:
+        try:
+            os.rmdir(directory)
+        except OSError:
+            return
+
+
 def new_mark() -> str:
     """Tell what is at the end of the names of one run's temporary files."""
     return os.urandom(6).hex()
 
 
-def stage(path: str, data: bytes, mark: str, replaces: bytes = b"") -> bool | None:
-    """Write DATA beside the file PATH, unless that is its content; whether it was written.
+def stage(
+    path: str,
+    data: bytes,
+    mark: str,
+    replaces: bytes = b"",
+    is_same: Callable[[bytes, bytes], bool] = eq,
+) -> bool | None:
+    """Write DATA beside the file PATH, unless its content IS THE SAME; whether it was written.
 
     None when PATH is a link, a device or a pipe, in whose place no file is put. Raises OSError, and
     FileExistsError when there is something that has nothing of REPLACES near its start.
@@ -107,8 +138,8 @@ def stage(path: str, data: bytes, mark: str, replaces: bytes = b"") -> bool | No
         if not (S_ISREG(mode) or S_ISDIR(mode)):
             _stay(path)
             return None
-        there = contents(path, max(len(data) + 1, _START))
-        if there == data:
+        there = contents(path, max(2 * len(data) + 1, _START))
+        if is_same(there, data):
             return False
         if there and replaces not in there[:_START]:
             raise FileExistsError(EEXIST, "the file that is there is no plan, and is left alone")

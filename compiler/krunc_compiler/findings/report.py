@@ -21,6 +21,7 @@ from krunc_compiler.findings.finding import (
     ordered,
     placed,
 )
+from krunc_compiler.findings.wording import plural
 
 _COLUMNS = 80
 _WIDTH = 96
@@ -65,7 +66,7 @@ def report(findings: list[Located], colour: bool = False) -> str:
 def summary(findings: list[Located]) -> str:
     """2 errors, 1 warning."""
     named = zip(counts(findings), ("error", "warning"), strict=True)
-    return ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for count, word in named if count)
+    return ", ".join(plural(count, word) for count, word in named if count)
 
 
 def _paint(text: str, colour: str) -> str:

@@ -17,6 +17,11 @@ def why(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return COUNT and the NOUN that agrees with it: 1 box, 2,000 boxes."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
 def forms_of(rules: list[dict[str, Any]]) -> str:
     """Tell how a text is to be written, where one of RULES says it."""
     forms = [rule["x-form"] for rule in rules if "x-form" in rule]

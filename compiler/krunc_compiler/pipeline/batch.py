@@ -16,7 +16,7 @@ from krunc_compiler.findings.report import only, printable, settled
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
-from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, target_of
+from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, same_plan, target_of, way
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
@@ -110,7 +110,7 @@ def _claims(one: Compiled) -> Claims:
 def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
     data = text.encode("utf-8")
     try:
-        staged = writing.stage(path, data, mark, replaces=PLAN_MARK)
+        staged = writing.stage(path, data, mark, PLAN_MARK, same_plan)
     except OSError as error:
         return Made(path, "", False, ""), only(path, unwritten(error))
     if staged is None:
@@ -136,7 +136,7 @@ def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[
         message = f"the plan cannot be read: {why(error)}"
         finding = Finding("KR301", message, hint="krunc compile makes it")
         return "", only(path, finding)
-    if data == text.encode("utf-8"):
+    if same_plan(data, text.encode("utf-8")):
         return "", []
     if len(data) > MAX_BYTES:
         finding = Finding("KR301", f"this has more than {MAX_BYTES:,} bytes; no plan has as many")
@@ -172,7 +172,3 @@ def _for(job: Job, given: Inputs) -> Inputs:
 
 
 @cache
-def way(home: str, folder: str) -> str:
-    """Return the way from FOLDER, in which a plan is, to HOME, in which its box is."""
-    # realpath: relpath of two names of one folder is only then the way between them.
-    return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from krunc_compiler.files.contents import contents
@@ -13,19 +14,41 @@ from krunc_compiler.libkrun import Target, target
 PLAN_MARK = b'"krunc_plan"'
 # The name of a box and what a plan starts with are shorter by far.
 _HEAD_BYTES = 4096
-_TARGET = re.compile(rb'^"target": "([0-9.]{1,11})",\r?$', re.MULTILINE)
+_BOX = re.compile(rb'^"box": "([a-z0-9_.-]{1,63})",$', re.MULTILINE)
+_TARGET = re.compile(rb'^"target": "([0-9.]{1,11})",$', re.MULTILINE)
 
 
 def target_of(path: str, within: Within) -> Target | None:
     """Return the libkrun that the plan in the file PATH is for; None where there is no plan as
     krunc writes it, WITHIN what may be read."""
+    found = _in_head(path, _TARGET, within)
+    return target(found) if found is not None else None
+
+
+def box_of(path: str, within: Within) -> str | None:
+    """Return the name of the box of the plan in the file PATH, as `target_of` does."""
+    return _in_head(path, _BOX, within)
+
+
+def same_plan(there: bytes, made: bytes) -> bool:
+    """Tell whether the bytes THERE are those of the plan that was MADE, but for the ends of its
+    lines, which git may check out as CR LF (core.autocrlf): in no string of JSON is either."""
+    return there == made or _as_written(there) == made
+
+
+def _in_head(path: str, wanted: re.Pattern[bytes], within: Within) -> str | None:
     try:
         within.admit(path)
         head = contents(path, _HEAD_BYTES)
     except (OSError, ValueError, Rejected):
         return None  # who compares with it tells
-    found = _TARGET.search(head) if PLAN_MARK in head else None
-    return target(found[1].decode()) if found else None
+    found = wanted.search(_as_written(head)) if PLAN_MARK in head else None
+    return found[1].decode() if found else None
+
+
+def _as_written(data: bytes) -> bytes:
+    """Return DATA with the ends of lines that krunc writes."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def another_target(there: Target | None, now: str) -> str:
@@ -33,3 +56,9 @@ def another_target(there: Target | None, now: str) -> str:
     if there is None or str(there) == now:
         return ""
     return f": it is for libkrun {there}, and the box is compiled for {now}"
+
+
+def way(home: str, folder: str) -> str:
+    """Return the way from FOLDER, in which a plan is, to HOME, in which its box is."""
+    # realpath: relpath of two names of one folder is only then the way between them.
+    return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))

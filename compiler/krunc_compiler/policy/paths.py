@@ -22,6 +22,17 @@ def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:
     return any(_fits(whole, _whole(pattern, base).rstrip("/")) for pattern in patterns)
 
 
+def as_policy(path: str, folder: str, base: str) -> str:
+    """Return PATH, of a plan in FOLDER, as a policy names it whose relative paths start at BASE."""
+    whole = _whole(path, folder)
+    if whole.startswith(RUNTIME):
+        return RUNTIME + whole.removeprefix(RUNTIME).lstrip("/")
+    if os.path.isabs(path):
+        return path
+    relative = os.path.relpath(whole, base)
+    return relative if relative.startswith("..") else f"./{relative}"
+
+
 def _whole(path: str, base: str) -> str:
     if path.startswith(RUNTIME):
         return RUNTIME + os.path.normpath("/" + path.removeprefix(RUNTIME)).rstrip("/")

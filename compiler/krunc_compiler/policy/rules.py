@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from krunc_compiler.box.storage_from_value import mebibytes
+from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.image.reference import NotAReference, Reference, parse
-from krunc_compiler.policy.paths import allowed, is_image, named
+from krunc_compiler.policy.paths import allowed, as_policy, is_image, named
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
@@ -43,10 +45,10 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
     allow = policy.get("allow", {})
     for key, asks in _ASKS.items():
         if key in allow:
-            for fact, what in asks(review, allow[key], place):
+            for fact, target in asks(review, allow[key], place):
                 # Where images are judged, the root that is one is not judged as a path.
                 if not (key == "roots" and "images" in allow and _is_image(review, fact)):
-                    yield _finding(key, allow[key], fact, what)
+                    yield _finding(key, allow[key], fact, _way_out(target, place))
     if "names" in allow and not named(name, [allow["names"]]):
         yield Finding(
             "KR501",
@@ -59,7 +61,7 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
             yield Finding("KR501", f"the box has no label {word(label)}", (), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
-            yield _finding("isolation", [fact.subject[0]], fact, fact.text)
+            yield _finding("isolation", [fact.subject[0]], fact, "")
 
 
 def rule_of(finding: Finding) -> str:
@@ -69,14 +71,29 @@ def rule_of(finding: Finding) -> str:
     return key if key.startswith("allow.") else f"{key}.{limit}"
 
 
-def _finding(key: str, value: Any, fact: Fact, what: str) -> Finding:
+def _way_out(target: Target, place: Place) -> str:
+    """Tell how the policy would allow TARGET, a path that the plan has."""
+    if not isinstance(target, str) or not target:
+        return ""
+    wanted = as_policy(target, place.plan, place.policy)
+    start = "" if os.path.isabs(wanted) or wanted.startswith(RUNTIME) else _start(place)
+    return f"; to allow it, add {word(wanted)}{start}"
+
+
+def _start(place: Place) -> str:
+    return f" (relative paths start at {word(os.path.relpath(place.policy))})"
+
+
+def _finding(key: str, value: Any, fact: Fact, way_out: str) -> Finding:
     path = ("operations", fact.operation) if fact.operation is not None else ("operations",)
     limit = words([str(item) for item in value]) or "nothing" if isinstance(value, list) else value
     where = key if key == "isolation" else f"allow.{key}"
-    return Finding("KR501", f"{fact.kind}: {what}", path, f"{where}: {limit}")
+    return Finding("KR501", f"{fact.kind}: {fact.text}", path, f"{where}: {limit}{way_out}")
 
 
-Found = Iterator[tuple[Fact, str]]
+# What of a fact is not allowed, where that is a path.
+Target = object
+Found = Iterator[tuple[Fact, Target]]
 Asks = Callable[[Review, Any, Place], Found]
 
 
@@ -93,7 +110,7 @@ def _writes(review: Review, paths: list[str], place: Place) -> Found:
         is_read = (reach.verb, reach.noun) == ("admit", "read")
         if not is_read and fact not in seen and not _is_allowed(reach, paths, place):
             seen.add(fact)
-            yield fact, fact.text
+            yield fact, reach.target
 
 
 def _reads(review: Review, paths: list[str], place: Place) -> Found:
@@ -105,7 +122,7 @@ def _reads(review: Review, paths: list[str], place: Place) -> Found:
             and not _is_allowed(reach, paths, place)
         ):
             seen.add(fact)
-            yield fact, fact.text
+            yield fact, reach.target
 
 
 def _is_allowed(reach: Reach, paths: list[str], place: Place) -> bool:
@@ -115,7 +132,7 @@ def _is_allowed(reach: Reach, paths: list[str], place: Place) -> bool:
 def _sockets(review: Review, paths: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "listen", "connect"):
         if reach.noun not in _PORTS and not _is_allowed(reach, paths, place):
-            yield fact, fact.text
+            yield fact, reach.target
 
 
 def _roots(review: Review, paths: list[str], place: Place) -> Found:
@@ -138,8 +155,9 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
             at = _attaching(review, row["args"]["tag"]) if "order" in row else fact.operation
             used = [one for one in review.exposure if one.operation == at]
         reaches = [reach for one in used for reach in one.reach if reach.verb == "read"]
-        if not reaches or not all(_is_allowed(reach, paths, place) for reach in reaches):
-            yield fact, fact.text
+        wrong = [reach for reach in reaches if not _is_allowed(reach, paths, place)]
+        if wrong or not reaches:
+            yield fact, wrong[0].target if wrong else None
 
 
 def _is_image(review: Review, root: Fact) -> bool:
@@ -168,7 +186,7 @@ def _images(review: Review, patterns: list[str], place: Place) -> Found:
         image = _reference(args)
         known = image is not None and is_image(image.full().removeprefix("docker://"), patterns)
         if not known and args["manifest"] not in patterns:
-            yield fact, fact.text
+            yield fact, None
 
 
 def _reference(args: dict[str, Any]) -> Reference | None:
@@ -182,7 +200,7 @@ def _image_tags(review: Review, may: bool, place: Place) -> Found:
     for fact, args in _required(review):
         image = _reference(args)
         if not may and (image is None or not image.pinned):
-            yield fact, fact.text
+            yield fact, None
 
 
 def _attaching(review: Review, tag: str) -> int | None:
@@ -198,7 +216,7 @@ def _networks(review: Review, modes: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "network"):
         if fact not in seen and _NETWORKS.get(reach.noun) not in modes:
             seen.add(fact)
-            yield fact, fact.text
+            yield fact, None
 
 
 def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
@@ -212,15 +230,16 @@ def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
         host = str(reach.target).partition(":")[0] if reach.target is not None else ""
         number = int(host) if host.isascii() and host.isdigit() else -1
         if not any(first <= number <= last for first, last in spans):
-            yield fact, fact.text
+            yield fact, None
 
 
 def _secrets(review: Review, names: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "secret"):
         target = str(reach.target)
-        fits = _is_path_of(target, names, place) if reach.noun == "file" else named(target, names)
+        is_path = reach.noun == "file"
+        fits = _is_path_of(target, names, place) if is_path else named(target, names)
         if not fits:
-            yield fact, fact.text
+            yield fact, target if is_path else None
 
 
 def _is_path_of(path: str, names: list[str], place: Place) -> bool:
@@ -239,7 +258,7 @@ def _devices(review: Review, names: list[str], place: Place) -> Found:
         fits = _is_path_of(target, names, place) if is_path else named(reach.noun, names)
         if fact not in seen and not fits:
             seen.add(fact)
-            yield fact, fact.text
+            yield fact, target if is_path else None
 
 
 def _memory(review: Review, most: str, place: Place) -> Found:
@@ -253,7 +272,7 @@ def _cpus(review: Review, most: int, place: Place) -> Found:
 def _taken(review: Review, noun: str, most: int) -> Found:
     for fact, reach in _reaches(review, "take"):
         if reach.noun == noun and isinstance(reach.target, int) and reach.target > most:
-            yield fact, fact.text
+            yield fact, None
 
 
 _ASKS: dict[str, Asks] = {

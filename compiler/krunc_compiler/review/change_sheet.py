@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.difference import EFFECTS, Change, Difference, Effect
 from krunc_compiler.review.document import fact_document
@@ -94,22 +95,21 @@ def _line_text(edit: Edit) -> str:
 
 
 def counted(difference: Difference) -> str:
-    """3 changes open, 2 alter, 1 narrows, 2 are neutral."""
+    """3 changes open, 2 alter, 1 narrows, 2 are neutral; what none does is left out."""
     if not difference.changes:
         return "no change in meaning"
     opens, code, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
     parts = [
         (opens, "opens", "open"),
-        *([(code, "is other code", "are other code")] if code else []),
+        (code, "is other code", "are other code"),
         (alters, "alters", "alter"),
         (narrows, "narrows", "narrow"),
         (neutral, "is neutral", "are neutral"),
     ]
-    text = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts)
-    total = len(difference.changes)
+    text = ", ".join(plural(*part) for part in parts if part[0])
     runs = running(difference)
     more = f"; changed: {', '.join(runs)}" if runs else ""
-    return f"{total} change{'s' if total > 1 else ''} in meaning: {text}{more}"
+    return f"{plural(len(difference.changes), 'change')} in meaning: {text}{more}"
 
 
 def running(difference: Difference) -> list[str]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.alike import Said, alike
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_sheet import change_sheet, counted, running
@@ -74,13 +75,13 @@ def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
     verb = "opens" if opens == 1 else "open"
     said = []
     if changed:
-        said = [f"{_plural(len(changed), 'plan')} changed"]
-        said.append(f"{_plural(opens, 'change')} {verb} more of the host")
+        said = [f"{plural(len(changed), 'plan')} changed"]
+        said.append(f"{plural(opens, 'change')} {verb} more of the host")
     code = sum(bool(one.of("other_code")) for _, one in changed)
     if code:
-        said.append(f"{_plural(code, 'plan')} with other code")
+        said.append(f"{plural(code, 'plan')} with other code")
     if uncompared:
-        said.append(f"{_plural(len(uncompared), 'file')} cannot be compared")
+        said.append(f"{plural(len(uncompared), 'file')} cannot be compared")
     return [MARK, f"### krunc: {', '.join(said)}", ""]
 
 
@@ -123,7 +124,7 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
     text, unnamed = _fitting(lines, room)
     if unnamed:
         note = (
-            f"**{_plural(unnamed, 'plan')} left out: so many do not fit in {most:,} characters. "
+            f"**{plural(unnamed, 'plan')} left out: so many do not fit in {most:,} characters. "
             "Every opening is told or counted above.** `krunc diff` shows them."
         )
         return f"{text}\n{note}\n"
@@ -136,7 +137,7 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
         text += part
         shown += 1
     note = (
-        f"**Left out: the details of {_plural(len(changed) - shown, 'plan')}, and the end of long "
+        f"**Left out: the details of {plural(len(changed) - shown, 'plan')}, and the end of long "
         f"ones; this text may have {most:,} characters. Every opening is told or counted above.** "
         "`krunc diff` shows the details."
     )
@@ -251,7 +252,3 @@ def _said(opens: list[Change]) -> str:
 
 def _size(text: str) -> int:
     return len(text.encode("utf-8"))
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

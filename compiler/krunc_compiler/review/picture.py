@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.fact import BY_NAME, Fact
 from krunc_compiler.review.facts.storage import ROOT_TAG
 from krunc_compiler.review.summary import Review
@@ -78,6 +79,10 @@ def pictures(review: Review) -> tuple[Picture, ...]:
     return tuple(_picture(review, layout) for layout in LAYOUTS)
 
 
+def _cpus(count: str) -> str:
+    return f"{count} vCPU{'' if count == '1' else 's'}"
+
+
 def _picture(review: Review, layout: Layout) -> Picture:
     drawn = [fact for fact in review.exposure if fact.kind in _ARROWS]
     arrows = tuple(
@@ -90,11 +95,11 @@ def _picture(review: Review, layout: Layout) -> Picture:
         layout,
         _TOP + rows * _ROW + 14,
         _short(name, layout.guest_room // 2 + 5),
-        f"{said.get('vCPUs', '?')} vCPUs, {said.get('memory', 'memory unknown')}",
+        f"{_cpus(said.get('vCPUs', '?'))}, {said.get('memory', 'memory unknown')}",
         _short(said.get("program", "no program"), layout.guest_room),
         arrows,
         max(0, len(drawn) - _ROWS),
-        f"The VM {name} and {len(drawn)} things of the host that it reaches; "
+        f"The VM {name} and {plural(len(drawn), 'thing')} of the host that it reaches; "
         "the lists on this page say the same in words.",
     )
 

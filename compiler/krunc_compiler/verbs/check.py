@@ -17,6 +17,7 @@ from krunc_compiler.files.within import around
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, UsageError
 from krunc_compiler.findings.report import printable, report
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.pipeline.gathering import Gathered, gather
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.policy.repository import Policies
@@ -26,6 +27,7 @@ from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.checking import Checked, Run, check_box, check_plan, made_by
 from krunc_compiler.verbs.makers import Makers
 from krunc_compiler.verbs.options import add_allowed, add_inputs
+from krunc_compiler.verbs.plan_homes import plan_homes
 from krunc_compiler.verbs.reviewed import add_format, terminal
 
 if TYPE_CHECKING:
@@ -38,10 +40,11 @@ examples:
   krunc check --policy strict.yaml boxes
   krunc check --format sarif >krunc.sarif
 
-A box must be valid, and its plan (NAME.plan.json beside it) what it compiles to; else the
-difference in meaning is shown. Each plan must be one that the launcher takes, that a box makes, and
-that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the files
-given. `krunc schema policy` describes the YAML form.
+A box must be valid, and its plan (NAME.plan.json) what it compiles to; else the difference in
+meaning is shown. Its plans lie beside it, or all in one directory without boxes, as
+krunc compile -o DIR/ writes them. Each plan must be one that the launcher takes, that a box makes,
+and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the
+files given. `krunc schema policy` describes the YAML form.
 
 exit status: 0 well, 1 something was found, 2 wrong usage
 """
@@ -79,7 +82,8 @@ def run(args: Namespace) -> int:
     found = gather(args.paths, within)
     policies = Policies(args.policy, within)
     checked = Checked([], list(found.findings), [], [])
-    _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within))
+    homes = plan_homes(found.plans, found.boxes)
+    _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within, homes))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
     if not (
@@ -204,7 +208,9 @@ def _print(
 ) -> None:
     """Write what was found, then what was looked at: where a machine reads, beside it."""
     sys.stdout.write(_shown(args.format, checked, skipped, counts))
-    said = ", ".join(_plural(number, _NOUNS[group]) for group, number in counts.items())
+    said = ", ".join(
+        plural(number, _NOUNS[group], group) for group, number in counts.items() if number
+    )
     well = "" if checked.findings else ": all well"
     lines = [f"krunc: {_line(path, why)}" for path, why in skipped.items() if args.verbose]
     left_out = f"; skipped {_skipped(skipped, args.verbose)}" if skipped else ""
@@ -224,12 +230,7 @@ def _skipped(skipped: dict[str, str], is_told: bool = False) -> str:
     names = ", ".join(map(printable, list(skipped)[:_NAMED]))
     more = len(skipped) - _NAMED
     rest = f" and {more} more, which --verbose names" if more > 0 else ""
-    return _plural(len(skipped), "file") + ("" if is_told else f" ({names}{rest})")
-
-
-def _plural(count: int, noun: str) -> str:
-    plural = {one: group for group, one in _NOUNS.items()}.get(noun, f"{noun}s")
-    return f"1 {noun}" if count == 1 else f"{count:,} {plural}"
+    return plural(len(skipped), "file") + ("" if is_told else f" ({names}{rest})")
 
 
 _NOUNS = {"boxes": "box", "plans": "plan", "policies": "policy"}

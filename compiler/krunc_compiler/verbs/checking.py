@@ -9,7 +9,7 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from krunc_compiler.files.boxfiles import plan_file
+from krunc_compiler.files.boxfiles import plan_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
@@ -17,7 +17,7 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, Source, dotted
 from krunc_compiler.findings.report import only, settled
 from krunc_compiler.libkrun import Target
-from krunc_compiler.pipeline.existing import another_target, target_of
+from krunc_compiler.pipeline.existing import another_target, target_of, way
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.plan.reading import plan_of_value, read_plan, source_of
 from krunc_compiler.plan.refusal import refused
@@ -29,10 +29,12 @@ from krunc_compiler.review.fleet import PlanChange, told
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.verbs.makers import Makers, astray
 from krunc_compiler.verbs.options import inputs
+from krunc_compiler.verbs.plan_homes import PlanHomes
 
 if TYPE_CHECKING:
     from krunc_compiler.pipeline.compiling import Compiled
     from krunc_compiler.rules.collisions import Claims
+    from krunc_compiler.values.inputs import Inputs
 
 # How many openings a finding tells.
 _OPENINGS = 5
@@ -67,6 +69,7 @@ class Run(NamedTuple):
     makers: Makers
     checked: Checked
     within: Within
+    homes: PlanHomes
 
     def tell(self, name: str, finding: Finding) -> None:
         """Keep FINDING about the file NAME as a whole."""
@@ -74,7 +77,8 @@ class Run(NamedTuple):
 
 
 def check_box(box: str, home: str, run: Run) -> list[Claims]:
-    """Compile BOX, compare its plans, and hold them to the policies of its directory and HOME."""
+    """Compile BOX, compare its plans, and hold them to the policies of its directory, theirs and
+    HOME."""
     from krunc_compiler.rules.collisions import claims
 
     run.checked.files.append(box)
@@ -83,7 +87,8 @@ def check_box(box: str, home: str, run: Run) -> list[Claims]:
         made, warned, places = made_by(box, run)
         run.checked.findings.extend(warned)
         found += [claims(one.box, one.source, one.allowed) for one in made]
-        policies = run.policies.of(os.path.dirname(box), home)
+        folders = dict.fromkeys(os.path.dirname(path) for path in (box, *places))
+        policies = run.policies.of(*folders, home)
         for one, place in zip(made, places, strict=True):
             with contained(place, run.checked.findings):
                 _compare(one, box, place, policies, run)
@@ -96,9 +101,13 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
 
     try:
         name, text = read(box, run.within)
-        given = inputs(run.args, run.within)._replace(kept=partial(_kept, box, run.within))
-        made, warned = compile_all(name, text, given)
-        places = [plan_file(box, one.plan.box if one.is_matrix else None) for one in made]
+        home = os.path.dirname(box)
+        made, warned = compile_all(name, text, _inputs(box, home, run))
+        there = run.homes.of({_plan_name(box, one): one.plan.box for one in made}, run.within)
+        if there is not None and not any(os.path.exists(_place(box, home, one)) for one in made):
+            home = there
+            made, warned = compile_all(name, text, _inputs(box, home, run))
+        places = [_place(box, home, one) for one in made]
     except Exception:  # whatever it is, nobody knows what the box makes
         run.makers.fails(box)
         raise
@@ -107,9 +116,30 @@ def made_by(box: str, run: Run) -> tuple[list[Compiled], list[Located], list[str
     return made, warned, places
 
 
-def _kept(box: str, within: Within, name: str, is_matrix: bool) -> Target | None:
+def _inputs(box: str, home: str, run: Run) -> Inputs:
+    """Return the inputs of the file BOX, whose plans lie in the directory HOME."""
+    given = inputs(run.args, run.within)._replace(kept=partial(_kept, box, home, run.within))
+    return given.seen_from(way(os.path.dirname(box) or ".", home or "."))
+
+
+def _plan_name(box: str, one: Compiled) -> str:
+    return plan_name(box, one.plan.box if one.is_matrix else None)
+
+
+def _place(box: str, home: str, one: Compiled) -> str:
+    return os.path.join(home, _plan_name(box, one))
+
+
+def _kept(box: str, home: str, within: Within, name: str, is_matrix: bool) -> Target | None:
     """Return the libkrun that the plan is for that the box NAME of the file BOX has already."""
-    return target_of(plan_file(box, name if is_matrix else None), within)
+    return target_of(os.path.join(home, plan_name(box, name if is_matrix else None)), within)
+
+
+def _command(box: str, plan: str) -> str:
+    """Tell how PLAN is made of BOX, in whatever directory it lies."""
+    home = os.path.dirname(plan)
+    beside = os.path.normpath(home) == os.path.normpath(os.path.dirname(box))
+    return f"krunc compile {box}" + ("" if beside else f" -o {home or '.'}/")
 
 
 def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Run) -> None:
@@ -119,7 +149,7 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Ru
         # As read from its text: a box and its plan are reviewed alike.
         current = review(plan_of_value(json.loads(made)))
     if text is None:
-        hint = f"krunc compile {box} makes it"
+        hint = f"{_command(box, plan)} makes it"
         run.tell(plan, Finding("KR301", f"{box} has no plan", hint=hint))
     elif text != made:
         difference = compare(committed, current) if committed else None
@@ -127,19 +157,17 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Ru
             run.checked.differences.append(difference)
             both = (committed.digest, current.digest)
             run.checked.changes.append(PlanChange(plan, "changed", *both, told(difference)))
-        run.tell(
-            plan,
-            _stale(box, difference, another_target(target_of(plan, run.within), one.plan.target)),
-        )
+        another = another_target(target_of(plan, run.within), one.plan.target)
+        run.tell(plan, _stale(box, _command(box, plan), difference, another))
     run.checked.findings.extend(refused(run.args.verify, plan, made.encode("utf-8", "replace")))
     if policies or one.plan.waivers:
-        _judge(current, one.source, box, policies, run)
+        _judge(current, one.source, plan, policies, run)
 
 
-def _stale(box: str, difference: Difference | None, another: str) -> Finding:
+def _stale(box: str, command: str, difference: Difference | None, another: str) -> Finding:
     """That a plan is out of date, and, for formats that have no room for more, what is opened."""
     message = f"this is not what {box} compiles to{another}"
-    hint = "run krunc compile and review the difference"
+    hint = f"run {command} and review the difference"
     if difference:
         message += f": {counted(difference)}"
         opens = [f"{change.kind}: {change.text}" for change in difference.of("opens")]

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.stopping import Cleaned
-from krunc_compiler.files.within import ANYWHERE, Within, around
-from krunc_compiler.files.writing import new_mark, settle, sweep, write
-from krunc_compiler.findings.finding import Located, Rejected, UsageError, ordered
+from krunc_compiler.files.within import ANYWHERE, around
+from krunc_compiler.files.writing import (
+    make_directory,
+    new_mark,
+    remove_empty,
+    settle,
+    sweep,
+    write,
+)
+from krunc_compiler.findings.finding import Finding, Located, Rejected, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
+from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file, unwritten
 from krunc_compiler.pipeline.existing import PLAN_MARK
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.rules.collisions import collisions
-from krunc_compiler.values.kind import Seen, kind_of_file
+from krunc_compiler.verbs.compile_jobs import (
+    check_places,
+    files_of,
+    is_directory,
+    jobs_of,
+    others,
+    tell_people,
+)
 from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
 
 if TYPE_CHECKING:
@@ -31,6 +43,7 @@ EXAMPLES = """\
 examples:
   krunc compile boxes/web.yaml             writes boxes/web.plan.json
   krunc compile boxes                      every box in the folder
+  krunc compile boxes -o plans/            into another directory, which is made
   krunc compile web.yaml -o -              the plan on standard output
   krunc compile - <web.yaml                from standard input to standard output
   krunc compile --check boxes              fails when a committed plan is out of date
@@ -53,9 +66,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        metavar="FILE|DIR|-",
-        help="where the plan goes; default: beside the box, NAME.plan.json for NAME.yaml, or "
-        "for each box NAME of a matrix",
+        metavar="FILE|DIR/|-",
+        help="where the plan goes; DIR/ is made; default: beside the box, NAME.plan.json for "
+        "NAME.yaml, or for each box NAME of a matrix",
+    )
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="tell only what is wrong, and a plan whose target changes",
     )
     parser.add_argument(
         "--check",
@@ -66,7 +85,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--format",
         choices=("text", "json", "github", "sarif"),
         default="text",
-        help="how findings are written",
+        metavar="FORM",
+        help="how findings are written: text, json, github, sarif (default: text)",
     )
     parser.add_argument(
         "--warnings-as-errors", action="store_true", help="write nothing when there are warnings"
@@ -88,23 +108,27 @@ def run(args: Namespace) -> int:
     # What CI asks about is a stranger's; what a person compiles may extend what it names.
     is_bounded = args.check or args.inside
     within = around(args.boxes, args.vars, args.allow_outside) if is_bounded else ANYWHERE
-    files = [path for given in args.boxes for path in _files(given, within)]
+    files = [path for given in args.boxes for path in files_of(given, within)]
     if len(files) >= MANY:
         for_many()
     earlier = _earlier(args, files)
     unchanged = earlier.plans() if earlier is not None else None
     if unchanged is not None:
-        sys.stderr.write("".join(map(_unchanged, unchanged)))
+        tell_people(args, "".join(map(_unchanged, unchanged)))
         return 0
-    jobs = _jobs(args, files, _others(args, files, earlier, within))
+    jobs = jobs_of(args, files, others(args, files, earlier, within))
     mark = None if args.check else new_mark()
     work = Work(inputs(args, within), mark, args.this_host)
+    made_directories: list[str] = []
 
     def swept() -> None:
         for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
             sweep(folder, str(mark))
+        remove_empty(made_directories)
 
     with Cleaned(swept):
+        if mark is not None and is_directory(args.output):
+            made_directories += _made_directory(args.output)
         with closing(spread(partial(compile_file, work), jobs)) as results:
             done = list(results)
         status, made = _finished(args, done, jobs, mark)
@@ -121,7 +145,7 @@ def _finished(
     status, and the plans when nothing but their boxes could change them or what was told."""
     made = [item for one in done for item in one.made]
     claimed = [item for one in done for item in one.claims]
-    _distinct(made, args.output)
+    check_places(made, args.output)
     findings = [item for one in done for item in one.findings] + collisions(claimed)
     if args.check:
         # A machine's format has standard output for itself.
@@ -133,8 +157,11 @@ def _finished(
         return 1, []
     if mark is None:
         return 0, []
-    sys.stderr.write("".join(_settled(one, mark) for one in made))
-    if args.format == "text":
+    for one in made:
+        said = _settled(one, mark)
+        if not args.quiet or _moved(one):
+            sys.stderr.write(said)
+    if args.format == "text" and not args.quiet:
         sys.stderr.write(_unlike_this_host(args, [one for one in made if one.assumed]))
     depends = bool(findings) or any(one.source.extends or one.has_lock for one in claimed)
     return 0, [] if depends else made
@@ -181,78 +208,13 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
 
 
-def _others(
-    args: Namespace, files: list[str], earlier: Earlier | None, within: Within
-) -> dict[str, Seen]:
-    """Return those of FILES that are no boxes; what is named is one, and may be a pipe."""
-    named = set(args.boxes)
-    if earlier is not None:  # it has read them
-        return {path: seen for path, seen in earlier.others.items() if path not in named}
-    seen = {path: kind_of_file(path, within) for path in files if path not in named}
-    return {path: one for path, one in seen.items() if one.kind != "box"}
-
-
-def _jobs(args: Namespace, files: list[str], others: dict[str, Seen]) -> list[Job]:
-    boxes = []
-    for path in files:
-        if path not in others:
-            boxes.append(path)
-        else:
-            why = others[path].why or "it is a plan"
-            sys.stderr.write(f"krunc: skipped {printable(path)}: {why}\n")
-    if not boxes:
-        raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
-    into_folder = args.output is not None and os.path.isdir(args.output)
-    if len(boxes) > 1 and args.output is not None and not into_folder:
-        raise UsageError(f"{len(boxes)} boxes and one output: -o takes a folder then")
-    jobs = [_job(box, args.output, into_folder) for box in boxes]
-    if args.check and any(job.folder is None for job in jobs):
-        raise UsageError("--check compares with a file: name the box, or the plan with -o")
-    if len({os.path.normpath(box) for box in boxes}) < len(boxes):
-        raise UsageError("a box is named twice")
-    return jobs
-
-
-def _distinct(made: list[Made], output: str | None) -> None:
-    """Raise UsageError when two plans would have one place."""
-    plans = Counter(one.path for one in made)
-    for plan, count in plans.items():
-        if count > 1:
-            if output is None or os.path.isdir(output):
-                raise UsageError(f"two boxes would be written to {plan}")
-            raise UsageError(
-                f"{count} boxes of a matrix and one output: -o takes a folder then, or "
-                "choose one with --box"
-            )
-
-
-def _files(given: str, within: Within) -> list[str]:
-    """Return GIVEN, or what in the folder GIVEN may be a box by its name. Raises Rejected when the
-    folder is not WITHIN what may be read."""
-    if given == "-" or not os.path.isdir(given):
-        if os.path.isfile(given) and not is_box_name(given):
-            # krunc check would not find it.
-            way_out = "rename it, or give it as standard input: krunc compile -"
-            raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")
-        return [given]
-    within.admit(given)
-    tree = below(given)
-    if tree.closed:
-        from krunc_compiler.files.tree import unlisted
-
-        raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
-    found = list(filter(is_box_name, [*tree.files, *tree.odd]))
-    if not found:
-        raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
-    return found
-
-
-def _job(box: str, output: str | None, into_folder: bool) -> Job:
-    if output == "-" or (output is None and box == "-"):
-        return Job(box, None, None)
-    if output is None:
-        return Job(box, os.path.dirname(box), None)
-    return Job(box, output, None) if into_folder else Job(box, *os.path.split(output))
+def _made_directory(output: str) -> list[str]:
+    """Make the directory OUTPUT; return those that were made for it. Raises Rejected."""
+    try:
+        return make_directory(output)
+    except OSError as error:
+        finding = Finding("KR302", f"the directory cannot be made: {why(error)}")
+        raise Rejected(only(output, finding)) from None
 
 
 def _settled(made: Made, mark: str) -> str:

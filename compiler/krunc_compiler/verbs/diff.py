@@ -52,8 +52,14 @@ exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("old", metavar="OLD")
-    parser.add_argument("new", nargs="?", metavar="NEW")
+    sides = "a plan or a box: a file, REV:path, - or /dev/null; or a directory of plans"
+    parser.add_argument("old", metavar="OLD", help=f"what was before: {sides}")
+    parser.add_argument(
+        "new",
+        nargs="?",
+        metavar="NEW",
+        help="what is now, in the same forms; default: of REV:path the files that are there",
+    )
     parser.add_argument(
         "--names",
         nargs=2,

@@ -45,7 +45,8 @@ exit status: 0 well, 1 the input is wrong or something would be lost, 2 wrong us
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("engine", choices=ENGINES, metavar="ENGINE", help=", ".join(ENGINES))
+    known = f"one of {', '.join(ENGINES)}"
+    parser.add_argument("engine", choices=ENGINES, metavar="ENGINE", help=known)
     parser.add_argument(
         "plans", nargs="+", metavar="PLAN", help="a plan, a folder of plans, or - for one plan"
     )
@@ -80,7 +81,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--format",
         choices=("text", "json", "github", "sarif"),
         default="text",
-        help="how findings are written",
+        metavar="FORM",
+        help="how findings are written: text, json, github, sarif (default: text)",
     )
 
 

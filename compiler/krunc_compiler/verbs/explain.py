@@ -19,7 +19,12 @@ exit status: 0 well, 2 no such code
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("codes", nargs="*", metavar="CODE", help="as in error[KR201]")
+    parser.add_argument(
+        "codes",
+        nargs="*",
+        metavar="CODE",
+        help="the code of a finding, as in error[KR201]; default: all codes, each with its title",
+    )
 
 
 def run(args: Namespace) -> int:

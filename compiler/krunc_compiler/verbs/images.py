@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from krunc_compiler.findings.report import coloured, printable, report
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.image.lock import LockedImage
 from krunc_compiler.image.notes import images
 from krunc_compiler.image.store import Root, Store, default
@@ -56,7 +57,7 @@ def run(args: Namespace) -> int:
     else:
         sys.stdout.write("".join(f"{line}\n" for row in rows for line in _lines(row)))
         size = sum(row["size"] for row in rows)
-        count = f"{len(rows)} root{'s' if len(rows) != 1 else ''}"
+        count = f"{plural(len(rows), 'root')}"
         sys.stdout.write(f"{count}, {mib(size)}, in {printable(store.directory)}\n")
         if findings:
             sys.stderr.write(report(findings, coloured(sys.stderr)))

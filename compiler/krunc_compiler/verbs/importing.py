@@ -47,14 +47,14 @@ _COMMAND = "<command>"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    tools = parser.add_subparsers(dest="what", metavar="TOOL", required=True)
+    tools = parser.add_subparsers(
+        dest="what", metavar="TOOL", required=True, help="what ran it; krunc import TOOL --help"
+    )
     for tool, (summary, _) in _TOOLS.items():
         own = tools.add_parser(
             tool,
             help=summary,
             description=f"Turn {summary} into a box.",
-            formatter_class=parser.formatter_class,
-            allow_abbrev=False,
             epilog=EXAMPLES,
         )
         if tool == "docker-run":
@@ -62,15 +62,23 @@ def add_arguments(parser: ArgumentParser) -> None:
                 "words",
                 metavar="COMMAND|-",
                 nargs="+",
-                help="the command as one string, its words behind --, or - for stdin",
+                help="the command as one string, its words behind --, or - for standard input",
             )
         elif tool == "oci":
             own.add_argument("bundle", metavar="BUNDLE", help="the bundle's directory")
         else:
-            own.add_argument("file", metavar="FILE|-", help="the file, or - for stdin")
+            own.add_argument("file", metavar="FILE|-", help="the file, or - for standard input")
         if tool == "compose":
-            own.add_argument("service", metavar="SERVICE", nargs="?", help="which service")
-        own.add_argument("-o", metavar="FILE|-", default="-", help="the box; - is stdout (default)")
+            which = "which service; needed where there are several"
+            own.add_argument("service", metavar="SERVICE", nargs="?", help=which)
+        own.add_argument(
+            "-o",
+            "--output",
+            dest="o",
+            metavar="FILE|-",
+            default="-",
+            help="the file of the box; default: -, standard output",
+        )
 
 
 def run(args: Namespace) -> int:

@@ -1,7 +1,8 @@
-"""krunc init: a commented starter box."""
+"""krunc init: a commented starter box, or policy."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
@@ -11,50 +12,57 @@ from pathlib import Path
 from krunc_schema import load
 
 from krunc_compiler.files.boxfiles import is_box_name
-from krunc_compiler.files.writing import create
+from krunc_compiler.files.writing import create, make_directory
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Installed
 
-EXAMPLES = """\
+_EXAMPLES = """\
 examples:
   krunc init                               hello.yaml
   krunc init web --kind agent              web.yaml
   krunc init boxes/build.yaml --kind build
   krunc init - --kind disk                 to standard output
+  krunc init --kind policy                 .krunc/policy.yaml
 
 exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
 """
 KINDS = {
-    "hello": "one program in a root folder",
+    "hello": "one program in a root directory",
     "agent": "code that nobody has read: a root to throw away, a user, no network, an end",
     "build": "read-only source, results in another folder",
     "web": "a server with a port on this host's 127.0.0.1",
     "disk": "a root on a disk image",
+    "policy": "what boxes may do, in .krunc, for krunc check",
 }
+EXAMPLES = "".join(["kinds:\n", *(f"  {kind:18} {text}\n" for kind, text in KINDS.items()), "\n"])
+EXAMPLES += _EXAMPLES
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument(
-        "file", nargs="?", metavar="NAME|FILE|-", help="the box's name or file; default: the kind"
+        "file",
+        nargs="?",
+        metavar="NAME|FILE|-",
+        help="the name or file of the box, or of the policy; default: the kind",
     )
     parser.add_argument(
         "--kind",
         choices=KINDS,
         default="hello",
-        help="; ".join(f"{kind}: {text}" for kind, text in KINDS.items()),
+        metavar="KIND",
+        help="which starter, see below (default: hello)",
     )
 
 
 def run(args: Namespace) -> int:
-    """Write one box; a file that exists is left alone."""
-    given = args.file or args.kind
-    path = given if given == "-" or is_box_name(given) else f"{given}.yaml"
+    """Write one box, or a policy; a file that exists is left alone."""
+    path = _policy(args.file) if args.kind == "policy" else _box(args.file or args.kind)
     name = args.kind if path == "-" else Path(path).stem
     rule = load("box.schema")["properties"]["name"]
-    if not re.fullmatch(rule["pattern"], name):
+    if args.kind != "policy" and not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
     # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
     starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
@@ -64,13 +72,29 @@ def run(args: Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
+        if args.kind == "policy":
+            make_directory(os.path.dirname(path) or ".")
         create(path, text)
     except FileExistsError:
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
     except OSError as error:
-        raise _refused(path, f"the box cannot be written: {why(error)}", "") from None
-    sys.stderr.write(f"krunc: wrote {printable(path)}; next: krunc compile {printable(path)}\n")
+        raise _refused(path, f"it cannot be written: {why(error)}", "") from None
+    next_ = "krunc check" if args.kind == "policy" else f"krunc compile {printable(path)}"
+    sys.stderr.write(f"krunc: wrote {printable(path)}; next: {next_}\n")
     return 0
+
+
+def _box(given: str) -> str:
+    return given if given == "-" or is_box_name(given) else f"{given}.yaml"
+
+
+def _policy(given: str | None) -> str:
+    """Return the file of the policy that is GIVEN: by its name, in .krunc."""
+    from krunc_compiler.policy.files import FOLDER  # and with it the review
+
+    if given is None or given == "-" or is_box_name(given):
+        return given or f"{FOLDER}/policy.yaml"
+    return f"{FOLDER}/policy-{given}.yaml"
 
 
 def _target(found: Installed | None) -> str:

@@ -82,8 +82,8 @@ def _text(
 
 
 def _texts(box: str, home: str, target: str, args: Namespace, within: Within) -> dict[str, str]:
-    from krunc_compiler.pipeline.batch import way
     from krunc_compiler.pipeline.compiling import compile_all
+    from krunc_compiler.pipeline.existing import way
 
     try:
         given = inputs(args, within)._replace(kept=lambda name, is_matrix: api.target(target))

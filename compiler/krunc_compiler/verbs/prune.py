@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import printable
+from krunc_compiler.findings.wording import plural
 from krunc_compiler.image.notes import forget_the_gone
 from krunc_compiler.image.store import Root, Store, default
 from krunc_compiler.image.uses import uses
@@ -78,7 +79,7 @@ def _agreed(unused: list[Root], args: Namespace, store: Store) -> bool:
     for root in unused:
         sys.stderr.write(f"  {root.digest}  {mib(root.size)}\n")
     where = ", ".join(printable(os.path.abspath(path)) for path in args.paths)
-    count = f"{len(unused)} root{'s' if len(unused) != 1 else ''}"
+    count = f"{plural(len(unused), 'root')}"
     size = mib(sum(root.size for root in unused))
     sys.stderr.write(
         f"No lock or plan below {where} names these.\n"
@@ -105,4 +106,4 @@ def _tell(args: Namespace, removed: list[Root], running: list[Root]) -> None:
         sys.stdout.write(f"{does} {root.digest}  {mib(root.size)}\n")
     for root in running:
         sys.stdout.write(f"kept {root.digest}: a running VM has it\n")
-    sys.stdout.write(f"{does} {len(removed)} root{'s' if len(removed) != 1 else ''}, {mib(size)}\n")
+    sys.stdout.write(f"{does} {plural(len(removed), 'root')}, {mib(size)}\n")

@@ -12,7 +12,7 @@ from krunc_compiler.files.writing import whole, write
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located, UsageError
 from krunc_compiler.findings.report import coloured, only, printable, report
-from krunc_compiler.findings.wording import why
+from krunc_compiler.findings.wording import plural, why
 from krunc_compiler.image.lock import MAX_IMAGES, Lock, LockedImage, LockedRoot, lock_text
 from krunc_compiler.image.platform import platforms
 from krunc_compiler.image.pull import Pulled, Wanted, pull, pull_locked
@@ -64,8 +64,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--platform",
         action="append",
         choices=platforms(),
-        help="for which machines, where a box has no arch; may be given twice; default: what the "
-        "lock has, else this machine",
+        metavar="PLATFORM",
+        help=f"{' or '.join(platforms())}: for which machines, where a box has no arch; may be "
+        "given twice; default: what the lock has, else this machine",
     )
     add_store(parser)
     parser.add_argument(
@@ -133,7 +134,7 @@ class Run(NamedTuple):
         if done.has_moved and done.was is not None:
             sys.stderr.write(f"krunc: {name} moved: {done.was.manifest} -> {image.manifest}\n")
         if done.is_fetched and not self.args.quiet:
-            layers = _plural(len(image.layers), "layer")
+            layers = plural(len(image.layers), "layer")
             packed = mib(sum(layer.size for layer in image.layers))
             size = f"{layers}, {packed}; root {mib(image.root.size)}"
             sys.stderr.write(f"krunc: fetched {name} {image.manifest} ({size})\n")
@@ -204,7 +205,7 @@ def _locked(found: list[Box], pulling: Run) -> None:
         pulling.image(*row)
     if rows and not pulling.findings and not (pulling.args.quiet or pulling.args.json):
         says = "says" if len(found) == 1 else "say"
-        sys.stderr.write(f"krunc: the store has what {_plural(len(found), 'lock')} {says}\n")
+        sys.stderr.write(f"krunc: the store has what {plural(len(found), 'lock')} {says}\n")
     if pulling.args.export and not pulling.findings:
         roots = {image.root.digest: image.root for *_, image in rows}
         _exported(roots, pulling)
@@ -225,7 +226,7 @@ def _exported(roots: dict[str, LockedRoot], pulling: Run) -> None:
     except OSError as error:
         raise Unusable("KR715", f"the archive cannot be written: {why(error)}") from None
     if not pulling.args.quiet:
-        sys.stderr.write(f"krunc: wrote {printable(path)} ({_plural(len(roots), 'root')})\n")
+        sys.stderr.write(f"krunc: wrote {printable(path)} ({plural(len(roots), 'root')})\n")
 
 
 def _import(found: list[Box], pulling: Run) -> None:
@@ -251,11 +252,7 @@ def _import(found: list[Box], pulling: Run) -> None:
         unusable = Unusable("KR715", said, "krunc pull --export writes what these locks name")
         pulling.findings.append(box.tells(image.reference, unusable))
     if not pulling.args.quiet and not pulling.args.json:
-        sys.stderr.write(f"krunc: took {_plural(len(taken), 'root')} of {len(roots)}\n")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count != 1 else ''}"
+        sys.stderr.write(f"krunc: took {plural(len(taken), 'root')} of {len(roots)}\n")
 
 
 def _told(pulling: Run, written: list[str]) -> int:

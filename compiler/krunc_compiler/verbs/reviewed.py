@@ -27,6 +27,7 @@ def add_format(parser: ArgumentParser, formats: tuple[str, ...]) -> None:
         "--format",
         choices=formats,
         default=formats[0],
+        metavar="FORM",
         help=f"how it is written: {', '.join(formats)} (default: {formats[0]})",
     )
 

@@ -24,7 +24,9 @@ _SCHEMAS = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("what", choices=_SCHEMAS)
+    parser.add_argument(
+        "what", choices=_SCHEMAS, metavar="NAME", help=f"one of {', '.join(_SCHEMAS)}"
+    )
 
 
 def run(args: Namespace) -> int:

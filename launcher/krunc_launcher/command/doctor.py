@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from krunc_launcher.host.libkrun import Library
 
 HELP = f"""\
-usage: krunc doctor [--json] [--libkrun FILE] [PLAN...]
+usage: krunc doctor [option...] [PLAN...]
 
 Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
 memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
+arguments:
+  PLAN               a plan to check; without one only the host is looked at
+
+options:
 {listing(DOCTOR)}
 examples:
   krunc doctor
@@ -77,11 +81,16 @@ def _host() -> Iterator[Check]:
         else "",
     )
     memory = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
-    yield Check("machine", OK, f"{system.cpu_count()} processors, {memory} MiB of memory")
+    yield Check("machine", OK, f"{_processors()}, {memory} MiB of memory")
     yield _files()
     yield _confinement()
     yield _runtime()
     yield _passt()
+
+
+def _processors() -> str:
+    count = system.cpu_count()
+    return f"{count} processor{'' if count == 1 else 's'}"
 
 
 def _files() -> Check:

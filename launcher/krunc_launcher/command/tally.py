@@ -95,7 +95,8 @@ class Tally:
 
 def _told(end: End) -> tuple[str, str]:
     """Tell how a VM ended in a word or two, and why; nothing where all is well."""
-    reason = end.words[0] if end.words else ""
+    words = (*end.words[:1], *(end.words[-1:] if end.said else ()))  # and in which log it stands
+    reason = "; ".join(words)
     if end.reason == "exited":
         unknown = end.program_seen is None and not end.words and end.status == 0
         if end.status == 0:
@@ -110,7 +111,9 @@ def _shared(reason: str, plan: str, name: str) -> str:
     """Return REASON without what is one VM's own: its PLAN, a place in it, its NAME in paths."""
     if reason.startswith(f"{plan}:"):
         reason = f"PLAN: {reason.partition(': ')[2]}"
-    return reason.replace(plan, "PLAN").replace(f"/{name}/", "/NAME/")
+    return (
+        reason.replace(plan, "PLAN").replace(f"/{name}/", "/NAME/").replace(f"/{name}.", "/NAME.")
+    )
 
 
 def _line(key: tuple[str, str], group: tuple[list[str], str]) -> str:

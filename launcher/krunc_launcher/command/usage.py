@@ -15,12 +15,19 @@ one warmed process, each in a process of its own. A box is compiled first, for t
 found or for --target, and all boxes of its matrix are started; krunc-launch, the launcher alone,
 takes plans only.
 
+arguments:
+  PLAN               the plan to run, or - for standard input; with --log-dir several, or folders
+  BOX.yaml           the box to compile and run
+
+options:
 {listing(LAUNCH)}
+options of a box:
 {listing(OF_A_BOX)}
 environment:
   KRUNC_LIBKRUN      the libkrun to use
   XDG_RUNTIME_DIR    where runtime: paths go
-  CREDENTIALS_DIRECTORY  where secrets are files, as systemd sets it; --secrets goes before it
+  CREDENTIALS_DIRECTORY
+                     where secrets are files, as systemd sets it; --secrets goes before it
   any other          what the plan names with from_env
 
 examples:

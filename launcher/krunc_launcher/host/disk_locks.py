@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher.errors import plain
+from krunc_launcher.errors import asked_by, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def hold(done: list[Operation], folders: Folders) -> tuple[list[int], list[str]]
         held.append(handle)
         problem = _taken(handle, path, reads)
         if problem:
-            problems.append(f"{problem} ({origin})")
+            problems.append(f"{problem}{asked_by(origin)}")
     return held, problems
 
 

@@ -6,9 +6,10 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi
-from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT, PLAN
+from krunc_launcher.errors import LaunchError, asked_by, plain
 from krunc_launcher.paths import Folders
+from krunc_launcher.plan.reading import is_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class Library:
         return _symbol(self.lib, name)
 
 
-def locate(chosen: str | None, era: str | None) -> Library:
+def locate(chosen: str | None, era: str | None, plan: str = "") -> Library:
     """Return the libkrun that was CHOSEN, or that KRUNC_LIBKRUN names, or the first that is
     installed.
 
-    With ERA only libraries of that API are looked for. Raises LaunchError.
+    With ERA only libraries of that API are looked for, for the file PLAN. Raises LaunchError.
     """
     chosen = chosen or system.variable(VARIABLE)
     if chosen:
@@ -61,27 +62,36 @@ def locate(chosen: str | None, era: str | None) -> Library:
             except OSError as error:
                 if f"{candidate}: cannot open shared object file" not in str(error):
                     broken.append(_broken(candidate, error))
-    wanted = f" for {ERAS[era]['name']}" if era else ""
+    wanted = ERAS[era]["name"] if era else "libkrun"
     raise LaunchError(
-        f"no libkrun{wanted} was found; tried {', '.join(tried)}",
+        f"no {wanted} was found; tried {', '.join(tried)}",
         *broken,
-        *(_another() if era else ()),
-        "install it with your system's packages (Fedora, Arch, Nix, Homebrew), or as 2.0-dev with "
-        f"pip install 'krunc[libkrun]', or name one: --libkrun FILE or {VARIABLE}",
+        *(_another(plan) if era else ()),
+        "install one with your system's packages (1.x: Fedora, Arch, Nix, Homebrew), or 2.0-dev "
+        f"with pip install 'krunc[libkrun]', or name one: --libkrun FILE or {VARIABLE}",
     )
 
 
-def _another() -> Iterator[str]:
-    """Tell which libkrun is here instead of the one that was looked for."""
+def _another(plan: str) -> Iterator[str]:
+    """Tell which libkrun is here instead of the one that was looked for, and how PLAN is made for
+    it."""
     try:
         there = locate(None, None)
     except LaunchError:
         return
     row = ERAS[there.era]
     yield (
-        f"{plain(there.path)} is {row['name']}: for it write `target: {row['family']}` in the box "
-        f"and compile it again, or krunc compile BOX --target {row['family']}"
+        f"{plain(there.path)} is {row['name']}: for that one run {_compiling(plan, row['family'])}"
     )
+
+
+def _compiling(plan: str, family: int) -> str:
+    """Return the command by which the box of the file PLAN is compiled for a libkrun of FAMILY."""
+    stem = plan.removesuffix(PLAN["ending"])
+    found = [box for box in (f"{stem}.yaml", f"{stem}.yml") if stem != plan and system.isfile(box)]
+    if is_stream(plan):
+        return f"krunc launch BOX --target {family}"
+    return f"krunc compile {plain(found[0]) if found else 'BOX'} --target {family}"
 
 
 def packaged() -> list[str]:
@@ -189,14 +199,15 @@ def _wants_firmware(path: str) -> bool:
         return b"libkrunfw" in file.read()
 
 
-def fits(library: Library, plan: dict[str, Any]) -> list[str]:
-    """Tell what the library lacks for PLAN, each a sentence with the way out."""
+def fits(library: Library, plan: dict[str, Any], path: str = "") -> list[str]:
+    """Tell what the library lacks for PLAN, from the file PATH, each a sentence with the way
+    out."""
     if library.era != plan["api"]:
         family = ERAS[library.era]["family"]
         return [
             f"the plan is for {ERAS[plan['api']]['name']}, "
             f"but {plain(library.path)} is {ERAS[library.era]['name']}",
-            f"compile the box with --target {family}, or name another library with --libkrun",
+            f"run {_compiling(path, family)}, or name another library with --libkrun",
         ]
     lacking = []
     if library.function("krun_free_ctx") is None:
@@ -210,7 +221,7 @@ def fits(library: Library, plan: dict[str, Any]) -> list[str]:
             continue
         if library.function(name) is None:
             since = FUNCTIONS[name]["since"]
-            came = f"which came with libkrun {since} ({row['from']})"
+            came = f"which came with libkrun {since}{asked_by(row['from'])}"
             lacking.append(f"{plain(library.path)} has no {name}, {came}")
         # Whether libkrun ignores the call without a word when it was built without its feature.
         if ask is None and "silent" in FUNCTIONS[name]:
@@ -238,5 +249,5 @@ def _untold(library: Library, row: dict[str, Any]) -> str:
     feature = FUNCTIONS[row["call"]]["feature"]
     return (
         f"{plain(library.path)} cannot tell whether it was built with {feature}, and would ignore "
-        f"{row['call']} if not ({row['from']}); use libkrun 1.17.3 or newer"
+        f"{row['call']} if not{asked_by(row['from'])}; use libkrun 1.17.3 or newer"
     )

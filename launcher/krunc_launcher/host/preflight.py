@@ -7,7 +7,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import DEVICES, LIMITS, MEANT, OF_SOME, OPENING
-from krunc_launcher.errors import plain, why
+from krunc_launcher.errors import asked_by, plain, why
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.runtime import closed, runtime_folder
 from krunc_launcher.resolve.operation import Content, made, meant
@@ -46,7 +46,7 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
                 ]
         else:
             continue
-        problems += [f"{sentence} ({operation.origin})" for sentence in sentences]
+        problems += [f"{sentence}{asked_by(operation.origin)}" for sentence in sentences]
     if devices > LIMITS["virtio_devices_anywhere"]:
         from krunc_launcher.host.architecture import too_many_devices
 

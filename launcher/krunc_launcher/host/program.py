@@ -7,7 +7,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
-from krunc_launcher.errors import plain
+from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
 from krunc_launcher.plan.sequence import content
 
@@ -107,7 +107,10 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
 
         if ffi.errno not in (ENOENT, ENOTDIR):
             return []  # it cannot be told
-    return [f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it ({origin})"]
+    return [
+        f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it"
+        f"{asked_by(origin)}"
+    ]
 
 
 def unstartable(
@@ -155,7 +158,9 @@ def unstartable(
     if not why:
         return []
     what = f"the guest's program cannot be started from its root {plain(root)}: {why}"
-    return [f"{what}; put into the root what is missing, or start another program ({origin})"]
+    return [
+        f"{what}; put into the root what is missing, or start another program{asked_by(origin)}"
+    ]
 
 
 def _root(done: list[Operation], tag: str = GUEST_CONFIGURATION["fs_tag"]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import ENUMS, ERAS, KINDS, LIMITS, PLAN
-from krunc_launcher.errors import PlanRefused, shown
+from krunc_launcher.errors import PlanRefused, asked_by, shown
 from krunc_launcher.plan import arguments as values
 from krunc_launcher.plan.rows import known
 from krunc_launcher.plan.sequence import together
@@ -74,9 +74,9 @@ def _key(operations: list[Any], path: Path) -> str:
     if len(path) < 2 or type(path[1]) is not int or type(operations[path[1]]) is not dict:
         return ""
     origin = operations[path[1]].get("from")
-    if type(origin) is not str or not origin.isprintable() or origin in ("", "default"):
+    if type(origin) is not str or not origin.isprintable() or not origin:
         return ""
-    return f" ({origin[:80]})"
+    return asked_by(origin[:80])
 
 
 def _keys(

@@ -14,7 +14,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 
 from krunc_launcher import system
-from krunc_launcher.errors import NOT_STARTED
+from krunc_launcher.errors import NOT_STARTED, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _CRASHES = {
     SIGSYS: "SIGSYS",
     SIGTRAP: "SIGTRAP",
 }
+# In the words of an end: where the guest's console and libkrun's log are, which `place` tells.
+CONSOLE, LOG = "\0console", "\0log"
 TIMED_OUT = 124  # as timeout(1) has it
 _RETURNED = "returned "
 _SAID = "said "
@@ -38,7 +40,7 @@ _FILTERED = (
 )
 _NEVER_RAN = (
     "the guest ended before its program was started: its kernel panicked or gave up, which libkrun "
-    "reports as success; what the kernel said is on the console"
+    f"reports as success; what the kernel said is {CONSOLE}"
 )
 
 
@@ -67,6 +69,17 @@ class End:
         # What the stage says: how the program ended, and when it started.
         self.ended_by = ""
         self.started_s: float | None = None
+
+    def place(self, folder: str, name: str) -> None:
+        """Tell in the words where the output of the VM called NAME is: in FOLDER, or where the
+        launcher's own is, without one."""
+        console, log = "on the console", "on standard error"
+        if folder:
+            stem = f"{plain(folder)}/{plain(name)}"
+            console, log = f"in {stem}.out", f"in {stem}.err"
+            if self.said:
+                self.words += (f"see {stem}.err",)
+        self.words = tuple(word.replace(CONSOLE, console).replace(LOG, log) for word in self.words)
 
     def exit_status(self) -> int:
         """Return the status as a shell tells it: 128 and the number for a signal."""
@@ -118,7 +131,7 @@ def explain(
         when = "while the VM ran" if entered else f"in {doing}" if doing else "before the VM ran"
         words = (
             f"libkrun crashed {when}: {_CRASHES[number]} ended the VM's process; what libkrun said "
-            "of it stands above"
+            f"of it is {LOG}"
         )
         return End("crashed", NOT_STARTED, [words], number)
     if number == SIGKILL and SIGKILL not in asked:

@@ -13,7 +13,7 @@ from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._krun import libc
-from krunc_launcher.errors import NOT_STARTED, LaunchError, plain, why
+from krunc_launcher.errors import NOT_STARTED, LaunchError, asked_by, plain, why
 from krunc_launcher.resolve.passt import command, of, served
 from krunc_launcher.supervise import relay
 
@@ -130,7 +130,9 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
     passt.end()
     advice = [text for mark, text in _ADVICE if mark in words]
     origin = step.origin
-    raise LaunchError(f"{plain(program)} does not serve: {failed}: {words} ({origin})", *advice[:1])
+    raise LaunchError(
+        f"{plain(program)} does not serve: {failed}: {words}{asked_by(origin)}", *advice[:1]
+    )
 
 
 def _fork(step: Operation, mask: Any) -> Passt:

@@ -13,7 +13,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher._stage_rules import STAGE
-from krunc_launcher.errors import LaunchError, plain
+from krunc_launcher.errors import LaunchError, asked_by, plain
 from krunc_launcher.host.runtime import runtime_folder
 from krunc_launcher.paths import absolute
 from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
@@ -149,7 +149,7 @@ def _shown(row: dict[str, Any]) -> str:
     """Tell a person which order ROW is: its name, what it is about, and the key of the box."""
     about = next((text for text in row["args"].values() if type(text) is str), "")
     subject = f" {plain(about)}" if about and len(about) < _MOST_SHOWN else ""
-    return f"{row['order']}{subject} ({row['from']})"
+    return f"{row['order']}{subject}{asked_by(row['from'])}"
 
 
 def _is_number(word: str) -> bool:

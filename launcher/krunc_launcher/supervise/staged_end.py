@@ -5,6 +5,7 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import NOT_STARTED
+from krunc_launcher.supervise.end import CONSOLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _ENOENT = 2
 _BEFORE = (
     "the guest ended before its program was started: its kernel panicked or gave up, or the stage "
-    "could not run; what the kernel said is on the console"
+    f"could not run; what the kernel said is {CONSOLE}"
 )
 _UNDER = (
     "the guest ended under its program: its kernel panicked, or it was reset; what the kernel said "
-    "is on the console"
+    f"is {CONSOLE}"
 )
 _LOST = "the stage was killed in the guest, and the program with it"
 

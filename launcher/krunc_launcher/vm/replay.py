@@ -7,7 +7,7 @@ from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.errors import LaunchError, returned
+from krunc_launcher.errors import LaunchError, asked_by, returned
 from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, has_disks, meant
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.steps import Host, act
@@ -154,7 +154,7 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
 def _failed(operation: Operation, result: int) -> tuple[str, ...]:
     from krunc_launcher.resolve.as_c import written
 
-    first = f"{written(operation)} {returned(result)} ({operation.origin})"
+    first = f"{written(operation)} {returned(result)}{asked_by(operation.origin)}"
     return (first, _ADVICE[result]) if result in _ADVICE else (first,)
 
 

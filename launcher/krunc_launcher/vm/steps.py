@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher.errors import LaunchError, plain, why
+from krunc_launcher.errors import LaunchError, asked_by, plain, why
 from krunc_launcher.host.preflight import RLIMIT_NOFILE
 from krunc_launcher.host.runtime import runtime_folder
 
@@ -41,7 +41,9 @@ def act(operation: Operation, host: Host) -> None:
     try:
         action(operation, host)
     except OSError as error:
-        raise LaunchError(f"{operation.name} failed: {why(error)} ({operation.origin})") from None
+        raise LaunchError(
+            f"{operation.name} failed: {why(error)}{asked_by(operation.origin)}"
+        ) from None
 
 
 def _runtime(operation: Operation, host: Host) -> None:

@@ -125,7 +125,7 @@ def test_one_that_fails_takes_no_other_along(
         f"krunc: box-2: ended with status 125, not started: {refused}; see {plans}/logs/box-2.err",
         f"krunc: box-3: {good}",
         f"krunc: box-4: {good}",
-        f"krunc: 1 not started: box-2: {refused}",
+        f"krunc: 1 not started: box-2: {refused}; see {plans}/logs/box-2.err",
         "krunc: 3 ended with 0: box-1, box-3, box-4: whether its program was started cannot be told",
         f"krunc: 4 VMs: 3 ended with 0; what each printed is in {plans}/logs, NAME.out and NAME.err",
     ]

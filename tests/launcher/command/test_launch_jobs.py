@@ -141,7 +141,10 @@ def test_those_that_cannot_start_take_no_turn(fleet: Fleet) -> None:
     assert done.returncode == 1
     assert fleet.entered() == [3, 4, 6]
     why = "PLAN: this is not JSON: a key in double quotes is needed"
-    assert f"krunc: 3 not started: box-001, box-002, box-005: {why}\n" in done.stderr
+    log = f"see {fleet.place}/logs/NAME.err"
+    assert f"krunc: 3 not started: box-001, box-002, box-005: {why}; {log}\n" in done.stderr
+    message = fleet.ends()["box-002"]["message"]
+    assert message.endswith(f"; see {fleet.place}/logs/box-002.err")
 
 
 def test_the_host_is_looked_at_when_a_turn_comes(fleet: Fleet) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import krunc_launcher
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from krunc_compiler.__main__ import main
+from krunc_launcher.errors import asked_by
 from krunc_schema import load
 from processes import PATIENCE
 from recorder.fixtures import LAUNCHER, Launch
@@ -751,7 +754,7 @@ def test_libraries(
         tmp_path: "there is no such file",
         text: "cannot be loaded",
         other: "is no libkrun: it has none of its functions",
-        build("v2_flat"): "compile the box with --target 2",
+        build("v2_flat"): "/box.yaml --target 2, or name another library",
         build(
             "v1", "krun_add_virtiofs", "krun_add_net_unixstream"
         ): "has no krun_add_virtiofs, which came with libkrun 1.8.0 (shares[0])",
@@ -773,5 +776,32 @@ def test_no_libkrun(furnished: Path, fake_kvm: Path) -> None:
         env={**environment, "LD_LIBRARY_PATH": "", "TOKEN": "x", "LD_PRELOAD": str(fake_kvm)},
     )
     assert done.returncode == 125
-    assert "no libkrun for libkrun 1.x was found; tried libkrun.so.1" in done.stderr
+    assert "no libkrun 1.x was found; tried libkrun.so.1" in done.stderr
     assert "pip install 'krunc[libkrun]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("box", "command"),
+    [("box.yaml", "krunc compile {}/box.yaml --target 2"), (None, "krunc compile BOX --target 2")],
+)
+def test_another_libkrun_names_the_command_that_works(
+    box: str | None,
+    command: str,
+    furnished: Path,
+    launch: Callable[..., Launch],
+    build: Callable[..., Path],
+) -> None:
+    if box is None:
+        (furnished / "box.yaml").unlink()
+    done = launch(furnished / "box.plan.json", library=build("v2_flat"), TOKEN="x")
+    assert f"run {command.format(furnished)}, or name another library" in done.stderr
+
+
+def test_what_no_key_asks_for_names_none() -> None:
+    """A fact of the host is not said to come from the key default."""
+    assert asked_by("default") == ""
+    assert asked_by("shares[0]") == " (shares[0])"
+    package = Path(krunc_launcher.__file__).parent
+    for module in package.rglob("*.py"):
+        if module.name != "errors.py" and not module.name.startswith("_"):
+            assert not re.search(r"\(\{[^}]*(origin|'from')[^}]*\}\)", module.read_text()), module

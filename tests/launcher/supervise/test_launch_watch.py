@@ -216,7 +216,7 @@ def test_variables_that_the_vm_keeps(
 
 
 REFUSED = (
-    "krun_set_vm_config(ctx, 4, 4096); returned -22, EINVAL, invalid argument (default); libkrun "
+    "krun_set_vm_config(ctx, 4, 4096); returned -22, EINVAL, invalid argument; libkrun "
     "refuses the arguments, or cannot build the VM from them"
 )
 RECORDS = [

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_launcher.supervise.end import explain
 from recorder.fixtures import Launch
 from roots import runnable
 
@@ -120,3 +121,20 @@ def test_the_user_whom_the_vm_becomes_reaches_the_stage(
             "is closed to uid 1234 of run_as"
             not in launch(plan, "--runtime-dir", str(runtime)).stderr
         )
+
+
+@pytest.mark.parametrize(
+    ("folder", "places"),
+    [
+        ("", {"on the console", "on standard error"}),
+        ("logs", {"in logs/web-1.out", "in logs/web-1.err"}),
+    ],
+)
+def test_the_words_of_an_end_name_the_log(folder: str, places: set[str]) -> None:
+    crashed = explain(6, [], True, None, frozenset(), None)
+    panicked = explain(0, [], True, False, frozenset(), None)
+    for end in (crashed, panicked):
+        end.place(folder, "web-1")
+        assert "\0" not in end.words[0]
+    told = {end.words[0].rpartition(" is ")[2] for end in (crashed, panicked)}
+    assert told == places
