@@ -2,7 +2,7 @@
 text. What is left of it in memory is small, for there may be many files."""
 
 import os
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 from krunc_compiler.files import writing
@@ -169,6 +169,3 @@ def _for(job: Job, given: Inputs) -> Inputs:
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
     kept = partial(_kept, job, given.within)
     return given.seen_from(way(home, job.folder))._replace(kept=kept)
-
-
-@cache

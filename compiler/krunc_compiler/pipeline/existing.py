@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.within import Within
@@ -58,6 +59,7 @@ def another_target(there: Target | None, now: str) -> str:
     return f": it is for libkrun {there}, and the box is compiled for {now}"
 
 
+@cache
 def way(home: str, folder: str) -> str:
     """Return the way from FOLDER, in which a plan is, to HOME, in which its box is."""
     # realpath: relpath of two names of one folder is only then the way between them.
