@@ -1,6 +1,6 @@
 """Writes krunc_launcher/_krun.py and the tables that plans are checked by from those in
 schema/krunc_schema: _rules.py, and in modules of their own what few plans have, _stage_rules.py and
-_rare_rules.py.
+_rare_rules.py; and _look_alikes.py, the compiler's rule which characters a text is told with.
 
 Runs as the build hook of a wheel or an editable install, and by hand after a change of a table:
 python launcher/generate_krun.py
@@ -8,6 +8,7 @@ python launcher/generate_krun.py
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +33,11 @@ sys.path.insert(0, str(HERE))
 from generate_rules import load, rules  # noqa: E402
 
 PACKAGE = HERE / "krunc_launcher"
+_HIDDEN = '''\
+def hidden(text: str) -> set[int]:
+    """Return the indexes of the characters of TEXT that a reader does not see as themselves."""
+    return doubtful(text) | {i for i, c in enumerate(text) if not is_seen(c)}
+'''
 # One for all: it keeps what it was asked for once.
 _LIBC = """
 TYPE_CHECKING = False
@@ -71,12 +77,28 @@ def generate(package: Path = PACKAGE, table: dict[str, Any] | None = None) -> No
     table = table or load("krun")
     for name, text in rules(table).items():
         (package / f"{name}.py").write_text(text, "utf-8")
+    (package / "_look_alikes.py").write_text(look_alikes(), "utf-8")
     ffi = FFI()
     ffi.set_source("krunc_launcher._krun", None)
     ffi.cdef(declarations(table))
     ffi.emit_python_code(str(package / "_krun.py"))
     with (package / "_krun.py").open("a") as file:
         file.write(_LIBC)
+
+
+def look_alikes() -> str:
+    """Return the module that tells which characters of a text are escaped, of the text of the
+    compiler's: neither imports the other."""
+    compiler = HERE.parent / "compiler" / "krunc_compiler"
+    rule = (compiler / "review" / "look_alikes.py").read_text("utf-8")
+    report = (compiler / "findings" / "report.py").read_text("utf-8")
+    parts = [
+        str(ast.get_source_segment(report, node))
+        for node in ast.parse(report).body
+        if (isinstance(node, ast.FunctionDef) and node.name == "is_seen")
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_BLANK")
+    ]
+    return "\n\n\n".join([rule.rstrip("\n"), *parts, _HIDDEN])
 
 
 def declarations(table: dict[str, Any]) -> str:

@@ -15,22 +15,16 @@ def refusals(data: bytes) -> list[Refusal]:
     from krunc_launcher.paths import Folders
     from krunc_launcher.plan.reading import parse, text_of
     from krunc_launcher.plan.verify import keyed, verify
-    from krunc_launcher.positions import position
     from krunc_launcher.resolve.resolve import resolve
 
-    text = ""
     try:
-        text = text_of(data)
-        plan = verify(parse(text))
+        plan = verify(parse(text_of(data)))
         _, found = resolve(plan, Folders(_SHORTEST, _SHORTEST), None)
         if not found:
             return []
         raise PlanRefused(keyed(plan, found))
     except PlanRefused as refused:
-        return [
-            Refusal(*(refused.place or position(text, path)), path, sentence)
-            for path, sentence in refused.findings
-        ]
+        return [Refusal(refused.place, path, sentence) for path, sentence in refused.findings]
 
 
 def installed() -> Installed | None:

@@ -55,13 +55,15 @@ def returned(result: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return TEXT in double quotes as C and JSON write it, with what a terminal would obey or hide
-    as escapes."""
+    """Return TEXT in double quotes as C and JSON write it, with escapes for what a terminal would
+    obey, and for what a reader would not see, or take for something else: the same as in reviews
+    (docs/review.md)."""
     out = []
-    for character in text:
+    hidden = _hidden(text)
+    for i, character in enumerate(text):
         if character in '"\\':
             out.append("\\" + character)
-        elif character.isprintable():
+        elif character.isprintable() and i not in hidden:
             out.append(character)
         elif character == "\n":
             out.append("\\n")
@@ -72,7 +74,7 @@ def quoted(text: str) -> str:
             # \ooo never takes a following digit along, as \x does in C.
             out.append(
                 f"\\{code:03o}"
-                if code < 256
+                if code < 128
                 else f"\\u{code:04x}"
                 if code < 65536
                 else f"\\U{code:08x}"
@@ -82,7 +84,18 @@ def quoted(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return TEXT for a message, without quotes around it."""
-    return text if text.isprintable() else quoted(text)[1:-1]
+    if text.isprintable() and not _hidden(text):
+        return text
+    return quoted(text)[1:-1]
+
+
+def _hidden(text: str) -> set[int]:
+    """Return the indexes of what a reader of TEXT does not see as itself; in ASCII all is."""
+    if text.isascii():
+        return set()
+    from krunc_launcher._look_alikes import hidden
+
+    return hidden(text)
 
 
 def asked_by(origin: str) -> str:

@@ -16,7 +16,8 @@ MODULES = sorted(
     path
     for folder in ("schema", "compiler", "launcher")
     for path in (ROOT / folder).rglob("*.py")
-    if path.name not in ("_krun.py", "_rules.py", "_rare_rules.py", "_stage_rules.py")
+    if path.name
+    not in ("_krun.py", "_rules.py", "_rare_rules.py", "_stage_rules.py", "_look_alikes.py")
 )
 REFUSED = {"utils", "helpers", "common", "core", "base", "misc", "types", "constants", "manager"}
 

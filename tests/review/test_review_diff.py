@@ -72,7 +72,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"limits": {"nproc": "1:2"}}, "alters limits: nofile 1048576:1048576, nproc 1:2 (does not hold the guest's root); before: nofile 1048576:1048576, nproc 4096:8192 (does not hold the guest's root)"),
     ({}, {"log": {"level": "debug"}}, "neutral log: level debug, on the launcher's stderr; before: level error, on the launcher's stderr"),
     ({}, {"name": "two"}, "neutral box two, before one"),
-    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); before: file runtime:c (console); runtime: is the folder of another box"),
+    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); runtime: is the folder of another box"),
 ]  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_first_change(old: dict[str, Any], new: dict[str, Any], said: str) -> No
 UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([call("krun_setuid", uid=1), call("krun_setgid", gid=1)], [], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM becomes uid 1 and gid 1"),
     ([], [call("krun_setuid", uid=1), call("krun_setgid", gid=1)], "alters user: the VMM runs with uid 1"),
-    ([call("krun_setuid", uid=1)], [call("krun_setuid", uid=2)], "opens not isolated: the VMM keeps the rights of the launching user; before: the VMM keeps the rights of the launching user"),
+    ([call("krun_setuid", uid=1)], [call("krun_setuid", uid=2)], "opens not isolated: the VMM keeps the rights of the launching user; another uid"),
     ([], [call("krun_set_nested_virt", enabled=True)], "opens not isolated: the guest can run VMs of its own; before: the guest cannot run VMs of its own"),
     ([call("krun_set_gpu_options", virgl_flags=["venus"])], [call("krun_set_gpu_options", virgl_flags=["venus", "drm"])], "opens the guest uses the host's GPU through virglrenderer (venus, drm); before: the host's GPU through virglrenderer (venus)"),
     ([call("krun_surprise", a=1)], [call("krun_surprise", a=2)], "opens krunc cannot read call krun_surprise {a: 2}; before: call krun_surprise {a: 1}"),

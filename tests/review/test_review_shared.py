@@ -12,7 +12,7 @@ from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.plan.many import Rows
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.plan.reading import plan_of_value, read_plan
-from krunc_compiler.review import difference, matching
+from krunc_compiler.review import difference, matching, pairing
 from krunc_compiler.review.summary import review
 from places import ROOT
 
@@ -63,6 +63,6 @@ def test_plans_in_step_are_compared_as_others(seed: int, monkeypatch: pytest.Mon
     pairs = [(review(changed(value, dice)), review(changed(value, dice))) for _ in range(30)]
     quick = [difference.compare(old, new) for old, new in pairs]
     monkeypatch.setattr(matching, "_in_step", lambda old, new: False)
-    monkeypatch.setattr(difference, "_in_step", lambda sides: False)
+    monkeypatch.setattr(pairing, "_in_step", lambda sides: False)
     for pair, found in zip(pairs, quick, strict=True):
         assert difference.compare(*pair) == found

@@ -1,16 +1,17 @@
 """The launcher's word on a plan. The compiler does not know the launcher: who runs it, does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from krunc_compiler.findings.finding import Finding, Located, Path, Source, Span
+from krunc_compiler.findings.finding import Finding, Located, Path, Place, Source, Span
+from krunc_compiler.plan.json_text import places
 
 
 class Refusal(NamedTuple):
-    """Why the launcher would not start a plan, at a line and column of it, from 1."""
+    """Why the launcher would not start a plan: the path of the value, or a line and column of the
+    text, from 1."""
 
-    line: int
-    column: int
+    place: tuple[int, int] | None
     path: Path
     sentence: str
 
@@ -25,11 +26,20 @@ def refused(verify: Verifier | None, name: str, data: bytes) -> list[Located]:
     refusals = verify(data) if verify is not None else []
     if not refusals:
         return []
-    source = Source(name, data.decode("utf-8", "replace"), {})
-    return [Located(source, _finding(one)) for one in refusals]
+    text = data.decode("utf-8", "replace")
+    source = Source(name, text, {})
+    # All in one walk, for a large plan can be refused for each of its operations.
+    found = places(text) if any(one.place is None for one in refusals) else {}
+    return [Located(source, _finding(one, found)) for one in refusals]
 
 
-def _finding(refusal: Refusal) -> Finding:
-    line, column = refusal.line - 1, refusal.column - 1
+def _finding(refusal: Refusal, found: Mapping[Path, Place]) -> Finding:
+    line, column = (one - 1 for one in refusal.place or (1, 1))
+    if refusal.place is None:
+        path = refusal.path
+        above = (path[:length] for length in range(len(path), -1, -1))
+        nearest = next((found[one] for one in above if one in found), None)
+        if nearest is not None:
+            line, column = nearest.value.line, nearest.value.column
     span = Span(line, column, line, column + 1)
     return Finding("KR404", refusal.sentence, refusal.path, "compile the box again", span=span)

@@ -19,6 +19,7 @@ from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
 from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.pairing import before, paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
@@ -87,9 +88,9 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         else Reached(())
         for side in (old, new)
     ]
-    for was, now in _both(old, new):
+    for was, now in paired(old, new):
         moved = renamed and now is not None and any(map(_runtime, now.reach))
-        if was and now and (was is now or _same(was, now)) and not moved:
+        if was and now and (was is now or same(was, now)) and not moved:
             continue
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
@@ -101,45 +102,6 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
 def _runtime(reach: Reach) -> bool:
     """Tell whether it is in the folder of the run, which has the box's name."""
     return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
-
-
-def _both(old: Review | None, new: Review | None) -> Iterator[tuple[Fact | None, Fact | None]]:
-    """Yield what both say of each subject, in the order of the old plan."""
-    sides = [side.facts() if side else () for side in (old, new)]
-    # Most plans say as much of the same as what became of them.
-    if _in_step(sides):
-        yield from zip(*sides, strict=True)
-        return
-    before, after = _subjects(old), _subjects(new)
-    for subject in dict.fromkeys([*before, *after]):
-        yield before.get(subject), after.get(subject)
-
-
-def _in_step(sides: list[tuple[Fact, ...]]) -> bool:
-    """Tell whether each fact is about what that at its place of the other side is."""
-    return len(sides[0]) == len(sides[1]) and all(
-        was is now or _about(was) == _about(now) for was, now in zip(*sides, strict=True)
-    )
-
-
-def _about(fact: Fact) -> tuple[str, tuple[str, ...]]:
-    return BY_NAME[fact.kind].group, fact.subject
-
-
-def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
-    """Return the facts by what they are about; a number tells those with one subject apart."""
-    seen: dict[tuple[Any, ...], int] = {}
-    found = {}
-    for fact in review.facts() if review else ():
-        subject = _about(fact)
-        number = seen.get(subject, 0)
-        seen[subject] = number + 1
-        found[subject, number] = fact
-    return found
-
-
-def _same(was: Fact, now: Fact) -> bool:
-    return (was.kind, was.text, was.reach, was.held) == (now.kind, now.text, now.reach, now.held)
 
 
 def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> Change:
@@ -161,18 +123,8 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     kind = BY_NAME[now.kind]
     comes = "isolated:" if now.held else kind.comes
     text = f"{comes} {now.text}"
-    text += _before(was, now) if was else ""
+    text += before(was, now) if was else ""
     return Change(effect, now.kind, text, now.origin, was, now)
-
-
-def _before(was: Fact, now: Fact) -> str:
-    """Tell what was before NOW or, where the same words told it, what of it is another."""
-    if was.kind != now.kind:
-        return f"; before: {was.kind} {was.text}"
-    if was.text != now.text:
-        return f"; before: {was.text}"
-    others = sorted({reach.noun for reach in was.reach ^ now.reach})
-    return f"; another {' and '.join(map(word, others))}" if others else ""
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:

@@ -1,0 +1,78 @@
+"""What the launcher prints of a plan's strings is escaped by the rule of reviews."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from krunc_compiler.__main__ import main
+from krunc_compiler.findings.report import is_seen
+from krunc_compiler.review.look_alikes import doubtful
+from krunc_launcher.errors import plain, quoted
+from processes import PATIENCE
+from recorder.fixtures import LAUNCHER
+
+ESCAPED = [
+    "\u0430pp",  # a Cyrillic letter in a Latin word
+    "\u0441\u043e",  # Cyrillic letters that look like Latin ones
+    "a\u200bb",  # nothing is seen
+    "a\u0301",  # joins the character before it
+    "\u05d0\u05d1",  # changes the order
+    "\u3164",  # a blank letter
+    "\uff0fetc",  # a form of a slash
+    "a\u00a0b",
+    "\U0001d41abc",
+]
+READ = ["\u043f\u0440\u0438\u0432\u0435\u0442", "caf\u00e9", "\u65e5\u672c\u8a9e", "plain"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+def test_what_is_escaped_is_what_reviews_escape(text: str) -> None:
+    expected = doubtful(text) | {i for i, c in enumerate(text) if not is_seen(c)}
+    told = "".join(c for i, c in enumerate(text) if i not in expected)
+    assert [c for c in quoted(text) if not c.isascii()] == [c for c in told if not c.isascii()]
+    assert plain(text) in (text, quoted(text)[1:-1])
+
+
+@pytest.mark.parametrize("text", ESCAPED)
+def test_a_dry_run_shows_what_looks_like_something_else(text: str, tmp_path: Path) -> None:
+    done = dry(tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "\\u" in done.stdout or "\\U" in done.stdout
+
+
+@pytest.mark.parametrize("text", READ)
+def test_a_dry_run_leaves_words_of_other_scripts(text: str, tmp_path: Path) -> None:
+    assert f"A={text}" in dry(tmp_path, text).stdout
+
+
+def test_a_launch_in_ascii_has_no_use_for_the_rule() -> None:
+    code = (
+        "import sys; from krunc_launcher.errors import quoted; quoted('a\\n'); print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "krunc_launcher._look_alikes" not in loaded.stdout.split()
+
+
+def dry(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """A dry run of a plan that has TEXT among the arguments of the program."""
+    (folder / "box.yaml").write_text(
+        "krunc: 1\nname: box\nrootfs: {path: ./rootfs}\nnetwork: {mode: none}\n"
+        f'entrypoint: {{executable: /bin/a, env: {{A: "{text}"}}}}\n',
+        "utf-8",
+    )
+    assert main(["compile", "--target", "1.19", str(folder / "box.yaml")]) == 0
+    return subprocess.run(
+        [*LAUNCHER, "--dry-run", str(folder / "box.plan.json")],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+    )
