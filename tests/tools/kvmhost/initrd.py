@@ -10,6 +10,10 @@ from kvmhost.lock import locked
 # virtiofs for the root file system; the others are loaded while that is being mounted.
 ROOT_MODULES = ("virtio_pci", "virtiofs")
 OTHER_MODULES = ("kvm_amd", "tun")
+# For a root of its own, of which nothing is written.
+OVERLAY_MODULES = ("overlay",)
+
+_GROUPS = {"root": ROOT_MODULES, "other": OTHER_MODULES, "overlay": OVERLAY_MODULES}
 
 _SCRIPTS = Path(__file__).parent
 _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
@@ -18,7 +22,7 @@ _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
 def prepare(tree: Path, busybox: Path) -> Path:
     """The archive for this kernel, this busybox and these scripts, made when the cache has none."""
     scripts = {name: (_SCRIPTS / name).read_bytes() for name in ("init.sh", "serve.sh")}
-    origin = (tree.name, ROOT_MODULES, OTHER_MODULES, busybox.stat().st_mtime_ns, scripts)
+    origin = (tree.name, _GROUPS, busybox.stat().st_mtime_ns, scripts)
     path = kernel.cache() / f"initrd-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"
     with locked(kernel.cache()):
         if not path.exists():
@@ -32,12 +36,12 @@ def _contents(
     tree: Path, busybox: Path, scripts: Mapping[str, bytes]
 ) -> Iterator[tuple[str, int, bytes]]:
     """Name, mode and content of each file; directories come before what is in them."""
-    for directory in ("bin", "dev", "proc", "sys", "root", "modules"):
+    for directory in ("bin", "dev", "proc", "sys", "root", "lower", "upper", "modules"):
         yield directory, _DIRECTORY, b""
     yield "init", _PROGRAM, scripts["init.sh"]
     yield "serve.sh", _FILE, scripts["serve.sh"]
     yield "bin/busybox", _PROGRAM, busybox.read_bytes()
-    for group, names in (("root", ROOT_MODULES), ("other", OTHER_MODULES)):
+    for group, names in _GROUPS.items():
         yield f"modules/{group}", _DIRECTORY, b""
         for i, (name, data) in enumerate(kernel.modules(tree, names).items()):
             yield f"modules/{group}/{i:02}-{name}.ko", _FILE, data

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kvmhost import detached, emulation, initrd, kernel, needs
+from kvmhost import emulation, initrd, kernel, needs
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
 
@@ -37,8 +37,7 @@ def state(directory: Path) -> Path:
 
 def alive(directory: Path) -> bool:
     """Do its processes run? It may still be booting, or on its way down."""
-    at = state(directory)
-    return detached.running(at / "qemu.pid") and detached.running(at / "virtiofsd.pid")
+    return emulation.running(state(directory))
 
 
 def is_up(directory: Path) -> bool:
@@ -46,17 +45,20 @@ def is_up(directory: Path) -> bool:
     return (state(directory) / "ready").exists() and alive(directory)
 
 
-def up(directory: Path, idle: int = IDLE) -> None:
+def up(directory: Path, idle: int = IDLE, root: Path | None = None) -> None:
     """Boot a machine unless one is up; who comes second waits for it.
 
-    idle: seconds without a job after which it powers itself off.
+    idle: seconds without a job after which it powers itself off. root: a directory with a system
+    of its own, whose systemd is process 1 there; else the machine's root is this one's. What is
+    written to such a root is kept in memory and gone with the machine: of this machine it sees
+    that directory, which stays as it is, and `directory`, as emulation.SHARED.
     """
     with locked(directory):
         if is_up(directory):
             return
         _stop(directory)
         try:
-            _boot(directory, idle, die_with_parent=False)
+            _boot(directory, idle, root=root, die_with_parent=False)
         except BaseException:
             _remove(directory)
             raise
@@ -75,7 +77,7 @@ def temporary() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="krunc-kvmhost-"))
     try:
         with locked(directory):
-            _boot(directory, _NEVER, die_with_parent=True)
+            _boot(directory, _NEVER, root=None, die_with_parent=True)
         yield directory
     finally:
         down(directory)
@@ -108,8 +110,7 @@ def lost(directory: Path, what: str) -> HostError:
 
 def _stop(directory: Path) -> None:
     at = state(directory)
-    detached.stop(at / "qemu.pid")
-    detached.stop(at / "virtiofsd.pid")
+    emulation.stop(at)
     shutil.rmtree(at, ignore_errors=True)
 
 
@@ -119,14 +120,20 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def _boot(directory: Path, idle: int, *, die_with_parent: bool) -> None:
+def _boot(directory: Path, idle: int, *, root: Path | None, die_with_parent: bool) -> None:
     programs = needs.find()
     tree = kernel.fetch()
     archive = initrd.prepare(tree, programs.busybox)
     at = state(directory)
     at.mkdir(mode=0o700)
     emulation.start(
-        programs, kernel.image(tree), archive, at, idle=idle, die_with_parent=die_with_parent
+        programs,
+        kernel.image(tree),
+        archive,
+        at,
+        root=root,
+        idle=idle,
+        die_with_parent=die_with_parent,
     )
     end = time.monotonic() + BOOT_TIMEOUT
     while not (at / "ready").exists():
