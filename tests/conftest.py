@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("krunc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("krunc")
 
-pytest_plugins = ["boots", "libraries", "packages", "recorder.fixtures", "registry", "slurm"]
+pytest_plugins = [
+    "boots",
+    "debian_host",
+    "libraries",
+    "packages",
+    "recorder.fixtures",
+    "registry",
+    "slurm",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

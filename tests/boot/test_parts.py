@@ -30,7 +30,7 @@ def test_a_program_runs_while_it_holds_its_pid_file(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     assert not detached.running(pidfile)
     argv = ["/bin/sh", "-c", "echo text; exec sleep 1000"]
-    detached.start(argv, pidfile, tmp_path / "log", inherited=2, die_with_parent=False)
+    detached.start(argv, pidfile, tmp_path / "log", inherited=[2], die_with_parent=False)
     try:
         assert detached.running(pidfile)
         wait_until(lambda: (tmp_path / "log").read_text() == "text\n")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 from krunc_compiler.emit.engine import ENGINES, engine
+from krunc_compiler.emit.losses import lost
 from krunc_compiler.emit.needs import Allowed, Needs, needs_of
 from krunc_compiler.emit.texts import Unspeakable
 from krunc_compiler.plan.plan import Plan
@@ -183,6 +184,42 @@ def test_every_kind_of_plan_is_written(name: str, box: str, target: str) -> None
     assert str(needs.ram_mib + 96) in whole
     if name == "nomad":
         assert "job" in hcl2.loads(part)
+
+
+SECRETS = """\
+krunc: 1
+name: web
+rootfs: {path: /srv/rootfs}
+network: {mode: none}
+entrypoint:
+  executable: /bin/a
+  env: {A: {from_env: TOKEN}, B: {from_fd: 9}, C: {from_file: /srv/key}, D: {from_fd: 9}}
+"""
+# How each engine puts a secret where the launcher looks for it, by the secret's name there.
+PUT = {
+    "systemd": "LoadCredential={0}:krunc.web.{0}",
+    "slurm": '--secrets "$secrets/$1"',
+    "kubernetes": '{{"key": "{0}", "path": "{0}"}}',
+    "nomad": 'destination = "secrets/{0}"',
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_secrets_of_variables_and_descriptors_are_files(name: str) -> None:
+    needs = needs_of(compiled(SECRETS, "2"), BASE)
+    assert needs.secret_files == ("TOKEN", "fd-9")
+    assert lost(needs, name, engine(name).lacks, True, {}) == ([], needs)
+    part = engine(name).part(needs)
+    whole = "".join(piece.text for piece in engine(name).whole([(needs, part)]))
+    for file in needs.secret_files:
+        assert PUT[name].format(file) in part + whole
+
+
+def test_nomad_looks_up_the_hyphen_of_a_descriptor() -> None:
+    text = engine("nomad").part(needs_of(compiled(SECRETS, "2"), BASE))
+    (job,) = hcl2.loads(text)["job"]
+    found = re.findall(r"}}{{ (\S.*?) }}{{", str(job).replace("\\", ""))
+    assert found == [".TOKEN", 'index . "fd-9"']
 
 
 def test_nomad_puts_nothing_into_its_own_braces() -> None:

@@ -25,7 +25,7 @@ KEYS = {
     "terminal_console": [
         "console: {devices: [{type: multiport, ports: [{name: a, terminal: /dev/tty3}]}]}",
     ],
-    "descriptor": ["entrypoint: {executable: /bin/a, env: {T: {from_fd: 3}}}"],
+    "descriptor": ["network: {mode: unixstream, fd: 3}"],
     "relative_path": ["shares: [{tag: a, path: ./here, read_only: false}]"],
     "shared_port": ['network: {mode: tsi, ports: ["8080:80"]}'] * 2,
     "shared_writable_disk": ["disks: [{id: a, path: /srv/a.img, format: raw}]"] * 2,

@@ -72,7 +72,7 @@ LOSSES: Mapping[str, Loss] = {
     "descriptor": Loss(
         "KR803",
         "the engine starts the launcher with the standard streams alone",
-        "name a file, a socket, or a variable (from_env) instead of a descriptor",
+        "name a file or a socket instead of a descriptor",
         _descriptors,
     ),
     "relative_path": Loss(

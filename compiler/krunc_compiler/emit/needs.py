@@ -5,9 +5,8 @@ It is read off the plan's operations and the API table, as the review is, and lo
 
 from __future__ import annotations
 
-import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from krunc_schema import load
@@ -20,6 +19,7 @@ from krunc_compiler.emit.ways import (
     descriptors,
     meanings,
     networks,
+    of_kind,
     ports,
     reads_stdin,
     secrets,
@@ -29,7 +29,7 @@ from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.image.platform import of_arch
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS, Operation
-from krunc_compiler.plan.plan import Plan, to_text
+from krunc_compiler.plan.plan import Plan, value_of
 from krunc_compiler.review.facts.storage import ROOT_TAG
 
 # What a VM takes beside its guest's RAM: 65 to 77 MiB were measured by cgroup in real boots of both
@@ -132,6 +132,12 @@ class Needs(NamedTuple):
         return OPEN_FILES if self.raises_nofile else None
 
     @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Return the names of the secrets for which the launcher looks in a directory."""
+        names = (one.file for one in self.secrets)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    @property
     def opens_network(self) -> bool:
         """Tell whether the VM's processes use network interfaces of the host. A Unix socket that a
         path leads to is no part of a network namespace; a desktop's may be, and a confidential VM
@@ -143,18 +149,20 @@ class Needs(NamedTuple):
 def needs_of(plan: Plan, base: str) -> Needs:
     """Return what PLAN needs of an engine. BASE is where its relative paths start."""
     rows = [_operation(row) for row in plan.operations]
-    paths = _joined(tuple(_paths(rows)), base)
+    secret = tuple(secrets(rows))
+    opened = [*_called(rows, secret), *_stepped(rows)]
+    sockets = tuple(_sockets(rows))
     named = {name: value for row in rows for name, value in meanings(row)}
     steps = {row.name: row.args for row in rows if row.kind == "step"}
     image = steps.get("require_image")
     architecture = steps.get("require_architecture", {}).get("architecture")
     functions = [api.functions()[row.name] for row in rows if row.kind == "call"]
     stop = steps.get("stop_on_sigterm") or steps.get("pass_sigterm") or {}
-    relative = tuple(dict.fromkeys(_relative(rows)))
-    opened = (path for one in functions for path in one.rules.get("opens", {}))
+    relative = tuple(_relative([*opened, *sockets]))
+    devices = (path for one in functions for path in one.rules.get("opens", {}))
     return Needs(
         name=plan.box,
-        digest=digest(json.loads(to_text(plan))),
+        digest=digest(value_of(plan)),
         target=plan.target,
         era=plan.era,
         features=tuple(plan.requires["features"]),
@@ -162,17 +170,17 @@ def needs_of(plan: Plan, base: str) -> Needs:
         vcpus=named.get("vcpus", 1),
         ram_mib=named.get("memory_mib", 0),
         raises_nofile="raise_nofile" in steps,
-        paths=paths,
+        paths=_joined(_paths(opened), base),
         relative=relative,
-        sockets=tuple(_based(one, base) for one in _sockets(rows)),
-        devices=tuple(dict.fromkeys(opened)),
+        sockets=tuple(_based(one, base) for one in sockets),
+        devices=tuple(dict.fromkeys(devices)),
         capabilities=tuple(
             dict.fromkeys(name for one in functions for name in one.rules.get("capabilities", ()))
         ),
         networks=tuple(dict.fromkeys(networks(rows))),
         ports=tuple(ports(rows)),
         has_every_port=any(row.name == "all_guest_ports_published" for row in rows),
-        secrets=tuple(secrets(rows)),
+        secrets=secret,
         descriptors=tuple(dict.fromkeys(descriptors(rows))),
         terminals=tuple(terminals(rows)),
         reads_stdin=any(reads_stdin(row) for row in rows),
@@ -202,26 +210,26 @@ def _rules(row: Operation) -> Mapping[str, Any]:
 
 def _limits(rows: list[Operation]) -> Iterator[tuple[str, str]]:
     for row in rows:
-        for param in api.params(row.kind, row.name):
-            if param.kind == "rlimits":
-                yield from row.args[param.name].items()
+        for param in of_kind(row.kind, row.name, "rlimits"):
+            yield from row.args[param.name].items()
 
 
-def _paths(rows: list[Operation]) -> Iterator[HostPath]:
-    """Yield the paths that calls use, then those that a step opens or only demands, each once, with
-    the widest access. What is krunc's own on the host is none of them."""
+def _paths(opened: list[HostPath]) -> tuple[HostPath, ...]:
+    """Return the paths that are OPENED, each once, with the widest access. What is krunc's own on
+    the host is none of them."""
     found: dict[str, HostPath] = {}
-    for one in [*_called(rows), *_stepped(rows)]:
+    for one in opened:
         if one.path.startswith(_OWN):
             continue
         known = found.setdefault(one.path, one)
         wider: Access = "read-write" if "read-write" in (known.access, one.access) else "read"
         directory = one.is_directory if known.is_directory is None else known.is_directory
         found[one.path] = known._replace(access=wider, is_directory=directory)
-    yield from found.values()
+    return tuple(found.values())
 
 
-def _called(rows: list[Operation]) -> Iterator[HostPath]:
+def _called(rows: list[Operation], secret: tuple[Secret, ...]) -> Iterator[HostPath]:
+    """Yield the paths that calls use, and those of secrets."""
     for number, row in enumerate(rows):
         if row.kind != "call":
             continue
@@ -233,9 +241,9 @@ def _called(rows: list[Operation]) -> Iterator[HostPath]:
                 access: Access = "read" if how == "read" else "read-write"
                 directory = {"directory": True, "file": False}.get(param.rules["target"])
                 yield HostPath(path, access, _use(row, param, how), number, directory)
-    for secret in secrets(rows):
-        if secret.source == "from_file":
-            yield HostPath(secret.given, "read", "secret", secret.operation, False)
+    for one in secret:
+        if one.source == "from_file":
+            yield HostPath(one.given, "read", "secret", one.operation, False)
 
 
 def _use(row: Operation, param: api.Param, how: str) -> Use:
@@ -252,17 +260,20 @@ def _use(row: Operation, param: api.Param, how: str) -> Use:
             return "file"
 
 
+_STEPS: dict[str, tuple[str, Use]] = {
+    "open_device": ("path", "device"),
+    "open_file": ("path", "made"),
+    "start_passt": ("program", "program"),
+    "require_folder": ("path", "demanded"),
+    "require_file": ("path", "demanded"),
+}
+
+
 def _stepped(rows: list[Operation]) -> Iterator[HostPath]:
-    opens: dict[str, tuple[str, Use]] = {
-        "open_device": ("path", "device"),
-        "open_file": ("path", "made"),
-        "start_passt": ("program", "program"),
-        "require_folder": ("path", "demanded"),
-        "require_file": ("path", "demanded"),
-    }
+    """Yield the paths that a step opens or only demands."""
     for number, row in enumerate(rows):
-        if row.kind == "step" and row.name in opens:
-            name, use = opens[row.name]
+        if row.kind == "step" and row.name in _STEPS:
+            name, use = _STEPS[row.name]
             access: Access = "read-write" if use == "made" else row.args.get("access", "read")
             directory = True if row.name == "require_folder" else None
             yield HostPath(row.args[name], access, use, number, directory)
@@ -275,7 +286,7 @@ def _sockets(rows: list[Operation]) -> Iterator[Socket]:
                 yield Socket(path, api.opening(param, row.args), number)
 
 
-def _joined(paths: tuple[HostPath, ...], base: str) -> tuple[HostPath, ...]:
+def _joined(paths: Iterable[HostPath], base: str) -> tuple[HostPath, ...]:
     return tuple(one._replace(path=_absolute(one.path, base)) for one in paths)
 
 
@@ -289,10 +300,11 @@ def _absolute(path: str, base: str) -> str:
     return posixpath.normpath(posixpath.join(base, path))
 
 
-def _relative(rows: list[Operation]) -> Iterator[tuple[str, int]]:
-    everything = [(one.path, one.operation) for one in (*_called(rows), *_stepped(rows))]
-    everything += [(one.path, one.operation) for one in _sockets(rows)]
-    first = dict(reversed(everything))
+def _relative(opened: Iterable[HostPath | Socket]) -> Iterator[tuple[str, int]]:
+    """Yield the relative paths that are OPENED, each once, with the first that opens it."""
+    first: dict[str, int] = {}
+    for one in opened:
+        first.setdefault(one.path, one.operation)
     for path, number in first.items():
         if not path.startswith(("/", *_OWN)):
             yield path, number

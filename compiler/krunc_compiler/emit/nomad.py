@@ -26,7 +26,6 @@ def part(needs: Needs) -> str:
     if "${" in needs.base:  # Nomad's client would look for a variable, and knows no escape
         raise Unspeakable("a --base with ${")
     name = hcl_string(object_name(needs.name))
-    secrets = dict.fromkeys(one.given for one in needs.secrets if one.source == "from_env")
     lines = [
         *allowed(needs),
         f"job {name} {{",
@@ -41,14 +40,14 @@ def part(needs: Needs) -> str:
         "      config {",
         '        command = "/usr/bin/python3"',
         "        args = [",
-        *(f"          {word}," for word in _arguments(needs, bool(secrets))),
+        *(f"          {word}," for word in _arguments(needs)),
         "        ]",
         "      }",
         "      resources {",
         f"        cores = {needs.vcpus}",
         f"        memory = {needs.memory_mib}",
         "      }",
-        *(line for secret in secrets for line in _secret(secret)),
+        *(line for name in needs.secret_files for line in _secret(name)),
         "    }",
         "  }",
         "}",
@@ -90,7 +89,7 @@ def _never_again() -> Iterator[str]:
     yield "    reschedule {\n      attempts = 0\n      unlimited = false\n    }"
 
 
-def _arguments(needs: Needs, has_secrets: bool) -> Iterator[str]:
+def _arguments(needs: Needs) -> Iterator[str]:
     """Yield the words of the launcher's command line. The variables are Nomad's own."""
     yield from ('"-IS"', '"/usr/bin/krunc-launch"')
     yield from ('"--require-digest"', hcl_string(needs.digest))
@@ -98,19 +97,20 @@ def _arguments(needs: Needs, has_secrets: bool) -> Iterator[str]:
     yield from ('"--store"', hcl_string(STORE))
     yield from ('"--runtime-dir"', '"${NOMAD_TASK_DIR}/run"')
     yield from ('"--exit-record"', '"${NOMAD_ALLOC_DIR}/exit.json"')
-    if has_secrets:
+    if needs.secret_files:
         yield from ('"--secrets"', '"${NOMAD_SECRETS_DIR}"')
     yield hcl_string(f"{PLANS}/{needs.name}.plan.json")
 
 
 def _secret(name: str) -> Iterator[str]:
-    """Yield a file with one of the job's Nomad variables, readable for the task alone. The name is
-    a variable's, letters, digits and underscores."""
+    """Yield a file with an item of the job's Nomad variable, readable for the task alone. The name
+    is a variable's, or fd-3, whose hyphen `index` alone can look up."""
     yield "      template {"
     yield f'        destination = "secrets/{name}"'
     yield '        perms = "0400"'
     yield '        change_mode = "noop"'
     path = 'print "nomad/jobs/" (env "NOMAD_JOB_NAME")'
-    text = f"{{{{ with nomadVar ({path}) }}}}{{{{ .{name} }}}}{{{{ end }}}}"
+    item = f'index . "{name}"' if "-" in name else f".{name}"
+    text = f"{{{{ with nomadVar ({path}) }}}}{{{{ {item} }}}}{{{{ end }}}}"
     yield f"        data = {hcl_string(text)}"
     yield "      }"

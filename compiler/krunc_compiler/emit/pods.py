@@ -34,7 +34,7 @@ def pod_of(settings: Settings, needs: Needs) -> dict[str, Any]:
     """Return the specification of a pod for a plan, whose place is the same in all of a group.
     Raises Unspeakable for a path that no volume can have."""
     mounts = _mounts(needs)
-    secrets = list(dict.fromkeys(one.given for one in needs.secrets if one.source == "from_env"))
+    secrets = needs.secret_files
     index = "0" if settings.pods else _INDEX
     ask = {
         "cpu": str(needs.vcpus),

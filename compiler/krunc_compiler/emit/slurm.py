@@ -77,10 +77,8 @@ ENGINE = Engine(
 
 
 def _shape(needs: Needs) -> _Shape:
-    has_secrets = any(one.source == "from_env" for one in needs.secrets)
-    return _Shape(
-        needs.vcpus, needs.memory_mib, needs.grace_s or 0, needs.timeout_s or 0, has_secrets
-    )
+    grace, timeout = needs.grace_s or 0, needs.timeout_s or 0
+    return _Shape(needs.vcpus, needs.memory_mib, grace, timeout, bool(needs.secret_files))
 
 
 def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:

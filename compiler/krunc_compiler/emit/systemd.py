@@ -228,11 +228,10 @@ def _user(needs: Needs) -> Iterator[str]:
 
 
 def _secrets(needs: Needs) -> Iterator[str]:
-    """Yield the credentials that the launcher's variables are taken from."""
-    names = dict.fromkeys(one.given for one in needs.secrets if one.source == "from_env")
-    if names:
+    """Yield the credentials in which the launcher finds its variables and descriptors."""
+    if needs.secret_files:
         yield f"# Of /etc/credstore, /run/credstore or /usr/lib/credstore: krunc.{needs.name}.NAME"
-    for name in names:
+    for name in needs.secret_files:
         yield f"LoadCredential={name}:krunc.{needs.name}.{name}"
 
 

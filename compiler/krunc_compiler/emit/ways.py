@@ -4,6 +4,7 @@ descriptors, terminals. Each is read off the operations of a plan."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from krunc_compiler import libkrun as api
@@ -28,6 +29,14 @@ class Secret(NamedTuple):
     given: str
     operation: int
 
+    @property
+    def file(self) -> str | None:
+        """Return the name by which the launcher finds it in a directory of secrets; None where it
+        has a path of its own."""
+        if self.source == "from_file":
+            return None
+        return f"fd-{self.given}" if self.source == "from_fd" else self.given
+
 
 class Port(NamedTuple):
     """A port of the host that leads into the guest. TSI has it on the address that the guest
@@ -42,23 +51,48 @@ class Port(NamedTuple):
 
 def meanings(row: Operation) -> Iterator[tuple[str, Any]]:
     """Yield what the arguments of ROW mean, by the table, and their values."""
-    for param in api.params(row.kind, row.name):
-        if "means" in param.rules and param.name in row.args:
-            yield param.rules["means"], row.args[param.name]
+    for meaning, name in _meanings(row.kind, row.name):
+        if name in row.args:
+            yield meaning, row.args[name]
+
+
+# What the table says of an operation is worked out once: most of a fleet's operations are alike.
+@cache
+def _meanings(kind: str, name: str) -> tuple[tuple[str, str], ...]:
+    params = api.params(kind, name)
+    return tuple((param.rules["means"], param.name) for param in params if "means" in param.rules)
+
+
+@cache
+def of_kind(kind: str, name: str, *kinds: str) -> tuple[api.Param, ...]:
+    """Return those of the arguments of an operation that are of one of KINDS."""
+    return tuple(param for param in api.params(kind, name) if param.kind in kinds)
+
+
+@cache
+def _is_hijacking(name: str) -> bool:
+    """Tell whether libkrun's doing NAME makes connections of the guest connections of the host."""
+    return any(row["name"] == name and "tsi" in row for row in api.table()["implicit"])
+
+
+@cache
+def _is_device(kind: str, name: str) -> bool:
+    """Tell whether an operation adds a network device."""
+    has_mac = any(param.name == "mac" for param in api.params(kind, name))
+    return kind == "call" and (has_mac or name in _OLD_DEVICES)
 
 
 def networks(rows: list[Operation]) -> Iterator[Network]:
     """Yield the kinds of network that the guest has."""
-    hijacking = {row["name"] for row in api.table()["implicit"] if "tsi" in row}
     for row in rows:
-        params = {param.name for param in api.params(row.kind, row.name)}
-        if row.name in hijacking or dict(meanings(row)).get("tsi"):
+        named = dict(meanings(row))
+        if _is_hijacking(row.name) or named.get("tsi"):
             yield "tsi"
         elif row.name == "start_passt":
             yield "passt"
-        elif "tap" in dict(meanings(row)):
+        elif "tap" in named:
             yield "tap"
-        elif row.kind == "call" and ("mac" in params or row.name in _OLD_DEVICES):
+        elif _is_device(row.kind, row.name):
             if row.args.get("path") is not None:
                 yield "socket"
             elif type(row.args.get("fd")) is int:
@@ -72,12 +106,12 @@ _OLD_DEVICES = ("krun_set_passt_fd", "krun_set_gvproxy_path")
 def ports(rows: list[Operation]) -> Iterator[Port]:
     """Yield the ports of the host that lead into the guest."""
     for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
+        for param in of_kind(row.kind, row.name, "port_map", "published"):
             if param.kind == "port_map":
                 for pair in row.args[param.name]:
                     host, _, guest = pair.partition(":")
                     yield Port("tcp", _ANY, int(host), int(guest), number)
-            elif param.kind == "published":
+            else:
                 protocol: Literal["tcp", "udp"] = "udp" if param.name[:3] == "udp" else "tcp"
                 for text in row.args[param.name]:
                     address, host, guest = text.split(":")
@@ -87,12 +121,11 @@ def ports(rows: list[Operation]) -> Iterator[Port]:
 def secrets(rows: list[Operation]) -> Iterator[Secret]:
     """Yield the secrets that the launcher fetches."""
     for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
+        for param in of_kind(row.kind, row.name, "bytes", "env"):
             value = row.args.get(param.name)
-            if param.kind == "bytes" and isinstance(value, dict) and "process" in value:
-                value = value["process"].get("env")
-            elif param.kind != "env":
-                continue
+            if param.kind == "bytes":
+                process = value.get("process", {}) if isinstance(value, dict) else {}
+                value = process.get("env")
             for name, given in (value or {}).items():
                 if isinstance(given, dict):
                     source = next(source for source in _SECRETS if source in given)
@@ -101,25 +134,22 @@ def secrets(rows: list[Operation]) -> Iterator[Secret]:
 
 def descriptors(rows: list[Operation]) -> Iterator[tuple[int, int]]:
     """Yield the descriptors that the launching program hands down; the standard streams have
-    names in a plan."""
+    names in a plan. Those of secrets are none of them: an engine gives them as files."""
     for number, row in enumerate(rows):
-        for param in api.params(row.kind, row.name):
+        for param in of_kind(row.kind, row.name, "fd"):
             given = row.args.get(param.name)
-            if param.kind == "fd" and type(given) is int:
+            if type(given) is int:
                 yield given, number
-    for secret in secrets(rows):
-        if secret.source == "from_fd":
-            yield int(secret.given), secret.operation
 
 
 def terminals(rows: list[Operation]) -> Iterator[tuple[str, int]]:
     """Yield the consoles on a terminal of the host, and what that is."""
-    opened = {
-        row.args["name"]: row.args["path"] for row in rows if row.name == "open_device"
-    }  # fmt: skip
     function, argument = _TERMINAL
+    opened: dict[str, str] = {}
     for number, row in enumerate(rows):
-        if row.name == function:
+        if row.name == "open_device":
+            opened[row.args["name"]] = row.args["path"]
+        elif row.name == function:
             given = row.args[argument]
             if isinstance(given, dict):
                 yield str(opened.get(given["opened"])), number
@@ -131,7 +161,4 @@ def reads_stdin(row: Operation) -> bool:
     """Tell whether the guest has standard input."""
     if row.kind == "implicit":
         return row.name == "console_on_stdio"
-    return any(
-        param.kind == "fd" and row.args.get(param.name) == "stdin"
-        for param in api.params(row.kind, row.name)
-    )
+    return any(row.args.get(param.name) == "stdin" for param in of_kind(row.kind, row.name, "fd"))

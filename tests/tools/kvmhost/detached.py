@@ -19,11 +19,16 @@ _DIE_WITH_PARENT = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 
 
 def start(
-    argv: Sequence[str], pidfile: Path, log: Path, *, inherited: int, die_with_parent: bool
+    argv: Sequence[str],
+    pidfile: Path,
+    log: Path,
+    *,
+    inherited: Sequence[int],
+    die_with_parent: bool,
 ) -> None:
     """Start argv in a session of its own, its output appended to log.
 
-    inherited: a descriptor that it gets under the same number.
+    inherited: descriptors that it gets under the same numbers.
     die_with_parent: it is killed when this thread ends, even by SIGKILL.
     """
     argv = [*_DIE_WITH_PARENT, *argv] if die_with_parent else list(argv)
@@ -32,7 +37,8 @@ def start(
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         os.set_inheritable(lock, True)
-        os.set_inheritable(inherited, True)
+        for handle in inherited:
+            os.set_inheritable(handle, True)
         # Not subprocess.Popen: it warns when its object dies before the program does.
         pid = os.posix_spawn(
             argv[0],

@@ -8,6 +8,8 @@ from kvmhost import kernel
 from kvmhost.architecture import Architecture
 from kvmhost.lock import locked
 
+# For a root of its own, of which nothing is written.
+_OVERLAY_MODULES = ("overlay",)
 _SCRIPTS = Path(__file__).parent
 _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
 
@@ -15,7 +17,7 @@ _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
 def prepare(kind: Architecture, tree: Path, busybox: Path) -> Path:
     """The archive for this kernel, this busybox and these scripts, made when the cache has none."""
     scripts = {name: (_SCRIPTS / name).read_bytes() for name in ("init.sh", "serve.sh")}
-    origin = (kind, str(tree), busybox.stat().st_mtime_ns, scripts)
+    origin = (kind, str(tree), _OVERLAY_MODULES, busybox.stat().st_mtime_ns, scripts)
     path = kernel.cache() / f"initrd-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"
     with locked(kernel.cache()):
         if not path.exists():
@@ -29,12 +31,16 @@ def _contents(
     kind: Architecture, tree: Path, busybox: Path, scripts: Mapping[str, bytes]
 ) -> Iterator[tuple[str, int, bytes]]:
     """Name, mode and content of each file; directories come before what is in them."""
-    for directory in ("bin", "dev", "proc", "sys", "root", "host", "modules"):
+    for directory in ("bin", "dev", "proc", "sys", "root", "host", "lower", "upper", "modules"):
         yield directory, _DIRECTORY, b""
     yield "init", _PROGRAM, scripts["init.sh"]
     yield "serve.sh", _FILE, scripts["serve.sh"]
     yield "bin/busybox", _PROGRAM, busybox.read_bytes()
-    for group, names in (("root", kind.root_modules), ("other", kind.other_modules)):
+    for group, names in (
+        ("root", kind.root_modules),
+        ("other", kind.other_modules),
+        ("overlay", _OVERLAY_MODULES if kind.is_own else ()),
+    ):
         yield f"modules/{group}", _DIRECTORY, b""
         for i, (name, data) in enumerate(kernel.modules(tree, names).items()):
             yield f"modules/{group}/{i:02}-{name}.ko", _FILE, data

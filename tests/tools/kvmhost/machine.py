@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kvmhost import architecture, detached, emulation, foreign, initrd, kernel, needs
+from kvmhost import architecture, emulation, foreign, initrd, kernel, needs
 from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
@@ -40,8 +40,7 @@ def state(directory: Path) -> Path:
 
 def alive(directory: Path) -> bool:
     """Do its processes run? It may still be booting, or on its way down."""
-    at = state(directory)
-    return detached.running(at / "qemu.pid") and detached.running(at / "virtiofsd.pid")
+    return emulation.running(state(directory))
 
 
 def is_up(directory: Path) -> bool:
@@ -54,10 +53,19 @@ def is_of(directory: Path, kind: Architecture) -> bool:
     return (state(directory) / "architecture").read_text() == kind.name
 
 
-def up(directory: Path, idle: int = IDLE, kind: Architecture | None = None) -> None:
+def up(
+    directory: Path,
+    idle: int = IDLE,
+    kind: Architecture | None = None,
+    root: Path | None = None,
+) -> None:
     """Boot a machine unless one is up; who comes second waits for it.
 
     idle: seconds without a job after which it powers itself off. kind: this machine's, else.
+    root: a directory with a system of its own, whose systemd is process 1 there; else the
+    machine's root is this one's. What is written to such a root is kept in memory and gone with
+    the machine: of this machine it sees that directory, which stays as it is, and `directory`, as
+    emulation.SHARED.
     """
     kind = kind or architecture.own()
     with locked(directory):
@@ -67,7 +75,7 @@ def up(directory: Path, idle: int = IDLE, kind: Architecture | None = None) -> N
             return
         _stop(directory)
         try:
-            _boot(directory, kind, idle, die_with_parent=False)
+            _boot(directory, kind, idle, root=root, die_with_parent=False)
         except BaseException:
             _remove(directory)
             raise
@@ -86,7 +94,7 @@ def temporary(kind: Architecture) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="krunc-kvmhost-"))
     try:
         with locked(directory):
-            _boot(directory, kind, _NEVER, die_with_parent=True)
+            _boot(directory, kind, _NEVER, root=None, die_with_parent=True)
         yield directory
     finally:
         down(directory)
@@ -119,8 +127,7 @@ def lost(directory: Path, what: str) -> HostError:
 
 def _stop(directory: Path) -> None:
     at = state(directory)
-    detached.stop(at / "qemu.pid")
-    detached.stop(at / "virtiofsd.pid")
+    emulation.stop(at)
     shutil.rmtree(at, ignore_errors=True)
 
 
@@ -130,7 +137,9 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
-def _boot(directory: Path, kind: Architecture, idle: int, *, die_with_parent: bool) -> None:
+def _boot(
+    directory: Path, kind: Architecture, idle: int, *, root: Path | None, die_with_parent: bool
+) -> None:
     if not kind.is_own and not foreign.sees(directory):
         raise HostError(f"a machine of {kind.name} does not see {directory}: choose another place")
     programs = needs.find(kind)
@@ -145,7 +154,8 @@ def _boot(directory: Path, kind: Architecture, idle: int, *, die_with_parent: bo
         kernel.image(tree),
         archive,
         at,
-        root=None if kind.is_own else foreign.root(kind),
+        foreign=None if kind.is_own else foreign.root(kind),
+        root=root,
         idle=idle,
         die_with_parent=die_with_parent,
     )
