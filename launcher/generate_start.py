@@ -55,12 +55,12 @@ _finder.exec_module = lambda module: None
 sys.meta_path.insert(0, _finder)
 
 _PACKAGE = sys.modules["krunc_launcher"]
-for _name in _FOLDERS:
+for _name in _DIRECTORIES:
     _full = f"krunc_launcher.{_name}"
     if _full not in sys.modules:
-        _folder = sys.modules[_full] = type(sys)(_full)
-        _folder.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
-        setattr(_PACKAGE, _name, _folder)
+        _directory = sys.modules[_full] = type(sys)(_full)
+        _directory.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
+        setattr(_PACKAGE, _name, _directory)
 
 main = _of("krunc_launcher.__main__").main
 run = _of("krunc_launcher.__main__").run
@@ -74,7 +74,7 @@ _GENERATED = ("__init__", "_krun", "_rules", "start")
 
 
 def modules(package: Path) -> list[str]:
-    """Return the modules of a launch, of those in the folder PACKAGE, each behind what it
+    """Return the modules of a launch, of those in the directory PACKAGE, each behind what it
     imports."""
     order: list[str] = []
     for root in _ROOTS:
@@ -83,7 +83,7 @@ def modules(package: Path) -> list[str]:
 
 
 def made(package: Path) -> dict[str, str]:
-    """Return the files that a wheel has in place of those in the folder PACKAGE, by their paths
+    """Return the files that a wheel has in place of those in the directory PACKAGE, by their paths
     in it."""
     order = modules(package)
     others = {
@@ -95,12 +95,12 @@ def made(package: Path) -> dict[str, str]:
 
 
 def start(package: Path) -> str:
-    """Return the text of start.py, of the modules in the folder PACKAGE."""
+    """Return the text of start.py, of the modules in the directory PACKAGE."""
     order = modules(package)
     functions = [f"def {called(name)}(_of):\n{_body(package, name, order)}\n\n" for name in order]
     rows = "".join(f'    "krunc_launcher.{name}": {called(name)},\n' for name in order)
-    folders = sorted({name.partition(".")[0] for name in order if "." in name})
-    tables = f"_FOLDERS = {folders!r}\n_MODULES = {{\n{rows}}}\n"
+    directories = sorted({name.partition(".")[0] for name in order if "." in name})
+    tables = f"_DIRECTORIES = {directories!r}\n_MODULES = {{\n{rows}}}\n"
     return _HEAD + "".join(functions) + tables + _FOOT
 
 

@@ -96,7 +96,7 @@ def _launch(path: str, given: Options) -> int:
     return end.status
 
 
-def _launch_all(paths: list[str], folder: str, given: Options) -> int:
+def _launch_all(paths: list[str], directory: str, given: Options) -> int:
     """Launch several plans; the status is 0 when all VMs ended with 0."""
     from krunc_launcher.command.fleet import launch_all, plans_of
     from krunc_launcher.command.tally import Tally
@@ -104,15 +104,15 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     worst = 0
     try:
         plans = plans_of(paths)
-        tally = Tally([*plans], folder)
-        for name, end in launch_all(plans, folder, given):
+        tally = Tally([*plans], directory)
+        for name, end in launch_all(plans, directory, given):
             if end is None:
                 tally.started(name)
                 continue
             told = tally.ended(name, end, plans[name].path)
             _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told)
             if told:
-                say([f"{plain(name)}: {_ended(end, folder, name)}"])
+                say([f"{plain(name)}: {_ended(end, directory, name)}"])
             tally.draw()
             worst = worst or end.status
     except LaunchError as error:
@@ -122,12 +122,12 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     return 1 if worst else 0
 
 
-def _ended(end: End, folder: str, name: str) -> str:
+def _ended(end: End, directory: str, name: str) -> str:
     """Tell how one of several VMs ended, in a line. What its process said is in a file."""
     told = f"ended with status {end.exit_status()}"
     if end.said:
         why = f": {end.words[0]}" if end.words else ""
-        return f"{told}, not started{why}; see {plain(folder)}/{plain(name)}.err"
+        return f"{told}, not started{why}; see {plain(directory)}/{plain(name)}.err"
     if end.reason == "exited" and end.status == 0 and end.program_seen is None and not end.words:
         return f"{told}; whether its program was started cannot be told"
     return told

@@ -42,7 +42,7 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
             yield from _leaving(path, where)
             if param.kind != "socket_path":
                 continue
-            # At launch a folder, of the plan or of the run, comes before a relative path.
+            # At launch a directory, of the plan or of the run, comes before a relative path.
             rest = normal(path.removeprefix(RUNTIME)).replace("../", "")
             whole = path if path.startswith("/") else "/" + rest
             size = len(whole.encode("utf-8", "surrogatepass"))
@@ -72,7 +72,7 @@ def _views(operations: list[Operation]) -> Iterator[Finding]:
                     "KR213",
                     f"{path!r} is no file: {rules('host_path')['views_why']}",
                     where,
-                    hint="name a file or folder; a variable is a secret: `from_env: NAME`",
+                    hint="name a file or directory; a variable is a secret: `from_env: NAME`",
                 )
 
 
@@ -81,7 +81,7 @@ def _leaving(path: str, where: Path) -> Iterator[Finding]:
     if path.startswith(RUNTIME) and not set(parts).isdisjoint(rules("host_path")["parts_refused"]):
         yield Finding(
             "KR205",
-            f"{path!r} leaves the runtime folder or names nothing in it",
+            f"{path!r} leaves the runtime directory or names nothing in it",
             where,
             hint="write runtime:NAME, as in runtime:agent.sock",
         )
@@ -104,7 +104,7 @@ def _devices(operations: list[Operation]) -> Iterator[Finding]:
             f"the box has {count} virtio devices; an x86-64 machine of libkrun has interrupt "
             f"lines for {most}",
             last[-1].origin[:1],
-            hint="libkrun's own (balloon, rng, console, vsock) count too; put several folders "
+            hint="libkrun's own (balloon, rng, console, vsock) count too; put several directories "
             "under one share, or several disks into one",
             at_key=True,
         )
@@ -119,7 +119,7 @@ def _command_line(operations: list[Operation]) -> Iterator[Finding]:
             f"command line, which holds {most}",
             ("entrypoint",),
             hint="the guest would lose the end without a word; put long texts into a file in "
-            "the root folder or a share, or with a folder as root use --target 1.19 or 2, whose "
+            "the root directory or a share, or with a directory as root use --target 1.19 or 2, whose "
             "libkrun reads a configuration file",
             at_key=True,
         )

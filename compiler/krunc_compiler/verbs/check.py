@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  krunc check                              everything below this folder
-  krunc check boxes/web.yaml deploy        a box, and a folder of boxes and plans
+  krunc check                              everything below this directory
+  krunc check boxes/web.yaml deploy        a box, and a directory of boxes and plans
   krunc check --policy strict.yaml boxes
   krunc check --format sarif >krunc.sarif
 
@@ -57,7 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="*",
         default=["."],
         metavar="PATH",
-        help="a box, a plan, or a folder of them (default: this one)",
+        help="a box, a plan, or a directory of them (default: this one)",
     )
     parser.add_argument(
         "--policy", action="append", metavar="FILE", help="a policy, instead of those in .krunc"
@@ -118,8 +118,10 @@ def _boxes(boxes: dict[str, str], run: Run) -> list[Claims]:
     if len(boxes) < MANY:
         return [one for box, home in boxes.items() for one in check_box(box, home, run)]
     for_many()
-    for folder, home in dict.fromkeys((os.path.dirname(box), home) for box, home in boxes.items()):
-        run.policies.of(folder, home)  # read once, for all workers
+    for directory, home in dict.fromkeys(
+        (os.path.dirname(box), home) for box, home in boxes.items()
+    ):
+        run.policies.of(directory, home)  # read once, for all workers
     claimed: list[Claims] = []
     with closing(spread(partial(_apart, run), list(boxes.items()))) as results:
         for checked, makers, claims in results:

@@ -188,15 +188,15 @@ def check_plan(plan: str, home: str, is_named: bool, run: Run) -> None:
 
 def _judge(found: Review, source: Source, path: str, policies: list[Policy], run: Run) -> None:
     """Findings stand at the key of the box that asks for the operation, else at the operation."""
-    folder = os.path.dirname(os.path.abspath(path))
+    directory = os.path.dirname(os.path.abspath(path))
     findings = run.checked.findings
     broken: set[str] = set()
     for policy in policies:
         faults: list[Located] = []
         with contained(policy.source.name, faults):
-            judged = policy.judge(found, folder)
+            judged = policy.judge(found, directory)
             if "waivers" in found.value:
-                broken |= policy.rules_broken(found, folder)
+                broken |= policy.rules_broken(found, directory)
             findings += [Located(source, _placed(finding, found, source)) for finding in judged]
         findings += [one for one in faults if one not in findings]  # once for all plans
     for i, waiver in enumerate(found.value.get("waivers", ())):

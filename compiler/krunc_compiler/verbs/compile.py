@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   krunc compile boxes/web.yaml             writes boxes/web.plan.json
-  krunc compile boxes                      every box in the folder
+  krunc compile boxes                      every box in the directory
   krunc compile web.yaml -o -              the plan on standard output
   krunc compile - <web.yaml                from standard input to standard output
   krunc compile --check boxes              fails when a committed plan is out of date
@@ -49,7 +49,7 @@ exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a folder of boxes, or -")
+    parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a directory of boxes, or -")
     parser.add_argument(
         "-o",
         "--output",
@@ -101,8 +101,10 @@ def run(args: Namespace) -> int:
     work = Work(inputs(args, within), mark, args.this_host)
 
     def swept() -> None:
-        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
-            sweep(folder, str(mark))
+        for directory in {
+            job.directory for job in jobs if job.directory is not None and mark is not None
+        }:
+            sweep(directory, str(mark))
 
     with Cleaned(swept):
         with closing(spread(partial(compile_file, work), jobs)) as results:
@@ -128,7 +130,7 @@ def _finished(
         stream = sys.stdout if args.format == "text" else sys.stderr
         stream.write("".join(one.text for one in made))
     if findings or args.format != "text":
-        _tell(findings, args.format, any(job.folder is None for job in jobs))
+        _tell(findings, args.format, any(job.directory is None for job in jobs))
     if any(args.warnings_as_errors or not item.finding.warning for item in findings):
         return 1, []
     if mark is None:
@@ -202,11 +204,11 @@ def _jobs(args: Namespace, files: list[str], others: dict[str, Seen]) -> list[Jo
             sys.stderr.write(f"krunc: skipped {printable(path)}: {why}\n")
     if not boxes:
         raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
-    into_folder = args.output is not None and os.path.isdir(args.output)
-    if len(boxes) > 1 and args.output is not None and not into_folder:
-        raise UsageError(f"{len(boxes)} boxes and one output: -o takes a folder then")
-    jobs = [_job(box, args.output, into_folder) for box in boxes]
-    if args.check and any(job.folder is None for job in jobs):
+    into_directory = args.output is not None and os.path.isdir(args.output)
+    if len(boxes) > 1 and args.output is not None and not into_directory:
+        raise UsageError(f"{len(boxes)} boxes and one output: -o takes a directory then")
+    jobs = [_job(box, args.output, into_directory) for box in boxes]
+    if args.check and any(job.directory is None for job in jobs):
         raise UsageError("--check compares with a file: name the box, or the plan with -o")
     if len({os.path.normpath(box) for box in boxes}) < len(boxes):
         raise UsageError("a box is named twice")
@@ -221,14 +223,14 @@ def _distinct(made: list[Made], output: str | None) -> None:
             if output is None or os.path.isdir(output):
                 raise UsageError(f"two boxes would be written to {plan}")
             raise UsageError(
-                f"{count} boxes of a matrix and one output: -o takes a folder then, or "
+                f"{count} boxes of a matrix and one output: -o takes a directory then, or "
                 "choose one with --box"
             )
 
 
 def _files(given: str, within: Within) -> list[str]:
-    """Return GIVEN, or what in the folder GIVEN may be a box by its name. Raises Rejected when the
-    folder is not WITHIN what may be read."""
+    """Return GIVEN, or what in the directory GIVEN may be a box by its name. Raises Rejected when the
+    directory is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
             # krunc check would not find it.
@@ -243,16 +245,16 @@ def _files(given: str, within: Within) -> list[str]:
         raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
     found = list(filter(is_box_name, [*tree.files, *tree.odd]))
     if not found:
-        raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
+        raise UsageError(f"no box in the directory {given}: boxes are .yaml files with `krunc: 1`")
     return found
 
 
-def _job(box: str, output: str | None, into_folder: bool) -> Job:
+def _job(box: str, output: str | None, into_directory: bool) -> Job:
     if output == "-" or (output is None and box == "-"):
         return Job(box, None, None)
     if output is None:
         return Job(box, os.path.dirname(box), None)
-    return Job(box, output, None) if into_folder else Job(box, *os.path.split(output))
+    return Job(box, output, None) if into_directory else Job(box, *os.path.split(output))
 
 
 def _settled(made: Made, mark: str) -> str:

@@ -27,9 +27,9 @@ examples:
 exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
 """
 KINDS = {
-    "hello": "one program in a root folder",
+    "hello": "one program in a root directory",
     "agent": "code that nobody has read: a root to throw away, a user, no network, an end",
-    "build": "read-only source, results in another folder",
+    "build": "read-only source, results in another directory",
     "web": "a server with a port on this host's 127.0.0.1",
     "disk": "a root on a disk image",
 }
@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
     rule = load("box.schema")["properties"]["name"]
     if not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
-    # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
+    # Not called .yaml: below a directory with an installed krunc, krunc check would find boxes.
     starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
     text = starter.read_text("utf-8").replace("NAME", name)
     text = text.replace("TARGET", _target(args.installed() if args.installed else None), 1)

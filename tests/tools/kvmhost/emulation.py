@@ -64,15 +64,15 @@ def _socket_pair(at: Path) -> Iterator[tuple[int, int]]:
     So neither program waits for the other, and no socket file is left.
     """
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as connected:
-        folder = os.open(at, os.O_RDONLY)
+        directory = os.open(at, os.O_RDONLY)
         try:
-            name = f"/proc/self/fd/{folder}/socket"  # sun_path has 108 bytes, at perhaps more
+            name = f"/proc/self/fd/{directory}/socket"  # sun_path has 108 bytes, at perhaps more
             listening.bind(name)
             listening.listen(1)
             connected.connect(name)
             os.unlink(name)
         finally:
-            os.close(folder)
+            os.close(directory)
         yield listening.fileno(), connected.fileno()
 
 
@@ -88,7 +88,7 @@ def _virtiofsd(program: str, listening: int) -> list[str]:
 def _qemu(
     program: str, image: Path, archive: Path, parameters: tuple[str, ...], at: Path, connected: int
 ) -> list[str]:
-    folder = str(at).replace(",", ",,")  # QEMU's quoting, in options with commas
+    directory = str(at).replace(",", ",,")  # QEMU's quoting, in options with commas
     return [
         program,
         *("-name", "kvmhost", "-nodefaults", "-display", "none", "-no-reboot"),
@@ -98,7 +98,7 @@ def _qemu(
         *("-object", f"memory-backend-memfd,id=memory,size={MEMORY}M,share=on"),
         *("-chardev", f"socket,id=virtiofs,fd={connected}"),
         *("-device", "vhost-user-fs-pci,chardev=virtiofs,tag=root,queue-size=1024"),
-        *("-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"),
-        *("-chardev", f"pipe,id=orders,path={folder}/orders", "-serial", "chardev:orders"),
+        *("-chardev", f"file,id=console,path={directory}/console", "-serial", "chardev:console"),
+        *("-chardev", f"pipe,id=orders,path={directory}/orders", "-serial", "chardev:orders"),
         *("-kernel", str(image), "-initrd", str(archive), "-append", " ".join(parameters)),
     ]
