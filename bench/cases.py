@@ -125,7 +125,7 @@ def _launches(place: Path, programs: Path, recorder: Path) -> dict[str, Case]:
     run("cc", "-O1", "-o", place / "same", place / "same.c", recorder)
     launch = ["--libkrun", str(recorder), "--runtime-dir", str(place / "run")]
     plan = str(place / "box.plan.json")
-    found = f"import sys; sys.path[:0] = {_site_folders(python)!r}\n"
+    found = f"import sys; sys.path[:0] = {_site_directories(python)!r}\n"
     files = {f"{name}_path": str(place / name) for name in ("kernel", "rootfs")}
     (place / "peer.json").write_text(json.dumps(_PEER_CONFIG | files))
     peer = [str(place / "peer/bin/python"), "-m", "celesto.runtime._libkrun_launcher"]
@@ -180,8 +180,8 @@ def _many(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     def compiled(source: str, target: str) -> list[str]:
         return [krunc, "compile", str(place / source), "-o", str(place / target)]
 
-    for folder, plans in (("many", "kept"), ("tenth", "tenths")):
-        run(*compiled(folder, plans), env=environment(place))
+    for directory, plans in (("many", "kept"), ("tenth", "tenths")):
+        run(*compiled(directory, plans), env=environment(place))
     return {
         "a box parsed by CSafeLoader, one core": Case(
             [*one, python, "-c", parse, every], boxes, long=True
@@ -204,21 +204,21 @@ def _many(place: Path, programs: Path, boxes: int) -> dict[str, Case]:
     }
 
 
-def _empty(place: Path, folder: str) -> None:
-    """An empty folder for plans, and no memory of an earlier run to it.
+def _empty(place: Path, directory: str) -> None:
+    """An empty directory for plans, and no memory of an earlier run to it.
 
     The plans of that run are put aside: for minutes after thousands of files were removed, ext4
     looks at each of their inodes again whenever it makes a file, which takes ten times as long.
     """
-    os.rename(place / folder, tempfile.mkdtemp(dir=place))
-    (place / folder).mkdir()
+    os.rename(place / directory, tempfile.mkdtemp(dir=place))
+    (place / directory).mkdir()
 
 
 def _schema() -> str:
     return str(ROOT / "schema/krunc_schema/box.schema.json")
 
 
-def _site_folders(python: str) -> list[str]:
+def _site_directories(python: str) -> list[str]:
     """Where that Python finds what is installed."""
     ask = "import site; print('\\n'.join(site.getsitepackages()))"
     done = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)

@@ -19,19 +19,19 @@ READ = """\
 import sys
 from pathlib import Path
 from krunc_compiler.plan.reading import read_plan
-for folder in sys.argv[1:]:
-    for path in Path(folder).glob("*.plan.json"):
+for directory in sys.argv[1:]:
+    for path in Path(directory).glob("*.plan.json"):
         read_plan(str(path), path.read_text())
 """
 
 
-def made(folder: Path, boxes: int, memory: str) -> None:
+def made(directory: Path, boxes: int, memory: str) -> None:
     """A directory of boxes with their plans."""
-    (folder / ".krunc").mkdir(parents=True)
+    (directory / ".krunc").mkdir(parents=True)
     for n in range(boxes):
         text = LONG_BOX.replace("NUMBER", str(n)).replace("PORT", str(n % 60000 + 1))
-        (folder / f"web-{n}.yaml").write_text(text.replace("1GiB", memory))
-    subprocess.run(["krunc", "compile", folder], check=True, capture_output=True)
+        (directory / f"web-{n}.yaml").write_text(text.replace("1GiB", memory))
+    subprocess.run(["krunc", "compile", directory], check=True, capture_output=True)
 
 
 def cost(command: list[str], most: int) -> tuple[float, float]:

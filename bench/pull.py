@@ -25,9 +25,12 @@ KRUNC = [sys.executable, "-m", "krunc"]
 
 def main(times: int) -> None:
     """Print the medians, and the ratios that are asked for."""
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "registry") as registry:
-        os.chdir(folder)
-        os.environ.update(HOME=str(registry.home), KRUNC_STORE=f"{folder}/store")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        serving(Path(directory) / "registry") as registry,
+    ):
+        os.chdir(directory)
+        os.environ.update(HOME=str(registry.home), KRUNC_STORE=f"{directory}/store")
         layout = Layout(Path("layout"))
         layout.tag(alpine(layout, Cmd=["/bin/sh"]), "it")
         name = registry.push(layout, "it", "alpine:3")

@@ -167,8 +167,8 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=10_000)
     parser.add_argument("--docs", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
         cases = prepare(place, installed(place), given.boxes)
         times = measure(cases, given.repeat, place)
         sizes = memory.sizes(place, cases)

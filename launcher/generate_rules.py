@@ -39,8 +39,8 @@ _COMMON = frozenset((
     "krun_create_ctx", "krun_disable_implicit_vsock", "krun_init_log", "krun_set_console_output",
     "krun_set_exec", "krun_set_port_map", "krun_set_rlimits", "krun_set_root",
     "krun_set_root_disk_remount", "krun_set_vm_config", "krun_set_workdir", "krun_start_enter",
-    "clear_stale_socket", "confine", "make_runtime_folder", "raise_nofile", "require_file",
-    "require_folder", "require_hypervisor", "require_socket", "stop_on_sigterm",
+    "clear_stale_socket", "confine", "make_runtime_directory", "raise_nofile", "require_file",
+    "require_directory", "require_hypervisor", "require_socket", "stop_on_sigterm",
 ))  # fmt: skip
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm", "end_after")
 

@@ -88,12 +88,12 @@ _finder.exec_module = lambda module: None
 sys.meta_path.insert(0, _finder)
 
 _PACKAGE = sys.modules["krunc_launcher"]
-for _name in _FOLDERS:
+for _name in _DIRECTORIES:
     _full = f"krunc_launcher.{_name}"
     if _full not in sys.modules:
-        _folder = sys.modules[_full] = type(sys)(_full)
-        _folder.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
-        setattr(_PACKAGE, _name, _folder)
+        _directory = sys.modules[_full] = type(sys)(_full)
+        _directory.__path__ = [f"{_path}/{_name}" for _path in _PACKAGE.__path__]
+        setattr(_PACKAGE, _name, _directory)
 
 main = _of("krunc_launcher.__main__").main
 run = _of("krunc_launcher.__main__").run
@@ -116,7 +116,7 @@ _LISTED = Path(__file__).parent / "launch_functions.txt"
 
 
 def modules(package: Path) -> list[str]:
-    """Return the modules of a launch, of those in the folder PACKAGE, each behind what it
+    """Return the modules of a launch, of those in the directory PACKAGE, each behind what it
     imports."""
     order: list[str] = []
     for root in _ROOTS:
@@ -134,7 +134,7 @@ def stage_modules(package: Path) -> list[str]:
 
 
 def made(package: Path) -> dict[str, str]:
-    """Return the files that a wheel has in place of those in the folder PACKAGE, by their paths
+    """Return the files that a wheel has in place of those in the directory PACKAGE, by their paths
     in it."""
     launch, stage = modules(package), stage_modules(package)
     order = [*launch, *stage]
@@ -156,11 +156,9 @@ def made(package: Path) -> dict[str, str]:
 
 def _start(package: Path, launch: list[str], stage: list[str], rest: dict[str, list[str]]) -> str:
     functions = [_function(package, name, [*launch, *stage]) for name in launch]
-    folders = sorted({name.partition(".")[0] for name in launch if "." in name})
+    directories = sorted({name.partition(".")[0] for name in launch if "." in name})
     rare = "".join(f"    {_full(name)!r}: {tuple(names)!r},\n" for name, names in rest.items())
-    tables = (
-        f"_FOLDERS = {folders!r}\n_STAGE = {tuple(map(_full, stage))!r}\n_REST = {{\n{rare}}}\n"
-    )
+    tables = f"_DIRECTORIES = {directories!r}\n_STAGE = {tuple(map(_full, stage))!r}\n_REST = {{\n{rare}}}\n"
     return _HEAD + "".join(functions) + tables + f"_{_table(launch)}\n\n" + _FOOT
 
 

@@ -62,7 +62,7 @@ def launch(argv: list[str]) -> int:
     os.lseek(plan, 0, os.SEEK_SET)
     given.setdefault("--base", [os.path.dirname(box) or "."])
     passed = [*_words(given), f"/dev/fd/{plan}"]
-    start = _LAUNCHER.format(_folders())
+    start = _LAUNCHER.format(_directories())
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", start, *passed])
     return None
 
@@ -83,8 +83,8 @@ def _several(box: str, plans: dict[str, str], options: Options) -> None:
         raise UsageError(f"{box} makes {len(plans)} boxes; {more}")
 
 
-def _folders() -> list[str]:
-    """Return the folders that the launcher is in, its one library, and libkrun where pip put it."""
+def _directories() -> list[str]:
+    """Return the directories that the launcher is in, its one library, and libkrun where pip put it."""
     packages = [os.path.dirname(package.__file__ or "") for package in (krunc_launcher, ffi)]
     packages[0] = os.path.dirname(packages[0])
     return [*dict.fromkeys([*packages, *packaged()])]

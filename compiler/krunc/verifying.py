@@ -5,21 +5,21 @@ from __future__ import annotations
 from krunc_compiler.libkrun import Installed
 from krunc_compiler.plan.refusal import Refusal
 
-# The host that has the most: no folder is shorter than this, and no plan's path is longer for it.
+# The host that has the most: no directory is shorter than this, and no plan's path is longer for it.
 _SHORTEST = "/"
 
 
 def refusals(data: bytes) -> list[Refusal]:
     """Tell what the launcher refuses of a plan with the bytes DATA, whatever the host is."""
     from krunc_launcher.errors import PlanRefused
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.reading import parse, text_of
     from krunc_launcher.plan.verify import keyed, verify
     from krunc_launcher.resolve.resolve import resolve
 
     try:
         plan = verify(parse(text_of(data)))
-        _, found = resolve(plan, Folders(_SHORTEST, _SHORTEST), None)
+        _, found = resolve(plan, Directories(_SHORTEST, _SHORTEST), None)
         if not found:
             return []
         raise PlanRefused(keyed(plan, found))

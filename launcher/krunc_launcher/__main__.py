@@ -97,7 +97,7 @@ def _launch(path: str, given: Options) -> int:
     return end.status
 
 
-def _launch_all(paths: list[str], folder: str, given: Options) -> int:
+def _launch_all(paths: list[str], directory: str, given: Options) -> int:
     """Launch several plans; the status is 0 when all VMs ended with 0."""
     from krunc_launcher.command.fleet import launch_all, plans_of
     from krunc_launcher.command.tally import Tally
@@ -105,12 +105,12 @@ def _launch_all(paths: list[str], folder: str, given: Options) -> int:
     worst = 0
     try:
         plans = plans_of(paths)
-        tally = Tally([*plans], folder)
-        for name, end in launch_all(plans, folder, given):
+        tally = Tally([*plans], directory)
+        for name, end in launch_all(plans, directory, given):
             if end is None:
                 tally.started(name)
                 continue
-            end.place(folder, name)
+            end.place(directory, name)
             told = tally.ended(name, end, plans[name].path)
             _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told)
             if told:

@@ -1,12 +1,12 @@
-"""A plan's file to a plan that may be believed, and the folders that its paths start from."""
+"""A plan's file to a plan that may be believed, and the directories that its paths start from."""
 
 from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
-from krunc_launcher.paths import Folders, absolute
-from krunc_launcher.plan.reading import folder, parse, read, text_of
+from krunc_launcher.paths import Directories, absolute
+from krunc_launcher.plan.reading import directory, parse, read, text_of
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 class Accepted:
     """A verified plan, with its text and file for what is found later."""
 
-    __slots__ = ("folders", "path", "plan", "text")
+    __slots__ = ("directories", "path", "plan", "text")
 
-    def __init__(self, plan: dict[str, Any], folders: Folders, text: str, path: str) -> None:
+    def __init__(
+        self, plan: dict[str, Any], directories: Directories, text: str, path: str
+    ) -> None:
         self.plan = plan
-        self.folders = folders
+        self.directories = directories
         self.text = text
         self.path = path
 
@@ -48,20 +50,20 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
         from krunc_launcher.plan.digest import require
 
         require(plan, options.require_digest)
-    base = options.base or folder(path)
-    runtime = options.runtime_dir or runtime_folder(plan["box"])
+    base = options.base or directory(path)
+    runtime = options.runtime_dir or runtime_directory(plan["box"])
     try:
         store = system.abspath(options.store or _store())
         secrets = system.abspath(options.secrets) if options.secrets is not None else ""
-        folders = Folders(system.abspath(base), system.abspath(runtime), (), store, secrets)
+        directories = Directories(system.abspath(base), system.abspath(runtime), (), store, secrets)
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
     for directory, how in _directories(plan["operations"]):
-        folders.shared.append(absolute(directory, folders))
+        directories.shared.append(absolute(directory, directories))
         if how != "read":
-            folders.written.append(folders.shared[-1])
-    return Accepted(plan, folders, text, path)
+            directories.written.append(directories.shared[-1])
+    return Accepted(plan, directories, text, path)
 
 
 def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -72,8 +74,8 @@ def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
                 yield row["args"][rule["name"]], opening(rule, row["args"])
 
 
-def runtime_folder(box: str) -> str:
-    """Return the runtime folder of BOX when none is named."""
+def runtime_directory(box: str) -> str:
+    """Return the runtime directory of BOX when none is named."""
     user = system.variable("XDG_RUNTIME_DIR") or f"/run/user/{system.geteuid()}"
     if system.isdir(user):
         return f"{user}/krunc/{box}"

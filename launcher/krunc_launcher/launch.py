@@ -112,20 +112,20 @@ def start(
         if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
             from krunc_launcher.supervise.report import Report
 
-            report = Report(accepted.plan["operations"], accepted.folders)
+            report = Report(accepted.plan["operations"], accepted.directories)
         if isinstance(begin, Ready):
             done = begin.operations
             root, path = begin.program
         else:
-            done, _ = resolve(accepted.plan, accepted.folders, None)
-            root, path = program(accepted.plan, done, accepted.folders)
+            done, _ = resolve(accepted.plan, accepted.directories, None)
+            root, path = program(accepted.plan, done, accepted.directories)
         try:
             passt = _beside(mask, begin, done)
         except LaunchError:
             if report is not None:
                 report.end()
             raise
-        handle = opened(root, path, accepted.folders)
+        handle = opened(root, path, accepted.directories)
     try:
         vm = fork(mask, programs.watch(handle), options.console_max, stop, report, begun)
     except OSError:
@@ -168,7 +168,7 @@ def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt 
     if isinstance(begin, Ready):
         fails = begin.problems or begin.found
     else:
-        fails = preflight([step], begin.folders)
+        fails = preflight([step], begin.directories)
     if fails:
         return None
     from krunc_launcher.supervise.passt import start as start_passt
@@ -179,21 +179,21 @@ def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt 
 def ahead(plan: Accepted) -> Ready | Accepted:
     """As much of a launch as many VMs' processes may be copies of: all but the reading of secrets,
     which each reads for itself."""
-    return plan if secret(resolve(plan.plan, plan.folders, None)[0]) else look(plan, None)
+    return plan if secret(resolve(plan.plan, plan.directories, None)[0]) else look(plan, None)
 
 
 def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Ready:
     """Fill in what the plan leaves open, secrets by the launcher's environment, which VARIABLE
     tells, and check all that it needs of the host."""
-    given = None if variable is None else reader(variable, accepted.folders)
-    operations, found = resolve(accepted.plan, accepted.folders, given)
+    given = None if variable is None else reader(variable, accepted.directories)
+    operations, found = resolve(accepted.plan, accepted.directories, given)
     take(operations)
-    starts = program(accepted.plan, operations, accepted.folders)
+    starts = program(accepted.plan, operations, accepted.directories)
     problems = [
-        *preflight(operations, accepted.folders),
-        *missing_workdir(accepted.plan, operations, accepted.folders),
-        *unstartable(accepted.plan, operations, accepted.folders, starts),
-        *untold(accepted.plan["operations"], accepted.folders),
+        *preflight(operations, accepted.directories),
+        *missing_workdir(accepted.plan, operations, accepted.directories),
+        *unstartable(accepted.plan, operations, accepted.directories, starts),
+        *untold(accepted.plan["operations"], accepted.directories),
     ]
     return Ready(accepted, operations, found, problems, starts, made(operations))
 
@@ -240,7 +240,7 @@ def prepare(
     if has_disks(ready.operations):
         from krunc_launcher.host.disk_locks import hold as lock
 
-        locks, taken = lock(ready.operations, ready.accepted.folders)
+        locks, taken = lock(ready.operations, ready.accepted.directories)
         problems += taken
     if ready.found:
         raise PlanRefused(keyed(plan, ready.found), also=problems, text=ready.accepted.text)
@@ -253,10 +253,10 @@ def _enter(ready: Ready, library: Library, locks: list[int], vm: Vm) -> None:
     """Lose what a VM does not need, and replay the plan; comes back when libkrun does not enter the
     VM. Raises LaunchError."""
     operations = ready.operations
-    folders = ready.accepted.folders
+    directories = ready.accepted.directories
     for path in ready.writes:
-        note(vm.notes, f"writes {folders.real(path)}")
+        note(vm.notes, f"writes {directories.real(path)}")
     close_descriptors(operations, (vm.notes, *locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)
-    replay(library, operations, folders, vm.notes, vm.given)
+    replay(library, operations, directories, vm.notes, vm.given)

@@ -37,7 +37,7 @@ LAUNCH = (
     Option(
         "--runtime-dir",
         "DIR",
-        "the folder for runtime: paths; else krunc/BOX below XDG_RUNTIME_DIR or /run/user/UID, "
+        "the directory for runtime: paths; else krunc/BOX below XDG_RUNTIME_DIR or /run/user/UID, "
         "else /tmp/krunc-UID/BOX",
     ),
     Option(
@@ -55,7 +55,7 @@ LAUNCH = (
     Option(
         "--base",
         "DIR",
-        "where relative paths of the plan start; else the plan's folder, for - the working "
+        "where relative paths of the plan start; else the plan's directory, for - the working "
         "directory",
     ),
     Option(
@@ -75,7 +75,7 @@ LAUNCH = (
         "--log-dir",
         "DIR",
         "for several plans: where each VM's output goes, NAME.out and NAME.err; then "
-        "--exit-record and --runtime-dir name folders with one entry for each",
+        "--exit-record and --runtime-dir name directories with one entry for each",
     ),
     Option(
         "--jobs",
@@ -184,7 +184,7 @@ class Options:
         self.version = "--version" in given
 
     def of(self, name: str) -> Options:
-        """Return the options of the VM called NAME, of several: each has a runtime folder and an
+        """Return the options of the VM called NAME, of several: each has a runtime directory and an
         exit record of its own in those that the options name."""
         own = Options({})
         for option in self.__slots__:

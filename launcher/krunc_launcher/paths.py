@@ -1,8 +1,8 @@
 """The one place that opens and looks at paths of the host that a plan names.
 
-Below a folder that a guest may write, a link can be of the guest's making: one that an earlier run
+Below a directory that a guest may write, a link can be of the guest's making: one that an earlier run
 left there would lead the launcher, and libkrun behind it, to a file that no plan names. So none is
-followed there, whichever way the path takes to that folder; elsewhere links are the host's own.
+followed there, whichever way the path takes to that directory; elsewhere links are the host's own.
 
 Nothing of proc is opened, and no link of it is followed, however a path gets there: it shows what
 processes hold, the launcher among them.
@@ -34,18 +34,18 @@ LAUNCH_NAME = "launch-"
 # To look at a file without reading it.
 LOOK = system.O_PATH if sys.platform == "linux" else system.O_RDONLY | system.O_NONBLOCK
 _LED = (
-    "a link in a folder that a guest may write leads elsewhere; the guest can have made it: "
+    "a link in a directory that a guest may write leads elsewhere; the guest can have made it: "
     "remove it, and keep this out of what guests write"
 )
 
 _RULES = KINDS["host_path"]
 # The steps that demand what a call opens: each path of a call has one.
-_CONDITIONS = ("require_folder", "require_file")
+_CONDITIONS = ("require_directory", "require_file")
 
 
-class Folders:
+class Directories:
     """Where relative, runtime:, launch: and store: paths start, and SECRETS, the directory of
-    --secrets; WRITTEN are the folders that the guests of this run may write, `shared` all that they
+    --secrets; WRITTEN are the directories that the guests of this run may write, `shared` all that they
     get. `hashed` are records of files of the store that were compared with their names in this
     launch: where each goes, and its text."""
 
@@ -99,8 +99,8 @@ class Folders:
         finally:
             system.close(handle)
 
-    def is_folder(self, path: str) -> bool:
-        """Tell whether PATH is a folder that can be reached."""
+    def is_directory(self, path: str) -> bool:
+        """Tell whether PATH is a directory that can be reached."""
         try:
             return system.S_ISDIR(self.status(path).st_mode)
         except OSError:
@@ -167,34 +167,34 @@ def without_links(path: str, flags: int, mode: int = 0) -> int:
     return found
 
 
-def absolute(path: str, folders: Folders) -> str:
+def absolute(path: str, directories: Directories) -> str:
     """Return PATH from a plan as an absolute one; links are not followed."""
     if path.startswith(RUNTIME):
-        return system.join(folders.runtime, path[len(RUNTIME) :])
+        return system.join(directories.runtime, path[len(RUNTIME) :])
     if path.startswith(LAUNCH):
-        return system.join(folders.launch, path[len(LAUNCH) :])
+        return system.join(directories.launch, path[len(LAUNCH) :])
     if path.startswith(STORE):
-        return system.join(folders.store, f"{path[len(STORE) :].replace(':', '-')}.erofs")
-    return system.normpath(system.join(folders.base, path))
+        return system.join(directories.store, f"{path[len(STORE) :].replace(':', '-')}.erofs")
+    return system.normpath(system.join(directories.base, path))
 
 
 def holds_devices(path: str) -> bool:
-    """Tell whether PATH, by its text, is a device of the host or a folder that holds some."""
+    """Tell whether PATH, by its text, is a device of the host or a directory that holds some."""
     if not path.startswith("/"):
         return False
     devices = lies_in(path, _RULES["devices"]) and not lies_in(path, _RULES["no_devices"])
     return devices or system.normpath(path).strip("/") == ""
 
 
-def untold(rows: list[dict[str, Any]], folders: Folders) -> Iterator[str]:
+def untold(rows: list[dict[str, Any]], directories: Directories) -> Iterator[str]:
     """Yield why devices of the host would be the guest's though no text of the plan's ROWS says so,
     and so no review: by a link, or by a relative path."""
     for row in rows:
         if row.get("step") not in _CONDITIONS or holds_devices(row["args"]["path"]):
             continue
-        path = absolute(row["args"]["path"], folders)
+        path = absolute(row["args"]["path"], directories)
         try:
-            real, mode = folders.real(path, True), folders.status(path).st_mode
+            real, mode = directories.real(path, True), directories.status(path).st_mode
         except OSError:
             continue  # what it is demanded for tells
         if holds_devices(real) or system.S_ISBLK(mode):
@@ -213,9 +213,9 @@ def _is_of_proc(handle: int) -> bool:
     return bool(libc.fstatfs(handle, told) == 0 and told[0] == _PROC)
 
 
-def _proc_has(folder: str) -> bool:
+def _proc_has(directory: str) -> bool:
     try:
-        handle = system.open(folder, LOOK | system.O_DIRECTORY | system.O_CLOEXEC)
+        handle = system.open(directory, LOOK | system.O_DIRECTORY | system.O_CLOEXEC)
     except OSError:
         return False
     try:

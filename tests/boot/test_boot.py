@@ -109,7 +109,7 @@ entrypoint: {script: "echo this is NAME; exit STATUS"}
 # A krunc that is told of the second plan, too.
 BOTH = """\
 import sys
-sys.argv += ["FOLDER/two.plan.json", "--log-dir=FOLDER/logs", "--exit-record=FOLDER/ends"]
+sys.argv += ["DIRECTORY/two.plan.json", "--log-dir=DIRECTORY/logs", "--exit-record=DIRECTORY/ends"]
 from krunc import main
 sys.exit(main())
 """
@@ -120,7 +120,7 @@ def test_two_at_once(boot: Booting, boxes: Path, libkrun: tuple[Path, str], show
         text = ONE_OF_TWO.replace("NAME", name).replace("STATUS", str(status))
         (boxes / f"{name}.yaml").write_text(text)
     assert compiler(["compile", str(boxes / "two.yaml"), "--target", libkrun[1]]) == 0
-    both = BOTH.replace("FOLDER", str(boxes))
+    both = BOTH.replace("DIRECTORY", str(boxes))
     # The guest of 1.16.0 can start without its console; then what it printed is lost.
     for _ in range(4):
         done = boot("one", start=["-c", both])
@@ -134,7 +134,7 @@ def test_two_at_once(boot: Booting, boxes: Path, libkrun: tuple[Path, str], show
     assert sorted(said) == ["krunc: one: ended with status 0", "krunc: two: ended with status 7"]
     ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
     assert {name: end["status"] for name, end in ends.items()} == {"one": 0, "two": 7}
-    # Both have one root folder, and so one program: null where the VM ended before it was asked.
+    # Both have one root directory, and so one program: null where the VM ended before it was asked.
     assert {end["program_seen"] for end in ends.values()} <= {True, None}
     shown("two VMs of one launch: output and statuses apart")
 
@@ -193,7 +193,7 @@ def test_links_lead_nowhere(boot: Booting, boxes: Path, shown: Shown) -> None:
     assert done.stdout == "inside\nend\n", done
     assert done.status == 0
     assert done.stderr.startswith("refused 13\nrefused 13\nrefused 1\n"), done
-    shown("confined: files, folders and programs out of reach")
+    shown("confined: files, directories and programs out of reach")
     shown("confined; links out of a share lead nowhere")
 
 
@@ -324,7 +324,7 @@ entrypoint:
 
 
 def channels(boot: Booting, boxes: Path, vsock: Path, network: str) -> tuple[Boot, str]:
-    """A boot with everything that goes between the guest and the host; and the folder."""
+    """A boot with everything that goes between the guest and the host; and the directory."""
     shutil.copy(vsock, boxes / "rootfs/bin/vsock")
     (boxes / "raw.img").write_bytes(b"raw data\n".ljust(1 << 20, b"\0"))
     (boxes / "plain.img").write_bytes(b"cow data\n".ljust(1 << 20, b"\0"))
@@ -374,7 +374,7 @@ rootfs:
   read_only: true
   overlay:
     - {path: /motd, text: "laid over\\n", mode: "0640"}
-    - {path: /made, folder: true, mode: "0711"}
+    - {path: /made, directory: true, mode: "0711"}
     - {path: /made/given, file: ./given}
 network: {mode: none}
 entrypoint:
@@ -394,7 +394,7 @@ def test_overlay(boot: Booting, boxes: Path, shown: Shown) -> None:
         "laid over\nfrom a file of the host\n640 regular file\n711 directory\nroot is read-only\n"
     ), done
     assert not (boxes / "rootfs/motd").exists()
-    shown("overlay files and folders")
+    shown("overlay files and directories")
     shown("a read-only root")
 
 
@@ -410,9 +410,9 @@ run_as: {uid: 1234, gid: 1235}
 
 def test_run_as(boot: Booting, boxes: Path, shown: Shown) -> None:
     """A file that the guest's root makes belongs to the user that the VM's process became."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        root = Path(folder) / "rootfs"
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        root = Path(directory) / "rootfs"
         shutil.copytree(boxes / "rootfs", root, symlinks=True)
         for path in (root, *root.iterdir()):
             os.chown(path, 1234, 1235)

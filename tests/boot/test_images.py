@@ -17,7 +17,7 @@ pytestmark = pytest.mark.boot
 # A krunc that is told of the second plan, too.
 BOTH = """\
 import sys
-sys.argv += ["FOLDER/two.plan.json", "--log-dir=FOLDER/logs", "--exit-record=FOLDER/ends"]
+sys.argv += ["DIRECTORY/two.plan.json", "--log-dir=DIRECTORY/logs", "--exit-record=DIRECTORY/ends"]
 from krunc import main
 sys.exit(main())
 """
@@ -46,7 +46,7 @@ def test_two_of_one_image(
         assert main(["pull", made]) == 0
     assert len(list(Path(store).glob("*.erofs"))) == 1
     assert main(["compile", "two.yaml", "--target", libkrun[1]]) == 0
-    both = BOTH.replace("FOLDER", str(boxes))
+    both = BOTH.replace("DIRECTORY", str(boxes))
     # The guest of 1.16.0 can start without its console; then what it printed is lost.
     for _ in range(4):
         boot("one", start=["-c", both], KRUNC_STORE=store)

@@ -13,12 +13,12 @@ from processes import wait_until
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
     signed = b"\0depends=\0" + b"S" * 5 + bytes(8) + b"\0\0\0\5~Module signature appended~\n"
-    folder = tmp_path / "lib/modules/6.1/kernel/virt"
-    folder.mkdir(parents=True)
-    (folder.parents[1] / "modules.builtin").write_text("kernel/fs/in-it.ko\n")
-    (folder / "top.ko").write_bytes(b"\0depends=left-one,in-it,right\0")
-    (folder / "left-one.ko.xz").write_bytes(lzma.compress(b"\0depends=right\0"))
-    (folder / "right.ko").write_bytes(signed)
+    directory = tmp_path / "lib/modules/6.1/kernel/virt"
+    directory.mkdir(parents=True)
+    (directory.parents[1] / "modules.builtin").write_text("kernel/fs/in-it.ko\n")
+    (directory / "top.ko").write_bytes(b"\0depends=left-one,in-it,right\0")
+    (directory / "left-one.ko.xz").write_bytes(lzma.compress(b"\0depends=right\0"))
+    (directory / "right.ko").write_bytes(signed)
     assert list(kernel.modules(tmp_path, ("top",)).items()) == [
         ("right", b"\0depends=\0"),
         ("left_one", b"\0depends=right\0"),

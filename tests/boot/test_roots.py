@@ -12,7 +12,7 @@ import pytest
 from backports import zstd
 from boots import Boot
 from krunc_compiler.image.root import write_root
-from tars import CHAR, END, HARD, file, folder, head, layer, link, pax
+from tars import CHAR, END, HARD, directory, file, head, layer, link, pax
 
 pytestmark = pytest.mark.boot
 
@@ -22,7 +22,7 @@ _OWN = (
     + link("srv/again", "srv/su", HARD) + link("srv/link", "../etc/alpine-release")
     + pax({"mtime": "1700000000.5", "SCHILY.xattr.user.a": "v" * 5_000})
     + file("srv/large", b"0123456789abcde\n" * 10_000)
-    + file("srv/small", b"s" * 3_000) + file("etc/.wh.inittab") + folder("srv/wide") + _NAMES
+    + file("srv/small", b"s" * 3_000) + file("etc/.wh.inittab") + directory("srv/wide") + _NAMES
     + head("srv/null", CHAR, major=b"0000001", minor=b"0000003", mode=b"0000666")
 )  # fmt: skip
 _SCRIPT = """\

@@ -320,7 +320,7 @@ def test_a_disk_without_that_file_system(boot: Booting, boxes: Path) -> None:
 # A krunc that is told of all plans.
 ALL = """\
 import sys
-sys.argv[-1:] = ["FOLDER/fleet", "--log-dir=FOLDER/logs", "--exit-record=FOLDER/ends"]
+sys.argv[-1:] = ["DIRECTORY/fleet", "--log-dir=DIRECTORY/logs", "--exit-record=DIRECTORY/ends"]
 from krunc import main
 sys.exit(main())
 """
@@ -345,7 +345,7 @@ def test_a_fleet_with_one_root(
             ["compile", str(boxes / f"vm{i}.yaml"), "--target", libkrun[1], "-o", str(made)]
         )
         assert done == 0
-    boxes_of = ALL.replace("FOLDER", str(boxes))
+    boxes_of = ALL.replace("DIRECTORY", str(boxes))
     # A guest's kernel can fail under emulation, seen while eight start at once: then that is told.
     for _ in range(4):
         boot(name, start=["-c", boxes_of], seconds=4 * TIMEOUT)

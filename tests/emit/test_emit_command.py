@@ -64,7 +64,7 @@ def test_a_file_of_another_is_left_alone(
     assert "mine" in mine.read_text()
 
 
-def test_a_folder_and_standard_input(
+def test_a_directory_and_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert emit(ROOT / "boxes") == 0

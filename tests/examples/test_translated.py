@@ -15,7 +15,7 @@ from ports import free_ports
 from recorder.expected import LAUNCH, expected, furnished
 from recorder.fixtures import Launch
 
-FOLDER = ROOT / "examples" / "translated"
+DIRECTORY = ROOT / "examples" / "translated"
 PASST = "interface eth0 10.0.2.15 24 10.0.2.2"
 RESOLVER = "nameserver 10.0.2.3"
 # What happens in the guest before the program, and what the program is; as the originals have it.
@@ -175,19 +175,19 @@ FITS_1_16 = {"builder", "devbox"}
 
 
 def test_each_has_an_original_a_plan_and_rows_in_the_table() -> None:
-    names = {path.stem for path in FOLDER.glob("*.yaml")}
+    names = {path.stem for path in DIRECTORY.glob("*.yaml")}
     assert names == ORDERS.keys()
     assert len(names) == 10
-    table = (FOLDER / "README.md").read_text("utf-8")
+    table = (DIRECTORY / "README.md").read_text("utf-8")
     for name in names:
-        assert (FOLDER / f"{name}.from.txt").exists()
+        assert (DIRECTORY / f"{name}.from.txt").exists()
         assert f"[{name}]({name}.yaml)" in table
         assert f"({name}.from.txt)" in table
         assert f"| **{name}** " in table
 
 
 def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(FOLDER)]) == 0
+    assert main(["check", str(DIRECTORY)]) == 0
     assert capsys.readouterr().out == "krunc: checked 10 boxes, 10 plans: all well\n"
 
 
@@ -195,7 +195,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_an_older_libkrun_cannot_enforce_is_refused(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["compile", str(FOLDER / f"{name}.yaml"), "--target", "1.16", "-o", "-"])
+    status = main(["compile", str(DIRECTORY / f"{name}.yaml"), "--target", "1.16", "-o", "-"])
     said = capsys.readouterr().err
     assert status == (0 if name in FITS_1_16 else 1), said
     assert status == 0 or "KR208" in said
@@ -214,7 +214,7 @@ def said(row: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_the_plan_does_what_the_original_asks(name: str) -> None:
-    plan = json.loads((FOLDER / f"{name}.plan.json").read_text("utf-8"))
+    plan = json.loads((DIRECTORY / f"{name}.plan.json").read_text("utf-8"))
     rows = plan["operations"]
     orders = [row for row in rows if "order" in row]
     assert [said(row) for row in orders] == ["report 2694", *ORDERS[name]]
@@ -235,7 +235,7 @@ def test_the_plan_does_what_the_original_asks(name: str) -> None:
 def test_launched_against_the_recorder(
     name: str, target: str, tmp_path: Path, launch: Callable[..., Launch]
 ) -> None:
-    text = (FOLDER / f"{name}.yaml").read_text("utf-8")
+    text = (DIRECTORY / f"{name}.yaml").read_text("utf-8")
     # A port that somebody has is no fault of the box.
     text = re.sub(r'(?<=[":])\d+(?=:\d+"\])', lambda _: str(free_ports()), text)
     (tmp_path / "box.yaml").write_text(text, "utf-8")

@@ -90,14 +90,14 @@ def checked(policy: str, name: str, *keys: str) -> list[str]:
 
 
 def orphan() -> str:
-    """A folder with a plan whose box is gone."""
+    """A directory with a plan whose box is gone."""
     main(["compile", box("gone")])
     Path("gone.yaml").unlink()
     return "."
 
 
 def elsewhere() -> str:
-    """A folder with a plan that does not lie beside its box."""
+    """A directory with a plan that does not lie beside its box."""
     Path("plans").mkdir()
     main(["compile", box("a")])
     main(["compile", box("a"), "-o", "plans/a.plan.json"])
@@ -110,7 +110,7 @@ def out_of_order(plan: dict[str, list[dict[str, object]]]) -> None:
 
 
 def unapplied() -> str:
-    """A folder with a policy of another name."""
+    """A directory with a policy of another name."""
     Path(".krunc").mkdir()
     text(b"krunc_policy: 1\n", ".krunc/network.yaml")
     return "."

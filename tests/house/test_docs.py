@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from krunc_compiler.findings.finding import Rejected
 from krunc_schema import load
-from whole_boxes import FOLDER, STREAM, WHOLE, compiled, keys
+from whole_boxes import DIRECTORY, STREAM, WHOLE, compiled, keys
 
 FUNCTIONS = load("krun")["functions"]
 TARGETS = ("1", "2", "1.17", "1.12", "1.9")
 # What old libkruns are asked with: they have no disk formats, no log target, one vsock direction.
 OLD = (
-    FOLDER.replace("agent: {listen: runtime:l, notify", "agent: {notify")
+    DIRECTORY.replace("agent: {listen: runtime:l, notify", "agent: {notify")
     .replace("listen: true", "listen: false")
     .replace("B: {from_env: C}", "B: x")
 )
-SHARED = FOLDER.replace("false}]", "false, overlay: [{path: d, folder: true}]}]", 1)
+SHARED = DIRECTORY.replace("false}]", "false, overlay: [{path: d, directory: true}]}]", 1)
 # A vsock device that the agent alone asks for.
 PORTS = re.sub(r"vsock: .*\n", "", STREAM)
 # The launcher asks these itself, for the key that the table names.
@@ -40,7 +40,7 @@ def test_the_page_of_functions_is_current() -> None:
 def made() -> dict[str, set[str]]:
     """The calls of every box above for every target, with the keys that ask for them."""
     found: dict[str, set[str]] = {}
-    for box in [*WHOLE.values(), OLD, FOLDER + "gpu: {flags: [venus]}\n", SHARED, PORTS]:
+    for box in [*WHOLE.values(), OLD, DIRECTORY + "gpu: {flags: [venus]}\n", SHARED, PORTS]:
         for target in TARGETS:
             try:
                 plan = compiled(box, target)

@@ -14,8 +14,8 @@ from places import ROOT
 
 MODULES = sorted(
     path
-    for folder in ("schema", "compiler", "launcher")
-    for path in (ROOT / folder).rglob("*.py")
+    for directory in ("schema", "compiler", "launcher")
+    for path in (ROOT / directory).rglob("*.py")
     if path.name
     not in ("_krun.py", "_rules.py", "_rare_rules.py", "_stage_rules.py", "_look_alikes.py")
 )
@@ -85,7 +85,7 @@ def test_a_quick_yes_and_its_slow_why_name_each_other(module: str, partner: str,
     assert list((ROOT / "tests").rglob(test))
 
 
-def test_the_wheel_has_the_folders_of_the_project() -> None:
+def test_the_wheel_has_the_directories_of_the_project() -> None:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     (listed,) = re.findall(r"^packages = \[(.*?)\]", text, re.DOTALL | re.MULTILINE)
     packages = re.findall(r'"(.*?)"', listed)

@@ -106,7 +106,7 @@ def test_all_acts_are_listed(update_golden: bool) -> None:
 
 
 def test_only_some_rooms_change_files() -> None:
-    """Those that act on a plan, the process above them, and who makes the folders for many VMs."""
+    """Those that act on a plan, the process above them, and who makes the directories for many VMs."""
     changing = {
         str(path.relative_to(PACKAGE))
         for path in MODULES
@@ -118,7 +118,7 @@ def test_only_some_rooms_change_files() -> None:
 
 
 # What opens or looks at a file besides paths.py in the rooms that get paths of a plan: files that
-# have a name of their own there, descriptors, libkrun itself, and the folder of the run.
+# have a name of their own there, descriptors, libkrun itself, and the directory of the run.
 _OF_ITS_OWN = {
     "host/disk_locks.py: open('/proc/locks')", "host/kvm.py: open('/proc/meminfo')",
     "host/kvm.py: system.open(_DEVICE)", "host/kvm.py: system.stat(_DEVICE)",
@@ -126,7 +126,7 @@ _OF_ITS_OWN = {
     "host/executable.py: system.readlink('')",
     "host/landlock.py: open('/proc/self/status')", "host/libkrun.py: open(path)", "host/listeners.py: system.lstat(path)",
     "host/nested.py: open(f'{modules}/{kind}/parameters/nested')",
-    "host/ports.py: open(f'/proc/net/{version}')", "host/runtime.py: system.lstat(folder)", "host/runtime.py: system.stat(path)", "host/tap.py: open('/proc/self/status')",
+    "host/ports.py: open(f'/proc/net/{version}')", "host/runtime.py: system.lstat(directory)", "host/runtime.py: system.stat(path)", "host/tap.py: open('/proc/self/status')",
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.

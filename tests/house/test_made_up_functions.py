@@ -217,15 +217,15 @@ CASES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any] | None, list[s
     ),
     "share": (
         ("krun_try_share", {"tag": "t", "place": "shared", "fixed": False}),
-        {"step": "require_folder", "args": {"path": "shared", "access": "read-write"}},
-        ["r shared/file", "w shared/file", "c shared/new", "m shared/folder"], ["r other/file", "c other/new"],
-        ("writes", "folder shared (krun_try_share place)"),
+        {"step": "require_directory", "args": {"path": "shared", "access": "read-write"}},
+        ["r shared/file", "w shared/file", "c shared/new", "m shared/directory"], ["r other/file", "c other/new"],
+        ("writes", "directory shared (krun_try_share place)"),
     ),
     "fixed share": (
         ("krun_try_share", {"tag": "t", "place": "shared", "fixed": True}),
-        {"step": "require_folder", "args": {"path": "shared", "access": "read"}},
+        {"step": "require_directory", "args": {"path": "shared", "access": "read"}},
         ["r shared/file"], ["w shared/file", "c shared/new"],
-        ("reads", "folder shared (krun_try_share place)"),
+        ("reads", "directory shared (krun_try_share place)"),
     ),
     "init": (
         ("krun_try_init", {"init": "init"}),
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any] | None, list[s
         ("reads", "file init (krun_try_init init)"),
     ),
     "scratch": (
-        ("krun_try_scratch", {}), None, ["c run/tmp/made", "m run/tmp/folder"], ["c run/made"], ("", "krun_try_scratch"),
+        ("krun_try_scratch", {}), None, ["c run/tmp/made", "m run/tmp/directory"], ["c run/made"], ("", "krun_try_scratch"),
     ),
     "path of its own": (
         ("krun_try_null", {}), None, ["r /dev/null", "w /dev/null"], ["r /dev/zero"],
@@ -345,12 +345,12 @@ def test_another_init_is_told(house: House, place: Path) -> None:
 WATCHED = """\
 import json, sys
 from krunc_launcher.host.program import program
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.resolve import resolve
 plan = verify(json.load(open(sys.argv[1])))
-folders = Folders("/base", "/run")
-print(program(plan, resolve(plan, folders, None)[0], folders))
+directories = Directories("/base", "/run")
+print(program(plan, resolve(plan, directories, None)[0], directories))
 """
 
 

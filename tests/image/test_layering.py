@@ -7,7 +7,7 @@ from stat import S_ISDIR
 
 import pytest
 from erofs_reader import Found
-from tars import BLOCK, CHAR, FIFO, HARD, file, folder, head, link, pax, refused, tree
+from tars import BLOCK, CHAR, FIFO, HARD, directory, file, head, link, pax, refused, tree
 
 Row = tuple[str, list[bytes], dict[str, str]]
 
@@ -31,27 +31,27 @@ ROWS: list[Row] = [
     ("./ and /", [file("./a", b"1") + file("/b", b"2") + file(".//c/./d", b"3")],
      {"a": f"{F} 1", "b": f"{F} 2", "c": D, "c/d": f"{F} 3"}),
     ("without parents", [file("p/q/r", uid="0000005")], {"p": D, "p/q": D, "p/q/r": f"{F} 5:0"}),
-    ("parents told later", [file("p/q") + folder("p", mode=b"0001777", gid="0000007")],
+    ("parents told later", [file("p/q") + directory("p", mode=b"0001777", gid="0000007")],
      {"p": "041777 0:7", "p/q": F}),
-    ("the root itself", [folder("./", mode=b"0000700", uid="0000003")], {"": "040700 3:0"}),
+    ("the root itself", [directory("./", mode=b"0000700", uid="0000003")], {"": "040700 3:0"}),
     ("all bits of a mode", [file("s", mode=b"0007777")], {"s": "107777"}),
     ("bits beyond a mode", [file("s", mode=b"0100755")], {"s": "100755"}),
-    ("a directory stays", [folder("d", mode=b"0000700") + file("d/x"), folder("d")],
+    ("a directory stays", [directory("d", mode=b"0000700") + file("d/x"), directory("d")],
      {"d": D, "d/x": F}),
-    ("a directory for a file", [A, folder("a") + file("a/b")], {"a": D, "a/b": F}),
+    ("a directory for a file", [A, directory("a") + file("a/b")], {"a": D, "a/b": F}),
     ("a file for a directory", [file("d/x"), file("d", b"y")], {"d": f"{F} y"}),
     ("a file for a directory, and back", [file("d/x"), file("d"), file("e")], {"d": F, "e": F}),
-    ("a directory for a link to one", [folder("d") + file("d/x") + link("l", "d"), folder("l")],
+    ("a directory for a link to one", [directory("d") + file("d/x") + link("l", "d"), directory("l")],
      {"d": D, "d/x": F, "l": D}),
-    ("through a link", [folder("d") + link("l", "d"), file("l/x")],
+    ("through a link", [directory("d") + link("l", "d"), file("l/x")],
      {"d": D, "d/x": F, "l": f"{L} d"}),
-    ("through links", [folder("a/b") + link("a/up", "../c") + link("c", "/a/./b"), file("a/up/x")],
+    ("through links", [directory("a/b") + link("a/up", "../c") + link("c", "/a/./b"), file("a/up/x")],
      {"a": D, "a/b": D, "a/b/x": F, "a/up": f"{L} ../c", "c": f"{L} /a/./b"}),
     ("a link that leads out", [link("l", "../../etc"), file("l/x")],
      {"etc": D, "etc/x": F, "l": f"{L} ../../etc"}),
     ("a link to nothing", [link("l", "/no/../e/f"), file("l/x")],
      {"e": D, "e/f": D, "e/f/x": F, "l": f"{L} /no/../e/f"}),
-    ("a link replaced", [link("l", "d") + folder("d"), file("l", b"x")], {"d": D, "l": f"{F} x"}),
+    ("a link replaced", [link("l", "d") + directory("d"), file("l", b"x")], {"d": D, "l": f"{F} x"}),
     ("links of any target", [link("l", "/etc/shadow") + link("m", "m") + link("n", " ")],
      {"l": f"{L} /etc/shadow", "m": f"{L} m", "n": f"{L}"}),
     ("a link's mode", [link("l", "x", mode=b"0000600")], {"l": f"{L} x"}),
@@ -146,7 +146,9 @@ def test_large_attributes() -> None:
         "SCHILY.xattr.user.b": "w",
     }
     for size in (0, 100, 4096, 5000):
-        found = tree(pax(given) + file("a", b"x" * size) + pax(given) + folder("d") + file("d/x"))
+        found = tree(
+            pax(given) + file("a", b"x" * size) + pax(given) + directory("d") + file("d/x")
+        )
         assert (
             found["/a"].xattrs == {b"user.a": b"v" * 65_535, b"user.b": b"w"} == found["/d"].xattrs
         )
@@ -154,9 +156,9 @@ def test_large_attributes() -> None:
 
 
 def test_a_directory_takes_the_attributes_of_its_last_entry() -> None:
-    before, after = (pax({"SCHILY.xattr.user.a": value}) + folder("d") for value in "12")
+    before, after = (pax({"SCHILY.xattr.user.a": value}) + directory("d") for value in "12")
     assert tree(before, after)["/d"].xattrs == {b"user.a": b"2"}
-    assert tree(before, folder("d"))["/d"].xattrs == {}
+    assert tree(before, directory("d"))["/d"].xattrs == {}
 
 
 @pytest.mark.parametrize("size", [0, 1, 4031, 4032, 4033, 4095, 4096, 4097, 8128, 8129, 300_000])
@@ -183,7 +185,7 @@ def test_blocks_of_replaced_files_are_closed_up() -> None:
 def test_directories_of_any_width() -> None:
     for count in (0, 1, 100, 255, 256, 5_000):
         names = [f"d/{'n' * (i % 80)}{i}" for i in range(count)]
-        found = tree(folder("d") + b"".join(link(name, "x") for name in names))
+        found = tree(directory("d") + b"".join(link(name, "x") for name in names))
         assert sorted(path for path in found if path.startswith("/d/")) == sorted(
             "/" + name for name in names
         )
@@ -196,7 +198,7 @@ REFUSALS: list[tuple[str, list[bytes], str]] = [
     ("a hard link to nothing", [link("b", "a", HARD)], 'a hard link to "a", which is not there'),
     ("a hard link to what comes later", [link("b", "a", HARD) + A], "not there"),
     ("a hard link to what is whited out", [A, file(".wh.a") + link("b", "a", HARD)], "not there"),
-    ("a hard link to a directory", [folder("d") + link("b", "d", HARD)], "a directory"),
+    ("a hard link to a directory", [directory("d") + link("b", "d", HARD)], "a directory"),
     ("a hard link to the root", [link("b", "/", HARD)], "not there"),
     ("a hard link for the root", [A + link(".", "a", HARD)], "for the root"),
     ("a file for the root", [file("./")], "for the root"),
@@ -227,7 +229,10 @@ def test_what_a_root_tells_of_itself() -> None:
     from tars import END, layer, written
 
     tar = (
-        file("etc/passwd", b"root:x:0:0") + link("usr/etc", "../etc") + link("l", "l") + folder("d")
+        file("etc/passwd", b"root:x:0:0")
+        + link("usr/etc", "../etc")
+        + link("l", "l")
+        + directory("d")
     )
     root, data = written([layer(tar + END)])
     assert root.size == len(data)

@@ -12,7 +12,7 @@ import pytest
 from erofs_reader import read
 from krunc_compiler.image.refusal import LayerError
 from layouts import layout
-from tars import END, HARD, file, folder, layer, link, written
+from tars import END, HARD, directory, file, layer, link, written
 
 Tree = dict[str, tuple[int, int, int, bytes]]
 
@@ -34,7 +34,7 @@ class Names:
             return file(self.name(3, "xyz"), b"%d" % self._random.randint(0, 9), mode=mode)
         if kind < 0.5:
             owner = self._random.choice((b"0000000", b"0000005"))
-            return folder(self.name(2, "abl"), uid=owner)
+            return directory(self.name(2, "abl"), uid=owner)
         if kind < 0.65:
             up = self._random.choice(("/", "", "../", "../../"))
             return link(self.name(1, "llx"), up + self.name(2, "abx"))
@@ -67,8 +67,8 @@ def umocis(tars: list[bytes], place: Path) -> Tree | str:
         return done.stderr
     top = place / "bundle" / "rootfs"
     found = {}
-    for above, folders, files in os.walk(top):
-        for path in (Path(above, name) for name in folders + files):
+    for above, directories, files in os.walk(top):
+        for path in (Path(above, name) for name in directories + files):
             told = path.lstat()
             data = b""
             if stat.S_ISLNK(told.st_mode):
@@ -82,8 +82,8 @@ def umocis(tars: list[bytes], place: Path) -> Tree | str:
 
 
 def _told(mode: int, owner: int, names: int, data: bytes) -> tuple[int, int, int, bytes]:
-    is_folder = stat.S_ISDIR(mode)
-    return mode, owner, 0 if is_folder else names, b"" if is_folder else data
+    is_directory = stat.S_ISDIR(mode)
+    return mode, owner, 0 if is_directory else names, b"" if is_directory else data
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can unpack owners")

@@ -312,9 +312,9 @@ def as_another(work: Callable[[], bool]) -> bool:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_another_user_takes_from_the_store_of_root() -> None:
     """Root's roots are there for all, who remember nothing in it; theirs are not for root."""
-    with tempfile.TemporaryDirectory() as folder:  # pytest's are closed to others
-        os.chmod(folder, 0o755)
-        store = Store(f"{folder}/store")
+    with tempfile.TemporaryDirectory() as directory:  # pytest's are closed to others
+        os.chmod(directory, 0o755)
+        store = Store(f"{directory}/store")
         store.open()
         _shared(store, kept(store))
 

@@ -29,8 +29,8 @@ from tars import (
     END,
     FIFO,
     HARD,
+    directory,
     file,
-    folder,
     gnu_long,
     head,
     layer,
@@ -50,13 +50,13 @@ _CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 def _odd() -> list[Layer]:
     """Everything that a layer can have, and three layers of it."""
     first = (
-        folder("./", mode=b"0000755", mtime=b"00000000007")
+        directory("./", mode=b"0000755", mtime=b"00000000007")
         + file("./etc/passwd", b"root:x:0:0\n", mode=b"0000640", uid=b"0000012", mtime=b"14000000000")
-        + file("su", b"s" * 5_000, mode=b"0006755") + folder("tmp", mode=b"0001777")
+        + file("su", b"s" * 5_000, mode=b"0006755") + directory("tmp", mode=b"0001777")
         + pax({"SCHILY.xattr.security.capability": _CAPABILITY, "SCHILY.xattr.user.a": "\0b",
                "SCHILY.xattr.system.posix_acl_access": _ACL, "mtime": "1700000000.123456789"})
         + file("ping", b"p" * 4_090, mode=b"0000770")
-        + pax({"SCHILY.xattr.system.posix_acl_default": _ACL, "SCHILY.xattr.trusted.t": "t"}) + folder("acl")
+        + pax({"SCHILY.xattr.system.posix_acl_default": _ACL, "SCHILY.xattr.trusted.t": "t"}) + directory("acl")
         + pax({"SCHILY.xattr.trusted.overlay.opaque": "y", "mtime": "-5.5"}) + file("before-1970")
         + link("l", "/etc/shadow") + link("loop", "loop") + gnu_long(b"t" * 4_095, b"K") + link("far", "x")
         + link("h", "su", HARD) + link("deep/h", "/su", HARD) + link("hl", "l", HARD)
@@ -64,15 +64,15 @@ def _odd() -> list[Layer]:
         + head("disk", BLOCK, major=b"0000410", minor=b"0001001") + head("fifo", FIFO, uid=b"0001750")
         + gnu_long(b"n" * 255) + file("x", b"long") + file("a b\n\xff".encode("latin-1"))
         + gnu_long(b"/".join([b"d" * 250] * 4)) + file("x")
-        + file("gone/x") + file("opaque/x") + file("opaque/y/z") + file("kind") + folder("kind2") + file("kind2/x")
-        + folder("real") + link("alias", "real") + file("twice", b"1") + file("twice", b"22")
+        + file("gone/x") + file("opaque/x") + file("opaque/y/z") + file("kind") + directory("kind2") + file("kind2/x")
+        + directory("real") + link("alias", "real") + file("twice", b"1") + file("twice", b"22")
     )  # fmt: skip
     second = (
-        file(".wh.gone") + file("opaque/.wh..wh..opq") + file("opaque/new") + folder("kind") + file("kind/x")
+        file(".wh.gone") + file("opaque/.wh..wh..opq") + file("opaque/new") + directory("kind") + file("kind/x")
         + file("kind2", b"k") + file("alias/through") + file(".wh.su") + file("l", b"no link", mode=b"0000600")
-        + link("again", "h", HARD) + folder("tmp", mode=b"0000700", uid=b"0000001")
+        + link("again", "h", HARD) + directory("tmp", mode=b"0000700", uid=b"0000001")
     )  # fmt: skip
-    third = file("su", b"another") + folder("alias") + file("alias/own") + file("gone/.wh.no")
+    third = file("su", b"another") + directory("alias") + file("alias/own") + file("gone/.wh.no")
     return [layer(first + END), layer(second + END), layer(third + END)]
 
 
@@ -139,7 +139,11 @@ def seen(top: Path) -> dict[str, Seen]:
     found = {}
     for path in (
         top,
-        *(Path(above, name) for above, folders, files in os.walk(top) for name in folders + files),
+        *(
+            Path(above, name)
+            for above, directories, files in os.walk(top)
+            for name in directories + files
+        ),
     ):
         told = path.lstat()
         contents = ""
@@ -149,14 +153,14 @@ def seen(top: Path) -> dict[str, Seen]:
         elif stat.S_ISLNK(told.st_mode):
             contents = os.readlink(path)
         names = os.listxattr(path, follow_symlinks=False)
-        is_folder = stat.S_ISDIR(told.st_mode)
+        is_directory = stat.S_ISDIR(told.st_mode)
         found[str(path.relative_to(top))] = Seen(
             told.st_mode,
             (told.st_uid, told.st_gid),
-            0 if is_folder else told.st_size,
+            0 if is_directory else told.st_size,
             told.st_rdev,
-            0 if is_folder else told.st_nlink,
-            0 if is_folder else told.st_mtime_ns,
+            0 if is_directory else told.st_nlink,
+            0 if is_directory else told.st_mtime_ns,
             {name: os.getxattr(path, name, follow_symlinks=False) for name in sorted(names)},
             contents,
         )

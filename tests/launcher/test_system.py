@@ -48,11 +48,13 @@ def test_a_kind_of_file_is_told_as_python_does(mode: int) -> None:
     assert system.S_ISVTX == stat.S_ISVTX
 
 
-@pytest.mark.parametrize("name", ["file", "folder", "link", "dangling", "loop", "absent", "no\0"])
+@pytest.mark.parametrize(
+    "name", ["file", "directory", "link", "dangling", "loop", "absent", "no\0"]
+)
 def test_what_is_there_is_told_as_python_does(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("directory")
     (tmp_path / "dangling").symlink_to("absent")
     (tmp_path / "loop").symlink_to("loop")
     path = f"{tmp_path}/{name}"
@@ -62,18 +64,18 @@ def test_what_is_there_is_told_as_python_does(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("path", ["a", "a/b/c", "a/b/c/", "there", "there/d", "there//e///"])
 def test_directories_are_made_as_python_does(path: str, tmp_path: Path) -> None:
-    for make, folder in ((system.makedirs, "own"), (os.makedirs, "python")):
-        (tmp_path / folder / "there").mkdir(parents=True)
+    for make, directory in ((system.makedirs, "own"), (os.makedirs, "python")):
+        (tmp_path / directory / "there").mkdir(parents=True)
         if make is os.makedirs:
-            os.makedirs(f"{tmp_path}/{folder}/{path}", 0o700, exist_ok=True)
+            os.makedirs(f"{tmp_path}/{directory}/{path}", 0o700, exist_ok=True)
         else:
-            system.makedirs(f"{tmp_path}/{folder}/{path}", 0o700)
+            system.makedirs(f"{tmp_path}/{directory}/{path}", 0o700)
     made, wanted = (
         {
-            str(each.relative_to(tmp_path / folder)): each.stat().st_mode
-            for each in (tmp_path / folder).rglob("*")
+            str(each.relative_to(tmp_path / directory)): each.stat().st_mode
+            for each in (tmp_path / directory).rglob("*")
         }
-        for folder in ("own", "python")
+        for directory in ("own", "python")
     )
     assert made == wanted
 

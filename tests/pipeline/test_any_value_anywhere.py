@@ -316,7 +316,7 @@ def test_in_variables_of_which_the_rule_is_odd() -> None:
 @pytest.fixture(scope="module")
 def review() -> Review:
     return reviewed_box(
-        {**BOX, **{key: value for key, value in box("folder").items() if key != "limits"}}, "1"
+        {**BOX, **{key: value for key, value in box("directory").items() if key != "limits"}}, "1"
     )
 
 

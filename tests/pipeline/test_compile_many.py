@@ -25,7 +25,7 @@ entrypoint: {{executable: /bin/true}}
 
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of many boxes, one for plans beside it, and a cache of their own."""
+    """A directory of many boxes, one for plans beside it, and a cache of their own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "boxes").mkdir()
@@ -51,8 +51,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, bool]:
     return status, bool(ran)
 
 
-def plans(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in (folder / "plans").iterdir()}
+def plans(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (directory / "plans").iterdir()}
 
 
 def test_however_many_processors(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,32 +94,32 @@ def test_unchanged_boxes_are_not_compiled_again(
     assert plans(many) == before
 
 
-def box_changes(folder: Path) -> None:
-    (folder / "boxes/5.yaml").write_text(BOX.format(n=5, port=2005))
+def box_changes(directory: Path) -> None:
+    (directory / "boxes/5.yaml").write_text(BOX.format(n=5, port=2005))
 
 
-def box_comes(folder: Path) -> None:
-    (folder / "boxes/new.yaml").write_text(BOX.format(n="new", port=3000))
+def box_comes(directory: Path) -> None:
+    (directory / "boxes/new.yaml").write_text(BOX.format(n="new", port=3000))
 
 
-def box_goes(folder: Path) -> None:
-    (folder / "boxes/5.yaml").unlink()
+def box_goes(directory: Path) -> None:
+    (directory / "boxes/5.yaml").unlink()
 
 
-def plan_goes(folder: Path) -> None:
-    (folder / "plans/5.plan.json").unlink()
+def plan_goes(directory: Path) -> None:
+    (directory / "plans/5.plan.json").unlink()
 
 
-def plan_changes_and_looks_the_same(folder: Path) -> None:
-    plan = folder / "plans/5.plan.json"
+def plan_changes_and_looks_the_same(directory: Path) -> None:
+    plan = directory / "plans/5.plan.json"
     before = plan.stat()
     plan.write_text(plan.read_text().replace("1005:80", "1006:80"))
     os.utime(plan, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert plan.stat().st_size == before.st_size
 
 
-def memory_is_spoiled(folder: Path) -> None:
-    for path in (folder / "cache/krunc/compiled").iterdir():
+def memory_is_spoiled(directory: Path) -> None:
+    for path in (directory / "cache/krunc/compiled").iterdir():
         path.write_text("[]")
 
 
@@ -152,17 +152,17 @@ def test_other_words_are_another_run(
     assert compiled(monkeypatch, *words) == (0, True)
 
 
-def warns(folder: Path) -> None:
-    (folder / "boxes/5.yaml").write_text(BOX.format(n=5, port=1006))
+def warns(directory: Path) -> None:
+    (directory / "boxes/5.yaml").write_text(BOX.format(n=5, port=1006))
 
 
-def extends(folder: Path) -> None:
-    (folder / "base.yaml").write_text(BOX.format(n=5, port=4000))
-    (folder / "boxes/5.yaml").write_text("krunc: 1\nextends: ../base.yaml\n")
+def extends(directory: Path) -> None:
+    (directory / "base.yaml").write_text(BOX.format(n=5, port=4000))
+    (directory / "boxes/5.yaml").write_text("krunc: 1\nextends: ../base.yaml\n")
 
 
-def is_no_box(folder: Path) -> None:
-    (folder / "boxes/other.yaml").write_text("services: {}\n")
+def is_no_box(directory: Path) -> None:
+    (directory / "boxes/other.yaml").write_text("services: {}\n")
 
 
 @pytest.mark.parametrize("kind", [warns, extends, is_no_box], ids=lambda kind: kind.__name__)
@@ -188,7 +188,7 @@ def test_what_is_no_box_is_told_of_in_each_run(
     assert "the file cannot be read" in capsys.readouterr().err
 
 
-def test_no_cache_folder(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cache_directory(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (many / "cache").write_text("a file")
     assert compiled(monkeypatch) == (0, True)
     assert compiled(monkeypatch) == (0, True)

@@ -6,7 +6,7 @@ import pytest
 from krunc_compiler.files.hostpath import seen_from
 from reviews import BOX, compiled
 
-# The way to a folder, a path seen from there, and the same path seen from here.
+# The way to a directory, a path seen from there, and the same path seen from here.
 SEEN = [
     (".", "a", "a"),
     ("..", "./a//b/", "../a/b"),
@@ -19,11 +19,11 @@ SEEN = [
 ]
 
 
-@pytest.mark.parametrize(("folder", "path", "seen"), SEEN)
-def test_seen_from(folder: str, path: str, seen: str) -> None:
-    assert seen_from(folder, path) == seen
+@pytest.mark.parametrize(("directory", "path", "seen"), SEEN)
+def test_seen_from(directory: str, path: str, seen: str) -> None:
+    assert seen_from(directory, path) == seen
 
 
-def test_a_folder_that_is_only_called_runtime_is_not_that_of_the_run() -> None:
+def test_a_directory_that_is_only_called_runtime_is_not_that_of_the_run() -> None:
     share = {"tag": "t", "path": "./runtime:a"}
     assert '"path": "./runtime:a"' in compiled({**BOX, "shares": [share]})

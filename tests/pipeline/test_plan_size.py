@@ -59,7 +59,7 @@ BOXES: dict[str, tuple[str, str]] = {
     "fits": (program(many("abc", 5000)), ""),
     "many arguments": (program(many("a", 19_500)), ""),
     "variables": (f"{HEAD}{ROOT}{NONE}entrypoint: {{executable: /x, env: {pairs('A#: b', 6000)}}}\n", ""),
-    "overlay": (f"{HEAD}rootfs: {{path: ./r, overlay: {many('{path: /d#, folder: true}', 1500)}}}\n{NONE}{TRUE}", "rootfs"),
+    "overlay": (f"{HEAD}rootfs: {{path: ./r, overlay: {many('{path: /d#, directory: true}', 1500)}}}\n{NONE}{TRUE}", "rootfs"),
     "ports": (f"{HEAD}{ROOT}network: {{mode: tsi, ports: {many(PORT, 4096)}}}\n{TRUE}", ""),
     "more ports": (f"{HEAD}{ROOT}network: {{mode: tsi, ports: {many(PORT, 4097)}}}\n{TRUE}", "network.ports"),
     "vsock": (f"{HEAD}{ROOT}{NONE}{TRUE}vsock: {many('{port: #, socket: ./s#, listen: true}', 2500)}\n", "vsock"),
@@ -117,12 +117,12 @@ def test_it_is_refused_or_can_be_read(kind: str, tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
 
 
-def chain(folder: Path, number: int, keys: int) -> None:
+def chain(directory: Path, number: int, keys: int) -> None:
     """NUMBER boxes, each of which extends the next."""
     for i in range(number):
         base = f"extends: b{i + 1}.yaml\n" if i + 1 < number else ""
         env = ", ".join(f"A{i}_{n}: b" for n in range(keys))
-        (folder / f"b{i}.yaml").write_text(f"{base}entrypoint: {{env: {{{env}}}}}\n")
+        (directory / f"b{i}.yaml").write_text(f"{base}entrypoint: {{env: {{{env}}}}}\n")
 
 
 @pytest.mark.parametrize(

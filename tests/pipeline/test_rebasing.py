@@ -1,4 +1,4 @@
-"""Every path of the host that a base says starts at the base's folder, wherever it stands."""
+"""Every path of the host that a base says starts at the base's directory, wherever it stands."""
 
 from __future__ import annotations
 

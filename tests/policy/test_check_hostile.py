@@ -30,16 +30,16 @@ EMPTY = {
 }
 
 
-def of_policies(text: str, folder: Path) -> list[Located]:
+def of_policies(text: str, directory: Path) -> list[Located]:
     """What two policies find in a plan of every operation, in which each string is TEXT."""
-    (folder / "strict.yaml").write_text(STRICT)
-    (folder / "schema.json").write_text(json.dumps(EMPTY))
+    (directory / "strict.yaml").write_text(STRICT)
+    (directory / "schema.json").write_text(json.dumps(EMPTY))
     plan = review(hostile(text))
     source = Source("p.plan.json", json.dumps(plan.value, ensure_ascii=False), {})
     return [
         Located(source, finding)
         for name in ("strict.yaml", "schema.json")
-        for finding in policy_of(str(folder / name)).judge(plan, "/somewhere")
+        for finding in policy_of(str(directory / name)).judge(plan, "/somewhere")
     ]
 
 

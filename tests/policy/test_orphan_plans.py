@@ -18,13 +18,13 @@ MATRIX = {**BOX, "name": "m-{{ n }}", "matrix": {"n": [1, 2]}}
 def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A matrix of two boxes, and a box alone, with their plans."""
     monkeypatch.chdir(tmp_path)
-    folder = Path("boxes")
-    folder.mkdir()
-    (folder / "m.yaml").write_text(json.dumps(MATRIX))
-    (folder / "one.yaml").write_text(json.dumps(BOX))
+    directory = Path("boxes")
+    directory.mkdir()
+    (directory / "m.yaml").write_text(json.dumps(MATRIX))
+    (directory / "one.yaml").write_text(json.dumps(BOX))
     assert main(["compile", "boxes"]) == 0
     assert main(["check"]) == 0
-    return folder
+    return directory
 
 
 def found(capsys: pytest.CaptureFixture[str], *paths: str) -> list[tuple[str, str, str]]:
@@ -39,20 +39,20 @@ def of_code(*rows: tuple[str, str, str]) -> list[tuple[str, str, str]]:
     return sorted(rows)
 
 
-def a_row_less(folder: Path) -> None:
-    (folder / "m.yaml").write_text(json.dumps({**MATRIX, "matrix": {"n": [1]}}))
+def a_row_less(directory: Path) -> None:
+    (directory / "m.yaml").write_text(json.dumps({**MATRIX, "matrix": {"n": [1]}}))
 
 
-def another_name(folder: Path) -> None:
+def another_name(directory: Path) -> None:
     renamed = {**MATRIX, "name": "{{ 'm' if n == 1 else 'x' }}-{{ n }}"}
-    (folder / "m.yaml").write_text(json.dumps(renamed))
+    (directory / "m.yaml").write_text(json.dumps(renamed))
     main(["compile", "boxes"])
 
 
-def without_the_matrix(folder: Path) -> None:
-    (folder / "m.yaml").write_text(json.dumps({**BOX, "name": "m-1"}))
+def without_the_matrix(directory: Path) -> None:
+    (directory / "m.yaml").write_text(json.dumps({**BOX, "name": "m-1"}))
     main(["compile", "boxes"])
-    (folder / "m-1.plan.json").unlink()
+    (directory / "m-1.plan.json").unlink()
 
 
 @pytest.mark.parametrize("change", [a_row_less, another_name, without_the_matrix])

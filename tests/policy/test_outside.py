@@ -20,8 +20,8 @@ FORMATS = ("text", "github", "sarif", "json", "junit")
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository, with a secret beside it, in .git, and in another repository."""
-    for folder in ("home/.docker", "repo/.git", "repo/boxes", "other/.git", "other/boxes"):
-        (tmp_path / folder).mkdir(parents=True)
+    for directory in ("home/.docker", "repo/.git", "repo/boxes", "other/.git", "other/boxes"):
+        (tmp_path / directory).mkdir(parents=True)
     for place in ("home/.docker/config.json", "repo/.git/config", "other/boxes/x.yaml", "other/boxes/x.plan.json"):  # fmt: skip
         (tmp_path / place).write_text(f'{{"krunc": 1, "krunc_plan": 1, "{SECRET}": {{"a": 1}}}}\n')
     monkeypatch.chdir(tmp_path / "repo")
@@ -235,10 +235,10 @@ def test_no_plan_goes_through_a_link_out_of_its_directory(
     assert files(repo) == before, "everything or nothing"
 
 
-def files(folder: Path) -> dict[str, str]:
+def files(directory: Path) -> dict[str, str]:
     return {
         str(path): path.read_text() if path.is_file() and not path.is_symlink() else ""
-        for path in folder.rglob("*")
+        for path in directory.rglob("*")
     }
 
 

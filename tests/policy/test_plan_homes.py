@@ -22,9 +22,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["compile", "boxes", "-o", "plans/"]) == 0
 
 
-def box_file(name: str, box: object, folder: str = "boxes") -> None:
-    Path(folder).mkdir(exist_ok=True)
-    Path(folder, f"{name}.yaml").write_text(json.dumps(box))
+def box_file(name: str, box: object, directory: str = "boxes") -> None:
+    Path(directory).mkdir(exist_ok=True)
+    Path(directory, f"{name}.yaml").write_text(json.dumps(box))
 
 
 def found(capsys: pytest.CaptureFixture[str], *paths: str) -> list[tuple[str, str]]:

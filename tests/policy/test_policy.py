@@ -35,11 +35,11 @@ ENV = {"entrypoint": {"executable": "/a", "env": {"A": {"from_env": "APP_TOKEN"}
 RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"shares": [SHARE]}, {}, []),
     ({"shares": [SHARE]}, {"writes": ["./boxes/data", "boxes/rootfs"]}, []),
-    ({"shares": [SHARE]}, {"writes": ["boxes/d", "boxes/rootfs"]}, ["writes: folder data (share s)"]),
-    ({"shares": [SHARE]}, {"writes": []}, ["writes: folder rootfs (the guest's root)", "writes: folder data (share s)"]),
-    ({"shares": [{**SHARE, "path": "/repo/boxes/data/../../.."}]}, {"writes": ["boxes"]}, ["writes: folder /repo/boxes/data/../../.. (share s)"]),
+    ({"shares": [SHARE]}, {"writes": ["boxes/d", "boxes/rootfs"]}, ["writes: directory data (share s)"]),
+    ({"shares": [SHARE]}, {"writes": []}, ["writes: directory rootfs (the guest's root)", "writes: directory data (share s)"]),
+    ({"shares": [{**SHARE, "path": "/repo/boxes/data/../../.."}]}, {"writes": ["boxes"]}, ["writes: directory /repo/boxes/data/../../.. (share s)"]),
     ({"shares": [{**SHARE, "path": "./data/in"}]}, {"writes": ["boxes/*"]}, []),
-    ({"shares": [{**SHARE, "read_only": True}]}, {"writes": ["boxes/rootfs"], "reads": []}, ["reads: folder data (share s)"]),
+    ({"shares": [{**SHARE, "read_only": True}]}, {"writes": ["boxes/rootfs"], "reads": []}, ["reads: directory data (share s)"]),
     ({"shares": [{**SHARE, "read_only": True}]}, {"reads": ["boxes"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["writes: file runtime:log (console)"]),
@@ -63,7 +63,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({}, {"memory": "1023M"}, ["memory: 1024 MiB"]),
     ({}, {"memory": "1023MiB", "cpus": 1}, ["memory: 1024 MiB", "vCPUs: 2"]),
     ({}, {"roots": ["boxes/rootfs"]}, []),
-    ({}, {"roots": ["images"]}, ["root: folder rootfs, the guest can write to it"]),
+    ({}, {"roots": ["images"]}, ["root: directory rootfs, the guest can write to it"]),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.img"]}, []),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda (../images/a.img), ext4"]),
     ({}, {"names": "o*"}, []),
@@ -119,11 +119,11 @@ def test_rules_of_calls_that_no_box_makes() -> None:
 
 
 def test_what_only_the_vmm_can_open_is_asked_too() -> None:
-    row = step("require_folder", path="/", access="read-write")
+    row = step("require_directory", path="/", access="read-write")
     found = reviewed(row, step("confine", mode="required"))
     policy = {"krunc_policy": 1, "allow": {"writes": ["/repo"], "reads": ["/repo"]}}
     assert [one.message for one in judge(policy, found, PLACE)] == [
-        "admits: folder / (reads and writes)"
+        "admits: directory / (reads and writes)"
     ] * 2
 
 
@@ -241,7 +241,7 @@ def test_json(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 1
     said = capsys.readouterr().out
-    assert "the guest can no longer write to folder data (share s)" in said
+    assert "the guest can no longer write to directory data (share s)" in said
     assert "boxes/open.yaml:11:2: error[KR501]: network: network: TSI" in said
     assert "= help: policy.yaml: allow.networks: nothing; ask us" in said
     assert main(["check", "boxes/well.yaml"]) == 0
@@ -370,7 +370,9 @@ def test_every_format_tells_what_a_stale_plan_would_open(
         said = capsys.readouterr().out
         assert "this is not what a.yaml compiles to: " in said
         assert "changes in meaning: 7 open" in said
-        assert "Compiled, it opens reads: the guest can read folder 0 (share t0); reads: " in said
+        assert (
+            "Compiled, it opens reads: the guest can read directory 0 (share t0); reads: " in said
+        )
         assert "; 2 more" in said
     Path("a.yaml").write_text(json.dumps(BOX))
     Path("a.plan.json").write_text(compiled(BOX) + "\n")
@@ -381,10 +383,10 @@ def test_every_format_tells_what_a_stale_plan_would_open(
 def test_no_plan_hides_from_the_policies(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for folder in (".hidden/boxes", ".git"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, "x.plan.json").write_text(compiled({**BOX, "network": TSI}))
-        Path(folder, "x.yaml").write_text("krunc: 1\n")
+    for directory in (".hidden/boxes", ".git"):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        Path(directory, "x.plan.json").write_text(compiled({**BOX, "network": TSI}))
+        Path(directory, "x.yaml").write_text("krunc: 1\n")
     assert main(["check", "--format", "json"]) == 1
     files = {one["file"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert {".hidden/boxes/x.plan.json", ".hidden/boxes/x.yaml"} <= files

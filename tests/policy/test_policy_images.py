@@ -14,7 +14,7 @@ from krunc_compiler.review.summary import Review, review
 from krunc_compiler.shape.checking import check
 from krunc_schema import load
 from locks import digest
-from whole_boxes import FOLDER, IMAGE, IMAGE_KEPT, compiled
+from whole_boxes import DIRECTORY, IMAGE, IMAGE_KEPT, compiled
 
 
 def image(reference: str = "app:1.4", box: str = IMAGE) -> Review:
@@ -85,16 +85,16 @@ def test_an_image_is_no_root_that_paths_allow() -> None:
 
 
 def test_a_root_that_is_no_image_is_still_a_path() -> None:
-    folder = review(read_plan("a", to_text(compiled(FOLDER, "1"))))
-    assert broken(folder, roots=[], images=["**"]) == ["allow.roots"]
-    assert broken(folder, images=[], image_tags=False) == []
+    directory = review(read_plan("a", to_text(compiled(DIRECTORY, "1"))))
+    assert broken(directory, roots=[], images=["**"]) == ["allow.roots"]
+    assert broken(directory, images=[], image_tags=False) == []
     # A demand of an image excuses no other root.
-    rows = json.loads(to_text(compiled(FOLDER, "1")))["operations"]
+    rows = json.loads(to_text(compiled(DIRECTORY, "1")))["operations"]
     demand = next(
         row for row in json.loads(to_text(compiled(IMAGE, "1")))["operations"]
         if row.get("step") == "require_image"
     )  # fmt: skip
-    value = json.loads(to_text(compiled(FOLDER, "1")))
+    value = json.loads(to_text(compiled(DIRECTORY, "1")))
     value["operations"] = [rows[0], demand, *rows[1:]]
     both = review(read_plan("a", json.dumps(value)))
     assert "allow.roots" in broken(both, roots=[], images=["**"])

@@ -35,8 +35,8 @@ def test_what_is_printed_is_what_is_written(
     home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("boxes", "other"):
-        Path(folder).mkdir()
+    for directory in ("boxes", "other"):
+        Path(directory).mkdir()
     Path("boxes/w.yaml").write_text(json.dumps(BOX))
     Path(home, ".krunc").mkdir()
     policy = Path(home, ".krunc/policy.yaml")

@@ -32,13 +32,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@b.example")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     git("init", "-q", "-b", "main")
-    folder = tmp_path / "boxes"
-    folder.mkdir()
-    (folder / "one.plan.json").write_text(compiled(BOX))
-    (folder / "one.yaml").write_text(json.dumps(BOX))
+    directory = tmp_path / "boxes"
+    directory.mkdir()
+    (directory / "one.plan.json").write_text(compiled(BOX))
+    (directory / "one.yaml").write_text(json.dumps(BOX))
     git("add", ".")
     git("commit", "-qm", "one")
-    (folder / "one.plan.json").write_text(compiled(OPEN))
+    (directory / "one.plan.json").write_text(compiled(OPEN))
     git("commit", "-qam", "two")
     return tmp_path
 
@@ -80,14 +80,14 @@ def test_diff_of_revisions(
     assert main(["diff", "HEAD:./one.plan.json", "one.plan.json"]) == 0
 
 
-@pytest.mark.parametrize("folder", ["", "boxes", "boxes/deep"])
+@pytest.mark.parametrize("directory", ["", "boxes", "boxes/deep"])
 def test_a_box_at_a_revision_extends_what_is_there(
-    folder: str,
+    directory: str,
     repository: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    base, web = Path(folder, "base.yaml"), Path(folder, "web.yaml")
+    base, web = Path(directory, "base.yaml"), Path(directory, "web.yaml")
     base.parent.mkdir(exist_ok=True)
     base.write_text(json.dumps(BOX))
     web.write_text(json.dumps({"extends": "base.yaml", "name": "web"}))

@@ -76,7 +76,7 @@ def test_of_500_boxes_that_change_each_as_its_name_does_every_opening_is_told_on
     assert len(text.encode()) <= MOST
     opens, _, plans = text.partition("<details>")
     assert "- **network** `the guest reaches TSI" in opens, "what is common is told"
-    for kind, text_ in (("writes", "folder src-{n2}"), ("listens", "TCP port {n2+8000}")):
+    for kind, text_ in (("writes", "directory src-{n2}"), ("listens", "TCP port {n2+8000}")):
         rows = re.findall(rf"^- \*\*{kind}\*\* `.*$", opens, re.MULTILINE)
         assert len(rows) == 1, "what differs as the names do is told once"
         assert text_ in rows[0]
@@ -90,7 +90,7 @@ def test_thousands_of_boxes_are_counted() -> None:
     one = opened(1, True)
     text = comment([(f"boxes/{'long' * 20}/{i}.plan.json", one) for i in range(2000)])
     assert len(text.encode()) <= MOST
-    assert "- **writes** `the guest can write to folder src-1 (share src)" in text
+    assert "- **writes** `the guest can write to directory src-1 (share src)" in text
     shown = len(re.findall(r"^- `", text, re.MULTILINE))
     assert f"**{2000 - shown} plans left out:" in text
     assert folds(text)
@@ -139,7 +139,7 @@ def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> Non
     text = comment(boxes)
     assert len(text.encode()) <= MOST
     first = next(line for line in text.splitlines() if line.startswith("- "))
-    assert f"the guest can write to folder {path} " in first
+    assert f"the guest can write to directory {path} " in first
     assert first.endswith("in `boxes/zz.plan.json`") or "`boxes/zz.plan.json`:" in first
     opens, _, plans = text.partition("<details>")
     listed = re.findall(r"^- `(boxes/[^`]*)`", plans or opens, re.MULTILINE)
@@ -155,7 +155,7 @@ def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> Non
 
 def test_within_one_plan_the_widest_stands_first() -> None:
     text = comment([("a.plan.json", wide(1, "/", 2000, False))])
-    assert "the guest can write to folder / " in next(
+    assert "the guest can write to directory / " in next(
         line for line in text.splitlines() if line.startswith("- **")
     )
     assert folds(text)
@@ -168,7 +168,7 @@ def test_no_name_is_so_long_that_its_opening_is_lost(name: str) -> None:
     text = comment(boxes)
     assert len(text.encode()) <= MOST
     for k in range(5):
-        assert f"the guest can write to folder /{k} " in text
+        assert f"the guest can write to directory /{k} " in text
     assert folds(text)
 
 

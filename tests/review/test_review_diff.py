@@ -37,14 +37,14 @@ SECRET = {"from_env": "TOKEN"}
 # The keys of the old and of the new box, and the first change: its effect and what it says.
 CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {}, ""),
-    ({"shares": [SHARE]}, {"shares": [{**SHARE, "read_only": False}]}, "opens the guest can write to folder src (share src); before: reads folder src (share src)"),
-    ({"shares": [{**SHARE, "read_only": False}]}, {"shares": [SHARE]}, "narrows the guest can read folder src (share src); before: writes folder src (share src)"),
-    ({}, {"shares": [SHARE]}, "opens the guest can read folder src (share src)"),
-    ({"shares": [SHARE]}, {}, "narrows the guest can no longer read folder src (share src)"),
-    ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "/etc"}]}, "opens the guest can read folder /etc (share src); before: folder src (share src)"),
-    ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "alters the guest can no longer read folder src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "read_only": False}]}, "opens the guest can write to directory src (share src); before: reads directory src (share src)"),
+    ({"shares": [{**SHARE, "read_only": False}]}, {"shares": [SHARE]}, "narrows the guest can read directory src (share src); before: writes directory src (share src)"),
+    ({}, {"shares": [SHARE]}, "opens the guest can read directory src (share src)"),
+    ({"shares": [SHARE]}, {}, "narrows the guest can no longer read directory src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "/etc"}]}, "opens the guest can read directory /etc (share src); before: directory src (share src)"),
+    ({"shares": [SHARE]}, {"shares": [{**SHARE, "tag": "code"}]}, "alters the guest can no longer read directory src (share src)"),
     ({"shares": [SHARE]}, {"shares": [{**SHARE, "path": "./src/."}]}, ""),
-    ({"shares": [{**SHARE, "path": "runtime:a"}]}, {"shares": [{**SHARE, "path": "./runtime:a"}]}, "opens the guest can read folder ./runtime:a (share src); before: folder runtime:a (share src)"),
+    ({"shares": [{**SHARE, "path": "runtime:a"}]}, {"shares": [{**SHARE, "path": "./runtime:a"}]}, "opens the guest can read directory ./runtime:a (share src); before: directory runtime:a (share src)"),
     ({}, {"network": TSI}, "opens the guest reaches TSI: the guest connects wherever the launching user can, localhost included"),
     ({"network": TSI}, {}, "narrows the guest no longer reaches TSI: the guest connects wherever the launching user can, localhost included"),
     ({"network": TSI}, {"network": {"mode": "tsi", "ports": ["8080:80"]}}, "opens the host listens on TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"),
@@ -62,7 +62,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (env(A="x"), env(A="y"), "alters env: A=y; before: A=x"),
     ({"machine": {"cpus": 2}}, {"machine": {"cpus": 3}}, "opens vCPUs: 3; before: 2"),
     ({"machine": {"memory": "2GiB"}}, {"machine": {"memory": "1GiB"}}, "narrows memory: 1024 MiB; before: 2048 MiB"),
-    ({"rootfs": {"path": "/a"}}, {"rootfs": {"path": "/b"}}, "opens the guest can write to folder /b (the guest's root); before: folder /a (the guest's root)"),
+    ({"rootfs": {"path": "/a"}}, {"rootfs": {"path": "/b"}}, "opens the guest can write to directory /b (the guest's root); before: directory /a (the guest's root)"),
     ({}, {"disks": [{"id": "d", "path": "d.img", "format": "raw", "read_only": True}]}, "opens the guest can read raw disk d.img (d, /dev/vda)"),
     ({"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, "opens the guest can write to qcow2 disk d.img (d, /dev/vda); before: raw disk d.img (d, /dev/vda)"),
     ({"disks": [{"id": "d", "path": "d.img", "format": "qcow2"}]}, {"disks": [{"id": "d", "path": "d.img", "format": "raw"}]}, "narrows the guest can write to raw disk d.img (d, /dev/vda); before: qcow2 disk d.img (d, /dev/vda)"),
@@ -72,7 +72,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"limits": {"nproc": "1:2"}}, "alters limits: nofile 1048576:1048576, nproc 1:2 (does not hold the guest's root); before: nofile 1048576:1048576, nproc 4096:8192 (does not hold the guest's root)"),
     ({}, {"log": {"level": "debug"}}, "neutral log: level debug, on the launcher's stderr; before: level error, on the launcher's stderr"),
     ({}, {"name": "two"}, "neutral box two, before one"),
-    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); runtime: is the folder of another box"),
+    ({"console": {"output": "runtime:c"}}, {"name": "two", "console": {"output": "runtime:c"}}, "opens the guest can write to file runtime:c (console); runtime: is the directory of another box"),
 ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([{"implicit": "vsock_with_tsi"}], [{"implicit": "vsock_with_tsi"}, call("krun_set_egress_policy", cidrs=["10.0.0.0/8"])], "narrows the guest reaches TSI: the guest connects only to 10.0.0.0/8; before: TSI: the guest connects wherever the launching user can, localhost included"),
     ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "opens the guest reaches TSI: the guest connects only to a, b; localhost is among them; before: TSI: the guest connects only to a; localhost is among them"),
     ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "opens the host listens on TCP port 1 to guest port 1, on the address that the guest binds (0.0.0.0: *:1)"),
-    ([step("require_folder", path="a", access="read")], [], "neutral demanded before the start: no longer require_folder a read"),
+    ([step("require_directory", path="a", access="read")], [], "neutral demanded before the start: no longer require_directory a read"),
     ([call("krun_create_ctx"), step("require_hypervisor")], [step("require_hypervisor"), call("krun_create_ctx")], "neutral in another order: krun_create_ctx"),
     ([call("krun_init_log", target_fd="stderr", level="error", style="auto", options=[])], [call("krun_init_log", target_fd="stderr", level="error", style="never", options=[])], "neutral log: level error, on the launcher's stderr, style never; before: level error, on the launcher's stderr"),
     ([], [call("krun_disable_implicit_console")], "neutral new: krun_disable_implicit_console"),
@@ -225,10 +225,10 @@ def boxes(draw: st.DrawFn) -> dict[str, Any]:
 
 def reached(value: dict[str, Any]) -> set[tuple[str, ...]]:
     """What a box reaches of the host, by its keys."""
-    found: set[tuple[str, ...]] = {("write", "folder", value["rootfs"]["path"])}
+    found: set[tuple[str, ...]] = {("write", "directory", value["rootfs"]["path"])}
     found |= {("cpu", str(number)) for number in range(value["machine"]["cpus"])}
     for share in value["shares"]:
-        found.add(("read" if share["read_only"] else "write", "folder", share["path"]))
+        found.add(("read" if share["read_only"] else "write", "directory", share["path"]))
     for disk in value["disks"]:
         verb = "read" if disk["read_only"] else "write"
         found.add((verb, "disk", disk["path"]))

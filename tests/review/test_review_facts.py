@@ -84,13 +84,13 @@ def test_machine(operation: dict[str, Any], said: list[str]) -> None:
 
 
 BY_DEFAULT = ("guest user", "changes")
-FOLDER = call("krun_set_root", root_path="r")
+DIRECTORY = call("krun_set_root", root_path="r")
 PROGRAM = call("krun_set_exec", exec_path="/a", argv=[], envp={})
 
 
 @pytest.mark.parametrize(("operations", "said"), [
     ([PROGRAM], ["guest user root"]),
-    ([FOLDER], ["changes to the root: written to the host"]),
+    ([DIRECTORY], ["changes to the root: written to the host"]),
     ([call("krun_add_virtiofs3", tag="/dev/root", path="r", shm_size=0, read_only=True)],
      ["changes to the root: none are possible"]),
     ([order("user", user="app"), order("program", exec_path="/a", argv=[], envp={})],
@@ -209,10 +209,10 @@ def test_an_egress_policy_is_told_whole() -> None:
 CONFINED = step("confine", mode="required")
 # What a confined plan has, and what its VMM can open beyond that.
 ADMITTED = [
-    ([step("require_folder", path="/", access="read-write")], ["folder / (reads and writes)"]),
+    ([step("require_directory", path="/", access="read-write")], ["directory / (reads and writes)"]),
     ([step("require_file", path="/f", access="read")], ["file /f (reads)"]),
-    ([step("require_folder", path="./p/", access="read-write"), call("krun_add_virtiofs", tag="t", path="p")], []),
-    ([step("require_folder", path="p", access="read-write"), call("krun_add_virtiofs3", tag="t", path="p", shm_size=0, read_only=True)], ["folder p (reads and writes)"]),
+    ([step("require_directory", path="./p/", access="read-write"), call("krun_add_virtiofs", tag="t", path="p")], []),
+    ([step("require_directory", path="p", access="read-write"), call("krun_add_virtiofs3", tag="t", path="p", shm_size=0, read_only=True)], ["directory p (reads and writes)"]),
     ([step("require_file", path="k", access="read"), call("krun_set_firmware", firmware_path="k")], []),
     ([step("require_socket", path="/s", type="stream")], []),
 ]  # fmt: skip

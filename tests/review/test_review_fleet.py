@@ -25,12 +25,12 @@ entrypoint: {{executable: /bin/httpd}}
 """
 
 
-def made(folder: Path, first: int, plans: int = PLANS, target: str = "1") -> Path:
+def made(directory: Path, first: int, plans: int = PLANS, target: str = "1") -> Path:
     """A directory with the plans of a matrix that publish ports from FIRST on."""
-    folder.mkdir(parents=True)
-    (folder / "fleet.yaml").write_text(BOX.format(plans=plans, first=first))
-    assert main(["compile", str(folder), "--target", target]) == 0
-    return folder
+    directory.mkdir(parents=True)
+    (directory / "fleet.yaml").write_text(BOX.format(plans=plans, first=first))
+    assert main(["compile", str(directory), "--target", target]) == 0
+    return directory
 
 
 def edited(plan: Path, old: str, new: str) -> None:
@@ -63,7 +63,7 @@ def test_three_that_differ_stand_first(tmp_path: Path, capsys: pytest.CaptureFix
     assert status == 1
     assert len(text.splitlines()) < 60
     first = text.index("OPENS: REACHES MORE OF THE HOST\n", text.index("UNLIKE") + 40)
-    for one in ("TCP port 22 ", "folder roots ", "web-5", "web-17"):
+    for one in ("TCP port 22 ", "directory roots ", "web-5", "web-17"):
         assert text.index(one) < first
     assert "/bin/other" in text
     assert "{n+9000}" in text
@@ -134,13 +134,13 @@ def test_a_bad_plan_is_an_input_that_is_wrong(
 def test_a_revision_against_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = made(tmp_path / "boxes", 8000, 4)
+    directory = made(tmp_path / "boxes", 8000, 4)
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "plans"]):
         subprocess.run([*git, *words], check=True)
     assert diffed(capsys, "main:boxes") == (0, "")
-    edited(folder / "web-2.plan.json", "8002", "22")
+    edited(directory / "web-2.plan.json", "8002", "22")
     status, text = diffed(capsys, "main:boxes")
     assert status == 1
     assert "TCP port 22" in text
@@ -161,9 +161,9 @@ def test_names_of_strangers(name: str, tmp_path: Path, capsys: pytest.CaptureFix
 CASES: dict[str, tuple[Callable[[int], str], str]] = {
     "a line": (lambda n: f"port {8000 + n}", "port {n+8000}"),
     "another line": (lambda n: f"port {3 * n}", "port {3n}"),
-    "the number itself": (lambda n: f"folder ./{n}/x", "folder ./{n}/x"),
+    "the number itself": (lambda n: f"directory ./{n}/x", "directory ./{n}/x"),
     "the same": (lambda n: "port 80", "port 80"),
-    "a brace of its own": (lambda n: f'folder "{{n}}{n}"', 'folder "\\u007bn}{n}"'),
+    "a brace of its own": (lambda n: f'directory "{{n}}{n}"', 'directory "\\u007bn}{n}"'),
     "none": (lambda n: f"port {n * n % 9973}", "port {a}; {a}: 1,4,9,"),
 }
 

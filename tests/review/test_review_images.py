@@ -102,9 +102,9 @@ def test_what_the_image_asks_for_is_judged_as_ever() -> None:
 
 
 def test_an_image_that_comes_or_goes() -> None:
-    folder = IMAGE.replace('image: "app:1.4"', "path: ./rootfs").replace("arch: x86_64\n", "")
-    folder = folder.replace("args: [a]", "executable: /bin/a")
-    other = review(read_plan("a", to_text(compiled(folder, "1"))))
+    directory = IMAGE.replace('image: "app:1.4"', "path: ./rootfs").replace("arch: x86_64\n", "")
+    directory = directory.replace("args: [a]", "executable: /bin/a")
+    other = review(read_plan("a", to_text(compiled(directory, "1"))))
     for pair in ((OLD, other), (other, OLD)):
         assert ("other_code", "image") in told(compare(*pair))
 

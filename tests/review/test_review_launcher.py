@@ -20,7 +20,7 @@ from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import review
 from krunc_launcher._rules import ENUMS, FLAGS
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.rows import ROWS, known
 from krunc_launcher.plan.sequence import kind_of
@@ -61,23 +61,23 @@ def plans() -> list[dict[str, Any]]:
 Grants = dict[tuple[str, str], int]
 
 
-def of_the_run(base: str, box: str) -> Folders:
+def of_the_run(base: str, box: str) -> Directories:
     """Where the paths of a plan start; the directory of one launch is the same for each."""
-    folders = Folders(base, f"/run/krunc/{box}")
-    folders.launch = "/run/krunc/launch"
-    return folders
+    directories = Directories(base, f"/run/krunc/{box}")
+    directories.launch = "/run/krunc/launch"
+    return directories
 
 
 def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     """What the launcher gives to the VM of PLAN: bits or a number, by what they are for."""
-    folders = of_the_run(base, plan["box"])
-    done, wrong = resolve(plan, folders, None)
+    directories = of_the_run(base, plan["box"])
+    done, wrong = resolve(plan, directories, None)
     assert not wrong, wrong
     rights: Grants = defaultdict(int)
     modes = [one.values[0].c for one in done if one.name == "confine"]
     rights["unconfined", ""] = {"required": 0, "best-effort": 1}[modes[0]] if modes else 3
     if modes:
-        for path, bits in confine.needed(done, folders):
+        for path, bits in confine.needed(done, directories):
             rights["landlock", path] |= bits & confine._RIGHTS[5]
     for one in done:
         if one.name in OF_ITSELF or confine.hijacks(one):
@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     slots = getattr(type(value), "__slots__", None)
     if slots and not isinstance(value, str | bytes | int):
-        return [_plain(getattr(value, slot)) for slot in slots if slot != "_folders"]
+        return [_plain(getattr(value, slot)) for slot in slots if slot != "_directories"]
     return value
 
 
@@ -255,7 +255,7 @@ def taken(value: dict[str, Any]) -> bool:
         plan = verify(parse(json.dumps(value)))
     except PlanRefused:
         return False
-    return not resolve(plan, Folders("/base", "/run/krunc/x"), None)[1]
+    return not resolve(plan, Directories("/base", "/run/krunc/x"), None)[1]
 
 
 @pytest.mark.parametrize("seed", range(2))

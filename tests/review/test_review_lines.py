@@ -234,7 +234,7 @@ def test_no_opening_is_lost_behind_a_large_one_or_a_long_script() -> None:
     difference = compare(old, new)
     for text in (to_markdown(change_sheet(difference)), comment([("a.plan.json", difference)])):
         assert len(text.encode()) <= MOST
-        assert "the guest can write to folder / (share root)" in text
+        assert "the guest can write to directory / (share root)" in text
         assert "krunc cannot read call krun\\_from_tomorrow".replace("\\", "") in text
         assert "the guest uses sound" in text
         assert text.index("the guest uses sound") < text.index("- **program**")

@@ -60,7 +60,7 @@ NEUTRAL = {
     ],
     "libkrun's own words": [("*", "level"), ("*", "style"), ("krun_init_log", "options")],
     "a demand: without a confined VMM it gives nothing": [
-        *(("require_folder", name) for name in ("path", "access")),
+        *(("require_directory", name) for name in ("path", "access")),
         *(("require_file", name) for name in ("path", "access")),
         *(("require_socket", name) for name in ("path", "type")),
         ("require_tap", "name"),

@@ -30,18 +30,18 @@ _AXE = "axe-core@4.11.0"
 @pytest.fixture(scope="session")
 def axe() -> str:
     """axe-core's script; npm only unpacks it."""
-    folder = _CACHE / _AXE
+    directory = _CACHE / _AXE
     _CACHE.mkdir(parents=True, exist_ok=True)
     with open(_CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
+        if not directory.exists():
             subprocess.run(["npm", "pack", "--silent", _AXE], cwd=_CACHE, check=True)
             (archive,) = _CACHE.glob("axe-core-*.tgz")
             with tarfile.open(archive) as tar:
                 tar.extractall(_CACHE / "axe", filter="data")
             archive.unlink()
-            (_CACHE / "axe" / "package").rename(folder)
-    return (folder / "axe.min.js").read_text("utf-8")
+            (_CACHE / "axe" / "package").rename(directory)
+    return (directory / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +165,9 @@ def test_the_texts_of_the_picture_stay_in_their_boxes(
 
 # The text of a fact, and the two sides of its arrow.
 SIDES = [
-    (call("krun_add_virtiofs", tag="t", path="a (share b"), ('folder "a (share b"', "share t")),
-    (call("krun_add_virtiofs", tag="t", path='a" (b'), ('folder "a\\" (b"', "share t")),
-    (call("krun_set_root", root_path="r as s"), ('folder "r as s"', "root")),
+    (call("krun_add_virtiofs", tag="t", path="a (share b"), ('directory "a (share b"', "share t")),
+    (call("krun_add_virtiofs", tag="t", path='a" (b'), ('directory "a\\" (b"', "share t")),
+    (call("krun_set_root", root_path="r as s"), ('directory "r as s"', "root")),
     (call("krun_set_port_map", port_map=["8080:80"]), ("TCP port 8080", "guest port 80")),
     (call("krun_add_vsock_port2", port=5, filepath="s", listen=True), ("socket s", "vsock port 5")),
     (call("krun_add_vsock_port", port=5, filepath="s to vsock port 6"), ('socket "s to vsock port 6"', "vsock port 5")),

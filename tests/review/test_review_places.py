@@ -46,9 +46,9 @@ def run(
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose branch opens what main keeps closed."""
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+    directory = tmp_path / "repository"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     (tmp_path / "gitconfig").write_text("[user]\nname = a\nemail = a@b.example\n")
     run("git", "init", "-q", "-b", "main")
@@ -57,7 +57,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commit("one", {**plans, "boxes/same.yaml": json.dumps(same)})
     run("git", "checkout", "-qb", "change")
     commit("two", {"boxes/web.plan.json": compiled(OPEN)})
-    return folder
+    return directory
 
 
 def commit(message: str, files: dict[str, str]) -> None:
@@ -79,9 +79,9 @@ def documented(language: str, word: str) -> str:
 def test_git_diff_and_log_read_well(repository: Path) -> None:
     run("sh", "-ec", documented("sh", "textconv"))
     log = run("git", "log", "-p", "-1").stdout
-    assert "-- **reads** `folder data (share s)`" in log
-    assert "+- **writes** `folder data (share s)`" in log
-    assert "+- **writes** `folder rootfs (the guest's root)`" not in log, "that did not change"
+    assert "-- **reads** `directory data (share s)`" in log
+    assert "+- **writes** `directory data (share s)`" in log
+    assert "+- **writes** `directory rootfs (the guest's root)`" not in log, "that did not change"
     shown = run("git", "diff", "main").stdout
     assert "boxes/web.plan.json\n" in shown
     assert "the guest reaches TSI" in shown
@@ -97,7 +97,7 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
         done = run("git", *args)
         assert "\x1b" not in done.stdout + done.stderr
         assert "^[[2J" in done.stdout
-        assert "folder rootfs" in done.stdout
+        assert "directory rootfs" in done.stdout
 
 
 @pytest.mark.parametrize("attributes", ["*.plan.json -diff", "*.plan.json !diff", "* binary", "*.json diff=other"])  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_plan_that_moves_is_a_change_of_its_relative_paths(to: str, repository
     ):
         shown = " ".join(run(*command, check=False).stdout.split())
         assert command[0] == "krunc" or f"boxes/web.plan.json {os.path.normpath(moved)}" in shown
-        assert "OPENS: REACHES MORE OF THE HOST writes the guest can write to folder" in shown
+        assert "OPENS: REACHES MORE OF THE HOST writes the guest can write to directory" in shown
         assert '- 11 call krun_set_root(root_path="boxes/rootfs")' in shown
         assert f'+ 11 call krun_set_root(root_path="{new}")' in shown
         assert "paths are told as seen from the repository's top" in shown
@@ -276,7 +276,7 @@ def test_one_comment_is_kept(place: str, service: Any, repository: Path) -> None
     assert len(service.comments) == 131
     first = service.comments[-1]["body"]
     assert first.startswith(MARK)
-    assert "the guest can write to folder data (share s); before: reads folder data" in first
+    assert "the guest can write to directory data (share s); before: reads directory data" in first
     assert reviewed_box(OPEN).digest in first
     assert "same.plan.json" not in first
     run(sys.executable, str(SCRIPT), given=given)
@@ -389,7 +389,7 @@ def test_what_cannot_be_compared_is_told_with_all_else(
     text = service.comments[-1]["body"]
     assert "1 file cannot be compared\n" in text
     assert re.search(rf"^- `(boxes/|net)[^`]*`: `[^`]*{re.escape(why)}", text, re.MULTILINE)
-    assert "the guest can write to folder data (share s); before: reads folder data" in text
+    assert "the guest can write to directory data (share s); before: reads directory data" in text
     shown = Path("summary").read_text() if place == "github" else done.stdout
     assert shown == text
 
@@ -433,7 +433,7 @@ def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Pat
     text = service.comments[-1]["body"]
     assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is told as new`", text)
     assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
-    assert "the guest can write to folder data (share s)" in text
+    assert "the guest can write to directory data (share s)" in text
 
 
 @pytest.mark.parametrize("base", ["nowhere", "0" * 40, "main~7"])

@@ -82,14 +82,14 @@ def test_absolute(share: str) -> None:
     assert found(box(disk, share)) == {"disks.0.path": "KR615"}
 
 
-def test_in_the_folder_of_the_run() -> None:
+def test_in_the_directory_of_the_run() -> None:
     disk = RUN + "disks: [{id: a, path: 'runtime:s/a.img', format: raw}]\n"
     assert found(box(disk, "runtime:s")) == {"disks.0.path": "KR615"}
     assert found(box(disk, "./s")) == {}
 
 
 @pytest.mark.parametrize("share", [".", "..", "../..", "./a/.."])
-def test_the_folder_of_the_box(share: str) -> None:
+def test_the_directory_of_the_box(share: str) -> None:
     """With its plan."""
     disk = RUN + "disks: [{id: a, path: ./a.img, format: raw}]\n"
     told = found(box(disk, share, "/srv/root"))

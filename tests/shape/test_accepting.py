@@ -26,8 +26,8 @@ CONTRACTS = {
 
 
 def _texts() -> list[Path]:
-    folders = (BAD, ROOT / "boxes", ROOT / "examples")
-    found = [path for folder in folders for path in sorted(folder.rglob("*.y*ml"))]
+    directories = (BAD, ROOT / "boxes", ROOT / "examples")
+    found = [path for directory in directories for path in sorted(directory.rglob("*.y*ml"))]
     assert len(found) > 150
     return found
 

@@ -33,7 +33,7 @@ KINDS = PLAN["kinds"]
 # A key of these takes the place of the one that stands there.
 NAME = "the name of a key"
 
-FOLDER = {
+DIRECTORY = {
     "krunc": 1,
     "name": "one",
     "machine": {"oem_strings": ["o"], "tee": "./tee.json"},
@@ -92,8 +92,8 @@ PASST = {
     **PROGRAM,
 }
 BOXES: dict[str, tuple[dict[str, Any], str]] = {
-    "init": ({**FOLDER, **PROGRAM}, "1.19.4"),
-    "cmdline": ({**FOLDER, **PROGRAM, "rootfs": {"path": "./rootfs"}}, "1.18"),
+    "init": ({**DIRECTORY, **PROGRAM}, "1.19.4"),
+    "cmdline": ({**DIRECTORY, **PROGRAM, "rootfs": {"path": "./rootfs"}}, "1.18"),
     "devices": (DEVICES, "1"),
     "disk": (ROOT_DISK, "1"),
     "passt": (PASST, "1"),

@@ -12,7 +12,7 @@ from krunc_compiler.text.parsing import parse, parse_by_events
 from mistyped_texts import TEXTS
 from places import ROOT
 
-FILES = sorted(path for folder in ("boxes", "examples", "tests/bad") for path in (ROOT / folder).rglob("*.y*ml"))  # fmt: skip
+FILES = sorted(path for directory in ("boxes", "examples", "tests/bad") for path in (ROOT / directory).rglob("*.y*ml"))  # fmt: skip
 
 
 def agree(text: str) -> bool:

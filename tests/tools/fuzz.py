@@ -1,9 +1,9 @@
-"""Fuzz targets over atheris: python tests/tools/fuzz.py box|plan [FOLDER] [option of libFuzzer...].
+"""Fuzz targets over atheris: python tests/tools/fuzz.py box|plan [DIRECTORY] [option of libFuzzer...].
 
     python tests/tools/fuzz.py box                       until something fails, or Ctrl-C
     python tests/tools/fuzz.py plan -max_total_time=60   for a minute
     python tests/tools/fuzz.py box crash-0a1b...         one input again
-    python tests/tools/fuzz.py box corpus                keeps what it learns in the folder corpus
+    python tests/tools/fuzz.py box corpus                keeps what it learns in the directory corpus
 
 box: any text as a box is a plan or findings. The plan is the same when it is made again, the
 reviewer's reader takes it, and the launcher's verifier too.
@@ -35,14 +35,14 @@ with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
     from krunc_compiler.review.text import to_text as shown
     from krunc_compiler.values.inputs import Inputs
     from krunc_launcher.errors import LaunchError, PlanRefused
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
     from krunc_launcher.resolve.resolve import resolve
     from krunc_schema import load
 
-FOLDERS = Folders("/base", "/run/krunc/box")
+DIRECTORIES = Directories("/base", "/run/krunc/box")
 
 
 def fuzz_box(text: str) -> None:
@@ -71,7 +71,7 @@ def fuzz_plan(text: str) -> None:
     taken = True
     try:
         plan = verify(parse(text))
-        done, found = resolve(plan, FOLDERS, None)
+        done, found = resolve(plan, DIRECTORIES, None)
         if not found:
             listing(plan, done)
     except (PlanRefused, LaunchError):
@@ -122,14 +122,14 @@ def main(argv: list[str]) -> None:
         except UsageError:
             return
 
-    with tempfile.TemporaryDirectory() as folder:
-        seeds = Path(folder) / "seeds"
+    with tempfile.TemporaryDirectory() as directory:
+        seeds = Path(directory) / "seeds"
         seeds.mkdir()
         for pattern in patterns:
             for path in ROOT.glob(pattern):
                 if path.stat().st_size < 1 << 16:
                     (seeds / path.name).write_bytes(path.read_bytes())
-        dictionary = Path(folder) / "words"
+        dictionary = Path(directory) / "words"
         dictionary.write_text("".join(f"{json.dumps(word)}\n" for word in sorted(set(words()))))
         limits = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=16384", f"-dict={dictionary}"]
         again = any(Path(word).is_file() for word in rest)

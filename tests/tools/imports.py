@@ -46,9 +46,9 @@ def bundled(**keys: Any) -> Imported:
     return oci.convert("config.json", text, "bundle", "bundle")
 
 
-def compiles(box: Imported, folder: Path) -> None:
-    """Compile a BOX in FOLDER, with a lock of its image made by hand."""
-    file = folder / "box.yaml"
+def compiles(box: Imported, directory: Path) -> None:
+    """Compile a BOX in DIRECTORY, with a lock of its image made by hand."""
+    file = directory / "box.yaml"
     file.write_text(to_yaml(box.value, box.notes, "title"), "utf-8")
     if "image" in box.value["rootfs"]:
         platform = {"arm64": "linux/arm64"}.get(box.value.get("arch", ""), "linux/amd64")

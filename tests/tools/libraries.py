@@ -19,7 +19,7 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kru
 
 @pytest.fixture(scope="session")
 def boxlite() -> Path:
-    """The runtime folder of BoxLite 0.2.11: libkrun.so.1.16.0, libkrunfw.so.5, boxlite-shim."""
+    """The runtime directory of BoxLite 0.2.11: libkrun.so.1.16.0, libkrunfw.so.5, boxlite-shim."""
     if guests.kind().machine != "x86_64":
         pytest.skip("no package index has a libkrun of family 1 for it")
     return fetched()
@@ -27,18 +27,18 @@ def boxlite() -> Path:
 
 def fetched() -> Path:
     """The same, out of a cache that is filled once."""
-    folder = _CACHE / "boxlite-0.2.11"
+    directory = _CACHE / "boxlite-0.2.11"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with open(_CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
+        if not directory.exists():
             subprocess.run(["npm", "pack", "--silent", _NPM], cwd=_CACHE, check=True)
             (archive,) = _CACHE.glob("boxlite*0.2.11.tgz")
             with tarfile.open(archive) as tar:
                 tar.extractall(_CACHE / "part", filter="data")
             archive.unlink()
-            (_CACHE / "part" / "package").rename(folder)
-    return folder / "runtime"
+            (_CACHE / "part" / "package").rename(directory)
+    return directory / "runtime"
 
 
 @pytest.fixture(scope="session")

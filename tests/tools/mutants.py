@@ -1,5 +1,5 @@
 """Mutants of plans against a recording libkrun, in one process under AddressSanitizer:
-python tests/tools/mutants.py LIBRARY_V1 LIBRARY_V2 FOLDER MUTANTS REPLAYS PLAN...
+python tests/tools/mutants.py LIBRARY_V1 LIBRARY_V2 DIRECTORY MUTANTS REPLAYS PLAN...
 
 For each plan MUTANTS are made and verified, and up to REPLAYS of those that the verifier takes are
 replayed. Prints the figures as JSON; what goes wrong ends it with a traceback.
@@ -92,16 +92,16 @@ def of_the_launch(value: Any) -> Any:
     return re.sub(r"/launch-[0-9a-f]{12}/", f"/{LAUNCH}/", value) if type(value) is str else value
 
 
-def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> int:
+def replayed(plan: Path, value: dict[str, Any], library: str, directory: Path) -> int:
     """Launch the plan; what was called is in it, in its order, and nothing else."""
-    record = folder / "calls.jsonl"
+    record = directory / "calls.jsonl"
     record.unlink(missing_ok=True)
     # The library reads its variables when it is loaded: in the child.
     if (pid := os.fork()) == 0:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
-        words = ["--libkrun", library, "--runtime-dir", str(folder / "run")]
-        words += ["--store", str(folder / "store"), str(plan)]
+        words = ["--libkrun", library, "--runtime-dir", str(directory / "run")]
+        words += ["--store", str(directory / "store"), str(plan)]
         os._exit(launcher.main(words))
     _, code = os.waitpid(pid, 0)
     status = os.waitstatus_to_exitcode(code)
@@ -115,7 +115,7 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
         return status
     if status == _REFUSED and calls[-1]["call"] == "krun_free_ctx":
         del calls[-1]  # a host step failed between the calls
-    wanted = expected(value, folder, folder / "run")
+    wanted = expected(value, directory, directory / "run")
     for made, meant in zip(calls, wanted, strict=False):
         # The number of a descriptor that a step opened is not in the plan.
         for i, argument in enumerate(meant["args"]):
@@ -129,13 +129,15 @@ def replayed(plan: Path, value: dict[str, Any], library: str, folder: Path) -> i
 def main() -> None:
     """Run the mutants of all plans."""
     v1, v2, where, mutants, replays, *plans = sys.argv[1:]
-    folder = Path(where)
-    (folder / "run").mkdir(mode=0o700)
-    (folder / "x").write_bytes(b"what is in \xff it")
-    os.environ.update(VARIABLES, KRUN_RECORDER=str(folder / "calls.jsonl"), KRUN_RECORDER_EXIT="7")
+    directory = Path(where)
+    (directory / "run").mkdir(mode=0o700)
+    (directory / "x").write_bytes(b"what is in \xff it")
+    os.environ.update(
+        VARIABLES, KRUN_RECORDER=str(directory / "calls.jsonl"), KRUN_RECORDER_EXIT="7"
+    )
     # What the host lacks would hide nearly all that is replayed.
-    preflight.preflight = lambda done, folders: []
-    mark.missing_workdir = lambda plan, done, folders: []
+    preflight.preflight = lambda done, directories: []
+    mark.missing_workdir = lambda plan, done, directories: []
     dice = random.Random(1)
     values = [json.loads(Path(plan).read_text("utf-8")) for plan in plans]
     seen: dict[Any, list[Any]] = {}
@@ -156,10 +158,10 @@ def main() -> None:
             figures["verified"] += 1
             if left:
                 left -= 1
-                plan = folder / "mutant.plan.json"
+                plan = directory / "mutant.plan.json"
                 plan.write_text(text, "utf-8")
                 figures["replayed"] += 1
-                figures["entered"] += replayed(plan, mutant, library, folder) == _ENDED
+                figures["entered"] += replayed(plan, mutant, library, directory) == _ENDED
     # Bytes, too: these are only verified, for their paths could lead anywhere.
     for value in values:
         for _ in range(int(mutants)):

@@ -13,13 +13,13 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kru
 
 
 def _installed(package: str) -> Path:
-    """The folder node_modules with PACKAGE (NAME@VERSION) and what it needs."""
-    folder = _CACHE / package.replace("/", "-")
+    """The directory node_modules with PACKAGE (NAME@VERSION) and what it needs."""
+    directory = _CACHE / package.replace("/", "-")
     _CACHE.mkdir(parents=True, exist_ok=True)
     with open(_CACHE / "npm-lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            part = folder.with_name("part-" + folder.name)
+        if not directory.exists():
+            part = directory.with_name("part-" + directory.name)
             part.mkdir(exist_ok=True)
             options = [
                 "--ignore-scripts",
@@ -30,8 +30,8 @@ def _installed(package: str) -> Path:
                 str(part),
             ]
             subprocess.run(["npm", "install", *options, package], check=True)
-            part.rename(folder)
-    return folder / "node_modules"
+            part.rename(directory)
+    return directory / "node_modules"
 
 
 @pytest.fixture(scope="session")

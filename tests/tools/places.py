@@ -1,4 +1,4 @@
-"""Where things of the project are, so that no test counts the folders above it."""
+"""Where things of the project are, so that no test counts the directories above it."""
 
 from __future__ import annotations
 

@@ -146,31 +146,31 @@ def small(content: bytes = b"1", **files: bytes) -> bytes:
 
 def trusting(home: Path, host: str) -> None:
     """Make the user of HOME trust the registry HOST without TLS."""
-    folder = home / ".config" / "containers"
-    folder.mkdir(parents=True)
+    directory = home / ".config" / "containers"
+    directory.mkdir(parents=True)
     text = f'[[registry]]\nlocation = "{host}"\ninsecure = true\n'
-    (folder / "registries.conf").write_text(text)
-    (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    (directory / "registries.conf").write_text(text)
+    (directory / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Registry]:
-    """A registry of its own in FOLDER, on a port that the kernel chooses."""
-    folder.mkdir()
-    (folder / "config.yml").write_text(
+def serving(directory: Path) -> Iterator[Registry]:
+    """A registry of its own in DIRECTORY, on a port that the kernel chooses."""
+    directory.mkdir()
+    (directory / "config.yml").write_text(
         "version: 0.1\n"
         "log: {level: info, accesslog: {disabled: true}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {directory}/data}}}}\n"
         'http: {addr: "127.0.0.1:0"}\n'
     )
-    said = folder / "log"
-    command = ["docker-registry", "serve", str(folder / "config.yml")]
+    said = directory / "log"
+    command = ["docker-registry", "serve", str(directory / "config.yml")]
     with said.open("wb") as log, started(command, stdout=log, stderr=log) as process:
         wait_until(lambda: "listening on" in said.read_text(), process)
         found = re.search(r"listening on (127\.0\.0\.1:\d+)", said.read_text())
         assert found is not None
-        trusting(folder / "home", found[1])
-        yield Registry(found[1], folder / "home")
+        trusting(directory / "home", found[1])
+        yield Registry(found[1], directory / "home")
 
 
 @pytest.fixture(scope="session")

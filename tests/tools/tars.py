@@ -20,14 +20,14 @@ from krunc_compiler.image.root import Root, write_root
 TAR = "application/vnd.oci.image.layer.v1.tar"
 END = bytes(1024)
 # The letters of tar's types.
-FILE, HARD, LINK, CHAR, BLOCK, FOLDER, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+FILE, HARD, LINK, CHAR, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
 
 def head(name: bytes | str, kind: bytes = FILE, size: int = 0, **fields: Any) -> bytes:
     """Return one header of ustar. FIELDS are texts for numbers that are to be wrong."""
     name = name.encode() if isinstance(name, str) else name
     given = {
-        "mode": b"0000755" if kind == FOLDER else b"0000644", "uid": b"0000000", "gid": b"0000000",
+        "mode": b"0000755" if kind == DIRECTORY else b"0000644", "uid": b"0000000", "gid": b"0000000",
         "size": b"%011o" % size, "mtime": b"00000000000", "link": b"", "magic": b"ustar\x0000",
         "major": b"0000000", "minor": b"0000000", "prefix": b"", **fields,
     }  # fmt: skip
@@ -57,9 +57,9 @@ def file(name: bytes | str, data: bytes = b"", **fields: Any) -> bytes:
     return head(name, FILE, len(data), **fields) + padded(data)
 
 
-def folder(name: bytes | str, **fields: Any) -> bytes:
+def directory(name: bytes | str, **fields: Any) -> bytes:
     """Return a directory as it stands in a tar."""
-    return head(name, FOLDER, **fields)
+    return head(name, DIRECTORY, **fields)
 
 
 def link(name: bytes | str, target: bytes | str, kind: bytes = LINK, **fields: Any) -> bytes:

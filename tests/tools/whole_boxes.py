@@ -15,7 +15,7 @@ from krunc_compiler.values.inputs import Inputs
 from locks import APP, image, launchable, text
 
 # The box says each of its keys.
-FOLDER = """\
+DIRECTORY = """\
 krunc: 1
 name: one
 target: 1
@@ -35,7 +35,7 @@ limits: {nproc: "1:2", nofile: 3}
 console: {output: runtime:console}
 log: {level: warn}
 """
-DISK = FOLDER.replace(
+DISK = DIRECTORY.replace(
     "rootfs: {path: ./rootfs}",
     "rootfs: {disk: a, device: /dev/vda1, fstype: btrfs, options: noatime}",
 ).replace(
@@ -44,7 +44,7 @@ DISK = FOLDER.replace(
 )
 STREAM = DISK.replace("NAME", "unixstream").replace("EXTRA", "")
 DATAGRAM = DISK.replace("NAME", "unixgram").replace("EXTRA", ", vfkit: true")
-PASST = FOLDER.replace(
+PASST = DIRECTORY.replace(
     '{mode: tsi, ports: ["1:1"]}',
     '{mode: passt, ports: ["1:1", "192.0.2.1:2:2/udp"], host_loopback: true, program: /opt/passt, '
     "mac: '02:00:00:00:00:01', features: [csum], dhcp: true}",
@@ -62,7 +62,7 @@ rootfs:
   read_only: true
   dax: 256MiB
   overlay:
-    - {path: /d, folder: true, mode: "0700"}
+    - {path: /d, directory: true, mode: "0700"}
     - {path: /d/f, text: x, mode: "0600", once: true}
     - {path: /g, file: ./g}
     - {path: /h, base64: aGk=}
@@ -174,10 +174,10 @@ LOCK = text(
     )
 )
 # What one family alone has.
-FAMILY_1 = FOLDER + "sound: true\n"
-SEMANTICS = FOLDER.replace("read_only: false}]", "read_only: false, semantics: simplified}]", 1)
+FAMILY_1 = DIRECTORY + "sound: true\n"
+SEMANTICS = DIRECTORY.replace("read_only: false}]", "read_only: false, semantics: simplified}]", 1)
 FAMILY_2 = (
-    FOLDER
+    DIRECTORY
     + """\
 extensions:
   smolmachines:
@@ -189,7 +189,7 @@ extensions:
 ONLY = {FAMILY_1: "1", SEMANTICS: "1", FAMILY_2: "2"}
 
 WHOLE = {
-    "folder": FOLDER,
+    "directory": DIRECTORY,
     "stream": STREAM,
     "datagram": DATAGRAM,
     "passt": PASST,

@@ -47,8 +47,8 @@ def test_nothing_of_a_file_that_is_no_box_is_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("boxes", "home"):
-        Path(folder).mkdir()
+    for directory in ("boxes", "home"):
+        Path(directory).mkdir()
     Path("home/secret").write_text(FILES[name])
     Path("boxes/base.yaml").write_text("krunc: 1\n")
     Path("boxes/between.yaml").write_text("krunc: 1\nextends: ../home/secret\n")
@@ -110,8 +110,8 @@ def test_what_is_wrong_in_a_base_is_shown(
 def test_inside_reads_what_is_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for folder in ("repo/.git", "common"):
-        (tmp_path / folder).mkdir(parents=True)
+    for directory in ("repo/.git", "common"):
+        (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "common/base.yaml").write_text("machine: {cpus: 3}\n")
     (tmp_path / "repo/x.yaml").write_text(json.dumps({**BOX, "extends": "../common/base.yaml"}))
     monkeypatch.chdir(tmp_path / "repo")

@@ -159,7 +159,7 @@ def test_later_bases_change_earlier_ones() -> None:
     assert (plan.box, config) == ("other", {"num_vcpus": 2, "ram_mib": 1024})
 
 
-def test_paths_of_a_base_start_at_its_folder() -> None:
+def test_paths_of_a_base_start_at_its_directory() -> None:
     Path("lib/deep").mkdir(parents=True)
     Path("lib/deep/root.yaml").write_text(
         "rootfs: {path: ./rootfs}\nshares: [{tag: a, path: '../{{ dir }}'}]\n"
@@ -212,7 +212,7 @@ EXTENDS = {
         "extends: /dev/zero",
         "/dev/zero: the file cannot be read: it is a device, not a regular file",
     ),
-    "a folder": ("extends: .", "the file cannot be read: is a directory"),
+    "a directory": ("extends: .", "the file cannot be read: is a directory"),
     "no name": (
         'extends: "a\\0b"',
         "error[KR023]: extends: a\\x00b: the file cannot be read: no file can have such a name",
@@ -488,7 +488,7 @@ def test_the_effective_box_says_where_variables_come_from(
     ]
 
 
-def test_every_kind_of_host_path_of_a_base_starts_at_its_folder() -> None:
+def test_every_kind_of_host_path_of_a_base_starts_at_its_directory() -> None:
     Path("lib").mkdir()
     Path("lib/base.yaml").write_text(
         """\

@@ -1,4 +1,4 @@
-"""krunc compile: outputs, folders, standard streams, --check, exit statuses."""
+"""krunc compile: outputs, directories, standard streams, --check, exit statuses."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_paths_are_seen_from_the_plan(box: Path) -> None:
     assert argument(plan, "krun_set_root", "root_path") == "../rootfs"
 
 
-def test_a_folder_is_all_its_boxes(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_is_all_its_boxes(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("more").mkdir()
     Path("more/other.yml").write_text(BOX)
     Path("more/values.yaml").write_text("port: 1\n")
@@ -99,7 +99,7 @@ def test_a_folder_is_all_its_boxes(box: Path, capsys: pytest.CaptureFixture[str]
     assert "skipped more/values.yaml" in capsys.readouterr().err
 
 
-def test_one_wrong_box_of_a_folder_writes_nothing(
+def test_one_wrong_box_of_a_directory_writes_nothing(
     box: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("bad.yaml").write_text("krunc: 1\n")
@@ -162,7 +162,7 @@ def test_variables(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["compile", "good.yaml", "good.yaml"], id="one output twice"),
         pytest.param(["compile", "good.yaml", "x.yaml", "-o", "out"], id="two boxes, one file"),
         pytest.param(["compile", "--check", "-"], id="nothing to compare with"),
-        pytest.param(["compile", "empty"], id="folder without boxes"),
+        pytest.param(["compile", "empty"], id="directory without boxes"),
         pytest.param(["show"], id="nothing to show"),
         pytest.param(["launch", "--dry-run", "good.yaml", "--set", "x"], id="launch: no value"),
         pytest.param(["launch", "--dry-run", "good.yaml", "--target", "9"], id="launch: no target"),
@@ -190,19 +190,19 @@ def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
     ("file", "message"),
     [
         ("missing.yaml", "missing.yaml: error[KR001]: the file cannot be read: no such file"),
-        ("folder.yaml", "folder.yaml: error[KR001]: the file cannot be read: is a directory"),
+        ("directory.yaml", "directory.yaml: error[KR001]: the file cannot be read: is a directory"),
         ("huge.yaml", "huge.yaml: error[KR001]: the file has more than 1,048,576 bytes"),
     ],
 )
 def test_unreadable(box: Path, file: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("huge.yaml").write_bytes(b"#" * (1 << 20) + b"\n")
-    Path("folder.yaml").mkdir()
+    Path("directory.yaml").mkdir()
     assert main(["show", file]) == 1
     assert capsys.readouterr().err.startswith(message)
 
 
 def test_a_failed_write_leaves_the_old_plan(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("out").write_text("not a folder")
+    Path("out").write_text("not a directory")
     assert main(["compile", "good.yaml", "-o", "out/x.json"]) == 1
     assert "out/x.json: error[KR302]: the plan cannot be written" in capsys.readouterr().err
     assert sorted(path.name for path in Path().iterdir()) == ["good.yaml", "out"]
@@ -210,14 +210,14 @@ def test_a_failed_write_leaves_the_old_plan(box: Path, capsys: pytest.CaptureFix
 
 def test_the_same_bytes_everywhere(box: Path) -> None:
     seen = set()
-    for seed, zone, locale, folder in (
+    for seed, zone, locale, directory in (
         ("0", "UTC", "C", "."),
         ("1", "Asia/Tokyo", "C.UTF-8", "/"),
         ("77", "America/Lima", "de_DE.UTF-8", ".."),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "krunc", "compile", str(box), "-o", "-"],
-            cwd=folder,
+            cwd=directory,
             env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale},
             capture_output=True,
             check=True,

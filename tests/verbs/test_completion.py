@@ -56,10 +56,10 @@ def script(shell: str) -> str:
     return subprocess.run(made, capture_output=True, text=True, check=True).stdout
 
 
-def offered(shell: str, typed: str, folder: Path) -> list[str]:
+def offered(shell: str, typed: str, directory: Path) -> list[str]:
     """The words that SHELL offers for what is TYPED."""
-    (folder / "script").write_text(script(shell))
-    (folder / "box.yaml").touch()
+    (directory / "script").write_text(script(shell))
+    (directory / "box.yaml").touch()
     if shell == "fish":
         commands = f"source ./script; complete -C '{typed}'"
     else:
@@ -67,8 +67,8 @@ def offered(shell: str, typed: str, folder: Path) -> list[str]:
         commands = (BASH if shell == "bash" else ZSH).format(words=words)
     done = subprocess.run(
         [shell, "-c", commands],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(directory), "LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=True,

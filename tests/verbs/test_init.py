@@ -44,7 +44,7 @@ def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "hello"]) == 1
     assert capsys.readouterr().err.startswith("hello.yaml: error[KR302]: the file exists")
     assert Path("hello.yaml").read_text() == "mine"
-    assert main(["init", "no/such/folder"]) == 1
+    assert main(["init", "no/such/directory"]) == 1
     assert main(["init", "Not a name"]) == 2
 
 

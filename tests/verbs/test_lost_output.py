@@ -54,7 +54,7 @@ LOST = {"closed": ">&-", "full": ">/dev/full", "for reading": "1</dev/null"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("lost")
     (made / "web.yaml").write_text(json.dumps({**BOX, "name": "web"}))
     (made / "other.yaml").write_text(json.dumps({**BOX, "name": "web", "network": {"mode": "tsi"}}))
@@ -64,22 +64,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def status(words: str, streams: str, folder: Path) -> tuple[int, str]:
+def status(words: str, streams: str, directory: Path) -> tuple[int, str]:
     script = f'"$@" {streams}'
-    with (folder / "web.yaml").open("rb") as box:
+    with (directory / "web.yaml").open("rb") as box:
         done = subprocess.run(
             ["sh", "-c", script, "sh", *KRUNC, *words.split()],
-            cwd=folder, stdin=box, capture_output=True, text=True, check=False,
+            cwd=directory, stdin=box, capture_output=True, text=True, check=False,
         )  # fmt: skip
     return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("words", RESULTS)
-def test_a_lost_result_is_an_error(words: str, folder: Path) -> None:
+def test_a_lost_result_is_an_error(words: str, directory: Path) -> None:
     read, lost = RESULTS[words]
-    assert status(words, "", folder)[0] == read
+    assert status(words, "", directory)[0] == read
     for streams in LOST.values():
-        code, said = status(words, streams, folder)
+        code, said = status(words, streams, directory)
         assert code == lost, streams
         assert "the output cannot be written" in said, streams
         assert "Traceback" not in said
@@ -90,6 +90,6 @@ def test_every_verb_is_tried() -> None:
 
 
 @pytest.mark.parametrize("words", ["compile web.yaml", "diff web.plan.json web.plan.json"])
-def test_where_nothing_is_printed_nothing_is_lost(words: str, folder: Path) -> None:
+def test_where_nothing_is_printed_nothing_is_lost(words: str, directory: Path) -> None:
     for streams in LOST.values():
-        assert status(words, streams, folder)[0] == 0, streams
+        assert status(words, streams, directory)[0] == 0, streams

@@ -24,7 +24,7 @@ entrypoint: {executable: /bin/true}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A box, its plan, and what is neither; sockets have short names, so it is the directory."""
     monkeypatch.chdir(tmp_path)
     Path("good.yaml").write_text(BOX)
@@ -77,7 +77,7 @@ READERS = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", STRANGE)
-def test_it_is_refused(kind: str, reader: str, folder: Path) -> None:
+def test_it_is_refused(kind: str, reader: str, directory: Path) -> None:
     make, said = STRANGE[kind]
     ending, command, words = READERS[reader]
     name = f"strange.{ending}"
@@ -85,7 +85,7 @@ def test_it_is_refused(kind: str, reader: str, folder: Path) -> None:
     Path("extending.yaml").write_text(f"extends: {name}\n{BOX}")
     done = subprocess.run(
         [*command, *(name if word == "FILE" else word for word in words)],
-        cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+        cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     if "directory" in kind and done.returncode == 2:
         return  # there is no box in it
@@ -104,8 +104,8 @@ def test_it_is_refused(kind: str, reader: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["check", "compile"])
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to itself", "a link to nothing"])
-def test_it_is_refused_in_a_folder(
-    kind: str, verb: str, folder: Path, capfd: pytest.CaptureFixture[str]
+def test_it_is_refused_in_a_directory(
+    kind: str, verb: str, directory: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make, said = STRANGE[kind]
     make("strange.yaml")
@@ -117,7 +117,7 @@ def test_it_is_refused_in_a_folder(
     assert "good.yaml" not in told or verb == "compile"
 
 
-def test_a_large_file_takes_no_memory(folder: Path) -> None:
+def test_a_large_file_takes_no_memory(directory: Path) -> None:
     large("a.yaml")
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29)); "
     code = (
@@ -139,7 +139,7 @@ def test_a_large_file_takes_no_memory(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
 @pytest.mark.parametrize("is_pipe", [True, False])
 def test_what_is_handed_down_is_read(
-    command: list[str], words: str, name: str, is_pipe: bool, folder: Path
+    command: list[str], words: str, name: str, is_pipe: bool, directory: Path
 ) -> None:
     line = [*command, *words.replace("FILE", name).split()]
     text = Path("good.plan.json").read_bytes()
@@ -151,7 +151,7 @@ def test_what_is_handed_down_is_read(
     assert done.returncode == 0, done.stderr
 
 
-def test_digests_are_read_from_a_pipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_digests_are_read_from_a_pipe(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["digest", "good.plan.json"])
     known = capsys.readouterr().out.encode()
     line = [*LAUNCHER, "--dry-run", "--require-digest", "/dev/fd/0", "good.plan.json"]
@@ -161,7 +161,7 @@ def test_digests_are_read_from_a_pipe(folder: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_git_has_is_read_as_far_as_a_plan_goes(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("large.yaml").write_bytes(b"a" * (5 << 20))
     own = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -172,7 +172,7 @@ def test_what_git_has_is_read_as_far_as_a_plan_goes(
 
 
 def test_a_named_pipe_that_nobody_reads_is_not_written_to(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.mkfifo("out")
     assert main(["compile", "good.yaml", "-o", "out"]) == 1
@@ -182,7 +182,7 @@ def test_a_named_pipe_that_nobody_reads_is_not_written_to(
 @pytest.mark.parametrize("existing", [BOX, "# notes\n", '{"name": "x"}\n', "\0"])
 @pytest.mark.parametrize("way", ["-o", "-o through a link", "beside it", "as a box of a matrix"])
 def test_no_plan_replaces_what_is_none(
-    way: str, existing: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    way: str, existing: str, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, words = "other.json", ["-o", "other.json"]
     if way == "-o through a link":
@@ -203,7 +203,7 @@ def test_no_plan_replaces_what_is_none(
 
 
 @pytest.mark.parametrize("existing", ["", '{\n  "krunc_plan": 1,\n <<<<<<< a'])
-def test_a_plan_and_an_empty_file_are_replaced(existing: str, folder: Path) -> None:
+def test_a_plan_and_an_empty_file_are_replaced(existing: str, directory: Path) -> None:
     Path("other.json").write_text(existing)
     assert main(["compile", "good.yaml", "-o", "other.json"]) == 0
     assert Path("other.json").read_bytes() == Path("good.plan.json").read_bytes()

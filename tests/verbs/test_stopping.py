@@ -22,18 +22,18 @@ READS = ("0", "63")  # read()'s number on x86-64 and on arm64
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def krunc(folder: Path, *words: str, **more: Any) -> AbstractContextManager[Any]:
+def krunc(directory: Path, *words: str, **more: Any) -> AbstractContextManager[Any]:
     """A command of its own process group, as a terminal has it."""
     return started(
         [sys.executable, "-m", "krunc", *words],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+        cwd=directory, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True, env={**os.environ, "XDG_CACHE_HOME": str(directory / "cache")},
         **more,
     )  # fmt: skip
 
 
-def staged(folder: Path) -> list[str]:
-    return [name for name in os.listdir(folder) if name.startswith(".")]
+def staged(directory: Path) -> list[str]:
+    return [name for name in os.listdir(directory) if name.startswith(".")]
 
 
 def at_work(pid: int) -> bool:
@@ -49,10 +49,10 @@ def at_work(pid: int) -> bool:
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("boxes")
+    directory = tmp_path_factory.mktemp("boxes")
     for n in range(BOXES):
-        (folder / f"{n}.yaml").write_text(BOX.format(n=n))
-    return folder
+        (directory / f"{n}.yaml").write_text(BOX.format(n=n))
+    return directory
 
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["the process", "its group"])

@@ -34,21 +34,21 @@ COMMANDS = [
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     (tmp_path / "good.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "good.yaml")]) == 0
     return tmp_path
 
 
-def run(words: str, folder: Path, before: Callable[[], object]) -> tuple[int, str]:
+def run(words: str, directory: Path, before: Callable[[], object]) -> tuple[int, str]:
     """The exit code of a command and what it wrote, standard error into a file of its own."""
-    with open(folder / "said", "wb") as said, open(folder / "told", "wb") as told:
+    with open(directory / "said", "wb") as said, open(directory / "told", "wb") as told:
         done = subprocess.run(
-            [*KRUNC, *words.replace("{}", str(folder)).split()],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=told, stderr=said, timeout=60,
+            [*KRUNC, *words.replace("{}", str(directory)).split()],
+            cwd=directory, stdin=subprocess.DEVNULL, stdout=told, stderr=said, timeout=60,
             preexec_fn=before,
         )  # fmt: skip
-    return done.returncode, (folder / "said").read_text() + (folder / "told").read_text()
+    return done.returncode, (directory / "said").read_text() + (directory / "told").read_text()
 
 
 def full(*descriptors: int) -> None:
@@ -86,27 +86,27 @@ AROUND: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("words", COMMANDS)
 @pytest.mark.parametrize("around", AROUND)
-def test_no_traceback(around: str, words: str, folder: Path) -> None:
-    status, said = run(words, folder, AROUND[around])
+def test_no_traceback(around: str, words: str, directory: Path) -> None:
+    status, said = run(words, directory, AROUND[around])
     assert status in (0, 1, 2, 125), said
     assert "Traceback" not in said
     assert "Exception" not in said
     left = {"good.yaml", "good.plan.json", "said", "told"}
-    made = {name for name in os.listdir(folder) if name not in left}
+    made = {name for name in os.listdir(directory) if name not in left}
     assert made <= {"new.yaml", "hello.yaml"}
     for name in made:
-        assert (folder / name).read_text().startswith("# ")  # whole, or not there
+        assert (directory / name).read_text().startswith("# ")  # whole, or not there
 
 
 @pytest.mark.parametrize("words", ["show {}/good.plan.json", "schema box", "doctor", "--help"])
-def test_a_full_output_is_an_error(words: str, folder: Path) -> None:
-    status, said = run(words, folder, lambda: full(1))
+def test_a_full_output_is_an_error(words: str, directory: Path) -> None:
+    status, said = run(words, directory, lambda: full(1))
     assert status == 1
     assert "no space left on device" in said.lower()
 
 
 @pytest.mark.parametrize("command", [KRUNC, LAUNCHER], ids=["krunc", "krunc-launch"])
-def test_without_dev_null(command: list[str], folder: Path) -> None:
+def test_without_dev_null(command: list[str], directory: Path) -> None:
     """Closed streams are opened on nothing, standard output so that what is lost is told; where
     there is no /dev/null either, on a file without a name."""
     code = (
@@ -125,7 +125,7 @@ def test_without_dev_null(command: list[str], folder: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}sys.argv = {argv!r}\n{inner}"],
-        cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.closerange(0, 2),
+        cwd=directory, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.closerange(0, 2),
     )  # fmt: skip
     assert done.returncode == 1
     said = "krunc: the output cannot be written: bad file descriptor\n"
@@ -134,10 +134,10 @@ def test_without_dev_null(command: list[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["check", "compile"])
 def test_directories_of_any_depth(
-    verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    verb: str, directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """1,500 are read, with the box at the end. What is deeper than a path can say is told."""
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(directory)
     for levels, status in ((1_500, 0), (2_500, 1)):
         top = f"deep{levels}"
         os.mkdir(top)
@@ -165,15 +165,15 @@ def without_privileges() -> None:
 
 
 @pytest.mark.parametrize("verb", ["check", "compile"])
-def test_a_directory_that_may_not_be_read(verb: str, folder: Path) -> None:
-    (folder / "closed").mkdir()
-    (folder / "closed/other.yaml").write_text("krunc: 1\n")
-    (folder / "closed").chmod(0)
+def test_a_directory_that_may_not_be_read(verb: str, directory: Path) -> None:
+    (directory / "closed").mkdir()
+    (directory / "closed/other.yaml").write_text("krunc: 1\n")
+    (directory / "closed").chmod(0)
     done = subprocess.run(
         [*KRUNC, verb, "."],
-        cwd=folder, capture_output=True, text=True, timeout=60, preexec_fn=without_privileges,
+        cwd=directory, capture_output=True, text=True, timeout=60, preexec_fn=without_privileges,
     )  # fmt: skip
-    (folder / "closed").chmod(0o755)
+    (directory / "closed").chmod(0o755)
     assert done.returncode == 1
     assert "closed: error[KR001]: the directory cannot be read: permission denied" in (
         done.stderr + done.stdout
@@ -181,26 +181,26 @@ def test_a_directory_that_may_not_be_read(verb: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["check", "compile", "show", "launch --dry-run"])
-def test_names_that_are_not_utf8(verb: str, folder: Path) -> None:
+def test_names_that_are_not_utf8(verb: str, directory: Path) -> None:
     name = b"\xff\xfe.yaml"
-    with open(os.path.join(os.fsencode(folder), name), "w") as file:
+    with open(os.path.join(os.fsencode(directory), name), "w") as file:
         file.write(BOX)
     words: list[str | bytes] = [*KRUNC, *verb.split(), name]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True)
     assert done.returncode == (verb == "check"), done.stderr  # it has no plan
     assert "Traceback" not in done.stderr
 
 
-def test_the_way_to_a_plan_must_be_text(folder: Path) -> None:
+def test_the_way_to_a_plan_must_be_text(directory: Path) -> None:
     """The plan would say the way back, and a plan is UTF-8."""
-    strange = os.path.join(os.fsencode(folder), b"\xff")
+    strange = os.path.join(os.fsencode(directory), b"\xff")
     os.mkdir(strange)
     with open(os.path.join(strange, b"box.yaml"), "w") as file:
         file.write(BOX)
     done = subprocess.run(
         [*KRUNC, "compile", b"\xff/box.yaml", "-o", "out.json"],
-        cwd=folder, capture_output=True, text=True,
+        cwd=directory, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
     assert "is not UTF-8" in done.stderr
-    assert not (folder / "out.json").exists()
+    assert not (directory / "out.json").exists()

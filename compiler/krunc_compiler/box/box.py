@@ -40,14 +40,14 @@ class Boot(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """A file, or an empty folder, on top of a folder of the host. Exactly one of text, file,
-    base64 and folder is given; a mode that is not is that of its kind."""
+    """A file, or an empty directory, on top of a directory of the host. Exactly one of text, file,
+    base64 and directory is given; a mode that is not is that of its kind."""
 
     path: str
     text: str | None
     file: str | None
     base64: str | None
-    folder: bool
+    directory: bool
     mode: int
     once: bool
 
@@ -62,8 +62,8 @@ class Changes(NamedTuple):
     disk: str
 
 
-class FolderRoot(NamedTuple):
-    """The guest's root is a folder of the host."""
+class DirectoryRoot(NamedTuple):
+    """The guest's root is a directory of the host."""
 
     path: str
     read_only: bool
@@ -84,7 +84,7 @@ class DiskRoot(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A folder of the host that the guest can mount."""
+    """A directory of the host that the guest can mount."""
 
     tag: str
     path: str
@@ -227,7 +227,7 @@ class Box(NamedTuple):
     arch: str | None
     machine: Machine
     boot: Boot
-    rootfs: FolderRoot | DiskRoot
+    rootfs: DirectoryRoot | DiskRoot
     shares: tuple[Share, ...]
     disks: tuple[Disk, ...]
     tmpfs: tuple[Tmpfs, ...]

@@ -6,9 +6,9 @@ from typing import Any
 
 from krunc_compiler.box.box import (
     Changes,
+    DirectoryRoot,
     Disk,
     DiskRoot,
-    FolderRoot,
     Overlay,
     Share,
     Tmpfs,
@@ -25,12 +25,12 @@ def mebibytes(text: str) -> int:
     return int(float(text.removesuffix(unit)) * _MIB[unit.strip()])
 
 
-def root(value: dict[str, Any]) -> FolderRoot | DiskRoot:
-    """Return the root of VALUE, a folder or a disk."""
+def root(value: dict[str, Any]) -> DirectoryRoot | DiskRoot:
+    """Return the root of VALUE, a directory or a disk."""
     if "path" in value:
         overlay = tuple(map(_overlay, value["overlay"]))
         window = mebibytes(value["dax"])
-        return FolderRoot(value["path"], value["read_only"], window, overlay, _changes(value))
+        return DirectoryRoot(value["path"], value["read_only"], window, overlay, _changes(value))
     return DiskRoot(
         value["disk"],
         value.get("device"),
@@ -87,14 +87,14 @@ def _normal(path: str) -> str:
 
 
 def _overlay(value: dict[str, Any]) -> Overlay:
-    folder = "folder" in value
-    mode = int(value["mode"], 8) if "mode" in value else 0o755 if folder else 0o644
+    directory = "directory" in value
+    mode = int(value["mode"], 8) if "mode" in value else 0o755 if directory else 0o644
     return Overlay(
         value["path"],
         value.get("text"),
         value.get("file"),
         value.get("base64"),
-        folder,
+        directory,
         mode,
         value["once"],
     )

@@ -80,7 +80,7 @@ class Allowed(NamedTuple):
 class Needs(NamedTuple):
     """What a plan needs of an engine.
 
-    `relative` are the paths that start at the plan's folder, as they stand in the plan, with their
+    `relative` are the paths that start at the plan's directory, as they stand in the plan, with their
     operations. `descriptors` are inherited ones and `terminals` consoles on a terminal, with what
     they are. `run_as` is the user and the group that the VM's process becomes; `base` is where
     relative paths start, / when there are none.
@@ -191,7 +191,7 @@ def needs_of(plan: Plan, base: str) -> Needs:
         has_session=next(
             (number for number, row in enumerate(rows) if _rules(row).get("unknown_access")), None
         ),
-        uses_runtime="make_runtime_folder" in steps,
+        uses_runtime="make_runtime_directory" in steps,
         uses_launch="lay_stage" in steps,
         image=None if image is None else str(image["path"]),
         is_confined="confine" in steps,
@@ -264,7 +264,7 @@ _STEPS: dict[str, tuple[str, Use]] = {
     "open_device": ("path", "device"),
     "open_file": ("path", "made"),
     "start_passt": ("program", "program"),
-    "require_folder": ("path", "demanded"),
+    "require_directory": ("path", "demanded"),
     "require_file": ("path", "demanded"),
 }
 
@@ -275,7 +275,7 @@ def _stepped(rows: list[Operation]) -> Iterator[HostPath]:
         if row.kind == "step" and row.name in _STEPS:
             name, use = _STEPS[row.name]
             access: Access = "read-write" if use == "made" else row.args.get("access", "read")
-            directory = True if row.name == "require_folder" else None
+            directory = True if row.name == "require_directory" else None
             yield HostPath(row.args[name], access, use, number, directory)
 
 

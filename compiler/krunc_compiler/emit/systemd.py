@@ -165,7 +165,7 @@ def _files(needs: Needs) -> Iterator[str]:
         option = "BindPaths" if _is_hidden(path) else "ReadWritePaths"
         yield f"{option}=-{systemd_path(path)}"
     for path in readable:
-        if any(_lies_in(path, folder) for folder in writable):
+        if any(_lies_in(path, directory) for directory in writable):
             continue  # it is there, and as writable as what it lies in
         option = "BindReadOnlyPaths" if _is_hidden(path) else "ReadOnlyPaths"
         yield f"{option}=-{systemd_path(path)}"
@@ -240,8 +240,8 @@ def _is_device(path: str) -> bool:
 
 
 def _is_hidden(path: str) -> bool:
-    return any(_lies_in(path, folder) for folder in _HIDDEN)
+    return any(_lies_in(path, directory) for directory in _HIDDEN)
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return folder == "/" or path == folder or path.startswith(f"{folder}/")
+def _lies_in(path: str, directory: str) -> bool:
+    return directory == "/" or path == directory or path.startswith(f"{directory}/")

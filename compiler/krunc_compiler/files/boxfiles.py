@@ -15,18 +15,18 @@ LOCK_ENDING = ".lock.json"
 _BOX_ENDINGS = (".yaml", ".yml")
 
 
-def below(folder: str) -> Tree:
-    """List what lies below FOLDER, but for hidden folders."""
+def below(directory: str) -> Tree:
+    """List what lies below DIRECTORY, but for hidden directories."""
     from krunc_compiler.files.tree import tree  # most commands are given files
 
-    return tree(folder, lambda name: not name.startswith("."))
+    return tree(directory, lambda name: not name.startswith("."))
 
 
-def all_below(folder: str) -> Tree:
-    """List what lies below FOLDER, also in hidden folders but git's own."""
+def all_below(directory: str) -> Tree:
+    """List what lies below DIRECTORY, also in hidden directories but git's own."""
     from krunc_compiler.files.tree import tree
 
-    return tree(folder, lambda name: name != ".git")
+    return tree(directory, lambda name: name != ".git")
 
 
 def is_box_name(path: str) -> bool:

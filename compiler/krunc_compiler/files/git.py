@@ -42,7 +42,7 @@ def read(name: str) -> str:
         finding = Finding(
             "KR001",
             f"neither a file nor in git: {said}",
-            hint="REV:path starts at the top of the repository, REV:./path at this folder",
+            hint="REV:path starts at the top of the repository, REV:./path at this directory",
         )
         raise Rejected(only(name, finding))
     return decode(name, data)
@@ -91,7 +91,7 @@ def files(name: str) -> list[tuple[str, str]]:
 
 
 def beside(name: str, other: str) -> str:
-    """Return the name at the same revision of OTHER, a path that starts at the folder of NAME."""
+    """Return the name at the same revision of OTHER, a path that starts at the directory of NAME."""
     revision, _, path = name.partition(":")
     whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
     if path.startswith(("./", "../")) and not whole.startswith("../"):

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from krunc_schema import load
 
-# A path of the folder of the run, which the launcher knows.
+# A path of the directory of the run, which the launcher knows.
 RUNTIME: str = load("plan")["runtime"]
-# One of the folder of a single launch, which only the stage's own operations name.
+# One of the directory of a single launch, which only the stage's own operations name.
 LAUNCH: str = load("plan")["launch"]
 # A root of the images' store, which the launcher knows.
 STORE: str = load("plan")["store"]
@@ -34,16 +34,16 @@ def normal(path: str) -> str:
 
 
 @lru_cache(_KEPT)
-def seen_from(folder: str, path: str) -> str:
-    """Return PATH from the place that leads to FOLDER. What begins with `/` or `runtime:` stays; a
-    folder that is only called runtime: stays one."""
+def seen_from(directory: str, path: str) -> str:
+    """Return PATH from the place that leads to DIRECTORY. What begins with `/` or `runtime:` stays; a
+    directory that is only called runtime: stays one."""
     if path.startswith(("/", *_NAMED)):
         return path
-    return plain(posixpath.normpath(posixpath.join(folder, path)))
+    return plain(posixpath.normpath(posixpath.join(directory, path)))
 
 
 def plain(path: str) -> str:
-    """Return PATH, which lost a `./` in front of it, so that it still means no folder of the
+    """Return PATH, which lost a `./` in front of it, so that it still means no directory of the
     run."""
     return f"./{path}" if path.startswith(_NAMED) else path
 
@@ -55,20 +55,20 @@ def is_view(path: str) -> bool:
 
 @lru_cache(_KEPT)
 def holds_devices(path: str) -> bool:
-    """Tell whether PATH, by its text, is a device of the host or a folder that holds some."""
+    """Tell whether PATH, by its text, is a device of the host or a directory that holds some."""
     devices = _lies_in(path, _RULES["devices"]) and not _lies_in(path, _RULES["no_devices"])
     return devices or normal(path) == "/"
 
 
 @lru_cache(_KEPT)
 def holds_views(path: str) -> bool:
-    """Tell whether PATH, by its text, is of proc or a folder that holds it."""
+    """Tell whether PATH, by its text, is of proc or a directory that holds it."""
     return is_view(path) or normal(path) == "/"
 
 
-def _lies_in(path: str, folders: list[str]) -> bool:
+def _lies_in(path: str, directories: list[str]) -> bool:
     whole = normal(path)
-    return any(whole == folder or whole.startswith(folder + "/") for folder in folders)
+    return any(whole == directory or whole.startswith(directory + "/") for directory in directories)
 
 
 # The directory of a box and those above it, as `normal` writes them.

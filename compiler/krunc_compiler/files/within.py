@@ -57,14 +57,14 @@ def repository(path: str) -> str | None:
     """
     here = os.getcwd()
     found: str | None = None
-    for folder in _upwards(os.path.abspath(path)):
-        is_top = os.path.exists(os.path.join(folder, ".git"))
+    for directory in _upwards(os.path.abspath(path)):
+        is_top = os.path.exists(os.path.join(directory, ".git"))
         if found is None:
-            found = folder if is_top else None
-        elif (is_top or folder == here) and not is_in(
-            os.path.realpath(found), os.path.realpath(folder)
+            found = directory if is_top else None
+        elif (is_top or directory == here) and not is_in(
+            os.path.realpath(found), os.path.realpath(directory)
         ):
-            found = folder
+            found = directory
     return found
 
 

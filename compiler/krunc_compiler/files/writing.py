@@ -152,12 +152,12 @@ def stage(
 
 
 @lru_cache(64)
-def _stay_in_repository(folder: str) -> None:
-    """Raise OSError when FOLDER is in a repository by its name, but not in fact."""
-    home = repository(folder)
-    if home is None or not is_in(folder, home):
+def _stay_in_repository(directory: str) -> None:
+    """Raise OSError when DIRECTORY is in a repository by its name, but not in fact."""
+    home = repository(directory)
+    if home is None or not is_in(directory, home):
         return
-    if not is_in(os.path.realpath(folder), os.path.realpath(home)):
+    if not is_in(os.path.realpath(directory), os.path.realpath(home)):
         raise OSError(
             ELOOP, "its directory is a link out of the repository; name the directory itself"
         )
@@ -165,9 +165,9 @@ def _stay_in_repository(folder: str) -> None:
 
 def _stay(path: str) -> None:
     """Raise OSError when PATH is a link that leads out of its directory."""
-    folder = os.path.realpath(os.path.dirname(path))
-    if not is_in(os.path.realpath(path), folder) and not any(
-        is_in(folder, place) for place in _OF_SYSTEM
+    directory = os.path.realpath(os.path.dirname(path))
+    if not is_in(os.path.realpath(path), directory) and not any(
+        is_in(directory, place) for place in _OF_SYSTEM
     ):
         raise OSError(
             ELOOP,
@@ -201,17 +201,17 @@ def settle(path: str, mark: str) -> None:
     os.replace(_staged(path, mark), path)
 
 
-def sweep(folder: str, mark: str) -> None:
-    """Remove what is still staged in FOLDER."""
+def sweep(directory: str, mark: str) -> None:
+    """Remove what is still staged in DIRECTORY."""
     try:
-        names = os.listdir(folder or ".")
+        names = os.listdir(directory or ".")
     except OSError:
         return  # it went, or does not tell what is in it
     for name in names:
         if name.startswith(".") and name.endswith(f".{mark}"):
-            os.unlink(os.path.join(folder, name))
+            os.unlink(os.path.join(directory, name))
 
 
 def _staged(path: str, mark: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}.{name}.{mark}"
+    directory, slash, name = path.rpartition("/")
+    return f"{directory}{slash}.{name}.{mark}"

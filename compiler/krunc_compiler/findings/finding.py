@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 class Source(NamedTuple):
     """A text that was read, and the places of its values.
 
-    `folder` leads from the box that is compiled to this text's folder, "" when they share it.
+    `directory` leads from the box that is compiled to this text's directory, "" when they share it.
     `extends` says whether the places of other texts are among its own. `faults` are mistakes in
     its YAML beyond which it could be read. `first` is the line that the text starts with, where
     more is not kept of it.
@@ -63,7 +63,7 @@ class Source(NamedTuple):
     name: str
     text: str
     places: Mapping[Path, Place]
-    folder: str = ""
+    directory: str = ""
     extends: bool = False
     faults: "tuple[Located, ...]" = ()
     first: int = 0

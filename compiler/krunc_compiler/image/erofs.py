@@ -95,16 +95,16 @@ def _nodes(tree: Tree) -> Iterator[tuple[Node, Node]]:
     yield tree.root, tree.root
     todo = [tree.root]
     while todo:
-        folder = todo.pop()
-        assert folder.children is not None
-        for _, node in sorted(folder.children.items()):
+        directory = todo.pop()
+        assert directory.children is not None
+        for _, node in sorted(directory.children.items()):
             node.links += 1
             if node.children is not None:
                 node.links += 1
-                folder.links += 1
+                directory.links += 1
                 todo.append(node)
             if node.links == 1 or node.children is not None:
-                yield node, folder
+                yield node, directory
 
 
 def _names(children: dict[bytes, Node]) -> Iterator[list[bytes]]:

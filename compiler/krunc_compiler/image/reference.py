@@ -83,10 +83,10 @@ class Reference(NamedTuple):
         path = posixpath.join(home, self.path)
         return f"{self.transport}:{path}" + (f":{self.tag}" if self.tag else "")
 
-    def moved(self, folder: str) -> str:
-        """Return the text of this relative reference for a box from whose directory FOLDER leads to
+    def moved(self, directory: str) -> str:
+        """Return the text of this relative reference for a box from whose directory DIRECTORY leads to
         the one that says it."""
-        return self._replace(path=posixpath.normpath(posixpath.join(folder, self.path))).full()
+        return self._replace(path=posixpath.normpath(posixpath.join(directory, self.path))).full()
 
     @property
     def relative(self) -> bool:

@@ -89,15 +89,15 @@ class Tree:
                 raise Refusal("an entry that is no directory, for the root", "a directory")
             _restate(self.root, node)
             return
-        folder = self._folder(parts[:-1])
-        children, name = folder.children, parts[-1]
+        directory = self._directory(parts[:-1])
+        children, name = directory.children, parts[-1]
         assert children is not None
         there = children.get(name)
         if there is not None and there.children is not None and node.children is not None:
             _restate(there, node)
             return
         children[name] = node
-        self._linked.discard((folder, name))
+        self._linked.discard((directory, name))
 
     def link(self, parts: list[bytes], target: bytes) -> None:
         """Put another name of the file TARGET where PARTS lead."""
@@ -114,24 +114,24 @@ class Tree:
         if not parts:
             raise Refusal("a hard link for the root", "a directory")
         self.place(parts, node)
-        self._linked.add((self._folder(parts[:-1]), parts[-1]))
+        self._linked.add((self._directory(parts[:-1]), parts[-1]))
 
     def white_out(self, parts: list[bytes]) -> None:
         """Remove what lower layers have where the whiteout PARTS leads."""
         name = parts[-1][len(WHITEOUT) :]
         if name in (b"", b".", b".."):
             raise Refusal(f"a whiteout of {shown(name)}", "the name of a file")
-        folder = self.find(parts[:-1])
-        if folder is None or folder.children is None:
+        directory = self.find(parts[:-1])
+        if directory is None or directory.children is None:
             return
         if parts[-1] == OPAQUE:
-            self._clear(folder)
+            self._clear(directory)
             return
-        there = folder.children.get(name)
-        if there is None or (folder, name) in self._linked:
+        there = directory.children.get(name)
+        if there is None or (directory, name) in self._linked:
             return
         if there.layer != self._layer:
-            del folder.children[name]
+            del directory.children[name]
         elif there.children is not None:
             self._clear(there)
 
@@ -140,27 +140,27 @@ class Tree:
         way, missing = self._walk(parts)
         return None if missing else way[-1]
 
-    def _clear(self, folder: Node) -> None:
-        """Remove what lower layers have below FOLDER."""
-        todo = [folder]
+    def _clear(self, directory: Node) -> None:
+        """Remove what lower layers have below DIRECTORY."""
+        todo = [directory]
         while todo:
-            folder = todo.pop()
-            children = folder.children
-            if folder in self._cleared or children is None:
+            directory = todo.pop()
+            children = directory.children
+            if directory in self._cleared or children is None:
                 continue
-            self._cleared.add(folder)
+            self._cleared.add(directory)
             for name, child in list(children.items()):
                 if child.layer == self._layer and child.children is not None:
                     todo.append(child)
-                elif child.layer != self._layer and (folder, name) not in self._linked:
+                elif child.layer != self._layer and (directory, name) not in self._linked:
                     del children[name]
 
-    def _folder(self, parts: list[bytes]) -> Node:
+    def _directory(self, parts: list[bytes]) -> Node:
         """Return the directory where PARTS lead, which is made where it is not there."""
         limits = self._limits
         way, missing = self._walk(parts)
-        folder = way[-1]
-        if folder.children is None:
+        directory = way[-1]
+        if directory.children is None:
             raise Refusal("a name below what is no directory", "a directory there")
         if len(way) + len(missing) > limits.depth + 1:
             raise Refusal("a link that leads too deep", f"at most {limits.depth} directories")
@@ -170,10 +170,10 @@ class Tree:
             if len(part) > limits.name:
                 raise Refusal(f"a link to {shown(part)}", f"names of at most {limits.name} bytes")
             below = self.new(S_IFDIR | 0o755)
-            assert folder.children is not None
-            folder.children[part] = below
-            folder = below
-        return folder
+            assert directory.children is not None
+            directory.children[part] = below
+            directory = below
+        return directory
 
     def _walk(self, parts: list[bytes]) -> tuple[list[Node], list[bytes]]:
         """Return the nodes on the way where PARTS lead, and those parts that are not there."""

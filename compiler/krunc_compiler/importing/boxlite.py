@@ -22,7 +22,7 @@ _READ = {
 _LEFT_OUT = {
     "engine": "a box is always for libkrun",
     "security": "krunc launch confines the VM as its own options say",
-    "home_dir": "runtime: paths name the folder of a run",
+    "home_dir": "runtime: paths name the directory of a run",
     "exit_file": "krunc launch ends with the guest's exit status",
     "detach": "a supervisor keeps krunc launch running",
     "parent_pid": "a supervisor watches krunc launch",
@@ -92,7 +92,7 @@ def _root(
     device = disk.get("device_path") if disk else None
     if disk is None or device is None:
         kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
-        notes.append(f"guest_rootfs.strategy: {kind}: the folder is taken as it is")
+        notes.append(f"guest_rootfs.strategy: {kind}: the directory is taken as it is")
         return {"path": plain(root["path"])}
     number = ord(device[7]) - ord("a") if re.match(r"/dev/vd[a-z]", device) else -1
     if not 0 <= number < len(disks):

@@ -14,7 +14,7 @@ from krunc_compiler.plan.operation import Operation
 
 # The guest's kernel command line cannot carry everything; these two can.
 _OTHER_WAYS = (
-    "use entrypoint.script, or with a folder as root --target 1.19 or 2, whose libkrun reads a "
+    "use entrypoint.script, or with a directory as root --target 1.19 or 2, whose libkrun reads a "
     "configuration file"
 )
 

@@ -10,7 +10,7 @@ from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.operation import Operation
 
 # The steps that demand what a host path leads to, in the order in which they stand in a plan.
-_TARGETS = {"directory": "require_folder", "disk": "require_file", "file": "require_file"}
+_TARGETS = {"directory": "require_directory", "disk": "require_file", "file": "require_file"}
 _RANKS = {kind: rank for rank, kind in enumerate(("nested", *_TARGETS, "network"))}
 # Among those of one kind: the keys of the box that ask for them, in this order; then all others.
 _KEYS = ("machine", "boot", "displays", "rootfs", "shares", "disks", "network", "vhost_user")
@@ -41,10 +41,10 @@ def lower(operations: list[Operation]) -> Iterator[Operation]:
 
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
-    """Yield the runtime folder, when any of OPERATIONS names a path in it, and the stage's."""
+    """Yield the runtime directory, when any of OPERATIONS names a path in it, and the stage's."""
     paths = [path for o in operations for _, path in o.paths()]
     if any(path.startswith((RUNTIME, LAUNCH)) for path in paths):
-        yield Operation("step", "make_runtime_folder")
+        yield Operation("step", "make_runtime_directory")
     for operation in operations:
         for param, path in operation.paths():
             if path.startswith(LAUNCH) and "target" in param.rules:

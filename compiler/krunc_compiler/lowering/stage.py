@@ -17,9 +17,9 @@ from krunc_compiler.box.box import (
     IMAGE,
     Box,
     Changes,
+    DirectoryRoot,
     DiskRoot,
     Entrypoint,
-    FolderRoot,
     Share,
     VsockPort,
 )
@@ -84,7 +84,7 @@ def outer(box: Box, target: Target) -> Box:
     table = _table()
     shares = box.shares
     read_only = True
-    if isinstance(box.rootfs, FolderRoot):
+    if isinstance(box.rootfs, DirectoryRoot):
         root = box.rootfs
         read_only = root.read_only or _is_kept_out(root.changes)
         window = root.dax_mib if root.dax_mib != ROOT_WINDOW else 0
@@ -98,7 +98,7 @@ def outer(box: Box, target: Target) -> Box:
     program, orders = table["program"]
     return box._replace(
         shares=shares,
-        rootfs=FolderRoot(table["root"], forbids, 0 if forbids else ROOT_WINDOW, (), None),
+        rootfs=DirectoryRoot(table["root"], forbids, 0 if forbids else ROOT_WINDOW, (), None),
         vsock=(*box.vsock, VsockPort(table["port"], table["socket"], False)),
         entrypoint=Entrypoint(program, None, (orders,), {}, "/", None, None),
     )
@@ -183,7 +183,7 @@ def _root(box: Box) -> Iterator[Operation]:
     kept_out = _is_kept_out(changes)
     access = "read" if box.rootfs.read_only or kept_out else "read-write"
     match box.rootfs:
-        case FolderRoot():
+        case DirectoryRoot():
             args = {"tag": _table()["share"], "access": access}
             yield _order("root_share", box.origin("rootfs", "path"), args)
         case DiskRoot(disk, device, fstype, options):

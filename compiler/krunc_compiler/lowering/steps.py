@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from krunc_compiler.box.box import Box, FolderRoot
+from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target, functions, implied, lacks
 from krunc_compiler.lowering import (
@@ -102,7 +102,7 @@ def _can_have_file(box: Box, target: Target) -> bool:
     """Tell whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
     disk it cannot: init reads the file after it has mounted the disk (seen on 2.0-dev)."""
     overlay = functions()["krun_fs_add_overlay_file"]
-    return isinstance(box.rootfs, FolderRoot) and lacks(overlay, target) is None
+    return isinstance(box.rootfs, DirectoryRoot) and lacks(overlay, target) is None
 
 
 def _surely_has_file(target: Target) -> bool:

@@ -1,11 +1,11 @@
-"""Shares, disks, the root file system, and what lies on top of folders."""
+"""Shares, disks, the root file system, and what lies on top of directories."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from krunc_compiler.box.box import Box, Disk, DiskRoot, FolderRoot, Overlay, Share
+from krunc_compiler.box.box import Box, DirectoryRoot, Disk, DiskRoot, Overlay, Share
 from krunc_compiler.findings.finding import Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.plan.operation import Operation
@@ -14,7 +14,7 @@ from krunc_compiler.plan.operation import Operation
 ROOT_TAG = "/dev/root"
 ROOT_WINDOW = 512
 _INIT = "/init.krun"
-_FILE, _FOLDER = 0o100000, 0o040000
+_FILE, _DIRECTORY = 0o100000, 0o040000
 _ADD_DISK2 = (1, 10)
 
 
@@ -26,7 +26,7 @@ def open_files(box: Box, target: Target) -> Iterator[Operation]:
 
 
 def shares(box: Box, target: Target) -> Iterator[Operation]:
-    """Folders over virtiofs, each with the oldest call that says what the box says."""
+    """Directories over virtiofs, each with the oldest call that says what the box says."""
     del target
     for i, share in enumerate(box.shares):
         where: Path = ("shares", i)
@@ -91,10 +91,10 @@ def device_of(box: Box, disk: str) -> str | None:
 
 
 def root(box: Box, target: Target) -> Iterator[Operation]:
-    """Exactly one root: a folder, or a disk that the guest's init mounts over an empty one."""
+    """Exactly one root: a directory, or a disk that the guest's init mounts over an empty one."""
     match box.rootfs:
-        case FolderRoot():
-            yield _folder(box, box.rootfs, target)
+        case DirectoryRoot():
+            yield _directory(box, box.rootfs, target)
             yield from _overlays(ROOT_TAG, box.rootfs.overlay, ("rootfs", "overlay"))
         case DiskRoot(disk, device, fstype, options):
             yield Operation(
@@ -118,19 +118,21 @@ def root(box: Box, target: Target) -> Iterator[Operation]:
         yield overlay_file(ROOT_TAG, _INIT, content, 0o755, False, place, {"data": place})
 
 
-def _folder(box: Box, folder: FolderRoot, target: Target) -> Operation:
+def _directory(box: Box, directory: DirectoryRoot, target: Target) -> Operation:
     place = ("rootfs", "path")
-    changed = "read_only" if folder.read_only else "dax" if folder.dax_mib != ROOT_WINDOW else ""
+    changed = (
+        "read_only" if directory.read_only else "dax" if directory.dax_mib != ROOT_WINDOW else ""
+    )
     if target.family == 1 and not changed:
-        args: dict[str, Any] = {"root_path": folder.path}
+        args: dict[str, Any] = {"root_path": directory.path}
         return Operation(
             "call", "krun_set_root", box.origin(*place), args, places={"root_path": place}
         )
     args = {
         "tag": ROOT_TAG,
-        "path": folder.path,
-        "shm_size": folder.dax_mib << 20,
-        "read_only": folder.read_only,
+        "path": directory.path,
+        "shm_size": directory.dax_mib << 20,
+        "read_only": directory.read_only,
     }
     need = ("rootfs", changed) if changed else ()
     origin = box.origin("rootfs") if changed else box.origin(*place)
@@ -142,8 +144,8 @@ def _overlays(tag: str, overlay: tuple[Overlay, ...], place: Path) -> Iterator[O
     for i, item in enumerate(overlay):
         where = (*place, i)
         places: dict[str, Path] = {"path": (*where, "path")}
-        if item.folder:
-            args = {"fs_tag": tag, "path": item.path, "mode": _FOLDER | item.mode}
+        if item.directory:
+            args = {"fs_tag": tag, "path": item.path, "mode": _DIRECTORY | item.mode}
             yield Operation("call", "krun_fs_add_overlay_dir", where, args, places=places)
             continue
         kind = "file" if item.file is not None else "base64" if item.base64 is not None else "text"

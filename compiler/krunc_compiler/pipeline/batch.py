@@ -23,21 +23,21 @@ from krunc_compiler.values.inputs import Inputs
 
 
 class Job(NamedTuple):
-    """A file of boxes, the folder of its plans (None: standard output), and the plan's name when
+    """A file of boxes, the directory of its plans (None: standard output), and the plan's name when
     the command line tells it."""
 
     box: str
-    folder: str | None
+    directory: str | None
     file: str | None
 
     def plan(self, name: str, is_matrix: bool) -> str | None:
         """Return the file of the plan of the box NAME, of a matrix or not; None: standard
         output."""
-        if self.folder is None:
+        if self.directory is None:
             return None
         if self.file is not None:
-            return os.path.join(self.folder, self.file)
-        return os.path.join(self.folder, plan_name(self.box, name if is_matrix else None))
+            return os.path.join(self.directory, self.file)
+        return os.path.join(self.directory, plan_name(self.box, name if is_matrix else None))
 
 
 class Work(NamedTuple):
@@ -164,8 +164,8 @@ def _of_this_host(boxes: list[Compiled]) -> list[Located]:
 
 
 def _for(job: Job, given: Inputs) -> Inputs:
-    if job.folder is None:
+    if job.directory is None:
         return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
     kept = partial(_kept, job, given.within)
-    return given.seen_from(way(home, job.folder))._replace(kept=kept)
+    return given.seen_from(way(home, job.directory))._replace(kept=kept)

@@ -60,7 +60,7 @@ def another_target(there: Target | None, now: str) -> str:
 
 
 @cache
-def way(home: str, folder: str) -> str:
-    """Return the way from FOLDER, in which a plan is, to HOME, in which its box is."""
-    # realpath: relpath of two names of one folder is only then the way between them.
-    return os.path.relpath(os.path.realpath(home), os.path.realpath(folder))
+def way(home: str, directory: str) -> str:
+    """Return the way from DIRECTORY, in which a plan is, to HOME, in which its box is."""
+    # realpath: relpath of two names of one directory is only then the way between them.
+    return os.path.relpath(os.path.realpath(home), os.path.realpath(directory))

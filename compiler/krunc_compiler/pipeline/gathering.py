@@ -40,7 +40,7 @@ def gather(paths: Iterable[str], within: Within) -> Gathered:
         with contained(given, found.findings):
             if os.path.isdir(given):
                 within.admit(given)  # its names may be secrets, too
-                _folder(given, found, within)
+                _directory(given, found, within)
             else:
                 _file(given, found, within)
     seen: set[str] = set()
@@ -66,7 +66,7 @@ def _file(given: str, found: Gathered, within: Within) -> None:
         found.named.add(given)
 
 
-def _folder(given: str, found: Gathered, within: Within) -> None:
+def _directory(given: str, found: Gathered, within: Within) -> None:
     tree = all_below(given)
     for path in tree.files:
         with contained(path, found.findings):

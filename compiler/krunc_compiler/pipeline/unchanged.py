@@ -1,6 +1,6 @@
 """Whether an earlier run compiled the same many files to the plans that are there now.
 
-One small file below the user's cache folder tells of each command; without it everything is
+One small file below the user's cache directory tells of each command; without it everything is
 compiled. `krunc compile --check` and `krunc check` never look there.
 """
 
@@ -24,7 +24,7 @@ from krunc_compiler.values.kind import Seen, kind
 # A clock of the kernel's files moves on at least that often (CONFIG_HZ of 100).
 _TICK_S = 0.02
 _KEPT = 20
-# Some hundred bytes for each plan, of more plans than a folder holds.
+# Some hundred bytes for each plan, of more plans than a directory holds.
 _MOST_BYTES = 1 << 26
 
 
@@ -34,10 +34,10 @@ class Earlier:
 
     def __init__(self, words: list[Any], files: list[str]) -> None:
         told = json.dumps([words, os.getcwd(), _program()])
-        self._folder = os.path.join(
+        self._directory = os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "krunc", "compiled"
         )
-        self._path = os.path.join(self._folder, hexdigest(os.fsencode(told)))
+        self._path = os.path.join(self._directory, hexdigest(os.fsencode(told)))
         self._files = files
         self._read, self.others = _contents(files)
 
@@ -59,9 +59,9 @@ class Earlier:
             return
         known = {"files": self._read, "state": state, "plans": list(plans)}
         try:
-            os.makedirs(self._folder, 0o700, exist_ok=True)
+            os.makedirs(self._directory, 0o700, exist_ok=True)
             write(self._path, json.dumps(known))
-            _prune(self._folder)
+            _prune(self._directory)
         except OSError:
             pass  # the next run compiles again
 
@@ -71,9 +71,9 @@ def _program() -> str:
     edited."""
     homes = [os.path.dirname(str(package.__file__)) for package in (krunc_compiler, krunc_schema)]
     return _state(
-        os.path.join(folder, name)
+        os.path.join(directory, name)
         for home in homes
-        for folder, _, names in os.walk(home)
+        for directory, _, names in os.walk(home)
         for name in names
         if name.endswith((".py", ".json"))
     )
@@ -108,7 +108,7 @@ def _holds(path: str, digest: str) -> bool:
     return hexdigest(contents(path, MAX_BYTES)) == digest
 
 
-def _prune(folder: str) -> None:
-    paths = [entry.path for entry in os.scandir(folder) if entry.is_file()]
+def _prune(directory: str) -> None:
+    paths = [entry.path for entry in os.scandir(directory) if entry.is_file()]
     for path in sorted(paths, key=os.path.getmtime)[:-_KEPT]:
         os.unlink(path)

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 def make(box: Box, target: Target, meaning: Any, operations: list[Operation], prefix: str) -> Plan:
     """Return the plan of BOX; MEANING is its value with variables and expressions worked out.
 
-    PREFIX is the way from the plan's folder to the box's, `.` when they are the same.
+    PREFIX is the way from the plan's directory to the box's, `.` when they are the same.
     """
     canonical = _canonical(meaning)
     return Plan(

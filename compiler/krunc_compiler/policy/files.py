@@ -15,7 +15,7 @@ from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
 from krunc_compiler.shape.checking import check
 
-FOLDER = ".krunc"
+DIRECTORY = ".krunc"
 
 
 class Policy(NamedTuple):
@@ -26,8 +26,8 @@ class Policy(NamedTuple):
     base: str
     is_schema: bool
 
-    def judge(self, review: Review, folder: str) -> list[Finding]:
-        """Tell what of a plan, whose relative paths start at FOLDER, the policy does not allow."""
+    def judge(self, review: Review, directory: str) -> list[Finding]:
+        """Tell what of a plan, whose relative paths start at DIRECTORY, the policy does not allow."""
         name = os.path.basename(self.source.name)
         if self.is_schema:
             from krunc_compiler.policy import schemas  # and with it jsonschema
@@ -38,7 +38,7 @@ class Policy(NamedTuple):
                 finding = Finding("KR503", str(error), error.path, error.way_out)
                 raise reject(self.source, [finding]) from None
         else:
-            found = list(rules.judge(self.value, review, rules.Place(folder, self.base)))
+            found = list(rules.judge(self.value, review, rules.Place(directory, self.base)))
         message = self.value.get("message", "") if not self.is_schema else ""
         return [self._shown(one, name, message, review) for one in found]
 
@@ -53,14 +53,14 @@ class Policy(NamedTuple):
                 return found._replace(hint=hint, message=text, waived=True)
         return found._replace(hint=hint)
 
-    def rules_broken(self, review: Review, folder: str) -> set[str]:
+    def rules_broken(self, review: Review, directory: str) -> set[str]:
         """Return the rules that a waiver can name and that the plan breaks."""
         if self.is_schema:
             from krunc_compiler.policy import schemas
 
             name = os.path.basename(self.source.name)
             return {name} if any(schemas.judge(self.value, review.value)) else set()
-        place = rules.Place(folder, self.base)
+        place = rules.Place(directory, self.base)
         return set(map(rules.rule_of, rules.judge(self.value, review, place)))
 
 
@@ -91,6 +91,6 @@ def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
         findings = check(value, load("policy.schema"))
     if findings:
         raise reject(source, findings)
-    folder = os.path.dirname(os.path.abspath(path))
-    base = os.path.dirname(folder) if os.path.basename(folder) == FOLDER else folder
+    directory = os.path.dirname(os.path.abspath(path))
+    base = os.path.dirname(directory) if os.path.basename(directory) == DIRECTORY else directory
     return Policy(source, value, base, is_schema)

@@ -13,18 +13,18 @@ from krunc_compiler.files.hostpath import RUNTIME
 _LONGEST = 4095
 
 
-def allowed(path: str, folder: str, patterns: Iterable[str], base: str) -> bool:
-    """Tell whether PATH, of a plan in FOLDER, is one of PATTERNS, relative to BASE, or below one.
+def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bool:
+    """Tell whether PATH, of a plan in DIRECTORY, is one of PATTERNS, relative to BASE, or below one.
 
     Only the texts are compared: symbolic links are the host's, and not known here.
     """
-    whole = _whole(path, folder)
+    whole = _whole(path, directory)
     return any(_fits(whole, _whole(pattern, base).rstrip("/")) for pattern in patterns)
 
 
-def as_policy(path: str, folder: str, base: str) -> str:
-    """Return PATH, of a plan in FOLDER, as a policy names it whose relative paths start at BASE."""
-    whole = _whole(path, folder)
+def as_policy(path: str, directory: str, base: str) -> str:
+    """Return PATH, of a plan in DIRECTORY, as a policy names it whose relative paths start at BASE."""
+    whole = _whole(path, directory)
     if whole.startswith(RUNTIME):
         return RUNTIME + whole.removeprefix(RUNTIME).lstrip("/")
     if os.path.isabs(path):

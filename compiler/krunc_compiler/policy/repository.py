@@ -10,7 +10,7 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Finding, Located
 from krunc_compiler.findings.report import only
 from krunc_compiler.findings.wording import why
-from krunc_compiler.policy.files import FOLDER, Policy, policy_of
+from krunc_compiler.policy.files import DIRECTORY, Policy, policy_of
 
 # What may lie beside policies: it tells people about them.
 _FOR_PEOPLE = ("README", "README.md", "README.rst", "README.txt", "CODEOWNERS", ".gitattributes")
@@ -30,14 +30,14 @@ class Policies:
         self._known: dict[str, list[Policy]] = {}
         self._of: dict[tuple[str, ...], list[Policy]] = {}
 
-    def of(self, *folders: str) -> list[Policy]:
-        """Return the policies of files in FOLDERS."""
+    def of(self, *directories: str) -> list[Policy]:
+        """Return the policies of files in DIRECTORIES."""
         if self._given is not None:
             return self._given
-        if folders not in self._of:
-            homes = dict.fromkeys(home for folder in folders for home in _homes(folder))
-            self._of[folders] = [policy for home in homes for policy in self._in(home)]
-        return self._of[folders]
+        if directories not in self._of:
+            homes = dict.fromkeys(home for directory in directories for home in _homes(directory))
+            self._of[directories] = [policy for home in homes for policy in self._in(home)]
+        return self._of[directories]
 
     def _in(self, home: str) -> list[Policy]:
         if home not in self._known:
@@ -68,23 +68,23 @@ def _with_above(home: str, within: Within) -> Within:
     return Within((*places, home)) if any(is_in(place, top) for place in places) else within
 
 
-def _homes(folder: str) -> list[str]:
-    """Return each `.krunc` that applies to files in FOLDER, by its real path; a link in the way
+def _homes(directory: str) -> list[str]:
+    """Return each `.krunc` that applies to files in DIRECTORY, by its real path; a link in the way
     leads both to where it stands and to what it names."""
-    ways = dict.fromkeys((os.path.abspath(folder), os.path.realpath(folder)))
+    ways = dict.fromkeys((os.path.abspath(directory), os.path.realpath(directory)))
     found = (home for way in ways for home in _upward(way))
     return list(dict.fromkeys(found))
 
 
-def _upward(folder: str) -> Iterator[str]:
+def _upward(directory: str) -> Iterator[str]:
     while True:
-        home = os.path.join(folder, FOLDER)
+        home = os.path.join(directory, DIRECTORY)
         if os.path.lexists(home):
-            yield os.path.join(os.path.realpath(folder), FOLDER)
-        above = os.path.dirname(folder)
-        if os.path.lexists(os.path.join(folder, ".git")) or above == folder:
+            yield os.path.join(os.path.realpath(directory), DIRECTORY)
+        above = os.path.dirname(directory)
+        if os.path.lexists(os.path.join(directory, ".git")) or above == directory:
             return
-        folder = above
+        directory = above
 
 
 def _listed(home: str) -> tuple[list[str], list[Located]]:
@@ -94,7 +94,7 @@ def _listed(home: str) -> tuple[list[str], list[Located]]:
         names = sorted(os.listdir(home))
     except OSError as error:
         message = f"the policies cannot be listed: {why(error)}"
-        return [], only(shown, Finding("KR505", message, hint=f"{FOLDER} is a directory"))
+        return [], only(shown, Finding("KR505", message, hint=f"{DIRECTORY} is a directory"))
     paths, wrong = [], []
     for name in names:
         path = os.path.join(shown, name)

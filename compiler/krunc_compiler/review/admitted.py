@@ -13,7 +13,7 @@ from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.words import word
 
-_DEMANDS = {"require_folder": "folder", "require_file": "file"}
+_DEMANDS = {"require_directory": "directory", "require_file": "file"}
 
 
 def admitted(operations: Sequence[dict[str, Any]], facts: list[Fact]) -> Iterator[Fact]:

@@ -95,12 +95,12 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
         change = _change(was, now, *reached)
-        note = "; runtime: is the folder of another box" if moved and was else ""
+        note = "; runtime: is the directory of another box" if moved and was else ""
         yield change._replace(text=change.text + note)
 
 
 def _runtime(reach: Reach) -> bool:
-    """Tell whether it is in the folder of the run, which has the box's name."""
+    """Tell whether it is in the directory of the run, which has the box's name."""
     return isinstance(reach.target, str) and reach.target.startswith(RUNTIME)
 
 

@@ -169,13 +169,13 @@ def _confined(facts: list[Fact]) -> Fact:
 
 
 def _setuid(facts: list[Fact]) -> Fact:
-    """Who launches is not in the plan. What the guest's root makes in a folder keeps its owner and
+    """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner and
     mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices, for
     that process has no CAP_MKNOD."""
     written = (
         fact
         for fact in facts
-        if any((reach.verb, reach.noun) == ("write", "folder") for reach in fact.reach)
+        if any((reach.verb, reach.noun) == ("write", "directory") for reach in fact.reach)
     )
     is_user = any(
         reach.verb == "user" and reach.noun == "uid" and reach.target is not None
@@ -186,7 +186,7 @@ def _setuid(facts: list[Fact]) -> Fact:
     return Fact(
         "isolation",
         ("setuid",),
-        "launched by root, the guest can leave setuid-root files in folders that it can write to"
+        "launched by root, the guest can leave setuid-root files in directories that it can write to"
         if lost
         else "the guest can leave no setuid-root file on the host",
         lost.origin if lost else "",

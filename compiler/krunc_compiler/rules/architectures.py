@@ -71,7 +71,7 @@ def _devices(operations: list[Operation]) -> Iterator[_Asked]:
             last[-1].origin[:1],
             f"a machine of libkrun has interrupt lines for {_most('virtio_devices')}",
             "KR207",
-            "libkrun's own (balloon, rng, console, vsock) count too; put several folders "
+            "libkrun's own (balloon, rng, console, vsock) count too; put several directories "
             "under one share, or several disks into one",
             at_key=True,
         )
@@ -93,7 +93,7 @@ def _line(operations: list[Operation]) -> Iterator[_Asked]:
             f"it holds {command_line.room(next(iter(api.architectures())))}",
             "KR204",
             "the guest would lose the end without a word; put long texts into a file in "
-            "the root folder or a share, or with a folder as root use --target 1.19 or 2, whose "
+            "the root directory or a share, or with a directory as root use --target 1.19 or 2, whose "
             "libkrun reads a configuration file",
             at_key=True,
         )

@@ -43,11 +43,11 @@ def claims(
 ) -> Claims:
     """Tell what BOX claims, and the PATHS that it names. There may be many boxes: their texts are
     read again for a finding."""
-    folder = posixpath.dirname(source.name)
-    found = tuple(_claims(box, folder))
+    directory = posixpath.dirname(source.name)
+    found = tuple(_claims(box, directory))
     text = "" if os.path.isfile(source.name) else source.text
     whole = tuple(
-        one._replace(path=posixpath.join(folder, one.path))
+        one._replace(path=posixpath.join(directory, one.path))
         for one in paths
         if not one.path.startswith((RUNTIME, STORE))
     )
@@ -55,9 +55,9 @@ def claims(
     return Claims(box.name, given, allowed, found, whole, box.image is not None)
 
 
-def _claims(box: Box, folder: str) -> Iterator[Claim]:
+def _claims(box: Box, directory: str) -> Iterator[Claim]:
     def whole(path: str) -> str:
-        return normal(posixpath.join(folder, path))
+        return normal(posixpath.join(directory, path))
 
     yield Claim("KR614", f"the name {box.name!r}", box.name, ("name",), True)
     if isinstance(box.network, Tsi):
@@ -159,5 +159,5 @@ _AT_ONCE = {
     "KR611": "the two boxes cannot run at the same time; choose another host port",
     "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
     "KR613": "the second box to start would not get it; choose another socket",
-    "KR614": "plans and runtime folders are named after it; choose another name",
+    "KR614": "plans and runtime directories are named after it; choose another name",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.box.box import Box, FolderRoot, Overlay
+from krunc_compiler.box.box import Box, DirectoryRoot, Overlay
 from krunc_compiler.box.consoles import ConsolePort, PortsConsole
 from krunc_compiler.box.networks import Device, NetworkDevices, SocketDevice, Tsi
 from krunc_compiler.findings.finding import Finding, Path
@@ -37,8 +37,8 @@ def _boot(box: Box) -> Iterator[Finding]:
     if boot.kernel is not None and boot.firmware is not None:
         hint = "firmware loads its own kernel; leave one out"
         yield _together(("boot", "firmware"), "boot.kernel", "boot.firmware", hint)
-    if boot.init is not None and not isinstance(box.rootfs, FolderRoot):
-        hint = "libkrun lays an init over a root folder only; put it on the disk"
+    if boot.init is not None and not isinstance(box.rootfs, DirectoryRoot):
+        hint = "libkrun lays an init over a root directory only; put it on the disk"
         yield _together(("boot", "init"), "boot.init", "a root on a disk", hint)
     cmdline = boot.kernel.cmdline if boot.kernel is not None else None
     if box.console.kernel is not None and cmdline is not None and "console=" not in cmdline:
@@ -53,14 +53,14 @@ def _boot(box: Box) -> Iterator[Finding]:
 
 
 def _overlays(box: Box) -> Iterator[Finding]:
-    if isinstance(box.rootfs, FolderRoot):
+    if isinstance(box.rootfs, DirectoryRoot):
         yield from _overlay(box.rootfs.overlay, ("rootfs", "overlay"))
     for i, share in enumerate(box.shares):
         yield from _overlay(share.overlay, ("shares", i, "overlay"))
 
 
 def _overlay(overlay: tuple[Overlay, ...], path: Path) -> Iterator[Finding]:
-    folders = {""}
+    directories = {""}
     seen: dict[str, int] = {}
     for i, item in enumerate(overlay):
         where = (*path, i)
@@ -82,31 +82,31 @@ def _overlay(overlay: tuple[Overlay, ...], path: Path) -> Iterator[Finding]:
                 (*where, "path"),
                 hint="write the path without . and ..",
             )
-        elif parent not in folders:
+        elif parent not in directories:
             yield Finding(
                 "KR211",
-                f"{item.path!r} lies in no folder of the overlay",
+                f"{item.path!r} lies in no directory of the overlay",
                 (*where, "path"),
-                hint=f"an overlay cannot change the host's folder /{parent}: write a file at the "
-                f"top, or before it {{path: /{parent}, folder: true}}, which hides the host's",
+                hint=f"an overlay cannot change the host's directory /{parent}: write a file at the "
+                f"top, or before it {{path: /{parent}, directory: true}}, which hides the host's",
             )
-        if item.folder:
-            folders.add(name)
+        if item.directory:
+            directories.add(name)
 
 
 def _content(item: Overlay, where: Path) -> Iterator[Finding]:
     given = [key for key in ("text", "file", "base64") if getattr(item, key) is not None]
-    given += ["folder"] if item.folder else []
+    given += ["directory"] if item.directory else []
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
         yield Finding(
             "KR209",
-            f"one of text, file, base64 and folder is needed; found {found}",
+            f"one of text, file, base64 and directory is needed; found {found}",
             where,
-            hint="text and base64 stand in the plan, file is read at launch, folder is empty",
+            hint="text and base64 stand in the plan, file is read at launch, directory is empty",
         )
-    if item.folder and item.once:
-        yield _together((*where, "once"), "once", "folder", "libkrun has it for files only")
+    if item.directory and item.once:
+        yield _together((*where, "once"), "once", "directory", "libkrun has it for files only")
 
 
 def _tsi(box: Box) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.box.box import Box, FolderRoot
+from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.rules import image
@@ -34,16 +34,21 @@ _SECRET_VALUE = (
 
 def check(box: Box) -> list[Finding]:
     """Return the warnings about one box by itself."""
-    folders = _folders(box)
+    directories = _directories(box)
     return [
-        *(*_nested(folders), *_broad(folders), *_tilde(box, folders), *_daemons(box, folders)),
+        *(
+            *_nested(directories),
+            *_broad(directories),
+            *_tilde(box, directories),
+            *_daemons(box, directories),
+        ),
         *(*_unused_channels(box), *_literal_secrets(box), *_limits(box)),
         *image.lints(box),
     ]
 
 
-class _Folder(NamedTuple):
-    """A host folder that the guest gets: its path as it is written and in one form, its key, and
+class _Directory(NamedTuple):
+    """A host directory that the guest gets: its path as it is written and in one form, its key, and
     whether the guest can write there."""
 
     path: str
@@ -52,16 +57,16 @@ class _Folder(NamedTuple):
     writes: bool
 
 
-def _folders(box: Box) -> list[_Folder]:
-    folders = []
+def _directories(box: Box) -> list[_Directory]:
+    directories = []
     root = box.rootfs
-    if isinstance(root, FolderRoot):
+    if isinstance(root, DirectoryRoot):
         key: Path = ("rootfs", "path")
-        folders.append(_Folder(root.path, normal(root.path), key, not root.read_only))
+        directories.append(_Directory(root.path, normal(root.path), key, not root.read_only))
     for i, share in enumerate(box.shares):
         key = ("shares", i, "path")
-        folders.append(_Folder(share.path, normal(share.path), key, not share.read_only))
-    return folders
+        directories.append(_Directory(share.path, normal(share.path), key, not share.read_only))
+    return directories
 
 
 def _within(inner: str, outer: str) -> bool:
@@ -73,61 +78,61 @@ def _within(inner: str, outer: str) -> bool:
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
-def _nested(folders: list[_Folder]) -> Iterator[Finding]:
-    """Of each folder, the others that it lies in; of equal ones, the first."""
-    first: dict[str, _Folder] = {}
-    for folder in folders:
-        first.setdefault(folder.normal, folder)
-    for folder in folders:
-        for above in _above(folder.normal):
-            other = first.get(above, folder)
-            if other is folder or _is_of_run(folder) != _is_of_run(other):
+def _nested(directories: list[_Directory]) -> Iterator[Finding]:
+    """Of each directory, the others that it lies in; of equal ones, the first."""
+    first: dict[str, _Directory] = {}
+    for directory in directories:
+        first.setdefault(directory.normal, directory)
+    for directory in directories:
+        for above in _above(directory.normal):
+            other = first.get(above, directory)
+            if other is directory or _is_of_run(directory) != _is_of_run(other):
                 continue
             can = "there it can write" if other.writes else "there it can read"
             yield Finding(
                 "KR601",
-                f"this folder is reached through {dotted(other.key)} ({other.path}) too; {can}",
-                folder.key,
-                hint="the guest has the wider of both rights; share folders that do not overlap",
+                f"this directory is reached through {dotted(other.key)} ({other.path}) too; {can}",
+                directory.key,
+                hint="the guest has the wider of both rights; share directories that do not overlap",
             )
 
 
-def _is_of_run(folder: _Folder) -> bool:
-    return folder.path.startswith(RUNTIME)
+def _is_of_run(directory: _Directory) -> bool:
+    return directory.path.startswith(RUNTIME)
 
 
 def _above(path: str) -> Iterator[str]:
-    """Yield the folders that the path lies in, itself first."""
+    """Yield the directories that the path lies in, itself first."""
     within = not path.startswith(("/", ".."))
     while path not in ("", "/", "."):
         yield path
-        folder, slash, _ = path.rpartition("/")
-        path = folder or slash
+        directory, slash, _ = path.rpartition("/")
+        path = directory or slash
     if path or within:
         yield path or "."
 
 
-def _broad(folders: list[_Folder]) -> Iterator[Finding]:
-    for _, path, key, writes in folders:
+def _broad(directories: list[_Directory]) -> Iterator[Finding]:
+    for _, path, key, writes in directories:
         right = "write" if writes else "read"
         if path == "/":
             yield Finding(
                 "KR602",
                 f"the guest can {right} all files of the host that the launching user can",
                 key,
-                hint="share the folder that the guest needs",
+                hint="share the directory that the guest needs",
             )
         elif _compiled(_HOME).fullmatch(path):
             yield Finding(
                 "KR603",
-                f"the guest can {right} a home folder: keys, tokens and shell start files",
+                f"the guest can {right} a home directory: keys, tokens and shell start files",
                 key,
-                hint="share a folder below it",
+                hint="share a directory below it",
             )
 
 
-def _tilde(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
-    paths = [(folder.path, folder.key) for folder in folders]
+def _tilde(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
+    paths = [(directory.path, directory.key) for directory in directories]
     paths += [(disk.path, ("disks", i, "path")) for i, disk in enumerate(box.disks)]
     for path, key in paths:
         if path == "~" or path.startswith(("~/", "$")):
@@ -135,12 +140,12 @@ def _tilde(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
                 "KR604",
                 f"{path.split('/')[0]!r} is taken literally: no shell expands it",
                 key,
-                hint=f"write the whole path, or ./{path} when a folder has that name",
+                hint=f"write the whole path, or ./{path} when a directory has that name",
             )
 
 
-def _daemons(box: Box, folders: list[_Folder]) -> Iterator[Finding]:
-    for _, path, key, _ in folders:
+def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
+    for _, path, key, _ in directories:
         reached = [socket for socket in _DAEMONS if _within(socket, path)]
         if reached and path != "/":
             yield _commands(reached[0], key)

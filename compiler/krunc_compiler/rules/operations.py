@@ -39,7 +39,7 @@ def _paths(operations: list[Operation]) -> Iterator[Finding]:
             yield from _leaving(path, where)
             if param.kind != "socket_path":
                 continue
-            # At launch a folder, of the plan or of the run, comes before a relative path.
+            # At launch a directory, of the plan or of the run, comes before a relative path.
             rest = normal(path.removeprefix(RUNTIME)).replace("../", "")
             whole = path if path.startswith("/") else "/" + rest
             size = len(whole.encode("utf-8", "surrogatepass"))
@@ -69,7 +69,7 @@ def _views(operations: list[Operation]) -> Iterator[Finding]:
                     "KR213",
                     f"{path!r} is no file: {rules('host_path')['views_why']}",
                     where,
-                    hint="name a file or folder; a variable is a secret: `from_env: NAME`",
+                    hint="name a file or directory; a variable is a secret: `from_env: NAME`",
                 )
 
 
@@ -78,7 +78,7 @@ def _leaving(path: str, where: Path) -> Iterator[Finding]:
     if path.startswith(RUNTIME) and not set(parts).isdisjoint(rules("host_path")["parts_refused"]):
         yield Finding(
             "KR205",
-            f"{path!r} leaves the runtime folder or names nothing in it",
+            f"{path!r} leaves the runtime directory or names nothing in it",
             where,
             hint="write runtime:NAME, as in runtime:agent.sock",
         )

@@ -1,4 +1,4 @@
-"""Paths of the host below folders that a guest may write: it can put a link there in place of what
+"""Paths of the host below directories that a guest may write: it can put a link there in place of what
 the plan names, and the next launch would follow it."""
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from krunc_compiler.plan.operation import Operation
 
 class Named(NamedTuple):
     """A path of the host that a box names, and the key that does. `writes` is whether it is a
-    folder that the guest may write, `late` whether libkrun opens it while the guest runs."""
+    directory that the guest may write, `late` whether libkrun opens it while the guest runs."""
 
     path: str
     key: Path
@@ -21,7 +21,7 @@ class Named(NamedTuple):
 
 
 def named(operations: Sequence[Operation]) -> list[Named]:
-    """Return every path of the host that OPERATIONS open, but for folders that a guest only
+    """Return every path of the host that OPERATIONS open, but for directories that a guest only
     reads."""
     found = []
     for operation in operations:
@@ -54,21 +54,23 @@ def secrets(operation: Operation) -> Iterator[Named]:
 def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
-    folders = {normal(one.path): one for one in reversed(paths) if one.writes}
+    directories = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
         if one.writes:
             if normal(one.path) in UPS:
                 warnings.append(
                     Finding(
                         "KR615",
-                        f"the guest can write the folder of this box ({one.path}), and so its plan",
+                        f"the guest can write the directory of this box ({one.path}), and so its plan",
                         one.key,
-                        hint="share a folder below it; a plan that the guest changed is launched "
+                        hint="share a directory below it; a plan that the guest changed is launched "
                         "as any other, unless --require-digest holds it",
                     )
                 )
             continue
-        over = next((folders[above] for above in lying_in(one.path) if above in folders), None)
+        over = next(
+            (directories[above] for above in lying_in(one.path) if above in directories), None
+        )
         if over is None:
             continue
         where = f"{dotted(over.key)} ({over.path})"

@@ -26,7 +26,7 @@ MAX_FILES, MAX_TEXT, MAX_VALUES = 64, 1 << 20, 20_000
 # The keys by which two lists are merged, the first that all items have.
 _IDENTITIES = ("tag", "id", "port", "code", "rule", "path")
 # Keys of which one takes the place of another.
-_INSTEAD = (("executable", "script"), ("text", "base64", "file", "folder"), ("socket", "fd"))
+_INSTEAD = (("executable", "script"), ("text", "base64", "file", "directory"), ("socket", "fd"))
 _ROOTS = ("path", "disk", "image")
 _FEWER = "extend fewer, or merge some of them"
 
@@ -151,14 +151,14 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         if found.finding.code == "KR011":
             finding = Finding("KR011", message, at, hint=found.finding.hint)
         else:
-            hint = "relative names start at the folder of the box that says extends"
+            hint = "relative names start at the directory of the box that says extends"
             finding = Finding("KR023", message, at, hint=hint)
         raise reject(source, [finding]) from None
     if too_many := files.too_many(characters=len(text)):
         raise reject(source, [Finding("KR023", too_many, at, hint=_FEWER)])
-    folder = posixpath.join(source.folder, posixpath.dirname(base))
+    directory = posixpath.join(source.directory, posixpath.dirname(base))
     try:
-        value, loaded = _load(Source(name, text, {}, folder), (*above, name), files)
+        value, loaded = _load(Source(name, text, {}, directory), (*above, name), files)
     except _NoBox as none:
         message = f"{name}: {none}; nothing of it is shown"
         hint = "a file without a line `krunc: 1` has to have keys of a box alone"

@@ -34,5 +34,5 @@ class Inputs(NamedTuple):
     kept: Callable[[str, bool], Target | None] = _none
 
     def seen_from(self, prefix: str) -> "Inputs":
-        """These inputs for a plan from whose folder PREFIX leads to the box's."""
+        """These inputs for a plan from whose directory PREFIX leads to the box's."""
         return self._replace(prefix=prefix)

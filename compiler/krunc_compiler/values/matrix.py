@@ -67,7 +67,7 @@ def rows(matrix: Any, declared: Collection[str]) -> tuple[list[dict[str, Any]], 
 def too_large(boxes: int, values: int, expressions: int) -> list[Finding]:
     """Return a finding when so many BOXES of so many VALUES and EXPRESSIONS are more than a
     compilation bears."""
-    hint = "make fewer boxes of one file, or move what they share into a script or a folder"
+    hint = "make fewer boxes of one file, or move what they share into a script or a directory"
     return [
         Finding(
             "KR024",

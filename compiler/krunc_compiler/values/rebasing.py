@@ -60,17 +60,17 @@ def _fits(value: Any, branch: dict[str, Any]) -> bool:
 
 def _moved(value: Any, path: Path, source: Source, is_image: bool) -> Any:
     place = source.places.get(path)
-    folder = place.source.folder if place is not None and place.source is not None else ""
-    if not isinstance(value, str) or not value or not folder:
+    directory = place.source.directory if place is not None and place.source is not None else ""
+    if not isinstance(value, str) or not value or not directory:
         return value
-    return _moved_image(folder, value) if is_image else seen_from(folder, value)
+    return _moved_image(directory, value) if is_image else seen_from(directory, value)
 
 
-def _moved_image(folder: str, value: str) -> str:
+def _moved_image(directory: str, value: str) -> str:
     from krunc_compiler.image.reference import NotAReference, parse  # few boxes extend one with it
 
     try:
         reference = parse(value)
     except NotAReference:
         return value  # it is told of the box
-    return reference.moved(folder) if reference.relative else value
+    return reference.moved(directory) if reference.relative else value

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  krunc check                              everything below this folder
-  krunc check boxes/web.yaml deploy        a box, and a folder of boxes and plans
+  krunc check                              everything below this directory
+  krunc check boxes/web.yaml deploy        a box, and a directory of boxes and plans
   krunc check --policy strict.yaml boxes
   krunc check --format sarif >krunc.sarif
 
@@ -61,7 +61,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="*",
         default=["."],
         metavar="PATH",
-        help="a box, a plan, or a folder of them (default: this one)",
+        help="a box, a plan, or a directory of them (default: this one)",
     )
     parser.add_argument(
         "--policy", action="append", metavar="FILE", help="a policy, instead of those in .krunc"
@@ -153,8 +153,8 @@ def _read_policies(files: Iterable[tuple[str, str]], run: Run) -> None:
     """Read the policies of FILES, each with the directory through which it was found, once for all
     workers."""
     for_many()
-    for folder, home in dict.fromkeys((os.path.dirname(path), home) for path, home in files):
-        run.policies.of(folder, home)
+    for directory, home in dict.fromkeys((os.path.dirname(path), home) for path, home in files):
+        run.policies.of(directory, home)
 
 
 def _apart(run: Run, item: tuple[str, str]) -> tuple[Checked, Makers, list[Claims]]:

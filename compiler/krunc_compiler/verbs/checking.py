@@ -87,8 +87,8 @@ def check_box(box: str, home: str, run: Run) -> list[Claims]:
         made, warned, places = made_by(box, run)
         run.checked.findings.extend(warned)
         found += [claims(one.box, one.source, one.allowed) for one in made]
-        folders = dict.fromkeys(os.path.dirname(path) for path in (box, *places))
-        policies = run.policies.of(*folders, home)
+        directories = dict.fromkeys(os.path.dirname(path) for path in (box, *places))
+        policies = run.policies.of(*directories, home)
         for one, place in zip(made, places, strict=True):
             with contained(place, run.checked.findings):
                 _compare(one, box, place, policies, run)
@@ -222,15 +222,15 @@ def check_plan(plan: str, home: str, is_named: bool, run: Run) -> None:
 
 def _judge(found: Review, source: Source, path: str, policies: list[Policy], run: Run) -> None:
     """Findings stand at the key of the box that asks for the operation, else at the operation."""
-    folder = os.path.dirname(os.path.abspath(path))
+    directory = os.path.dirname(os.path.abspath(path))
     findings = run.checked.findings
     broken: set[str] = set()
     for policy in policies:
         faults: list[Located] = []
         with contained(policy.source.name, faults):
-            judged = policy.judge(found, folder)
+            judged = policy.judge(found, directory)
             if "waivers" in found.value:
-                broken |= policy.rules_broken(found, folder)
+                broken |= policy.rules_broken(found, directory)
             findings += [Located(source, _placed(finding, found, source)) for finding in judged]
         findings += [one for one in faults if one not in findings]  # once for all plans
     for i, waiver in enumerate(found.value.get("waivers", ())):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   krunc compile boxes/web.yaml             writes boxes/web.plan.json
-  krunc compile boxes                      every box in the folder
+  krunc compile boxes                      every box in the directory
   krunc compile boxes -o plans/            into another directory, which is made
   krunc compile web.yaml -o -              the plan on standard output
   krunc compile - <web.yaml                from standard input to standard output
@@ -62,7 +62,7 @@ exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a folder of boxes, or -")
+    parser.add_argument("boxes", nargs="+", metavar="BOX", help="a box, a directory of boxes, or -")
     parser.add_argument(
         "-o",
         "--output",
@@ -122,8 +122,10 @@ def run(args: Namespace) -> int:
     made_directories: list[str] = []
 
     def swept() -> None:
-        for folder in {job.folder for job in jobs if job.folder is not None and mark is not None}:
-            sweep(folder, str(mark))
+        for directory in {
+            job.directory for job in jobs if job.directory is not None and mark is not None
+        }:
+            sweep(directory, str(mark))
         remove_empty(made_directories)
 
     with Cleaned(swept):
@@ -152,7 +154,7 @@ def _finished(
         stream = sys.stdout if args.format == "text" else sys.stderr
         stream.write("".join(one.text for one in made))
     if findings or args.format != "text":
-        _tell(findings, args.format, any(job.folder is None for job in jobs))
+        _tell(findings, args.format, any(job.directory is None for job in jobs))
     if any(args.warnings_as_errors or not item.finding.warning for item in findings):
         return 1, []
     if mark is None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def files_of(given: str, within: Within) -> list[str]:
-    """Return GIVEN, or what in the folder GIVEN may be a box by its name. Raises Rejected when the
-    folder is not WITHIN what may be read."""
+    """Return GIVEN, or what in the directory GIVEN may be a box by its name. Raises Rejected when the
+    directory is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
             # krunc check would not find it.
@@ -36,7 +36,7 @@ def files_of(given: str, within: Within) -> list[str]:
         raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
     found = list(filter(is_box_name, [*tree.files, *tree.odd]))
     if not found:
-        raise UsageError(f"no box in the folder {given}: boxes are .yaml files with `krunc: 1`")
+        raise UsageError(f"no box in the directory {given}: boxes are .yaml files with `krunc: 1`")
     return found
 
 
@@ -63,23 +63,23 @@ def jobs_of(args: Namespace, files: list[str], found: dict[str, Seen]) -> list[J
             tell_people(args, f"krunc: skipped {printable(path)}: {why}\n")
     if not boxes:
         raise UsageError(f"no box in {' '.join(args.boxes)}: boxes are .yaml files with `krunc: 1`")
-    into_folder = is_directory(args.output)
-    if len(boxes) > 1 and args.output is not None and not into_folder:
+    into_directory = is_directory(args.output)
+    if len(boxes) > 1 and args.output is not None and not into_directory:
         raise UsageError(f"{len(boxes)} boxes and one output: {_name_a_directory(args.output)}")
-    jobs = [_job(box, args.output, into_folder) for box in boxes]
-    if args.check and any(job.folder is None for job in jobs):
+    jobs = [_job(box, args.output, into_directory) for box in boxes]
+    if args.check and any(job.directory is None for job in jobs):
         raise UsageError("--check compares with a file: name the box, or the plan with -o")
     if len({os.path.normpath(box) for box in boxes}) < len(boxes):
         raise UsageError("a box is named twice")
     return jobs
 
 
-def _job(box: str, output: str | None, into_folder: bool) -> Job:
+def _job(box: str, output: str | None, into_directory: bool) -> Job:
     if output == "-" or (output is None and box == "-"):
         return Job(box, None, None)
     if output is None:
         return Job(box, os.path.dirname(box), None)
-    return Job(box, output, None) if into_folder else Job(box, *os.path.split(output))
+    return Job(box, output, None) if into_directory else Job(box, *os.path.split(output))
 
 
 def check_places(made: list[Made], output: str | None) -> None:

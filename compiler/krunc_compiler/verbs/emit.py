@@ -27,7 +27,7 @@ from krunc_compiler.verbs.emitting import to_directory, to_file, to_stdout
 EXAMPLES = f"""\
 examples:
   krunc emit systemd web.plan.json                     what would be written, on standard output
-  krunc emit systemd boxes -o /etc/systemd/system      all plans in the folder
+  krunc emit systemd boxes -o /etc/systemd/system      all plans in the directory
   krunc emit systemd web.plan.json --base /srv/web     relative paths of the plan start there
   krunc emit slurm fleet -o jobs
   krunc emit kubernetes fleet --kvm-resource squat.ai/kvm -o manifests
@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     known = f"one of {', '.join(ENGINES)}"
     parser.add_argument("engine", choices=ENGINES, metavar="ENGINE", help=known)
     parser.add_argument(
-        "plans", nargs="+", metavar="PLAN", help="a plan, a folder of plans, or - for one plan"
+        "plans", nargs="+", metavar="PLAN", help="a plan, a directory of plans, or - for one plan"
     )
     parser.add_argument(
         "-o",

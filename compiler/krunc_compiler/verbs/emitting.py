@@ -71,21 +71,21 @@ def to_directory(
     count = 0
 
     def swept() -> None:
-        for folder in directories:
-            sweep(folder, mark)
-        for folder in reversed(made):
+        for directory in directories:
+            sweep(directory, mark)
+        for directory in reversed(made):
             with suppress(OSError):  # it is not empty when all went well
-                os.rmdir(folder)
+                os.rmdir(directory)
 
     path = directory
     with Cleaned(swept):
         try:
             for name, texts in _files(pieces):
                 path = os.path.join(directory, name)
-                folder = os.path.dirname(path)
-                if folder not in directories:
-                    _make(folder, made)
-                    directories[folder] = None
+                directory = os.path.dirname(path)
+                if directory not in directories:
+                    _make(directory, made)
+                    directories[directory] = None
                 count += 1
                 if _stage(path, "".join(texts).encode("utf-8"), mark):
                     staged.append(path)
@@ -105,12 +105,12 @@ def _stage(path: str, data: bytes, mark: str) -> bool:
     return changed
 
 
-def _make(folder: str, made: list[str]) -> None:
-    """Make FOLDER and those above it; add those that were MADE, from the outside in."""
-    if folder and not os.path.isdir(folder):
-        _make(os.path.dirname(folder), made)
-        os.mkdir(folder)
-        made.append(folder)
+def _make(directory: str, made: list[str]) -> None:
+    """Make DIRECTORY and those above it; add those that were MADE, from the outside in."""
+    if directory and not os.path.isdir(directory):
+        _make(os.path.dirname(directory), made)
+        os.mkdir(directory)
+        made.append(directory)
 
 
 def _files(pieces: Iterable[Piece]) -> Iterator[tuple[str, Iterator[str]]]:

@@ -31,7 +31,7 @@ exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
 KINDS = {
     "hello": "one program in a root directory",
     "agent": "code that nobody has read: a root to throw away, a user, no network, an end",
-    "build": "read-only source, results in another folder",
+    "build": "read-only source, results in another directory",
     "web": "a server with a port on this host's 127.0.0.1",
     "disk": "a root on a disk image",
     "policy": "what boxes may do, in .krunc, for krunc check",
@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
     rule = load("box.schema")["properties"]["name"]
     if args.kind != "policy" and not re.fullmatch(rule["pattern"], name):
         raise UsageError(f"{printable(name)} cannot be a box's name: use {rule['x-form']}")
-    # Not called .yaml: below a folder with an installed krunc, krunc check would find boxes.
+    # Not called .yaml: below a directory with an installed krunc, krunc check would find boxes.
     starter = files("krunc_compiler") / "starters" / f"{args.kind}.yaml.txt"
     text = starter.read_text("utf-8").replace("NAME", name)
     text = text.replace("TARGET", _target(args.installed() if args.installed else None), 1)
@@ -90,11 +90,11 @@ def _box(given: str) -> str:
 
 def _policy(given: str | None) -> str:
     """Return the file of the policy that is GIVEN: by its name, in .krunc."""
-    from krunc_compiler.policy.files import FOLDER  # and with it the review
+    from krunc_compiler.policy.files import DIRECTORY  # and with it the review
 
     if given is None or given == "-" or is_box_name(given):
-        return given or f"{FOLDER}/policy.yaml"
-    return f"{FOLDER}/policy-{given}.yaml"
+        return given or f"{DIRECTORY}/policy.yaml"
+    return f"{DIRECTORY}/policy-{given}.yaml"
 
 
 def _target(found: Installed | None) -> str:

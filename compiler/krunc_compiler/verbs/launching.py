@@ -23,7 +23,7 @@ def compile_box_texts(
     box: str | None = None,
 ) -> dict[str, str] | None:
     """Return the plans of the boxes in the file PATH by the boxes' names, their paths seen from the
-    file's folder.
+    file's directory.
 
     It is for TARGET, else for what the box names, else for what was FOUND. SETTINGS are
     NAME=VALUE, FILES hold variables, BOX names one of several boxes of a file.

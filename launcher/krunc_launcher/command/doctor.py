@@ -19,7 +19,7 @@ HELP = f"""\
 usage: krunc doctor [option...] [PLAN...]
 
 Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
-memory, limits, the runtime folder; and for each PLAN everything that krunc launch would check.
+memory, limits, the runtime directory; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
 arguments:
@@ -120,23 +120,23 @@ def _confinement() -> Check:
 
 def _passt() -> Check:
     from krunc_launcher.host.passt import PROGRAM, unfit_program
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
-    found = list(unfit_program(PROGRAM, Folders("/", "/")))
+    found = list(unfit_program(PROGRAM, Directories("/", "/")))
     if found:
         return Check("passt", WARNING, found[0], "only boxes with network: {mode: passt} need it")
     return Check("passt", OK, f"{PROGRAM} is there, for boxes with network: {{mode: passt}}")
 
 
 def _runtime() -> Check:
-    from krunc_launcher.accept import runtime_folder
-    from krunc_launcher.host.runtime import runtime_folder as problems
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.accept import runtime_directory
+    from krunc_launcher.host.runtime import runtime_directory as problems
+    from krunc_launcher.paths import Directories
 
-    folder = runtime_folder("BOX")
-    found = list(problems(Folders("/", folder)))
+    directory = runtime_directory("BOX")
+    found = list(problems(Directories("/", directory)))
     state, fix = (FAILED, "name another with --runtime-dir") if found else (OK, "")
-    return Check("runtime folder", state, "; ".join(found) or folder, fix)
+    return Check("runtime directory", state, "; ".join(found) or directory, fix)
 
 
 def _libraries(chosen: str | None) -> Iterator[Check]:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def dry_run(path: str, options: Options) -> str:
     """Tell what would be called; raises PlanRefused and LaunchError."""
     accepted = accept(path, options)
-    accepted.folders.launch = accepted.folders.launch.rpartition("-")[0] + "-<random>"
+    accepted.directories.launch = accepted.directories.launch.rpartition("-")[0] + "-<random>"
     origins: dict[str, str] = {}
-    operations, found = resolve(accepted.plan, accepted.folders, _teller(accepted, origins))
+    operations, found = resolve(accepted.plan, accepted.directories, _teller(accepted, origins))
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
     lines = (f"secret  {secret}: {place}".replace("*/", "* /") for secret, place in origins.items())
@@ -39,6 +39,6 @@ def _teller(accepted: Accepted, origins: dict[str, str]) -> Reader:
         from krunc_launcher.plan.secrets import shown
         from krunc_launcher.resolve.secrets import Secrets
 
-        origins[shown(item)] = Secrets(system.variable, accepted.folders).origin(item)
+        origins[shown(item)] = Secrets(system.variable, accepted.directories).origin(item)
 
     return tell

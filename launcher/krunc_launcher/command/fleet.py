@@ -58,7 +58,7 @@ class Source:
 
 
 def plans_of(paths: list[str]) -> dict[str, Source]:
-    """Return the plans that PATHS name, of a folder all in it, by the name of each VM: the plan's
+    """Return the plans that PATHS name, of a directory all in it, by the name of each VM: the plan's
     file name without its ending, or what a stream of several plans says. Raises LaunchError."""
     named: dict[str, Source] = {}
     for path in paths:
@@ -98,30 +98,30 @@ def _streamed(path: str) -> Iterator[tuple[str, Source]]:
         yield name, Source(path, plan)
 
 
-def _below(folder: str) -> list[str]:
+def _below(directory: str) -> list[str]:
     try:
-        names = sorted(name for name in system.listdir(folder) if name.endswith(_ENDING))
+        names = sorted(name for name in system.listdir(directory) if name.endswith(_ENDING))
     except OSError as error:
-        raise LaunchError(f"{plain(folder)}: {why(error)}") from None
+        raise LaunchError(f"{plain(directory)}: {why(error)}") from None
     if not names:
-        raise LaunchError(f"{plain(folder)}: there is no plan (*{_ENDING}) in this folder")
-    return [system.join(folder, name) for name in names]
+        raise LaunchError(f"{plain(directory)}: there is no plan (*{_ENDING}) in this directory")
+    return [system.join(directory, name) for name in names]
 
 
 def launch_all(
-    plans: dict[str, Source], folder: str, options: Options
+    plans: dict[str, Source], directory: str, options: Options
 ) -> Iterator[tuple[str, End | None]]:
-    """Launch each of PLANS in a process of its own, its output in FOLDER, as many at once as
+    """Launch each of PLANS in a process of its own, its output in DIRECTORY, as many at once as
     OPTIONS say: each VM's name as it is started, and as it ends, with how. Raises LaunchError
     before any is started."""
-    for made in filter(None, (folder, options.exit_record)):
+    for made in filter(None, (directory, options.exit_record)):
         try:
             system.makedirs(made, 0o700)
         except OSError as error:
             raise LaunchError(f"{plain(made)}: {why(error)}") from None
     if options.die_with_parent:
         die_with_parent()
-    fleet = Fleet(plans, folder, options)
+    fleet = Fleet(plans, directory, options)
     yield from fleet.fill()
     for vm, end in wait(fleet.running, fleet.programs, fleet.asked, SIGTERM):
         yield fleet.names.pop(vm), end
@@ -135,13 +135,24 @@ class Fleet:
     last first, `running` the VMs by process, `names` theirs; `asked` are signals that came."""
 
     __slots__ = (
-        "_each", "_folder", "_library", "_looked", "_mask", "_most", "_plans", "_starts", "asked",
-        "names", "programs", "running", "waiting",
+        "_directory",
+        "_each",
+        "_library",
+        "_looked",
+        "_mask",
+        "_most",
+        "_plans",
+        "_starts",
+        "asked",
+        "names",
+        "programs",
+        "running",
+        "waiting",
     )  # fmt: skip
 
-    def __init__(self, plans: dict[str, Source], folder: str, options: Options) -> None:
+    def __init__(self, plans: dict[str, Source], directory: str, options: Options) -> None:
         self._plans = plans
-        self._folder = folder
+        self._directory = directory
         self._each = {name: options.of(name) for name in plans}
         self._library = _loaded(options)
         self._most = options.jobs or len(plans)
@@ -187,7 +198,7 @@ class Fleet:
         except LaunchError as error:
             return End("not_started", NOT_STARTED, error.lines)
         if vm.is_mine:
-            _redirect(system.join(self._folder, name), vm)
+            _redirect(system.join(self._directory, name), vm)
             become(self._plans[name].path, begin, options, self._library, vm)
         self.running[vm.pid] = vm
         self.names[vm] = name
@@ -205,10 +216,10 @@ def _accepted(plans: dict[str, Source], each: dict[str, Options]) -> dict[str, S
             starts[name] = error
         source.data = None
     accepted = [plan for plan in starts.values() if isinstance(plan, Accepted)]
-    written = sorted({folder for plan in accepted for folder in plan.folders.written})
-    shared = sorted({folder for plan in accepted for folder in plan.folders.shared})
+    written = sorted({directory for plan in accepted for directory in plan.directories.written})
+    shared = sorted({directory for plan in accepted for directory in plan.directories.shared})
     for plan in accepted:
-        plan.folders.written, plan.folders.shared = written, shared
+        plan.directories.written, plan.directories.shared = written, shared
     return starts
 
 

@@ -28,14 +28,14 @@ _HEADS = {
 
 
 class Tally:
-    """How the VMs of a run, NAMES of them with their output in FOLDER, ended so far. Where standard
+    """How the VMs of a run, NAMES of them with their output in DIRECTORY, ended so far. Where standard
     error is a terminal, a line of it shows that."""
 
-    __slots__ = ("_ended", "_folder", "_groups", "_line", "_names", "_running", "_well")
+    __slots__ = ("_directory", "_ended", "_groups", "_line", "_names", "_running", "_well")
 
-    def __init__(self, names: list[str], folder: str) -> None:
+    def __init__(self, names: list[str], directory: str) -> None:
         self._names = names
-        self._folder = folder
+        self._directory = directory
         self._line = len(names) > 1 and system.isatty(2) and system.variable("TERM") != "dumb"
         self._running: set[str] = set()
         self._ended = self._well = 0
@@ -84,7 +84,7 @@ class Tally:
         places = {name: place for place, name in enumerate(self._names)}
         for names, _ in self._groups.values():
             names.sort(key=places.__getitem__)
-        where = f"what each printed is in {plain(self._folder)}, NAME.out and NAME.err"
+        where = f"what each printed is in {plain(self._directory)}, NAME.out and NAME.err"
         groups = sorted(self._groups.items(), key=lambda group: -len(group[1][0]))
         lines = [_line(*group) for group in groups[:_FEW_REASONS]]
         rest = sum(len(names) for _, (names, _) in groups[_FEW_REASONS:])

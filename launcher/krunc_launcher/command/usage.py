@@ -7,16 +7,16 @@ from krunc_launcher.options import LAUNCH, OF_A_BOX, listing
 HELP = f"""\
 usage: krunc launch [option...] PLAN|-
        krunc launch [option...] BOX.yaml
-       krunc launch --log-dir DIR [-j N] [option...] PLAN|FOLDER...
+       krunc launch --log-dir DIR [-j N] [option...] PLAN|DIRECTORY...
        krunc launch --log-dir DIR [-j N] [option...] BOX.yaml
 
-Replay a plan against libkrun and enter the VM. Several plans, or all of a folder, are started from
+Replay a plan against libkrun and enter the VM. Several plans, or all of a directory, are started from
 one warmed process, each in a process of its own. A box is compiled first, for the libkrun that is
 found or for --target, and all boxes of its matrix are started; krunc-launch, the launcher alone,
 takes plans only.
 
 arguments:
-  PLAN               the plan to run, or - for standard input; with --log-dir several, or folders
+  PLAN               the plan to run, or - for standard input; with --log-dir several, or directories
   BOX.yaml           the box to compile and run
 
 options:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # QEMU locks bytes of an image that it has open (its block/file-posix.c): 100 and on for what it
@@ -27,13 +27,13 @@ def disks(done: list[Operation]) -> Iterator[tuple[str, bool, str]]:
                 yield path, how == "read", operation.origin
 
 
-def hold(done: list[Operation], folders: Folders) -> tuple[list[int], list[str]]:
+def hold(done: list[Operation], directories: Directories) -> tuple[list[int], list[str]]:
     """Lock every disk of DONE, for as long as the descriptors are open; and what is in use."""
     held, problems = [], []
     for path, reads, origin in disks(done):
         try:
             # A FIFO in its place must not keep the launcher waiting.
-            handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
+            handle = directories.open(path, system.O_RDONLY | system.O_NONBLOCK)
         except OSError:
             continue  # the condition of the file tells why
         held.append(handle)

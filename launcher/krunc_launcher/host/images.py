@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
 # What each format starts with: docs/interop/qcow2.rst of QEMU, the VMDK, VHDX and VDI documents.
 _MAGIC = (
@@ -24,10 +24,10 @@ _HEAD = 4096
 _EXTERNAL_DATA = 1 << 2  # of qcow2's incompatible features
 
 
-def unfit(path: str, declared: str, folders: Folders) -> Iterator[str]:
+def unfit(path: str, declared: str, directories: Directories) -> Iterator[str]:
     """Tell why the image in PATH cannot be opened as the DECLARED format, or should not be."""
     try:
-        handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
+        handle = directories.open(path, system.O_RDONLY | system.O_NONBLOCK)
     except OSError:
         return  # the condition of the file tells why
     try:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # On x86-64 libkrun maps a raw kernel's file into the memory, at 2 GiB, in whole pages. Seen: up to
@@ -22,7 +22,9 @@ _RAW_ABOVE_MIB = 3328
 _PAGE = 4096
 
 
-def unfit(operation: Operation, memory_mib: int, machine: str, folders: Folders) -> Iterator[str]:
+def unfit(
+    operation: Operation, memory_mib: int, machine: str, directories: Directories
+) -> Iterator[str]:
     """Tell why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
     rules = operation.rule()["params"]
     given = {rule["name"]: value for rule, value in zip(rules, operation.values, strict=True)}
@@ -42,7 +44,7 @@ def unfit(operation: Operation, memory_mib: int, machine: str, folders: Folders)
             f"than {_RAW_ABOVE_MIB} MiB, or use the elf kernel (vmlinux)"
         )
     try:
-        size = folders.status(path).st_size
+        size = directories.status(path).st_size
     except OSError:
         size = 0  # the condition of the file tells why
     if size % _PAGE:

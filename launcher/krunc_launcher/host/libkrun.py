@@ -8,7 +8,7 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi
 from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT, PLAN
 from krunc_launcher.errors import LaunchError, asked_by, plain
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.plan.reading import is_stream
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def locate(chosen: str | None, era: str | None, plan: str = "") -> Library:
     for name in [era] if era else list(ERAS):
         candidates = list(ERAS[name]["sonames"])
         if ERAS[name]["family"] == 2:
-            candidates += [system.join(folder, _PACKAGED) for folder in packaged()]
+            candidates += [system.join(directory, _PACKAGED) for directory in packaged()]
         for candidate in candidates:
             tried.append(candidate)
             if "/" in candidate:
@@ -95,10 +95,10 @@ def _compiling(plan: str, family: int) -> str:
 
 
 def packaged() -> list[str]:
-    """Return the folders of Python's packages that have a libkrun of pip's."""
+    """Return the directories of Python's packages that have a libkrun of pip's."""
     # Not an empty entry, which is the working directory: it may hold a stranger's files.
-    found = [folder for folder in sys.path if folder]
-    return [folder for folder in found if system.exists(system.join(folder, _PACKAGED))]
+    found = [directory for directory in sys.path if directory]
+    return [directory for directory in found if system.exists(system.join(directory, _PACKAGED))]
 
 
 def load(path: str) -> Library:
@@ -157,16 +157,16 @@ def _symbol(lib: Any, name: str) -> Any:
 def _firmware(path: str) -> list[Any]:
     """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
     try:
-        folder = system.dirname(Folders("/", "/").real(system.abspath(path), True))
-        listed = system.listdir(folder)
+        directory = system.dirname(Directories("/", "/").real(system.abspath(path), True))
+        listed = system.listdir(directory)
     except OSError:
-        return []  # a folder that may be searched, not read: the loader has to find it
+        return []  # a directory that may be searched, not read: the loader has to find it
     start = "libkrunfw.so."
     names = sorted(n for n in listed if n.startswith(start) and n[len(start) :].isdigit())
     loaded = []
     for name in names:
         try:
-            loaded.append(ffi.dlopen(system.join(folder, name), ffi.RTLD_LAZY))
+            loaded.append(ffi.dlopen(system.join(directory, name), ffi.RTLD_LAZY))
         except OSError as error:
             raise LaunchError(
                 f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}"

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # sock_diag(7), linux/netlink.h, linux/unix_diag.h, net/tcp_states.h
@@ -57,11 +57,11 @@ STATES = {
 }
 
 
-def listener(path: str, stream: bool, folders: Folders) -> str:
+def listener(path: str, stream: bool, directories: Directories) -> str:
     """Tell whether a Unix socket is served, stale, absent, another kind of file, or out of
     reach."""
     try:
-        mode = folders.status(path, follow=False).st_mode
+        mode = directories.status(path, follow=False).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "absent"
     except OSError:
@@ -92,30 +92,30 @@ def listener(path: str, stream: bool, folders: Folders) -> str:
     return "served"
 
 
-def replaceable(operation: Operation, folders: Folders) -> Iterator[str]:
+def replaceable(operation: Operation, directories: Directories) -> Iterator[str]:
     """Sockets of OPERATION whose path a guest can have led elsewhere, or can lead elsewhere while
     it runs."""
     for rule, path, how in operation.opens():
         if rule["kind"] != "socket_path":
             continue
         try:
-            folders.status(path, follow=how == "connect")
+            directories.status(path, follow=how == "connect")
         except OSError as error:
             if error.errno == errno.ELOOP:
                 yield f"{plain(path)}: {why(error)}"
                 continue
         # What somebody has to serve is connected to before the guest runs.
-        if how == "connect" and "served" not in rule and _is_written(path, folders):
+        if how == "connect" and "served" not in rule and _is_written(path, directories):
             yield (
-                f"{plain(path)} is in a folder that a guest may write, and libkrun connects to it "
+                f"{plain(path)} is in a directory that a guest may write, and libkrun connects to it "
                 "while the guest runs, through any link that the guest puts in its place; keep "
                 "the socket out of what guests write"
             )
 
 
-def _is_written(path: str, folders: Folders) -> bool:
+def _is_written(path: str, directories: Directories) -> bool:
     try:
-        return folders.is_written(path)
+        return directories.is_written(path)
     except OSError:
         return False  # it cannot be reached
 

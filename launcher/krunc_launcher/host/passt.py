@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # What a box has that names none.
@@ -17,20 +17,20 @@ PROGRAM = "/usr/bin/passt"
 _INSTALL = "install passt (the package passt of most systems), or name yours: network.program"
 
 
-def unfit(step: Operation, folders: Folders) -> Iterator[str]:
+def unfit(step: Operation, directories: Directories) -> Iterator[str]:
     """Tell why the program of STEP cannot be started."""
-    yield from unfit_program(step.argument("program"), folders)
+    yield from unfit_program(step.argument("program"), directories)
 
 
-def unfit_program(path: str, folders: Folders) -> Iterator[str]:
+def unfit_program(path: str, directories: Directories) -> Iterator[str]:
     """Tell why the program PATH cannot be started."""
     try:
-        mode = folders.status(path).st_mode
-        replaceable = folders.is_written(path)
+        mode = directories.status(path).st_mode
+        replaceable = directories.is_written(path)
     except OSError as error:
         yield f"{plain(path)}: {why(error)}; {_INSTALL}"
         return
     if not system.S_ISREG(mode) or not system.access(path, system.X_OK):
         yield f"{plain(path)} is no program that you (uid {system.geteuid()}) may run; {_INSTALL}"
     elif replaceable:
-        yield f"{plain(path)} is in a folder that a guest may write: what it puts there would run"
+        yield f"{plain(path)} is in a directory that a guest may write: what it puts there would run"

@@ -9,18 +9,18 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import DEVICES, LIMITS, MEANT, OF_SOME, OPENING
 from krunc_launcher.errors import asked_by, plain, why
 from krunc_launcher.host.kvm import closed_to, quick
-from krunc_launcher.host.runtime import closed, runtime_folder
+from krunc_launcher.host.runtime import closed, runtime_directory
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 
-def preflight(done: list[Operation], folders: Folders) -> list[str]:
+def preflight(done: list[Operation], directories: Directories) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
     problems = []
     devices = 0
@@ -34,15 +34,15 @@ def preflight(done: list[Operation], folders: Folders) -> list[str]:
 
             sentences = list(unmet(operation, done))
         elif operation.kind == "step" and operation.name in _CHECKS:
-            sentences = list(_CHECKS[operation.name](operation, folders))
+            sentences = list(_CHECKS[operation.name](operation, directories))
         elif operation.kind == "call":
             sentences = [*_arguments(operation), *_contents(operation)]
             if operation.name in _LOOKED_AT:
                 sentences += [
-                    *_kernel(operation, done, folders),
-                    *_image(operation, folders),
+                    *_kernel(operation, done, directories),
+                    *_image(operation, directories),
                     *_machine(operation),
-                    *_elsewhere(operation, done, folders),
+                    *_elsewhere(operation, done, directories),
                 ]
         else:
             continue
@@ -81,14 +81,16 @@ def _contents(operation: Operation) -> Iterator[str]:
             return  # the second one is its length
 
 
-def _kernel(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
+def _kernel(operation: Operation, done: list[Operation], directories: Directories) -> Iterator[str]:
     if operation.name in MEANT["kernel"]:
         from krunc_launcher.host.kernel import unfit
 
-        yield from unfit(operation, meant(done, "memory_mib") or 0, system.uname().machine, folders)
+        yield from unfit(
+            operation, meant(done, "memory_mib") or 0, system.uname().machine, directories
+        )
 
 
-def _image(operation: Operation, folders: Folders) -> Iterator[str]:
+def _image(operation: Operation, directories: Directories) -> Iterator[str]:
     """Yield the format of a disk, which only newer calls name; the others take it as raw."""
     for rule, path, _ in operation.opens():
         if rule.get("target") == "disk":
@@ -97,7 +99,7 @@ def _image(operation: Operation, folders: Folders) -> Iterator[str]:
             rules = zip(operation.rule()["params"], operation.values, strict=True)
             said = [value.c for one, value in rules if one.get("enum") == "disk_format"]
             declared = said[0].rpartition("_")[2].lower() if said else "raw"
-            yield from unfit(path, declared, folders)
+            yield from unfit(path, declared, directories)
 
 
 def _machine(operation: Operation) -> Iterator[str]:
@@ -116,7 +118,9 @@ def _machine(operation: Operation) -> Iterator[str]:
             )
 
 
-def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) -> Iterator[str]:
+def _elsewhere(
+    operation: Operation, done: list[Operation], directories: Directories
+) -> Iterator[str]:
     """Conditions that few plans have."""
     if operation.name in OF_SOME:
         from krunc_launcher.host.architecture import alone
@@ -127,21 +131,21 @@ def _elsewhere(operation: Operation, done: list[Operation], folders: Folders) ->
         group = system.getegid() if group is None else group
         yield from closed_to(meant([operation], "uid"), group)
         if any(one.kind == "order" for one in done):
-            yield from closed(folders.runtime, meant([operation], "uid"), group)
+            yield from closed(directories.runtime, meant([operation], "uid"), group)
     for path in made([operation]):
-        yield from _writable(path, folders)
+        yield from _writable(path, directories)
     # Nobody but this launch has its own directory.
-    own = f"{folders.launch}/"
+    own = f"{directories.launch}/"
     if any(
         rule["kind"] == "socket_path" and not path.startswith(own)
         for rule, path, _ in operation.opens()
     ):
         from krunc_launcher.host.listeners import replaceable
 
-        yield from replaceable(operation, folders)
+        yield from replaceable(operation, directories)
 
 
-def _files(operation: Operation, folders: Folders) -> Iterator[str]:
+def _files(operation: Operation, directories: Directories) -> Iterator[str]:
     limits = ffi.new("uint64_t[2]")
     failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
     if not failed and hard < _LEAST_FILES:
@@ -151,16 +155,16 @@ def _files(operation: Operation, folders: Folders) -> Iterator[str]:
         )
 
 
-def _hypervisor(operation: Operation, folders: Folders) -> Iterator[str]:
+def _hypervisor(operation: Operation, directories: Directories) -> Iterator[str]:
     yield from quick()
 
 
-def _folder(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "folder", system.S_ISDIR, folders)
+def _directory(operation: Operation, directories: Directories) -> Iterator[str]:
+    yield from _kind(operation, "directory", system.S_ISDIR, directories)
 
 
-def _file(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "file or block device", _is_image, folders)
+def _file(operation: Operation, directories: Directories) -> Iterator[str]:
+    yield from _kind(operation, "file or block device", _is_image, directories)
 
 
 def _is_image(mode: int) -> bool:
@@ -168,11 +172,11 @@ def _is_image(mode: int) -> bool:
 
 
 def _kind(
-    operation: Operation, kind: str, fits: Callable[[int], bool], folders: Folders
+    operation: Operation, kind: str, fits: Callable[[int], bool], directories: Directories
 ) -> Iterator[str]:
     path, access = operation.argument("path"), operation.argument("access").c
     try:
-        mode = folders.status(path).st_mode
+        mode = directories.status(path).st_mode
     except OSError as error:
         yield f"{plain(path)}: {why(error)}; a {kind} is needed"
         return
@@ -187,71 +191,71 @@ def _kind(
         yield f"{plain(path)}: you (uid {system.geteuid()}) may not {need} it"
 
 
-def _socket(operation: Operation, folders: Folders) -> Iterator[str]:
+def _socket(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
     path = operation.argument("path")
-    state = listener(path, operation.argument("type").c == "stream", folders)
+    state = listener(path, operation.argument("type").c == "stream", directories)
     if state != "served":
         yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
 
 
-def _tap(operation: Operation, folders: Folders) -> Iterator[str]:
+def _tap(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.tap import missing
 
     yield from missing(operation.argument("name"))
 
 
-def _architecture(operation: Operation, folders: Folders) -> Iterator[str]:
+def _architecture(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.architecture import other
 
     yield from other(operation)
 
 
-def _of_the_store(operation: Operation, folders: Folders) -> Iterator[str]:
+def _of_the_store(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.store import unfit
 
-    yield from unfit(operation, folders)
+    yield from unfit(operation, directories)
 
 
-def _passt(operation: Operation, folders: Folders) -> Iterator[str]:
+def _passt(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.passt import unfit
 
-    yield from unfit(operation, folders)
+    yield from unfit(operation, directories)
 
 
-def _nested(operation: Operation, folders: Folders) -> Iterator[str]:
+def _nested(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.nested import unavailable
 
     yield from unavailable()
 
 
-def _device(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _kind(operation, "device", system.S_ISCHR, folders)
+def _device(operation: Operation, directories: Directories) -> Iterator[str]:
+    yield from _kind(operation, "device", system.S_ISCHR, directories)
 
 
-def _stale(operation: Operation, folders: Folders) -> Iterator[str]:
+def _stale(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
     path = operation.argument("path")
-    state = listener(path, True, folders)
+    state = listener(path, True, directories)
     if state in ("served", "other", "type", "denied"):
         yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
     elif state == "absent":
-        yield from _parent(path, "socket", folders)
+        yield from _parent(path, "socket", directories)
 
 
-def _open_file(operation: Operation, folders: Folders) -> Iterator[str]:
-    yield from _writable(operation.argument("path"), folders)
+def _open_file(operation: Operation, directories: Directories) -> Iterator[str]:
+    yield from _writable(operation.argument("path"), directories)
 
 
-def _writable(path: str, folders: Folders) -> Iterator[str]:
+def _writable(path: str, directories: Directories) -> Iterator[str]:
     """Tell why the file PATH cannot be made or emptied."""
     try:
         # A link could lead the launcher to empty another file.
-        mode = folders.status(path, follow=False).st_mode
+        mode = directories.status(path, follow=False).st_mode
     except (FileNotFoundError, NotADirectoryError):
-        yield from _parent(path, "file", folders)
+        yield from _parent(path, "file", directories)
     except OSError as error:
         yield f"{plain(path)}: {why(error)}"
     else:
@@ -261,30 +265,30 @@ def _writable(path: str, folders: Folders) -> Iterator[str]:
             yield f"{plain(path)}: you (uid {system.geteuid()}) may not write it"
 
 
-def _parent(path: str, what: str, folders: Folders) -> Iterator[str]:
-    """Tell why PATH cannot be made in its folder. A missing runtime folder is made by a step."""
+def _parent(path: str, what: str, directories: Directories) -> Iterator[str]:
+    """Tell why PATH cannot be made in its directory. A missing runtime directory is made by a step."""
     parent = system.dirname(path)
-    if not folders.is_folder(parent):
-        if parent != folders.runtime:
-            yield f"{plain(parent)}: there is no such folder for the {what}"
+    if not directories.is_directory(parent):
+        if parent != directories.runtime:
+            yield f"{plain(parent)}: there is no such directory for the {what}"
     elif not system.access(parent, system.W_OK | system.X_OK):
         yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
 
 
-# Seen: one vCPU with a folder as root takes 90 descriptors.
+# Seen: one vCPU with a directory as root takes 90 descriptors.
 _LEAST_FILES = 256
 # asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
 RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 # The calls that more than their arguments' kinds is asked of.
 _LOOKED_AT = {*OPENING, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT["uid"]}
-_CHECKS: dict[str, Callable[[Operation, Folders], Iterator[str]]] = {
+_CHECKS: dict[str, Callable[[Operation, Directories], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_architecture": _architecture,
-    "require_folder": _folder,
+    "require_directory": _directory,
     "require_file": _file,
     "require_image": _of_the_store,
     "require_socket": _socket,
-    "make_runtime_folder": lambda _, folders: runtime_folder(folders),
+    "make_runtime_directory": lambda _, directories: runtime_directory(directories),
     "clear_stale_socket": _stale,
     "open_file": _open_file,
     "open_device": _device,

@@ -1,4 +1,4 @@
-"""What of the host the guest's program starts from: the file that libkrun opens, and its folder."""
+"""What of the host the guest's program starts from: the file that libkrun opens, and its directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
@@ -30,8 +30,10 @@ _OF_THE_GUEST = ("dev", "proc", "sys")
 _MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
 
 
-def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tuple[str, str]:
-    """Return the folder that is the guest's root, and the guest's program; empty where the
+def program(
+    plan: dict[str, Any], done: list[Operation], directories: Directories
+) -> tuple[str, str]:
+    """Return the directory that is the guest's root, and the guest's program; empty where the
     program's file cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
@@ -51,13 +53,13 @@ def program(plan: dict[str, Any], done: list[Operation], folders: Folders) -> tu
             path = row["args"][MEANT["program"][name]]
     root = _root(done)
     laid = _laid(plan, GUEST_CONFIGURATION["fs_tag"])
-    if not root or not path.startswith("/") or any(_hides(root, one, folders) for one in laid):
+    if not root or not path.startswith("/") or any(_hides(root, one, directories) for one in laid):
         return "", ""
     return root, path
 
 
 def _laid(plan: dict[str, Any], tag: str) -> list[str]:
-    """Return where a call lays something over the folder that has TAG."""
+    """Return where a call lays something over the directory that has TAG."""
     return [
         row["args"][MEANT["laid_at"][name]]
         for row in plan["operations"]
@@ -67,24 +69,26 @@ def _laid(plan: dict[str, Any], tag: str) -> list[str]:
     ]
 
 
-def _hides(root: str, path: str, folders: Folders) -> bool:
+def _hides(root: str, path: str, directories: Directories) -> bool:
     """Tell whether what is laid at PATH of ROOT may hide something of it, and so the program."""
-    found = _within(root, path, folders)
+    found = _within(root, path, directories)
     if found >= 0:
         system.close(found)
         return True
     return bool(ffi.errno != _ENOENT)
 
 
-def opened(root: str, path: str, folders: Folders) -> int:
+def opened(root: str, path: str, directories: Directories) -> int:
     """Return the file of the program PATH below ROOT, as a descriptor that is opened; -1 for
     none."""
-    return _within(root, path, folders) if root else -1
+    return _within(root, path, directories) if root else -1
 
 
-def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folders) -> list[str]:
-    """Tell why the guest's program cannot start in its folder: libkrun 1.x then starts it in
-    another one without a word. Only a folder that the root has to have is looked for."""
+def missing_workdir(
+    plan: dict[str, Any], done: list[Operation], directories: Directories
+) -> list[str]:
+    """Tell why the guest's program cannot start in its directory: libkrun 1.x then starts it in
+    another one without a word. Only a directory that the root has to have is looked for."""
     workdir = origin = ""
     for row in plan["operations"]:
         name = row.get("call")
@@ -96,10 +100,10 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
                 return []
             workdir, origin = process["cwd"], row["from"]
     root = _root(done)
-    known = folders.is_folder(root) and workdir not in ("", "/")
+    known = directories.is_directory(root) and workdir not in ("", "/")
     if not known or workdir.split("/")[1] in _OF_THE_GUEST:
         return []
-    found = _within(root, workdir, folders)
+    found = _within(root, workdir, directories)
     if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
         return []
     if found < 0:
@@ -108,16 +112,19 @@ def missing_workdir(plan: dict[str, Any], done: list[Operation], folders: Folder
         if ffi.errno not in (ENOENT, ENOTDIR):
             return []  # it cannot be told
     return [
-        f"{plain(workdir)} is no folder in the guest's root {plain(root)}; make it"
+        f"{plain(workdir)} is no directory in the guest's root {plain(root)}; make it"
         f"{asked_by(origin)}"
     ]
 
 
 def unstartable(
-    plan: dict[str, Any], done: list[Operation], folders: Folders, starts_from: tuple[str, str]
+    plan: dict[str, Any],
+    done: list[Operation],
+    directories: Directories,
+    starts_from: tuple[str, str],
 ) -> list[str]:
-    """Tell why the guest's program cannot be started from a root that is a folder, as far as the
-    folder alone decides it. STARTS_FROM is what `program` returns."""
+    """Tell why the guest's program cannot be started from a root that is a directory, as far as the
+    directory alone decides it. STARTS_FROM is what `program` returns."""
     orders = {operation.name: operation for operation in done if operation.kind == "order"}
     hidden = {f"/{name}" for name in _OF_THE_GUEST}
     search: list[str] = []
@@ -138,15 +145,15 @@ def unstartable(
         hidden.update(system.normpath(one.argument("path")) for one in done if one.name in _MOUNTS)
         root, origin = _root(done, tag), starts.origin
         laid = _laid(plan, tag)
-        if any(_hides(root, one, folders) for one in laid):
+        if any(_hides(root, one, directories) for one in laid):
             return []
     else:
         root, path = starts_from
         origin = next((one.origin for one in done if one.name in MEANT["program"]), "entrypoint")
     try:
-        handle = folders.open(root, system.O_PATH | system.O_DIRECTORY) if root else -1
+        handle = directories.open(root, system.O_PATH | system.O_DIRECTORY) if root else -1
     except OSError:
-        return []  # the condition of the folder tells why
+        return []  # the condition of the directory tells why
     if handle < 0:
         return []
     try:
@@ -164,7 +171,7 @@ def unstartable(
 
 
 def _root(done: list[Operation], tag: str = GUEST_CONFIGURATION["fs_tag"]) -> str:
-    """Return the folder that the guest gets by TAG; empty when its root is on a disk."""
+    """Return the directory that the guest gets by TAG; empty when its root is on a disk."""
     for operation in done:
         if operation.name not in OPENING:
             continue
@@ -187,16 +194,16 @@ def _process(row: dict[str, Any]) -> dict[str, Any] | None:
     return data[1].get("process") if data is not None else None
 
 
-def _within(root: str, path: str, folders: Folders) -> int:
+def _within(root: str, path: str, directories: Directories) -> int:
     """Return a descriptor of PATH below ROOT, where links lead as they do for the guest, or -1."""
     try:
-        folder = folders.open(root, system.O_PATH | system.O_DIRECTORY)
+        directory = directories.open(root, system.O_PATH | system.O_DIRECTORY)
     except OSError:
         return -1
     how = ffi.new("uint64_t[3]", [system.O_PATH | system.O_CLOEXEC, 0, _IN_ROOT])
     name = ffi.new("char[]", system.fsencode(path))
     found = libc.syscall(
-        _OPENAT2, ffi.cast("long", folder), name, how, ffi.cast("long", ffi.sizeof(how))
+        _OPENAT2, ffi.cast("long", directory), name, how, ffi.cast("long", ffi.sizeof(how))
     )
-    system.close(folder)
+    system.close(directory)
     return int(found)

@@ -1,4 +1,4 @@
-"""Whether the runtime folder is this user's alone, and whether another user of the host, whom the
+"""Whether the runtime directory is this user's alone, and whether another user of the host, whom the
 VM's process becomes, reaches what is in it: libkrun opens the stage as that user, and hangs where
 it cannot."""
 
@@ -11,41 +11,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
 
-def runtime_folder(folders: Folders) -> Iterator[str]:
-    """Tell why the runtime folder, where it or its parent exists, is not this user's alone."""
-    path = folders.runtime
-    for folder in (system.dirname(path), path):
+def runtime_directory(directories: Directories) -> Iterator[str]:
+    """Tell why the runtime directory, where it or its parent exists, is not this user's alone."""
+    path = directories.runtime
+    for directory in (system.dirname(path), path):
         try:
-            status = system.lstat(folder)
+            status = system.lstat(directory)
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield f"{plain(folder)}: {why(error)}"
+            yield f"{plain(directory)}: {why(error)}"
             return
         others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
         if not system.S_ISDIR(status.st_mode):
-            yield f"{plain(folder)} is no folder; choose another with --runtime-dir"
+            yield f"{plain(directory)} is no directory; choose another with --runtime-dir"
         elif status.st_uid not in (system.geteuid(), 0):
-            yield f"{plain(folder)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
+            yield f"{plain(directory)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
         elif others:
-            yield f"{plain(folder)} may be written by others; chmod 700 it, or use --runtime-dir"
+            yield f"{plain(directory)} may be written by others; chmod 700 it, or use --runtime-dir"
         if not system.S_ISDIR(status.st_mode):
             return
     above = path
     while not system.lexists(above):
         above = system.dirname(above)
     try:
-        folders.status(above)
+        directories.status(above)
     except OSError as error:
-        yield f"the runtime folder {plain(path)}: {why(error)}"
+        yield f"the runtime directory {plain(path)}: {why(error)}"
         return
     if not system.access(above, system.W_OK | system.X_OK):
         what = "is closed to you" if above == path else f"cannot be made in {plain(above)}"
         yield (
-            f"the runtime folder {plain(path)} {what} (uid {system.geteuid()}), or its file "
+            f"the runtime directory {plain(path)} {what} (uid {system.geteuid()}), or its file "
             "system is read-only; choose another with --runtime-dir"
         )
 
@@ -64,7 +64,7 @@ def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
             if not status.st_mode >> place & 1:
                 yield (
                     f"{plain(path)} is closed to uid {uid} of run_as, who has to reach the stage "
-                    "in the runtime folder; choose another with --runtime-dir"
+                    "in the runtime directory; choose another with --runtime-dir"
                 )
                 return
         if path in ("/", ""):

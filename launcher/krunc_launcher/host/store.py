@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 _PIECE = 1 << 20
@@ -19,17 +19,17 @@ _OTHERS_WRITE = 0o022
 _MOST_RECORD = 200
 
 
-def unfit(operation: Operation, folders: Folders) -> Iterator[str]:
+def unfit(operation: Operation, directories: Directories) -> Iterator[str]:
     """Tell why the image that OPERATION demands cannot be used here."""
     path, name = operation.argument("path"), plain(operation.argument("reference"))
     platform, machine = operation.argument("platform").c, system.uname().machine
     if here().get("platform") != platform:
         yield f"the image {name} is for {platform}; this machine is {machine}"
     try:
-        handle = folders.open(path, system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK)
+        handle = directories.open(path, system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK)
     except FileNotFoundError:
         yield (
-            f"the image {name} ({platform}) is not in the store {plain(folders.store)}: "
+            f"the image {name} ({platform}) is not in the store {plain(directories.store)}: "
             f"krunc pull --locked BOX fetches it, where BOX is the box of this plan"
         )
         return
@@ -37,7 +37,7 @@ def unfit(operation: Operation, folders: Folders) -> Iterator[str]:
         yield f"{plain(path)}: {why(error)}; a root of the store is a regular file"
         return
     try:
-        problem = _doubt(handle, operation, folders) or _content(handle, path, folders)
+        problem = _doubt(handle, operation, directories) or _content(handle, path, directories)
     except OSError as error:
         problem = f"cannot be read: {why(error)}"
     finally:
@@ -46,9 +46,9 @@ def unfit(operation: Operation, folders: Folders) -> Iterator[str]:
         yield f"{plain(path)} {problem}; remove it, and run krunc pull --locked BOX"
 
 
-def _doubt(handle: int, operation: Operation, folders: Folders) -> str:
+def _doubt(handle: int, operation: Operation, directories: Directories) -> str:
     """Tell why the open file HANDLE is not what OPERATION demands, or another could change it."""
-    status, above = system.fstat(handle), folders.status(folders.store)
+    status, above = system.fstat(handle), directories.status(directories.store)
     size = operation.argument("size")
     if not system.S_ISREG(status.st_mode):
         return "is not a regular file"
@@ -68,16 +68,16 @@ def _changeable(status: system.stat_result) -> str:
     return f"its mode is {status.st_mode & 0o7777:04o}" if status.st_mode & _OTHERS_WRITE else ""
 
 
-def _content(handle: int, path: str, folders: Folders) -> str:
+def _content(handle: int, path: str, directories: Directories) -> str:
     """Tell whether the open file HANDLE differs from the digest in its name: asked of all its bytes
     once, and then of the record beside it."""
     record = _record(system.fstat(handle))
-    if _recorded(path.removesuffix(_ENDING) + _RECORD, folders) == record:
+    if _recorded(path.removesuffix(_ENDING) + _RECORD, directories) == record:
         return ""
     found = _hashed(handle)
     if f"sha256-{found}{_ENDING}" != system.basename(path):
         return f"has the digest sha256:{found}, and not the one in its name"
-    folders.hashed.append((path.removesuffix(_ENDING) + _RECORD, record))
+    directories.hashed.append((path.removesuffix(_ENDING) + _RECORD, record))
     return ""
 
 
@@ -90,10 +90,10 @@ def _record(status: system.stat_result) -> str:
     return " ".join(map(str, numbers)) + "\n"
 
 
-def _recorded(path: str, folders: Folders) -> str:
+def _recorded(path: str, directories: Directories) -> str:
     """Return the record at PATH; empty where there is none that can be believed."""
     try:
-        handle = folders.open(path, system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK)
+        handle = directories.open(path, system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK)
     except OSError:
         return ""
     try:

@@ -17,18 +17,18 @@ _CAP_NET_ADMIN = 1 << 12  # linux/capability.h
 
 def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
     """Tell why the launching user cannot attach a VM to the tap interface NAME."""
-    folder = system.join(interfaces, name)
-    if "/" in name or name in (".", "..") or not system.isdir(folder):
+    directory = system.join(interfaces, name)
+    if "/" in name or name in (".", "..") or not system.isdir(directory):
         yield (
             f"{plain(name)}: there is no such network interface; make one with "
             f"ip tuntap add {plain(name)} mode tap user {system.geteuid()}"
         )
         return
-    flags = _read(system.join(folder, "tun_flags"))
+    flags = _read(system.join(directory, "tun_flags"))
     if flags is None or not int(flags, 16) & _IFF_TAP:
         yield f"{plain(name)} is no tap interface"
         return
-    owner = _read(system.join(folder, "owner"))
+    owner = _read(system.join(directory, "owner"))
     if owner != str(system.geteuid()) and not _may_administer():
         yield (
             f"{plain(name)} belongs to uid {owner}, and you (uid {system.geteuid()}) have no "

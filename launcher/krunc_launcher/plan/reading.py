@@ -47,8 +47,8 @@ def text_of(data: bytes) -> str:
         raise PlanRefused([((), "this is not UTF-8")], (line, column)) from None
 
 
-def folder(path: str) -> str:
-    """Tell where relative paths of the plan in the file PATH start: its folder, if it is in one."""
+def directory(path: str) -> str:
+    """Tell where relative paths of the plan in the file PATH start: its directory, if it is in one."""
     return "." if path == "-" or is_stream(path) else system.dirname(path) or "."
 
 

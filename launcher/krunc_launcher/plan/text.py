@@ -87,10 +87,10 @@ def is_name(value: Any) -> bool:
     return fits(value, KINDS["variable"])
 
 
-def lies_in(path: str, folders: list[str]) -> bool:
-    """Tell whether the absolute PATH is one of FOLDERS or below it, by its text."""
+def lies_in(path: str, directories: list[str]) -> bool:
+    """Tell whether the absolute PATH is one of DIRECTORIES or below it, by its text."""
     whole = "/" + system.normpath(path).lstrip("/")
-    return any(whole == folder or whole.startswith(folder + "/") for folder in folders)
+    return any(whole == directory or whole.startswith(directory + "/") for directory in directories)
 
 
 def _is_of_the_stage(value: str, rule: dict[str, Any]) -> bool:
@@ -110,7 +110,7 @@ def _is_of_the_store(value: str, rule: dict[str, Any]) -> bool:
 
 
 def host_path(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    """Check a path of the host, which does not leave the runtime folder if it names it."""
+    """Check a path of the host, which does not leave the runtime directory if it names it."""
     kind = KINDS["host_path"]
     if not text(value, kind, path, found):
         return

@@ -12,19 +12,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.text import Findings, Path
     from krunc_launcher.resolve.secrets import Reader
 
 
 def resolve(
     value: dict[str, Any],
-    folders: Folders,
+    directories: Directories,
     given: Reader | None,
     where: Path,
     found: Findings,
 ) -> Content:
-    """Return a verified content, a file one of FOLDERS. Without GIVEN secrets stay unknown; what is
+    """Return a verified content, a file one of DIRECTORIES. Without GIVEN secrets stay unknown; what is
     wrong with them is appended to FOUND."""
     ((kind, content),) = value.items()
     if kind == "text":
@@ -35,7 +35,7 @@ def resolve(
         data = a2b_base64(content)
         return Content(data, f"{len(data)} bytes")
     if kind == "file":
-        return Content(None, "", absolute(content, folders), folders=folders)
+        return Content(None, "", absolute(content, directories), directories=directories)
     open_text = _configuration(content, None, where, found)
     secret = any(type(text) is dict for text in content["env"].values())
     if given is None or not secret:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
 
 class Named:
@@ -48,9 +48,9 @@ class Variable:
 
 class Content:
     """Bytes for libkrun. `shown` is what a reader sees of them; `path` is set for a file, one of
-    FOLDERS."""
+    DIRECTORIES."""
 
-    __slots__ = ("_folders", "data", "path", "secret", "shown")
+    __slots__ = ("_directories", "data", "path", "secret", "shown")
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class Content:
         shown: str,
         path: str = "",
         secret: bool = False,
-        folders: Folders | None = None,
+        directories: Directories | None = None,
     ) -> None:
         self.data = data
         self.shown = shown
         self.path = path
         self.secret = secret
-        self._folders = folders
+        self._directories = directories
 
     def load(self) -> bytes:
         """Return the bytes; a file is read once. Raises OSError."""
-        if self.data is None and self._folders is not None:
-            self.data = read(self.path, self._folders)
+        if self.data is None and self._directories is not None:
+            self.data = read(self.path, self._directories)
         return self.data or b""
 
 
@@ -147,10 +147,10 @@ def has_disks(done: list[Operation]) -> bool:
     )
 
 
-def read(path: str, folders: Folders) -> bytes:
+def read(path: str, directories: Directories) -> bytes:
     """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]
-    handle = folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
+    handle = directories.open(path, system.O_RDONLY | system.O_NONBLOCK)
     with open(handle, "rb") as file:
         if not system.S_ISREG(system.fstat(handle).st_mode):
             raise OSError(f"{path}: this is not a regular file")

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.text import Findings, Path
     from krunc_launcher.resolve.secrets import Reader, Secrets
 
 
 def resolve(
-    plan: dict[str, Any], folders: Folders, given: Reader | None
+    plan: dict[str, Any], directories: Directories, given: Reader | None
 ) -> tuple[list[Operation], Findings]:
     """Return the operations of a verified PLAN and what is wrong with their late values; secrets
     stay unknown without GIVEN, which reads them."""
@@ -43,7 +43,7 @@ def resolve(
             rules = ROWS[kind][name]["params"]
             for rule in rules:
                 where: Path = ("operations", i, "args", rule["name"])
-                args.append(_value(rule, stated, folders, given, where, found))
+                args.append(_value(rule, stated, directories, given, where, found))
             if any(rule["kind"] == "length" for rule in rules):
                 args = _sized(rules, args)
         done.append(Operation(i, kind, name, args, row["from"], "on_failure" in row))
@@ -63,7 +63,7 @@ def secret(done: list[Operation]) -> bool:
     )
 
 
-def reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
+def reader(variable: Callable[[str], str | None], directories: Directories) -> Reader:
     """Return what reads secrets, of which VARIABLE tells those of the launcher's environment. What
     that takes is imported by the first of them, for most plans have none."""
     kept: list[Secrets] = []
@@ -72,7 +72,7 @@ def reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
         from krunc_launcher.resolve.secrets import Secrets
 
         if not kept:
-            kept.append(Secrets(variable, folders))
+            kept.append(Secrets(variable, directories))
         return kept[0].value(item, where, found)
 
     return read
@@ -81,7 +81,7 @@ def reader(variable: Callable[[str], str | None], folders: Folders) -> Reader:
 def _value(
     rule: dict[str, Any],
     stated: dict[str, Any],
-    folders: Folders,
+    directories: Directories,
     given: Reader | None,
     where: Path,
     found: Findings,
@@ -100,7 +100,7 @@ def _value(
         rows = [FLAGS[rule["flags"]][name] for name in value]
         return Named(" | ".join(c for c, _ in rows) or "0", sum(number for _, number in rows))
     if kind in ("host_path", "socket_path"):
-        path = absolute(value, folders)
+        path = absolute(value, directories)
         size, most = len(system.fsencode(path)), LIMITS["socket_path_bytes"]
         if kind == "socket_path" and size > most:
             shorter = "--runtime-dir" if value.startswith((RUNTIME, LAUNCH)) else "path"
@@ -123,7 +123,7 @@ def _value(
     if kind == "bytes":
         from krunc_launcher.resolve import contents
 
-        return contents.resolve(value, folders, given, where, found)
+        return contents.resolve(value, directories, given, where, found)
     return value  # texts, port_map and u16s are lists already
 
 

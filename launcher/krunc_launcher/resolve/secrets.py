@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.text import Findings, Path
 
     # The secret of a verified item at a place of the plan; None after the findings were told why.
@@ -32,13 +32,13 @@ class Secrets:
     """The secrets of one launch; each is read once. VARIABLE tells one of the launcher's
     environment."""
 
-    __slots__ = ("_directory", "_folders", "_read", "_variable")
+    __slots__ = ("_directories", "_directory", "_read", "_variable")
 
-    def __init__(self, variable: Callable[[str], str | None], folders: Folders) -> None:
-        self._folders = folders
+    def __init__(self, variable: Callable[[str], str | None], directories: Directories) -> None:
+        self._directories = directories
         self._read: dict[str, str] = {}
         self._variable = variable
-        self._directory = folders.secrets or variable(_CREDENTIALS) or ""
+        self._directory = directories.secrets or variable(_CREDENTIALS) or ""
 
     def value(self, item: dict[str, Any], where: Path, found: Findings) -> str | None:
         """Return the secret of a verified ITEM; None after FOUND was told why there is none."""
@@ -92,23 +92,23 @@ class Secrets:
 
     def _path(self, kind: str, given: Any) -> str:
         """Return the path of the file that has the secret; empty where none has."""
-        folders = self._folders
+        directories = self._directories
         if kind == "from_file":
-            return absolute(given, folders)
+            return absolute(given, directories)
         if not self._directory:
             return ""
-        directory = folders.real(system.abspath(self._directory), True)
+        directory = directories.real(system.abspath(self._directory), True)
         path = system.join(directory, self._name(kind, given))
         try:
-            folders.status(path, follow=False)
+            directories.status(path, follow=False)
         except FileNotFoundError:
-            if folders.secrets:
-                folders.status(directory)  # who names it means one that is there
+            if directories.secrets:
+                directories.status(directory)  # who names it means one that is there
             return ""
-        if folders.is_shared(directory):
+        if directories.is_shared(directory):
             raise OSError("a guest of this run gets its directory; keep secrets elsewhere")
         # Kubernetes has links in it: NAME to ..data/NAME, ..data to the newest directory.
-        found = folders.real(path, True)
+        found = directories.real(path, True)
         if not lies_in(found, [directory]):
             raise OSError("a link leads out of its directory")
         return found
@@ -127,7 +127,7 @@ class Secrets:
                 raise OSError(EBADF, system.strerror(EBADF))  # one of the launcher's own
         else:
             # A FIFO must not keep the launcher waiting, and one without a writer is not empty.
-            handle = self._folders.open(path, system.O_RDONLY | system.O_NONBLOCK)
+            handle = self._directories.open(path, system.O_RDONLY | system.O_NONBLOCK)
             if not system.S_ISREG(system.fstat(handle).st_mode):
                 system.close(handle)
                 raise OSError("it is not a regular file; from_fd takes pipes")
@@ -141,7 +141,7 @@ class Secrets:
             raise OSError(f"it has more than {_MOST_BYTES} bytes")
         text = data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         # Neither was named to krunc as the one that is meant.
-        if variable not in (None, text) and not self._folders.secrets:
+        if variable not in (None, text) and not self._directories.secrets:
             raise OSError(
                 "the launcher's variable of that name has another value; unset it, or choose the "
                 "directory by --secrets"

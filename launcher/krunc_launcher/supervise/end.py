@@ -70,12 +70,12 @@ class End:
         self.ended_by = ""
         self.started_s: float | None = None
 
-    def place(self, folder: str, name: str) -> None:
-        """Tell in the words where the output of the VM called NAME is: in FOLDER, or where the
+    def place(self, directory: str, name: str) -> None:
+        """Tell in the words where the output of the VM called NAME is: in DIRECTORY, or where the
         launcher's own is, without one."""
         console, log = "on the console", "on standard error"
-        if folder:
-            stem = f"{plain(folder)}/{plain(name)}"
+        if directory:
+            stem = f"{plain(directory)}/{plain(name)}"
             console, log = f"in {stem}.out", f"in {stem}.err"
             if self.said:
                 self.words += (f"see {stem}.err",)

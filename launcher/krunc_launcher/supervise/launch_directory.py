@@ -23,7 +23,7 @@ _TRIES = 100
 
 
 class LaunchDirectory:
-    """The directory PATH, in a runtime folder that is this user's. Its lock is held as long as the
+    """The directory PATH, in a runtime directory that is this user's. Its lock is held as long as the
     process that made it lives."""
 
     __slots__ = ("_lock", "path")

@@ -3,7 +3,7 @@ the guest does, and the kernel tells of it (inotify). A guest whose kernel panic
 libkrun with status 0, too.
 
 One instance serves all VMs of a run, for a user may have few (128, fs.inotify.max_user_instances).
-Where several of them have one root folder, the kernel does not say which opened it: then each VM's
+Where several of them have one root directory, the kernel does not say which opened it: then each VM's
 process is asked, through /proc, whether it has that file.
 """
 
@@ -112,14 +112,14 @@ class Programs:
 
 def _has(pid: int, file: tuple[int, int]) -> bool | None:
     """Tell whether the process PID has FILE open; None when it has ended, or does not tell."""
-    folder = f"/proc/{pid}/fd"
+    directory = f"/proc/{pid}/fd"
     try:
-        names = system.listdir(folder)
+        names = system.listdir(directory)
     except OSError:
         return None
     for name in names:
         try:
-            status = system.stat(f"{folder}/{name}")
+            status = system.stat(f"{directory}/{name}")
         except OSError:
             continue  # closed since
         if (status.st_dev, status.st_ino) == file:

@@ -12,7 +12,7 @@ from _thread import start_new_thread
 from krunc_launcher import system
 from krunc_launcher.errors import NOT_STARTED
 from krunc_launcher.host.landlock import missing
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.vm.confine import confine
 from krunc_launcher.vm.strip import drop_capabilities, wipe
 
@@ -46,7 +46,7 @@ def run(guest: int, passt: int) -> None:
     drop_capabilities([])
     wipe()
     if not missing([]):
-        confine([], Folders("/", "/"))
+        confine([], Directories("/", "/"))
     start_new_thread(_copy, (passt, guest))
     try:
         _pick(guest, passt)

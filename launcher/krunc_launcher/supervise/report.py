@@ -14,7 +14,7 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError, asked_by, plain
-from krunc_launcher.host.runtime import runtime_folder
+from krunc_launcher.host.runtime import runtime_directory
 from krunc_launcher.paths import absolute
 from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
 from krunc_launcher.supervise.wake import wake
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
 # linux/un.h, linux/net.h, asm-generic/socket.h
 _UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
@@ -45,7 +45,7 @@ class Report:
         "orders", "started",
     )  # fmt: skip
 
-    def __init__(self, rows: list[dict[str, Any]], folders: Folders) -> None:
+    def __init__(self, rows: list[dict[str, Any]], directories: Directories) -> None:
         """Make both, for a plan of the operations ROWS; raises LaunchError."""
         self.orders = [_shown(row) for row in rows if "order" in row]
         self.started: float | None = None
@@ -53,14 +53,14 @@ class Report:
         self.failed: tuple[int, str, int] | None = None
         self._connection = -1
         self._heard = b""
-        self._orders = absolute(STAGE["root"] + STAGE["program"][1], folders)
-        problems = list(runtime_folder(folders))
+        self._orders = absolute(STAGE["root"] + STAGE["program"][1], directories)
+        problems = list(runtime_directory(directories))
         if problems:
             raise LaunchError(*problems)
-        self._directory = LaunchDirectory(folders.launch)
-        remove_dead(folders.runtime, {system.geteuid(), *_users(rows)})
+        self._directory = LaunchDirectory(directories.launch)
+        remove_dead(directories.runtime, {system.geteuid(), *_users(rows)})
         try:
-            self._listening = _listen(absolute(STAGE["socket"], folders))
+            self._listening = _listen(absolute(STAGE["socket"], directories))
         except LaunchError:
             self._directory.remove()
             raise

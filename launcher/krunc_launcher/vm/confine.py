@@ -1,7 +1,7 @@
 """Takes away from the VM's process whatever its plan does not name, before the VM is entered.
 
 Landlock (Documentation/userspace-api/landlock.rst, ABI 2 of Linux 5.19 and newer): files and
-folders only as the plan has them, from ABI 4 no TCP where the plan has no TSI, from ABI 6 no
+directories only as the plan has them, from ABI 4 no TCP where the plan has no TSI, from ABI 6 no
 abstract Unix sockets and no signals to other processes. Besides: no new privileges, and by seccomp
 no system calls that libkrun does not make, no sockets that the plan has no use for. Connecting to a
 Unix socket by its path is not Landlock's, and files that are open already stay open.
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # Numbers that all architectures share (asm-generic/unistd.h).
@@ -56,19 +56,19 @@ _MAKES_SOCKETS = ("make", "connect-and-make")
 _HIJACKING = [row["name"] for row in IMPLICIT if "tsi" in row]
 
 
-def scratch(done: list[Operation], folders: Folders) -> None:
-    """Give libkrun a folder of its own for temporary files; call it before libkrun."""
+def scratch(done: list[Operation], directories: Directories) -> None:
+    """Give libkrun a directory of its own for temporary files; call it before libkrun."""
     if any("temporary" in operation.rule() for operation in done):
-        folder = _scratch(folders)
-        system.makedirs(folder, 0o700)
-        system.set_variable("TMPDIR", folder)
+        directory = _scratch(directories)
+        system.makedirs(directory, 0o700)
+        system.set_variable("TMPDIR", directory)
 
 
-def _scratch(folders: Folders) -> str:
-    return system.join(folders.runtime, "tmp")
+def _scratch(directories: Directories) -> str:
+    return system.join(directories.runtime, "tmp")
 
 
-def confine(done: list[Operation], folders: Folders) -> None:
+def confine(done: list[Operation], directories: Directories) -> None:
     """Confine this process to what DONE names, for good; raises LaunchError.
 
     The calling thread and all that it starts are confined, so call it before libkrun starts any.
@@ -83,10 +83,10 @@ def confine(done: list[Operation], folders: Folders) -> None:
     # A file has to be there for a rule; libkrun empties it.
     for path in made([operation for operation in done if operation.kind == "call"]):
         system.close(
-            folders.open(path, system.O_WRONLY | system.O_CREAT | system.O_NOFOLLOW, 0o600)
+            directories.open(path, system.O_WRONLY | system.O_CREAT | system.O_NOFOLLOW, 0o600)
         )
-    for path, rights in needed(done, folders):
-        _allow(ruleset, path, rights & handled, folders)
+    for path, rights in needed(done, directories):
+        _allow(ruleset, path, rights & handled, directories)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _failed("prctl(PR_SET_NO_NEW_PRIVS)")
     if call(_RESTRICT_SELF, ruleset, 0):
@@ -129,9 +129,9 @@ def _failed(what: str) -> LaunchError:
     return LaunchError(f"the VM cannot be confined: {what}: {system.strerror(ffi.errno).lower()}")
 
 
-def _allow(ruleset: int, path: str, rights: int, folders: Folders) -> None:
+def _allow(ruleset: int, path: str, rights: int, directories: Directories) -> None:
     try:
-        handle = folders.open(path, system.O_PATH)
+        handle = directories.open(path, system.O_PATH)
     except FileNotFoundError:
         return  # it was checked; what has gone since cannot be opened either
     except OSError as error:
@@ -157,7 +157,7 @@ def hijacks(operation: Operation) -> bool:
     return name is not None and operation.argument(name).value != 0
 
 
-def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]:
+def needed(done: list[Operation], directories: Directories) -> Iterator[tuple[str, int]]:
     """Yield every path that the VM's process may open, with the rights it has there.
 
     What a condition demands is what the VM is given: each path that a call reads or writes has one.
@@ -169,7 +169,7 @@ def needed(done: list[Operation], folders: Folders) -> Iterator[tuple[str, int]]
         for path, how in rule.get("opens", {}).items():
             yield path, _OPENS[how]
         if "temporary" in rule:
-            yield _scratch(folders), ~_EXECUTE
+            yield _scratch(directories), ~_EXECUTE
         for param, value in zip(rule["params"], operation.values, strict=True):
             if "admits" in param:
                 yield value, _OPENS[operation.argument(param["admits"]).c]

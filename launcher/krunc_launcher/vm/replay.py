@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 # What a return value means where libkrun's own number does not say it.
@@ -56,19 +56,19 @@ def take(done: list[Operation]) -> None:
 def replay(
     library: Library,
     done: list[Operation],
-    folders: Folders,
+    directories: Directories,
     notes: int,
     given: dict[str, int],
 ) -> None:
     """Do every operation; does not return when the VM runs. NOTES is the pipe that is told of each
     call before it is made, and of what krun_start_enter returned; GIVEN are descriptors that the
     process above has opened, by their names. Comes behind `take`. Raises LaunchError."""
-    host = Host(library, done, folders)
+    host = Host(library, done, directories)
     host.opened.update(given)
     if any(operation.name == "confine" for operation in done):
         from krunc_launcher.vm.confine import scratch
 
-        scratch(done, folders)
+        scratch(done, directories)
     keep: list[Any] = []
     becomes_another = meant(done, "uid") is not None or meant(done, "gid") is not None
     if becomes_another:

@@ -19,27 +19,27 @@ _EMPTY = ("dev", "proc", "sys", "tmp", "m")
 _PROCESSORS = {"arm64": "aarch64"}  # as macOS calls it
 
 
-def lay(folder: str, done: list[Operation]) -> None:
-    """Make the directory FOLDER with the stage and the orders in DONE; raises OSError, and
+def lay(directory: str, done: list[Operation]) -> None:
+    """Make the directory DIRECTORY with the stage and the orders in DONE; raises OSError, and
     LaunchError where there is no stage for this processor."""
     machine = system.uname().machine
     machine = _PROCESSORS.get(machine, machine)
     stage = _program(machine)
-    system.mkdir(folder, 0o700)
+    system.mkdir(directory, 0o700)
     for name in _EMPTY:
-        system.mkdir(system.join(folder, name), 0o755)
+        system.mkdir(system.join(directory, name), 0o755)
     program, orders = STAGE["program"]
-    _write(folder + program, stage, 0o700)
-    _write(folder + orders, encoded(done), 0o600)
+    _write(directory + program, stage, 0o700)
+    _write(directory + orders, encoded(done), 0o600)
     uid, gid = (meant(done, what) for what in ("uid", "gid"))
     if uid is not None and gid is not None:
-        # That user comes through the runtime folder, and sees no names in it.
-        runtime = system.dirname(system.dirname(folder))
+        # That user comes through the runtime directory, and sees no names in it.
+        runtime = system.dirname(system.dirname(directory))
         system.chown(runtime, -1, gid)
         system.chmod(runtime, 0o710)
-        launch = system.dirname(folder)
+        launch = system.dirname(directory)
         socket = system.join(launch, STAGE["socket"].rpartition(":")[2])
-        for path in (launch, socket, folder, folder + program, folder + orders):
+        for path in (launch, socket, directory, directory + program, directory + orders):
             system.chown(path, uid, gid)
 
 

@@ -8,14 +8,14 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, asked_by, plain, why
 from krunc_launcher.host.preflight import RLIMIT_NOFILE
-from krunc_launcher.host.runtime import runtime_folder
+from krunc_launcher.host.runtime import runtime_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from krunc_launcher.host.libkrun import Library
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
 
@@ -23,12 +23,14 @@ class Host:
     """What the operations of one launch leave for later ones: libkrun's context, and opened
     descriptors by name."""
 
-    __slots__ = ("context", "folders", "library", "opened", "operations")
+    __slots__ = ("context", "directories", "library", "opened", "operations")
 
-    def __init__(self, library: Library, operations: list[Operation], folders: Folders) -> None:
+    def __init__(
+        self, library: Library, operations: list[Operation], directories: Directories
+    ) -> None:
         self.library = library
         self.operations = operations
-        self.folders = folders
+        self.directories = directories
         self.context: int | None = None
         self.opened: dict[str, int] = {}
 
@@ -47,12 +49,12 @@ def act(operation: Operation, host: Host) -> None:
 
 
 def _runtime(operation: Operation, host: Host) -> None:
-    folder = host.folders.runtime
-    system.makedirs(system.dirname(folder), 0o700)
-    if not system.isdir(folder):
-        system.mkdir(folder, 0o700)
+    directory = host.directories.runtime
+    system.makedirs(system.dirname(directory), 0o700)
+    if not system.isdir(directory):
+        system.mkdir(directory, 0o700)
     # Below /tmp somebody else may have made one of the two since they were checked.
-    for problem in runtime_folder(host.folders):
+    for problem in runtime_directory(host.directories):
         raise LaunchError(problem)
 
 
@@ -70,11 +72,13 @@ def _clear(operation: Operation, host: Host) -> None:
 
     path = operation.argument("path")
     # Looked at once more: somebody may have come since the conditions were checked.
-    state = listener(path, True, host.folders)
+    state = listener(path, True, host.directories)
     if state == "stale":
-        folder = host.folders.open(system.dirname(path), system.O_RDONLY | system.O_DIRECTORY)
-        system.unlink(system.basename(path), dir_fd=folder)
-        system.close(folder)
+        directory = host.directories.open(
+            system.dirname(path), system.O_RDONLY | system.O_DIRECTORY
+        )
+        system.unlink(system.basename(path), dir_fd=directory)
+        system.close(directory)
     elif state != "absent":
         raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
@@ -83,7 +87,7 @@ def _open(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
     flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_NOFOLLOW
     try:
-        host.opened[name] = host.folders.open(path, flags, 0o600)
+        host.opened[name] = host.directories.open(path, flags, 0o600)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
@@ -92,7 +96,7 @@ def _open_device(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
     flags = system.O_RDWR if operation.argument("access").c == "read-write" else system.O_RDONLY
     try:
-        host.opened[name] = host.folders.open(path, flags | system.O_NOCTTY)
+        host.opened[name] = host.directories.open(path, flags | system.O_NOCTTY)
     except OSError as error:
         raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
 
@@ -113,7 +117,7 @@ def _confine(operation: Operation, host: Host) -> None:
     if lacking or threads:
         sys.stderr.write(f"krunc: warning: the VM is not {said}\n")
     if not lacking:
-        confine(host.operations, host.folders)
+        confine(host.operations, host.directories)
 
 
 def _stop_on_sigterm(operation: Operation, host: Host) -> None:
@@ -132,14 +136,14 @@ def _lay_stage(operation: Operation, host: Host) -> None:
 
 
 def _remember(operation: Operation, host: Host) -> None:
-    if host.folders.hashed:
+    if host.directories.hashed:
         from krunc_launcher.vm.store import remember
 
-        remember(host.folders)
+        remember(host.directories)
 
 
 _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
-    "make_runtime_folder": _runtime,
+    "make_runtime_directory": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
     "open_file": _open,

@@ -6,17 +6,17 @@ from krunc_launcher import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
 
 
-def remember(folders: Folders) -> None:
+def remember(directories: Directories) -> None:
     """Write down which files of the store were compared with their names; where that cannot be, the
     next launch compares them again."""
-    for path, record in folders.hashed:
+    for path, record in directories.hashed:
         made = f"{path}.{system.getpid()}"
         flags = system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_NOFOLLOW
         try:
-            handle = folders.open(made, flags, 0o444)
+            handle = directories.open(made, flags, 0o444)
         except OSError:
             continue  # another user's store
         try:

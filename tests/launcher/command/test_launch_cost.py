@@ -116,7 +116,7 @@ def test_help_imports_no_compiler(word: str) -> None:
     assert len(found - {"krunc", "krunc_compiler", "krunc_launcher"}) < 4, found
 
 
-def executed(folder: Path, *command: str, **variables: str) -> int:
+def executed(directory: Path, *command: str, **variables: str) -> int:
     """The instructions of the one of a command's processes that executes most."""
     # What valgrind does not have, and the kernel has, see recorder/fakekvm.c.
     variables = {**variables, "FAKE_OPENAT2": "1"}
@@ -124,7 +124,7 @@ def executed(folder: Path, *command: str, **variables: str) -> int:
     # The first run may have to compile modules, which is not what is counted.
     for words in ([*command], [*counting, *command]):
         done = subprocess.run(
-            words, cwd=folder, env={**os.environ, **variables}, capture_output=True, check=False
+            words, cwd=directory, env={**os.environ, **variables}, capture_output=True, check=False
         )
         assert done.returncode == int(variables.get("KRUN_RECORDER_EXIT", 0)), done.stderr
     return max(int(count) for count in re.findall(rb"Collected : (\d+)", done.stderr))

@@ -35,7 +35,7 @@ def port() -> int:
 
 @pytest.fixture
 def plans(tmp_path: Path, port: int) -> Path:
-    """A folder of four plans."""
+    """A directory of four plans."""
     runnable(tmp_path / "rootfs")
     (tmp_path / "box.yaml").write_text(BOX.replace("PORT", str(port)))
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
@@ -116,7 +116,7 @@ def test_one_that_fails_takes_no_other_along(
         env=environment(fake_kvm, plans, KRUN_RECORDER_EXIT="0"),
     )  # fmt: skip
     assert done.returncode == 1
-    # The program is not in the root folder: nobody knows whether a guest has started it.
+    # The program is not in the root directory: nobody knows whether a guest has started it.
     good = "ended with status 0; whether its program was started cannot be told"
     refused = f"{plans}/box-2.plan.json:1:2: this is not JSON: a key in double quotes is needed"
     lines = done.stderr.splitlines()
@@ -280,7 +280,7 @@ def test_wrong_usage(command: list[str], plans: Path) -> None:
     (plans / "other").mkdir()
     (plans / "other/box-1.plan.json").write_text("{}")
     for words, why in (
-        ([str(plans / "none")], "there is no plan (*.plan.json) in this folder"),
+        ([str(plans / "none")], "there is no plan (*.plan.json) in this directory"),
         ([str(plans), str(plans / "other")], "two plans are called box-1"),
         (["--dry-run", "a", "b"], "--dry-run takes one plan"),
     ):

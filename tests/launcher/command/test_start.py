@@ -134,8 +134,8 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 import krunc_launcher
 
-folder, package, *names = sys.argv[1:]
-krunc_launcher.__path__.insert(0, folder)
+directory, package, *names = sys.argv[1:]
+krunc_launcher.__path__.insert(0, directory)
 from krunc_launcher import start
 
 def told(value):
@@ -144,8 +144,8 @@ def told(value):
 for name in names:
     made = vars(import_module("krunc_launcher." + name))
     start._complete("krunc_launcher." + name)
-    folder, _, last = ("krunc_launcher." + name).rpartition(".")
-    assert getattr(sys.modules[folder], last) is sys.modules["krunc_launcher." + name]
+    directory, _, last = ("krunc_launcher." + name).rpartition(".")
+    assert getattr(sys.modules[directory], last) is sys.modules["krunc_launcher." + name]
     assert made["__builtins__"] is vars(krunc_launcher)["__builtins__"]
     spec = spec_from_file_location("krunc_launcher." + name, f"{package}/{name.replace('.', '/')}.py")
     module = module_from_spec(spec)

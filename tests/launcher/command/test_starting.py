@@ -52,11 +52,11 @@ def started(*command: str | Path, **more: str) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("folder", ["bin", "bin/..//bin", "."])
+@pytest.mark.parametrize("directory", ["bin", "bin/..//bin", "."])
 def test_without_site_the_packages_are_found_beside_the_program(
-    prefix: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+    prefix: Path, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at, _, name = f"{folder}/krunc-launch".rpartition("/")
+    at, _, name = f"{directory}/krunc-launch".rpartition("/")
     monkeypatch.chdir(prefix / "bin" if at == "." else prefix)
     given = name if at == "." else f"{at}/{name}"
     done = started("-IS", "-X", "importtime", given, "--version")

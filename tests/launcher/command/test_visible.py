@@ -62,16 +62,16 @@ def test_a_launch_in_ascii_has_no_use_for_the_rule() -> None:
     assert "krunc_launcher._look_alikes" not in loaded.stdout.split()
 
 
-def dry(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+def dry(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
     """A dry run of a plan that has TEXT among the arguments of the program."""
-    (folder / "box.yaml").write_text(
+    (directory / "box.yaml").write_text(
         "krunc: 1\nname: box\nrootfs: {path: ./rootfs}\nnetwork: {mode: none}\n"
         f'entrypoint: {{executable: /bin/a, env: {{A: "{text}"}}}}\n',
         "utf-8",
     )
-    assert main(["compile", "--target", "1.19", str(folder / "box.yaml")]) == 0
+    assert main(["compile", "--target", "1.19", str(directory / "box.yaml")]) == 0
     return subprocess.run(
-        [*LAUNCHER, "--dry-run", str(folder / "box.plan.json")],
+        [*LAUNCHER, "--dry-run", str(directory / "box.plan.json")],
         capture_output=True,
         encoding="utf-8",
         timeout=PATIENCE,

@@ -15,7 +15,7 @@ from krunc_launcher import system
 from krunc_launcher.host.kvm import quick, runs_a_test
 from krunc_launcher.host.nested import unavailable
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.resolve import resolve
@@ -46,11 +46,11 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
         assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 0
         monkeypatch.setattr(system, "uname", lambda: SimpleNamespace(machine=machine))
         plan = verify(parse((tmp_path / "box.plan.json").read_text()))
-        folders = Folders(str(tmp_path), str(tmp_path / "run"))
-        done, found = resolve(plan, folders, None)
+        directories = Directories(str(tmp_path), str(tmp_path / "run"))
+        done, found = resolve(plan, directories, None)
         monkeypatch.undo()
         monkeypatch.setattr(system, "uname", lambda: SimpleNamespace(machine=machine))
-        return "\n".join([*preflight(done, folders), *(sentence for _, sentence in found)])
+        return "\n".join([*preflight(done, directories), *(sentence for _, sentence in found)])
 
     return run
 

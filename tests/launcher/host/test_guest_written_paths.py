@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from recorder.fixtures import LAUNCHER, Launch
 
 SECRET = "of the host alone"
@@ -34,7 +34,7 @@ KEYS = {
         PROGRAM + "console: {devices: [{type: virtio, output: {file: PATH}}]}\n", "file",
     ),
     "kernel": (PROGRAM + "boot: {kernel: {path: PATH, format: elf}}\n", "file"),
-    "share": (PROGRAM.join(["", "overlay_is_none: 1\n"]), "folder"),
+    "share": (PROGRAM.join(["", "overlay_is_none: 1\n"]), "directory"),
     "vsock": (PROGRAM + "vsock: [{port: 9, socket: PATH, listen: true}]\n", "socket"),
     "network": ("", "socket"),
 }  # fmt: skip
@@ -52,7 +52,7 @@ def text(key: str, path: str) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """The folders of the box, and what the host keeps beside them."""
+    """The directories of the box, and what the host keeps beside them."""
     for name in ("rootfs/run", "share/sub", "kept/below"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("kept/x", "kept/below/x"):
@@ -71,9 +71,9 @@ def launched(place: Path, launch: Callable[..., Launch], box: str) -> Launch:
 # How a path gets to a link of the guest's: the path in the box, and the link.
 WAYS = {
     "itself": ("./share/x", "share/x", "../kept/x"),
-    "its folder": ("./share/sub2/x", "share/sub2", "../kept"),
+    "its directory": ("./share/sub2/x", "share/sub2", "../kept"),
     "absolute": ("./share/x", "share/x", "{place}/kept/x"),
-    "a folder above it": ("./share/sub2/below/x", "share/sub2", "../kept"),
+    "a directory above it": ("./share/sub2/below/x", "share/sub2", "../kept"),
     "in the root": ("./rootfs/run/x", "rootfs/run/x", "../../kept/x"),
     "by a link of the host": ("./also/x", "share/x", "../kept/x"),
     "by several": ("./around/x", "share/x", "../kept/x"),
@@ -94,7 +94,7 @@ def test_a_link_of_the_guest_is_not_followed(
     leaf = end if path.endswith(Path(link).name) else end / path.split(Path(link).name + "/")[1]
     kind = KEYS[key][1]
     with socket.socket(socket.AF_UNIX) as server:
-        if kind == "folder":
+        if kind == "directory":
             leaf.unlink(missing_ok=True)
             leaf.mkdir()
         elif kind == "socket":
@@ -108,7 +108,7 @@ def test_a_link_of_the_guest_is_not_followed(
         assert done.returncode == 125
         assert done.calls == []
         refusals = (
-            "a link in a folder that a guest may write",
+            "a link in a directory that a guest may write",
             "is not a regular file",
             "this is not a socket",
         )
@@ -143,10 +143,10 @@ def test_a_socket_that_a_running_guest_could_replace(
         box = BOX + PROGRAM + f"vsock: [{{port: 9, socket: {path}, listen: false}}]\n"
         done = launched(place, launch, box)
         assert done.returncode == status
-        assert ("in a folder that a guest may write" in done.stderr) == (status == 125)
+        assert ("in a directory that a guest may write" in done.stderr) == (status == 125)
 
 
-def test_the_runtime_folder(place: Path, launch: Callable[..., Launch]) -> None:
+def test_the_runtime_directory(place: Path, launch: Callable[..., Launch]) -> None:
     """Where --runtime-dir lies in what the guest may write."""
     (place / "share/run").symlink_to("../kept")
     (place / "box.yaml").write_text(text("console", "runtime:c.log"))
@@ -154,7 +154,7 @@ def test_the_runtime_folder(place: Path, launch: Callable[..., Launch]) -> None:
     runtime = ("--runtime-dir", str(place / "share/run/r"))
     done = launch(place / "box.plan.json", *runtime)
     assert done.returncode == 125
-    assert "a link in a folder that a guest may write" in done.stderr
+    assert "a link in a directory that a guest may write" in done.stderr
     assert sorted(os.listdir(place / "kept")) == ["below", "x"]
 
 
@@ -175,17 +175,17 @@ def test_what_the_guest_of_another_plan_may_write(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "krunc: a: ended with status 0" in done.stderr
-    assert "a link in a folder that a guest may write" in (place / "logs/b.err").read_text()
+    assert "a link in a directory that a guest may write" in (place / "logs/b.err").read_text()
 
 
 def test_which_paths_a_guest_may_replace(place: Path) -> None:
     """By what they lead to, not by their names."""
-    folders = Folders(str(place), str(place / "run"), [str(place / "also")])
+    directories = Directories(str(place), str(place / "run"), [str(place / "also")])
     for path, written in (
         ("share/x", True), ("also/x", True), ("around/x", True), ("share/sub/none/x", True),
         ("kept/x", False), ("share", False), ("none/x", False), ("share/../kept/x", False),
     ):  # fmt: skip
-        assert folders.is_written(str(place / path)) == written, path
+        assert directories.is_written(str(place / path)) == written, path
     (place / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="symbolic links"):
-        folders.open(str(place / "loop/x"), os.O_RDONLY)
+        directories.open(str(place / "loop/x"), os.O_RDONLY)

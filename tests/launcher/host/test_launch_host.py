@@ -39,21 +39,23 @@ IMAGE = [
 ]
 
 
-def planned(folder: Path, form: str = "raw", read_only: bool = False, memory: str = "1GiB") -> Path:
+def planned(
+    directory: Path, form: str = "raw", read_only: bool = False, memory: str = "1GiB"
+) -> Path:
     """A plan with one disk."""
-    runnable(folder / "rootfs")
-    if not (folder / "disk").exists():
-        (folder / "disk").write_bytes(bytes(4096))
+    runnable(directory / "rootfs")
+    if not (directory / "disk").exists():
+        (directory / "disk").write_bytes(bytes(4096))
     box = BOX.replace("FORMAT", form).replace("MEMORY", memory)
-    (folder / "box.yaml").write_text(box.replace("READ_ONLY", str(read_only).lower()))
-    assert main(["compile", str(folder / "box.yaml")]) == 0
-    return folder / "box.plan.json"
+    (directory / "box.yaml").write_text(box.replace("READ_ONLY", str(read_only).lower()))
+    assert main(["compile", str(directory / "box.yaml")]) == 0
+    return directory / "box.plan.json"
 
 
-def image(folder: Path, *words: str, size: str = "1M") -> None:
+def image(directory: Path, *words: str, size: str = "1M") -> None:
     """A disk image as qemu-img makes it."""
-    command: list[str | Path] = ["qemu-img", *words, folder / "disk", size]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    command: list[str | Path] = ["qemu-img", *words, directory / "disk", size]
+    subprocess.run(command, check=True, capture_output=True, cwd=directory)
 
 
 @pytest.mark.parametrize(("words", "holds"), IMAGE)
@@ -229,14 +231,14 @@ def listening(options: tuple[int, ...], address: str) -> socket.socket:
     return server
 
 
-def publishing(folder: Path, port: int) -> Path:
+def publishing(directory: Path, port: int) -> Path:
     """The plan of a box that publishes PORT."""
-    planned(folder)
-    box = folder / "box.yaml"
+    planned(directory)
+    box = directory / "box.yaml"
     ports = f'{{mode: tsi, ports: ["{port}:80"]}}'
     box.write_text(box.read_text().replace("{mode: tsi}", ports))
     assert main(["compile", str(box)]) == 0
-    return folder / "box.plan.json"
+    return directory / "box.plan.json"
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -319,14 +321,16 @@ def test_a_workdir_that_is_not_there(
         assert (done.returncode, done.stderr) == (7, "")
         return
     assert (done.returncode, done.calls) == (125, [])
-    assert f"{workdir} is no folder in the guest's root {tmp_path}/rootfs; make it" in done.stderr
+    assert (
+        f"{workdir} is no directory in the guest's root {tmp_path}/rootfs; make it" in done.stderr
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_file_systems_that_take_nothing(
     tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
-    """A runtime folder on a read-only one, a libkrun on one without execution."""
+    """A runtime directory on a read-only one, a libkrun on one without execution."""
     plan = planned(tmp_path)
     box = tmp_path / "box.yaml"
     box.write_text(box.read_text() + "console: {output: runtime:console.log}\n")
@@ -349,7 +353,7 @@ def test_file_systems_that_take_nothing(
         return done.stderr
 
     said = launched("exec", build("v1"), mounted / "krunc/box")
-    assert f"the runtime folder {mounted}/krunc/box cannot be made in {mounted} (uid 0)" in said
+    assert f"the runtime directory {mounted}/krunc/box cannot be made in {mounted} (uid 0)" in said
     assert "is read-only; choose another with --runtime-dir" in said
     said = launched("noexec", mounted / "libkrun.so", tmp_path / "run")
     assert "is its file system mounted noexec? put it where programs may be run" in said
@@ -404,7 +408,7 @@ def test_doctor(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> N
     assert (done.returncode, value["krunc_doctor"], value["ok"]) == (0, 1, True)
     names = [check["name"] for check in value["checks"]]
     assert names == [
-        "hypervisor", "machine", "open files", "confinement", "runtime folder", "passt", "libkrun",
+        "hypervisor", "machine", "open files", "confinement", "runtime directory", "passt", "libkrun",
         f"plan {plan}",
     ]  # fmt: skip
     assert all(set(check) == {"name", "state", "text", "fix"} for check in value["checks"])

@@ -29,10 +29,10 @@ confine: off
 """
 
 
-def documented(folder: Path, more: list[str], launch: list[str]) -> list[str]:
-    """The command of the page for the plan in FOLDER, with MORE of bwrap's words."""
+def documented(directory: Path, more: list[str], launch: list[str]) -> list[str]:
+    """The command of the page for the plan in DIRECTORY, with MORE of bwrap's words."""
     (block,) = re.findall(r"```sh\n(bwrap .*?)```", DOCS.read_text(), re.S)
-    words = shlex.split(block.replace("\\\n", " ").replace("$PWD", str(folder)))
+    words = shlex.split(block.replace("\\\n", " ").replace("$PWD", str(directory)))
     start = words.index("krunc")
     assert words[start:] == ["krunc", "launch", "web.plan.json"]
     return [*words[:start], *more, *launch]
@@ -63,8 +63,8 @@ def test_bubblewrap(
     library = build("v1")
     needed = {sys.prefix, sys.base_prefix, str(library.parent), str(fake_kvm.parent)}
     needed |= {str(ROOT)}
-    for folder in sorted(needed):
-        more += ["--ro-bind", folder, folder]
+    for directory in sorted(needed):
+        more += ["--ro-bind", directory, directory]
     plan = str(tmp_path / "web.plan.json")
     launch: list[str] = [*LAUNCHER, "--libkrun", str(library), plan]
     done = subprocess.run(
@@ -80,7 +80,7 @@ def test_bubblewrap(
 
 
 def test_without_proc(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
-    """The environment could not be wiped, nor would libkrun serve a folder."""
+    """The environment could not be wiped, nor would libkrun serve a directory."""
     runnable(tmp_path / "rootfs")
     (tmp_path / "web.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "web.yaml")]) == 0

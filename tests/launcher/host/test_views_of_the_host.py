@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.paths import Folders, holds_devices
+from krunc_launcher.paths import Directories, holds_devices
 from recorder.fixtures import Launch
 from roots import runnable
 
@@ -32,7 +32,7 @@ TEXTS = [
     "/etc/../proc/self/environ", "/proc/thread-self/environ", "/dev/fd/0", "/dev/stdin", "/dev/stderr",
     "/dev/../proc", "/proc/sys/kernel/hostname",
 ]  # fmt: skip
-FOLDERS = ("root", "share")
+DIRECTORIES = ("root", "share")
 
 
 def box(key: str, path: str) -> str:
@@ -80,7 +80,7 @@ def test_a_plan_that_names_proc_is_refused(
 WAYS = {
     "a relative path": ("{up}/proc/self/{name}", None),
     "a link to it": ("./link", "/proc/self/{name}"),
-    "a link to its folder": ("./link/{name}", "/proc/self"),
+    "a link to its directory": ("./link/{name}", "/proc/self"),
     "a link to proc": ("./link/self/{name}", "/proc"),
     "a link to a link of proc": ("./link/{name}", "/proc/self/task/../"),
     "a link through a descriptor": ("./link", "/dev/fd/0"),
@@ -94,7 +94,7 @@ def test_what_turns_out_to_be_proc_is_refused(
     way: str, key: str, place: Path, launch: Callable[..., Launch]
 ) -> None:
     path, target = WAYS[way]
-    name = "task" if key in FOLDERS else "environ"
+    name = "task" if key in DIRECTORIES else "environ"
     up = "/".join([".."] * (str(place).count("/")))
     if target is not None:
         (place / "link").symlink_to(target.format(name=name))
@@ -109,14 +109,14 @@ def test_what_turns_out_to_be_proc_is_refused(
 
 
 def test_the_one_place_that_opens_opens_nothing_of_proc(place: Path) -> None:
-    folders = Folders(str(place), str(place / "run"))
+    directories = Directories(str(place), str(place / "run"))
     for path in ("/proc", "/proc/self/environ", "/proc/self/cwd", "/proc/self/fd/0", "/dev/fd/0"):
         with pytest.raises(OSError, match="proc has no files"):
-            folders.open(path, os.O_RDONLY)
+            directories.open(path, os.O_RDONLY)
         with pytest.raises(OSError, match="proc has no files"):
-            folders.status(path)
-    assert folders.is_folder("/sys")
-    os.close(folders.open("/dev/null", os.O_RDONLY))
+            directories.status(path)
+    assert directories.is_directory("/sys")
+    os.close(directories.open("/dev/null", os.O_RDONLY))
 
 
 def test_which_paths_hold_devices_by_their_text() -> None:

@@ -61,7 +61,7 @@ OPERATIONS: list[dict[str, Any]] = [
     {"step": "open_device", "args": {"path": "launch:stage", "access": "read", "name": "a"}},
     {"step": "clear_stale_socket", "args": {"path": "launch:report"}},
     {"step": "require_file", "args": {"path": "launch:stage", "access": "read"}},
-    {"step": "require_folder", "args": {"path": "launch:stage", "access": "read-write"}},
+    {"step": "require_directory", "args": {"path": "launch:stage", "access": "read-write"}},
     {"step": "require_socket", "args": {"path": "launch:report", "type": "stream"}},
     {"call": "krun_add_virtiofs", "args": {"tag": "a", "path": "launch:stage"}},
     {"call": "krun_add_disk2", "args": {**DISK, "disk_path": "launch:report"}},

@@ -42,7 +42,7 @@ limits: {core: 0}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     (tmp_path / "box.yaml").write_text(BOX)
     assert main(["compile", str(tmp_path / "box.yaml")]) == 0
     return tmp_path
@@ -200,7 +200,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "runtime escape": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path="runtime:a/../../b"),
-        "it leaves the runtime folder",
+        "it leaves the runtime directory",
     ),
     "late value elsewhere": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path={"from_env": "X"}),
@@ -379,7 +379,7 @@ EDITS: dict[str, tuple[Change, str]] = {
         lambda p: p["operations"].insert(
             1,
             {
-                "step": "require_folder",
+                "step": "require_directory",
                 "args": {"path": "/etc", "access": "read-write"},
                 "from": "default",
             },
@@ -415,11 +415,11 @@ EDITS: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_an_edited_plan(name: str, folder: Path) -> None:
+def test_an_edited_plan(name: str, directory: Path) -> None:
     change, sentence = EDITS[name]
-    plan = json.loads((folder / "box.plan.json").read_text())
+    plan = json.loads((directory / "box.plan.json").read_text())
     change(plan)
-    edited = folder / "edited.plan.json"
+    edited = directory / "edited.plan.json"
     text = ",\n".join(json.dumps(row) for row in plan.pop("operations"))
     edited.write_text(
         json.dumps({**plan, "operations": []}, indent=0).replace("[]\n}", f"[\n{text}\n]\n}}")
@@ -431,8 +431,8 @@ def test_an_edited_plan(name: str, folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_finding_has_its_place(folder: Path) -> None:
-    file = folder / "box.plan.json"
+def test_a_finding_has_its_place(directory: Path) -> None:
+    file = directory / "box.plan.json"
     text = file.read_text().replace('"num_vcpus": 4', '"num_vcpus": 400').replace('"raw"', '"row"')
     file.write_text(text)
     places = []
@@ -482,9 +482,9 @@ def test_hostile_bytes(name: str, tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["missing", "folder", "fifo"])
+@pytest.mark.parametrize("name", ["missing", "directory", "fifo"])
 def test_no_file(name: str, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "fifo")
     done = dry(tmp_path / name)
     assert done.returncode == 1
@@ -492,9 +492,9 @@ def test_no_file(name: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_standard_input(folder: Path) -> None:
-    text = (folder / "box.plan.json").read_text()
-    assert dry("-", input=text, cwd=folder).stdout == dry(folder / "box.plan.json").stdout
+def test_standard_input(directory: Path) -> None:
+    text = (directory / "box.plan.json").read_text()
+    assert dry("-", input=text, cwd=directory).stdout == dry(directory / "box.plan.json").stdout
 
 
 @pytest.mark.parametrize(
@@ -513,15 +513,15 @@ def test_wrong_usage(arguments: list[str]) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> None:
+def test_any_change_is_shown_or_refused(directory: Path, data: st.DataObject) -> None:
     from krunc_launcher.errors import PlanRefused
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.as_c import listing
     from krunc_launcher.resolve.resolve import resolve
 
-    plan = json.loads((folder / "box.plan.json").read_text())
+    plan = json.loads((directory / "box.plan.json").read_text())
     values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=6),
         lambda inner: (
@@ -538,7 +538,7 @@ def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> No
         place[data.draw(st.sampled_from([*place, "call", "step", "args"]))] = data.draw(values)
     try:
         checked = verify(parse(json.dumps(plan)))
-        done, _ = resolve(checked, Folders("/b", "/r"), None)
+        done, _ = resolve(checked, Directories("/b", "/r"), None)
         listing(checked, done)
     except PlanRefused as refused:
         assert refused.findings
@@ -548,25 +548,25 @@ def test_any_change_is_shown_or_refused(folder: Path, data: st.DataObject) -> No
 
 
 @pytest.fixture
-def furnished(folder: Path) -> Any:
-    """The folder with everything that the plan asks of the host."""
-    runnable(folder / "rootfs")
-    (folder / "a").mkdir()
-    (folder / "a.img").write_bytes(b"")
+def furnished(directory: Path) -> Any:
+    """The directory with everything that the plan asks of the host."""
+    runnable(directory / "rootfs")
+    (directory / "a").mkdir()
+    (directory / "a.img").write_bytes(b"")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "net.sock"))
+        server.bind(str(directory / "net.sock"))
         server.listen()
-        yield folder
+        yield directory
 
 
-def test_all_conditions_at_once(folder: Path, launch: Callable[..., Launch]) -> None:
-    done = launch(folder / "box.plan.json", kvm="absent")
+def test_all_conditions_at_once(directory: Path, launch: Callable[..., Launch]) -> None:
+    done = launch(directory / "box.plan.json", kvm="absent")
     assert done.returncode == 125
     assert done.calls == []
     for sentence in (
         f"/dev/kvm is not there: {WITHOUT_KVM}",
-        "rootfs: no such file or directory; a folder is needed (rootfs.path)",
-        "a: no such file or directory; a folder is needed (shares[0].path)",
+        "rootfs: no such file or directory; a directory is needed (rootfs.path)",
+        "a: no such file or directory; a directory is needed (shares[0].path)",
         "a.img: no such file or directory; a file or block device is needed (disks[0].path)",
         "net.sock: there is no such socket; start the network program first",
         "the launcher's variable TOKEN is not set",
@@ -575,52 +575,53 @@ def test_all_conditions_at_once(folder: Path, launch: Callable[..., Launch]) -> 
     assert len(done.stderr.splitlines()) == 6
 
 
-def change_kind(folder: Path) -> str:
-    shutil.rmtree(folder / "rootfs")
-    (folder / "rootfs").write_text("x")
-    return "rootfs is no folder (rootfs.path)"
+def change_kind(directory: Path) -> str:
+    shutil.rmtree(directory / "rootfs")
+    (directory / "rootfs").write_text("x")
+    return "rootfs is no directory (rootfs.path)"
 
 
-def dangling(folder: Path) -> str:
-    (folder / "a.img").unlink()
-    (folder / "a.img").symlink_to("nowhere")
+def dangling(directory: Path) -> str:
+    (directory / "a.img").unlink()
+    (directory / "a.img").symlink_to("nowhere")
     return "a.img: no such file or directory"
 
 
-def folder_as_disk(folder: Path) -> str:
-    (folder / "a.img").unlink()
-    (folder / "a.img").mkdir()
+def directory_as_disk(directory: Path) -> str:
+    (directory / "a.img").unlink()
+    (directory / "a.img").mkdir()
     return "a.img is no file or block device (disks[0].path)"
 
 
-def nobody_serves(folder: Path) -> str:
-    (folder / "net.sock").unlink()
+def nobody_serves(directory: Path) -> str:
+    (directory / "net.sock").unlink()
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "net.sock"))
+        server.bind(str(directory / "net.sock"))
     return "net.sock: nobody serves this socket; start the network program first"
 
 
-def datagram(folder: Path) -> str:
-    (folder / "net.sock").unlink()
+def datagram(directory: Path) -> str:
+    (directory / "net.sock").unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(folder / "net.sock"))
+        server.bind(str(directory / "net.sock"))
     return "net.sock: "
 
 
-def served(folder: Path) -> str:
-    os.link(folder / "net.sock", folder / "agent.sock")
+def served(directory: Path) -> str:
+    os.link(directory / "net.sock", directory / "agent.sock")
     return (
         "agent.sock: somebody serves this socket; libkrun makes this socket itself (agent.listen)"
     )
 
 
-def not_a_socket(folder: Path) -> str:
-    (folder / "agent.sock").write_text("mine")
+def not_a_socket(directory: Path) -> str:
+    (directory / "agent.sock").write_text("mine")
     return "agent.sock: this is not a socket"
 
 
 @pytest.mark.parametrize(
-    "spoil", [change_kind, dangling, folder_as_disk, nobody_serves, datagram, served, not_a_socket]
+    "spoil",
+    [change_kind, dangling, directory_as_disk, nobody_serves, datagram, served, not_a_socket],
 )
 def test_condition(
     spoil: Callable[[Path], str], furnished: Path, launch: Callable[..., Launch]
@@ -653,22 +654,22 @@ def test_permissions(
     (furnished / "a.img").chmod(0o600)
     (furnished / "a").chmod(0o500)
     from krunc_launcher.host.preflight import (  # the checks alone: the test is not nobody's
+        _directory,
         _file,
-        _folder,
     )
-    from krunc_launcher.paths import Folders
+    from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Named, Operation
 
     child = os.fork()
     if child == 0:
         os.setuid(65534)
-        folders = Folders("/", "/run")
+        directories = Directories("/", "/run")
         access = Named("read-write", 1)
-        file, folder = (
+        file, directory = (
             Operation(0, "step", step, [str(furnished / name), access], "default", False)
-            for step, name in (("require_file", "a.img"), ("require_folder", "a"))
+            for step, name in (("require_file", "a.img"), ("require_directory", "a"))
         )
-        said = [*_file(file, folders), *_folder(folder, folders)]
+        said = [*_file(file, directories), *_directory(directory, directories)]
         os._exit(
             0
             if len(said) == 2 and all("uid 65534) may not read and write" in s for s in said)

@@ -22,13 +22,13 @@ entrypoint: {executable: /bin/a, env: {A: SECRET}}
 VALUE = "a-secret value"
 
 
-def planned(folder: Path, secret: str, target: str = "1.18") -> Path:
-    """A plan with a secret, made in another folder than its box."""
-    runnable(folder / "box/rootfs")
-    (folder / "plans").mkdir(exist_ok=True)
-    box = folder / "box/box.yaml"
+def planned(directory: Path, secret: str, target: str = "1.18") -> Path:
+    """A plan with a secret, made in another directory than its box."""
+    runnable(directory / "box/rootfs")
+    (directory / "plans").mkdir(exist_ok=True)
+    box = directory / "box/box.yaml"
     box.write_text(BOX.replace("SECRET", secret))
-    plan = folder / "plans/box.plan.json"
+    plan = directory / "plans/box.plan.json"
     assert main(["compile", str(box), "-o", str(plan), "--target", target]) == 0
     return plan
 
@@ -50,7 +50,7 @@ def test_from_file(content: str, tmp_path: Path, launch: Callable[..., Launch]) 
         (b"\xff", "it is not UTF-8"),
         (b"x" * 70000, "it has more than 65536 bytes"),
         ("fifo", "it is not a regular file; from_fd takes pipes"),
-        ("folder", "it is not a regular file; from_fd takes pipes"),
+        ("directory", "it is not a regular file; from_fd takes pipes"),
         (b'a"b', "the value of <from_file ../box/token> cannot reach the guest"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_file_that_is_none(
     plan = planned(tmp_path, "{from_file: ./token}")
     if content == "fifo":
         os.mkfifo(tmp_path / "box/token")
-    elif content == "folder":
+    elif content == "directory":
         (tmp_path / "box/token").mkdir()
     elif isinstance(content, bytes):
         (tmp_path / "box/token").write_bytes(content)

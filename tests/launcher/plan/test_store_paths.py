@@ -66,7 +66,7 @@ OPERATIONS: list[dict[str, Any]] = [
     {"step": "open_device", "args": {"path": HERE, "access": "read", "name": "a"}},
     {"step": "clear_stale_socket", "args": {"path": HERE}},
     {"step": "require_file", "args": {"path": HERE, "access": "read"}},
-    {"step": "require_folder", "args": {"path": "store:", "access": "read-write"}},
+    {"step": "require_directory", "args": {"path": "store:", "access": "read-write"}},
     {"step": "require_socket", "args": {"path": HERE, "type": "stream"}},
     {"call": "krun_add_virtiofs", "args": {"tag": "a", "path": "store:"}},
     {"call": "krun_add_disk2", "args": {**DISK, "disk_path": HERE}},
@@ -75,7 +75,7 @@ OPERATIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("box", [IMAGE, json.dumps(BOX)], ids=["image", "folder"])
+@pytest.mark.parametrize("box", [IMAGE, json.dumps(BOX)], ids=["image", "directory"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda row: str(row)[:60])
 def test_no_other_operation_of_a_plan_has_one(operation: dict[str, Any], box: str) -> None:
     plan = value(box)

@@ -178,59 +178,61 @@ def test_a_network_program_is_not_connected_to(
         server.accept()
 
 
-# --- the runtime folder -----------------------------------------------------------------------
+# --- the runtime directory -----------------------------------------------------------------------
 
 
-def linked(folder: Path) -> str:
-    folder.parent.mkdir()
-    (folder.parent.parent / "elsewhere").mkdir()
-    folder.symlink_to("../elsewhere")
-    return "is no folder; choose another with --runtime-dir"
+def linked(directory: Path) -> str:
+    directory.parent.mkdir()
+    (directory.parent.parent / "elsewhere").mkdir()
+    directory.symlink_to("../elsewhere")
+    return "is no directory; choose another with --runtime-dir"
 
 
-def open_to_all(folder: Path) -> str:
-    folder.mkdir(parents=True)
-    folder.chmod(0o777)
+def open_to_all(directory: Path) -> str:
+    directory.mkdir(parents=True)
+    directory.chmod(0o777)
     return "may be written by others; chmod 700 it"
 
 
-def open_parent(folder: Path) -> str:
-    folder.mkdir(parents=True)
-    folder.parent.chmod(0o777)
+def open_parent(directory: Path) -> str:
+    directory.mkdir(parents=True)
+    directory.parent.chmod(0o777)
     return "may be written by others; chmod 700 it"
 
 
-def foreign(folder: Path) -> str:
+def foreign(directory: Path) -> str:
     if os.geteuid() != 0:
-        pytest.skip("only root can make somebody else's folder")
-    folder.mkdir(parents=True)
-    os.chown(folder, 65534, 65534)
+        pytest.skip("only root can make somebody else's directory")
+    directory.mkdir(parents=True)
+    os.chown(directory, 65534, 65534)
     return "belongs to uid 65534; choose another: --runtime-dir"
 
 
-def a_file(folder: Path) -> str:
-    folder.parent.mkdir()
-    folder.write_text("")
-    return "is no folder; choose another with --runtime-dir"
+def a_file(directory: Path) -> str:
+    directory.parent.mkdir()
+    directory.write_text("")
+    return "is no directory; choose another with --runtime-dir"
 
 
 @pytest.mark.parametrize("spoil", [linked, open_to_all, open_parent, foreign, a_file])
-def test_a_runtime_folder_of_others(
+def test_a_runtime_directory_of_others(
     spoil: Callable[[Path], str], plan: Path, server: Any, launch: Callable[..., Launch]
 ) -> None:
-    folder = plan.parent / "krunc" / "box"
-    sentence = spoil(folder)
-    done = launch(plan, "--runtime-dir", str(folder))
+    directory = plan.parent / "krunc" / "box"
+    sentence = spoil(directory)
+    done = launch(plan, "--runtime-dir", str(directory))
     assert (done.returncode, done.calls) == (125, [])
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_runtime_folder_is_made(plan: Path, server: Any, launch: Callable[..., Launch]) -> None:
-    folder = plan.parent / "krunc" / "box"
-    assert launch(plan, "--runtime-dir", str(folder)).returncode == 0
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert folder.parent.stat().st_mode & 0o777 == 0o700
+def test_the_runtime_directory_is_made(
+    plan: Path, server: Any, launch: Callable[..., Launch]
+) -> None:
+    directory = plan.parent / "krunc" / "box"
+    assert launch(plan, "--runtime-dir", str(directory)).returncode == 0
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert directory.parent.stat().st_mode & 0o777 == 0o700
 
 
 # --- libraries --------------------------------------------------------------------------------
@@ -239,12 +241,12 @@ def test_the_runtime_folder_is_made(plan: Path, server: Any, launch: Callable[..
 def test_the_loader_finds_libkrun(
     plan: Path, server: Any, build: Callable[..., Path], fake_kvm: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "lib"
-    folder.mkdir()
-    shutil.copy(build("v1"), folder / "libkrun.so.1")
+    directory = tmp_path / "lib"
+    directory.mkdir()
+    shutil.copy(build("v1"), directory / "libkrun.so.1")
     environment = {
         **{name: value for name, value in os.environ.items() if name != "KRUNC_LIBKRUN"},
-        "LD_LIBRARY_PATH": str(folder),
+        "LD_LIBRARY_PATH": str(directory),
         "LD_PRELOAD": str(fake_kvm),
         "KRUN_RECORDER_EXIT": "7",
     }
@@ -256,21 +258,21 @@ def test_the_loader_finds_libkrun(
         "cc",
         "-shared",
         "-o",
-        folder / "libkrunfw.so.5",
+        directory / "libkrunfw.so.5",
         "-x",
         "c",
         "/dev/null",
     ]
     subprocess.run(firmware, check=True)
     assert run(*command, env=environment).returncode == 7
-    (folder / "libkrun.so.1").write_text("broken")
+    (directory / "libkrun.so.1").write_text("broken")
     done = run(*command, env=environment)
     assert done.returncode == 125
     assert "krunc: libkrun.so.1 cannot be loaded: " in done.stderr
     assert "file too short" in done.stderr
 
 
-# --- a stranger's folder ----------------------------------------------------------------------
+# --- a stranger's directory ----------------------------------------------------------------------
 
 
 def test_files_of_the_working_directory_are_not_run(

@@ -33,33 +33,33 @@ NEW = relay._NEW.decode()
 
 
 def planned(
-    folder: Path, program: object = "/usr/bin/passt", port: int = 0, more: str = ""
+    directory: Path, program: object = "/usr/bin/passt", port: int = 0, more: str = ""
 ) -> Path:
     """A plan with a passt, for which the port is free."""
-    runnable(folder / "rootfs")
+    runnable(directory / "rootfs")
     text = BOX.replace("PORT", str(port or free_ports(1))).replace("PROGRAM", str(program))
-    (folder / "box.yaml").write_text(text + more)
-    assert main(["compile", str(folder / "box.yaml")]) == 0
-    return folder / "box.plan.json"
+    (directory / "box.yaml").write_text(text + more)
+    assert main(["compile", str(directory / "box.yaml")]) == 0
+    return directory / "box.plan.json"
 
 
-def script(folder: Path, text: str) -> Path:
+def script(directory: Path, text: str) -> Path:
     """A program in the place of passt."""
-    program = folder / "passt"
+    program = directory / "passt"
     program.write_text(f"#!/bin/sh\n# {NEW}\n{text}\n")
     program.chmod(0o755)
     return program
 
 
-def command(build: Callable[..., Path], folder: Path, *plans: Path) -> list[str]:
+def command(build: Callable[..., Path], directory: Path, *plans: Path) -> list[str]:
     """krunc launch of PLANS with a recording library."""
-    words = ["--libkrun", str(build("v1")), "--runtime-dir", str(folder / "run")]
+    words = ["--libkrun", str(build("v1")), "--runtime-dir", str(directory / "run")]
     return [*LAUNCHER, *words, *map(str, plans)]
 
 
-def environment(fake_kvm: Path, folder: Path, **more: str) -> dict[str, str]:
+def environment(fake_kvm: Path, directory: Path, **more: str) -> dict[str, str]:
     """With a VM that stays."""
-    record = {"KRUN_RECORDER": str(folder / "calls"), "KRUN_RECORDER_STAY": "1"}
+    record = {"KRUN_RECORDER": str(directory / "calls"), "KRUN_RECORDER_STAY": "1"}
     return {**os.environ, "LD_PRELOAD": str(fake_kvm), **record, **more}
 
 
@@ -195,7 +195,7 @@ PROGRAMS = {
     "/nowhere/passt": "/nowhere/passt: no such file or directory; install passt",
     "/etc/passwd": "/etc/passwd is no program that you",
     "/usr/bin": "/usr/bin is no program that you",
-    "./rootfs/passt": "is in a folder that a guest may write: what it puts there would run",
+    "./rootfs/passt": "is in a directory that a guest may write: what it puts there would run",
 }
 
 
@@ -224,11 +224,11 @@ def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path)
     """Each has its own, and one that fails keeps no other VM back."""
     good, bad = tmp_path / "good", tmp_path / "bad"
     plans = []
-    for folder in (good, bad):
-        folder.mkdir()
-        program = "/usr/bin/passt" if folder == good else script(folder, "exit 4")
-        made = planned(folder, program)
-        plans.append(made.rename(tmp_path / f"{folder.name}.plan.json"))
+    for directory in (good, bad):
+        directory.mkdir()
+        program = "/usr/bin/passt" if directory == good else script(directory, "exit 4")
+        made = planned(directory, program)
+        plans.append(made.rename(tmp_path / f"{directory.name}.plan.json"))
         runnable(tmp_path / "rootfs")
     env = environment(fake_kvm, tmp_path)
     words = [*command(build, tmp_path, *plans), "--log-dir", str(tmp_path / "logs")]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher.host.program import program as program_of
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.supervise.programs import Program, Programs
 from processes import started, wait_until
@@ -122,10 +122,10 @@ def test_a_guest_that_opens_it_without_end_is_not_followed_for_ever(
 OVERLAYS = {
     "": True,
     "{path: /added, text: x}": True,
-    "{path: /bin, folder: true}": False,
-    "{path: /bin, folder: true}, {path: /bin/a, text: x}": False,
-    "{path: /link, folder: true}": False,
-    "{path: /usr, folder: true}": False,
+    "{path: /bin, directory: true}": False,
+    "{path: /bin, directory: true}, {path: /bin/a, text: x}": False,
+    "{path: /link, directory: true}": False,
+    "{path: /usr, directory: true}": False,
 }
 
 
@@ -147,8 +147,8 @@ def test_an_overlay_hides_the_program_only_where_there_is_something(
     )
     assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 0
     plan = json.loads((tmp_path / "box.plan.json").read_text())
-    folders = Folders(str(tmp_path), str(tmp_path / "run"))
-    found = program_of(plan, resolve(plan, folders, None)[0], folders)
+    directories = Directories(str(tmp_path), str(tmp_path / "run"))
+    found = program_of(plan, resolve(plan, directories, None)[0], directories)
     path = "/bin/sh" if script else "/bin/a"
     assert found == ((str(tmp_path / "rootfs"), path) if OVERLAYS[overlay] else ("", ""))
 

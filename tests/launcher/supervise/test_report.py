@@ -124,17 +124,17 @@ def test_the_user_whom_the_vm_becomes_reaches_the_stage(
 
 
 @pytest.mark.parametrize(
-    ("folder", "places"),
+    ("directory", "places"),
     [
         ("", {"on the console", "on standard error"}),
         ("logs", {"in logs/web-1.out", "in logs/web-1.err"}),
     ],
 )
-def test_the_words_of_an_end_name_the_log(folder: str, places: set[str]) -> None:
+def test_the_words_of_an_end_name_the_log(directory: str, places: set[str]) -> None:
     crashed = explain(6, [], True, None, frozenset(), None)
     panicked = explain(0, [], True, False, frozenset(), None)
     for end in (crashed, panicked):
-        end.place(folder, "web-1")
+        end.place(directory, "web-1")
         assert "\0" not in end.words[0]
     told = {end.words[0].rpartition(" is ")[2] for end in (crashed, panicked)}
     assert told == places

@@ -46,8 +46,8 @@ def place(tmp_path: Path) -> Path:
         (tmp_path / name / "file").write_text("text")
         for moved in ("moved", "gone"):
             (tmp_path / name / moved).write_text("text")
-        for folder in ("below", "empty"):
-            (tmp_path / name / folder).mkdir()
+        for directory in ("below", "empty"):
+            (tmp_path / name / directory).mkdir()
     for name in ("a.img", "b.img", "secret"):
         (tmp_path / name).write_text("text")
     # A link in a share leads nowhere that the plan does not name.
@@ -86,7 +86,7 @@ def reached(
 
 READ_ONLY = ["r ro/file", "d ro", "r a.img"]
 WRITABLE = [
-    "r rw/file", "w rw/file", "d rw", "c rw/new", "m rw/folder", "f rw/fifo", "l rw/link", "s rw/sock",
+    "r rw/file", "w rw/file", "d rw", "c rw/new", "m rw/directory", "f rw/fifo", "l rw/link", "s rw/sock",
     "k rw/file", "v rw/moved", "u rw/gone", "e rw/empty", "w rootfs/file", "r b.img", "w b.img",
     "k b.img",
 ]  # fmt: skip
@@ -98,7 +98,7 @@ NAMED = [
 ]
 DENIED = [
     "r /proc/meminfo",
-    # Of the host, and in the folder of the box
+    # Of the host, and in the directory of the box
     "r secret", "w secret", "k secret", "u secret", "r other/file", "d other", "d .", "c new", "m new",
     "r box.plan.json", "r /etc/passwd", "d /", "r /proc/self/environ", "r /usr/bin/env", "r /dev/null",
     "c ../made", "l ../made", "f ../made",
@@ -108,7 +108,7 @@ DENIED = [
     # Beyond reading what is read-only
     "w ro/file", "c ro/new", "k ro/file", "u ro/file", "e ro/empty", "m ro/new", "f ro/new", "l ro/new",
     "s ro/new", "v ro/moved", "w a.img", "k a.img",
-    # Beside the sockets and the console of the runtime folder
+    # Beside the sockets and the console of the runtime directory
     "r run/console.log", "c run/new", "m run/new", "l run/new", "d run",
 ]  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_abstract_sockets_and_signals(
 
 
 def test_sockets_that_libkrun_makes(place: Path, launch: Callable[..., Launch]) -> None:
-    """Its own end of a datagram network stands beside the other, or in a folder for it alone; the
+    """Its own end of a datagram network stands beside the other, or in a directory for it alone; the
     control socket of smolmachines' build where the box has it."""
     network = "{mode: unixgram, socket: ./far/net.sock}"
     tries = ["s far/made", "u far/made", "c run/tmp/made"]

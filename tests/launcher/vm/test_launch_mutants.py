@@ -39,8 +39,8 @@ def test_no_mutant_escapes(
         ]
         subprocess.run(build, check=True)
     asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True)
-    folder = tmp_path / "mutants"
-    folder.mkdir()
+    directory = tmp_path / "mutants"
+    directory.mkdir()
     plans = [*PLANS]
     for name, box in {"image": IMAGE, "kept": IMAGE_KEPT}.items():
         for target in ("1", "2"):
@@ -51,7 +51,7 @@ def test_no_mutant_escapes(
             sys.executable,
             TOOLS / "mutants.py",
             *libraries,
-            folder,
+            directory,
             str(MUTANTS),
             str(MUTANTS // 20),
             *plans,

@@ -101,17 +101,17 @@ def implied(era: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def demanded(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """The conditions of ROWS, and what they demand made in FOLDER."""
+def demanded(rows: list[dict[str, Any]], directory: Path) -> list[dict[str, Any]]:
+    """The conditions of ROWS, and what they demand made in DIRECTORY."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         for param in TABLE["functions"][row["call"]]["params"]:
             value = row.get("args", {}).get(param["name"])
             if param["kind"] != "host_path" or param["opens"] == "make":
                 continue
-            path = Path(os.path.normpath(folder / value))
-            step = "require_folder" if param["target"] == "directory" else "require_file"
-            if step == "require_folder":
+            path = Path(os.path.normpath(directory / value))
+            step = "require_directory" if param["target"] == "directory" else "require_file"
+            if step == "require_directory":
                 path.mkdir(exist_ok=True)
             else:
                 path.write_bytes(b"KDMV" if "disk_format" in row["args"] else b"")

@@ -13,7 +13,7 @@ from krunc_compiler.__main__ import main
 from places import ROOT
 from processes import PATIENCE
 from recorder.expected import furnished
-from whole_boxes import DATAGRAM, DEVICES, FAMILY_2, FOLDER, STORAGE, STREAM
+from whole_boxes import DATAGRAM, DEVICES, DIRECTORY, FAMILY_2, STORAGE, STREAM
 
 # The launcher without its last step: libkrun itself is asked, nothing is entered.
 _ALL_BUT_ENTER = """
@@ -21,16 +21,16 @@ import os, sys
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.plan.reading import parse, read
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.paths import Folders
+from krunc_launcher.paths import Directories
 from krunc_launcher.resolve.resolve import reader, resolve
 from krunc_launcher.vm.replay import replay, take
 plan = verify(parse(read(sys.argv[2])))
-folders = Folders(os.path.dirname(sys.argv[2]), sys.argv[3])
-done, found = resolve(plan, folders, reader(os.environ.get, folders))
+directories = Directories(os.path.dirname(sys.argv[2]), sys.argv[3])
+done, found = resolve(plan, directories, reader(os.environ.get, directories))
 library = locate(sys.argv[1], None)
 print("|".join(fits(library, plan)), found)
 take(done)
-replay(library, done[:-1], folders, os.open(os.devnull, os.O_WRONLY), {})
+replay(library, done[:-1], directories, os.open(os.devnull, os.O_WRONLY), {})
 print("ready to enter")
 """
 
@@ -51,7 +51,7 @@ _SERVED = without(DEVICES, _TAP, _VHOST, "{name: p, terminal: /dev/null}, ")
 # The fork has the template for some processors only.
 _TEMPLATE = "    cpu_template: portable\n"
 # What 1.16.0 lacks is asked of 2.0-dev.
-NEWER = {"build", "isolated", "folder-none"}
+NEWER = {"build", "isolated", "directory-none"}
 TEXTS = {
     # An image has to be pulled first; tests/boot/test_pulled.py boots it.
     **{
@@ -59,10 +59,10 @@ TEXTS = {
         for path in sorted((ROOT / "boxes").glob("*.yaml"))
         if path.stem != "image"
     },
-    "folder": FOLDER,
+    "directory": DIRECTORY,
     "stream": STREAM,
     "datagram": DATAGRAM,
-    "folder-none": FOLDER.replace('{mode: tsi, ports: ["1:1"]}', "{mode: none}"),
+    "directory-none": DIRECTORY.replace('{mode: tsi, ports: ["1:1"]}', "{mode: none}"),
 }
 # What each of the two has beside these.
 OLD = {
@@ -71,7 +71,7 @@ OLD = {
         *(line for line in DEVICES.splitlines(True) if line.startswith(("gpu", "input_devices"))),
         *(line for line in DEVICES.splitlines(True) if line.startswith(("displays", "  - {width"))),
     ).replace("dhcp: true", "dhcp: false"),
-    "machine": FOLDER
+    "machine": DIRECTORY
     + """\
 boot: {kernel: {path: ./vmlinux, format: elf, initramfs: ./initrd, cmdline: console=hvc0}}
 run_as: {uid: 0, gid: 0}
@@ -91,16 +91,16 @@ CASES = [
 
 
 def configured(
-    text: str, library: Path, target: str, folder: Path
+    text: str, library: Path, target: str, directory: Path
 ) -> subprocess.CompletedProcess[str]:
     """The box TEXT, compiled for TARGET and replayed against LIBRARY as far as it goes."""
-    box = folder / "box.yaml"
+    box = directory / "box.yaml"
     box.write_text(text)
     main(["compile", str(box), "--target", target])
-    file = folder / "box.plan.json"
-    with furnished(folder, json.loads(file.read_text()), folder / "run"):
+    file = directory / "box.plan.json"
+    with furnished(directory, json.loads(file.read_text()), directory / "run"):
         return subprocess.run(
-            [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(folder / "run")],
+            [sys.executable, "-c", _ALL_BUT_ENTER, str(library), str(file), str(directory / "run")],
             env={**os.environ, "AGENT_TOKEN": "x", "C": "x"},
             capture_output=True,
             text=True,

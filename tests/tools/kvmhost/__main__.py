@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-# Started as a directory, Python puts the package itself on the path, not the folder that it is in.
+# Started as a directory, Python puts the package itself on the path, not the directory that it is in.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from kvmhost import architecture, foreign, initrd, job, kernel, machine, needs

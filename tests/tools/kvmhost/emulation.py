@@ -102,15 +102,15 @@ def _socket_pair(at: Path) -> Iterator[tuple[int, int]]:
     So neither program waits for the other, and no socket file is left.
     """
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as connected:
-        folder = os.open(at, os.O_RDONLY)
+        directory = os.open(at, os.O_RDONLY)
         try:
-            name = f"/proc/self/fd/{folder}/socket"  # sun_path has 108 bytes, at perhaps more
+            name = f"/proc/self/fd/{directory}/socket"  # sun_path has 108 bytes, at perhaps more
             listening.bind(name)
             listening.listen(1)
             connected.connect(name)
             os.unlink(name)
         finally:
-            os.close(folder)
+            os.close(directory)
         yield listening.fileno(), connected.fileno()
 
 
@@ -120,8 +120,8 @@ def _virtiofsd(program: str, listening: int, source: Path) -> list[str]:
     cache=always: with auto, each open of a file reads all of it anew; what the host changes is seen
     by the next job, see serve.sh.
     """
-    folder = str(source).replace("\\", "\\\\").replace(",", "\\,")  # libfuse's quoting
-    options = f"source={folder},sandbox=chroot,xattr,cache=always"
+    directory = str(source).replace("\\", "\\\\").replace(",", "\\,")  # libfuse's quoting
+    options = f"source={directory},sandbox=chroot,xattr,cache=always"
     return [program, f"--fd={listening}", "-o", options]
 
 
@@ -140,7 +140,7 @@ def _qemu(
     at: Path,
     connected: Mapping[str, int],
 ) -> list[str]:
-    folder = str(at).replace(",", ",,")  # QEMU's quoting, in options with commas
+    directory = str(at).replace(",", ",,")  # QEMU's quoting, in options with commas
     return [
         program,
         *("-name", "kvmhost", "-nodefaults", "-display", "none", "-no-reboot"),
@@ -149,7 +149,7 @@ def _qemu(
         # Shared: virtiofsd works on the emulated machine's memory.
         *("-object", f"memory-backend-memfd,id=memory,size={kind.memory}M,share=on"),
         *(word for tag, handle in connected.items() for word in _share(tag, handle)),
-        *("-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"),
-        *("-chardev", f"pipe,id=orders,path={folder}/orders", *kind.orders),
+        *("-chardev", f"file,id=console,path={directory}/console", "-serial", "chardev:console"),
+        *("-chardev", f"pipe,id=orders,path={directory}/orders", *kind.orders),
         *("-kernel", str(image), "-initrd", str(archive), "-append", " ".join(parameters)),
     ]

@@ -1,7 +1,7 @@
 """The emulated machine's life: up, alive, down.
 
-Its state is a directory, which any process may use that knows its name: the folder "machine" in it
-holds pid files, logs, the line for orders and a folder per job.
+Its state is a directory, which any process may use that knows its name: the directory "machine" in it
+holds pid files, logs, the line for orders and a directory per job.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def default_directory(kind: Architecture) -> Path:
 
 
 def state(directory: Path) -> Path:
-    """The folder with the machine's files, by the name that it has on both sides."""
+    """The directory with the machine's files, by the name that it has on both sides."""
     return directory.resolve() / "machine"
 
 

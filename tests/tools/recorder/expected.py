@@ -91,14 +91,14 @@ MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
 
 
 @contextmanager
-def furnished(folder: Path, plan: dict[str, Any], runtime: Path) -> Iterator[None]:
+def furnished(directory: Path, plan: dict[str, Any], runtime: Path) -> Iterator[None]:
     """Makes what the conditions of PLAN ask for; the sockets are served in the block."""
     with ExitStack() as held:
-        _furnish(folder, plan, runtime, held)
+        _furnish(directory, plan, runtime, held)
         yield
 
 
-def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack) -> None:
+def _furnish(directory: Path, plan: dict[str, Any], runtime: Path, held: ExitStack) -> None:
     root: Path | None = None
     shared: Path | None = None
     runtime.mkdir(mode=0o700)
@@ -106,17 +106,17 @@ def _furnish(folder: Path, plan: dict[str, Any], runtime: Path, held: ExitStack)
         path = Path(str(row.get("args", {}).get("path", "")))
         if str(path).startswith("runtime:"):
             path = runtime / str(path)[8:]
-        if row.get("step") == "require_folder":
-            (folder / path).mkdir(parents=True, exist_ok=True)
+        if row.get("step") == "require_directory":
+            (directory / path).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_image":
             stored(runtime.parent / "store")
         if row.get("step") == "require_file":
-            (folder / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
+            (directory / path).write_bytes(MAGIC.get(path.suffix, b"") + CONTENT)
         if row.get("call") == "krun_set_root" or row.get("args", {}).get("tag") == "/dev/root":
             args = row["args"]
-            root = folder / args.get("root_path", args.get("path"))
+            root = directory / args.get("root_path", args.get("path"))
         if row.get("args", {}).get("tag") == "krunc-root" and "path" in row["args"]:
-            shared = folder / row["args"]["path"]
+            shared = directory / row["args"]["path"]
         program = row.get("args", {}).get("exec_path", "")
         place = shared or root
         if program.startswith("/") and place is not None:

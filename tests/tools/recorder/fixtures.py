@@ -46,15 +46,15 @@ class Launch(NamedTuple):
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Builds a recording library of an era, optionally without some functions; once each."""
-    folder = tmp_path_factory.mktemp("recorder")
+    directory = tmp_path_factory.mktemp("recorder")
     made: dict[tuple[str, frozenset[str]], Path] = {}
 
     def make(era: str, *without: str) -> Path:
         key = (era, frozenset(without))
         if key not in made:
-            text = folder / f"krun{len(made)}.c"
+            text = directory / f"krun{len(made)}.c"
             text.write_text(source(era, key[1]))
-            made[key] = folder / f"libkrun{len(made)}.so"
+            made[key] = directory / f"libkrun{len(made)}.so"
             _cc(text, made[key])
         return made[key]
 

@@ -127,7 +127,7 @@ static int attempt(char what, const char *path) {
         result = syscall(SYS_mknodat, AT_FDCWD, path, S_IFCHR | 0600, makedev(1, 9));
         break;
     case 'l': result = symlink("x", path); break;
-    case 'v': /* to the folder below */
+    case 'v': /* to the directory below */
         snprintf(other, sizeof other, "%.*s/below%s", (int)(strrchr(path, '/') - path), path,
                  strrchr(path, '/'));
         result = rename(path, other);

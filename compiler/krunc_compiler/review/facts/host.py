@@ -47,10 +47,10 @@ def program(row: Row) -> Iterator[Fact]:
     yield from network.started(row)
 
 
-def runtime_folder(row: Row) -> Iterator[Fact]:
-    """Yield the folder of runtime: paths."""
-    text = "makes the runtime folder where it is missing"
-    yield row.fact("launcher", "runtime folder", text, Reach("launch", "runtime folder"))
+def runtime_directory(row: Row) -> Iterator[Fact]:
+    """Yield the directory of runtime: paths."""
+    text = "makes the runtime directory where it is missing"
+    yield row.fact("launcher", "runtime directory", text, Reach("launch", "runtime directory"))
 
 
 def stale_socket(row: Row) -> Iterator[Fact]:

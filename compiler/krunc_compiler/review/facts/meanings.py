@@ -14,7 +14,7 @@ from krunc_compiler.review.facts import machine, network, process, storage
 from krunc_compiler.review.facts.streams import stream
 from krunc_compiler.review.words import word
 
-_NOUNS = {"directory": "folder", "disk": "disk", "file": "file"}
+_NOUNS = {"directory": "directory", "disk": "disk", "file": "file"}
 _WAYS = {"read": ("read",), "read-write": ("read", "write"), "device": ("read", "write")}
 
 

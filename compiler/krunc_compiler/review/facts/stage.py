@@ -41,7 +41,7 @@ def root_share(row: Row) -> Iterator[Fact]:
     """Yield the root, when it is a directory of the host."""
     tag = row.args["tag"]
     path = row.shares.get(tag)
-    what = f"folder {word(path)}" if path is not None else f"no share of this plan ({word(tag)})"
+    what = f"directory {word(path)}" if path is not None else f"no share of this plan ({word(tag)})"
     yield from _root(row, what, tag)
 
 
@@ -92,8 +92,8 @@ def share(row: Row) -> Iterator[Fact]:
     """Yield a directory of the host that the guest finds mounted."""
     tag = row.args["tag"]
     path = row.shares.get(tag)
-    folder = f"folder {word(path)}" if path is not None else "no share of this plan"
-    what = f"{folder} (share {word(tag)}), {_mode(row, tag)}"
+    directory = f"directory {word(path)}" if path is not None else "no share of this plan"
+    what = f"{directory} (share {word(tag)}), {_mode(row, tag)}"
     yield _mounted(row, what, Reach("mount", "share", row.args["path"]))
 
 

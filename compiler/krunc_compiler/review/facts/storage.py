@@ -1,4 +1,4 @@
-"""Folders, disks and the files that libkrun puts over them."""
+"""Directories, disks and the files that libkrun puts over them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def root_tag(row: Row) -> str:
     return tag if row.is_staged() else ROOT_TAG
 
 
-def folder(row: Row) -> Iterator[Fact]:
+def directory(row: Row) -> Iterator[Fact]:
     """Yield a share, or the root when its tag is the root's."""
     tag = row.args.get("tag", ROOT_TAG)
     path = row.args["root_path"] if "root_path" in row.args else row.args["path"]
@@ -60,13 +60,13 @@ def folder(row: Row) -> Iterator[Fact]:
     if is_root and not row.is_staged():
         mode = "read-only" if read_only else "the guest can write to it"
         changed = [] if read_only else [Reach("change", "root")]
-        yield row.fact("root", "root", f"folder {word(path)}, {mode}", *changed)
-    kind, reach = access("folder", path, read_only)
+        yield row.fact("root", "root", f"directory {word(path)}, {mode}", *changed)
+    kind, reach = access("directory", path, read_only)
     what += ", ownership is not kept" if row.args.get("semantics") == "simplified" else ""
     window = row.args.get("shm_size", 0)
     if window and not (is_root and window == _ROOT_WINDOW):
         what += f", a window of {window} bytes"
-    yield row.fact(kind, ("share", tag), f"folder {word(path)} ({what})", *reach)
+    yield row.fact(kind, ("share", tag), f"directory {word(path)} ({what})", *reach)
 
 
 def disk(row: Row) -> Iterator[Fact]:
@@ -114,8 +114,10 @@ def volumes(row: Row) -> Iterator[Fact]:
     """host:guest, of old libkruns on macOS."""
     for text in row.args["mapped_volumes"]:
         host = text.partition(":")[0]
-        _, reach = access("folder", host, False)
-        yield row.fact("writes", ("volume", text), f"folder {word(host)} (mapped volume)", *reach)
+        _, reach = access("directory", host, False)
+        yield row.fact(
+            "writes", ("volume", text), f"directory {word(host)} (mapped volume)", *reach
+        )
 
 
 def overlay(row: Row) -> Iterator[Fact]:
@@ -167,9 +169,9 @@ def _mode(row: Row) -> str:
     return f", mode {row.args['mode']:o}{once}" if "mode" in row.args else once
 
 
-def overlay_folder(row: Row) -> Iterator[Fact]:
-    """Yield an empty folder that the guest sees in a share."""
+def overlay_directory(row: Row) -> Iterator[Fact]:
+    """Yield an empty directory that the guest sees in a share."""
     tag, path = row.args["fs_tag"], row.args["path"]
     where = "the root" if tag == root_tag(row) else f"share {word(tag)}"
-    text = f"{word(path)} in {where}: an empty folder{_mode(row)}"
+    text = f"{word(path)} in {where}: an empty directory{_mode(row)}"
     yield row.fact("overlay", ("overlay", tag, path), text)
