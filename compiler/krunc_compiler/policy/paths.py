@@ -14,7 +14,8 @@ _LONGEST = 4095
 
 
 def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bool:
-    """Tell whether PATH, of a plan in DIRECTORY, is one of PATTERNS, relative to BASE, or below one.
+    """Tell whether PATH, of a plan in DIRECTORY, is one of PATTERNS, relative to BASE, or below
+    one.
 
     Only the texts are compared: symbolic links are the host's, and not known here.
     """

@@ -148,9 +148,9 @@ def _confined(facts: list[Fact]) -> Fact:
 
 
 def _setuid(facts: list[Fact]) -> Fact:
-    """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner and
-    mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices, for
-    that process has no CAP_MKNOD."""
+    """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner
+    and mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices,
+    for that process has no CAP_MKNOD."""
     written = (
         fact
         for fact in facts
@@ -165,7 +165,7 @@ def _setuid(facts: list[Fact]) -> Fact:
     return Fact(
         "isolation",
         ("setuid",),
-        "launched by root, the guest can leave setuid-root files in directories that it can write to"
+        "launched by root, the guest can leave setuid-root files in directories it can write to"
         if lost
         else "the guest can leave no setuid-root file on the host",
         lost.origin if lost else "",

@@ -119,8 +119,8 @@ def _command_line(operations: list[Operation]) -> Iterator[Finding]:
             f"command line, which holds {most}",
             ("entrypoint",),
             hint="the guest would lose the end without a word; put long texts into a file in "
-            "the root directory or a share, or with a directory as root use --target 1.19 or 2, whose "
-            "libkrun reads a configuration file",
+            "the root directory or a share, or with a root directory use --target 1.19 or 2, "
+            "whose libkrun reads a configuration file",
             at_key=True,
         )
 
