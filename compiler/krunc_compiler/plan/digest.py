@@ -1,7 +1,7 @@
 """The digest of a plan's meaning: what was approved is what runs.
 
 It is SHA-256 over the plan's JSON value, of which three things are left out because nothing of
-them is executed: `digest` (of the box), `requires.because`, and the `from` of each operation. The
+them is executed: `box_digest`, `requires.because`, and the `from` of each operation. The
 value is written as ASCII JSON without blanks, keys sorted by code point, every other character as
 \\uXXXX (two of them beyond the first plane), `"` and `\\` as \\" and \\\\, and the five short
 escapes \\b \\f \\n \\r \\t. docs/review.md says the same; tests/digest_vectors.json has examples.
@@ -28,7 +28,7 @@ def canonical(plan: dict[str, Any]) -> str:
 def meaning(plan: dict[str, Any]) -> dict[str, Any]:
     """Return PLAN without what nothing is done with."""
     return {
-        **_without(plan, "digest"),
+        **_without(plan, "box_digest"),
         "requires": _without(plan["requires"], "because"),
         "operations": [_without(row, "from") for row in plan["operations"]],
     }

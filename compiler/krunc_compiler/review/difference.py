@@ -287,7 +287,7 @@ def _brief(value: Any) -> str:
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     was, now = ({**value, **value["requires"]} for value in (old, new))
     for name in dict.fromkeys([*now, *was]):
-        if name in ("digest", "operations", "requires", "because", "labels", "waivers"):
+        if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
             text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
