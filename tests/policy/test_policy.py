@@ -35,15 +35,15 @@ ENV = {"entrypoint": {"executable": "/a", "env": {"A": {"from_env": "APP_TOKEN"}
 RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"shares": [SHARE]}, {}, []),
     ({"shares": [SHARE]}, {"writes": ["./boxes/data", "boxes/rootfs"]}, []),
-    ({"shares": [SHARE]}, {"writes": ["boxes/d", "boxes/rootfs"]}, ["writes: directory data (share s)"]),
-    ({"shares": [SHARE]}, {"writes": []}, ["writes: directory rootfs (the guest's root)", "writes: directory data (share s)"]),
-    ({"shares": [{**SHARE, "path": "/repo/boxes/data/../../.."}]}, {"writes": ["boxes"]}, ["writes: directory /repo/boxes/data/../../.. (share s)"]),
+    ({"shares": [SHARE]}, {"writes": ["boxes/d", "boxes/rootfs"]}, ["write: directory data (share s)"]),
+    ({"shares": [SHARE]}, {"writes": []}, ["write: directory rootfs (the guest's root)", "write: directory data (share s)"]),
+    ({"shares": [{**SHARE, "path": "/repo/boxes/data/../../.."}]}, {"writes": ["boxes"]}, ["write: directory /repo/boxes/data/../../.. (share s)"]),
     ({"shares": [{**SHARE, "path": "./data/in"}]}, {"writes": ["boxes/*"]}, []),
-    ({"shares": [{**SHARE, "read_only": True}]}, {"writes": ["boxes/rootfs"], "reads": []}, ["reads: directory data (share s)"]),
+    ({"shares": [{**SHARE, "read_only": True}]}, {"writes": ["boxes/rootfs"], "reads": []}, ["read: directory data (share s)"]),
     ({"shares": [{**SHARE, "read_only": True}]}, {"reads": ["boxes"]}, []),
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, []),
-    ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["writes: file runtime:log (console)"]),
-    ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["writes: file ./runtime:log (console)"]),
+    ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["write: file runtime:log (console)"]),
+    ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["write: file ./runtime:log (console)"]),
     ({}, {"networks": []}, []),
     ({"network": TSI}, {"networks": []}, ["network: TSI: the guest connects wherever the launching user can, localhost included"]),
     ({"network": TSI}, {"networks": ["tsi"]}, []),
@@ -52,12 +52,12 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"network": {**STREAM, "mode": "unixgram"}}, {"networks": ["unixgram"]}, []),
     ({"network": TSI}, {"ports": [8080]}, []),
     ({"network": TSI}, {"ports": ["8000-8100"]}, []),
-    ({"network": TSI}, {"ports": [80, "8081-9000"]}, ["listens: TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"]),
-    ({"network": {"mode": "tsi", "ports": "all"}}, {"ports": ["0-65535"]}, ["listens: every port that the guest listens on is opened here, on the address that it binds"]),
+    ({"network": TSI}, {"ports": [80, "8081-9000"]}, ["listen: TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"]),
+    ({"network": {"mode": "tsi", "ports": "all"}}, {"ports": ["0-65535"]}, ["listen: every port that the guest listens on is opened here, on the address that it binds"]),
     (ENV, {"secrets": ["APP_*"]}, []),
-    (ENV, {"secrets": ["APP", "*_APP"]}, ["secrets: variable APP_TOKEN as A"]),
+    (ENV, {"secrets": ["APP", "*_APP"]}, ["secret: variable APP_TOKEN as A"]),
     ({"vsock": [{"port": 1, "socket": "runtime:s", "listen": True}]}, {"sockets": ["runtime:"]}, []),
-    ({"vsock": [{"port": 1, "socket": "/var/run/docker.sock", "listen": False}]}, {"sockets": ["runtime:"]}, ["connects: socket /var/run/docker.sock from vsock port 1"]),
+    ({"vsock": [{"port": 1, "socket": "/var/run/docker.sock", "listen": False}]}, {"sockets": ["runtime:"]}, ["connect: socket /var/run/docker.sock from vsock port 1"]),
     ({}, {"memory": "1GiB", "cpus": 2}, []),
     ({}, {"memory": "1G"}, []),
     ({}, {"memory": "1023M"}, ["memory: 1024 MiB"]),
@@ -104,10 +104,10 @@ def test_rules_of_calls_that_no_box_makes() -> None:
     assert found({"secrets": ["*"]}, file) == found({"secrets": ["./boxes/t"]}, file) == []
     for names in (["APP_*"], ["./boxes/APP_x"], ["t"]):
         assert found({"secrets": names}, file) == [
-            "secrets: file APP_x/../t as A (in the guest's /proc/cmdline)"
+            "secret: file APP_x/../t as A (in the guest's /proc/cmdline)"
         ]
     assert found({"devices": ["/dev/*"]}, inherited) == [
-        "devices: input from the inherited descriptor 4"
+        "device: input from the inherited descriptor 4"
     ]
     assert found({"networks": ["tap"]}, tap) == []
     assert len(found({"networks": []}, tap)) == 1
@@ -123,7 +123,7 @@ def test_what_only_the_vmm_can_open_is_asked_too() -> None:
     found = reviewed(row, step("confine", mode="required"))
     policy = {"krunc_policy": 1, "allow": {"writes": ["/repo"], "reads": ["/repo"]}}
     assert [one.message for one in judge(policy, found, PLACE)] == [
-        "admits: directory / (reads and writes)"
+        "vmm-only: directory / (reads and writes)"
     ] * 2
 
 

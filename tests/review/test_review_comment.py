@@ -59,7 +59,7 @@ def test_of_500_boxes_that_change_alike_every_opening_and_digest_stays() -> None
     assert MOST - 4000 < len(text.encode()) <= MOST, "the room is used"
     assert "500 plans changed, 1500 changes open" in text
     opens, _, plans = text.partition("<details>")
-    for change in boxes[0][1].of("opens"):
+    for change in boxes[0][1].of("widens"):
         assert f"- **{change.kind}** `{change.text}`" in opens
     assert opens.count(" and 497 more\n") == 3
     assert "opens writes 1, network 1, isolation 1:\n" in plans
@@ -76,7 +76,7 @@ def test_of_500_boxes_that_change_each_as_its_name_does_every_opening_is_told_on
     assert len(text.encode()) <= MOST
     opens, _, plans = text.partition("<details>")
     assert "- **network** `the guest reaches TSI" in opens, "what is common is told"
-    for kind, text_ in (("writes", "directory src-{n2}"), ("listens", "TCP port {n2+8000}")):
+    for kind, text_ in (("write", "directory src-{n2}"), ("listen", "TCP port {n2+8000}")):
         rows = re.findall(rf"^- \*\*{kind}\*\* `.*$", opens, re.MULTILINE)
         assert len(rows) == 1, "what differs as the names do is told once"
         assert text_ in rows[0]
@@ -145,7 +145,7 @@ def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> Non
     listed = re.findall(r"^- `(boxes/[^`]*)`", plans or opens, re.MULTILINE)
     assert listed[0] == "boxes/zz.plan.json", "plans stand by their worst"
     if noise > 1:
-        total = sum(len(one.of("opens")) for _, one in boxes)
+        total = sum(len(one.of("widens")) for _, one in boxes)
         rows = re.findall(r"^- \*\*\w+\*\* `.* in (`.*)$", opens, re.MULTILINE)
         told = [row for row in rows for _ in range(plans_in(row))]
         counted = re.findall(r"^- \*\*\w+\*\* and (\d+) more of this kind", opens, re.MULTILINE)

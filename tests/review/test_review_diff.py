@@ -115,10 +115,10 @@ def test_first_change_of_operations(
 
 def test_a_new_plan_opens_all_that_it_reaches() -> None:
     new = reviewed_box(box(network=TSI))
-    opens = {(c.kind, c.new) for c in compare(None, new).of("opens")}
+    opens = {(c.kind, c.new) for c in compare(None, new).of("widens")}
     assert {(fact.kind, fact) for fact in new.exposure} <= opens
     assert not compare(None, new).of("narrows")
-    assert not compare(new, None).of("opens")
+    assert not compare(new, None).of("widens")
     assert compare(None, None).changes == ()
 
 
@@ -126,7 +126,7 @@ def test_a_moved_disk_is_another_device_of_the_guest() -> None:
     disks = [{"id": name, "path": f"{name}.img", "format": "raw"} for name in "abc"]
     one, two = box(disks=disks), box(disks=[disks[1], disks[2], disks[0]])
     difference = compare(reviewed_box(one), reviewed_box(two))
-    assert not difference.of("opens")
+    assert not difference.of("widens")
     assert [change.text for change in difference.of("alters")] == [
         "the guest can write to raw disk a.img (a, /dev/vdc); before: raw disk a.img (a, /dev/vda)",
         "the guest can write to raw disk b.img (b, /dev/vda); before: raw disk b.img (b, /dev/vdb)",
@@ -156,7 +156,7 @@ def test_the_worst_comes_first() -> None:
         **env(A=SECRET),
     )
     difference = compare(reviewed_box(box(machine={"cpus": 9})), reviewed_box(new))
-    order = [KINDS.index(kind) for c in difference.of("opens") for kind in KINDS if kind.name == c.kind]  # fmt: skip
+    order = [KINDS.index(kind) for c in difference.of("widens") for kind in KINDS if kind.name == c.kind]  # fmt: skip
     assert order == sorted(order)
     effects = [EFFECTS.index(change.effect) for change in difference.changes]
     assert effects == sorted(effects)
@@ -169,7 +169,7 @@ def test_a_plan_edited_by_hand_shows_what_it_would_do() -> None:
         if row.get("call") == "krun_add_virtiofs3":
             row["args"]["read_only"] = False
     old, new = (review(read_plan("p", json.dumps(value))) for value in (committed, edited))
-    assert compare(old, new).of("opens")[0].kind == "writes"
+    assert compare(old, new).of("widens")[0].kind == "write"
 
 
 # Boxes that differ in a few things, and an oracle that knows of boxes alone.
@@ -256,12 +256,12 @@ def test_what_opens_is_never_called_anything_else(
     old: dict[str, Any], new: dict[str, Any], target: str
 ) -> None:
     difference = compare(reviewed_box(old, target), reviewed_box(new, target))
-    opens = [change for change in difference.of("opens") if change.kind != "launcher"]
+    opens = [change for change in difference.of("widens") if change.kind != "launcher"]
     assert bool(opens) == bool(reached(new) - reached(old))
     if reached(new) < reached(old):
         assert difference.of("narrows")
     for change in difference.changes:
-        if change.effect != "opens" and change.new:
+        if change.effect != "widens" and change.new:
             assert all(map(difference.old.reached().covers, change.new.reach))  # type: ignore[union-attr]
 
 

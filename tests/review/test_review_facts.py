@@ -222,10 +222,10 @@ ADMITTED = [
 def test_what_a_confined_vmm_can_open(operations: list[dict[str, Any]], said: list[str]) -> None:
     """The confinement lets the VMM open what the plan demands, whether a call uses it or not."""
     found = [
-        fact.text for fact in reviewed(*operations, CONFINED).exposure if fact.kind == "admits"
+        fact.text for fact in reviewed(*operations, CONFINED).exposure if fact.kind == "vmm-only"
     ]
     assert found == said
-    assert "admits" not in {fact.kind for fact in reviewed(*operations).exposure}
+    assert "vmm-only" not in {fact.kind for fact in reviewed(*operations).exposure}
 
 
 def test_every_kind_of_fact_is_in_the_table() -> None:

@@ -110,7 +110,7 @@ def test_plans_that_come_go_and_are_renamed(
     value = document(capsys, old, new)
     assert isinstance(value["changes"], list)
     assert {row["status"] for row in value["changes"]} == {"added"}
-    assert "opens" in {row["effect"] for row in value["changes"]}
+    assert "widens" in {row["effect"] for row in value["changes"]}
 
 
 def test_a_fleet_of_two_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

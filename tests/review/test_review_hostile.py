@@ -188,7 +188,7 @@ def test_a_comment_never_grows_too_long() -> None:
         text = to_markdown(sheet)
         assert len(text.encode()) <= MOST
         assert text.count("<details>") == text.count("</details>")
-        opens = difference.of("opens")
+        opens = difference.of("widens")
         fit = sum(f"`{change.text}`" in text for change in opens)
         counted = sum(map(int, re.findall(r"and (\d+) more of this kind", text)))
         if opens:

@@ -89,7 +89,7 @@ def test_the_same_image_by_another_name_is_no_other_code() -> None:
 def test_what_the_image_asks_for_is_judged_as_ever() -> None:
     new = changed((digest("a"), digest("7")), ('"user": "1000:1000"', '"user": "0"'))
     effects = [change.effect for change in compare(OLD, new).changes]
-    assert effects[:3] == ["opens", "opens", "other_code"]
+    assert effects[:3] == ["widens", "widens", "other_code"]
     back = compare(new, OLD)
     assert ("narrows", "guest user") in told(back)
     assert ("other_code", "image") in told(back)
@@ -114,7 +114,7 @@ def doubled(**args: Any) -> Review:
 @pytest.mark.parametrize("args", [{}, {"read_only": False}, {"disk_format": "qcow2"}])
 def test_a_second_disk_of_the_image_is_not_hidden(args: dict[str, Any]) -> None:
     """The launcher refuses the last two, and the review shows them."""
-    assert compare(OLD, doubled(**args)).of("opens")
+    assert compare(OLD, doubled(**args)).of("widens")
 
 
 def test_the_page_of_a_plan_shows_it() -> None:

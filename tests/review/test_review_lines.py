@@ -153,7 +153,7 @@ def test_a_long_path_shows_what_opens() -> None:
         reviewed(call("krun_add_virtiofs", tag="a", path=f"{path}{middle}/{path}"))
         for middle in ("mine", "theirs")
     )
-    (change,) = compare(old, new).of("opens")
+    (change,) = compare(old, new).of("widens")
     assert "theirs" in change.text
     assert "mine" in change.text
 

@@ -15,7 +15,7 @@ from krunc_compiler.review.words import quoted, visible, word
 
 FORMAT = 1
 TITLES = {
-    "opens": "Opens: reaches more of the host",
+    "widens": "Opens: reaches more of the host",
     "other_code": "Other code: another image in the place of the guest's root",
     "alters": "Alters: what runs in the guest, or what it finds there",
     "narrows": "Narrows: reaches less of the host",
@@ -98,7 +98,7 @@ def counted(difference: Difference) -> str:
         return "no change in meaning"
     opens, code, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
     parts = [
-        (opens, "opens", "open"),
+        (opens, "widens", "open"),
         *([(code, "is other code", "are other code")] if code else []),
         (alters, "alters", "alter"),
         (narrows, "narrows", "narrow"),

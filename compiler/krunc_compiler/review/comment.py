@@ -65,13 +65,13 @@ def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
     """Return a key that sorts a plan by its worst change, then by how many open."""
     first = one.changes[0]
     rank = RANK.get(first.kind, len(RANK))
-    opens = len(one.of("opens"))
+    opens = len(one.of("widens"))
     return EFFECTS.index(first.effect), rank, breadth(first.old, first.new), -opens
 
 
 def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
-    opens = sum(len(one.of("opens")) for _, one in changed)
-    verb = "opens" if opens == 1 else "open"
+    opens = sum(len(one.of("widens")) for _, one in changed)
+    verb = "widens" if opens == 1 else "open"
     said = []
     if changed:
         said = [f"{_plural(len(changed), 'plan')} changed"]
@@ -215,7 +215,7 @@ def _grouped(changed: Changed) -> list[_Opening]:
     plans: dict[tuple[str, str], list[Said]] = {}
     wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
-        for change in one.of("opens"):
+        for change in one.of("widens"):
             plans.setdefault((change.kind, change.origin), []).append(Said(path, change.text))
             key = (change.kind, change.origin, change.text)
             reached = breadth(change.old, change.new)
@@ -233,7 +233,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
     """Return the plans by what they open, folded, each with what it would be approved by."""
     groups: dict[str, list[str]] = {}
     for path, one in changed:
-        opens, narrows = one.of("opens"), len(one.of("narrows"))
+        opens, narrows = one.of("widens"), len(one.of("narrows"))
         said = f"opens {_said(opens)}" if opens else "opens nothing"
         said += f", narrows {narrows}" if narrows else ""
         runs = running(one)

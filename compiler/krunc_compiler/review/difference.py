@@ -23,10 +23,10 @@ from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_ou
 from krunc_compiler.review.summary import Review, kind_of
 from krunc_compiler.review.words import word
 
-Effect = Literal["opens", "other_code", "alters", "narrows", "neutral"]
-EFFECTS: tuple[Effect, ...] = ("opens", "other_code", "alters", "narrows", "neutral")
+Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
 # Behind the kinds of facts: changes that no fact shows.
-MORE_KINDS = ("operation", "order", "demands", "head")
+MORE_KINDS = ("operation", "order", "preflight", "metadata")
 
 
 class Change(NamedTuple):
@@ -128,7 +128,7 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
         if was is None or now is None or was.reach != now.reach:
             effect = "other_code"
     elif now and not all(map(old.covers, now.reach)):
-        effect = "opens"
+        effect = "widens"
     elif was and not all(map(new.covers, was.reach)):
         effect = "narrows"
     if now is None:
@@ -240,7 +240,7 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
         parts = [f"now {'; '.join(comes)}"] * bool(comes) + [f"no longer {'; '.join(goes)}"] * bool(
             goes
         )
-        yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
+        yield Change("neutral", "preflight", "demanded before the start: " + ", ".join(parts), "")
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
@@ -292,4 +292,4 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
         if was.get(name) != now.get(name):
             text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
             effect: Effect = "alters" if name == "api" else "neutral"
-            yield Change(effect, "head", text, "")
+            yield Change(effect, "metadata", text, "")

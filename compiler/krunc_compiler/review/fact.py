@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-Group = Literal["machine", "exposure", "isolation"]
+Group = Literal["machine", "host_access", "isolation"]
 
 
 class Reach(NamedTuple):
@@ -90,7 +90,7 @@ class Kind(NamedTuple):
 
 
 def _exposure(name: str, loud: bool, verbs: str, comes: str, goes: str) -> Kind:
-    return Kind(name, "exposure", loud, tuple(verbs.split()), comes, goes)
+    return Kind(name, "host_access", loud, tuple(verbs.split()), comes, goes)
 
 
 def _machine(name: str, verbs: str = "", still: bool = False) -> Kind:
@@ -106,34 +106,34 @@ def _still(name: str) -> Kind:
 KINDS = (
     _exposure("other", True, "other", "krunc cannot read", "gone is"),
     _exposure(
-        "writes",
+        "write",
         True,
         "write read",
         "the guest can write to",
         "the guest can no longer write to",
     ),
     _exposure(
-        "replaces", True, "replace", "the guest can replace", "the guest can no longer replace"
+        "replace", True, "replace", "the guest can replace", "the guest can no longer replace"
     ),
     _exposure("network", True, "network", "the guest reaches", "the guest no longer reaches"),
-    _exposure("listens", True, "listen", "the host listens on", "closed is"),
-    _exposure("secrets", True, "secret show", "the guest gets", "the guest no longer gets"),
-    _exposure("devices", True, "device", "the guest uses", "the guest no longer uses"),
+    _exposure("listen", True, "listen", "the host listens on", "closed is"),
+    _exposure("secret", True, "secret show", "the guest gets", "the guest no longer gets"),
+    _exposure("device", True, "device", "the guest uses", "the guest no longer uses"),
     _exposure(
-        "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
+        "connect", True, "connect", "the guest connects to", "the guest no longer connects to"
     ),
-    _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
+    _exposure("vmm-only", True, "admit", "the VMM can open", "the VMM can no longer open"),
     Kind(
-        "runs",
+        "run",
         "machine",
         True,
         ("run",),
         "what the guest runs is changed by",
         "what the guest runs is no longer changed by",
     ),
-    _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
+    _exposure("waiver", True, "waive", "not asked by policies:", "asked by policies again:"),
     Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "no longer:"),
-    _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
+    _exposure("read", False, "read without", "the guest can read", "the guest can no longer read"),
     _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
     _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
     _machine("image", "code"),

@@ -29,7 +29,7 @@ _COUNTED: dict[Status, tuple[str, str]] = {
     "unchanged": ("means the same", "mean the same"),
 }
 _DOES: dict[Effect, tuple[str, str]] = {
-    "opens": ("opens", "open"),
+    "widens": ("widens", "open"),
     "other_code": ("is other code", "are other code"),
     "alters": ("alters", "alter"),
     "narrows": ("narrows", "narrow"),

@@ -66,7 +66,7 @@ def review(plan: Plan) -> Review:
         value,
         digest(value),
         tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "machine"),
-        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "exposure"),
+        tuple(fact for fact in ordered if BY_NAME[fact.kind].group == "host_access"),
         tuple(sorted(isolation(found), key=lambda fact: bool(fact.held))),
     )
 
@@ -184,7 +184,7 @@ def _noted(value: dict[str, Any]) -> list[Fact]:
     for i, waiver in enumerate(value.get("waivers", ())):
         text = f"{word(waiver['rule'])}, because {word(waiver['reason'])}"
         reach = frozenset({Reach("waive", "rule", waiver["rule"])})
-        facts.append(Fact("waives", (waiver["rule"],), text, f"waivers[{i}]", None, reach))
+        facts.append(Fact("waiver", (waiver["rule"],), text, f"waivers[{i}]", None, reach))
     return facts
 
 
@@ -199,7 +199,7 @@ def _limited(facts: list[Fact]) -> list[Fact]:
 
 def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
     """Return FACTS, in which init is not libkrun's where something is LAID over it."""
-    over = next((fact for fact in laid if fact.subject == ("runs", INIT)), None)
+    over = next((fact for fact in laid if fact.subject == ("run", INIT)), None)
     return [
         fact._replace(text=f"what the plan lays over {INIT}, not libkrun's")
         if over and fact.kind == "init"

@@ -136,7 +136,7 @@ def _stale(box: str, difference: Difference | None, another: str) -> Finding:
     hint = "run krunc compile and review the difference"
     if difference:
         message += f": {counted(difference)}"
-        opens = [f"{change.kind}: {change.text}" for change in difference.of("opens")]
+        opens = [f"{change.kind}: {change.text}" for change in difference.of("widens")]
         more = [f"{len(opens) - _OPENINGS} more"] if len(opens) > _OPENINGS else []
         said = "; ".join([*opens[:_OPENINGS], *more])
         hint += f". Compiled, it opens {said}" if opens else ""

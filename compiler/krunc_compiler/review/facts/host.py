@@ -26,7 +26,7 @@ def device(row: Row) -> Iterator[Fact]:
     if not read_only:
         reach.append(Reach("device", "write", same(path)))
     mode = "reads" if read_only else "reads and writes"
-    yield row.fact("devices", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
+    yield row.fact("device", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
 
 
 def opened(row: Row) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _listed(args: dict[str, Any], ending: str) -> list[str]:
 def all_ports(row: Row) -> Iterator[Fact]:
     """Yield no port map: libkrun publishes all."""
     text = "every port that the guest listens on is opened here, on the address that it binds"
-    yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
+    yield row.fact("listen", "ports", text, Reach("listen", "TCP port", None))
 
 
 def ports(row: Row) -> Iterator[Fact]:
@@ -117,7 +117,7 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
         host, _, guest = text.partition(":")
         shown = f"TCP port {word(host)} to guest port {word(guest)}, on the address that the guest"
         shown += f" binds (0.0.0.0: *:{word(host)})"
-        yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
+        yield row.fact("listen", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
 
 def port(row: Row) -> Iterator[Fact]:
@@ -130,10 +130,10 @@ def port(row: Row) -> Iterator[Fact]:
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
         text = f"socket {word(path)} to vsock port {number}"
-        yield row.fact("listens", subject, text, Reach("listen", f"vsock {number}", same(path)))
+        yield row.fact("listen", subject, text, Reach("listen", f"vsock {number}", same(path)))
     else:
         text = f"socket {word(path)} from vsock port {number}"
-        yield row.fact("connects", subject, text, Reach("connect", "socket", same(path)))
+        yield row.fact("connect", subject, text, Reach("connect", "socket", same(path)))
 
 
 def control(row: Row) -> Iterator[Fact]:
@@ -141,7 +141,7 @@ def control(row: Row) -> Iterator[Fact]:
     for path in row.args.values():
         text = f"socket {word(str(path))}: who connects to it pauses and resumes the VM"
         reach = Reach("listen", "control socket", same(str(path)))
-        yield row.fact("listens", "control socket", text, reach)
+        yield row.fact("listen", "control socket", text, reach)
 
 
 def device(row: Row) -> Iterator[Fact]:
@@ -196,7 +196,7 @@ def _opened(row: Row, protocol: str, one: str) -> Fact:
     # The wider one covers what only the host itself can connect to.
     names = dict.fromkeys([address, _LOCAL] if address == _EVERY else [address])
     reach = [Reach("listen", noun, f"{pair} on {name}") for name in names]
-    return row.fact("listens", (noun, host), text, *reach)
+    return row.fact("listen", (noun, host), text, *reach)
 
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
@@ -239,5 +239,5 @@ def attestation(row: Row) -> Iterator[Fact]:
     """Yield the VMM asks a server whether it may start."""
     url = row.args["url"]
     yield row.fact(
-        "connects", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)
+        "connect", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)
     )

@@ -30,7 +30,7 @@ SCRIPT = ".krunc_script"
 def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
     """Return the kind of fact that using PATH is, and what it reaches; who can write can read."""
     read = Reach("read", noun, same(path))
-    return ("reads", (read,)) if read_only else ("writes", (read, Reach("write", noun, same(path))))
+    return ("read", (read,)) if read_only else ("write", (read, Reach("write", noun, same(path))))
 
 
 def same(path: str) -> str:
@@ -114,7 +114,7 @@ def volumes(row: Row) -> Iterator[Fact]:
         host = text.partition(":")[0]
         _, reach = access("directory", host, False)
         yield row.fact(
-            "writes", ("volume", text), f"directory {word(host)} (mapped volume)", *reach
+            "write", ("volume", text), f"directory {word(host)} (mapped volume)", *reach
         )
 
 
@@ -142,7 +142,7 @@ def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str
     if "file" in data:
         path = data["file"]
         text = f"file {word(path)} (as {where})"
-        yield row.fact("reads", subject, text, Reach("read", "file", same(path)))
+        yield row.fact("read", subject, text, Reach("read", "file", same(path)))
     if "process" in data:
         yield from program(row, data["process"], where, where)
 
