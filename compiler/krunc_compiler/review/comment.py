@@ -32,7 +32,7 @@ _RUNNING = 10
 _TEXT, _NAME = 1200, 300
 # Of each kind of opening that many are told before more of a worse kind.
 _OF_EACH = 3
-_TITLE = "**Opens: reaches more of the host**"
+_TITLE = "**Widens host access**"
 _FOLD_END = ("", "</details>")
 
 Changed = list[tuple[str, Difference]]
@@ -46,7 +46,7 @@ def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ())
     changed = [(path, one) for path, one in differences if one.changes]
     changed.sort(key=lambda item: (_worst(item[1]), item[0]))
     if not changed and not uncompared:
-        return f"{MARK}\n### krunc: no plan changes in meaning\n"
+        return f"{MARK}\n### krunc: no changes to plans\n"
     head = [*_head(changed, uncompared), *_untold(uncompared, most // 4)]
     whole = "\n".join([*head, *(_counted(*item) for item in changed)]) + "\n"
     parts = [_part(path, one) for path, one in changed]
@@ -71,11 +71,11 @@ def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
 
 def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
     opens = sum(len(one.of("widens")) for _, one in changed)
-    verb = "widens" if opens == 1 else "open"
+    verb = "widens" if opens == 1 else "widen"
     said = []
     if changed:
         said = [f"{_plural(len(changed), 'plan')} changed"]
-        said.append(f"{_plural(opens, 'change')} {verb} more of the host")
+        said.append(f"{_plural(opens, 'change')} {verb} host access")
     code = sum(bool(one.of("other_code")) for _, one in changed)
     if code:
         said.append(f"{_plural(code, 'plan')} with other code")
@@ -96,7 +96,7 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
             lines.append(f"- and {len(uncompared) - len(lines)} more")
             break
         lines.append(line)
-    return ["**Not compared: what these would do is not told here**", "", *lines, ""]
+    return ["**Not compared: these files are not reviewed here**", "", *lines, ""]
 
 
 def _counted(path: str, one: Difference) -> str:
@@ -123,8 +123,8 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
     text, unnamed = _fitting(lines, room)
     if unnamed:
         note = (
-            f"**{_plural(unnamed, 'plan')} left out: so many do not fit in {most:,} characters. "
-            "Every opening is told or counted above.** `krunc diff` shows them."
+            f"**{_plural(unnamed, 'plan')} omitted: this text may have {most:,} characters. "
+            "Every change that widens access is listed or counted above.** `krunc diff` shows them."
         )
         return f"{text}\n{note}\n"
     shown = 0
@@ -136,8 +136,9 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
         text += part
         shown += 1
     note = (
-        f"**Left out: the details of {_plural(len(changed) - shown, 'plan')}, and the end of long "
-        f"ones; this text may have {most:,} characters. Every opening is told or counted above.** "
+        f"**Omitted: the details of {_plural(len(changed) - shown, 'plan')}, and the end of long "
+        f"ones; this text may have {most:,} characters. Every change that widens access is listed "
+        "or counted above.** "
         "`krunc diff` shows the details."
     )
     return f"{text}\n---\n\n{note}\n"
@@ -234,7 +235,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
     groups: dict[str, list[str]] = {}
     for path, one in changed:
         opens, narrows = one.of("widens"), len(one.of("narrows"))
-        said = f"opens {_said(opens)}" if opens else "opens nothing"
+        said = f"widens {_said(opens)}" if opens else "does not widen host access"
         said += f", narrows {narrows}" if narrows else ""
         runs = running(one)
         said += f", changes {', '.join(runs)}" if runs else ""

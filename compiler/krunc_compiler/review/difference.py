@@ -18,6 +18,7 @@ from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.isolation import TOPICS
 from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review, kind_of
@@ -25,6 +26,8 @@ from krunc_compiler.review.words import word
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
+# Isolations that follow from the host access alone: a change of that is told once, as access.
+FOLLOWING = frozenset(("isolation", (topic.name,)) for topic in TOPICS)
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "preflight", "metadata")
 
@@ -95,6 +98,8 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
             continue
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
+        if subject[0] in FOLLOWING:
+            continue  # the host access that takes it away, or no longer does, is told
         change = _change(was, now, *reached)
         note = "; runtime: is the directory of another box" if moved and was else ""
         yield change._replace(text=change.text + note)
@@ -133,15 +138,30 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
         effect = "narrows"
     if now is None:
         assert was is not None
-        return Change(
-            effect, was.kind, f"{BY_NAME[was.kind].goes} {was.text}", was.origin, was, now
-        )
-    kind = BY_NAME[now.kind]
-    comes = "isolated:" if now.held else kind.comes
-    text = f"{comes} {now.text}"
-    if was:
-        text += f"; before: {was.text if was.kind == now.kind else f'{was.kind} {was.text}'}"
-    return Change(effect, now.kind, text, now.origin, was, now)
+        return Change(effect, was.kind, f"removed: {was.text}", was.origin, was, now)
+    return Change(effect, now.kind, _said(was, now), now.origin, was, now)
+
+
+# What an isolation is called that a plan has, or has not.
+_STATES = {True: "isolated", False: "exposed"}
+
+
+def _said(was: Fact | None, now: Fact) -> str:
+    """Return what is new in the fact NOW, with the old value before an arrow."""
+    if now.kind == "isolation":
+        states = [_STATES[bool(fact.held)] for fact in (was, now) if fact is not None]
+        if was is not None and was.held == now.held:
+            return f"{now.subject[0]}: {was.text} -> {now.text}"
+        return f"{now.subject[0]}: {' -> '.join(states)}: {now.text}"
+    if was is None:
+        return now.text
+    if was.kind == now.kind:
+        return f"{was.text} -> {now.text}"
+    return (
+        f"{now.text}: {was.kind} -> {now.kind}"
+        if was.text == now.text
+        else f"{was.kind} {was.text} -> {now.kind} {now.text}"
+    )
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
@@ -225,7 +245,7 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
             if now:
                 demands[True].append(_demand(now))
         elif was is None or now is None:
-            sign = "no longer: " if now is None else "new: "
+            sign = "removed: " if now is None else "added: "
             yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {_differing(was, now)}"
@@ -237,10 +257,11 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
     if comes or goes:
-        parts = [f"now {'; '.join(comes)}"] * bool(comes) + [f"no longer {'; '.join(goes)}"] * bool(
-            goes
-        )
-        yield Change("neutral", "preflight", "demanded before the start: " + ", ".join(parts), "")
+        parts = [
+            f"{sign} {'; '.join(rows)}" for sign, rows in (("added", comes), ("removed", goes))
+        ]
+        told = ", ".join(part for part, rows in zip(parts, (comes, goes), strict=True) if rows)
+        yield Change("neutral", "preflight", f"host checks: {told}", "")
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
@@ -272,7 +293,7 @@ def _demand(row: dict[str, Any]) -> str:
 def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
     old, new = ({**row, **row.get("args", {})} for row in (was, now))
     parts = [
-        f"{name} {_brief(new.get(name))}, before {_brief(old.get(name))}"
+        f"{name} {_brief(old.get(name))} -> {_brief(new.get(name))}"
         for name in dict.fromkeys([*new, *old])
         if name not in ("args", "from") and old.get(name) != new.get(name)
     ]
@@ -290,6 +311,6 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
         if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
+            text = f"{word(name)} {_brief(was.get(name))} -> {_brief(now.get(name))}"
             effect: Effect = "alters" if name == "api" else "neutral"
             yield Change(effect, "metadata", text, "")

@@ -29,7 +29,7 @@ def to_text(sheet: Sheet, width: int = LEAST, colour: bool = False) -> str:
 
 
 def _section(section: Section, width: int, colour: bool) -> list[str]:
-    title = folded(section.title.upper() if not section.long else section.title, width)
+    title = folded(section.title.upper(), width)
     rows = _table(section.lines, width, colour) or [f"  {section.empty or 'nothing'}"]
     return [*(_paint(line, _BOLD, colour) for line in title), *rows]
 

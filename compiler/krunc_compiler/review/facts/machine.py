@@ -100,12 +100,12 @@ def confidential(row: Row) -> Iterator[Fact]:
 
 def own_kernel(row: Row) -> Iterator[Fact]:
     """Yield the kernel when no call names one."""
-    yield row.fact("kernel", "kernel", "libkrunfw's")
+    yield row.fact("kernel", "kernel", "libkrunfw (bundled)")
 
 
 def own_init(row: Row) -> Iterator[Fact]:
     """Yield the first program of the guest when no call forbids it."""
-    yield row.fact("init", "init", "libkrun's")
+    yield row.fact("init", "init", "libkrun (bundled)")
 
 
 def no_init(row: Row) -> Iterator[Fact]:

@@ -28,11 +28,11 @@ def tsi(row: Row) -> Iterator[Fact]:
     smolmachines' 2.0-dev answers EACCES for 127.0.0.0/8, 0.0.0.0 and 169.254.0.0/16 until an egress
     policy names them (tests/boot/test_claims.py).
     """
-    where = "TSI: the guest connects wherever the launching user can"
+    where = "any address that the host user can reach"
     if row.api == "v1":
-        yield row.fact("network", "TSI", f"{where}, localhost included", TSI, LOOPBACK)
+        yield row.fact("network", "TSI", f"{where}, including localhost (TSI)", TSI, LOOPBACK)
     else:
-        text = f"{where}, localhost aside, which smolmachines' libkrun refuses"
+        text = f"{where}, except localhost, which smolmachines' libkrun refuses (TSI)"
         yield row.fact("network", "TSI", text, TSI)
 
 
@@ -74,7 +74,7 @@ def allowed(row: Row) -> Iterator[Fact]:
     note = ""
     if inside or hosts:
         note = "; localhost is among them" if inside else "; a name can lead to localhost"
-    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}{note}", *reach)
+    yield row.fact("network", "TSI", f"{to}{names} (TSI){note}", *reach)
 
 
 def _is_loopback(network: str) -> bool:
@@ -115,7 +115,7 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
     program binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
     for text in port_map:
         host, _, guest = text.partition(":")
-        shown = f"TCP port {word(host)} to guest port {word(guest)}, on the address that the guest"
+        shown = f"host port {word(host)} -> guest port {word(guest)}, on the address that the guest"
         shown += f" binds (0.0.0.0: *:{word(host)})"
         yield row.fact("listen", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
@@ -129,10 +129,10 @@ def port(row: Row) -> Iterator[Fact]:
         return
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
-        text = f"socket {word(path)} to vsock port {number}"
+        text = f"host socket {word(path)} -> guest vsock port {number}"
         yield row.fact("listen", subject, text, Reach("listen", f"vsock {number}", same(path)))
     else:
-        text = f"socket {word(path)} from vsock port {number}"
+        text = f"guest vsock port {number} -> host socket {word(path)}"
         yield row.fact("connect", subject, text, Reach("connect", "socket", same(path)))
 
 
@@ -161,7 +161,7 @@ def device(row: Row) -> Iterator[Fact]:
         return
     if args["path"] is not None:
         reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
-        text = f"through the program behind socket {word(args['path'])}{row.known_as()}"
+        text = f"through the network backend at {word(args['path'])}{row.known_as()}"
         yield row.fact("network", subject, text, reach)
     if args["fd"] != "none" and stream(row, args["fd"]) != PASST:
         yield _through(row, subject, args["fd"])
@@ -175,10 +175,10 @@ def started(row: Row) -> Iterator[Fact]:
     reach = [Reach("network", "passt", None)]
     if args["host_loopback"]:
         reach.append(Reach("network", "passt to localhost", None))
-        localhost = f"localhost included, at {gateway}"
+        localhost = f"including localhost, at {gateway}"
     else:
-        localhost = "localhost aside"
-    text = f"passt: the guest connects by IPv4 wherever the launching user can, {localhost}"
+        localhost = "except localhost"
+    text = f"any IPv4 address that the host user can reach, {localhost} (passt)"
     yield row.fact("network", "passt", text, *reach)
     address = f"address {word(args['address'])}/{args['prefix']}, gateway {gateway}, names by"
     text = f"{address} {word(args['resolver'])}, behind which is the host's resolver (passt)"
@@ -224,7 +224,7 @@ def passt(row: Row) -> Iterator[Fact]:
 def gvproxy(row: Row) -> Iterator[Fact]:
     """Yield the old way to a network device over a datagram socket."""
     path = row.args["path"]
-    text = f"through the program behind socket {word(path)}{row.known_as()}"
+    text = f"through the network backend at {word(path)}{row.known_as()}"
     reach = Reach("network", "datagram socket", same(path))
     yield row.fact("network", ("network device", "legacy"), text, reach)
 

@@ -111,7 +111,7 @@ def disk(row: Row) -> Iterator[Fact]:
 
 def _mode(row: Row, name: str) -> str:
     if row.args["access"] == "read-write":
-        return "the guest can write to it"
+        return "read-write"
     return "mounted read-only, but attached for writing" if name in row.written else "read-only"
 
 

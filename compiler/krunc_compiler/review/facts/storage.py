@@ -56,7 +56,7 @@ def directory(row: Row) -> Iterator[Fact]:
     is_root = tag == root_tag(row)
     what = "the guest's root" if is_root else f"share {word(tag)}"
     if is_root and not row.is_staged():
-        mode = "read-only" if read_only else "the guest can write to it"
+        mode = "read-only" if read_only else "read-write"
         changed = [] if read_only else [Reach("change", "root")]
         yield row.fact("root", "root", f"directory {word(path)}, {mode}", *changed)
     kind, reach = access("directory", path, read_only)
@@ -113,9 +113,7 @@ def volumes(row: Row) -> Iterator[Fact]:
     for text in row.args["mapped_volumes"]:
         host = text.partition(":")[0]
         _, reach = access("directory", host, False)
-        yield row.fact(
-            "write", ("volume", text), f"directory {word(host)} (mapped volume)", *reach
-        )
+        yield row.fact("write", ("volume", text), f"directory {word(host)} (mapped volume)", *reach)
 
 
 def overlay(row: Row) -> Iterator[Fact]:
