@@ -128,9 +128,9 @@ def test_a_moved_disk_is_another_device_of_the_guest() -> None:
     difference = compare(reviewed_box(one), reviewed_box(two))
     assert not difference.of("widens")
     assert [change.text for change in difference.of("alters")] == [
-        "the guest can write to raw disk a.img (a, /dev/vdc); before: raw disk a.img (a, /dev/vda)",
-        "the guest can write to raw disk b.img (b, /dev/vda); before: raw disk b.img (b, /dev/vdb)",
-        "the guest can write to raw disk c.img (c, /dev/vdb); before: raw disk c.img (c, /dev/vdc)",
+        "raw disk a.img (a, /dev/vda) -> raw disk a.img (a, /dev/vdc)",
+        "raw disk b.img (b, /dev/vdb) -> raw disk b.img (b, /dev/vda)",
+        "raw disk c.img (c, /dev/vdc) -> raw disk c.img (c, /dev/vdb)",
     ]
     assert [change.text for change in difference.of("neutral")] == [
         "in another order: require_file a.img"
@@ -143,9 +143,9 @@ def test_a_moved_disk_that_is_the_root_is_another_root() -> None:
     root = call("krun_set_root_disk_remount", device="/dev/vda1", fstype="ext4", options=None)
     difference = compare(reviewed(*disks, root), reviewed(*disks[::-1], root))
     assert [(change.effect, change.text) for change in difference.changes] == [
-        ("alters", "the guest can read raw disk a.img (a, /dev/vdb); before: raw disk a.img (a, /dev/vda)"),
-        ("alters", "the guest can read raw disk b.img (b, /dev/vda); before: raw disk b.img (b, /dev/vdb)"),
-        ("alters", "root: disk /dev/vda1 (b.img), ext4; before: disk /dev/vda1 (a.img), ext4"),
+        ("alters", "raw disk a.img (a, /dev/vda) -> raw disk a.img (a, /dev/vdb)"),
+        ("alters", "raw disk b.img (b, /dev/vdb) -> raw disk b.img (b, /dev/vda)"),
+        ("alters", "disk /dev/vda1 (a.img), ext4 -> disk /dev/vda1 (b.img), ext4"),
     ]  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def test_the_table_reads_a_function_as_its_own_words_do(name: str) -> None:
     own, told = (
         {r for fact in facts for r in fact.reach} for facts in (CALLS[name](row), by_meaning(row))
     )
+    assert {fact.kind for fact in by_meaning(row)} <= set(BY_NAME)
     assert _exact(own) == _exact(told)
     assert {r.target for r in told if r.target == "here"} == {
         r.target for r in own if r.target == "here"
