@@ -79,7 +79,7 @@ def documented(language: str, word: str) -> str:
 def test_git_diff_and_log_read_well(repository: Path) -> None:
     run("sh", "-ec", documented("sh", "textconv"))
     log = run("git", "log", "-p", "-1").stdout
-    assert "-- **reads** `directory data (share s)`" in log
+    assert "-- **read** `directory data (share s)`" in log
     assert "+- **write** `directory data (share s)`" in log
     assert "+- **write** `directory rootfs (the guest's root)`" not in log, "that did not change"
     shown = run("git", "diff", "main").stdout
@@ -127,7 +127,7 @@ def test_a_plan_that_moves_is_a_change_of_its_relative_paths(to: str, repository
     ):
         shown = " ".join(run(*command, check=False).stdout.split())
         assert command[0] == "krunc" or f"boxes/web.plan.json {os.path.normpath(moved)}" in shown
-        assert "OPENS: REACHES MORE OF THE HOST writes the guest can write to directory" in shown
+        assert "WIDENS HOST ACCESS write directory boxes/data (share s) -> directory" in shown
         assert '- 11 call krun_set_root(root_path="boxes/rootfs")' in shown
         assert f'+ 11 call krun_set_root(root_path="{new}")' in shown
         assert "paths are told as seen from the repository's top" in shown
@@ -436,7 +436,7 @@ def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Pat
     text = service.comments[-1]["body"]
     assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is told as new`", text)
     assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
-    assert "the guest can write to directory data (share s)" in text
+    assert "- **write** `directory data (share s)`" in text
 
 
 @pytest.mark.parametrize("base", ["nowhere", "0" * 40, "main~7"])
