@@ -158,7 +158,8 @@ def _start(package: Path, launch: list[str], stage: list[str], rest: dict[str, l
     functions = [_function(package, name, [*launch, *stage]) for name in launch]
     directories = sorted({name.partition(".")[0] for name in launch if "." in name})
     rare = "".join(f"    {_full(name)!r}: {tuple(names)!r},\n" for name, names in rest.items())
-    tables = f"_DIRECTORIES = {directories!r}\n_STAGE = {tuple(map(_full, stage))!r}\n_REST = {{\n{rare}}}\n"
+    named = f"_DIRECTORIES = {directories!r}\n_STAGE = {tuple(map(_full, stage))!r}\n"
+    tables = f"{named}_REST = {{\n{rare}}}\n"
     return _HEAD + "".join(functions) + tables + f"_{_table(launch)}\n\n" + _FOOT
 
 

@@ -84,7 +84,8 @@ def _several(box: str, plans: dict[str, str], options: Options) -> None:
 
 
 def _directories() -> list[str]:
-    """Return the directories that the launcher is in, its one library, and libkrun where pip put it."""
+    """Return the directories that the launcher is in, its one library, and libkrun where pip put
+    it."""
     packages = [os.path.dirname(package.__file__ or "") for package in (krunc_launcher, ffi)]
     packages[0] = os.path.dirname(packages[0])
     return [*dict.fromkeys([*packages, *packaged()])]

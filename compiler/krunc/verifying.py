@@ -5,7 +5,8 @@ from __future__ import annotations
 from krunc_compiler.libkrun import Installed
 from krunc_compiler.plan.refusal import Refusal
 
-# The host that has the most: no directory is shorter than this, and no plan's path is longer for it.
+# The host that has the most: no directory is shorter than this, and no plan's path is longer for
+# it.
 _SHORTEST = "/"
 
 

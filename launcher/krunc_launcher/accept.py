@@ -59,8 +59,8 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
     except FileNotFoundError:
         what = "the working directory is not there any more; change to another"
         raise LaunchError(what) from None
-    for directory, how in _directories(plan["operations"]):
-        directories.shared.append(absolute(directory, directories))
+    for shared, how in _directories(plan["operations"]):
+        directories.shared.append(absolute(shared, directories))
         if how != "read":
             directories.written.append(directories.shared[-1])
     return Accepted(plan, directories, text, path)

@@ -1,8 +1,9 @@
 """The one place that opens and looks at paths of the host that a plan names.
 
-Below a directory that a guest may write, a link can be of the guest's making: one that an earlier run
-left there would lead the launcher, and libkrun behind it, to a file that no plan names. So none is
-followed there, whichever way the path takes to that directory; elsewhere links are the host's own.
+Below a directory that a guest may write, a link can be of the guest's making: one that an earlier
+run left there would lead the launcher, and libkrun behind it, to a file that no plan names. So none
+is followed there, whichever way the path takes to that directory; elsewhere links are the host's
+own.
 
 Nothing of proc is opened, and no link of it is followed, however a path gets there: it shows what
 processes hold, the launcher among them.
@@ -45,8 +46,8 @@ _CONDITIONS = ("require_directory", "require_file")
 
 class Directories:
     """Where relative, runtime:, launch: and store: paths start, and SECRETS, the directory of
-    --secrets; WRITTEN are the directories that the guests of this run may write, `shared` all that they
-    get. `hashed` are records of files of the store that were compared with their names in this
+    --secrets; WRITTEN are the directories that the guests of this run may write, `shared` all that
+    they get. `hashed` are records of files of the store that were compared with their names in this
     launch: where each goes, and its text."""
 
     __slots__ = ("base", "hashed", "launch", "runtime", "secrets", "shared", "store", "written")

@@ -122,9 +122,7 @@ def test_the_readme_shows_a_plan_that_is_true(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    shown = next(
-        block for block in fenced(ROOT / "README.md", "text") if "WHAT OF THE HOST" in block
-    )
+    shown = next(block for block in fenced(ROOT / "README.md", "text") if "HOST ACCESS" in block)
     assert shown.strip() in done.stdout, done
 
 

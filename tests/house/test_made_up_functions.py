@@ -183,62 +183,62 @@ CASES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any] | None, list[s
         ("krun_try_file", {"settings": "settings"}),
         {"step": "require_file", "args": {"path": "settings", "access": "read"}},
         ["r settings"], ["w settings", "k settings", "r secret"],
-        ("reads", "file settings (krun_try_file settings)"),
+        ("read", "file settings (krun_try_file settings)"),
     ),
     "made file": (
         ("krun_try_log", {"log_file": "made"}),
         None,
         ["w made", "k made"], ["r made", "c new", "w secret"],
-        ("writes", "file made (krun_try_log log_file)"),
+        ("write", "file made (krun_try_log log_file)"),
     ),
     "disk": (
         ("krun_try_disk", {"image": "image", "frozen": False}),
         {"step": "require_file", "args": {"path": "image", "access": "read-write"}},
         ["r image", "w image", "k image"], ["r secret"],
-        ("writes", "disk image (krun_try_disk image)"),
+        ("write", "disk image (krun_try_disk image)"),
     ),
     "frozen disk": (
         ("krun_try_disk", {"image": "image", "frozen": True}),
         {"step": "require_file", "args": {"path": "image", "access": "read"}},
         ["r image"], ["w image", "k image"],
-        ("reads", "disk image (krun_try_disk image)"),
+        ("read", "disk image (krun_try_disk image)"),
     ),
     "socket": (
         ("krun_try_socket", {"control": "sockets/control"}),
         None,
         ["s sockets/control", "u sockets/file"], ["s other/control", "d sockets", "c sockets/new"],
-        ("listens", "socket sockets/control (krun_try_socket control)"),
+        ("listen", "socket sockets/control (krun_try_socket control)"),
     ),
     "served": (
         ("krun_try_client", {"server": "sockets/control", "serve": True}),
         {"step": "require_socket", "args": {"path": "sockets/control", "type": "stream"}},
         ["s sockets/new"], ["s other/control"],
-        ("listens", "socket sockets/control (krun_try_client server)"),
+        ("listen", "socket sockets/control (krun_try_client server)"),
     ),
     "share": (
         ("krun_try_share", {"tag": "t", "place": "shared", "fixed": False}),
         {"step": "require_directory", "args": {"path": "shared", "access": "read-write"}},
         ["r shared/file", "w shared/file", "c shared/new", "m shared/directory"], ["r other/file", "c other/new"],
-        ("writes", "directory shared (krun_try_share place)"),
+        ("write", "directory shared (krun_try_share place)"),
     ),
     "fixed share": (
         ("krun_try_share", {"tag": "t", "place": "shared", "fixed": True}),
         {"step": "require_directory", "args": {"path": "shared", "access": "read"}},
         ["r shared/file"], ["w shared/file", "c shared/new"],
-        ("reads", "directory shared (krun_try_share place)"),
+        ("read", "directory shared (krun_try_share place)"),
     ),
     "init": (
         ("krun_try_init", {"init": "init"}),
         {"step": "require_file", "args": {"path": "init", "access": "read"}},
         ["r init"], ["w init"],
-        ("reads", "file init (krun_try_init init)"),
+        ("read", "file init (krun_try_init init)"),
     ),
     "scratch": (
         ("krun_try_scratch", {}), None, ["c run/tmp/made", "m run/tmp/directory"], ["c run/made"], ("", "krun_try_scratch"),
     ),
     "path of its own": (
         ("krun_try_null", {}), None, ["r /dev/null", "w /dev/null"], ["r /dev/zero"],
-        ("devices", "/dev/null (krun_try_null)"),
+        ("device", "/dev/null (krun_try_null)"),
     ),
     "network": (
         ("krun_try_network", {}), None, ["n 0"], [], ("network", "whatever krun_try_network leads to"),
@@ -282,11 +282,11 @@ def test_it_is_reviewed(name: str, house: House, place: Path) -> None:
     (place / "box.plan.json").rename(place / "old.plan.json")
     house.plan(place, [call])
     shown = json.loads(house.krunc(place, "show", "--format", "json", "box.plan.json"))
-    facts = {(fact["kind"], fact["text"]) for fact in shown["exposure"]}
+    facts = {(fact["kind"], fact["text"]) for fact in shown["host_access"]}
     changes = json.loads(
         house.krunc(place, "diff", "--format", "json", "old.plan.json", "box.plan.json")
     )
-    opens = [one["text"] for one in changes["changes"] if one["effect"] == "opens"]
+    opens = [one["text"] for one in changes["changes"] if one["effect"] == "widens"]
     if kind:
         assert (kind, text) in facts
         assert any(one.endswith(text) for one in opens), changes

@@ -27,8 +27,8 @@ def effects(old: list[Operation], new: list[Operation], era: str = "v1") -> set[
 def test_localhost_is_promised_where_the_library_reaches_it() -> None:
     (first,) = reviewed(OF_ITSELF).exposure
     (second,) = reviewed(TSI, era="v2_flat").exposure
-    assert first.text.endswith(", localhost included")
-    assert second.text.endswith(", localhost aside, which smolmachines' libkrun refuses")
+    assert first.text.endswith(", including localhost (TSI)")
+    assert second.text.endswith(", except localhost, which smolmachines' libkrun refuses (TSI)")
 
 
 # Networks that have an address of the host's loopback, however they are written.
@@ -39,7 +39,7 @@ OTHERS = ["10.0.0.0/8", "192.168.1.1", "128.0.0.0/1", "2000::/3"]
 @pytest.mark.parametrize("network", LOOPED)
 def test_an_egress_policy_that_reaches_the_loopback_opens_it(network: str) -> None:
     new = [TSI, policy("10.0.0.0/8", network)]
-    assert "opens" in effects([TSI], new, "v2_flat")
+    assert "widens" in effects([TSI], new, "v2_flat")
     (fact,) = reviewed(*new, era="v2_flat").exposure
     assert "localhost" in fact.text
 
@@ -47,16 +47,16 @@ def test_an_egress_policy_that_reaches_the_loopback_opens_it(network: str) -> No
 @pytest.mark.parametrize("network", OTHERS)
 def test_another_egress_policy_narrows_and_its_end_opens(network: str) -> None:
     assert effects([TSI], [TSI, policy(network)], "v2_flat") >= {"narrows"}
-    assert "opens" not in effects([TSI], [TSI, policy(network)], "v2_flat")
-    assert "opens" in effects([TSI, policy(network)], [TSI], "v2_flat")
+    assert "widens" not in effects([TSI], [TSI, policy(network)], "v2_flat")
+    assert "widens" in effects([TSI, policy(network)], [TSI], "v2_flat")
 
 
 def test_a_name_can_lead_to_the_loopback() -> None:
-    assert "opens" in effects([TSI], [TSI, policy(hosts=("a.example",))], "v2_flat")
+    assert "widens" in effects([TSI], [TSI, policy(hosts=("a.example",))], "v2_flat")
 
 
 def test_the_end_of_a_policy_of_the_loopback_opens_all_else() -> None:
-    assert "opens" in effects([TSI, policy("127.0.0.0/8")], [TSI], "v2_flat")
+    assert "widens" in effects([TSI, policy("127.0.0.0/8")], [TSI], "v2_flat")
 
 
 PORTS = {
@@ -93,10 +93,10 @@ def laid(path: str, mode: int = 0o755, data: Any = None) -> Operation:
 
 @pytest.mark.parametrize(("path", "what"), LAID)
 def test_what_is_laid_over_what_runs_is_told_and_opens(path: str, what: str) -> None:
-    texts = [fact.text for fact in reviewed(PROGRAM, laid(path)).machine if fact.kind == "runs"]
+    texts = [fact.text for fact in reviewed(PROGRAM, laid(path)).machine if fact.kind == "run"]
     assert len(texts) == 1
     assert what in texts[0]
-    assert "opens" in effects([PROGRAM], [PROGRAM, laid(path)])
+    assert "widens" in effects([PROGRAM], [PROGRAM, laid(path)])
     other = laid(path, data={"text": "y"})
     assert effects([PROGRAM, laid(path)], [PROGRAM, other]) == {"alters"}
 
@@ -105,7 +105,7 @@ def test_what_is_laid_over_what_runs_is_told_and_opens(path: str, what: str) -> 
     "path", ["/usr/bin/busybox", "/bin/busybox", "/sbin/busybox", "/bin", "/usr"]
 )
 def test_a_program_without_a_path_is_found_where_init_looks(path: str) -> None:
-    assert "opens" in effects([BARE], [BARE, laid(path, 0o644)])
+    assert "widens" in effects([BARE], [BARE, laid(path, 0o644)])
 
 
 def test_a_file_that_only_the_root_can_tell_alters() -> None:
@@ -136,8 +136,8 @@ def test_a_variable_that_loads_code_opens(name: str, how: str) -> None:
         return laid(".krun_config.json", 0o600, {"process": process})
 
     value = {"from_env": "X"} if how == "secret" else "/x"
-    assert "opens" in effects([program({})], [program({name: value})])
-    assert "opens" in effects([program({name: "/y"})], [program({name: value})])
+    assert "widens" in effects([program({})], [program({name: value})])
+    assert "widens" in effects([program({name: "/y"})], [program({name: value})])
 
 
 def test_other_words_of_a_custom_kernel_open() -> None:
@@ -145,9 +145,9 @@ def test_other_words_of_a_custom_kernel_open() -> None:
         args = {"kernel_path": "k", "kernel_format": "elf", "initramfs": None}
         return call("krun_set_kernel", **args, cmdline=cmdline)
 
-    assert "opens" in effects([kernel(None)], [kernel("init=/bin/sh")])
-    assert "opens" in effects([kernel("quiet")], [kernel("quiet init=/bin/sh")])
-    assert "opens" in effects([], [call("krun_disable_implicit_init")])
+    assert "widens" in effects([kernel(None)], [kernel("init=/bin/sh")])
+    assert "widens" in effects([kernel("quiet")], [kernel("quiet init=/bin/sh")])
+    assert "widens" in effects([], [call("krun_disable_implicit_init")])
 
 
 # Where a secret can be read in the guest.
@@ -170,7 +170,7 @@ SHOWN = [
 @pytest.mark.parametrize("place", range(len(SHOWN)))
 def test_a_secret_that_more_of_the_guest_can_read_opens(place: int) -> None:
     hidden = held("/.krun_config.json", True)
-    assert "opens" in effects([hidden], [SHOWN[place]])
+    assert "widens" in effects([hidden], [SHOWN[place]])
     assert effects([SHOWN[place]], [hidden]) & {"narrows"}
 
 
@@ -203,7 +203,7 @@ MOVED = {
 def test_another_device_of_the_guest_alters_and_is_named(case: str) -> None:
     old, new, name = MOVED[case]
     difference = compare(reviewed(*old), reviewed(*new))
-    told = difference.of("opens") + difference.of("alters")
+    told = difference.of("widens") + difference.of("alters")
     assert any(name in change.text for change in told)
     assert not [one for one in difference.of("neutral") if one.kind != "order"]
 
@@ -221,7 +221,7 @@ CONFINE, STOP = step("confine", mode="required"), step("stop_on_sigterm", grace_
 FILE = step("open_file", path="f", name="f")
 ROOT = call("krun_set_root", root_path="r")
 ORDERS = [
-    ([CONFINE, STOP], [STOP, CONFINE], "opens"),
+    ([CONFINE, STOP], [STOP, CONFINE], "widens"),
     ([STOP, CONFINE], [CONFINE, STOP], "narrows"),
     ([FILE, CONFINE], [CONFINE, FILE], "alters"),
     ([ROOT, CONFINE], [CONFINE, ROOT], "alters"),

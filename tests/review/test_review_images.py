@@ -68,11 +68,11 @@ def test_an_image_reaches_nothing_of_the_host() -> None:
 def test_another_image_is_other_code(changes: list[tuple[str, str]]) -> None:
     difference = compare(OLD, changed(*changes))
     assert told(difference) == [("other_code", "image")]
-    assert counted(difference) == ("1 change in meaning: 1 is other code; changed: image")
+    assert counted(difference) == ("1 change: 1 runs other code; changed: image")
     document = difference_document(difference)
     assert document["summary"]["other_code"] == 1
     assert check(document, load("diff.schema")) == []
-    assert "Other code: another image" in difference_page(difference)
+    assert "Runs other code" in difference_page(difference)
     said = comment([("a.plan.json", difference)])
     assert "1 plan with other code" in said
     assert "What the guest runs changes" in comment([("a.plan.json", difference)], 1500) or said
@@ -94,8 +94,7 @@ def test_the_same_image_by_another_name_is_no_other_code() -> None:
 
 def test_what_the_image_asks_for_is_judged_as_ever() -> None:
     new = changed((digest("a"), digest("7")), ('"user": "1000:1000"', '"user": "0"'))
-    effects = [change.effect for change in compare(OLD, new).changes]
-    assert effects[:3] == ["opens", "opens", "other_code"]
+    assert told(compare(OLD, new))[:2] == [("widens", "guest user"), ("other_code", "image")]
     back = compare(new, OLD)
     assert ("narrows", "guest user") in told(back)
     assert ("other_code", "image") in told(back)
@@ -120,7 +119,7 @@ def doubled(**args: Any) -> Review:
 @pytest.mark.parametrize("args", [{}, {"read_only": False}, {"disk_format": "qcow2"}])
 def test_a_second_disk_of_the_image_is_not_hidden(args: dict[str, Any]) -> None:
     """The launcher refuses the last two, and the review shows them."""
-    assert compare(OLD, doubled(**args)).of("opens")
+    assert compare(OLD, doubled(**args)).of("widens")
 
 
 def test_the_page_of_a_plan_shows_it() -> None:

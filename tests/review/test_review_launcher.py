@@ -118,7 +118,7 @@ def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], st
         # The stage starts in /, as libkrun does where nothing is said.
         of_the_stage = staged and one.name == "krun_set_workdir"
         if one.name in RUNS and not of_the_stage:
-            names["runs", one.name] = _told(named.values())
+            names["run", one.name] = _told(named.values())
     return names
 
 
@@ -275,7 +275,7 @@ def test_what_the_launcher_gives_opens(seed: int) -> None:
         assert bool(difference.changes) == (one.digest != two.digest)
         if gained:
             opened += 1
-            assert difference.of("opens"), (gained, [row for row in new["operations"] if row not in old["operations"]])  # fmt: skip
+            assert difference.of("widens"), (gained, [row for row in new["operations"] if row not in old["operations"]])  # fmt: skip
         if found(old) != found(new):
             told = [change for change in difference.changes if change.effect != "neutral"]
             assert told, (found(old), found(new))
@@ -289,7 +289,7 @@ def test_a_plan_that_moved_opens_what_its_paths_now_name() -> None:
         gained = more(granted(plan, "/base/a"), granted(plan, "/base/b"))
         one, two = (moved(read_plan("p", json.dumps(plan)), way) for way in ("a", "b"))
         if gained:
-            assert compare(review(one), review(two)).of("opens"), plan["box"]
+            assert compare(review(one), review(two)).of("widens"), plan["box"]
 
 
 def test_every_order_of_the_operations_is_refused_or_judged() -> None:
@@ -307,7 +307,7 @@ def test_every_order_of_the_operations_is_refused_or_judged() -> None:
             one, two = (review(read_plan("p", json.dumps(value))) for value in (plan, new))
             difference = compare(one, two)
             if more(old, granted(new)):
-                assert difference.of("opens"), rows[place]
+                assert difference.of("widens"), rows[place]
             steps = {row.get("step") for row in rows[place : place + 2]}
             if found(plan) != found(new) or steps <= api.actions():
                 told = [change for change in difference.changes if change.effect != "neutral"]

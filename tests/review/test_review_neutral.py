@@ -133,7 +133,7 @@ def test_a_changed_argument(kind: str, name: str, param: Param) -> None:
     elif _is_in(OTHER_CODE, name, param):
         assert effects == {"other_code"}
     else:
-        assert ("opens" in effects) != _is_in(NEUTRAL, name, param)
+        assert ("widens" in effects) != _is_in(NEUTRAL, name, param)
 
 
 def _is_in(table: dict[str, list[tuple[str, str]]], name: str, param: Param) -> bool:

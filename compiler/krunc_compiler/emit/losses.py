@@ -77,7 +77,7 @@ LOSSES: Mapping[str, Loss] = {
     ),
     "relative_path": Loss(
         "KR804",
-        "a relative path starts at the plan's directory, which is another one where the engine runs",
+        "a relative path starts at the plan's directory, and the engine runs in another one",
         "--base DIR says where relative paths start there, or make them absolute in the box",
         _relative,
     ),

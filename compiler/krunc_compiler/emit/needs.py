@@ -80,9 +80,9 @@ class Allowed(NamedTuple):
 class Needs(NamedTuple):
     """What a plan needs of an engine.
 
-    `relative` are the paths that start at the plan's directory, as they stand in the plan, with their
-    operations. `descriptors` are inherited ones and `terminals` consoles on a terminal, with what
-    they are. `run_as` is the user and the group that the VM's process becomes; `base` is where
+    `relative` are the paths that start at the plan's directory, as they stand in the plan, with
+    their operations. `descriptors` are inherited ones and `terminals` consoles on a terminal, with
+    what they are. `run_as` is the user and the group that the VM's process becomes; `base` is where
     relative paths start, / when there are none.
     """
 

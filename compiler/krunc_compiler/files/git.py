@@ -91,7 +91,8 @@ def files(name: str) -> list[tuple[str, str]]:
 
 
 def beside(name: str, other: str) -> str:
-    """Return the name at the same revision of OTHER, a path that starts at the directory of NAME."""
+    """Return the name at the same revision of OTHER, a path that starts at the directory of
+    NAME."""
     revision, _, path = name.partition(":")
     whole = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
     if path.startswith(("./", "../")) and not whole.startswith("../"):

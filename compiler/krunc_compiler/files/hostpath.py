@@ -35,8 +35,8 @@ def normal(path: str) -> str:
 
 @lru_cache(_KEPT)
 def seen_from(directory: str, path: str) -> str:
-    """Return PATH from the place that leads to DIRECTORY. What begins with `/` or `runtime:` stays; a
-    directory that is only called runtime: stays one."""
+    """Return PATH from the place that leads to DIRECTORY. What begins with `/` or `runtime:` stays;
+    a directory that is only called runtime: stays one."""
     if path.startswith(("/", *_NAMED)):
         return path
     return plain(posixpath.normpath(posixpath.join(directory, path)))

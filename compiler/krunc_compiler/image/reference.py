@@ -84,8 +84,8 @@ class Reference(NamedTuple):
         return f"{self.transport}:{path}" + (f":{self.tag}" if self.tag else "")
 
     def moved(self, directory: str) -> str:
-        """Return the text of this relative reference for a box from whose directory DIRECTORY leads to
-        the one that says it."""
+        """Return the text of this relative reference for a box from whose directory DIRECTORY leads
+        to the one that says it."""
         return self._replace(path=posixpath.normpath(posixpath.join(directory, self.path))).full()
 
     @property

@@ -1,7 +1,7 @@
 """The digest of a plan's meaning: what was approved is what runs.
 
 It is SHA-256 over the plan's JSON value, of which three things are left out because nothing of
-them is executed: `digest` (of the box), `requires.because`, and the `from` of each operation. The
+them is executed: `box_digest`, `requires.because`, and the `from` of each operation. The
 value is written as ASCII JSON without blanks, keys sorted by code point, every other character as
 \\uXXXX (two of them beyond the first plane), `"` and `\\` as \\" and \\\\, and the five short
 escapes \\b \\f \\n \\r \\t. docs/review.md says the same; tests/digest_vectors.json has examples.
@@ -31,7 +31,7 @@ def canonical(plan: dict[str, Any]) -> str:
     return f"{{{','.join(f'{text_of(key)}:{texts[key]}' for key in sorted(texts))}}}"
 
 
-_OTHERS = ("digest", "requires", "operations")
+_OTHERS = ("box_digest", "requires", "operations")
 
 
 def _rows(rows: Sequence[dict[str, Any]]) -> str:

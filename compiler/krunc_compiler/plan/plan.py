@@ -69,7 +69,7 @@ def to_text(plan: Plan) -> str:
         "target": plan.target,
         "api": plan.era,
         "requires": plan.requires,
-        "digest": plan.digest,
+        "box_digest": plan.digest,
         **({"labels": plan.labels} if plan.labels else {}),
         **({"waivers": plan.waivers} if plan.waivers else {}),
     }
@@ -85,7 +85,7 @@ def value_of(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "api": plan.era,
         "requires": plan.requires,
-        "digest": plan.digest,
+        "box_digest": plan.digest,
         **({"labels": plan.labels} if plan.labels else {}),
         **({"waivers": list(plan.waivers)} if plan.waivers else {}),
         "operations": list(plan.operations),

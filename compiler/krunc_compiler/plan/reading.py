@@ -41,7 +41,7 @@ def plan_of_value(value: dict[str, Any]) -> Plan:
         target=value["target"],
         era=value["api"],
         requires=value["requires"],
-        digest=value["digest"],
+        digest=value["box_digest"],
         operations=tuple(value["operations"]),
         labels=value.get("labels", {}),
         waivers=tuple(value.get("waivers", ())),

@@ -27,7 +27,8 @@ class Policy(NamedTuple):
     is_schema: bool
 
     def judge(self, review: Review, directory: str) -> list[Finding]:
-        """Tell what of a plan, whose relative paths start at DIRECTORY, the policy does not allow."""
+        """Tell what of a plan, whose relative paths start at DIRECTORY, the policy does not
+        allow."""
         name = os.path.basename(self.source.name)
         if self.is_schema:
             from krunc_compiler.policy import schemas  # and with it jsonschema

@@ -14,7 +14,8 @@ _LONGEST = 4095
 
 
 def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bool:
-    """Tell whether PATH, of a plan in DIRECTORY, is one of PATTERNS, relative to BASE, or below one.
+    """Tell whether PATH, of a plan in DIRECTORY, is one of PATTERNS, relative to BASE, or below
+    one.
 
     Only the texts are compared: symbolic links are the host's, and not known here.
     """
@@ -23,7 +24,8 @@ def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bo
 
 
 def as_policy(path: str, directory: str, base: str) -> str:
-    """Return PATH, of a plan in DIRECTORY, as a policy names it whose relative paths start at BASE."""
+    """Return PATH, of a plan in DIRECTORY, as a policy names it whose relative paths start at
+    BASE."""
     whole = _whole(path, directory)
     if whole.startswith(RUNTIME):
         return RUNTIME + whole.removeprefix(RUNTIME).lstrip("/")

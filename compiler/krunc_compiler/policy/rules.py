@@ -117,7 +117,7 @@ def _reads(review: Review, paths: list[str], place: Place) -> Found:
     seen = set()
     for fact, reach in _reaches(review, "read", "admit"):
         if (
-            fact.kind in ("reads", "admits")
+            fact.kind in ("read", "vmm-only")
             and fact not in seen
             and not _is_allowed(reach, paths, place)
         ):

@@ -31,4 +31,4 @@ def admitted(operations: Sequence[dict[str, Any]], facts: list[Fact]) -> Iterato
             continue
         text = f"{noun} {word(path)} ({'reads and writes' if writes else 'reads'})"
         reach = frozenset(Reach("admit", verb, same(path)) for verb in verbs)
-        yield Fact("admits", ("admitted", path), text, row["from"], index, reach)
+        yield Fact("vmm-only", ("admitted", path), text, row["from"], index, reach)

@@ -17,11 +17,11 @@ from krunc_compiler.review.words import quoted, visible, word
 
 FORMAT = 1
 TITLES = {
-    "opens": "Opens: reaches more of the host",
-    "other_code": "Other code: another image in the place of the guest's root",
-    "alters": "Alters: what runs in the guest, or what it finds there",
-    "narrows": "Narrows: reaches less of the host",
-    "neutral": "Neutral: reaches the same",
+    "widens": "Widens host access",
+    "other_code": "Runs other code",
+    "alters": "Changes the guest",
+    "narrows": "Narrows host access",
+    "neutral": "No effect on host access",
 }
 # Of these the summary tells.
 _PROGRAM = ("image", "program", "kernel", "init", "firmware")
@@ -38,7 +38,7 @@ def change_sheet(difference: Difference) -> Sheet:
             sections.append(Section(TITLES[title], rows, long=title == "neutral"))
     differing = tuple(_operations(difference))
     if differing:
-        sections.append(Section("Operations that differ", differing, long=True))
+        sections.append(Section("Changed operations", differing, long=True))
     return Sheet(
         word(either.value["box"]) if either else "nothing",
         counted(difference),
@@ -94,22 +94,26 @@ def _line_text(edit: Edit) -> str:
     return quoted(text)
 
 
+# What changes of an effect do: of one, of several.
+DOES: dict[Effect, tuple[str, str]] = {
+    "widens": ("widens host access", "widen host access"),
+    "other_code": ("runs other code", "run other code"),
+    "alters": ("changes the guest", "change the guest"),
+    "narrows": ("narrows host access", "narrow host access"),
+    "neutral": ("neutral", "neutral"),
+}
+
+
 def counted(difference: Difference) -> str:
-    """3 changes open, 2 alter, 1 narrows, 2 are neutral; what none does is left out."""
-    if not difference.changes:
-        return "no change in meaning"
-    opens, code, alters, narrows, neutral = (len(difference.of(effect)) for effect in EFFECTS)
-    parts = [
-        (opens, "opens", "open"),
-        (code, "is other code", "are other code"),
-        (alters, "alters", "alter"),
-        (narrows, "narrows", "narrow"),
-        (neutral, "is neutral", "are neutral"),
-    ]
-    text = ", ".join(plural(*part) for part in parts if part[0])
+    """Return the headline: 5 changes: 3 widen host access, 2 neutral."""
+    total = len(difference.changes)
+    if not total:
+        return "no changes"
+    counts = [(len(difference.of(effect)), effect) for effect in EFFECTS]
+    text = ", ".join(f"{count} {DOES[effect][count > 1]}" for count, effect in counts if count)
     runs = running(difference)
     more = f"; changed: {', '.join(runs)}" if runs else ""
-    return f"{plural(len(difference.changes), 'change')} in meaning: {text}{more}"
+    return f"{plural(total, 'change')}: {text}{more}"
 
 
 def running(difference: Difference) -> list[str]:
@@ -121,7 +125,7 @@ def running(difference: Difference) -> list[str]:
 
 
 def _digest(review: Review | None) -> str:
-    return review.digest if review else "there is no plan"
+    return review.digest if review else "none"
 
 
 def _operations(difference: Difference) -> Iterator[Line]:

@@ -33,7 +33,7 @@ _RUNNING = 10
 _TEXT, _NAME = 1200, 300
 # Of each kind of opening that many are told before more of a worse kind.
 _OF_EACH = 3
-_TITLE = "**Opens: reaches more of the host**"
+_TITLE = "**Widens host access**"
 _FOLD_END = ("", "</details>")
 
 Changed = list[tuple[str, Difference]]
@@ -47,7 +47,7 @@ def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ())
     changed = [(path, one) for path, one in differences if one.changes]
     changed.sort(key=lambda item: (_worst(item[1]), item[0]))
     if not changed and not uncompared:
-        return f"{MARK}\n### krunc: no plan changes in meaning\n"
+        return f"{MARK}\n### krunc: no changes to plans\n"
     head = [*_head(changed, uncompared), *_untold(uncompared, most // 4)]
     whole = "\n".join([*head, *(_counted(*item) for item in changed)]) + "\n"
     parts = [_part(path, one) for path, one in changed]
@@ -66,17 +66,17 @@ def _worst(one: Difference) -> tuple[int, int, tuple[int, int], int]:
     """Return a key that sorts a plan by its worst change, then by how many open."""
     first = one.changes[0]
     rank = RANK.get(first.kind, len(RANK))
-    opens = len(one.of("opens"))
+    opens = len(one.of("widens"))
     return EFFECTS.index(first.effect), rank, breadth(first.old, first.new), -opens
 
 
 def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
-    opens = sum(len(one.of("opens")) for _, one in changed)
-    verb = "opens" if opens == 1 else "open"
+    opens = sum(len(one.of("widens")) for _, one in changed)
+    verb = "widens" if opens == 1 else "widen"
     said = []
     if changed:
         said = [f"{plural(len(changed), 'plan')} changed"]
-        said.append(f"{plural(opens, 'change')} {verb} more of the host")
+        said.append(f"{plural(opens, 'change')} {verb} host access")
     code = sum(bool(one.of("other_code")) for _, one in changed)
     if code:
         said.append(f"{plural(code, 'plan')} with other code")
@@ -97,7 +97,7 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
             lines.append(f"- and {len(uncompared) - len(lines)} more")
             break
         lines.append(line)
-    return ["**Not compared: what these would do is not told here**", "", *lines, ""]
+    return ["**Not compared: these files are not reviewed here**", "", *lines, ""]
 
 
 def _counted(path: str, one: Difference) -> str:
@@ -124,8 +124,8 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
     text, unnamed = _fitting(lines, room)
     if unnamed:
         note = (
-            f"**{plural(unnamed, 'plan')} left out: so many do not fit in {most:,} characters. "
-            "Every opening is told or counted above.** `krunc diff` shows them."
+            f"**{plural(unnamed, 'plan')} omitted: this text may have {most:,} characters. "
+            "Every change that widens access is listed or counted above.** `krunc diff` shows them."
         )
         return f"{text}\n{note}\n"
     shown = 0
@@ -137,8 +137,9 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
         text += part
         shown += 1
     note = (
-        f"**Left out: the details of {plural(len(changed) - shown, 'plan')}, and the end of long "
-        f"ones; this text may have {most:,} characters. Every opening is told or counted above.** "
+        f"**Omitted: the details of {plural(len(changed) - shown, 'plan')}, and the end of long "
+        f"ones; this text may have {most:,} characters. Every change that widens access is listed "
+        "or counted above.** "
         "`krunc diff` shows the details."
     )
     return f"{text}\n---\n\n{note}\n"
@@ -216,7 +217,7 @@ def _grouped(changed: Changed) -> list[_Opening]:
     plans: dict[tuple[str, str], list[Said]] = {}
     wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
-        for change in one.of("opens"):
+        for change in one.of("widens"):
             plans.setdefault((change.kind, change.origin), []).append(Said(path, change.text))
             key = (change.kind, change.origin, change.text)
             reached = breadth(change.old, change.new)
@@ -234,8 +235,8 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
     """Return the plans by what they open, folded, each with what it would be approved by."""
     groups: dict[str, list[str]] = {}
     for path, one in changed:
-        opens, narrows = one.of("opens"), len(one.of("narrows"))
-        said = f"opens {_said(opens)}" if opens else "opens nothing"
+        opens, narrows = one.of("widens"), len(one.of("narrows"))
+        said = f"widens {_said(opens)}" if opens else "does not widen host access"
         said += f", narrows {narrows}" if narrows else ""
         runs = running(one)
         said += f", changes {', '.join(runs)}" if runs else ""
@@ -247,7 +248,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
 
 def _said(opens: list[Change]) -> str:
     counts = Counter(change.kind for change in opens)
-    return ", ".join(f"{kind} {counts[kind]}" for kind in sorted(counts, key=RANK.__getitem__))
+    return ", ".join(f"{counts[kind]} {kind}" for kind in sorted(counts, key=RANK.__getitem__))
 
 
 def _size(text: str) -> int:

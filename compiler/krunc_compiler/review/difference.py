@@ -16,18 +16,22 @@ from typing import Any, Literal, NamedTuple
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
+from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.isolation import TOPICS
 from krunc_compiler.review.matching import Pair, match, named, turned
-from krunc_compiler.review.pairing import before, paired, same
+from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import word
 
-Effect = Literal["opens", "other_code", "alters", "narrows", "neutral"]
-EFFECTS: tuple[Effect, ...] = ("opens", "other_code", "alters", "narrows", "neutral")
+Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
+EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
+# Isolations that follow from the host access alone: a change of that is told once, as access.
+FOLLOWING = frozenset(("isolation", (topic.name,)) for topic in TOPICS)
 # Behind the kinds of facts: changes that no fact shows.
-MORE_KINDS = ("operation", "order", "demands", "head")
+MORE_KINDS = ("operation", "order", "preflight", "metadata")
 
 
 class Change(NamedTuple):
@@ -94,9 +98,16 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
             continue
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
+        if _is_isolation_of_access(now or was):
+            continue  # the host access that takes it away, or no longer does, is told
         change = _change(was, now, *reached)
         note = "; runtime: is the directory of another box" if moved and was else ""
         yield change._replace(text=change.text + note)
+
+
+def _is_isolation_of_access(fact: Fact | None) -> bool:
+    """Tell whether FACT follows from the host access alone."""
+    return fact is not None and (BY_NAME[fact.kind].group, fact.subject) in FOLLOWING
 
 
 def _runtime(reach: Reach) -> bool:
@@ -112,19 +123,13 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
         if was is None or now is None or was.reach != now.reach:
             effect = "other_code"
     elif now and not all(map(old.covers, now.reach)):
-        effect = "opens"
+        effect = "widens"
     elif was and not all(map(new.covers, was.reach)):
         effect = "narrows"
     if now is None:
         assert was is not None
-        return Change(
-            effect, was.kind, f"{BY_NAME[was.kind].goes} {was.text}", was.origin, was, now
-        )
-    kind = BY_NAME[now.kind]
-    comes = "isolated:" if now.held else kind.comes
-    text = f"{comes} {now.text}"
-    text += before(was, now) if was else ""
-    return Change(effect, now.kind, text, now.origin, was, now)
+        return Change(effect, was.kind, removed(was), was.origin, was, now)
+    return Change(effect, now.kind, changed(was, now), now.origin, was, now)
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
@@ -208,7 +213,7 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
             if now:
                 demands[True].append(_demand(now))
         elif was is None or now is None:
-            sign = "no longer: " if now is None else "new: "
+            sign = "removed: " if now is None else "added: "
             yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {_differing(was, now)}"
@@ -220,10 +225,11 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
     comes = [text for text in demands[True] if text not in demands[False]]
     goes = [text for text in demands[False] if text not in demands[True]]
     if comes or goes:
-        parts = [f"now {'; '.join(comes)}"] * bool(comes) + [f"no longer {'; '.join(goes)}"] * bool(
-            goes
-        )
-        yield Change("neutral", "demands", "demanded before the start: " + ", ".join(parts), "")
+        parts = [
+            f"{sign} {'; '.join(rows)}" for sign, rows in (("added", comes), ("removed", goes))
+        ]
+        told = ", ".join(part for part, rows in zip(parts, (comes, goes), strict=True) if rows)
+        yield Change("neutral", "preflight", f"host checks: {told}", "")
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
@@ -255,7 +261,7 @@ def _demand(row: dict[str, Any]) -> str:
 def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
     old, new = ({**row, **row.get("args", {})} for row in (was, now))
     parts = [
-        f"{name} {_brief(new.get(name))}, before {_brief(old.get(name))}"
+        f"{name} {_brief(old.get(name))} -> {_brief(new.get(name))}"
         for name in dict.fromkeys([*new, *old])
         if name not in ("args", "from") and old.get(name) != new.get(name)
     ]
@@ -270,9 +276,9 @@ def _brief(value: Any) -> str:
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     was, now = ({**value, **value["requires"]} for value in (old, new))
     for name in dict.fromkeys([*now, *was]):
-        if name in ("digest", "operations", "requires", "because", "labels", "waivers"):
+        if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            text = f"{word(name)} {_brief(now.get(name))}, before {_brief(was.get(name))}"
+            text = f"{word(name)} {_brief(was.get(name))} -> {_brief(now.get(name))}"
             effect: Effect = "alters" if name == "api" else "neutral"
-            yield Change(effect, "head", text, "")
+            yield Change(effect, "metadata", text, "")

@@ -18,7 +18,7 @@ def review_document(review: Review) -> dict[str, Any]:
         "box": review.value["box"],
         "digest": review.digest,
         "machine": [fact_document(fact) for fact in review.machine],
-        "exposure": [fact_document(fact) for fact in review.exposure],
+        "host_access": [fact_document(fact) for fact in review.exposure],
         "isolation": [fact_document(fact) for fact in review.isolation],
         "plan": review.value,
     }

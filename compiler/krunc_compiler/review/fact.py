@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-Group = Literal["machine", "exposure", "isolation"]
+Group = Literal["machine", "host_access", "isolation"]
 
 
 class Reach(NamedTuple):
@@ -81,67 +81,47 @@ class Row(NamedTuple):
 class Kind(NamedTuple):
     """How a kind of fact is shown, and what it means that such a fact comes or goes.
 
-    `verbs` are those of the reaches that its facts can have: a new reach opens, a lost one narrows.
-    Any other change of it alters what runs in the guest or what it finds there, unless the kind is
-    `still`: then it is neutral.
+    `verbs` are those of the reaches that its facts can have: a new reach widens, a lost one
+    narrows. Any other change of it alters what runs in the guest or what the guest finds, unless
+    the kind is `still`: then the change is neutral.
     """
 
     name: str
     group: Group
     loud: bool
     verbs: tuple[str, ...]
-    comes: str
-    goes: str
     still: bool = False
 
 
-def _exposure(name: str, loud: bool, verbs: str, comes: str, goes: str) -> Kind:
-    return Kind(name, "exposure", loud, tuple(verbs.split()), comes, goes)
+def _access(name: str, loud: bool, verbs: str) -> Kind:
+    return Kind(name, "host_access", loud, tuple(verbs.split()))
 
 
 def _machine(name: str, verbs: str = "", still: bool = False) -> Kind:
-    comes, goes = f"{name}:", f"no longer {name}:"
-    return Kind(name, "machine", False, tuple(verbs.split()), comes, goes, still)
+    return Kind(name, "machine", False, tuple(verbs.split()), still)
 
 
 def _still(name: str) -> Kind:
     return _machine(name, still=True)
 
 
-# The worst first: the review shows and the difference sorts by it. docs/review.md prints it.
+# Most severe first: the review shows and the difference sorts by it. docs/review.md prints it.
 KINDS = (
-    _exposure("other", True, "other", "krunc cannot read", "gone is"),
-    _exposure(
-        "writes",
-        True,
-        "write read",
-        "the guest can write to",
-        "the guest can no longer write to",
-    ),
-    _exposure(
-        "replaces", True, "replace", "the guest can replace", "the guest can no longer replace"
-    ),
-    _exposure("network", True, "network", "the guest reaches", "the guest no longer reaches"),
-    _exposure("listens", True, "listen", "the host listens on", "closed is"),
-    _exposure("secrets", True, "secret show", "the guest gets", "the guest no longer gets"),
-    _exposure("devices", True, "device", "the guest uses", "the guest no longer uses"),
-    _exposure(
-        "connects", True, "connect", "the guest connects to", "the guest no longer connects to"
-    ),
-    _exposure("admits", True, "admit", "the VMM can open", "the VMM can no longer open"),
-    Kind(
-        "runs",
-        "machine",
-        True,
-        ("run",),
-        "what the guest runs is changed by",
-        "what the guest runs is no longer changed by",
-    ),
-    _exposure("waives", True, "waive", "not asked by policies:", "asked by policies again:"),
-    Kind("isolation", "isolation", True, ("without", "user"), "not isolated:", "no longer:"),
-    _exposure("reads", False, "read without", "the guest can read", "the guest can no longer read"),
-    _exposure("stdio", False, "stdio", "the guest has", "the guest no longer has"),
-    _exposure("launcher", False, "launch", "the launcher", "no longer: the launcher"),
+    _access("other", True, "other"),
+    _access("write", True, "write read"),
+    _access("replace", True, "replace"),
+    _access("network", True, "network"),
+    _access("listen", True, "listen"),
+    _access("secret", True, "secret show"),
+    _access("device", True, "device"),
+    _access("connect", True, "connect"),
+    _access("vmm-only", True, "admit"),
+    Kind("run", "machine", True, ("run",)),
+    _access("waiver", True, "waive"),
+    Kind("isolation", "isolation", True, ("without", "user")),
+    _access("read", False, "read without"),
+    _access("stdio", False, "stdio"),
+    _access("launcher", False, "launch"),
     _machine("image", "code"),
     _machine("architecture"),
     _machine("vCPUs", "take"),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from krunc_compiler.plan.fleet_digest import fleet_digest
-from krunc_compiler.review.change_sheet import TITLES
-from krunc_compiler.review.difference import EFFECTS, Effect
+from krunc_compiler.review.change_sheet import DOES, TITLES
+from krunc_compiler.review.difference import EFFECTS
 from krunc_compiler.review.fleet import STATUSES, Fleet, Row, Status
 from krunc_compiler.review.names import in_words
 from krunc_compiler.review.sheet import Line, Section, Sheet
@@ -26,14 +26,7 @@ _COUNTED: dict[Status, tuple[str, str]] = {
     "added": ("is new", "are new"),
     "removed": ("is gone", "are gone"),
     "renamed": ("has another name", "have other names"),
-    "unchanged": ("means the same", "mean the same"),
-}
-_DOES: dict[Effect, tuple[str, str]] = {
-    "opens": ("opens", "open"),
-    "other_code": ("is other code", "are other code"),
-    "alters": ("alters", "alter"),
-    "narrows": ("narrows", "narrow"),
-    "neutral": ("is neutral", "are neutral"),
+    "unchanged": ("is equivalent", "are equivalent"),
 }
 
 
@@ -65,12 +58,12 @@ def fleet_sheet(fleet: Fleet, name: str) -> Sheet:
 
 
 def counted(fleet: Fleet) -> str:
-    """997 plans change, 2 are new; told once each, 3 changes open, 1 alters."""
+    """997 plans change, 2 are new; told once each, 3 widen host access, 1 changes the guest."""
     numbers = [(len(fleet.named(status)), _COUNTED[status]) for status in STATUSES]
     said = [f"{n:,} {one if n == 1 else many}" for n, (one, many) in numbers if n]
     text = f"of {len(fleet.plans):,} plans {', '.join(said)}" if said else "no plan"
     effects = [(sum(row.effect == effect for row in fleet.rows), effect) for effect in EFFECTS]
-    does = [f"{n:,} {_DOES[effect][n > 1]}" for n, effect in effects if n]
+    does = [f"{n:,} {DOES[effect][n > 1]}" for n, effect in effects if n]
     return f"{text}; told once each, {', '.join(does)}" if does else text
 
 

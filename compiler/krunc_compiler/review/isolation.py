@@ -1,4 +1,4 @@
-"""The isolation that a plan has and the isolation that it lacks."""
+"""What isolates a VM from its host, and what exposes the host."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -17,71 +17,76 @@ class Topic(NamedTuple):
 
     name: str
     lost_by: tuple[tuple[str, str], ...]
-    has: str
-    lacks: str
+    isolated: str
+    exposed: str
     lost_at: Callable[[str], bool] | None = None
 
 
 # docs/review.md prints it.
 TOPICS = (
     Topic(
-        "network", (("network", ""),), "the guest reaches no network", "the guest reaches a network"
+        "network",
+        (("network", ""),),
+        "the guest has no network access",
+        "the guest has network access",
     ),
     Topic(
         "ports",
         (("listen", "TCP port"), ("listen", "UDP port")),
-        "no port of the host leads into the guest",
-        "ports of the host lead into the guest",
+        "no host ports are published to the guest",
+        "host ports are published to the guest",
     ),
     Topic(
         "sockets",
         (("listen", "!TCP port|UDP port"), ("connect", ""), ("network", "TSI for Unix")),
-        "no Unix socket of the host leads to the VM or from it",
-        "Unix sockets of the host lead to the VM or from it",
+        "no host Unix sockets are mapped to the guest",
+        "host Unix sockets are mapped to the guest",
     ),
     Topic(
         "files",
         (("write", ""),),
-        "the guest can change no file of the host",
-        "the guest can change files of the host",
+        "the guest cannot modify host files",
+        "the guest can modify host files",
     ),
     Topic(
         "root",
         (("change", "root"),),
-        "the guest's changes to its root stay out of the host",
-        "the guest's changes to its root can reach the host",
+        "changes to the guest's root never reach the host",
+        "changes to the guest's root can reach the host",
     ),
     Topic(
         "guest_user",
         (("as", "root"),),
-        "the guest's program is not root in the guest",
-        "the guest's program is root in the guest",
+        "the program does not run as root in the guest",
+        "the program runs as root in the guest",
     ),
-    Topic("secrets", (("secret", ""),), "the guest gets no secret", "the guest gets secrets"),
+    Topic(
+        "secrets", (("secret", ""),), "the guest receives no secrets", "the guest receives secrets"
+    ),
     Topic(
         "devices",
         (("device", ""),),
-        "no device of the host is passed through",
-        "devices of the host are passed through",
+        "no host devices are passed through",
+        "host devices are passed through",
         holds_devices,
     ),
     Topic(
         "kernel",
         (("without", "libkrunfw's kernel"),),
-        "the guest kernel is libkrunfw's",
-        "the guest kernel or firmware is a file of the host",
+        "the guest kernel is libkrunfw (bundled)",
+        "the guest kernel or firmware is a host file",
     ),
     Topic(
         "nesting",
         (("without", "nested virtualisation off"),),
-        "the guest cannot run VMs of its own",
+        "nested virtualization is off",
         "the guest can run VMs of its own",
     ),
     Topic(
         "environment",
         (),
-        "the launcher's environment is not passed on",
-        "the guest can find variables of the launcher and of other processes in the host's /proc",
+        "host environment variables are not passed to the guest",
+        "the guest can read environment variables of host processes in the host's /proc",
         holds_views,
     ),
 )
@@ -97,7 +102,7 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
         yield Fact(
             "isolation",
             (topic.name,),
-            topic.lacks if lost else topic.has,
+            topic.exposed if lost else topic.isolated,
             lost.origin if lost else "",
             lost.operation if lost else None,
             frozenset({Reach("without", topic.name)}) if lost else frozenset(),
@@ -138,17 +143,17 @@ def _lost_by(verb: str, noun: str) -> tuple[str, ...]:
 
 # By the mode of the step, None without one: what the reader is told, and what is lacking.
 _CONFINED = {
-    "required": ("the VMM loses what the plan does not name", ()),
+    "required": ("the VMM is limited to the host access in the plan", ()),
     "best-effort": (
-        "the VMM loses what the plan does not name only where the host's kernel can",
+        "best-effort only: the VMM is limited to the plan if the host kernel supports it",
         ("confinement for sure",),
     ),
     "late": (
-        "a thread of the VMM starts before it loses what the plan does not name",
+        "one VMM thread starts before the VMM is limited to the plan",
         ("confinement for sure", "confinement"),
     ),
     None: (
-        "the VMM can open whatever the launching user can",
+        "the VMM can open whatever the host user can",
         ("confinement for sure", "confinement"),
     ),
 }
@@ -169,9 +174,9 @@ def _confined(facts: list[Fact]) -> Fact:
 
 
 def _setuid(facts: list[Fact]) -> Fact:
-    """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner and
-    mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices, for
-    that process has no CAP_MKNOD."""
+    """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner
+    and mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices,
+    for that process has no CAP_MKNOD."""
     written = (
         fact
         for fact in facts
@@ -186,9 +191,9 @@ def _setuid(facts: list[Fact]) -> Fact:
     return Fact(
         "isolation",
         ("setuid",),
-        "launched by root, the guest can leave setuid-root files in directories that it can write to"
+        "if root runs krunc, the guest can create setuid-root files in directories it can write"
         if lost
-        else "the guest can leave no setuid-root file on the host",
+        else "the guest cannot create setuid-root files on the host",
         lost.origin if lost else "",
         lost.operation if lost else None,
         frozenset({Reach("without", "setuid")}) if lost else frozenset(),
@@ -197,24 +202,30 @@ def _setuid(facts: list[Fact]) -> Fact:
 
 
 def _user(facts: list[Fact]) -> Fact:
-    """Return a plan that sets no user leaves the VMM all rights of the launching one."""
+    """Return the user of the VMM: the host user, unless the plan sets another."""
     said = {fact.subject[0]: fact for fact in facts if fact.kind == "user"}
     reach = frozenset(
         one
         for what in ("uid", "gid")
         for one in (said[what].reach if what in said else [Reach("user", what, None)])
     )
-    ids = sorted(reach, key=lambda one: one.noun, reverse=True)
+    ids = [("uid", said.get("uid")), ("gid", said.get("gid"))]
     held = all(one.target is not None for one in reach)
     last = said.get("uid") or said.get("gid")
     return Fact(
         "isolation",
         ("user",),
-        "the VMM becomes " + " and ".join(f"{one.noun} {one.target}" for one in ids)
-        if held
-        else "the VMM keeps the rights of the launching user",
+        "the VMM runs as " + " and ".join(map(_id, ids) if said else ["the host user"]),
         last.origin if last else "",
         last.operation if last else None,
         reach,
         held=held,
     )
+
+
+def _id(named: tuple[str, Fact | None]) -> str:
+    what, fact = named
+    target = next((reach.target for reach in fact.reach), None) if fact else None
+    if fact is None:
+        return f"the host user's {what}"
+    return f"{what} {target or '0 (root)'}"

@@ -7,7 +7,6 @@ from typing import Any
 
 from krunc_compiler.review.fact import BY_NAME, Fact
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import word
 
 
 def paired(old: Review | None, new: Review | None) -> Iterator[tuple[Fact | None, Fact | None]]:
@@ -48,16 +47,3 @@ def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
 def same(was: Fact, now: Fact) -> bool:
     """Tell whether both say and reach the same."""
     return (was.kind, was.text, was.reach, was.held) == (now.kind, now.text, now.reach, now.held)
-
-
-def before(was: Fact, now: Fact) -> str:
-    """Tell what was before NOW or, where the same words told it, what of it is another."""
-    if was.kind != now.kind:
-        return f"; before: {was.kind} {was.text}"
-    if was.text != now.text:
-        return f"; before: {was.text}"
-    gone = {reach.noun for reach in was.reach - now.reach}
-    come = {reach.noun for reach in now.reach - was.reach}
-    nouns = {"another": gone & come, "now also": come - gone, "no longer": gone - come}
-    said = [f"{how} {', '.join(map(word, sorted(found)))}" for how, found in nouns.items() if found]
-    return "".join(f"; {one}" for one in said)

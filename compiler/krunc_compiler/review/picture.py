@@ -15,22 +15,22 @@ _ROWS = 24
 _ROW, _TOP = 42, 92
 # The kind of exposure: what stands at the arrow, and at which ends it has a head.
 _ARROWS = {
-    "writes": ("rw", True, True),
-    "reads": ("ro", False, True),
+    "write": ("rw", True, True),
+    "read": ("ro", False, True),
     "network": ("net", True, True),
-    "listens": ("in", False, True),
-    "connects": ("out", True, False),
-    "secrets": ("secret", False, True),
-    "devices": ("device", True, True),
+    "listen": ("in", False, True),
+    "connect": ("out", True, False),
+    "secret": ("secret", False, True),
+    "device": ("device", True, True),
     "stdio": ("stdio", True, True),
-    "admits": ("VMM", True, True),
+    "vmm-only": ("VMM", True, True),
     "other": ("?", True, True),
 }
 # Where the words about the host begin and end in the text of a fact, outside of what is quoted
 # there. Behind the ports stand those about the guest.
-_BEGINS = re.compile("^(?:through the program behind|(?:TSI|passt): the guest connects) ")
+_BEGINS = re.compile("^through the network backend at ")
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
-_ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=(?:guest|vsock) port )")
+_ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=guest (?:vsock )?port )")
 
 
 class Layout(NamedTuple):

@@ -17,30 +17,28 @@ _REASONS = 8
 
 
 def plan_sheet(review: Review) -> Sheet:
-    """Tell what the VM is, what of the host it reaches, what isolates it, then every operation."""
+    """Return what the VM is, its host access, its isolation, then every operation."""
     era = api.table()["eras"][review.value["api"]]["name"]
     return Sheet(
         word(review.value["box"]),
-        f"a plan for {era}",
+        f"plan for {era}",
         (
             Line("digest", review.digest),
-            Line("reaches", _counts(review.exposure), tone="loud"),
+            Line("host access", _counts(review.exposure), tone="loud"),
         ),
         (
-            Section("The VM", tuple(_machine(review))),
+            Section("VM", tuple(_machine(review))),
+            Section("Host access", tuple(map(_line, review.exposure)), empty="none"),
+            Section("Isolation", tuple(map(_held, review.isolation))),
             Section(
-                "What of the host it reaches", tuple(map(_line, review.exposure)), empty="nothing"
-            ),
-            Section("What isolates it", tuple(map(_held, review.isolation))),
-            Section(
-                "Operations, in order, and the key of the box that asks for each",
+                "Operations",
                 tuple(
                     Line(f"{number:>3} {kind_of(row)}", operation(row), word(row["from"]))
                     for number, row in enumerate(review.operations, 1)
                 ),
                 long=True,
             ),
-            Section("What it requires of libkrun", tuple(_needs(review.value["requires"]))),
+            Section("libkrun requirements", tuple(_needs(review.value["requires"]))),
         ),
     )
 
@@ -56,19 +54,19 @@ def _machine(review: Review) -> Iterator[Line]:
 
 
 def _needs(requires: dict[str, Any]) -> Iterator[Line]:
-    yield Line("version", f"{word(requires['libkrun'])} or newer")
+    yield Line("version", f"{word(requires['libkrun'])} or later")
     if requires["features"]:
         yield Line("built with", words(requires["features"]))
     because = requires["because"]
     for row in because[:_REASONS]:
-        yield Line("because of", word(row["call"]), word(row["from"]))
+        yield Line("required by", word(row["call"]), word(row["from"]))
     if len(because) > _REASONS:
-        yield Line("because of", f"{len(because) - _REASONS} more calls")
+        yield Line("required by", f"{len(because) - _REASONS} more calls")
 
 
 def _counts(exposure: tuple[Fact, ...]) -> str:
     counts = Counter(fact.kind for fact in exposure)
-    return ", ".join(f"{kind} {count}" for kind, count in counts.items()) or "nothing of the host"
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
 
 
 def _line(fact: Fact) -> Line:
@@ -78,7 +76,8 @@ def _line(fact: Fact) -> Line:
 
 def _held(fact: Fact) -> Line:
     origin = word(fact.origin) if fact.origin else ""
-    return Line("has" if fact.held else "lacks", fact.text, origin, "" if fact.held else "loud")
+    text = f"{fact.subject[0]}: {fact.text}"
+    return Line("isolated" if fact.held else "exposed", text, origin, "" if fact.held else "loud")
 
 
 def operation(row: dict[str, Any]) -> str:
@@ -86,4 +85,4 @@ def operation(row: dict[str, Any]) -> str:
     kind = kind_of(row)
     args = ", ".join(f"{name}={shown(value)}" for name, value in row.get("args", {}).items())
     text = f"{word(row[kind])}({args})" if kind == "call" else f"{word(row[kind])} {args}".rstrip()
-    return text + (", a failure is a warning" if row.get("on_failure") else "")
+    return text + (", continues on failure" if row.get("on_failure") else "")

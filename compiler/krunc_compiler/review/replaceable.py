@@ -25,7 +25,7 @@ def replaceable(operations: Sequence[Ordered]) -> Iterator[Fact]:
             text = f"this plan, for it can write to {word(path)}"
             reach = frozenset({Reach("replace", "plan", up)})
             origin = operations[index]["from"]
-            yield Fact("replaces", ("replaces", "plan", up), text, origin, index, reach)
+            yield Fact("replace", ("replace", "plan", up), text, origin, index, reach)
     seen = set()
     for index, row in enumerate(operations if written else ()):
         for path, _ in row.opens:
@@ -35,4 +35,4 @@ def replaceable(operations: Sequence[Ordered]) -> Iterator[Fact]:
             seen.add(normal(path))
             text = f"{word(path)}, for it can write to {word(above[0])}"
             reach = frozenset({Reach("replace", "path", normal(path))})
-            yield Fact("replaces", ("replaces", normal(path)), text, row["from"], index, reach)
+            yield Fact("replace", ("replace", normal(path)), text, row["from"], index, reach)

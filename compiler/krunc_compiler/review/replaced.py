@@ -55,14 +55,14 @@ def replaced(operations: Sequence[dict[str, Any]]) -> Iterator[Fact]:
             if what:
                 reach = frozenset({Reach("run", what, path)})
                 text = f"{word(path)}, laid over the root: {what}"
-                yield Fact("runs", ("runs", path), text, row["from"], index, reach)
+                yield Fact("run", ("run", path), text, row["from"], index, reach)
         for name, value in _environment(args).items():
             if _compiled(_VARIABLES).fullmatch(name):
                 told = value if isinstance(value, str) else " ".join(*value.items())
                 reach = frozenset({Reach("run", name, str(told))})
                 text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
                 text += ", by which programs find other code"
-                yield Fact("runs", ("runs", name), text, row["from"], index, reach)
+                yield Fact("run", ("run", name), text, row["from"], index, reach)
 
 
 def _environment(args: dict[str, Any]) -> dict[str, Any]:

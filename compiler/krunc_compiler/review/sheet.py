@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Tone = Literal["", "opens", "other_code", "alters", "narrows", "neutral", "loud"]
+Tone = Literal["", "widens", "other_code", "alters", "narrows", "neutral", "loud"]
 
 
 class Piece(NamedTuple):

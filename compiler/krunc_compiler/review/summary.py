@@ -69,7 +69,7 @@ def review(plan: Plan, known: str = "") -> Review:
         value,
         known,
         tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "machine"),
-        tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "exposure"),
+        tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "host_access"),
         tuple(sorted(isolation(found), key=lambda fact: bool(fact.held))),
     )
 
@@ -125,7 +125,7 @@ def _told(kind: str, row: Row) -> Iterable[Fact]:
         return told
     if row.name in SILENT:
         return ()
-    text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
+    text = f"unknown {kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
     exact = json.dumps([kind, row.args], sort_keys=True)
     return (row.fact("other", (kind, row.name), text, Reach("other", row.name, exact)),)
 
@@ -168,7 +168,7 @@ def _noted(value: dict[str, Any]) -> list[Fact]:
     for i, waiver in enumerate(value.get("waivers", ())):
         text = f"{word(waiver['rule'])}, because {word(waiver['reason'])}"
         reach = frozenset({Reach("waive", "rule", waiver["rule"])})
-        facts.append(Fact("waives", (waiver["rule"],), text, f"waivers[{i}]", None, reach))
+        facts.append(Fact("waiver", (waiver["rule"],), text, f"waivers[{i}]", None, reach))
     return facts
 
 
@@ -183,7 +183,7 @@ def _limited(facts: list[Fact]) -> list[Fact]:
 
 def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
     """Return FACTS, in which init is not libkrun's where something is LAID over it."""
-    over = next((fact for fact in laid if fact.subject == ("runs", INIT)), None)
+    over = next((fact for fact in laid if fact.subject == ("run", INIT)), None)
     return [
         fact._replace(text=f"what the plan lays over {INIT}, not libkrun's")
         if over and fact.kind == "init"

@@ -8,7 +8,7 @@ from krunc_compiler.review.words import columns, folded
 LEAST = 80
 _BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 _SIGNS = {"-": _RED, "+": _GREEN}
-_COLOURS = {"opens": _RED, "other_code": _RED, "loud": _RED, "narrows": _GREEN}
+_COLOURS = {"widens": _RED, "other_code": _RED, "loud": _RED, "narrows": _GREEN}
 _ORIGIN = 24
 # Deeper than the labels of rows, so that no value can look like one.
 _HANGING = 10
@@ -29,7 +29,7 @@ def to_text(sheet: Sheet, width: int = LEAST, colour: bool = False) -> str:
 
 
 def _section(section: Section, width: int, colour: bool) -> list[str]:
-    title = folded(section.title.upper() if not section.long else section.title, width)
+    title = folded(section.title.upper(), width)
     rows = _table(section.lines, width, colour) or [f"  {section.empty or 'nothing'}"]
     return [*(_paint(line, _BOLD, colour) for line in title), *rows]
 

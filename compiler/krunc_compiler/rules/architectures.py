@@ -93,8 +93,8 @@ def _line(operations: list[Operation]) -> Iterator[_Asked]:
             f"it holds {command_line.room(next(iter(api.architectures())))}",
             "KR204",
             "the guest would lose the end without a word; put long texts into a file in "
-            "the root directory or a share, or with a directory as root use --target 1.19 or 2, whose "
-            "libkrun reads a configuration file",
+            "the root directory or a share, or with a root directory use --target 1.19 or 2, "
+            "whose libkrun reads a configuration file",
             at_key=True,
         )
 

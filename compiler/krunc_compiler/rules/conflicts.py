@@ -87,8 +87,8 @@ def _overlay(overlay: tuple[Overlay, ...], path: Path) -> Iterator[Finding]:
                 "KR211",
                 f"{item.path!r} lies in no directory of the overlay",
                 (*where, "path"),
-                hint=f"an overlay cannot change the host's directory /{parent}: write a file at the "
-                f"top, or before it {{path: /{parent}, directory: true}}, which hides the host's",
+                hint=f"an overlay cannot change the host's directory /{parent}: write a file at "
+                f"the top, or put {{path: /{parent}, directory: true}} before it, which hides it",
             )
         if item.directory:
             directories.add(name)

@@ -93,7 +93,7 @@ def _nested(directories: list[_Directory]) -> Iterator[Finding]:
                 "KR601",
                 f"this directory is reached through {dotted(other.key)} ({other.path}) too; {can}",
                 directory.key,
-                hint="the guest has the wider of both rights; share directories that do not overlap",
+                hint="the guest has the wider access; share directories that do not overlap",
             )
 
 

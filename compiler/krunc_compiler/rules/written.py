@@ -1,5 +1,5 @@
-"""Paths of the host below directories that a guest may write: it can put a link there in place of what
-the plan names, and the next launch would follow it."""
+"""Paths of the host below directories that a guest may write: it can put a link there in place of
+what the plan names, and the next launch would follow it."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -61,10 +61,10 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
                 warnings.append(
                     Finding(
                         "KR615",
-                        f"the guest can write the directory of this box ({one.path}), and so its plan",
+                        f"the guest can write this box's directory ({one.path}), and so its plan",
                         one.key,
-                        hint="share a directory below it; a plan that the guest changed is launched "
-                        "as any other, unless --require-digest holds it",
+                        hint="share a directory below it; a plan that the guest changed is "
+                        "launched as any other, unless --require-digest holds it",
                     )
                 )
             continue

@@ -170,10 +170,10 @@ def _stale(box: str, command: str, difference: Difference | None, another: str) 
     hint = f"run {command} and review the difference"
     if difference:
         message += f": {counted(difference)}"
-        opens = [f"{change.kind}: {change.text}" for change in difference.of("opens")]
+        opens = [f"{change.kind}: {change.text}" for change in difference.of("widens")]
         more = [f"{len(opens) - _OPENINGS} more"] if len(opens) > _OPENINGS else []
         said = "; ".join([*opens[:_OPENINGS], *more])
-        hint += f". Compiled, it opens {said}" if opens else ""
+        hint += f". Compiled, it widens host access: {said}" if opens else ""
     return Finding("KR301", message, hint=hint)
 
 

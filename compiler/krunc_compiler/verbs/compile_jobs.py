@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def files_of(given: str, within: Within) -> list[str]:
-    """Return GIVEN, or what in the directory GIVEN may be a box by its name. Raises Rejected when the
-    directory is not WITHIN what may be read."""
+    """Return GIVEN, or what in the directory GIVEN may be a box by its name. Raises Rejected when
+    the directory is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
             # krunc check would not find it.

@@ -58,8 +58,9 @@ class Source:
 
 
 def plans_of(paths: list[str]) -> dict[str, Source]:
-    """Return the plans that PATHS name, of a directory all in it, by the name of each VM: the plan's
-    file name without its ending, or what a stream of several plans says. Raises LaunchError."""
+    """Return the plans that PATHS name, of a directory all in it, by the name of each VM: the
+    plan's file name without its ending, or what a stream of several plans says. Raises
+    LaunchError."""
     named: dict[str, Source] = {}
     for path in paths:
         for name, source in _plans(path):

@@ -28,8 +28,8 @@ _HEADS = {
 
 
 class Tally:
-    """How the VMs of a run, NAMES of them with their output in DIRECTORY, ended so far. Where standard
-    error is a terminal, a line of it shows that."""
+    """How the VMs of a run, NAMES of them with their output in DIRECTORY, ended so far. Where
+    standard error is a terminal, a line of it shows that."""
 
     __slots__ = ("_directory", "_ended", "_groups", "_line", "_names", "_running", "_well")
 

@@ -10,14 +10,14 @@ usage: krunc launch [option...] PLAN|-
        krunc launch --log-dir DIR [-j N] [option...] PLAN|DIRECTORY...
        krunc launch --log-dir DIR [-j N] [option...] BOX.yaml
 
-Replay a plan against libkrun and enter the VM. Several plans, or all of a directory, are started from
-one warmed process, each in a process of its own. A box is compiled first, for the libkrun that is
-found or for --target, and all boxes of its matrix are started; krunc-launch, the launcher alone,
+Replay a plan against libkrun and enter the VM. Several plans, or all of a directory, are started
+from one warmed process, each in a process of its own. A box is compiled first, for the libkrun that
+is found or for --target, and all boxes of its matrix are started; krunc-launch, the launcher alone,
 takes plans only.
 
 arguments:
-  PLAN               the plan to run, or - for standard input; with --log-dir several, or directories
-  BOX.yaml           the box to compile and run
+  PLAN               the plan to run, or - for standard input; with --log-dir several, or
+  directories BOX.yaml           the box to compile and run
 
 options:
 {listing(LAUNCH)}

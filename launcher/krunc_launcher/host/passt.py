@@ -33,4 +33,4 @@ def unfit_program(path: str, directories: Directories) -> Iterator[str]:
     if not system.S_ISREG(mode) or not system.access(path, system.X_OK):
         yield f"{plain(path)} is no program that you (uid {system.geteuid()}) may run; {_INSTALL}"
     elif replaceable:
-        yield f"{plain(path)} is in a directory that a guest may write: what it puts there would run"
+        yield f"{plain(path)} is in a directory that a guest may write, who could replace it"

@@ -266,7 +266,8 @@ def _writable(path: str, directories: Directories) -> Iterator[str]:
 
 
 def _parent(path: str, what: str, directories: Directories) -> Iterator[str]:
-    """Tell why PATH cannot be made in its directory. A missing runtime directory is made by a step."""
+    """Tell why PATH cannot be made in its directory. A missing runtime directory is made by a
+    step."""
     parent = system.dirname(path)
     if not directories.is_directory(parent):
         if parent != directories.runtime:

@@ -1,4 +1,5 @@
-"""What of the host the guest's program starts from: the file that libkrun opens, and its directory."""
+"""What of the host the guest's program starts from: the file that libkrun opens, and its
+directory."""
 
 from __future__ import annotations
 

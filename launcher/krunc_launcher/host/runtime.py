@@ -1,6 +1,6 @@
-"""Whether the runtime directory is this user's alone, and whether another user of the host, whom the
-VM's process becomes, reaches what is in it: libkrun opens the stage as that user, and hangs where
-it cannot."""
+"""Whether the runtime directory is this user's alone, and whether another user of the host, whom
+the VM's process becomes, reaches what is in it: libkrun opens the stage as that user, and hangs
+where it cannot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         if not system.S_ISDIR(status.st_mode):
             yield f"{plain(directory)} is no directory; choose another with --runtime-dir"
         elif status.st_uid not in (system.geteuid(), 0):
-            yield f"{plain(directory)} belongs to uid {status.st_uid}; choose another: --runtime-dir"
+            yield f"{plain(directory)} belongs to uid {status.st_uid}; use another --runtime-dir"
         elif others:
             yield f"{plain(directory)} may be written by others; chmod 700 it, or use --runtime-dir"
         if not system.S_ISDIR(status.st_mode):

@@ -66,7 +66,7 @@ def _listed(path: str) -> list[str]:
 def _meaning(plan: dict[str, Any]) -> dict[str, Any]:
     requires = _without(plan["requires"], "because")
     operations = [_without(row, "from") for row in plan["operations"]]
-    return {**_without(plan, "digest"), "requires": requires, "operations": operations}
+    return {**_without(plan, "box_digest"), "requires": requires, "operations": operations}
 
 
 def _without(value: dict[str, Any], name: str) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def text_of(data: bytes) -> str:
 
 
 def directory(path: str) -> str:
-    """Tell where relative paths of the plan in the file PATH start: its directory, if it is in one."""
+    """Tell where relative paths of the plan in the file PATH start: its directory, if it is in
+    one."""
     return "." if path == "-" or is_stream(path) else system.dirname(path) or "."
 
 

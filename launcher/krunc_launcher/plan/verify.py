@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 FORMAT: int = PLAN["format"]
-_HEAD = ("krunc_plan", "box", "target", "api", "requires", "digest", "operations")
+_HEAD = ("krunc_plan", "box", "target", "api", "requires", "box_digest", "operations")
 _KINDS: list[str] = PLAN["operations"]
 _UNPLANNED = ("context", "length")
 _WHATS = {
@@ -102,8 +102,8 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
     elif version is not None and version[0] != ERAS[plan["api"]]["family"]:
         found.append((("api",), f"{shown(plan['api'])} is not the API of target {plan['target']}"))
     _notes(plan, found)
-    if not fits(plan["digest"], KINDS["digest"]):
-        found.append((("digest",), "sha256: and 64 hexadecimal digits are needed"))
+    if not fits(plan["box_digest"], KINDS["digest"]):
+        found.append((("box_digest",), "sha256: and 64 hexadecimal digits are needed"))
     requires = plan["requires"]
     if type(requires) is not dict:
         found.append((("requires",), f"found {shown(requires)}; an object is needed"))

@@ -24,8 +24,8 @@ def resolve(
     where: Path,
     found: Findings,
 ) -> Content:
-    """Return a verified content, a file one of DIRECTORIES. Without GIVEN secrets stay unknown; what is
-    wrong with them is appended to FOUND."""
+    """Return a verified content, a file one of DIRECTORIES. Without GIVEN secrets stay unknown;
+    what is wrong with them is appended to FOUND."""
     ((kind, content),) = value.items()
     if kind == "text":
         return Content(content.encode("utf-8"), content)

@@ -23,8 +23,8 @@ _TRIES = 100
 
 
 class LaunchDirectory:
-    """The directory PATH, in a runtime directory that is this user's. Its lock is held as long as the
-    process that made it lives."""
+    """The directory PATH, in a runtime directory that is this user's. Its lock is held as long as
+    the process that made it lives."""
 
     __slots__ = ("_lock", "path")
 

@@ -3,8 +3,8 @@ the guest does, and the kernel tells of it (inotify). A guest whose kernel panic
 libkrun with status 0, too.
 
 One instance serves all VMs of a run, for a user may have few (128, fs.inotify.max_user_instances).
-Where several of them have one root directory, the kernel does not say which opened it: then each VM's
-process is asked, through /proc, whether it has that file.
+Where several of them have one root directory, the kernel does not say which opened it: then each
+VM's process is asked, through /proc, whether it has that file.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def launched(
         plan = json.loads((at / "box.plan.json").read_text())
         (row,) = (row for row in plan["operations"] if row.get("order") == "program")
         row["args"]["exec_path"] = program
-        plan["digest"] = digest(plan)
+        plan["box_digest"] = digest(plan)
         (at / "box.plan.json").write_text(json.dumps(plan))
     return launch(at / "box.plan.json", KRUN_RECORDER_EXIT="7", KRUN_RECORDER_SAYS=SAYS)
 

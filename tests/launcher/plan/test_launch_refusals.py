@@ -73,7 +73,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     "no plan": (lambda p: p.pop("krunc_plan"), "this is no plan"),
     "true as format": (lambda p: p.update(krunc_plan=True), "this is no plan"),
     "unknown head": (lambda p: p.update(more=1), 'the key "more" is not known'),
-    "head missing": (lambda p: p.pop("digest"), "the key digest is missing"),
+    "head missing": (lambda p: p.pop("box_digest"), "the key box_digest is missing"),
     "bad name": (lambda p: p.update(box="../x"), 'box: found "../x"; allowed: lower-case'),
     "bad api": (lambda p: p.update(api="v9"), 'api: found "v9"; allowed: v1, v2_flat'),
     "other api": (lambda p: p.update(api="v2_flat"), "krun_set_root is not in libkrun 2.0-dev"),
@@ -463,7 +463,7 @@ HOSTILE = {
     "escape sequence": b'{"\\u001b[31m": 1, "krunc_plan": 1}',
     "list": b"[]",
     "null": b"null",
-    "many operations": b'{"krunc_plan":1,"box":"a","target":"1","api":"v1","requires":{"libkrun":"1.0","features":[],"because":[]},"digest":"sha256:'
+    "many operations": b'{"krunc_plan":1,"box":"a","target":"1","api":"v1","requires":{"libkrun":"1.0","features":[],"because":[]},"box_digest":"sha256:'
     + b"0" * 64
     + b'","operations":['
     + b",".join([b"{}"] * 5000)

@@ -22,7 +22,7 @@ CONTEXT = 42
 HEAD = {
     "krunc_plan": 1,
     "box": "table",
-    "digest": "sha256:" + "0" * 64,
+    "box_digest": "sha256:" + "0" * 64,
 }
 PLANNED = [
     (era, name)

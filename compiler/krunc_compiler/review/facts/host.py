@@ -25,8 +25,8 @@ def device(row: Row) -> Iterator[Fact]:
     reach = [Reach("device", "read", same(path))]
     if not read_only:
         reach.append(Reach("device", "write", same(path)))
-    mode = "reads" if read_only else "reads and writes"
-    yield row.fact("devices", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
+    mode = "read" if read_only else "read-write"
+    yield row.fact("device", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
 
 
 def opened(row: Row) -> dict[str, str]:
@@ -49,7 +49,7 @@ def program(row: Row) -> Iterator[Fact]:
 
 def runtime_directory(row: Row) -> Iterator[Fact]:
     """Yield the directory of runtime: paths."""
-    text = "makes the runtime directory where it is missing"
+    text = "creates the runtime directory"
     yield row.fact("launcher", "runtime directory", text, Reach("launch", "runtime directory"))
 
 
@@ -62,18 +62,18 @@ def stale_socket(row: Row) -> Iterator[Fact]:
 
 def open_files(row: Row) -> Iterator[Fact]:
     """Yield the limit of open files."""
-    text = "raises its limit of open files to the hard limit"
+    text = "raises RLIMIT_NOFILE to the hard limit"
     yield row.fact("launcher", "open files", text, Reach("launch", "open files"))
 
 
 def confine(row: Row) -> Iterator[Fact]:
     """Tell what of the host is taken from the VM's process."""
     required = row.args["mode"] == "required"
-    unless = ", or the VM is not started" if required else " where the kernel can do it"
-    text = f"what the plan does not name is out of reach{unless}"
+    unless = "or the VM does not start" if required else "if the host kernel supports them"
+    text = f"{word(row.args['mode'])} (Landlock and seccomp, {unless})"
     # Landlock and seccomp hold the thread that asks for them and those that it starts.
     late = [name for name in row.before if name in THREADS]
-    text += f", but for the thread of {', '.join(late)}, which starts before" if late else ""
+    text += f", except for the thread of {', '.join(late)}, which starts before" if late else ""
     mode = "late" if late else "required" if required else "best-effort"
     yield row.fact("confine", ("confine", mode), text)
 
@@ -82,9 +82,11 @@ def stop(row: Row) -> Iterator[Fact]:
     """Tell what SIGTERM does: without this step it ends the VM at once."""
     args = dict(row.args)
     grace = args.pop("grace_s", None)
-    after = f"; a second one, or {grace} seconds, end the VM" if grace is not None else ""
+    after = (
+        f"; the VM is killed after {grace} seconds or a second SIGTERM" if grace is not None else ""
+    )
     more = "".join(f", {name} {word(str(value))}" for name, value in args.items())
-    text = f"SIGTERM asks the guest's program to stop{more}{after}"
+    text = f"SIGTERM asks the program to stop{more}{after}"
     yield row.fact("stop", "stop", text)
 
 

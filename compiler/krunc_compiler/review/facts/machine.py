@@ -56,7 +56,7 @@ def kernel(row: Row) -> Iterator[Fact]:
     if args["cmdline"]:
         reach = Reach("run", "kernel command line", args["cmdline"])
         text = f"the kernel's command line {word(args['cmdline'])}"
-        yield row.fact("runs", ("runs", "kernel command line"), text, reach)
+        yield row.fact("run", ("run", "kernel command line"), text, reach)
     own = Reach("without", "libkrunfw's kernel")
     yield _read(row, "kernel", args["kernel_path"], own)
     if args["initramfs"] is not None:
@@ -73,7 +73,7 @@ def untold(row: Row) -> Fact:
 
 def _read(row: Row, what: str, path: str, *more: Reach) -> Fact:
     reach = Reach("read", "file", same(path))
-    return row.fact("reads", what, f"file {word(path)} ({what})", reach, *more)
+    return row.fact("read", what, f"file {word(path)} ({what})", reach, *more)
 
 
 def firmware(row: Row) -> Iterator[Fact]:
@@ -106,19 +106,19 @@ def confidential(row: Row) -> Iterator[Fact]:
 
 def own_kernel(row: Row) -> Iterator[Fact]:
     """Yield the kernel when no call names one."""
-    yield row.fact("kernel", "kernel", "libkrunfw's")
+    yield row.fact("kernel", "kernel", "libkrunfw (bundled)")
 
 
 def own_init(row: Row) -> Iterator[Fact]:
     """Yield the first program of the guest when no call forbids it."""
-    yield row.fact("init", "init", "libkrun's")
+    yield row.fact("init", "init", "libkrun (bundled)")
 
 
 def no_init(row: Row) -> Iterator[Fact]:
     """Yield libkrun's first program is not there."""
     yield row.fact("init", "init", "the root's own /init.krun, not libkrun's")
     yield row.fact(
-        "runs", ("runs", "init"), "an init that is not libkrun's", Reach("run", "own init")
+        "run", ("run", "init"), "an init that is not libkrun's", Reach("run", "own init")
     )
     yield untold(row)
 
@@ -129,21 +129,21 @@ def gpu(row: Row) -> Iterator[Fact]:
     size_ = f", window of {row.args['shm_size']} bytes" if "shm_size" in row.args else ""
     text = f"the host's GPU through virglrenderer ({words(flags) or 'no flags'}{size_})"
     reach = [Reach("device", "GPU", flag) for flag in flags]
-    yield row.fact("devices", "GPU", text, Reach("device", "GPU"), *reach)
+    yield row.fact("device", "GPU", text, Reach("device", "GPU"), *reach)
 
 
 def sound(row: Row) -> Iterator[Fact]:
     """Sound over the host's PipeWire."""
     if row.args["enable"]:
         text = "sound of the host, microphone included, through PipeWire"
-        yield row.fact("devices", "sound", text, Reach("device", "sound"))
+        yield row.fact("device", "sound", text, Reach("device", "sound"))
 
 
 def input_device(row: Row) -> Iterator[Fact]:
     """Yield an input device of the host."""
     leads = stream(row, row.args["input_fd"])
     yield row.fact(
-        "devices",
+        "device",
         ("input", leads),
         f"input from {leads}{row.known_as()}",
         Reach("device", "input", leads),
@@ -161,7 +161,7 @@ def backend(row: Row) -> Iterator[Fact]:
     )
     reach = Reach("connect", f"vhost-user {kind}", same(path))
     subject = ("vhost-user", str(kind), str(args.get("name") or ""))
-    yield row.fact("connects", subject, text, reach)
+    yield row.fact("connect", subject, text, reach)
 
 
 def display(row: Row) -> Iterator[Fact]:
@@ -216,7 +216,7 @@ def smbios(row: Row) -> Iterator[Fact]:
         if text.startswith("io.systemd."):
             reach = Reach("run", "SMBIOS", text)
             yield row.fact(
-                "runs", ("runs", "SMBIOS", text), f"{word(text)}, which systemd obeys", reach
+                "run", ("run", "SMBIOS", text), f"{word(text)}, which systemd obeys", reach
             )
 
 

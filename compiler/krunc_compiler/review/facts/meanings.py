@@ -46,10 +46,10 @@ def _whole(row: Row, function: Function) -> Iterator[Fact]:
         )
     if rules.get("environment") == "desktop":
         text = f"the desktop of the host ({word(row.name)})"
-        yield row.fact("devices", (row.name, "desktop"), text, Reach("device", "desktop"))
+        yield row.fact("device", (row.name, "desktop"), text, Reach("device", "desktop"))
     for path, how in rules.get("opens", {}).items():
         reach = [Reach("device", way, path) for way in _WAYS[how]]
-        yield row.fact("devices", (row.name, path), f"{word(path)} ({word(row.name)})", *reach)
+        yield row.fact("device", (row.name, path), f"{word(path)} ({word(row.name)})", *reach)
     replaced = {one["name"] for one in api.table()["implicit"] if row.name in one.get("unless", ())}
     if "no_network" in replaced or function.feature == "net":
         exact = json.dumps(row.args, sort_keys=True)
@@ -58,7 +58,7 @@ def _whole(row: Row, function: Function) -> Iterator[Fact]:
     if "kernel" in replaced:
         yield row.fact("kernel", "kernel", f"as {word(row.name)} says, not libkrunfw's")
         text = f"a kernel that is not libkrunfw's ({word(row.name)})"
-        yield row.fact("reads", (row.name, "kernel"), text, Reach("without", "libkrunfw's kernel"))
+        yield row.fact("read", (row.name, "kernel"), text, Reach("without", "libkrunfw's kernel"))
     if "init" in replaced:
         yield row.fact("init", "init", f"as {word(row.name)} says, not libkrun's")
     if replaced & {"kernel", "init"}:
@@ -78,7 +78,7 @@ def _argument(row: Row, param: Param, value: Any, subject: tuple[str, ...]) -> I
             verb, noun = ("listen", row.name) if makes else ("connect", "socket")
             reached = Reach(verb, noun, storage.same(value))
             text = f"socket {word(value)} ({label})"
-            yield row.fact("listens" if makes else "connects", subject, text, reached)
+            yield row.fact("listen" if makes else "connect", subject, text, reached)
         case "bytes":
             yield from storage.content(row, subject, value, label)
         case "env":

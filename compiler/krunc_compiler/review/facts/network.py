@@ -28,11 +28,11 @@ def tsi(row: Row) -> Iterator[Fact]:
     smolmachines' 2.0-dev answers EACCES for 127.0.0.0/8, 0.0.0.0 and 169.254.0.0/16 until an egress
     policy names them (tests/boot/test_claims.py).
     """
-    where = "TSI: the guest connects wherever the launching user can"
+    where = "any address that the host user can reach"
     if row.api == "v1":
-        yield row.fact("network", "TSI", f"{where}, localhost included", TSI, LOOPBACK)
+        yield row.fact("network", "TSI", f"{where}, including localhost (TSI)", TSI, LOOPBACK)
     else:
-        text = f"{where}, localhost aside, which smolmachines' libkrun refuses"
+        text = f"{where}, except localhost, which smolmachines' libkrun refuses (TSI)"
         yield row.fact("network", "TSI", text, TSI)
 
 
@@ -47,7 +47,7 @@ def hijacked(row: Row, features: list[str]) -> Iterator[Fact]:
         if feature == "hijack_inet":
             yield from tsi(row)
         elif feature == "hijack_unix":
-            text = "TSI: the guest connects to Unix sockets of the host by their paths"
+            text = "host Unix sockets by their paths (TSI)"
             yield row.fact("network", "TSI for Unix", text, Reach("network", "TSI for Unix", None))
         else:
             named = f"TSI: {word(feature)}"
@@ -74,7 +74,7 @@ def allowed(row: Row) -> Iterator[Fact]:
     note = ""
     if inside or hosts:
         note = "; localhost is among them" if inside else "; a name can lead to localhost"
-    yield row.fact("network", "TSI", f"TSI: the guest connects {to}{names}{note}", *reach)
+    yield row.fact("network", "TSI", f"{to}{names} (TSI){note}", *reach)
 
 
 def _is_loopback(network: str) -> bool:
@@ -102,7 +102,7 @@ def _listed(args: dict[str, Any], ending: str) -> list[str]:
 def all_ports(row: Row) -> Iterator[Fact]:
     """Yield no port map: libkrun publishes all."""
     text = "every port that the guest listens on is opened here, on the address that it binds"
-    yield row.fact("listens", "ports", text, Reach("listen", "TCP port", None))
+    yield row.fact("listen", "ports", text, Reach("listen", "TCP port", None))
 
 
 def ports(row: Row) -> Iterator[Fact]:
@@ -115,9 +115,9 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
     program binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
     for text in port_map:
         host, _, guest = text.partition(":")
-        shown = f"TCP port {word(host)} to guest port {word(guest)}, on the address that the guest"
+        shown = f"host port {word(host)} to guest port {word(guest)}, on the address that the guest"
         shown += f" binds (0.0.0.0: *:{word(host)})"
-        yield row.fact("listens", ("TCP port", host), shown, Reach("listen", "TCP port", text))
+        yield row.fact("listen", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
 
 def port(row: Row) -> Iterator[Fact]:
@@ -129,11 +129,11 @@ def port(row: Row) -> Iterator[Fact]:
         return
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
-        text = f"socket {word(path)} to vsock port {number}"
-        yield row.fact("listens", subject, text, Reach("listen", f"vsock {number}", same(path)))
+        text = f"host socket {word(path)} to guest vsock port {number}"
+        yield row.fact("listen", subject, text, Reach("listen", f"vsock {number}", same(path)))
     else:
-        text = f"socket {word(path)} from vsock port {number}"
-        yield row.fact("connects", subject, text, Reach("connect", "socket", same(path)))
+        text = f"host socket {word(path)} from guest vsock port {number}"
+        yield row.fact("connect", subject, text, Reach("connect", "socket", same(path)))
 
 
 def control(row: Row) -> Iterator[Fact]:
@@ -141,7 +141,7 @@ def control(row: Row) -> Iterator[Fact]:
     for path in row.args.values():
         text = f"socket {word(str(path))}: who connects to it pauses and resumes the VM"
         reach = Reach("listen", "control socket", same(str(path)))
-        yield row.fact("listens", "control socket", text, reach)
+        yield row.fact("listen", "control socket", text, reach)
 
 
 def device(row: Row) -> Iterator[Fact]:
@@ -161,7 +161,7 @@ def device(row: Row) -> Iterator[Fact]:
         return
     if args["path"] is not None:
         reach = Reach("network", f"{_socket(row)} socket", same(args["path"]))
-        text = f"through the program behind socket {word(args['path'])}{row.known_as()}"
+        text = f"through the network backend at {word(args['path'])}{row.known_as()}"
         yield row.fact("network", subject, text, reach)
     if args["fd"] != "none" and stream(row, args["fd"]) != PASST:
         yield _through(row, subject, args["fd"])
@@ -175,10 +175,10 @@ def started(row: Row) -> Iterator[Fact]:
     reach = [Reach("network", "passt", None)]
     if args["host_loopback"]:
         reach.append(Reach("network", "passt to localhost", None))
-        localhost = f"localhost included, at {gateway}"
+        localhost = f"including localhost, at {gateway}"
     else:
-        localhost = "localhost aside"
-    text = f"passt: the guest connects by IPv4 wherever the launching user can, {localhost}"
+        localhost = "except localhost"
+    text = f"any IPv4 address that the host user can reach, {localhost} (passt)"
     yield row.fact("network", "passt", text, *reach)
     address = f"address {word(args['address'])}/{args['prefix']}, gateway {gateway}, names by"
     text = f"{address} {word(args['resolver'])}, behind which is the host's resolver (passt)"
@@ -192,11 +192,11 @@ def _opened(row: Row, protocol: str, one: str) -> Fact:
     address, _, pair = one.partition(":")
     host, _, guest = pair.partition(":")
     noun = f"{protocol} port"
-    text = f"{noun} {word(host)} of {word(address)} to guest port {word(guest)}"
+    text = f"host {noun} {word(host)} on {word(address)} to guest port {word(guest)}"
     # The wider one covers what only the host itself can connect to.
     names = dict.fromkeys([address, _LOCAL] if address == _EVERY else [address])
     reach = [Reach("listen", noun, f"{pair} on {name}") for name in names]
-    return row.fact("listens", (noun, host), text, *reach)
+    return row.fact("listen", (noun, host), text, *reach)
 
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
@@ -212,7 +212,7 @@ def _socket(row: Row) -> str:
 def _through(row: Row, subject: tuple[str, ...], descriptor: Any) -> Fact:
     leads = stream(row, descriptor)
     reach = Reach("network", "descriptor", leads)
-    text = f"through the program behind {leads}{row.known_as()}"
+    text = f"through the network backend at {leads}{row.known_as()}"
     return row.fact("network", subject, text, reach)
 
 
@@ -224,7 +224,7 @@ def passt(row: Row) -> Iterator[Fact]:
 def gvproxy(row: Row) -> Iterator[Fact]:
     """Yield the old way to a network device over a datagram socket."""
     path = row.args["path"]
-    text = f"through the program behind socket {word(path)}{row.known_as()}"
+    text = f"through the network backend at {word(path)}{row.known_as()}"
     reach = Reach("network", "datagram socket", same(path))
     yield row.fact("network", ("network device", "legacy"), text, reach)
 
@@ -239,5 +239,5 @@ def attestation(row: Row) -> Iterator[Fact]:
     """Yield the VMM asks a server whether it may start."""
     url = row.args["url"]
     yield row.fact(
-        "connects", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)
+        "connect", "attestation", f"attestation server {word(url)}", Reach("connect", "URL", url)
     )

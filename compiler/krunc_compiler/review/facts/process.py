@@ -66,7 +66,7 @@ def environment(row: Row, env: dict[str, Any], seen: str | None = COMMAND_LINE) 
         text += f" (in {seen})" if seen else ""
         reach = [Reach("secret", what, str(source))]
         reach += [Reach("show", seen, str(source))] if seen else []
-        yield row.fact("secrets", subject, text, *reach)
+        yield row.fact("secret", subject, text, *reach)
 
 
 def replaced_environment(row: Row) -> Iterator[Fact]:

@@ -111,7 +111,7 @@ def disk(row: Row) -> Iterator[Fact]:
 
 def _mode(row: Row, name: str) -> str:
     if row.args["access"] == "read-write":
-        return "the guest can write to it"
+        return "read-write"
     return "mounted read-only, but attached for writing" if name in row.written else "read-only"
 
 
@@ -156,7 +156,7 @@ def before(row: Row) -> Iterator[Fact]:
     """Yield the script that runs as root before the program."""
     script = row.args["script"]
     text = f"{word(script)}, a script that the guest's root runs before the program"
-    yield row.fact("runs", ("runs", "before"), text, Reach("run", "before", script))
+    yield row.fact("run", ("run", "before"), text, Reach("run", "before", script))
 
 
 def workdir(row: Row) -> Iterator[Fact]:

@@ -31,7 +31,7 @@ SCRIPT = ".krunc_script"
 def access(noun: str, path: str, read_only: bool) -> tuple[str, tuple[Reach, ...]]:
     """Return the kind of fact that using PATH is, and what it reaches; who can write can read."""
     read = Reach("read", noun, same(path))
-    return ("reads", (read,)) if read_only else ("writes", (read, Reach("write", noun, same(path))))
+    return ("read", (read,)) if read_only else ("write", (read, Reach("write", noun, same(path))))
 
 
 @lru_cache(32)  # a plan has each twice, and few are kept: one may be long
@@ -58,7 +58,7 @@ def directory(row: Row) -> Iterator[Fact]:
     is_root = tag == root_tag(row)
     what = "the guest's root" if is_root else f"share {word(tag)}"
     if is_root and not row.is_staged():
-        mode = "read-only" if read_only else "the guest can write to it"
+        mode = "read-only" if read_only else "read-write"
         changed = [] if read_only else [Reach("change", "root")]
         yield row.fact("root", "root", f"directory {word(path)}, {mode}", *changed)
     kind, reach = access("directory", path, read_only)
@@ -115,9 +115,7 @@ def volumes(row: Row) -> Iterator[Fact]:
     for text in row.args["mapped_volumes"]:
         host = text.partition(":")[0]
         _, reach = access("directory", host, False)
-        yield row.fact(
-            "writes", ("volume", text), f"directory {word(host)} (mapped volume)", *reach
-        )
+        yield row.fact("write", ("volume", text), f"directory {word(host)} (mapped volume)", *reach)
 
 
 def overlay(row: Row) -> Iterator[Fact]:
@@ -144,7 +142,7 @@ def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str
     if "file" in data:
         path = data["file"]
         text = f"file {word(path)} (as {where})"
-        yield row.fact("reads", subject, text, Reach("read", "file", same(path)))
+        yield row.fact("read", subject, text, Reach("read", "file", same(path)))
     if "process" in data:
         yield from program(row, data["process"], where, where)
 
