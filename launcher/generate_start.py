@@ -18,10 +18,11 @@ import ast
 import io
 import symtable
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
-_FUTURE = "from __future__ import annotations\n"
+from generate_rest import part, rare_functions
+from generate_untyped import without_types
+
 _HEAD = '''\
 """All modules of a launch, made one by launcher/generate_start.py when krunc was built: each is a
 function here, whose names are global, and runs in the namespace of its module when it is first
@@ -106,13 +107,6 @@ _ROOTS = (
 )  # fmt: skip
 _STAGE = ("plan.orders", "supervise.report", "supervise.staged_end", "vm.stage")
 _GENERATED = ("__init__", "_krun", "_rules", "start")
-# Modules that stay whole, or rooms of them: they run in a process that is confined, is another user
-# or has waited for days, which may find no file any more.
-_WHOLE = (
-    "__main__", "_krun", "_rules", "_stage_rules", "errors", "host.landlock", "launch", "messages",
-    "resolve.operation", "supervise", "system", "vm",
-)  # fmt: skip
-_LISTED = Path(__file__).parent / "launch_functions.txt"
 
 
 def modules(package: Path) -> list[str]:
@@ -142,7 +136,7 @@ def made(package: Path) -> dict[str, str]:
     stage_file = "".join(_function(package, name, order) for name in stage) + _table(stage)
     rest_file = "".join(_function(package, name, order, True) for name in rest) + _table([*rest])
     others = {
-        str(path.relative_to(package)): _without_types(_plain(_text(path)))
+        str(path.relative_to(package)): without_types(_text(path))
         for path in sorted(package.rglob("*.py"))
         if path.stem not in _GENERATED and _name(package, path) not in order
     }
@@ -178,20 +172,6 @@ def _function(package: Path, name: str, order: list[str], rest: bool = False) ->
     return f"def {called(name)}(_of):\n{_body(package, name, order, rest)}\n\n"
 
 
-def rare_functions(package: Path, name: str) -> list[str]:
-    """Return the functions of a module that no launch calls which goes well."""
-    room = name.partition(".")[0]
-    if name in _WHOLE or room in _WHOLE:
-        return []
-    rows = dict(line.split(":") for line in _text(_LISTED).splitlines())
-    common = rows.get(name, "").split()
-    return [
-        statement.name
-        for statement in ast.parse(_text(_file(package, name))).body
-        if isinstance(statement, ast.FunctionDef) and statement.name not in common
-    ]
-
-
 def called(name: str) -> str:
     """Return the function that is made of the module NAME."""
     return "_" + name.replace(".", "__")
@@ -223,8 +203,8 @@ def own_imports(package: Path, statement: ast.stmt) -> list[tuple[str, list[str]
 
 def _body(package: Path, name: str, order: list[str], rest: bool) -> str:
     """Return a module as the body of a function; those of ORDER are functions, too."""
-    text = _without_types(_plain(_text(_file(package, name))))
-    text = _part(text, rare_functions(package, name), rest)
+    text = without_types(_text(_file(package, name)))
+    text = part(text, rare_functions(package, name), rest)
     text = _imported_otherwise(package, text, order)
     names = sorted(
         symbol.get_name()
@@ -242,34 +222,6 @@ def _body(package: Path, name: str, order: list[str], rest: bool) -> str:
         for number, line in enumerate(text.splitlines(keepends=True), 1)
     ]
     return f"    global {', '.join(names)}\n" + "".join(lines)
-
-
-def is_for_types(statement: ast.stmt) -> bool:
-    """Tell whether STATEMENT is there for a type checker alone."""
-    if isinstance(statement, ast.Assign):
-        return ast.unparse(statement) == "TYPE_CHECKING = False"
-    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
-
-
-def _without_types(text: str) -> str:
-    lines = text.splitlines(keepends=True)
-    for statement in reversed(ast.parse(text).body):
-        if is_for_types(statement):
-            del lines[statement.lineno - 1 : statement.end_lineno]
-    return "".join(lines)
-
-
-def _part(text: str, rare: list[str], rest: bool) -> str:
-    """Return TEXT without the functions that are RARE, or, for the REST, these alone."""
-    lines = text.splitlines(keepends=True)
-    kept = [not rest] * len(lines)
-    for statement in ast.parse(text).body:
-        if isinstance(statement, ast.FunctionDef) and statement.name in rare:
-            first = min([statement.lineno, *(each.lineno for each in statement.decorator_list)])
-            kept[first - 1 : statement.end_lineno] = [rest] * (
-                (statement.end_lineno or 0) - first + 1
-            )
-    return "".join(line for line, keep in zip(lines, kept, strict=True) if keep)
 
 
 def _imported_otherwise(package: Path, text: str, order: list[str]) -> str:
@@ -310,35 +262,6 @@ def _taken(module: str, taken: list[str], given: list[str]) -> str:
         return f"{given[0]} = {made}"
     rows = [f"{name} = _other.{what}" for name, what in zip(given, taken, strict=True)]
     return "; ".join([f"_other = {made}", *rows])
-
-
-def _plain(text: str) -> str:
-    """Return TEXT without annotations: what is global may have none, and each launch would read
-    them."""
-    text = text.replace(_FUTURE, "")
-    lines = [line.encode() for line in text.splitlines(keepends=True)]
-    for first, start, last, end in sorted(_annotations(ast.parse(text), lines), reverse=True):
-        lines[first : last + 1] = [lines[first][:start] + lines[last][end:]]
-    return b"".join(lines).decode()
-
-
-def _annotations(tree: ast.Module, lines: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """Tell where each annotation of TREE starts and ends: lines from 0, and bytes in them."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            start = (node.target.end_lineno or 0) - 1, node.target.end_col_offset or 0
-            yield *start, *_end(node.annotation)
-        elif isinstance(node, ast.arg) and node.annotation is not None:
-            start = node.lineno - 1, node.col_offset + len(node.arg.encode())
-            yield *start, *_end(node.annotation)
-        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
-            line = node.returns.lineno - 1
-            arrow = lines[line].rindex(b"->", 0, node.returns.col_offset)
-            yield line, len(lines[line][:arrow].rstrip()), *_end(node.returns)
-
-
-def _end(node: ast.expr) -> tuple[int, int]:
-    return (node.end_lineno or 0) - 1, node.end_col_offset or 0
 
 
 def _text(path: Path) -> str:

@@ -270,6 +270,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         planned("a", "network: {mode: tap, device: tap0}", target="2"),
     ],
     "KR810": lambda: ["emit", "systemd", planned("a"), "--base", "/srv", "-o", "/proc"],
+    "KR618": lambda: ["compile", box("a", "entrypoint: {executable: /bin/a -f}")],
     "KR616": lambda: [
         "compile",
         box("a", "shares: [{tag: s, path: ./work, read_only: false}]"),

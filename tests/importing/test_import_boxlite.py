@@ -395,3 +395,10 @@ def test_an_escaped_pair_is_one_character(place: Path) -> None:
         "\U0001f389 \\ud83c" in json.dumps(row, ensure_ascii=False).replace("\\\\", "\\")
         for row in plan.operations
     )
+
+
+@pytest.mark.parametrize("engine", ["Qemu", "", 1, {"Libkrun": {}}])
+def test_another_engine_is_refused(engine: object) -> None:
+    _, (found,) = convert(spec(engine=engine))
+    assert (found.code, found.path) == ("KR511", ("engine",))
+    assert found.hint == "allowed: Libkrun"

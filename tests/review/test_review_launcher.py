@@ -42,7 +42,6 @@ WRITES = {
 OF_ITSELF = {
     "vsock_with_tsi": "TSI",
     "all_guest_ports_published": "all ports",
-    "console_on_stdio": "stdio",
 }
 
 
@@ -82,6 +81,8 @@ def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     for one in done:
         if one.name in OF_ITSELF or confine.hijacks(one):
             rights[OF_ITSELF.get(one.name, "TSI"), ""] = 1
+        if one.name == "console_on_stdio":
+            rights |= dict.fromkeys((("stdio", str(number)) for number in range(3)), 1)
         if one.kind != "implicit" and not one.name.startswith("require_"):
             _given(one, rights)
     return rights
@@ -150,6 +151,9 @@ def _given(one: Operation, rights: Grants) -> None:
                     rights["path", value] |= 2
             case "fd" if type(value) is int and value > 2:
                 rights["descriptor", str(value)] = 1
+            # libkrun's log goes to the launcher's stderr in nearly every plan.
+            case "fd" if type(value) is int and value >= 0 and "console" in one.name:
+                rights["stdio", str(value)] = 1
             case "bytes" if value is not None and value.path:
                 rights["path", value.path] |= 1
             case "env":

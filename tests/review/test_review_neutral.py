@@ -35,6 +35,7 @@ ALTERS = {
         ("krun_fs_add_overlay_file", "mode"), ("krun_fs_add_overlay_dir", "mode"), ("*", "one_shot"), ("*", "image_type"),
         ("program", "exec_path"), ("program", "argv"),
     ],
+    "where it can be launched": [("require_architecture", "architecture")],
     "what the stage does in the guest": [
         ("end_after", "seconds"), ("*", "size_mib"), ("mount_tmpfs", "mode"), ("hostname", "name"),
         ("host", "name"), ("host", "address"), ("nameserver", "address"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -98,6 +99,12 @@ OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"vsock": "[{port: 5, socket: /run/docker.sock, listen: false}]"}, [("KR605", "vsock.0.socket")]),
     ({"vsock": "[{port: 5, socket: /run/docker.sock, listen: true}]"}, []),
     ({"disks": "[{id: a, path: ~/a.img, format: raw}]"}, [("KR604", "disks.0.path")]),
+    ({"console": "{output: ~/log}"}, [("KR604", "console.output")]),
+    ({"console": "{output: ~ann/log}"}, [("KR604", "console.output")]),
+    ({"vsock": "[{port: 5, socket: $HOME/a, listen: false}]"}, [("KR604", "vsock.0.socket")]),
+    ({"boot": "{kernel: {path: ~/k, format: elf}}"}, [("KR604", "boot.kernel.path")]),
+    ({"network": "{mode: unixgram, socket: ~/n}"}, [("KR604", "network.socket")]),
+    ({"entrypoint": variable("A", "{from_file: ~/token}")}, [("KR604", "entrypoint.env.A.from_file")]),
     ({"agent": "{listen: 'runtime:a'}"}, [("KR606", "agent.listen")]),
     ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("--listen", "unix:///a")}, []),
     ({"agent": "{listen: 'runtime:a'}", "entrypoint": agent("-p", "'2695'")}, []),
@@ -111,6 +118,16 @@ OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"entrypoint": variable("TOKEN", "/run/secrets/token")}, []),
     ({"entrypoint": variable("TOKEN_URL", "https://a.example")}, []),
     ({"entrypoint": variable("TOKENS", "'3'")}, []),
+    ({"entrypoint": variable("U", "postgres://me:hunter2@db/x")}, [("KR610", "entrypoint.env.U")]),
+    ({"entrypoint": agent("'https://:p@host'")}, [("KR610", "entrypoint.args.0")]),
+    ({"entrypoint": agent("-u", "'--proxy=http://me:x@h:1/'")}, [("KR610", "entrypoint.args.1")]),
+    ({"entrypoint": "{script: 'git clone https://me:tok@host/a'}"}, [("KR610", "entrypoint.script")]),
+    ({"entrypoint": "{script: 'git clone https://me:$TOKEN@host/a'}"}, []),
+    ({"entrypoint": "{script: 'git clone https://me:${TOKEN}@host/a'}"}, []),
+    ({"entrypoint": variable("U", "https://me@host:80/a:b@c")}, []),
+    ({"entrypoint": variable("U", "https://host:8080/@x")}, []),
+    ({"entrypoint": variable("U", "ssh://git@host/a")}, []),
+    ({"entrypoint": "{executable: /bin/httpd -f}"}, [("KR618", "entrypoint.executable")]),
     ({"limits": "{nproc: 100}"}, [("KR617", "limits.nproc")]),
     ({"limits": "{nofile: 9, memlock: '1:2', nice: 3, rtprio: 4, msgqueue: 5}"}, [("KR617", f"limits.{name}") for name in ("memlock", "nice", "rtprio", "msgqueue")]),
     ({"limits": "{nofile: 9, cpu: 1, as: 100000000}"}, []),
@@ -222,3 +239,26 @@ def test_this_host() -> None:
         (("machine", "memory"), "2048 MiB of memory; this host has 2047 MiB"),
     ]
     assert lints.check_host(one.box, 3, 2048) == []
+
+
+@pytest.mark.parametrize(
+    ("executable", "said"),
+    [
+        ("/bin/app --x", 'write executable: /bin/app, and args: ["--x"]'),
+        ("/bin/sh -c 'a b'", 'write executable: /bin/sh, and args: ["-c", "a b"]'),
+        ("/bin/a 'b", 'write executable: /bin/a, and args: ["\'b"]'),
+        ("/bin/a" + " b" * 40, 'args: ["b", "b", "b", "b", "b", "b", "b", "..."]'),
+    ],
+)
+def test_a_command_line_is_split_in_the_way_out(executable: str, said: str) -> None:
+    text = box(entrypoint=json.dumps({"executable": executable}))
+    _, findings = compile_all("box.yaml", text, Inputs(api.target("1")))
+    (found,) = [item.finding for item in findings if item.finding.code == "KR618"]
+    assert said in found.hint
+
+
+def test_urls_are_looked_for_quickly() -> None:
+    start = time.process_time()
+    for text in ("a" * 60_000 + "://", "://" * 20_000, "a://" + "b:" * 30_000, "a://b:c" * 9_000):
+        warned(box(entrypoint=json.dumps({"script": text})))
+    assert time.process_time() - start < 4

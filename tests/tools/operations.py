@@ -105,6 +105,7 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
 # An operation and what it says of the machine.
 MACHINE: list[tuple[dict[str, Any], list[str]]] = [
     (step("lay_stage", path="launch:stage", access="read"), []),
+    (step("require_architecture", architecture="arm64"), ["architecture arm64; on others it is not started"]),
     (step("pass_sigterm", signal="TERM", grace_s=5), ["stop SIGTERM asks the program to stop, signal TERM; the VM is killed after 5 seconds or a second SIGTERM"]),
     (step("end_after", seconds=60), ["timeout the VM is ended 60 seconds after its launch"]),
     (order("root_share", tag="r", access="read"), ["root no share of this plan (r), read-only"]),

@@ -10,6 +10,7 @@ from typing import Any
 _SHOWN = 60
 _LONGEST = 100
 _MOST = 1_000
+_FEW = 8
 
 
 def why(error: OSError) -> str:
@@ -75,6 +76,23 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
     return next(
         iter(get_close_matches(word[:_LONGEST], list(islice(known, _MOST)), 1, least)), None
     )
+
+
+def nearest_first(word: str, known: list[str]) -> str:
+    """Return the KNOWN words in one line; of many the eight that are most like WORD, the nearest
+    first."""
+    if len(known) <= _FEW:
+        return ", ".join(known)
+    from difflib import SequenceMatcher  # a box that is right needs none
+
+    matcher = SequenceMatcher(None, "", word[:_LONGEST])
+
+    def unlike(name: str) -> float:
+        matcher.set_seq1(name)
+        return -matcher.ratio()
+
+    few = sorted(known, key=unlike)[:_FEW]
+    return f"{', '.join(few)} and {len(known) - _FEW} more"
 
 
 def bounds(schema: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.files.hostpath import plain
 from krunc_compiler.findings.finding import Finding
+from krunc_compiler.findings.wording import shown
 
 # What BoxLite's engine uses where the spec says nothing, and its fixed working directory.
 _CPUS, _MEMORY_MIB, _WORKDIR = 4, 4096, "/boxlite"
@@ -41,6 +42,10 @@ def convert(spec: dict[str, Any]) -> tuple[Imported, list[Finding]]:
     notes: list[str] = []
     findings: list[Finding] = []
     disks = (spec.get("block_devices") or {}).get("devices") or []
+    engine = spec.get("engine", "Libkrun")
+    if engine not in ("Libkrun", None):
+        message = f"the spec is for the engine {shown(engine)}, and a box is for libkrun"
+        findings.append(Finding("KR511", message, ("engine",), "allowed: Libkrun"))
     value: dict[str, Any] = {"krunc": 1, "name": _name(spec["box_id"], notes)}
     value["machine"] = {
         "cpus": _CPUS if spec.get("cpus") is None else spec["cpus"],

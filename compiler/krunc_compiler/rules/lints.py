@@ -9,7 +9,7 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
-from krunc_compiler.rules import image
+from krunc_compiler.rules import image, program_words, written
 
 # When it is first used: most runs use none of them.
 _compiled = cache(re.compile)
@@ -39,11 +39,12 @@ def check(box: Box) -> list[Finding]:
         *(
             *_nested(directories),
             *_broad(directories),
-            *_tilde(box, directories),
+            *_tilde(directories),
             *_daemons(box, directories),
         ),
         *(*_unused_channels(box), *_literal_secrets(box), *_limits(box)),
         *image.lints(box),
+        *program_words.check(box),
     ]
 
 
@@ -131,17 +132,9 @@ def _broad(directories: list[_Directory]) -> Iterator[Finding]:
             )
 
 
-def _tilde(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
-    paths = [(directory.path, directory.key) for directory in directories]
-    paths += [(disk.path, ("disks", i, "path")) for i, disk in enumerate(box.disks)]
-    for path, key in paths:
-        if path == "~" or path.startswith(("~/", "$")):
-            yield Finding(
-                "KR604",
-                f"{path.split('/')[0]!r} is taken literally: no shell expands it",
-                key,
-                hint=f"write the whole path, or ./{path} when a directory has that name",
-            )
+def _tilde(directories: list[_Directory]) -> Iterator[Finding]:
+    for directory in directories:
+        yield from written.unexpanded(directory.path, directory.key)
 
 
 def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:

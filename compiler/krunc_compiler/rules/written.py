@@ -51,9 +51,22 @@ def secrets(operation: Operation) -> Iterator[Named]:
                 yield Named(given["from_file"], key)
 
 
+def unexpanded(path: str, key: Path) -> Iterator[Finding]:
+    """Yield the warning about a PATH that stands at KEY for a shell to expand."""
+    if path.startswith(("~", "$")):
+        yield Finding(
+            "KR604",
+            f"{path.split('/')[0]!r} is taken literally: no shell expands it",
+            key,
+            hint=f"write the whole path, or ./{path} when a file has that name",
+        )
+
+
 def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
+    # The directories are among what lints looks at, with those that a guest only reads.
+    warnings += [item for one in paths if not one.writes for item in unexpanded(one.path, one.key)]
     directories = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
         if one.writes:

@@ -210,9 +210,11 @@ def _kind(rule: dict[str, Any]) -> str:
 
 def _unknown(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
-    for key, close in _guesses(error, path, meant).items():
-        free = [name for name in known if name not in error.value]
-        hint = f"did you mean {close}?" if close else "known keys: " + ", ".join(free or known)
+    free = [name for name in known if name not in error.value] or known
+    for number, (key, close) in enumerate(_guesses(error, path, meant).items()):
+        # Comparing takes time, which a hostile box has keys to use up.
+        told = wording.nearest_first(key if number < _MOST_GUESSES else "", free)
+        hint = f"did you mean {close}?" if close else f"known keys: {told}"
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 

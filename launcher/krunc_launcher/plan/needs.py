@@ -41,11 +41,9 @@ def _newer(args: dict[str, Any], params: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the versions of libkrun with which the ARGS of a call came, where it is older."""
     for param in params:
         newer = NEWER.get(param.get("enum") or param.get("flags", ""))
-        if newer is None:
-            continue
-        value = args.get(param["name"])
+        value = args.get(param["name"]) if newer else None
         for name in value if type(value) is list else [value]:
-            if name in newer:
+            if newer and name in newer:
                 yield newer[name]
 
 

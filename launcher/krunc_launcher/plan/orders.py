@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import FUNCTIONS, MEANT, OPENING
+from krunc_launcher._rules import FUNCTIONS, MEANT
 from krunc_launcher._stage_rules import ORDERS, STAGE
 from krunc_launcher.errors import shown
 from krunc_launcher.plan.sequence import opening
@@ -64,23 +64,23 @@ def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
             found.append(((*path, "args"), "the stage starts in /"))
         elif name in MEANT["laid_in"] and args[MEANT["laid_in"][name]] == _root_tag():
             found.append((path, "nothing is laid over the stage's own directory"))
-        own = [key for key in args if type(args[key]) is str and args[key].startswith(LAUNCH)]
-        for param in FUNCTIONS[name]["params"] if name and own else ():
+        for param in FUNCTIONS[name]["params"] if name else ():
             value = args.get(param["name"])
             if value == STAGE["root"] and param.get("target") == "directory" and _is_root(row):
                 wanted["root"].append(row)
             elif value == STAGE["socket"] and param["kind"] == "socket_path":
                 if args["port"] == STAGE["port"] and opening(param, args) == "connect":
                     wanted["socket"].append(row)
-            elif param["name"] in own:
+            elif type(value) is str and value.startswith(LAUNCH):
                 what = f"{shown(value)} is the launch's own; only the stage uses it"
                 found.append(((*path, "args", param["name"]), what))
         if row.get("step") == "lay_stage" and args["path"] != STAGE["root"]:
             found.append(((*path, "args", "path"), f"the stage lies in {STAGE['root']}"))
         elif "step" in row and row["step"] != "lay_stage":
-            for key in own:
-                what = f"{shown(args[key])} is the launch's own; only the stage uses it"
-                found.append(((*path, "args", key), what))
+            for key, value in args.items():
+                if type(value) is str and value.startswith(LAUNCH):
+                    what = f"{shown(value)} is the launch's own; only the stage uses it"
+                    found.append(((*path, "args", key), what))
         if row.get("order") == "report" and args["port"] != STAGE["port"]:
             found.append(((*path, "args", "port"), f"the stage reports on port {STAGE['port']}"))
     for what, rows in wanted.items():
@@ -112,10 +112,9 @@ def _named(operations: list[dict[str, Any]], found: Findings) -> None:
     shares: dict[str, bool] = {}
     disks: list[bool] = []
     for row in operations:
-        if row.get("call") not in OPENING:
-            continue
-        args = row["args"]
-        for param in FUNCTIONS[row["call"]]["params"]:
+        rule = FUNCTIONS[row["call"]] if "call" in row else {"params": ()}
+        args = row.get("args", {})
+        for param in rule["params"]:
             if param.get("unique") == _TAGS:
                 shares[args[param["name"]]] = args.get("read_only") is True
             if param.get("target") == "disk":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BLANKS = " \t\r\n"
+_NESTED = (dict, list)
 _STREAMS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
@@ -119,7 +120,6 @@ _CONTEXT: Any = _NAMESPACE(
     parse_int=_whole,
     parse_float=_no_number,
     parse_constant=_no_number,
-    memo={},
 )
 
 
@@ -153,12 +153,8 @@ def _refused(text: str) -> PlanRefused:
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(LIMITS["plan_depth"]):
-        level = [
-            inner
-            for one in level
-            if type(one) is dict or type(one) is list
-            for inner in (one.values() if type(one) is dict else one)
-        ]
+        held = [one.values() if type(one) is dict else one for one in level if type(one) in _NESTED]
+        level = [inner for one in held for inner in one]
     return bool(level)
 
 

@@ -191,9 +191,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         found.append(((*path, "args"), f"found {shown(args)}; an object is needed"))
         return
     where = (*path, "args")
-    names = [param["name"] for param in params]
-    if [*args] != names:
-        _keys(args, tuple(names), (), where, found)
+    _keys(args, tuple(param["name"] for param in params), (), where, found)
     before = len(found)
     for param in params:
         if param["name"] in args:

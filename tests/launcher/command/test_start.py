@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from generate_rest import rare_functions
 from generate_start import (
     called,
     imported,
-    is_for_types,
     made,
     modules,
-    rare_functions,
     stage_modules,
 )
+from generate_untyped import is_for_types
 from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"

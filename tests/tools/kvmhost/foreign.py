@@ -28,6 +28,7 @@ _PACKAGES = (
     *(
         "iproute2",
         "libc6-dev",
+        "libseccomp2",
         "linux-libc-dev",
         "mount",
         "passt",
