@@ -182,6 +182,17 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert {path.resolve() for path in (ROOT / "docs").rglob("*.md")} <= seen
 
 
+def test_the_commands_of_a_recipe_are_counted() -> None:
+    text = (ROOT / "docs/recipes.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (\w[^|]*\w) \| (\d+) \|", text, re.MULTILINE))
+    counted = {
+        title: len(re.findall(r"^\$ ", body, re.MULTILINE))
+        for title, body in re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", text, re.MULTILINE)
+    }
+    assert len(rows) == 6
+    assert rows == {title: str(counted[title]) for title in rows}
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
