@@ -43,7 +43,7 @@ deny contains message if {
 
 # Reviews.
 deny contains message if {
-	some fact in input.exposure
+	some fact in input.host_access
 	some reach in fact.reach
 	reach.verb == "network"
 	reach.noun == "TSI"

@@ -45,25 +45,25 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["write: file runtime:log (console)"]),
     ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["write: file ./runtime:log (console)"]),
     ({}, {"networks": []}, []),
-    ({"network": TSI}, {"networks": []}, ["network: TSI: the guest connects wherever the launching user can, localhost included"]),
+    ({"network": TSI}, {"networks": []}, ["network: any address that the host user can reach, including localhost (TSI)"]),
     ({"network": TSI}, {"networks": ["tsi"]}, []),
-    ({"network": STREAM}, {"networks": ["unixgram"]}, ["network: through the program behind socket /run/net (eth0)"]),
+    ({"network": STREAM}, {"networks": ["unixgram"]}, ["network: through the network backend at /run/net (eth0)"]),
     ({"network": STREAM}, {"networks": ["unixstream"]}, []),
     ({"network": {**STREAM, "mode": "unixgram"}}, {"networks": ["unixgram"]}, []),
     ({"network": TSI}, {"ports": [8080]}, []),
     ({"network": TSI}, {"ports": ["8000-8100"]}, []),
-    ({"network": TSI}, {"ports": [80, "8081-9000"]}, ["listen: TCP port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"]),
+    ({"network": TSI}, {"ports": [80, "8081-9000"]}, ["listen: host port 8080 to guest port 80, on the address that the guest binds (0.0.0.0: *:8080)"]),
     ({"network": {"mode": "tsi", "ports": "all"}}, {"ports": ["0-65535"]}, ["listen: every port that the guest listens on is opened here, on the address that it binds"]),
     (ENV, {"secrets": ["APP_*"]}, []),
     (ENV, {"secrets": ["APP", "*_APP"]}, ["secret: variable APP_TOKEN as A"]),
     ({"vsock": [{"port": 1, "socket": "runtime:s", "listen": True}]}, {"sockets": ["runtime:"]}, []),
-    ({"vsock": [{"port": 1, "socket": "/var/run/docker.sock", "listen": False}]}, {"sockets": ["runtime:"]}, ["connect: socket /var/run/docker.sock from vsock port 1"]),
+    ({"vsock": [{"port": 1, "socket": "/var/run/docker.sock", "listen": False}]}, {"sockets": ["runtime:"]}, ["connect: host socket /var/run/docker.sock from guest vsock port 1"]),
     ({}, {"memory": "1GiB", "cpus": 2}, []),
     ({}, {"memory": "1G"}, []),
     ({}, {"memory": "1023M"}, ["memory: 1024 MiB"]),
     ({}, {"memory": "1023MiB", "cpus": 1}, ["memory: 1024 MiB", "vCPUs: 2"]),
     ({}, {"roots": ["boxes/rootfs"]}, []),
-    ({}, {"roots": ["images"]}, ["root: directory rootfs, the guest can write to it"]),
+    ({}, {"roots": ["images"]}, ["root: directory rootfs, read-write"]),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.img"]}, []),
     ({"rootfs": {"disk": "d"}, "disks": [DISK]}, {"roots": ["images/*.qcow2"]}, ["root: disk /dev/vda (../images/a.img), ext4"]),
     ({}, {"names": "o*"}, []),
@@ -80,8 +80,8 @@ def test_rules(keys: dict[str, Any], allow: dict[str, Any], found: list[str], ta
     messages = [finding.message for finding in judge(policy, review, PLACE)]
     # How a secret travels depends on the target.
     said = [message.replace(" (in the guest's /proc/cmdline)", "") for message in messages]
-    refused = "localhost aside, which smolmachines' libkrun refuses"
-    said = [message.replace(refused, "localhost included") for message in said]
+    refused = "except localhost, which smolmachines' libkrun refuses"
+    said = [message.replace(refused, "including localhost") for message in said]
     assert sorted(said) == sorted(found)
     for finding in judge(policy, review, PLACE):
         assert finding.path == ("box",) or finding.path[0] == "operations"
@@ -131,8 +131,8 @@ def test_isolation_and_names_of_boxes() -> None:
     review = reviewed_box({**BOX, "network": TSI})
     policy = {"isolation": ["network", "kernel", "user"]}
     assert [finding.message for finding in judge(policy, review, PLACE)] == [
-        "isolation: the guest reaches a network",
-        "isolation: the VMM keeps the rights of the launching user",
+        "isolation: the guest has network access",
+        "isolation: the VMM runs as the host user",
     ]
     assert list(judge({**policy, "boxes": "two"}, review, PLACE)) == []
     assert list(judge({**policy, "boxes": "*"}, review, PLACE)) != []
@@ -241,8 +241,11 @@ def test_json(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 1
     said = capsys.readouterr().out
-    assert "the guest can no longer write to directory data (share s)" in said
-    assert "boxes/open.yaml:11:2: error[KR501]: network: network: TSI" in said
+    assert "removed: directory data (share s)" in said
+    assert (
+        "boxes/open.yaml:11:2: error[KR501]: network: network: any address that the host user can reach"
+        in said
+    )
     assert "= help: policy.yaml: allow.networks: nothing; ask us" in said
     assert main(["check", "boxes/well.yaml"]) == 0
     assert capsys.readouterr().out == "krunc: checked 1 box, 1 plan, 1 policy: all well\n"
@@ -369,15 +372,13 @@ def test_every_format_tells_what_a_stale_plan_would_open(
         assert main(["check", "a.yaml", "--format", form]) == 1
         said = capsys.readouterr().out
         assert "this is not what a.yaml compiles to: " in said
-        assert "changes in meaning: 7 open, 0 alter, 0 narrow" in said
-        assert (
-            "Compiled, it opens reads: the guest can read directory 0 (share t0); reads: " in said
-        )
+        assert "changes: 7 widen host access" in said
+        assert "Compiled, it widens host access: read: directory 0 (share t0); read: " in said
         assert "; 2 more" in said
     Path("a.yaml").write_text(json.dumps(BOX))
     Path("a.plan.json").write_text(compiled(BOX) + "\n")
     assert main(["check", "a.yaml"]) == 1
-    assert "compiles to: no change in meaning" in capsys.readouterr().out
+    assert "compiles to: no changes" in capsys.readouterr().out
 
 
 def test_no_plan_hides_from_the_policies(
@@ -474,13 +475,24 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
 @pytest.mark.parametrize(
     ("labels", "waivers", "status", "said"),
     [
-        ("owner: me", "", 1, ["error[KR501]: network: network: TSI", "krunc: 1 error"]),
+        (
+            "owner: me",
+            "",
+            1,
+            [
+                "error[KR501]: network: network: any address that the host user can reach",
+                "krunc: 1 error",
+            ],
+        ),
         ("team: me", "", 1, ["error[KR501]: the box has no label owner", "krunc: 2 errors"]),
         (
             "owner: me",
             "{rule: allow.networks, reason: a demo}",
             0,
-            ["warning[KR501]: network: network: TSI", 'waived: "a demo"'],
+            [
+                "warning[KR501]: network: network: any address that the host user can reach",
+                'waived: "a demo"',
+            ],
         ),
         (
             "team: me",
@@ -533,11 +545,11 @@ def test_a_waiver_is_seen_by_every_reviewer(
     capsys.readouterr()
     main(["show", str(tmp_path / "box.plan.json")])
     shown = capsys.readouterr().out
-    assert 'waives     allow.networks, because "a demo"' in shown
+    assert 'waiver     allow.networks, because "a demo"' in shown
     assert "owner: me" in shown
     assert main(["diff", str(tmp_path / "old.plan.json"), str(tmp_path / "box.plan.json")]) == 1
     difference = capsys.readouterr().out
-    assert difference.index("OPENS") < difference.index("allow.networks")
+    assert difference.index("WIDENS") < difference.index("allow.networks")
 
 
 def test_every_isolation_that_is_shown_can_be_asked_for() -> None:

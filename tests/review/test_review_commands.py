@@ -70,7 +70,7 @@ def test_diff_of_revisions(
     path = "boxes/one.plan.json"
     assert main(["diff", f"HEAD~1:{path}", f"HEAD:{path}"]) == 1
     there = capsys.readouterr().out
-    assert "the guest reaches TSI" in there
+    assert "any address that the host user can reach" in there
     assert main(["diff", f"HEAD~1:{path}", path]) == 1
     assert capsys.readouterr().out == there
     assert main(["diff", f"HEAD~1:{path}", "HEAD~1:boxes/one.yaml"]) == 0
@@ -95,10 +95,10 @@ def test_a_box_at_a_revision_extends_what_is_there(
     git("commit", "-qm", "three")
     base.write_text(json.dumps(OPEN))
     assert main(["diff", f"HEAD:{web}", str(web)]) == 1
-    assert "the guest reaches TSI" in capsys.readouterr().out
+    assert "any address that the host user can reach" in capsys.readouterr().out
     monkeypatch.chdir(base.parent)
     assert main(["diff", "HEAD:./web.yaml", "web.yaml"]) == 1
-    assert "the guest reaches TSI" in capsys.readouterr().out
+    assert "any address that the host user can reach" in capsys.readouterr().out
     Path("web.yaml").write_text(json.dumps({"extends": "../../../x.yaml"}))
     git("commit", "-qam", "four")
     assert main(["show", "HEAD:./web.yaml"]) == 1
@@ -121,7 +121,7 @@ def test_the_markdown_of_a_plan_is_whole(
     assert main(["show", str(path), "--format", "markdown"]) == 0
     said = capsys.readouterr().out
     assert all(f"- **env** `{name}={text}`" in said for name, text in env.items())
-    assert "left out" not in said
+    assert "omitted" not in said
     assert main(["diff", "/dev/null", str(path), "--format", "markdown"]) == 1
     assert len(capsys.readouterr().out.encode()) <= 65536
 

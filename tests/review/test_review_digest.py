@@ -38,7 +38,7 @@ def operation(number: int, **keys: Any) -> Callable[[dict[str, Any]], None]:
 
 # What changes a digest, and what does not.
 COUNTS: list[tuple[Callable[[dict[str, Any]], Any], bool]] = [
-    (lambda plan: plan.update(digest="sha256:" + "1" * 64), False),
+    (lambda plan: plan.update(box_digest="sha256:" + "1" * 64), False),
     (lambda plan: plan["requires"].update(because=[]), False),
     (operation(3, **{"from": "else"}), False),
     (lambda plan: plan.update(box="two"), True),

@@ -42,6 +42,7 @@ def test_the_table_reads_a_function_as_its_own_words_do(name: str) -> None:
     own, told = (
         {r for fact in facts for r in fact.reach} for facts in (CALLS[name](row), by_meaning(row))
     )
+    assert {fact.kind for fact in by_meaning(row)} <= set(BY_NAME)
     assert _exact(own) == _exact(told)
     assert {r.target for r in told if r.target == "here"} == {
         r.target for r in own if r.target == "here"
@@ -190,7 +191,7 @@ def test_confinement_is_held_only_when_the_vm_does_not_start_without_it() -> Non
 def test_an_egress_policy_limits_tsi() -> None:
     policy = call("krun_set_egress_policy", c_cidrs=["10.0.0.0/8"], c_egress_hosts=None)
     found = reviewed(call("krun_add_vsock", tsi_features=["hijack_inet"]), policy)
-    assert [fact.text for fact in found.exposure] == ["TSI: the guest connects only to 10.0.0.0/8"]
+    assert [fact.text for fact in found.exposure] == ["only to 10.0.0.0/8 (TSI)"]
 
 
 def test_an_egress_policy_without_networks_limits_nothing() -> None:
@@ -203,7 +204,7 @@ def test_an_egress_policy_without_networks_limits_nothing() -> None:
 def test_an_egress_policy_is_told_whole() -> None:
     cidrs = [f"10.0.{i}.0/24" for i in range(100)]
     (fact,) = reviewed(call("krun_set_egress_policy", cidrs=cidrs)).exposure
-    assert fact.text == f"TSI: the guest connects only to {', '.join(cidrs)}"
+    assert fact.text == f"only to {', '.join(cidrs)} (TSI)"
 
 
 CONFINED = step("confine", mode="required")
@@ -236,6 +237,12 @@ def test_every_kind_of_fact_is_in_the_table() -> None:
     for fact in facts:
         assert {reach.verb for reach in fact.reach} <= set(BY_NAME[fact.kind].verbs)
         assert fact.reach or fact.held or BY_NAME[fact.kind].group == "machine"
+
+
+def test_an_arrow_is_only_between_an_old_and_a_new_value() -> None:
+    """A difference puts it there: a fact that has one of its own could not be told from a change."""
+    for operation, _ in [*EXPOSED, *MACHINE]:
+        assert not [fact for fact in reviewed(operation).facts() if "->" in fact.text]
 
 
 def test_the_table_of_kinds_is_in_the_documentation() -> None:

@@ -62,8 +62,8 @@ def test_three_that_differ_stand_first(tmp_path: Path, capsys: pytest.CaptureFix
     status, text = diffed(capsys, old, new)
     assert status == 1
     assert len(text.splitlines()) < 60
-    first = text.index("OPENS: REACHES MORE OF THE HOST\n", text.index("UNLIKE") + 40)
-    for one in ("TCP port 22 ", "directory roots ", "web-5", "web-17"):
+    first = text.index("WIDENS HOST ACCESS\n", text.index("UNLIKE") + 40)
+    for one in ("host port 22 ", "directory roots ", "web-5", "web-17"):
         assert text.index(one) < first
     assert "/bin/other" in text
     assert "{n+9000}" in text
@@ -117,7 +117,7 @@ def test_a_fleet_of_two_targets(tmp_path: Path, capsys: pytest.CaptureFixture[st
     old, new = made(tmp_path / "old", 8000, 20), made(tmp_path / "new", 8000, 20, target="2")
     value = document(capsys, old, new)
     assert isinstance(value["changes"], list)
-    told = [row for row in value["changes"] if "target 2, before 1" in row["text"]]
+    told = [row for row in value["changes"] if "target 1 -> 2" in row["text"]]
     assert [len(row["plans"]) for row in told] == [20]
 
 
@@ -143,7 +143,7 @@ def test_a_revision_against_what_is_there(
     edited(directory / "web-2.plan.json", "8002", "22")
     status, text = diffed(capsys, "main:boxes")
     assert status == 1
-    assert "TCP port 22" in text
+    assert "host port 22" in text
     assert diffed(capsys, "main:boxes", "boxes") == (status, text)
 
 

@@ -27,8 +27,8 @@ def effects(old: list[Operation], new: list[Operation], era: str = "v1") -> set[
 def test_localhost_is_promised_where_the_library_reaches_it() -> None:
     (first,) = reviewed(OF_ITSELF).exposure
     (second,) = reviewed(TSI, era="v2_flat").exposure
-    assert first.text.endswith(", localhost included")
-    assert second.text.endswith(", localhost aside, which smolmachines' libkrun refuses")
+    assert first.text.endswith(", including localhost (TSI)")
+    assert second.text.endswith(", except localhost, which smolmachines' libkrun refuses (TSI)")
 
 
 # Networks that have an address of the host's loopback, however they are written.

@@ -86,8 +86,8 @@ def test_text(kind: str, name: str) -> None:
         # What is at the left is krunc's: titles, and the labels of rows.
         starts = {line.strip() for line in lines if line[:1].strip() and MARK not in line}
         titles = {title.strip() for s in sheet.sections for title in (s.title, s.title.upper())}
-        heads = ("digest", "reaches", "old", "new", "one:")
-        assert all(start in titles or start.split(" ")[0] in heads for start in starts), starts
+        heads = ("digest ", "host access ", "old ", "new ", "one: ")
+        assert all(start in titles or start.startswith(heads) for start in starts), starts
         labels = {row.label.strip() for section in sheet.sections for row in section.lines}
         for line in lines:
             if re.match(r"  \S", line) and MARK in line:
@@ -170,11 +170,37 @@ def test_json(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
+def test_an_arrow_outside_of_quotes_is_a_change(kind: str) -> None:
+    """What a plan says is within quotes, so nothing in it can be read as an old and a new value."""
+    plain, other = review(hostile("plain")), review(hostile(HOSTILE[kind]))
+    arrows = 0
+    for old, new in ((plain, other), (other, plain), (other, None), (None, other)):
+        for change in compare(old, new).changes:
+            bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", change.text)
+            assert MARK not in bare
+            arrows += bare.count("->")
+            assert bare.count("->") <= 1 + bare.count("; ") if old and new else "->" not in bare
+            assert "removed:" not in bare or bare.startswith("removed: ")
+    assert arrows
+
+
+# A program whose name is a label of krunc's own.
+@pytest.mark.parametrize("name", ["removed:", "added:", "isolated:", "->", "-> removed:"])
+def test_no_word_of_a_plan_is_a_label(name: str) -> None:
+    rows = [
+        {"call": "krun_set_exec", "args": {"exec_path": name, "argv": ["/bin/a"], "envp": {}}},
+    ]
+    (change,) = (one for one in compare(None, reviewed(*rows)).changes if one.kind == "program")
+    assert change.text == f'"{name}" /bin/a'
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
 def test_names_of_operations(kind: str) -> None:
     text = HOSTILE[kind]
     found = review(plan({"call": text}, {"step": text}, {"implicit": text}))
     shown = to_text(plan_sheet(found), 133)
-    assert shown.count("other ") == 2  # the row's label and the count at the head
+    assert "\nhost access 3 other\n" in shown
+    assert shown.count("other ") == 1  # the row's label
     assert all(map(is_seen, shown.split("\n")))
     assert MARK in plan_page(found)
 
@@ -194,10 +220,10 @@ def test_a_comment_never_grows_too_long() -> None:
         if opens:
             others = len(difference.changes) - len(opens)
             assert len(opens) <= fit + counted <= len(opens) + others, "each is told or counted"
-        assert f"{len(opens)} open" in text
+        assert not opens or f": {len(opens)} widen" in text
         if len(opens) < 200:
             assert fit == len(opens), "the openings stay; the rest is cut"
-        assert ("are left out" in text) == (to_markdown(sheet, 10_000_000) != text)
+        assert ("are omitted" in text) == (to_markdown(sheet, 10_000_000) != text)
 
 
 # A text, and how it stands in a sentence.
@@ -206,6 +232,11 @@ WORDS = {
     "": '""',
     "a b": '"a b"',
     "a,b": '"a,b"',
+    "->": '"->"',
+    "a -> b": '"a -> b"',
+    "a->b": '"a->b"',
+    "removed:": '"removed:"',
+    "removed:a": "removed:a",
     'a"b\\': '"a\\"b\\\\"',
     "a" + " " * 17: '"a' + "\\u0020" * 17 + '"',
     "\\u202e": '"\\\\u202e"',

@@ -168,11 +168,11 @@ SIDES = [
     (call("krun_add_virtiofs", tag="t", path="a (share b"), ('directory "a (share b"', "share t")),
     (call("krun_add_virtiofs", tag="t", path='a" (b'), ('directory "a\\" (b"', "share t")),
     (call("krun_set_root", root_path="r as s"), ('directory "r as s"', "root")),
-    (call("krun_set_port_map", port_map=["8080:80"]), ("TCP port 8080", "guest port 80")),
-    (call("krun_add_vsock_port2", port=5, filepath="s", listen=True), ("socket s", "vsock port 5")),
-    (call("krun_add_vsock_port", port=5, filepath="s to vsock port 6"), ('socket "s to vsock port 6"', "vsock port 5")),
+    (call("krun_set_port_map", port_map=["8080:80"]), ("host port 8080", "guest port 80")),
+    (call("krun_add_vsock_port2", port=5, filepath="s", listen=True), ("host socket s", "guest vsock port 5")),
+    (call("krun_add_vsock_port", port=5, filepath="s from guest vsock port 6"), ('host socket "s from guest vsock port 6"', "guest vsock port 5")),
     (call("krun_set_env", envp={"A": {"from_env": "B"}}), ("variable B", "variable A")),
-    ({"implicit": "vsock_with_tsi"}, ("wherever the launching user can, localhost included", "TSI")),
+    ({"implicit": "vsock_with_tsi"}, ("any address that the host user can reach, including localhost", "TSI")),
 ]  # fmt: skip
 
 

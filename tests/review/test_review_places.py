@@ -79,12 +79,12 @@ def documented(language: str, word: str) -> str:
 def test_git_diff_and_log_read_well(repository: Path) -> None:
     run("sh", "-ec", documented("sh", "textconv"))
     log = run("git", "log", "-p", "-1").stdout
-    assert "-- **reads** `directory data (share s)`" in log
-    assert "+- **writes** `directory data (share s)`" in log
-    assert "+- **writes** `directory rootfs (the guest's root)`" not in log, "that did not change"
+    assert "-- **read** `directory data (share s)`" in log
+    assert "+- **write** `directory data (share s)`" in log
+    assert "+- **write** `directory rootfs (the guest's root)`" not in log, "that did not change"
     shown = run("git", "diff", "main").stdout
     assert "boxes/web.plan.json\n" in shown
-    assert "the guest reaches TSI" in shown
+    assert "any address that the host user can reach" in shown
     commit("three", {"boxes/web.plan.json": "{}", "boxes/new.plan.json": compiled(BOX)})
     run("git", "rm", "-q", "boxes/same.plan.json")
     run("git", "commit", "-qm", "four")
@@ -105,8 +105,11 @@ def test_no_attributes_of_a_branch_turn_it_off(attributes: str, repository: Path
     run("sh", "-ec", documented("sh", "textconv"))
     for name in (".gitattributes", "boxes/.gitattributes"):
         commit("three", {name: attributes + "\n"})
-    assert "the guest reaches TSI" in run("git", "diff", "main", "--", "*.plan.json").stdout
-    assert "+- **writes**" in run("git", "log", "-p", "-3", "--", "*.plan.json").stdout
+    assert (
+        "any address that the host user can reach"
+        in run("git", "diff", "main", "--", "*.plan.json").stdout
+    )
+    assert "+- **write**" in run("git", "log", "-p", "-3", "--", "*.plan.json").stdout
 
 
 @pytest.mark.parametrize("to", ["deploy", ".", "boxes/deeper", "-x"])
@@ -124,7 +127,7 @@ def test_a_plan_that_moves_is_a_change_of_its_relative_paths(to: str, repository
     ):
         shown = " ".join(run(*command, check=False).stdout.split())
         assert command[0] == "krunc" or f"boxes/web.plan.json {os.path.normpath(moved)}" in shown
-        assert "OPENS: REACHES MORE OF THE HOST writes the guest can write to directory" in shown
+        assert "WIDENS HOST ACCESS write directory boxes/data (share s) -> directory" in shown
         assert '- 11 call krun_set_root(root_path="boxes/rootfs")' in shown
         assert f'+ 11 call krun_set_root(root_path="{new}")' in shown
         assert "paths are told as seen from the repository's top" in shown
@@ -174,7 +177,7 @@ def test_pre_commit(repository: Path, taken: Path, tmp_path: Path) -> None:
     done = run(*command, "krunc-check", check=False, given=given)
     assert done.returncode == 1
     assert "error[KR301]" in done.stdout
-    assert "the guest no longer reaches TSI" in done.stdout
+    assert "removed: any address that the host user can reach" in done.stdout
     done = run(*command, "krunc-compile", check=False, given=given)
     assert done.returncode == 1
     assert "files were modified by this hook" in done.stdout
@@ -276,7 +279,7 @@ def test_one_comment_is_kept(place: str, service: Any, repository: Path) -> None
     assert len(service.comments) == 131
     first = service.comments[-1]["body"]
     assert first.startswith(MARK)
-    assert "the guest can write to directory data (share s); before: reads directory data" in first
+    assert "directory data (share s): read -> write" in first
     assert reviewed_box(OPEN).digest in first
     assert "same.plan.json" not in first
     run(sys.executable, str(SCRIPT), given=given)
@@ -284,7 +287,7 @@ def test_one_comment_is_kept(place: str, service: Any, repository: Path) -> None
     commit("three", {"boxes/web.plan.json": compiled(CLOSED)})
     run(sys.executable, str(SCRIPT), given=given)
     assert len(service.comments) == 131
-    assert "no plan changes in meaning" in service.comments[-1]["body"]
+    assert "no changes to plans" in service.comments[-1]["body"]
     assert all("no, mine" in one["body"] for one in service.comments[:130])
 
 
@@ -303,7 +306,7 @@ def test_a_token_that_may_not_write_leaves_the_summary(
     assert done.returncode == (status != 403)
     assert str(status) in done.stderr
     assert "secret" not in done.stderr + done.stdout
-    assert "the guest reaches TSI" in Path("summary").read_text()
+    assert "any address that the host user can reach" in Path("summary").read_text()
 
 
 def test_a_service_that_is_not_there(repository: Path) -> None:
@@ -389,7 +392,7 @@ def test_what_cannot_be_compared_is_told_with_all_else(
     text = service.comments[-1]["body"]
     assert "1 file cannot be compared\n" in text
     assert re.search(rf"^- `(boxes/|net)[^`]*`: `[^`]*{re.escape(why)}", text, re.MULTILINE)
-    assert "the guest can write to directory data (share s); before: reads directory data" in text
+    assert "directory data (share s): read -> write" in text
     shown = Path("summary").read_text() if place == "github" else done.stdout
     assert shown == text
 
@@ -433,7 +436,7 @@ def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Pat
     text = service.comments[-1]["body"]
     assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is told as new`", text)
     assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
-    assert "the guest can write to directory data (share s)" in text
+    assert "- **write** `directory data (share s)`" in text
 
 
 @pytest.mark.parametrize("base", ["nowhere", "0" * 40, "main~7"])
@@ -538,7 +541,7 @@ def test_the_steps_of_the_action_run(
     request = {"KRUNC_TOKEN": "secret", "KRUNC_BASE": "main", "KRUNC_NUMBER": "5"}
     given |= {"GITHUB_API_URL": service.url, "GITHUB_REPOSITORY": "o/r"}
     assert step("Comment on the pull request", **where, KRUNC_ACTION=str(taken), **request).returncode == 0  # fmt: skip
-    assert "the guest reaches TSI" in service.comments[-1]["body"]
+    assert "any address that the host user can reach" in service.comments[-1]["body"]
     assert step("Result", KRUNC_STATUS=outputs["status"]).returncode == 1
     assert step("Result", KRUNC_STATUS="0").returncode == 0
     assert is_untouched(hostile)
@@ -567,9 +570,9 @@ def test_the_job_of_gitlab_runs(hostile: Path, taken: Path, service: Any, tmp_pa
     done = run("bash", "-eo", "pipefail", "-c", "\n".join(job["script"]), check=False, given=given)
     assert done.returncode == 1, done.stderr
     assert "error[KR301]" in done.stdout, "a stale plan"
-    assert "the guest reaches TSI" in service.comments[-1]["body"]
+    assert "any address that the host user can reach" in service.comments[-1]["body"]
     (reports,) = map(Path, job["artifacts"]["paths"])
-    assert "the guest reaches TSI" in (reports / "krunc.md").read_text()
+    assert "any address that the host user can reach" in (reports / "krunc.md").read_text()
     assert "KR301" in Path(job["artifacts"]["reports"]["junit"]).read_text()
     assert is_untouched(hostile, "krunc-review", "krunc-review/krunc.md", "krunc-review/krunc.xml")
 

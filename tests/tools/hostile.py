@@ -12,7 +12,7 @@ from operations import EXPOSED, MACHINE
 MARK = "EVIL"
 HOSTILE = {
     "terminal": f"{MARK}\x1b[2J\x1b]0;x\x07\x9b31m\x00\x08",
-    "lines": f"{MARK}\n\nWHAT OF THE HOST IT REACHES\n  nothing\r\u2028\u2029\x85{MARK}",
+    "lines": f"{MARK}\n\nHOST ACCESS\n  none\r\u2028\u2029\x85{MARK}",
     "bidi": f"{MARK}\u202e\u2066\u200f\u061c\u05d0\u0627{MARK}",
     "unseen": f"{MARK}\u200b\u00ad\ufeff\u3164\u115f\u2800\u00a0\u3000\U000e0041{MARK}",
     "stacked": f"{MARK}" + "\u0301\u20dd\ufe0f" * 20,
@@ -27,7 +27,8 @@ HOSTILE = {
     "folded": f"{MARK}</details><details open><summary>harmless</summary>",
     "quotes": f"{MARK}\" ' \\ \\\" (the guest's root)",
     "blanks": f"   {MARK}            rootfs.path",
-    "row": f"{MARK}, read-only)  writes     nothing",
+    "arrow": f"{MARK} -> removed: {MARK}: exposed -> isolated",
+    "row": f"{MARK}, read-only)  write      none",
     "long": f"{MARK} " + "a" * 5000 + f" {MARK}",
     "wide": f"{MARK}" + "\u6f22\U0001f600" * 60,
 }

@@ -247,7 +247,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
 
 def _said(opens: list[Change]) -> str:
     counts = Counter(change.kind for change in opens)
-    return ", ".join(f"{kind} {counts[kind]}" for kind in sorted(counts, key=RANK.__getitem__))
+    return ", ".join(f"{counts[kind]} {kind}" for kind in sorted(counts, key=RANK.__getitem__))
 
 
 def _size(text: str) -> int:

@@ -148,20 +148,17 @@ _STATES = {True: "isolated", False: "exposed"}
 
 def _said(was: Fact | None, now: Fact) -> str:
     """Return what is new in the fact NOW, with the old value before an arrow."""
-    if now.kind == "isolation":
+    topic = f"{now.subject[0]}: " if now.kind == "isolation" else ""
+    if topic and (was is None or was.held != now.held):
         states = [_STATES[bool(fact.held)] for fact in (was, now) if fact is not None]
-        if was is not None and was.held == now.held:
-            return f"{now.subject[0]}: {was.text} -> {now.text}"
-        return f"{now.subject[0]}: {' -> '.join(states)}: {now.text}"
-    if was is None:
-        return now.text
+        return f"{topic}{' -> '.join(states)}: {now.text}"
+    if was is None or (was.kind, was.text) == (now.kind, now.text):
+        return topic + now.text
     if was.kind == now.kind:
-        return f"{was.text} -> {now.text}"
-    return (
-        f"{now.text}: {was.kind} -> {now.kind}"
-        if was.text == now.text
-        else f"{was.kind} {was.text} -> {now.kind} {now.text}"
-    )
+        return f"{topic}{was.text} -> {now.text}"
+    if was.text == now.text:
+        return f"{now.text}: {was.kind} -> {now.kind}"
+    return f"{was.kind} {was.text} -> {now.kind} {now.text}"
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:

@@ -188,17 +188,23 @@ def _user(facts: list[Fact]) -> Fact:
         for what in ("uid", "gid")
         for one in (said[what].reach if what in said else [Reach("user", what, None)])
     )
-    ids = sorted(reach, key=lambda one: one.noun, reverse=True)
+    ids = [("uid", said.get("uid")), ("gid", said.get("gid"))]
     held = all(one.target is not None for one in reach)
     last = said.get("uid") or said.get("gid")
     return Fact(
         "isolation",
         ("user",),
-        "the VMM runs as " + " and ".join(f"{one.noun} {one.target}" for one in ids)
-        if held
-        else "the VMM runs as the host user",
+        "the VMM runs as " + " and ".join(map(_id, ids) if said else ["the host user"]),
         last.origin if last else "",
         last.operation if last else None,
         reach,
         held=held,
     )
+
+
+def _id(named: tuple[str, Fact | None]) -> str:
+    what, fact = named
+    target = next((reach.target for reach in fact.reach), None) if fact else None
+    if fact is None:
+        return f"the host user's {what}"
+    return f"{what} {target or '0 (root)'}"

@@ -88,7 +88,7 @@ def _cut(sheet: Sheet, head: list[str], most: int) -> str:
         for line in _section(one, rows)
     ]
     note = (
-        f"**{left_out} lines are left out or cut: this text may have {most:,} characters.** "
+        f"**{left_out} lines are omitted or cut: this text may have {most:,} characters.** "
         "`krunc show` and `krunc diff` print all of them."
     )
     return "\n".join([*head, *lines, "", note]) + "\n"

@@ -27,9 +27,9 @@ _ARROWS = {
 }
 # Where the words about the host begin and end in the text of a fact, outside of what is quoted
 # there. Behind the ports stand those about the guest.
-_BEGINS = re.compile("^(?:through the program behind|(?:TSI|passt): the guest connects) ")
+_BEGINS = re.compile("^through the network backend at ")
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
-_ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=(?:guest|vsock) port )")
+_ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=guest (?:vsock )?port )")
 
 
 class Layout(NamedTuple):

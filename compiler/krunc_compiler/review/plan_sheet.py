@@ -20,7 +20,7 @@ def plan_sheet(review: Review) -> Sheet:
     era = api.table()["eras"][review.value["api"]]["name"]
     return Sheet(
         word(review.value["box"]),
-        f"plan for {era}, {word(review.value['requires']['libkrun'])} or later",
+        f"plan for {era}",
         (
             Line("digest", review.digest),
             Line("host access", _counts(review.exposure), tone="loud"),

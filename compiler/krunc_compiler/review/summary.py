@@ -136,7 +136,7 @@ def _read(operations: list[dict[str, Any]], api_: str) -> list[Fact]:
         elif kind == "call" and (told := _by_meaning(row)):
             found += told
         elif row.name not in SILENT:
-            text = f"{kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
+            text = f"unknown {kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
             exact = json.dumps([kind, row.args], sort_keys=True)
             reach = Reach("other", row.name, exact)
             found.append(row.fact("other", (kind, row.name), text, reach))

@@ -15,7 +15,8 @@ from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.report import is_seen
 from krunc_compiler.review.look_alikes import doubtful
 
-_PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]+")
+# None ends in a colon: that is how a word of krunc's own ends that says what follows.
+_PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]*[A-Za-z0-9._/=+@%~\[\]-]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 # What stands in a sentence; a longer text is there with its ends, and whole in its operation.
 MOST, _HEAD, _TAIL = 240, 140, 60

@@ -139,7 +139,7 @@ def _stale(box: str, difference: Difference | None, another: str) -> Finding:
         opens = [f"{change.kind}: {change.text}" for change in difference.of("widens")]
         more = [f"{len(opens) - _OPENINGS} more"] if len(opens) > _OPENINGS else []
         said = "; ".join([*opens[:_OPENINGS], *more])
-        hint += f". Compiled, it opens {said}" if opens else ""
+        hint += f". Compiled, it widens host access: {said}" if opens else ""
     return Finding("KR301", message, hint=hint)
 
 

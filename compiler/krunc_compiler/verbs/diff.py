@@ -155,7 +155,9 @@ def _compared(plans: list[Plan | None], directories: tuple[str, str] | None) -> 
     text = (
         "the plans are in different directories; paths are told as seen from the repository's top"
     )
-    return difference._replace(changes=(*difference.changes, Change("neutral", "head", text, "")))
+    return difference._replace(
+        changes=(*difference.changes, Change("neutral", "metadata", text, ""))
+    )
 
 
 def _both(args: Namespace) -> list[Plan | None]:

@@ -21,7 +21,7 @@ examples:
   krunc show boxes/web.yaml --target 2     a box: compiled, nothing is written
   krunc show main:boxes/web.plan.json      a plan at a revision, as git names it
   krunc show web.plan.json --format html >web.html
-  krunc show web.plan.json --format json | jq '.exposure[].text'
+  krunc show web.plan.json --format json | jq '.host_access[].text'
   krunc show --effective web.yaml          the box as understood, and where each value is from
   krunc compile web.yaml -o - | krunc show -
 

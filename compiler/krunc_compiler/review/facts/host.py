@@ -74,7 +74,7 @@ def confine(row: Row) -> Iterator[Fact]:
     """Tell what of the host is taken from the VM's process."""
     required = row.args["mode"] == "required"
     unless = "or the VM does not start" if required else "if the host kernel supports them"
-    text = f"{row.args['mode']} (Landlock and seccomp, {unless})"
+    text = f"{word(row.args['mode'])} (Landlock and seccomp, {unless})"
     # Landlock and seccomp hold the thread that asks for them and those that it starts.
     late = [name for name in row.before if name in THREADS]
     text += f", except for the thread of {', '.join(late)}, which starts before" if late else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from krunc_compiler.files.hostpath import STORE
 from krunc_compiler.review.fact import Fact, Reach, Row
-from krunc_compiler.review.words import visible, word
+from krunc_compiler.review.words import word
 
 # So many of a digest's characters stand in a sentence; the operation has all.
 _SHOWN = len("sha256:") + 12
@@ -18,7 +18,7 @@ def required(row: Row) -> Iterator[Fact]:
     args = row.args
     device = _first(row, args["path"])
     layers = f"{args['layers']} layer{'' if args['layers'] == 1 else 's'}"
-    text = f"{word(args['reference'])} {visible(args['manifest'][:_SHOWN])}... "
+    text = f"{word(args['reference'])} {word(args['manifest'][:_SHOWN])}... "
     text += f"({layers}, {_size(args['size'])}), {word(args['platform'])}, "
     text += f"the disk {word(device)}" if device is not None else "no disk of this plan"
     code = [

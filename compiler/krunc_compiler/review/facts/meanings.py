@@ -78,7 +78,7 @@ def _argument(row: Row, param: Param, value: Any, subject: tuple[str, ...]) -> I
             verb, noun = ("listen", row.name) if makes else ("connect", "socket")
             reached = Reach(verb, noun, storage.same(value))
             text = f"socket {word(value)} ({label})"
-            yield row.fact("listen" if makes else "connects", subject, text, reached)
+            yield row.fact("listen" if makes else "connect", subject, text, reached)
         case "bytes":
             yield from storage.content(row, subject, value, label)
         case "env":

@@ -47,7 +47,7 @@ def hijacked(row: Row, features: list[str]) -> Iterator[Fact]:
         if feature == "hijack_inet":
             yield from tsi(row)
         elif feature == "hijack_unix":
-            text = "TSI: the guest connects to Unix sockets of the host by their paths"
+            text = "host Unix sockets by their paths (TSI)"
             yield row.fact("network", "TSI for Unix", text, Reach("network", "TSI for Unix", None))
         else:
             named = f"TSI: {word(feature)}"
@@ -115,7 +115,7 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
     program binds (try_listen in libkrun's src/devices/src/virtio/vsock/tsi_stream.rs)."""
     for text in port_map:
         host, _, guest = text.partition(":")
-        shown = f"host port {word(host)} -> guest port {word(guest)}, on the address that the guest"
+        shown = f"host port {word(host)} to guest port {word(guest)}, on the address that the guest"
         shown += f" binds (0.0.0.0: *:{word(host)})"
         yield row.fact("listen", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
@@ -129,10 +129,10 @@ def port(row: Row) -> Iterator[Fact]:
         return
     subject = ("vsock port", str(number))
     if row.args.get("listen", False):
-        text = f"host socket {word(path)} -> guest vsock port {number}"
+        text = f"host socket {word(path)} to guest vsock port {number}"
         yield row.fact("listen", subject, text, Reach("listen", f"vsock {number}", same(path)))
     else:
-        text = f"guest vsock port {number} -> host socket {word(path)}"
+        text = f"host socket {word(path)} from guest vsock port {number}"
         yield row.fact("connect", subject, text, Reach("connect", "socket", same(path)))
 
 
@@ -192,7 +192,7 @@ def _opened(row: Row, protocol: str, one: str) -> Fact:
     address, _, pair = one.partition(":")
     host, _, guest = pair.partition(":")
     noun = f"{protocol} port"
-    text = f"{noun} {word(host)} of {word(address)} to guest port {word(guest)}"
+    text = f"host {noun} {word(host)} on {word(address)} to guest port {word(guest)}"
     # The wider one covers what only the host itself can connect to.
     names = dict.fromkeys([address, _LOCAL] if address == _EVERY else [address])
     reach = [Reach("listen", noun, f"{pair} on {name}") for name in names]
@@ -212,7 +212,7 @@ def _socket(row: Row) -> str:
 def _through(row: Row, subject: tuple[str, ...], descriptor: Any) -> Fact:
     leads = stream(row, descriptor)
     reach = Reach("network", "descriptor", leads)
-    text = f"through the program behind {leads}{row.known_as()}"
+    text = f"through the network backend at {leads}{row.known_as()}"
     return row.fact("network", subject, text, reach)
 
 
