@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
-from krunc_compiler.review.difference import EFFECTS, compare
+from krunc_compiler.review.difference import EFFECTS, FOLLOWING, compare
 from krunc_compiler.review.fact import KINDS
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
@@ -263,6 +263,22 @@ def test_what_opens_is_never_called_anything_else(
     for change in difference.changes:
         if change.effect != "widens" and change.new:
             assert all(map(difference.old.reached().covers, change.new.reach))  # type: ignore[union-attr]
+
+
+@settings(max_examples=100)
+@given(boxes(), boxes(), st.sampled_from(["1", "2"]))
+def test_a_lost_isolation_is_told_by_the_host_access_that_takes_it(
+    old: dict[str, Any], new: dict[str, Any], target: str
+) -> None:
+    """It has no line of its own, so the change behind it has to widen."""
+    one, two = reviewed_box(old, target), reviewed_box(new, target)
+    changes = compare(one, two).changes
+    had = {fact.subject: fact.held for fact in one.isolation}
+    for fact in two.isolation:
+        if had[fact.subject] and not fact.held:
+            causes = [c for c in changes if c.new and c.new.operation == fact.operation]
+            assert [change for change in causes if change.effect == "widens"]
+    assert not {(c.new.kind, c.new.subject) for c in changes if c.new} & FOLLOWING
 
 
 @settings(max_examples=60)

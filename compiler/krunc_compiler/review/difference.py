@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.review.breadth import breadth
+from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
 from krunc_compiler.review.isolation import TOPICS
@@ -138,27 +139,8 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
         effect = "narrows"
     if now is None:
         assert was is not None
-        return Change(effect, was.kind, f"removed: {was.text}", was.origin, was, now)
-    return Change(effect, now.kind, _said(was, now), now.origin, was, now)
-
-
-# What an isolation is called that a plan has, or has not.
-_STATES = {True: "isolated", False: "exposed"}
-
-
-def _said(was: Fact | None, now: Fact) -> str:
-    """Return what is new in the fact NOW, with the old value before an arrow."""
-    topic = f"{now.subject[0]}: " if now.kind == "isolation" else ""
-    if topic and (was is None or was.held != now.held):
-        states = [_STATES[bool(fact.held)] for fact in (was, now) if fact is not None]
-        return f"{topic}{' -> '.join(states)}: {now.text}"
-    if was is None or (was.kind, was.text) == (now.kind, now.text):
-        return topic + now.text
-    if was.kind == now.kind:
-        return f"{topic}{was.text} -> {now.text}"
-    if was.text == now.text:
-        return f"{now.text}: {was.kind} -> {now.kind}"
-    return f"{was.kind} {was.text} -> {now.kind} {now.text}"
+        return Change(effect, was.kind, removed(was), was.origin, was, now)
+    return Change(effect, now.kind, changed(was, now), now.origin, was, now)
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
