@@ -37,6 +37,14 @@ def test_the_page_of_functions_is_current() -> None:
     assert "|  |" not in page(), "a row has an empty cell"
 
 
+def test_the_page_of_keys_is_current() -> None:
+    from generate_box import PAGE, page
+
+    assert PAGE.read_text("utf-8") == page(), "run python docs/generate_box.py"
+    for key in load("box.schema")["properties"]:
+        assert f"| `{key}` |" in page()
+
+
 def made() -> dict[str, set[str]]:
     """The calls of every box above for every target, with the keys that ask for them."""
     found: dict[str, set[str]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,39 +90,6 @@ def test_the_wheel_has_the_directories_of_the_project() -> None:
     packages = re.findall(r'"(.*?)"', listed)
     found = {str(path.parent.relative_to(ROOT)) for path in MODULES if path.name == "__init__.py"}
     assert set(packages) == {path for path in found if path.count("/") == 1}
-
-
-def fenced(document: Path, language: str) -> list[str]:
-    """The fenced blocks of a LANGUAGE in a Markdown file."""
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
-
-
-def test_boxes_in_the_readme_compile(tmp_path: Path) -> None:
-    blocks = fenced(ROOT / "README.md", "yaml")
-    assert blocks
-    for number, block in enumerate(blocks):
-        box = tmp_path / f"box{number}.yaml"
-        box.write_text(block)
-        if "image:" in block:
-            lock = (ROOT / "boxes/image.lock.json").read_text("utf-8")
-            box.with_suffix(".lock.json").write_text(lock)
-        done = subprocess.run(
-            [sys.executable, "-m", "krunc", "compile", str(box)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-
-
-def test_the_readme_shows_a_plan_that_is_true(tmp_path: Path) -> None:
-    (box,) = (block for block in fenced(ROOT / "README.md", "yaml") if "name: web" in block)
-    (tmp_path / "web.yaml").write_text(box)
-    done = subprocess.run(
-        [sys.executable, "-m", "krunc", "show", "web.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    shown = next(block for block in fenced(ROOT / "README.md", "text") if "HOST ACCESS" in block)
-    assert shown.strip() in done.stdout, done
 
 
 def test_commands_in_the_readme_exist() -> None:

@@ -453,8 +453,8 @@ def test_rego_takes_plans_and_reviews_unchanged(capsys: pytest.CaptureFixture[st
 
 
 def test_the_policy_in_the_documentation_is_one(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "review.md").read_text("utf-8")
-    blocks = re.findall(r"```yaml\n(krunc_policy.*?)```", text, re.DOTALL)
+    text = (ROOT / "docs" / "policies.md").read_text("utf-8")
+    blocks = re.findall(r"```yaml\n(?:# .*\n)?(krunc_policy.*?)```", text, re.DOTALL)
     assert blocks
     for block in blocks:
         assert check(yaml.safe_load(block), load("policy.schema")) == []

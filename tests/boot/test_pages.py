@@ -1,0 +1,44 @@
+"""What the README and the pages start is started: the same commands, in the emulated host."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from boots import ROUTE
+from kvmhost import job
+from pages import PAGES, blocks, environment, run
+
+pytestmark = pytest.mark.boot
+
+BOOTING = [page for page in PAGES if any(block.kind == "console boot" for block in blocks(page))]
+# A block boots a few VMs; a boot takes 10 to 20 s of emulation.
+TIMEOUT = 240
+
+
+@pytest.mark.parametrize("page", BOOTING, ids=lambda page: page.stem)
+def test_a_page_boots(page: Path, emulated: Path, tmp_path: Path, update_golden: bool) -> None:
+    directory = tmp_path / "page"
+    directory.mkdir()
+    env = environment(tmp_path / "home")
+    for command in ROUTE:
+        assert job.run(emulated, command, timeout=TIMEOUT).returncode == 0
+
+    def shell(script: str) -> str:
+        command = ["bash", "-c", script]
+        done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    def emulating(script: str) -> str:
+        # A guest's kernel that panics under emulation, or whose console is late, is started again.
+        for left in (2, 1, 0):
+            done = job.run(
+                emulated, ["bash", "-c", script], cwd=directory, env=env, timeout=TIMEOUT
+            )
+            printed = (done.stdout + done.stderr).decode()
+            if "the guest ended before its program was started" not in printed or not left:
+                break
+        return printed
+
+    run(page, directory, {"": shell, "boot": emulating}, update_golden)
