@@ -72,7 +72,7 @@ timeout: 30m
 entrypoint: {executable: /usr/bin/chromium, args: [--headless]}
 """,
         "1",
-        ["ram_mib=4096", "127.0.0.1", "9222", "no device of the host is passed through"],
+        ["ram_mib=4096", "127.0.0.1", "9222", "no host devices are passed through"],
     ),
     # A box has a root and a program, also where the firmware decides what starts.
     "podman machine": (
