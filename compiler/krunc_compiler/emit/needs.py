@@ -5,13 +5,21 @@ It is read off the plan's operations and the API table, as the review is, and lo
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
-
-from krunc_schema import load
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
+from krunc_compiler.emit.host_paths import (
+    HostPath,
+    Socket,
+    based,
+    called,
+    distinct,
+    joined,
+    relative_of,
+    sockets_of,
+    stepped,
+)
 from krunc_compiler.emit.ways import (
     Network,
     Port,
@@ -25,48 +33,16 @@ from krunc_compiler.emit.ways import (
     secrets,
     terminals,
 )
-from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.image.platform import of_arch
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS, Operation
 from krunc_compiler.plan.plan import Plan, value_of
-from krunc_compiler.review.facts.storage import ROOT_TAG
 
 # What a VM takes beside its guest's RAM: 65 to 77 MiB were measured by cgroup in real boots of both
 # libkruns, 31 of them page cache (docs/engines.md).
 OVERHEAD_MIB = 96
 # virtiofs keeps a descriptor for each file that the guest knows; the kernel's fs.nr_open.
 OPEN_FILES = 1048576
-_ROOTS = (ROOT_TAG, load("orders")["share"])
-_OWN = (RUNTIME, LAUNCH, STORE)
-
-Access = Literal["read", "read-write"]
-# What a path is for the VM. `made` is emptied and written to; `demanded` is a condition alone.
-Use = Literal[
-    "root", "share", "disk", "kernel", "file", "content", "secret", "device", "made", "program",
-    "demanded",
-]  # fmt: skip
-
-
-class HostPath(NamedTuple):
-    """An absolute path of the host; `operation` is the first one that names it.
-
-    `is_directory` tells what it is; None where the plan does not say.
-    """
-
-    path: str
-    access: Access
-    use: Use
-    operation: int
-    is_directory: bool | None = None
-
-
-class Socket(NamedTuple):
-    """A Unix socket of the host; `how` as in the table: connect, make, connect-and-make."""
-
-    path: str
-    how: str
-    operation: int
 
 
 class Allowed(NamedTuple):
@@ -150,15 +126,15 @@ def needs_of(plan: Plan, base: str) -> Needs:
     """Return what PLAN needs of an engine. BASE is where its relative paths start."""
     rows = [_operation(row) for row in plan.operations]
     secret = tuple(secrets(rows))
-    opened = [*_called(rows, secret), *_stepped(rows)]
-    sockets = tuple(_sockets(rows))
+    opened = [*called(rows, secret), *stepped(rows)]
+    sockets = tuple(sockets_of(rows))
     named = {name: value for row in rows for name, value in meanings(row)}
     steps = {row.name: row.args for row in rows if row.kind == "step"}
     image = steps.get("require_image")
     architecture = steps.get("require_architecture", {}).get("architecture")
     functions = [api.functions()[row.name] for row in rows if row.kind == "call"]
     stop = steps.get("stop_on_sigterm") or steps.get("pass_sigterm") or {}
-    relative = tuple(_relative([*opened, *sockets]))
+    relative = tuple(relative_of([*opened, *sockets]))
     devices = (path for one in functions for path in one.rules.get("opens", {}))
     return Needs(
         name=plan.box,
@@ -170,9 +146,9 @@ def needs_of(plan: Plan, base: str) -> Needs:
         vcpus=named.get("vcpus", 1),
         ram_mib=named.get("memory_mib", 0),
         raises_nofile="raise_nofile" in steps,
-        paths=_joined(_paths(opened), base),
+        paths=joined(distinct(opened), base),
         relative=relative,
-        sockets=tuple(_based(one, base) for one in sockets),
+        sockets=tuple(based(one, base) for one in sockets),
         devices=tuple(dict.fromkeys(devices)),
         capabilities=tuple(
             dict.fromkeys(name for one in functions for name in one.rules.get("capabilities", ()))
@@ -212,99 +188,3 @@ def _limits(rows: list[Operation]) -> Iterator[tuple[str, str]]:
     for row in rows:
         for param in of_kind(row.kind, row.name, "rlimits"):
             yield from row.args[param.name].items()
-
-
-def _paths(opened: list[HostPath]) -> tuple[HostPath, ...]:
-    """Return the paths that are OPENED, each once, with the widest access. What is krunc's own on
-    the host is none of them."""
-    found: dict[str, HostPath] = {}
-    for one in opened:
-        if one.path.startswith(_OWN):
-            continue
-        known = found.setdefault(one.path, one)
-        wider: Access = "read-write" if "read-write" in (known.access, one.access) else "read"
-        directory = one.is_directory if known.is_directory is None else known.is_directory
-        found[one.path] = known._replace(access=wider, is_directory=directory)
-    return tuple(found.values())
-
-
-def _called(rows: list[Operation], secret: tuple[Secret, ...]) -> Iterator[HostPath]:
-    """Yield the paths that calls use, and those of secrets."""
-    for number, row in enumerate(rows):
-        if row.kind != "call":
-            continue
-        for param, path in row.paths():
-            if param.kind == "bytes":
-                yield HostPath(path, "read", "content", number, False)
-            elif param.kind == "host_path":
-                how = api.opening(param, row.args)
-                access: Access = "read" if how == "read" else "read-write"
-                directory = {"directory": True, "file": False}.get(param.rules["target"])
-                yield HostPath(path, access, _use(row, param, how), number, directory)
-    for one in secret:
-        if one.source == "from_file":
-            yield HostPath(one.given, "read", "secret", one.operation, False)
-
-
-def _use(row: Operation, param: api.Param, how: str) -> Use:
-    if how == "make":
-        return "made"
-    if param.rules.get("means") == "kernel":
-        return "kernel"
-    match param.rules["target"]:
-        case "disk":
-            return "disk"
-        case "directory":
-            return "root" if row.args.get("tag", ROOT_TAG) in _ROOTS else "share"
-        case _:
-            return "file"
-
-
-_STEPS: dict[str, tuple[str, Use]] = {
-    "open_device": ("path", "device"),
-    "open_file": ("path", "made"),
-    "start_passt": ("program", "program"),
-    "require_directory": ("path", "demanded"),
-    "require_file": ("path", "demanded"),
-}
-
-
-def _stepped(rows: list[Operation]) -> Iterator[HostPath]:
-    """Yield the paths that a step opens or only demands."""
-    for number, row in enumerate(rows):
-        if row.kind == "step" and row.name in _STEPS:
-            name, use = _STEPS[row.name]
-            access: Access = "read-write" if use == "made" else row.args.get("access", "read")
-            directory = True if row.name == "require_directory" else None
-            yield HostPath(row.args[name], access, use, number, directory)
-
-
-def _sockets(rows: list[Operation]) -> Iterator[Socket]:
-    for number, row in enumerate(rows):
-        for param, path in row.paths():
-            if row.kind == "call" and param.kind == "socket_path":
-                yield Socket(path, api.opening(param, row.args), number)
-
-
-def _joined(paths: Iterable[HostPath], base: str) -> tuple[HostPath, ...]:
-    return tuple(one._replace(path=_absolute(one.path, base)) for one in paths)
-
-
-def _based(socket: Socket, base: str) -> Socket:
-    return socket._replace(path=_absolute(socket.path, base))
-
-
-def _absolute(path: str, base: str) -> str:
-    if path.startswith(("/", *_OWN)):
-        return path
-    return posixpath.normpath(posixpath.join(base, path))
-
-
-def _relative(opened: Iterable[HostPath | Socket]) -> Iterator[tuple[str, int]]:
-    """Yield the relative paths that are OPENED, each once, with the first that opens it."""
-    first: dict[str, int] = {}
-    for one in opened:
-        first.setdefault(one.path, one.operation)
-    for path, number in first.items():
-        if not path.startswith(("/", *_OWN)):
-            yield path, number

@@ -11,7 +11,8 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from krunc_compiler.emit.engine import PLANS, STORE, Engine, Piece, allowed, head
-from krunc_compiler.emit.needs import HostPath, Needs
+from krunc_compiler.emit.host_paths import HostPath
+from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import systemd_path, systemd_word
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, normal
 from krunc_compiler.files.hostpath import STORE as IN_STORE
