@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import guests
 import pytest
 from boots import Boot
 from krunc_compiler.__main__ import main
@@ -49,6 +50,8 @@ def test_the_image_of_the_boxes(
     example = boxes / "image.yaml"
     if libkrun[1].startswith("1"):  # 1.16 cannot close the guest's network
         example.write_text(example.read_text().replace("mode: none", "mode: tsi"))
+    # The layout has it for both; without `arch` it would be this machine's that is pulled.
+    example.write_text(f"{example.read_text()}arch: {guests.kind().name}\n")
     assert main(["pull", str(example)]) == 0
     found = boot("image", prints=True, KRUNC_STORE=str(boxes / "store"))
     assert (found.status, found.stdout) == (0, "Hello from an image in a microVM\n"), found
