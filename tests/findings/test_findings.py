@@ -253,7 +253,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR803": lambda: [
         "emit",
         "systemd",
-        planned("a", "entrypoint: {executable: /bin/a, env: {T: {from_fd: 3}}}"),
+        planned("a", "network: {mode: unixstream, fd: 3, mac: 02:00:00:00:00:01}"),
     ],
     "KR804": lambda: ["emit", "systemd", planned("a")],
     "KR805": lambda: both('network: {mode: tsi, ports: ["1:1"]}'),

@@ -105,7 +105,7 @@ def test_a_report_ends(count: int, tmp_path: Path, capsys: pytest.CaptureFixture
     told = capsys.readouterr().err
     assert told.count(": error[KR101]") == min(count, MOST)
     assert told.splitlines()[-1] == (
-        f"krunc: {count} error{'s' * (count > 1)}"
+        f"krunc: {count:,} error{'s' * (count > 1)}"
         + f"; these are the first {MOST}" * (count > MOST)
     )
     assert main(["compile", "--format", "json", str(path)]) == 1

@@ -96,7 +96,7 @@ def test_thousands_of_boxes_are_counted() -> None:
         "- **write** `read directory src (share src) -> write directory src-1 (share src)`" in text
     )
     shown = len(re.findall(r"^- `", text, re.MULTILINE))
-    assert f"**{2000 - shown} plans omitted:" in text
+    assert f"**{2000 - shown:,} plans omitted:" in text
     assert folds(text)
 
 
@@ -184,10 +184,10 @@ def test_what_cannot_be_compared_is_told_first(boxes: Changed, count: int, most:
     text = comment(boxes, most, strange)
     assert len(text.encode()) <= most
     title = text.splitlines()[1]
-    assert title.endswith(f"{count} file{'s' if count > 1 else ''} cannot be compared")
+    assert title.endswith(f"{count:,} file{'s' if count > 1 else ''} cannot be compared")
     assert re.search(r'^- `"boxes/\\u00600\\u0060.plan.json"`: `a submodule ', text, re.MULTILINE)
     shown = len(re.findall("a submodule", text))
-    assert shown == count or f"- and {count - shown} more\n" in text
+    assert shown == count or f"- and {count - shown:,} more\n" in text
     assert folds(text)
 
 

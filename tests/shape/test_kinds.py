@@ -155,7 +155,7 @@ PLACES: dict[str, list[At]] = {
     "base64": [At("init", "rootfs/overlay/0/base64", "krun_fs_add_overlay_file/data/base64")],
     "box_name": [At("init", "name", "/box")],
     "digest": [
-        At("init", "", "/digest"),
+        At("init", "", "/box_digest"),
         At("image", "", "require_image/manifest"),
         At("image", "", "require_image/config"),
     ],

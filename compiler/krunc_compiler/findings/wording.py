@@ -80,7 +80,7 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
 
 def nearest_first(word: str, known: list[str]) -> str:
     """Return the KNOWN words in one line; of many the eight that are most like WORD, the nearest
-    first."""
+    first. Without a WORD they are the first eight."""
     if len(known) <= _FEW:
         return ", ".join(known)
     from difflib import SequenceMatcher  # a box that is right needs none
@@ -91,7 +91,7 @@ def nearest_first(word: str, known: list[str]) -> str:
         matcher.set_seq1(name)
         return -matcher.ratio()
 
-    few = sorted(known, key=unlike)[:_FEW]
+    few = (sorted(known, key=unlike) if word else known)[:_FEW]
     return f"{', '.join(few)} and {len(known) - _FEW} more"
 
 

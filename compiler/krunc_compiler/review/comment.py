@@ -94,7 +94,7 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
         line = f"- {span(word(path), _NAME)}: {span(why, _TEXT)}"
         room -= _size(line) + 1
         if room < 0:
-            lines.append(f"- and {len(uncompared) - len(lines)} more")
+            lines.append(f"- and {len(uncompared) - len(lines):,} more")
             break
         lines.append(line)
     return ["**Not compared: these files are not reviewed here**", "", *lines, ""]
@@ -151,7 +151,7 @@ def _running(changed: Changed) -> list[str]:
     if not paths:
         return []
     named = ", ".join(span(word(path), _NAME) for path in paths[:_RUNNING])
-    rest = f" and {len(paths) - _RUNNING} more" if len(paths) > _RUNNING else ""
+    rest = f" and {len(paths) - _RUNNING:,} more" if len(paths) > _RUNNING else ""
     return [f"**What the guest runs changes** in {named}{rest}", ""]
 
 
@@ -180,7 +180,7 @@ class _Opening(NamedTuple):
     def line(self) -> str:
         key = f" ({span(word(self.origin), _NAME)})" if self.origin else ""
         named = ", ".join(span(word(path), _NAME) for path in self.paths[:_NAMED])
-        rest = f" and {len(self.paths) - _NAMED} more" if len(self.paths) > _NAMED else ""
+        rest = f" and {len(self.paths) - _NAMED:,} more" if len(self.paths) > _NAMED else ""
         return f"- **{self.kind}** {span(self.text, _TEXT)}{key} in {named}{rest}"
 
 

@@ -96,7 +96,7 @@ def _cut(sheet: Sheet, head: list[str], most: int) -> str:
 
 def more(label: str, count: int) -> str:
     """Return the line that stands for COUNT rows with a LABEL for which there is no room."""
-    return f"- **{label}** and {count} more of this kind, not shown"
+    return f"- **{label}** and {count:,} more of this kind, not shown"
 
 
 def _row(row: Line) -> str:

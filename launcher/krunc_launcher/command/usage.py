@@ -17,7 +17,8 @@ takes plans only.
 
 arguments:
   PLAN               the plan to run, or - for standard input; with --log-dir several, or
-  directories BOX.yaml           the box to compile and run
+                     directories
+  BOX.yaml           the box to compile and run
 
 options:
 {listing(LAUNCH)}

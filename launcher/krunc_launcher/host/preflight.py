@@ -281,7 +281,7 @@ _LEAST_FILES = 256
 # asm-generic/resource.h of Linux, on every processor that libkrun runs on; sys/resource.h of macOS.
 RLIMIT_NOFILE = 7 if sys.platform == "linux" else 8
 # The calls that more than their arguments' kinds is asked of.
-_LOOKED_AT = {*OPENING, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT["uid"]}
+_LOOKED_AT = {*OPENING, *OF_SOME, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT["uid"]}
 _CHECKS: dict[str, Callable[[Operation, Directories], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_architecture": _architecture,

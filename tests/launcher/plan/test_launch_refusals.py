@@ -77,10 +77,10 @@ EDITS: dict[str, tuple[Change, str]] = {
     "bad name": (lambda p: p.update(box="../x"), 'box: found "../x"; allowed: lower-case'),
     "bad api": (lambda p: p.update(api="v9"), 'api: found "v9"; allowed: v1, v2_flat'),
     "other api": (lambda p: p.update(api="v2_flat"), "krun_set_root is not in libkrun 2.0-dev"),
-    "bad digest": (lambda p: p.update(digest="md5:1"), "digest: sha256: and 64"),
+    "bad digest": (lambda p: p.update(box_digest="md5:1"), "box_digest: sha256: and 64"),
     "digest not hexadecimal": (
-        lambda p: p.update(digest="sha256:" + "z" * 64),
-        "digest: sha256: and 64 hexadecimal digits",
+        lambda p: p.update(box_digest="sha256:" + "z" * 64),
+        "box_digest: sha256: and 64 hexadecimal digits",
     ),
     "target of another api": (
         lambda p: p.update(target="2"),
@@ -314,9 +314,9 @@ EDITS: dict[str, tuple[Change, str]] = {
                     "from": "shares[1]",
                 },
             )
-            for i in range(9)
+            for i in range(123)
         ],
-        "operations: 17 virtio devices, libkrun's own among them; a machine has room for 11",
+        "operations: 131 virtio devices, libkrun's own among them; a machine has room for 125",
     ),
     "fewer items than said": (
         lambda p: p["operations"].insert(

@@ -145,6 +145,6 @@ def test_where_the_guest_can_read_it_is_shown(
         capsys.readouterr()
         assert main(["show", str(plan)]) == 0
         (line,) = [
-            line for line in capsys.readouterr().out.splitlines() if line.startswith("  secrets")
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("  secret ")
         ]
         assert words in line

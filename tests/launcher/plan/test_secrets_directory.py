@@ -205,8 +205,8 @@ def test_a_directory_that_is_none(
 ) -> None:
     (place / "site").mkdir()
     (place / "link").symlink_to("site")
-    for directory in ("rootfs", "rootfs/bin", "site"):
-        (place / directory / "TOKEN").write_text(VALUE)
+    for shared in ("rootfs", "rootfs/bin", "site"):
+        (place / shared / "TOKEN").write_text(VALUE)
     plan = planned(place, more="shares: [{tag: s, path: ./site}]\n")
     said = refused(launch(plan, "--secrets", str(place / directory)))
     assert why in said

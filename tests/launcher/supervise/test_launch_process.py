@@ -205,7 +205,7 @@ def foreign(directory: Path) -> str:
         pytest.skip("only root can make somebody else's directory")
     directory.mkdir(parents=True)
     os.chown(directory, 65534, 65534)
-    return "belongs to uid 65534; choose another: --runtime-dir"
+    return "belongs to uid 65534; use another --runtime-dir"
 
 
 def a_file(directory: Path) -> str:

@@ -195,7 +195,7 @@ PROGRAMS = {
     "/nowhere/passt": "/nowhere/passt: no such file or directory; install passt",
     "/etc/passwd": "/etc/passwd is no program that you",
     "/usr/bin": "/usr/bin is no program that you",
-    "./rootfs/passt": "is in a directory that a guest may write: what it puts there would run",
+    "./rootfs/passt": "is in a directory that a guest may write, who could replace it",
 }
 
 
