@@ -17,7 +17,7 @@ examples:
   source <(krunc completion zsh)           in ~/.zshrc, after compinit
   krunc completion fish | source           in ~/.config/fish/config.fish
 
-exit status: 0 well, 2 wrong usage
+exit codes: 0 success, 2 usage error
 """
 
 

@@ -173,8 +173,8 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
         raise SystemExit(2)
     if name not in VERBS or name in OF_OTHERS:
         guess = f"did you mean {close}? " if (close := nearest(name, VERBS)) else ""
-        said = f"there is no verb {name!r}; "
-        sys.stderr.write(f"krunc: {said}{guess}verbs: {', '.join(VERBS)}; see krunc --help\n")
+        said = f"there is no command {name!r}; "
+        sys.stderr.write(f"krunc: {said}{guess}commands: {', '.join(VERBS)}; see krunc --help\n")
         raise SystemExit(2)
     parser = verb_parser(name)
     given, unknown = parser.parse_known_args(argv[1:])

@@ -265,8 +265,8 @@ def test_streams_that_take_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "usage: krunc VERB ..."),
-        (["compil"], "krunc: there is no verb 'compil'; did you mean compile? verbs: "),
+        ([], "usage: krunc COMMAND ..."),
+        (["compil"], "krunc: there is no command 'compil'; did you mean compile? commands: "),
         (
             ["compile", "x.yaml", "--chekc"],
             "unrecognized arguments: --chekc; did you mean --check?",

@@ -46,7 +46,7 @@ krunc compile -o DIR/ writes them. Each plan must be one that the launcher takes
 and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the
 files given. `krunc schema policy` describes the YAML form.
 
-exit status: 0 well, 1 something was found, 2 wrong usage
+exit codes: 0 success, 1 something was found, 2 usage error
 """
 # So many differences are told one by one; of more, what they share is told once.
 _SHEETS = 3

@@ -56,7 +56,7 @@ goes there: then to standard error too. Warnings do not change the exit status.
 Which plans many boxes made is remembered below ~/.cache/krunc: where neither has changed, they are
 not compiled again. --check always compiles.
 
-exit status: 0 well, 1 a box is wrong or a plan is out of date, 2 wrong usage
+exit codes: 0 success, 1 a box is wrong or a plan is out of date, 2 usage error
 """
 
 

@@ -46,7 +46,7 @@ Of two in one repository, the relative paths of each start at its own directory,
 Of two directories all plans below them are compared, by their names there; boxes are left out. What
 many plans share is told once. Without NEW, REV:path is compared with the files that are there.
 
-exit status: 0 they mean the same, 1 they differ, 2 the input is wrong, or wrong usage
+exit codes: 0 equivalent, 1 different, 2 the input is wrong, or usage error
 """
 
 

@@ -27,7 +27,7 @@ from which the operations come. docs/review.md has the algorithm.
 With --fleet, krunc launch --require-digest sha256:HEX --digests fleet.list PLAN takes each of the
 plans under its own file name, and no other.
 
-exit status: 0 well, 1 the input is wrong, 2 wrong usage
+exit codes: 0 success, 1 the input is wrong, 2 usage error
 """
 
 

@@ -39,7 +39,7 @@ box. Everything is written, or nothing. docs/engines.md has each engine.
 
 losses that can be allowed: {", ".join(LOSSES)}
 
-exit status: 0 well, 1 the input is wrong or something would be lost, 2 wrong usage
+exit codes: 0 success, 1 the input is wrong or something would be lost, 2 usage error
 """
 
 

@@ -13,7 +13,7 @@ examples:
   krunc explain KR201                      what it is, why, and the way out
   krunc explain                            all codes
 
-exit status: 0 well, 2 no such code
+exit codes: 0 success, 2 no such code
 """
 
 

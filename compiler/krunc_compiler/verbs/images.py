@@ -25,7 +25,7 @@ examples:
 
 A root is checked when it is written, by krunc pull and by krunc launch; a change takes that away.
 
-exit status: 0 well, 1 a lock, a plan or the store cannot be read, 2 wrong usage
+exit codes: 0 success, 1 a lock, a plan or the store cannot be read, 2 usage error
 """
 
 

@@ -35,7 +35,7 @@ A comment at the top of the box names everything that has no counterpart. docs/i
 every option and key; docs/boxlite.md BoxLite's. Relative paths start at the box's directory. The
 image of a box is pulled before it compiles: krunc pull web.yaml.
 
-exit status: 0 well, 1 the input is wrong, 2 wrong usage
+exit codes: 0 success, 1 the input is wrong, 2 usage error
 """
 # JSON writes characters beyond U+FFFF as two escapes, which YAML does not join; an escaped
 # backslash is passed over.

@@ -26,7 +26,7 @@ examples:
   krunc init - --kind disk                 to standard output
   krunc init --kind policy                 .krunc/policy.yaml
 
-exit status: 0 well, 1 the file exists or cannot be written, 2 wrong usage
+exit codes: 0 success, 1 the file exists or cannot be written, 2 usage error
 """
 KINDS = {
     "hello": "one program in a root directory",

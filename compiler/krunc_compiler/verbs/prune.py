@@ -25,7 +25,7 @@ examples:
 Kept is what a lock or plan below the PATHs names, broken ones too, and what a running VM has. When
 one cannot be read, nothing is removed. What is removed comes back with krunc pull --locked.
 
-exit status: 0 well, 1 a lock, a plan or the store cannot be read, 2 wrong usage
+exit codes: 0 success, 1 a lock, a plan or the store cannot be read, 2 usage error
 """
 
 

@@ -38,8 +38,8 @@ The store is --store DIR, else $KRUNC_STORE, else $XDG_DATA_HOME/krunc/store, el
 ~/.local/share/krunc/store. A pull that is stopped leaves nothing that the next one does not remove.
 docs/images.md has the rest.
 
-exit status: 0 well, 1 a box or an image is wrong, or an image is not what its lock says, 2 wrong
-usage
+exit codes: 0 success, 1 a box or an image is wrong, or an image is not what its lock says,
+2 usage error
 """
 
 

@@ -14,7 +14,7 @@ examples:
   krunc schema plan | jq .properties
   krunc schema review                      what krunc show --format json prints
 
-exit status: 0 well, 2 wrong usage
+exit codes: 0 success, 2 usage error
 """
 _SCHEMAS = (
     "box", "plan", "review", "diff", "policy", "check", "lock", "pull", "images", "prune",

@@ -27,7 +27,7 @@ examples:
 
 `krunc schema review` describes the JSON.
 
-exit status: 0 well, 1 the input is wrong, 2 wrong usage
+exit codes: 0 success, 1 the input is wrong, 2 usage error
 """
 
 

@@ -32,7 +32,7 @@ examples:
   krunc doctor boxes/web.plan.json
   krunc doctor --json | jq '.checks[] | select(.state == "failed")'
 
-exit status: 0 when nothing failed, 1 otherwise, 2 wrong usage
+exit codes: 0 success, 1 a check failed, 2 usage error
 """
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _WORDS = {OK: "ok", WARNING: "warning", FAILED: "FAILED"}
