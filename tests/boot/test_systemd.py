@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from debian_host import DebianHost
+from debian_host import DebianHost, guest_root
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 
@@ -29,12 +29,7 @@ def hosted(debian_host: DebianHost, tmp_path: Path) -> Hosted:
         name: str, script: str, change: Callable[[dict[str, Any]], None] | None = None, **keys: Any
     ) -> DebianHost:
         tree = tmp_path / "tree"
-        root = tree / GUESTS[1:] / name / "rootfs"
-        for directory in ("bin", "dev", "proc", "sys", "tmp", "kept"):
-            (root / directory).mkdir(parents=True)
-        shutil.copy("/bin/busybox", root / "bin/busybox")
-        for applet in ("sh", "cat", "echo", "sleep"):
-            (root / "bin" / applet).symlink_to("busybox")
+        guest_root(tree / GUESTS[1:] / name / "rootfs")
         entrypoint = {"script": script, **keys.pop("entrypoint", {})}
         box = {
             "krunc": 1,

@@ -46,7 +46,7 @@ class DebianHost:
         shared = self._directory / "files"
         shutil.copytree(tree, shared, symlinks=True)
         to, source = shlex.quote(to), emulation.SHARED / "files"
-        self.sh(f"mkdir -p {to}; cp -R {source}/. {to}; chown -R root:root {to}/etc || true")
+        self.sh(f"mkdir -p {to}; cp -R {source}/. {to}")
         shutil.rmtree(shared)
 
     def json(self, path: str) -> dict[str, Any]:
@@ -85,6 +85,15 @@ def debian_host(tmp_path_factory: pytest.TempPathFactory, libkrun_2: Path) -> It
         yield host
     finally:
         machine.down(directory)
+
+
+def guest_root(root: Path) -> None:
+    """Make a root for guests with a shell, and a directory `kept` to write to."""
+    for directory in ("bin", "dev", "proc", "sys", "tmp", "kept"):
+        (root / directory).mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    for applet in ("sh", "cat", "echo", "sleep"):
+        (root / "bin" / applet).symlink_to("busybox")
 
 
 def _installed(to: Path, libkrun: Path) -> Path:
