@@ -347,10 +347,13 @@ def test_a_fleet_with_one_root(
         assert done == 0
     boxes_of = ALL.replace("DIRECTORY", str(boxes))
     # A guest's kernel can fail under emulation, seen while eight start at once: then that is told.
+    ends: dict[str, dict[str, Any]] = {}
     for _ in range(4):
         boot(name, start=["-c", boxes_of], seconds=4 * TIMEOUT)
-        ends = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
-        if all(end["reason"] != "guest_kernel" for end in ends.values()):
+        found = {path.stem: json.loads(path.read_text()) for path in (boxes / "ends").iterdir()}
+        assert len(found) == 8
+        ends |= {vm: end for vm, end in found.items() if end["reason"] != "guest_kernel"}
+        if len(ends) == 8:
             break
     assert {name: end["status"] for name, end in ends.items()} == {
         f"vm{i}": 127 if i == 5 else i for i in range(8)
