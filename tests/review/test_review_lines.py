@@ -242,7 +242,7 @@ def test_no_opening_is_lost_behind_a_large_one_or_a_long_script() -> None:
     many = [call("krun_add_virtiofs", tag=f"t{i}", path=f"/{'p' * 100}{i}") for i in range(3000)]
     text = to_markdown(change_sheet(compare(old, reviewed(*many, *large))))
     told = text.count("- **write**") - 1
-    assert f"- **write** and {3000 - told} more of this kind, not shown" in text
+    assert f"- **write** and {3000 - told:,} more of this kind, not shown" in text
 
 
 def test_a_comment_about_many_plans_names_those_that_run_something_else() -> None:

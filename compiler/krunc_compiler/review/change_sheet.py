@@ -110,7 +110,7 @@ def counted(difference: Difference) -> str:
     if not total:
         return "no changes"
     counts = [(len(difference.of(effect)), effect) for effect in EFFECTS]
-    text = ", ".join(f"{count} {DOES[effect][count > 1]}" for count, effect in counts if count)
+    text = ", ".join(f"{count:,} {DOES[effect][count > 1]}" for count, effect in counts if count)
     runs = running(difference)
     more = f"; changed: {', '.join(runs)}" if runs else ""
     return f"{plural(total, 'change')}: {text}{more}"
