@@ -18,6 +18,10 @@ PLANS = "/etc/krunc/plans"
 STORE = "/var/lib/krunc/store"
 # What stands in the first line of all that krunc emit writes; it replaces nothing else.
 MARK = "krunc emit"
+# What an engine lacks that starts the launcher on a host of its choice, and nobody sits there.
+OF_A_SCHEDULER = frozenset({"descriptor", "desktop_session", "terminal_console"}) | {
+    *("shared_port", "shared_socket", "shared_writable_disk")
+}
 
 
 class Piece(NamedTuple):

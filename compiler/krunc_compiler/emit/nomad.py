@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from krunc_compiler.emit.engine import PLANS, STORE, Engine, Piece, allowed, head
+from krunc_compiler.emit.engine import OF_A_SCHEDULER, PLANS, STORE, Engine, Piece, allowed, head
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import Unspeakable, hcl_string, label
 
@@ -63,8 +63,7 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 
 ENGINE = Engine(
     name="nomad",
-    lacks=frozenset({"descriptor", "desktop_session", "terminal_console"})
-    | {"shared_port", "shared_socket", "shared_writable_disk"},
+    lacks=OF_A_SCHEDULER,
     has_many_files=True,
     object_name=object_name,
     part=part,

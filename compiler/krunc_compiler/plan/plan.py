@@ -63,22 +63,17 @@ def to_text(plan: Plan) -> str:
     rows = _json(plan.operations)[1:-1]
     for between, lines in _BETWEEN:
         rows = rows.replace(between, lines)
-    head = {
-        "krunc_plan": FORMAT,
-        "box": plan.box,
-        "target": plan.target,
-        "api": plan.era,
-        "requires": plan.requires,
-        "box_digest": plan.digest,
-        **({"labels": plan.labels} if plan.labels else {}),
-        **({"waivers": plan.waivers} if plan.waivers else {}),
-    }
-    lines = "".join(f'"{key}": {_json(value)},\n' for key, value in head.items())
+    lines = "".join(f'"{key}": {_json(value)},\n' for key, value in _metadata(plan).items())
     return escaped(f'{{\n{lines}"operations": [\n{rows}\n]\n}}\n')
 
 
 def value_of(plan: Plan) -> dict[str, Any]:
     """Return the JSON value of a PLAN that was read, as `to_text` writes it."""
+    return {**_metadata(plan), "operations": list(plan.operations)}
+
+
+def _metadata(plan: Plan) -> dict[str, Any]:
+    """Return what stands before the operations of PLAN, in order."""
     return {
         "krunc_plan": FORMAT,
         "box": plan.box,
@@ -88,7 +83,6 @@ def value_of(plan: Plan) -> dict[str, Any]:
         "box_digest": plan.digest,
         **({"labels": plan.labels} if plan.labels else {}),
         **({"waivers": list(plan.waivers)} if plan.waivers else {}),
-        "operations": list(plan.operations),
     }
 
 

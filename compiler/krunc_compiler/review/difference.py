@@ -1,10 +1,9 @@
-"""What changes in meaning between two plans, the worst first.
+"""What changes between two plans, most severe first.
 
-A change is judged by what of the host is reached: something that the old plan did not reach opens,
-something that the new one no longer reaches narrows. Another image is other code, whatever it
-reaches. What reaches the same alters, when something
-else runs in the guest or stands there under the same name, and all else is neutral. The kinds in
-fact.KINDS order the changes and word them.
+A change is judged by its host access: access that the old plan did not have widens, access that
+the new one no longer has narrows. Another image is other code, whatever its access. A change with
+the same access alters if something else runs in the guest, or is there under the same name. All
+else is neutral. The kinds in fact.KINDS order the changes.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from krunc_compiler.verbs.compile_jobs import (
     others,
     tell_people,
 )
-from krunc_compiler.verbs.options import add_allowed, add_inputs, inputs
+from krunc_compiler.verbs.options import add_allowed, add_findings_format, add_inputs, inputs
 
 if TYPE_CHECKING:
     from krunc_compiler.pipeline.unchanged import Earlier
@@ -81,13 +81,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="write nothing; fail when a plan is not what its box compiles to",
     )
-    parser.add_argument(
-        "--format",
-        choices=("text", "json", "github", "sarif"),
-        default="text",
-        metavar="FORM",
-        help="how findings are written: text, json, github, sarif (default: text)",
-    )
+    add_findings_format(parser)
     parser.add_argument(
         "--warnings-as-errors", action="store_true", help="write nothing when there are warnings"
     )

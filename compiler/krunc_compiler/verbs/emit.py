@@ -23,6 +23,7 @@ from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.plan.reading import read_plan, source_of
 from krunc_compiler.plan.refusal import Verifier, refused
 from krunc_compiler.verbs.emitting import to_directory, to_file, to_stdout
+from krunc_compiler.verbs.options import add_findings_format
 
 EXAMPLES = f"""\
 examples:
@@ -77,13 +78,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--pods", action="store_true", help="kubernetes: a Pod for each plan, and no Jobs"
     )
-    parser.add_argument(
-        "--format",
-        choices=("text", "json", "github", "sarif"),
-        default="text",
-        metavar="FORM",
-        help="how findings are written: text, json, github, sarif (default: text)",
-    )
+    add_findings_format(parser)
 
 
 class _Read(NamedTuple):

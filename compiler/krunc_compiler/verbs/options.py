@@ -39,6 +39,17 @@ def add_variables(parser: ArgumentParser) -> None:
     )
 
 
+def add_findings_format(parser: ArgumentParser) -> None:
+    """--format, of the findings."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "github", "sarif"),
+        default="text",
+        metavar="FORM",
+        help="how findings are written: text, json, github, sarif (default: text)",
+    )
+
+
 def add_store(parser: ArgumentParser) -> None:
     """--store."""
     parser.add_argument(
