@@ -158,7 +158,7 @@ SCHEMA = {
     "required": ["box"],
     "properties": {
         "box": {"pattern": "^x", "x-message": "say", "minLength": 1},
-        "exposure": {"contains": {"const": 1}, "items": {"$ref": "#/$defs/x"}, "maxItems": 3},
+        "host_access": {"contains": {"const": 1}, "items": {"$ref": "#/$defs/x"}, "maxItems": 3},
         "machine": {"anyOf": [{"enum": ["a"]}, {"not": {"type": ["string", "null"]}}]},
     },
 }

@@ -136,19 +136,8 @@ class Fleet:
     last first, `running` the VMs by process, `names` theirs; `asked` are signals that came."""
 
     __slots__ = (
-        "_directory",
-        "_each",
-        "_library",
-        "_looked",
-        "_mask",
-        "_most",
-        "_plans",
-        "_starts",
-        "asked",
-        "names",
-        "programs",
-        "running",
-        "waiting",
+        "_directory", "_each", "_library", "_looked", "_mask", "_most", "_plans", "_starts",
+        "asked", "names", "programs", "running", "waiting",
     )  # fmt: skip
 
     def __init__(self, plans: dict[str, Source], directory: str, options: Options) -> None:
