@@ -181,6 +181,34 @@ def test_what_is_named_or_allowed_is_read(repo: Path, capsys: pytest.CaptureFixt
     assert "all well" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("output", ["../plans", "../plans/", "../plans/web.plan.json", "../link/plans"])  # fmt: skip
+def test_plans_where_the_command_line_says_are_read(
+    output: str, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo / "plans").mkdir()
+    (repo / "link").symlink_to(".")
+    box()
+    command = ["compile", "boxes/web.yaml" if output.endswith("json") else "boxes", "-o", output]
+    assert main(command) == 0
+    assert main([*command, "--check"]) == 0
+    assert main([*command, "--inside"]) == 0
+    if output.endswith("json"):
+        return  # that very file, as with --vars
+    (repo / "plans/web.plan.json").unlink()
+    (repo / "plans/web.plan.json").symlink_to("../home/.docker/config.json")
+    assert "outside of the repository" in runs(capsys, *command, "--check")
+
+
+def test_an_output_that_leads_out_of_the_repository_is_not_read(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo / "plans").mkdir()
+    link("plans", "../plans")
+    box()
+    assert main(["compile", "boxes", "-o", "../plans"]) == 0
+    assert "outside of the repository" in runs(capsys, "compile", "boxes", "-o", "plans", "--check")
+
+
 @pytest.mark.parametrize("given", ["..", "../repo", "../link/repo", "boxes", "../repo/boxes/web.yaml"])  # fmt: skip
 def test_a_base_elsewhere_in_the_repository_is_read(given: str, repo: Path) -> None:
     (repo / "link").symlink_to(".")

@@ -101,7 +101,8 @@ def run(args: Namespace) -> int:
     """Compile everything, then write everything or nothing."""
     # What CI asks about is a stranger's; what a person compiles may extend what it names.
     is_bounded = args.check or args.inside
-    within = around(args.boxes, args.vars, args.allow_outside) if is_bounded else ANYWHERE
+    named = [*args.vars, args.output] if args.output else args.vars
+    within = around(args.boxes, named, args.allow_outside) if is_bounded else ANYWHERE
     files = [path for given in args.boxes for path in files_of(given, within)]
     if len(files) >= MANY:
         for_many()
