@@ -1,11 +1,13 @@
 """The box, typed, with every default filled in. Sizes are in MiB."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krunc_compiler.box.consoles import Console, Descriptor, Log
 from krunc_compiler.box.networks import NetworkDevices, NoNetwork, Tsi
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.image.lock import LockedImage
+
+if TYPE_CHECKING:  # few boxes have an image
+    from krunc_compiler.image.lock import LockedImage
 
 # The key that names the image.
 IMAGE: Path = ("rootfs", "image")
@@ -251,7 +253,7 @@ class Box(NamedTuple):
     timeout_s: int | None
     run_as: RunAs | None
     smolmachines: Smolmachines | None
-    image: LockedImage | None
+    image: "LockedImage | None"
     written: dict[str, Any]
 
     def origin(self, *path: str | int) -> Path:

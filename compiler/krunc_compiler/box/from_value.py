@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.box import storage_from_value as storage
 from krunc_compiler.box.box import (
@@ -45,8 +45,10 @@ from krunc_compiler.box.networks import (
     TapDevice,
     Tsi,
 )
-from krunc_compiler.image.lock import LockedImage
 from krunc_compiler.image.platform import arch_of
+
+if TYPE_CHECKING:  # few boxes have an image
+    from krunc_compiler.image.lock import LockedImage
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 

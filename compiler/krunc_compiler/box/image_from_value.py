@@ -3,11 +3,13 @@ program in the place of what the box leaves out."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.files.hostpath import STORE
-from krunc_compiler.image.lock import LockedImage
-from krunc_compiler.image.run_config import Run, User
+
+if TYPE_CHECKING:  # few boxes have an image
+    from krunc_compiler.image.lock import LockedImage
+    from krunc_compiler.image.run_config import Run, User
 
 # The disk that is the root; the guest does not see this name.
 ROOT_DISK = "krunc-root"

@@ -15,8 +15,8 @@ from krunc_compiler.libkrun import Target, target
 PLAN_MARK = b'"krunc_plan"'
 # The name of a box and what a plan starts with are shorter by far.
 _HEAD_BYTES = 4096
-_BOX = re.compile(rb'^"box": "([a-z0-9_.-]{1,63})",$', re.MULTILINE)
-_TARGET = re.compile(rb'^"target": "([0-9.]{1,11})",$', re.MULTILINE)
+_BOX = rb'(?m)^"box": "([a-z0-9_.-]{1,63})",$'
+_TARGET = rb'(?m)^"target": "([0-9.]{1,11})",$'
 
 
 def target_of(path: str, within: Within) -> Target | None:
@@ -37,13 +37,13 @@ def same_plan(there: bytes, made: bytes) -> bool:
     return there == made or _as_written(there) == made
 
 
-def _in_head(path: str, wanted: re.Pattern[bytes], within: Within) -> str | None:
+def _in_head(path: str, wanted: bytes, within: Within) -> str | None:
     try:
         within.admit(path)
         head = contents(path, _HEAD_BYTES)
     except (OSError, ValueError, Rejected):
         return None  # who compares with it tells
-    found = wanted.search(_as_written(head)) if PLAN_MARK in head else None
+    found = re.search(wanted, _as_written(head)) if PLAN_MARK in head else None
     return found[1].decode() if found else None
 
 

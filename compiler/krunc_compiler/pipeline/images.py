@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.files.boxfiles import lock_file
 from krunc_compiler.files.source import read_file
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Located, Path, Rejected
-from krunc_compiler.image.lock import Lock, LockedImage, LockedLayer, LockedRoot, read_lock
 from krunc_compiler.image.platform import of_arch
-from krunc_compiler.image.reference import FORM, NotAReference, parse
-from krunc_compiler.image.run_config import Run
 from krunc_compiler.libkrun import architectures
 from krunc_compiler.text.strict_json import source_of
+
+# Few boxes have an image: what reads references and locks is imported when one has.
+if TYPE_CHECKING:
+    from krunc_compiler.image.lock import Lock, LockedImage
 
 _WHERE: Path = ("rootfs", "image")
 _PULL = "run `krunc pull {}`, and commit the lock beside the box"
@@ -44,6 +45,8 @@ class Images:
         root, arch = value["rootfs"], value.get("arch")
         if "image" not in root:
             return None, []
+        from krunc_compiler.image.reference import FORM, NotAReference, parse
+
         reference = root["image"]
         try:
             parse(reference)
@@ -62,6 +65,8 @@ class Images:
         return _stand_in(reference), self._wrong(reference, platform, fitting)
 
     def _read(self) -> None:
+        from krunc_compiler.image.lock import read_lock
+
         self._is_read = True
         try:
             self._text = self._content()
@@ -121,6 +126,9 @@ class Images:
 
 
 def _stand_in(reference: str) -> LockedImage:
+    from krunc_compiler.image.lock import LockedImage, LockedLayer, LockedRoot
+    from krunc_compiler.image.run_config import Run
+
     root = LockedRoot(_NO_DIGEST, 1, 1)
     layers = (LockedLayer(_NO_DIGEST, 0),)
     run = Run(entrypoint=("/",))

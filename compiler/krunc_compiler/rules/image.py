@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from re import fullmatch
+from typing import TYPE_CHECKING
 
 from krunc_compiler.box.box import IMAGE, Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Tsi
 from krunc_compiler.findings.finding import Finding
-from krunc_compiler.image.run_config import Run
 from krunc_compiler.plan.kinds import rules
+
+if TYPE_CHECKING:  # few boxes have an image
+    from krunc_compiler.image.run_config import Run
 
 _SHOWN, _LONGEST = 5, 60
 

@@ -11,16 +11,14 @@ from krunc_compiler.box.box import Box
 from krunc_compiler.findings.finding import Finding, Path
 
 # scheme://user:password@host (RFC 3986, 3.2.1). What a shell or a program fills in is no password.
-_IN_URL = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#'\"]{0,256}:(?![$%<{*@])[^/\s@?#'\"]{1,256}@"
-)
+_IN_URL = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#'\"]{0,256}:(?![$%<{*@])[^/\s@?#'\"]{1,256}@"
 _MOST_WORDS = 8
 
 
 def check(box: Box) -> Iterator[Finding]:
     """Yield the warnings about the program of BOX."""
     for key, text in _texts(box):
-        if "://" in text and _IN_URL.search(text):
+        if "://" in text and re.search(_IN_URL, text):
             yield Finding(
                 "KR610",
                 "a password stands in this URL, and the plan would hold it",

@@ -15,11 +15,12 @@ _WORDS = {
 }
 # All that stands in the numbers below.
 _CHARACTERS = frozenset("+-.0123456789abcdefABCDEFxoinIN")
-_INT = re.compile(r"[-+]?[0-9]{1,40}")
-_OCT = re.compile(r"0o[0-7]{1,40}")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,40}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+# Compiled when a box has a number that is no plain integer, which few have.
+_OCT = r"0o[0-7]{1,40}"
+_HEX = r"0x[0-9a-fA-F]{1,40}"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_NOT_FINITE = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+_MOST_DIGITS = 40
 
 
 class NotFinite(ValueError):
@@ -33,17 +34,18 @@ def scalar(text: str) -> Any:
         return _WORDS[text]
     if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):
         return text
-    if _INT.fullmatch(text):
+    digits = text[1:] if text[0] in "+-" else text
+    if digits.isdecimal() and len(digits) <= _MOST_DIGITS:
         return int(text)
-    if _OCT.fullmatch(text):
+    if re.fullmatch(_OCT, text):
         return int(text[2:], 8)
-    if _HEX.fullmatch(text):
+    if re.fullmatch(_HEX, text):
         return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
+    if re.fullmatch(_FLOAT, text):
         number = float(text)
         if math.isfinite(number):
             return number
-    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+    if re.fullmatch(_FLOAT, text) or re.fullmatch(_NOT_FINITE, text):
         shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
         raise NotFinite(f"{shown} is not a finite number")
     return text

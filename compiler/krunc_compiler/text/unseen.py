@@ -7,14 +7,14 @@ import re
 from krunc_compiler.findings.report import is_seen
 
 # A surrogate is no character: whoever writes the text refuses it.
-_OTHERS = re.compile("[^\n -~\ud800-\udfff]")
+_OTHERS = "[^\n -~\ud800-\udfff]"
 
 
 def escaped(text: str) -> str:
     """Return the JSON TEXT with each character that is not seen as itself as JSON's escape."""
     if text.isascii() and "\x7f" not in text:
         return text
-    return _OTHERS.sub(_escape, text)
+    return re.sub(_OTHERS, _escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

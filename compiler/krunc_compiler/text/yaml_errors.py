@@ -28,9 +28,9 @@ _WAYS_OUT = {
     "while scanning a tag": "put a text that starts with ! in quotes",
 }
 
-_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})")
+_ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 # As JSON writes a character beyond U+FFFF.
-_PAIR = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_PAIR = r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_DEPTH = 32
 
@@ -73,13 +73,13 @@ def _escape(behind: Span, text: str) -> Finding:
     """Return the finding about an escape of no character; BEHIND is where its digits start."""
     line, start = behind.line, max(0, behind.column - 2)
     written = LINE_END.split(text)[line][start:]
-    found = _ESCAPE.match(written)
+    found = re.match(_ESCAPE, written)
     said = found.group() if found else written[:2]
     is_half = found is not None and 0xD800 <= int(said[2:], 16) <= 0xDFFF
     what = "half of a character" if is_half else "no character"
     hint = "write the character itself, or escape a backslash that is meant: \\\\"
     if is_half:
-        pair = _PAIR.match(written)
+        pair = re.match(_PAIR, written)
         hint = "JSON writes a character beyond U+FFFF as two escapes, \\ud83d\\ude00; write both"
         if pair:
             code = ord(bytes.fromhex(pair[1] + pair[2]).decode("utf-16-be"))
