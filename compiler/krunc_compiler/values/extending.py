@@ -89,13 +89,13 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
             raise _NoBox(f"the file is wrong{where}, and no box") from None
         raise
     if is_base and not is_like_box(value):
-        raise _NoBox("the file is no box")
+        raise _NoBox("the file is not a box")
     source = source._replace(text=parsed.text, places=parsed.places, faults=parsed.faults)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "one value"
         finding = Finding(
             "KR004",
-            f"the file holds {kind}; a box is a map of keys",
+            f"the file holds {kind}; a box is a mapping",
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
