@@ -198,7 +198,7 @@ def test_odd_texts(boot: Booting, boxes: Path, shown: Shown) -> None:
     done = boot(name, prints=True)
     expected = "".join(f"<{one}>" for one in [*args, env["V"], env["W"]])
     assert done.stdout.startswith(expected), done
-    shown("any strings reach the program")
+    shown("any texts reach the program")
 
 
 NAMES = (
@@ -275,7 +275,7 @@ def test_the_exit_code_of_a_root_on_a_disk(boot: Booting, boxes: Path, shown: Sh
     name = staged(boxes, "echo kept >/kept; cat /kept; exit 7", rootfs=root, disks=[disk])
     done = boot(name, prints=True)
     assert (done.status, done.stdout) == (7, "kept\n"), done
-    shown("a root disk keeps the exit code")
+    shown("a root on a disk keeps the exit code")
 
 
 def test_a_root_on_a_disk_that_is_thrown_away(boot: Booting, boxes: Path, shown: Shown) -> None:
@@ -286,7 +286,7 @@ def test_a_root_on_a_disk_that_is_thrown_away(boot: Booting, boxes: Path, shown:
     done = boot(name, prints=True)
     assert (done.status, done.stdout) == (4, "x\n"), done
     assert (boxes / "root.img").read_bytes() == before
-    shown("a root disk whose changes are discarded")
+    shown("a root on a disk whose changes are discarded")
 
 
 def test_changes_kept_on_a_disk(boot: Booting, boxes: Path, shown: Shown) -> None:
