@@ -51,7 +51,7 @@ FLAWS = {
     "[" * DEPTH + "\u00a7[" + "]" * (DEPTH + 1): "the plan is nested too deeply",
     "[" * DEPTH + "\u00a7" + "[" * 200_000: "the plan is nested too deeply",
     '{"a":' * DEPTH + "\u00a7" + '{"a":' * 200_000: "the plan is nested too deeply",
-    "{" + ", ".join(f'"k{i}": 1' for i in range(90_000)) + ', \u00a7"k89999": 1}': "stands twice",
+    "{" + ", ".join(f'"k{i}": 1' for i in range(90_000)) + ', \u00a7"k89999": 1}': "duplicate key",
 }
 
 
