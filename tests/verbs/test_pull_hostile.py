@@ -399,7 +399,7 @@ def test_a_layout_with_what_no_layout_has(
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ('{"manifests": [ROW], "manifests": [{}]}', "twice"),
+        ('{"manifests": [ROW], "manifests": [{}]}', "duplicate key"),
         ('{"Manifests": [ROW], "schemaVersion": 2}', "manifests is not a list"),
         ('{"manifests": [], "MANIFESTS": [ROW]}', "the key MANIFESTS"),
         ('{"manifests": [], "manife\u017ft\u017f": [ROW]}', "the key manife"),
