@@ -45,9 +45,9 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"console": {"output": "runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:other"]}, ["write: file runtime:log (console)"]),
     ({"console": {"output": "./runtime:log"}}, {"writes": ["boxes/rootfs", "runtime:"]}, ["write: file ./runtime:log (console)"]),
     ({}, {"networks": []}, []),
-    ({"network": TSI}, {"networks": []}, ["any address that the host user can reach, including localhost (TSI)"]),
+    ({"network": TSI}, {"networks": []}, ["network: any address that the host user can reach, including localhost (TSI)"]),
     ({"network": TSI}, {"networks": ["tsi"]}, []),
-    ({"network": STREAM}, {"networks": ["unixgram"]}, ["through the network backend at /run/net (eth0)"]),
+    ({"network": STREAM}, {"networks": ["unixgram"]}, ["network: through the network backend at /run/net (eth0)"]),
     ({"network": STREAM}, {"networks": ["unixstream"]}, []),
     ({"network": {**STREAM, "mode": "unixgram"}}, {"networks": ["unixgram"]}, []),
     ({"network": TSI}, {"ports": [8080]}, []),
@@ -243,7 +243,7 @@ def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "removed: directory data (share s)" in said
     assert (
-        "boxes/open.yaml:11:2: error[KR501]: network: any address that the host user can reach"
+        "boxes/open.yaml:11:2: error[KR501]: network: network: any address that the host user can reach"
         in said
     )
     assert "= help: policy.yaml: allow.networks: nothing; ask us" in said
@@ -480,7 +480,7 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
             "",
             1,
             [
-                "error[KR501]: network: any address that the host user can reach",
+                "error[KR501]: network: network: any address that the host user can reach",
                 "krunc: 1 error",
             ],
         ),
@@ -490,7 +490,7 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
             "{rule: allow.networks, reason: a demo}",
             0,
             [
-                "warning[KR501]: network: any address that the host user can reach",
+                "warning[KR501]: network: network: any address that the host user can reach",
                 'waived: "a demo"',
             ],
         ),

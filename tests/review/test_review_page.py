@@ -136,7 +136,7 @@ def test_the_keyboard_reaches_what_folds(chromium: Browser, tmp_path: Path) -> N
 _TEXTS = """() => [...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()).flatMap(
     svg => [...svg.querySelectorAll('g')].map(g => {
         const boxes = [...g.querySelectorAll('rect')].map(one => one.getBoundingClientRect());
-        const strings = [...g.querySelectorAll('text.mono')].map(one => one.getBoundingClientRect());
+        const texts = [...g.querySelectorAll('text.mono')].map(one => one.getBoundingClientRect());
         const size = parseFloat(getComputedStyle(g.querySelector('text')).fontSize);
         const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
         return {

@@ -88,9 +88,7 @@ def _finding(key: str, value: Any, fact: Fact, way_out: str) -> Finding:
     path = ("operations", fact.operation) if fact.operation is not None else ("operations",)
     limit = words([str(item) for item in value]) or "nothing" if isinstance(value, list) else value
     where = key if key == "isolation" else f"allow.{key}"
-    # The key of the box is before it, and for a network that is the kind's own word.
-    said = fact.text if fact.kind == "network" else f"{fact.kind}: {fact.text}"
-    return Finding("KR501", said, path, f"{where}: {limit}{way_out}")
+    return Finding("KR501", f"{fact.kind}: {fact.text}", path, f"{where}: {limit}{way_out}")
 
 
 # What of a fact is not allowed, where that is a path.
