@@ -35,7 +35,7 @@ The tables below are made from the importers' own by `docs/generate_importing.py
   engine, and host-gateway are omitted, with a comment.
 - **Nothing else is asked**: no engine, no registry, no file that the original names, no environment.
   What depends on those is an error (KR513) or a comment.
-- **What is wrong is reported at its place**, all of it in one run, and no box is written then. A box that is
+- **What is wrong is reported at its place**, all of it in one run, and not a box is written then. A box that is
   written compiles, once its image is pulled.
 
 | container | box |

@@ -221,7 +221,7 @@ EXTENDS = {
     "an expression": ('extends: "{{ x }}"', "extends takes no expressions"),
     "a broken base": (
         "extends: broken.yaml",
-        "broken.yaml: the file is wrong in line 2, column 1, and no box",
+        "broken.yaml: the file is wrong in line 2, column 1, and not a box",
     ),
     "a number": ("extends: 1", "error[KR103]: extends: 1 is an integer, not a string or a list"),
     "many": ("extends: many0.yaml", "error[KR023]"),
