@@ -174,7 +174,7 @@ def main() -> None:
         sizes = memory.sizes(place, cases)
         counts = instructions.counts(place, cases)
     python = f"Python {platform.python_version()}"
-    machine = f"{python}, {os.cpu_count()} processors, {given.boxes:,} boxes\n"
+    machine = f"{python}, {os.cpu_count()} CPUs, {given.boxes:,} boxes\n"
     tables = {
         "machine": machine,
         "speed": speed_table(times),

@@ -25,29 +25,29 @@ else. [examples/imported](../examples/imported/README.md) has three originals wi
 compiles: `krunc pull web.yaml`.
 
 The tables below are made from the importers' own by `docs/generate_importing.py`; do not edit them.
-"told" means: a comment says it.
+"noted" means: a comment says it.
 
 ## What holds for all
 
-- **Nothing is weakened without a word.** What bounds the container is carried over, or a comment says
-  that the box lacks it.
+- **Nothing is weakened silently.** What bounds the container is carried over, or a comment says
+  that the box does not have it.
 - **Nothing is opened by a guess.** Privileges, devices, the host's network and namespaces, sockets of an
-  engine, and host-gateway are left out, with a comment.
+  engine, and host-gateway are omitted, with a comment.
 - **Nothing else is asked**: no engine, no registry, no file that the original names, no environment.
   What depends on those is an error (KR513) or a comment.
-- **What is wrong is told at its place**, all of it at once, and no box is written then. A box that is
+- **What is wrong is reported at its place**, all of it in one run, and not a box is written then. A box that is
   written compiles, once its image is pulled.
 
 | container | box |
 | --- | --- |
 | image | `rootfs: {image: NAME, changes: discard}`; `read_only: true` instead of `changes` with a read-only root |
 | its program, arguments, user, directory and variables | the image's, unless the original says others |
-| a program that is no absolute path | `script: exec "$@"`, so that the guest's shell looks it up |
-| a directory of the host | a share, writable unless the original says `ro`. A relative path starts at the box's directory |
-| `~`, a socket, /, /dev, /proc, /sys, a file of /etc | told, and left out |
+| a program that is not an absolute path | `script: exec "$@"`, so that the guest's shell looks it up |
+| a host directory | a share, writable unless the original says `ro`. A relative path starts at the box's directory |
+| `~`, a socket, /, /dev, /proc, /sys, a file of /etc | noted, and omitted |
 | a volume with a name | a disk, `NAME.img`, with the line that makes it. `entrypoint.before` gives it to the program's user |
 | a volume without a name | the root's own directory; with a read-only root a tmpfs |
-| a port without an address | every address of the host, as engines have it: `0.0.0.0:8080:80` |
+| a port without an address | every host address, as engines have it: `0.0.0.0:8080:80` |
 | CPUs | whole ones: 1.5 became 2, and a comment says so |
 | no memory or CPU limit | a VM has one: 4 GiB and 4 vCPUs unless `machine` says otherwise |
 
@@ -64,7 +64,7 @@ error: what it comes to is not known here.
 _COMPOSE = """
 ## Compose
 
-The file is read as YAML 1.2, with anchors and `<<`. `SERVICE` can be left out where there is one, or
+The file is read as YAML 1.2, with anchors and `<<`. `SERVICE` can be omitted where there is one, or
 one without a profile. `extends` within the file is merged as Compose does; another file is an error, and
 `docker compose config --no-interpolate` writes all in one. `${NAME:-default}` is its default, with a
 comment. A variable without one is an error, but in `environment`: there `NAME: ${OTHER}` is
@@ -78,7 +78,7 @@ _OCI = """
 ## Runtime bundles
 
 `BUNDLE` is the directory with config.json, of the OCI runtime specification 1.x, and its root. Unknown
-keys are told.
+keys are noted.
 
 | key | becomes |
 | --- | --- |

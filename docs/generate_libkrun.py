@@ -12,10 +12,10 @@ _HEAD = """\
 # libkrun's functions and the keys of a box
 
 Made from `schema/krunc_schema/krun.json` by `docs/generate_libkrun.py`; do not edit. `since` and
-`until` are libkrun versions. Family 1 is libkrun 1.x, family 2 the 2.0-dev with the flat C API. The
-plan of a box uses the oldest function that says exactly what the box says, and `krunc show` names
-the version that comes of it. At launch each function is looked up in the library itself: a
-distribution's build can lack one, and a newer one can have more.
+`until` are libkrun versions. In the last column, 1 is libkrun 1.x and 2 is libkrun 2, the 2.0-dev
+with the flat C API. The plan of a box uses the oldest function that says exactly what the box says,
+and `krunc show` names the version that comes of it. At launch each function is looked up in the
+library itself: a distribution's build can be without one, and a newer one can have more.
 
 | function | box key | since | until | family |
 | --- | --- | --- | --- | --- |

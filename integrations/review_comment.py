@@ -88,7 +88,7 @@ def _commented(text: str, is_new: bool) -> int:
         _keep(service, text, is_new)
     except HTTPError as error:
         if error.code in (401, 403):
-            _tell(f"the token may not comment ({error.code}); see the summary")
+            _tell(f"the token cannot comment ({error.code}); see the summary")
             return 0
         _tell(f"the service answers {error.code} {error.reason}")
         return 1
@@ -185,7 +185,7 @@ def _ask(method: str, url: str, headers: dict[str, str], body: Any = None) -> An
 def _compared(base: str) -> Compared:
     """Compare the plans that changed since the request left BASE. Raises GitError."""
     if base.startswith("-"):
-        sys.exit(f"krunc: KRUNC_BASE is no commit: {base}")
+        sys.exit(f"krunc: KRUNC_BASE is not a commit: {base}")
     found = Compared([], [], False)
     with Objects() as objects:
         for one in changed(base):
@@ -221,7 +221,7 @@ def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
         found.uncompared.append((one.path, wrong[1]))
         return found._replace(is_wrong=True)
     if wrong[0]:
-        rest = "all of the new plan is told as new" if sides[1] else "it is gone"
+        rest = "all of the new plan is shown as new" if sides[1] else "it is gone"
         found.uncompared.append((one.path, f"before: {wrong[0]}; {rest}"))
     findings = []
     with contained(one.path, findings):

@@ -216,7 +216,7 @@ def runs(pattern: str) -> list[tuple[str, int, int]]:
     while at < len(pattern):
         run = _RUN.match(pattern, at)
         if run is None:
-            raise ValueError(f"{pattern}: {pattern[at:]} is no run of characters")
+            raise ValueError(f"{pattern}: {pattern[at:]} is not a run of characters")
         what, least, most, often = run.groups()
         low, high = _OFTEN.get(often, (1, 1)) if least is None else (int(least), int(most or least))
         if what.startswith("("):

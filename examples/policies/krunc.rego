@@ -18,7 +18,7 @@ deny contains message if {
 	not object.get(operation.args, "read_only", false)
 	path := object.get(operation.args, "path", object.get(operation.args, "root_path", ""))
 	startswith(concat("", [path, "/"]), "/etc/")
-	message := sprintf("%s: %s may not be shared writable", [operation.from, path])
+	message := sprintf("%s: %s cannot be shared writable", [operation.from, path])
 }
 
 deny contains message if {

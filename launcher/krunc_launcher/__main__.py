@@ -130,7 +130,7 @@ def _ended(end: End) -> str:
     if end.said:
         return f"{told}, not started: {end.words[0]}; {end.words[-1]}"
     if end.reason == "exited" and end.status == 0 and end.program_seen is None and not end.words:
-        return f"{told}; whether its program was started cannot be told"
+        return f"{told}; whether its program was started is unknown"
     return told
 
 

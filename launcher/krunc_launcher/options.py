@@ -49,8 +49,8 @@ LAUNCH = (
     Option(
         "--secrets",
         "DIR",
-        "where the plan's secrets are files: a variable by its name, descriptor 3 as fd-3; comes "
-        "before the environment; else systemd's CREDENTIALS_DIRECTORY",
+        "where the plan's secrets are files: a variable by its name, file descriptor 3 as fd-3; "
+        "comes before the environment; else systemd's CREDENTIALS_DIRECTORY",
     ),
     Option(
         "--base",
@@ -80,7 +80,7 @@ LAUNCH = (
     Option(
         "--jobs",
         "N",
-        "of several plans: so many VMs at once, the next when one has ended; else all at once",
+        "of several plans: so many VMs at a time, the next when one has ended; else all together",
         "-j",
     ),
     Option(
@@ -209,7 +209,7 @@ def checked(paths: list[str], given: dict[str, list[str]]) -> Options:
     if found.help or found.version:
         return found
     if not paths:
-        raise UsageError("a plan is needed")
+        raise UsageError("expected a plan")
     if found.digests is not None and found.require_digest is None:
         raise UsageError("--digests needs --require-digest, the digest of the fleet")
     if len(paths) > 1 and found.dry_run:

@@ -199,7 +199,7 @@ def untold(rows: list[dict[str, Any]], directories: Directories) -> Iterator[str
         except OSError:
             continue  # what it is demanded for tells
         if holds_devices(real) or system.S_ISBLK(mode):
-            what = f"leads to {plain(real)}" if real != path else "is a device of the host"
+            what = f"leads to {plain(real)}" if real != path else "is a host device"
             yield (
                 f"{plain(path)} {what}, which no review of this plan shows as a device: name it by "
                 f"an absolute path in /dev, or / itself{asked_by(row['from'])}"

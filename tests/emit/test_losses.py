@@ -82,9 +82,9 @@ def test_a_loss_is_an_error_until_it_is_allowed(
     ("given", "said"),
     [
         ("descriptr=x", "did you mean descriptor?"),
-        ("descriptor", "a reason is needed"),
-        ("descriptor=", "a reason is needed"),
-        ("descriptor= ", "a reason is needed"),
+        ("descriptor", "give a reason"),
+        ("descriptor=", "give a reason"),
+        ("descriptor= ", "give a reason"),
         ("descriptor=a\nExecStart=/bin/evil", "one line"),
         ("descriptor=a\u202e", "one line"),
         ("=x", "known: "),

@@ -188,7 +188,7 @@ def test_each_has_an_original_a_plan_and_rows_in_the_table() -> None:
 
 def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(DIRECTORY)]) == 0
-    assert capsys.readouterr().out == "krunc: checked 10 boxes, 10 plans: all well\n"
+    assert capsys.readouterr().out == "krunc: checked 10 boxes, 10 plans: no problems found\n"
 
 
 @pytest.mark.parametrize("name", ORDERS)

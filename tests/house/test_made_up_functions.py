@@ -241,7 +241,7 @@ CASES: dict[str, tuple[tuple[str, dict[str, Any]], dict[str, Any] | None, list[s
         ("device", "/dev/null (krun_try_null)"),
     ),
     "network": (
-        ("krun_try_network", {}), None, ["n 0"], [], ("network", "whatever krun_try_network leads to"),
+        ("krun_try_network", {}), None, ["n 0"], [], ("network", "anything that krun_try_network leads to"),
     ),
 }  # fmt: skip
 
@@ -261,7 +261,7 @@ def test_it_is_planned_replayed_and_confined(name: str, house: House, place: Pat
     assert own == ([{**condition, "from": planned["from"]}] if condition else [])
     if name == "served":  # nobody serves it
         status, said, _ = house.launch(place)
-        assert (status, "start the network program first" in said) == (125, True)
+        assert (status, "start the network backend first" in said) == (125, True)
         return
     status, said, calls = house.launch(place, *allowed, *denied)
     assert (status, said) == (0, "")
@@ -328,9 +328,9 @@ def test_what_cannot_be_known_is_not_confined(house: House, place: Path) -> None
     riddle: Calls = [("krun_try_riddle", {})]
     house.plan(place, riddle, "best-effort")
     status, said, _ = house.launch(place)
-    assert (status, "what krun_try_riddle needs of the host is not known" in said) == (0, True)
+    assert (status, "the host access that krun_try_riddle needs is not known" in said) == (0, True)
     done = house.python(COMPILE, BOX.replace("CONFINE", "required"), json.dumps(riddle))
-    assert "confine: required and made_up.krun_try_riddle cannot stand together" in done.stderr
+    assert "confine: required and made_up.krun_try_riddle are mutually exclusive" in done.stderr
 
 
 def test_another_init_is_told(house: House, place: Path) -> None:
@@ -387,4 +387,4 @@ def test_the_tests_copy_changes_nothing_else(
         [*command, str(place / "box.plan.json")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 125
-    assert '"krun_try_file" is no function of libkrun' in done.stderr
+    assert '"krun_try_file" is not a function of libkrun' in done.stderr

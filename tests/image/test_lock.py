@@ -150,7 +150,7 @@ def test_an_edit_by_hand_is_told(number: int) -> None:
     [
         ("", "not JSON"), ("{", "not JSON"), ("null", "null"), ("[]", "krunc_lock"),
         ('{"krunc_lock": 1}', "images"), ("[" * 200_000, "not a lock"), ('{"a": NaN}', "not a number"),
-        ('{"krunc_lock": 1, "krunc_lock": 1, "images": []}', "twice"),
+        ('{"krunc_lock": 1, "krunc_lock": 1, "images": []}', "duplicate key"),
         ('{"krunc_lock": ' + "1" * 5000 + "}", "not a lock"),
         ('{"krunc_lock": 1, "images": ["\\ud800"]}', "images[0]"),
     ],

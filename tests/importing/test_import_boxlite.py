@@ -65,13 +65,13 @@ SPECS: dict[str, dict[str, Any]] = {
     ),
     "console to a file": spec(console_output="DIR/console.log"),
     "no console": spec(console_output=None),
-    "a network program": spec(
+    "a network backend": spec(
         network_config={"port_mappings": [[8080, 80]], "socket_path": "DIR/net.sock"}
     ),
-    "a network program without ports": spec(
+    "a network backend without ports": spec(
         network_config={"port_mappings": [], "socket_path": "DIR/net.sock"}
     ),
-    "no network program": spec(network_config=None),
+    "no network backend": spec(network_config=None),
     "engine, security": spec(
         engine="Libkrun",
         security={"jailer_enabled": False, "seccomp_enabled": False},
@@ -258,8 +258,8 @@ def test_the_box_reads_well(
         "#\n"
         "# What the box does not hold, or holds otherwise:\n"
         "# - box_id: 'My Box' became the name my-box\n"
-        "# - guest_rootfs.strategy: Extracted: the directory is taken as it is\n"
-        "# - network_config: BoxLite's shim serves the socket itself; start a network program "
+        "# - guest_rootfs.strategy: Extracted: the directory is taken unchanged\n"
+        "# - network_config: BoxLite's shim serves the socket itself; start a network backend "
         "(gvproxy, passt) on it before krunc launch\n"
         "# - network_config.port_mappings: 8080:80: for that program to open\n"
         "# - home_dir: runtime: paths name the directory of a run\n"
@@ -309,7 +309,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         json.dumps(program(args=["a\ud800"])),
         ["spec.json:1:", r"the escape \ud800 stands for half of a character", r"^^^^^^"],
     ),
-    "cpus as a text": (json.dumps(spec(cpus="2")), ["cpus", "is a text, not a whole number"]),
+    "cpus as a string": (json.dumps(spec(cpus="2")), ["cpus", "is a string, not an integer"]),
     "a root on no disk": (
         json.dumps(disks(root=ON_VDA)),
         ["guest_rootfs.strategy.Disk.device_path", "no block device is /dev/vda"],

@@ -107,7 +107,7 @@ def test_rules_of_calls_that_no_box_makes() -> None:
             "secret: file APP_x/../t as A (in the guest's /proc/cmdline)"
         ]
     assert found({"devices": ["/dev/*"]}, inherited) == [
-        "device: input from the inherited descriptor 4"
+        "device: input from the inherited file descriptor 4"
     ]
     assert found({"networks": ["tap"]}, tap) == []
     assert len(found({"networks": []}, tap)) == 1
@@ -248,7 +248,7 @@ def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert "= help: policy.yaml: allow.networks: nothing; ask us" in said
     assert main(["check", "boxes/well.yaml"]) == 0
-    assert capsys.readouterr().out == "krunc: checked 1 box, 1 plan, 1 policy: all well\n"
+    assert capsys.readouterr().out == "krunc: checked 1 box, 1 plan, 1 policy: no problems found\n"
 
 
 def test_the_plans_target_is_kept(repository: Path) -> None:
@@ -438,8 +438,8 @@ def test_rego_takes_plans_and_reviews_unchanged(capsys: pytest.CaptureFixture[st
     # Family 2 has other calls for the same.
     assert denied(json.loads(compiled({**shared, "network": TSI}, "2"))) == [
         network,
-        "rootfs.path: /etc may not be shared writable",
-        "shares[0]: /etc/ssl may not be shared writable",
+        "rootfs.path: /etc cannot be shared writable",
+        "shares[0]: /etc/ssl cannot be shared writable",
     ]
     reads = {
         **BOX,
@@ -504,7 +504,7 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
             "owner: me",
             "{rule: allow.networks, reason: r}, {rule: allow.writes, reason: r}",
             0,
-            ["warning[KR504]: waivers[1]: the waiver of 'allow.writes' waives nothing"],
+            ["warning[KR504]: waivers[1]: the waiver of 'allow.writes' is unused"],
         ),
         ("owner: me", "{rule: allow.networks}", 1, ["the key 'reason' is missing"]),
     ],

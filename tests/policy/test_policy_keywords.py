@@ -141,7 +141,7 @@ def test_references_and_conditions(schema: dict[str, Any], breaks: bool) -> None
 )
 def test_a_reference_to_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
     (finding,) = wrong({**DRAFT, **schema})
-    assert "leads to what is no schema" in finding.message
+    assert "leads to what is not a schema" in finding.message
 
 
 @pytest.mark.parametrize("ref", ["#/$defs/b", "#/title/b", "#b", "https://a.example/", "a.json#/a"])

@@ -205,6 +205,6 @@ def test_policies_are_checked_where_there_is_no_box(
     Path(".krunc").mkdir()
     Path(".krunc/policy.yaml").write_text("krunc_policy: 1\n")
     assert main(["check"]) == 0
-    assert "checked 1 policy: all well" in capsys.readouterr().out
+    assert "checked 1 policy: no problems found" in capsys.readouterr().out
     Path(".krunc/policy.yaml").write_text("krunc_policy: 2\n")
     assert main(["check"]) == 1

@@ -180,7 +180,7 @@ def test_other_files_are_counted_and_named(
     assert why[0]
     assert main(["check"]) == 0
     assert capsys.readouterr().out == (
-        "krunc: checked 1 box, 1 plan, 1 policy; skipped 1 file (other.yaml): all well\n"
+        "krunc: checked 1 box, 1 plan, 1 policy; skipped 1 file (other.yaml): no problems found\n"
     )
     assert main(["check", "--verbose"]) == 0
     assert f"krunc: skipped other.yaml: {why[0]}\n" in capsys.readouterr().out

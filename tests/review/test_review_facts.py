@@ -269,7 +269,7 @@ def test_nothing_of_the_host_is_named_without_a_reach(kind: str, name: str, para
     found = reviewed({kind: name, "args": args})
     targets = {reach.target for fact in found.facts() for reach in fact.reach}
     if param.kind == "fd":
-        assert {"fd 9", "the inherited descriptor 9"} & targets
+        assert {"fd 9", "the inherited file descriptor 9"} & targets
     else:
         assert "here" in targets
 

@@ -88,7 +88,7 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
     commit("three", {"boxes/web.plan.json": "{}", "boxes/new.plan.json": compiled(BOX)})
     run("git", "rm", "-q", "boxes/same.plan.json")
     run("git", "commit", "-qm", "four")
-    assert "\n+{}\n" in run("git", "log", "-p", "-2").stdout, "what is no plan is shown as it is"
+    assert "\n+{}\n" in run("git", "log", "-p", "-2").stdout, "what is not a plan is shown as it is"
     run("git", "diff", "main")
     run("git", "log", "-p", "--ext-diff")
     odd = {"--x\\033[2J\x1b[2J.plan.json": compiled(BOX), "--output=x.plan.json": "\x1b[2J"}
@@ -130,7 +130,7 @@ def test_a_plan_that_moves_is_a_change_of_its_relative_paths(to: str, repository
         assert "WIDENS HOST ACCESS write directory boxes/data (share s) -> directory" in shown
         assert '- 11 call krun_set_root(root_path="boxes/rootfs")' in shown
         assert f'+ 11 call krun_set_root(root_path="{new}")' in shown
-        assert "paths are told as seen from the repository's top" in shown
+        assert "paths are shown as seen from the repository's top" in shown
 
 
 def test_a_plan_that_reaches_the_same_from_another_directory_has_not_changed(
@@ -182,7 +182,7 @@ def test_pre_commit(repository: Path, taken: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "files were modified by this hook" in done.stdout
     run("git", "add", ".")
-    assert "all well" in run(*command, given=given).stdout
+    assert "no problems found" in run(*command, given=given).stdout
     run("git", "commit", "-qm", "all")
     # Without --all-files, as at a commit: of what is deleted or is no box there is no name.
     command = ["pre-commit", "run", "krunc-check", "--verbose"]
@@ -434,7 +434,7 @@ def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Pat
     run("git", "commit", "-qm", "gone")
     run(sys.executable, str(SCRIPT), given=environment(service, "github"))
     text = service.comments[-1]["body"]
-    assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is told as new`", text)
+    assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is shown as new`", text)
     assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
     assert "- **write** `directory data (share s)`" in text
 

@@ -176,15 +176,21 @@ ALLOWS = {
         "[{code: KR602, reason: ''}]",
         "error[KR104]: allow[0].reason: this is empty",
     ),
-    "an error": ("[{code: KR201, reason: x}]", "error[KR608]: allow[0].code: KR201 is no warning"),
-    "nothing": ("[{code: KR999, reason: x}]", "error[KR608]: allow[0].code: KR999 is no warning"),
+    "an error": (
+        "[{code: KR201, reason: x}]",
+        "error[KR608]: allow[0].code: KR201 is not a warning",
+    ),
+    "nothing": (
+        "[{code: KR999, reason: x}]",
+        "error[KR608]: allow[0].code: KR999 is not a warning",
+    ),
     "unused": (
         "[{code: KR603, reason: x}]",
         "warning[KR609]: allow[0].code: nothing here raises KR603",
     ),
     "no code": (
         "[{code: root, reason: x}]",
-        'error[KR106]: allow[0].code: "root" has a wrong form',
+        'error[KR106]: allow[0].code: "root" has an invalid format',
     ),
 }
 
@@ -235,7 +241,7 @@ def test_this_host() -> None:
     (one,), _ = compile_all("box.yaml", box(machine="{cpus: 3, memory: 2GiB}"), Inputs(target))
     found = lints.check_host(one.box, 2, 2047)
     assert [(item.path, item.message) for item in found] == [
-        (("machine", "cpus"), "3 vCPUs; this host has 2 processors"),
+        (("machine", "cpus"), "3 vCPUs; this host has 2 CPUs"),
         (("machine", "memory"), "2048 MiB of memory; this host has 2047 MiB"),
     ]
     assert lints.check_host(one.box, 3, 2048) == []

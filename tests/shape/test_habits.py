@@ -131,7 +131,7 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
     ({"machine": {"limits": {}}}, "did you mean limits?"),
     ({"machine": {"kernel": {}}}, "did you mean boot.kernel or console.kernel?"),
     ({"entrypoint": {"executable": "/bin/a", "shares": []}}, "did you mean shares?"),
-    ({"machine": {"x-a": 1}}, "keys that start with x- may stand at the top of the box alone"),
+    ({"machine": {"x-a": 1}}, "keys that start with x- are allowed only at the top of the box"),
 ]
 
 
@@ -222,7 +222,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     *(({"network": {"mode": "tsi", "ports": [port]}}, said) for port, said in {
         "127.0.0.1:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
         "[::1]:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
-        "8080-8090:80-90": 'write each pair by itself: "8080:80" up to "8090:90"',
+        "8080-8090:80-90": 'write each pair on its own: "8080:80" up to "8090:90"',
         "53:53/udp": "tsi publishes TCP ports alone; passt takes HOST:GUEST/udp",
         "80:80/tcp": 'write "80:80", which is a TCP port',
         "9000": 'write "9000:9000", HOST:GUEST',

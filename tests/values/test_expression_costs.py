@@ -31,7 +31,7 @@ REPEATED = {
     "a long sum": ("a", " + "),
     "==": ("(a == a)", " and "),
     "<": ("(a <= a)", " and "),
-    "in a text": ("('b' in a)", " or "),
+    "in a string": ("('b' in a)", " or "),
     "in a list": ("('b' in l)", " or "),
     "not in a map": ("('b' not in m)", " and "),
     "lists are compared": ("(l == l)", " and "),
@@ -40,7 +40,7 @@ REPEATED = {
     "lists are joined": ("l", " + "),
     "lists of lists": ("[l, l]", " + "),
     "a list of all": ("l", ", "),
-    "a number of a text": ("(('9' * 4000) | int(1))", " * "),
+    "a number of a string": ("(('9' * 4000) | int(1))", " * "),
     "powers": ("(9 ** 64)", " * "),
 }  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_the_budget_is_told_once_and_for_all_of_a_file() -> None:
 # Values that a filter, a test or an operator does not take: what is said.
 MISUSED = {
     "n | round(1, 2, 3)": "round does not take a number with a number, a number, a number",
-    "a | round": "round does not take a text",
+    "a | round": "round does not take a string",
     "n | int(1, 2)": "int does not take a number with a number, a number",
     "n | upper(1)": "upper does not take a number with a number",
     "n | max": "max does not take a number",
@@ -145,19 +145,19 @@ MISUSED = {
     "n | length": "length does not take a number",
     "m | abs": "abs does not take a map",
     "n is divisibleby": "divisibleby does not take a number",
-    "n is divisibleby('x')": "divisibleby does not take a number with a text",
+    "n is divisibleby('x')": "divisibleby does not take a number with a string",
     "n is in(n)": "in does not take a number with a number",
-    "a > n": "> does not take a text and a number",
+    "a > n": "> does not take a string and a number",
     "n < none": "< does not take a number and null",
-    "a - n": "- does not take a text and a number",
-    "[1] + 'x'": "+ does not take a list and a text",
+    "a - n": "- does not take a string and a number",
+    "[1] + 'x'": "+ does not take a list and a string",
     "-a": "",
     "n in n": "",
     "l['x']": "",
     "l[9 ** 60]": "",
     "n[0:1]": "",
     "2.5 ** 9999 * 9999": "",
-    "('9' * 5000) | int": "is no whole number",
+    "('9' * 5000) | int": "is not an integer",
 }  # fmt: skip
 PYTHON = ("object", "<locals>", "positional", "argument", "instance", "str'", "int'", "NoneType", "do_", "set_int", "operand", "iterable", "'str")  # fmt: skip
 

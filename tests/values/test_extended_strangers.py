@@ -69,7 +69,7 @@ def test_nothing_of_a_file_that_is_no_box_is_shown(
         assert SECRET not in out + err, command
         assert status != 0 or way == "alone", command
     assert main(["compile", "boxes/x.yaml"]) == 1
-    assert "no box; nothing of it is shown" in capsys.readouterr().err
+    assert "not a box; nothing of it is shown" in capsys.readouterr().err
 
 
 def test_the_environment_stays_out_of_the_log(tmp_path: Path) -> None:

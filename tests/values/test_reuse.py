@@ -186,7 +186,7 @@ def test_a_finding_points_into_the_file_that_says_it() -> None:
     Path("base.yaml").write_text(MINIMAL + "machine:\n  cpus: 300\n")
     said = refusal("extends: base.yaml\nmachine: {memory: '{{ gib }}GiB'}\n")
     assert (
-        "base.yaml:7:9: error[KR104]: machine.cpus: 300 is more than the most, 255\n    7 |   cpus: 300\n"
+        "base.yaml:7:9: error[KR104]: machine.cpus: 300 is above the maximum of 255\n    7 |   cpus: 300\n"
         in said
     )
     assert (
@@ -221,9 +221,9 @@ EXTENDS = {
     "an expression": ('extends: "{{ x }}"', "extends takes no expressions"),
     "a broken base": (
         "extends: broken.yaml",
-        "broken.yaml: the file is wrong in line 2, column 1, and no box",
+        "broken.yaml: the file is wrong in line 2, column 1, and not a box",
     ),
-    "a number": ("extends: 1", "error[KR103]: extends: 1 is a whole number, not a text or a list"),
+    "a number": ("extends: 1", "error[KR103]: extends: 1 is an integer, not a string or a list"),
     "many": ("extends: many0.yaml", "error[KR023]"),
 }
 
@@ -292,7 +292,7 @@ BAD_MATRICES = {
     ),
     "empty": (matrix("{n: []}"), "error[KR104]: matrix.n: this is empty"),
     "no values": (matrix("{n: [[1]]}"), "error[KR103]: matrix.n[0]: [1] is a list"),
-    "a word": (matrix("all"), 'error[KR103]: matrix: "all" is a text, not a map of keys or a list'),
+    "a word": (matrix("all"), 'error[KR103]: matrix: "all" is a string, not a mapping or a list'),
 }
 
 
@@ -304,7 +304,7 @@ def test_matrix_refused(text: str, message: str) -> None:
 def test_what_is_wrong_with_many_boxes_is_said_once() -> None:
     said = refusal(matrix("{n: {from: 1, to: 99}}") + "machine: {cpus: '{{ n + 300 }}'}\n")
     assert said.count("error[KR104]") == 1
-    assert "301 is more than the most, 255 (in the box b-1 and alike in 98 more)" in said
+    assert "301 is above the maximum of 255 (in the box b-1 and alike in 98 more)" in said
 
 
 def test_a_matrix_of_boxes_that_are_too_large_together() -> None:
@@ -349,22 +349,22 @@ VARIABLES = {
     "below": (
         "{n: {type: integer, default: 5, minimum: 2, maximum: 9}}",
         (("n", "1"),),
-        "1 is less than the least, 2\n    = help: allowed: 2 to 9",
+        "1 is below the minimum of 2\n    = help: allowed: 2 to 9",
     ),
     "no whole number": (
         "{n: {type: integer, default: 5}}",
         (("n", "1.5"),),
-        "1.5 is a number, not a whole number",
+        "1.5 is a number, not an integer",
     ),
     "a bad default": (
         "{n: {type: integer, default: x}}",
         (),
-        'error[KR022]: vars.n.default: "x" is a text, not a whole number',
+        'error[KR022]: vars.n.default: "x" is a string, not an integer',
     ),
     "a default out of range": (
         "{n: {type: number, default: 5, maximum: 1}}",
         (),
-        "error[KR022]: vars.n.default: 5 is more than the most, 1",
+        "error[KR022]: vars.n.default: 5 is above the maximum of 1",
     ),
     "an unknown type": (
         "{n: {type: int, default: 5}}",
@@ -399,7 +399,7 @@ def test_variables_of_a_file_are_found_in_it(capsys: pytest.CaptureFixture[str])
     Path("values.yaml").write_text("word: y\nport: many\nprot: 1\n")
     assert main(["compile", "box.yaml", "--vars", "values.yaml"]) == 1
     said = capsys.readouterr().err
-    assert "values.yaml:2:7: error[KR021]: the variable 'port': \"many\" is a text" in said
+    assert "values.yaml:2:7: error[KR021]: the variable 'port': \"many\" is a string" in said
     assert "values.yaml:3:1: error[KR021]: the box declares no variable 'prot'" in said
 
 

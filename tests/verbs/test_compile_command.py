@@ -138,13 +138,13 @@ def test_variables(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert argument(plan, "krun_set_exec", "argv") == ["file"]
     main(["compile", "good.yaml", "-o", "-", "--set", "word=007"])
     plan = capsys.readouterr().out
-    assert argument(plan, "krun_set_exec", "argv") == ["007"], "a text stays as it was typed"
+    assert argument(plan, "krun_set_exec", "argv") == ["007"], "a string stays as it was typed"
     assert main(["compile", "good.yaml", "--set", "prot=1", "--set", "port=many"]) == 1
     said = capsys.readouterr().err
     assert "the box declares no variable 'prot'" in said
     assert "did you mean port?" in said
     assert (
-        "--set port=many: error[KR021]: the variable 'port': \"many\" is a text, not a number"
+        "--set port=many: error[KR021]: the variable 'port': \"many\" is a string, not a number"
         in said
     )
 

@@ -56,7 +56,9 @@ def test_a_policy_that_all_starters_keep(capsys: pytest.CaptureFixture[str]) -> 
         assert main(["compile", "-q", f"{kind}.yaml"]) == 0
     capsys.readouterr()
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "krunc: checked 5 boxes, 5 plans, 1 policy: all well\n"
+    assert (
+        capsys.readouterr().out == "krunc: checked 5 boxes, 5 plans, 1 policy: no problems found\n"
+    )
     Path("hello.yaml").write_text(Path("hello.yaml").read_text().replace("mode: none", "mode: tsi"))
     assert main(["compile", "-q", "hello.yaml"]) == 0
     assert main(["check"]) == 1

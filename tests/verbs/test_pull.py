@@ -345,5 +345,5 @@ def test_wrong_usage(words: list[str], krunc: Krunc) -> None:
 def test_no_box(krunc: Krunc) -> None:
     assert "KR001" in krunc("pull", "missing.yaml", status=1)
     Path("x.plan.json").write_text("{}")
-    assert "this is no box" in krunc("pull", "x.plan.json", status=1)
+    assert "this is not a box" in krunc("pull", "x.plan.json", status=1)
     assert not Path("store").exists()

@@ -391,7 +391,7 @@ def test_a_layout_with_what_no_layout_has(
         file.symlink_to(elsewhere if what == "a link" else "/dev/zero")
     said = refused(krunc, f"oci:{layout.path}:it")
     if what != "large":
-        assert "is no regular file" in said
+        assert "is not a regular file" in said
     elif name != "layer":
         assert "314,572,800 bytes; allowed: 4,194,304" in said
 
@@ -399,14 +399,14 @@ def test_a_layout_with_what_no_layout_has(
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ('{"manifests": [ROW], "manifests": [{}]}', "twice"),
-        ('{"Manifests": [ROW], "schemaVersion": 2}', "manifests is no list"),
+        ('{"manifests": [ROW], "manifests": [{}]}', "duplicate key"),
+        ('{"Manifests": [ROW], "schemaVersion": 2}', "manifests is not a list"),
         ('{"manifests": [], "MANIFESTS": [ROW]}', "the key MANIFESTS"),
         ('{"manifests": [], "manife\u017ft\u017f": [ROW]}', "the key manife"),
         ('{"manifests": [{"Digest": "sha256:1", ROW}]}', "not JSON"),
         ('{"manifests": [{"mediaType": "a", "size": 1, "digest": "sha512:' + "0" * 128 + '"}]}', "digest is sha512"),
         ('{"manifests": [{"size": 1}]}', "digest is missing"),
-        ("[ROW]", "no object"),
+        ("[ROW]", "not an object"),
         ("{", "not JSON"),
     ],
 )  # fmt: skip

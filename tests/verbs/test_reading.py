@@ -176,7 +176,7 @@ def test_a_named_pipe_that_nobody_reads_is_not_written_to(
 ) -> None:
     os.mkfifo("out")
     assert main(["compile", "good.yaml", "-o", "out"]) == 1
-    assert "nobody reads from the pipe" in capsys.readouterr().err
+    assert "no process reads from the pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("existing", [BOX, "# notes\n", '{"name": "x"}\n', "\0"])

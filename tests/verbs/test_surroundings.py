@@ -80,7 +80,7 @@ AROUND: dict[str, Callable[[], object]] = {
     "nobody reads": lambda: unread(1),
     "nobody reads errors": lambda: unread(2),
     "the working directory is gone": leave,
-    "files may not grow": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    "files cannot grow": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
 }
 
 

@@ -40,7 +40,7 @@ def _terminals(needs: Needs) -> Iterator[Lost]:
 
 def _descriptors(needs: Needs) -> Iterator[Lost]:
     for descriptor, number in needs.descriptors:
-        yield Lost(f"descriptor {descriptor}, which the launching program hands down", number)
+        yield Lost(f"file descriptor {descriptor}, which the launching program passes", number)
 
 
 def _relative(needs: Needs) -> Iterator[Lost]:
@@ -57,22 +57,22 @@ def _devices(needs: Needs) -> Iterator[Lost]:
     terminals = {what for what, _ in needs.terminals}  # a loss of their own
     for path in needs.paths:
         if path.use == "device" and path.path not in terminals:
-            yield Lost(f"the device {path.path!r} of the host", path.operation)
+            yield Lost(f"the host device {path.path!r}", path.operation)
     if "tap" in needs.networks:
-        yield Lost("a TAP device of the host", None)
+        yield Lost("a host TAP device", None)
 
 
 LOSSES: Mapping[str, Loss] = {
     "terminal_console": Loss(
         "KR802",
-        "nobody sits at a terminal where the engine runs",
+        "there is no person at a terminal where the engine runs",
         "let the console write to a file (console.output), or launch this plan by hand",
         _terminals,
     ),
     "descriptor": Loss(
         "KR803",
         "the engine starts the launcher with the standard streams alone",
-        "name a file or a socket instead of a descriptor",
+        "name a file or a socket instead of a file descriptor",
         _descriptors,
     ),
     "relative_path": Loss(
@@ -124,7 +124,7 @@ def allowances(given: Iterable[str]) -> dict[str, str]:
             guess = f"did you mean {close}? " if close else ""
             raise UsageError(f"--allow-loss {name}: {guess}known: {', '.join(LOSSES)}")
         if not reason:
-            raise UsageError(f"--allow-loss {name}: a reason is needed: {name}=REASON")
+            raise UsageError(f"--allow-loss {name}: give a reason: {name}=REASON")
         if printable(reason) != reason:
             raise UsageError(f"--allow-loss {name}: the reason is one line of printable characters")
         found[name] = reason

@@ -92,7 +92,7 @@ def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
         head(ENGINE.name).rstrip("\n"),
         "# sbatch FILE [PLANS [SECRETS]]: directories, which all nodes see, with NAME.plan.json of",
         "# each box, and with NAME/VARIABLE of each secret. Records and logs go to where sbatch",
-        "# is run. So many at once: sbatch --array=...%N FILE. Nodes that have KVM: --constraint.",
+        "# is run. N at a time: sbatch --array=...%N FILE. Nodes that have KVM: --constraint.",
         f"#SBATCH --job-name={name}",
         f"#SBATCH --array=0-{len(tasks) - 1}",
         "#SBATCH --nodes=1",

@@ -34,7 +34,7 @@ Documentation=https://libkrun.com
 
 [Service]
 Type=exec
-# KRUNC_DIGEST stands in the drop-in of each plan: without one the launcher ends with status 2.
+# KRUNC_DIGEST is in the drop-in of each plan: without one the launcher ends with status 2.
 Environment=KRUNC_BASE=/ KRUNC_STORE={STORE}
 ExecStart=/usr/bin/python3 -IS /usr/bin/krunc-launch \\
     --require-digest ${{KRUNC_DIGEST}} --base ${{KRUNC_BASE}} \\
@@ -91,7 +91,7 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
-# The launcher confines the VM's process by the last four, which are no part of the first group.
+# The launcher confines the VM's process by the last four, which are not part of the first group.
 SystemCallFilter=@system-service \\
     landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
 
@@ -154,7 +154,7 @@ def _room(needs: Needs) -> Iterator[str]:
 def _stopping(needs: Needs) -> Iterator[str]:
     yield f"TimeoutStopSec={(needs.grace_s or 0) + _AFTER_GRACE_S}"
     if needs.timeout_s is not None:
-        yield "# The VM's own time was over, which is no failure to be repaired."
+        yield "# The VM's own time was over, which is not a failure to be repaired."
         yield "RestartPreventExitStatus=124"
 
 

@@ -87,7 +87,7 @@ _HCL_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def _spoken(text: str) -> str:
     """Return TEXT, which has to be UTF-8 without NUL."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise Unspeakable("a text that is not UTF-8, or holds a NUL")
+        raise Unspeakable("a string that is not UTF-8, or holds a NUL")
     return text
 
 

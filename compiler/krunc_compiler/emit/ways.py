@@ -154,7 +154,7 @@ def terminals(rows: list[Operation]) -> Iterator[tuple[str, int]]:
             if isinstance(given, dict):
                 yield str(opened.get(given["opened"])), number
             else:
-                yield f"descriptor {given}", number
+                yield f"file descriptor {given}", number
 
 
 def reads_stdin(row: Operation) -> bool:

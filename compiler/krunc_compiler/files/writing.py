@@ -187,7 +187,7 @@ def _pour(path: str, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno == ENXIO:
-            raise OSError(ENXIO, "nobody reads from the pipe or socket") from None
+            raise OSError(ENXIO, "no process reads from the pipe or socket") from None
         raise
     try:
         os.set_blocking(descriptor, True)

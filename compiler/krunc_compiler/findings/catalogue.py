@@ -42,7 +42,7 @@ def explained(item: Entry) -> str:
     parts = [
         f"{item.code} ({level}): {item.title}",
         f"{item.what} {item.why}",
-        f"Way out: {item.way_out}",
+        f"Fix: {item.way_out}",
         "Bad:\n" + _indented(item.bad),
         "Good:\n" + _indented(item.good),
     ]
@@ -73,7 +73,7 @@ def page() -> str:
         lines.append(f"| [{row.code}](#{row.code.lower()}) | {level} | {row.title} |")
     for row in entries().values():
         lines += ["", f"## {row.code}", "", f"**{row.title}.** {row.what} {row.why}", ""]
-        lines += [f"Way out: {row.way_out}", "", "Bad:", "", _indented(row.bad), ""]
+        lines += [f"Fix: {row.way_out}", "", "Bad:", "", _indented(row.bad), ""]
         lines += ["Good:", "", _indented(row.good)]
     return "\n".join(lines) + "\n"
 

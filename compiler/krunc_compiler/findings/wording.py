@@ -33,7 +33,7 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
     """Return the advice to quote VALUE, where RULES want a text."""
     wants_text = any(rule.get("type") == "string" for rule in rules)
     if value is None and wants_text:
-        return 'write "" for an empty text'
+        return 'write "" for an empty string'
     return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
 
 

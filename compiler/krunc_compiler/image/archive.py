@@ -53,7 +53,7 @@ def take(file: BinaryIO, roots: Mapping[str, LockedRoot], store: Store) -> list[
                 _take(stream.portions(root.size), root, store)
             taken.append(root.digest)
     except Refusal as refusal:
-        raise _refused(f"it is no tar of roots: {refusal}") from None
+        raise _refused(f"it is not a tar of roots: {refusal}") from None
     return taken
 
 

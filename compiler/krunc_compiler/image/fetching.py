@@ -121,7 +121,7 @@ def _measured(target: str, scratch: str, fetch: Fetch, watch: Watch) -> int:
     """Return the bytes that skopeo has written. Raises Unusable when they are too many."""
     there, total = skopeo.size_below(target), fetch.image.size
     if there > total + _BESIDE:
-        raise refused(f"more bytes came than the {total:,} that its manifest tells")
+        raise refused(f"more bytes came than the {total:,} that its manifest says")
     unpacked = skopeo.bounded(scratch, fetch.unpacked)
     layers = fetch.image.layers
     names = {layer.digest.removeprefix("sha256:") for layer in layers}

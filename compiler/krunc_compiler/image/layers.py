@@ -67,7 +67,7 @@ def tar_bytes(layer: Layer, blob: Blob, limits: Limits) -> Iterator[bytes]:
     unpack = UNPACKERS.get(layer.media_type.rpartition("tar")[2].lstrip("+."))
     if unpack is None or "tar" not in layer.media_type:
         kind = shown(layer.media_type.encode("utf-8", "replace"))
-        raise Refusal(f"media type {kind}", "a tar, as it is or packed by gzip or zstd")
+        raise Refusal(f"media type {kind}", "a tar, uncompressed or packed by gzip or zstd")
     hashed, length = hashlib.sha256(), 0
     for piece in unpack(blob.pieces()):
         hashed.update(piece)

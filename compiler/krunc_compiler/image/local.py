@@ -57,7 +57,7 @@ def _size(layout: str, name: str) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not S_ISREG(status.st_mode):
-        raise refused(f"{name} of the layout is no regular file", _FILES_ONLY)
+        raise refused(f"{name} of the layout is not a regular file", _FILES_ONLY)
     return status.st_size
 
 

@@ -146,7 +146,7 @@ def _layer(row: Any, place: str) -> Blob:
         raise refused(f"{place} is encrypted", "decrypt it first: skopeo copy --decryption-key")
     if kind not in _LAYERS:
         raise refused(
-            f"{place} is no layer: {shown(kind)}", "a layer is a tar: plain, gzip or zstd"
+            f"{place} is not a layer: {shown(kind)}", "a layer is a tar: plain, gzip or zstd"
         )
     return layer
 
@@ -166,7 +166,7 @@ def config(raw: bytes, image: Manifest, wanted: str) -> Config:
             "choose another with --platform, or another image",
         )
     if not all(map(DIGEST.fullmatch, found.diff_ids)):
-        raise refused("config: rootfs.diff_ids has what is no sha256: and 64 hexadecimal digits")
+        raise refused("config: rootfs.diff_ids needs sha256: and 64 hexadecimal digits")
     if len(found.diff_ids) != len(image.layers):
         counts = f"{len(found.diff_ids)} diff ids, but the manifest has {len(image.layers)} layers"
         raise refused(f"config: {counts}")
@@ -196,7 +196,7 @@ def _platform(entry: dict[str, Any], place: str) -> tuple[str, str]:
     Unusable."""
     value = entry.get("platform") or {}
     if not isinstance(value, dict):
-        raise refused(f"{place}: platform is no object")
+        raise refused(f"{place}: platform is not an object")
     words = [value.get(key) or "" for key in ("os", "architecture", "variant")]
     if not all(isinstance(word, str) for word in words):
         raise refused(f"{place}: os, architecture and variant are strings")
@@ -206,7 +206,7 @@ def _platform(entry: dict[str, Any], place: str) -> tuple[str, str]:
 
 def _blob(value: Any, place: str, most: int) -> Blob:
     if not isinstance(value, dict):
-        raise refused(f"{place} is no object")
+        raise refused(f"{place} is not an object")
     digest, size, kind = (value.get(key) for key in ("digest", "size", "mediaType"))
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         allowed = "sha256: and 64 hexadecimal digits are"
@@ -221,7 +221,7 @@ def _blob(value: Any, place: str, most: int) -> Blob:
 def _list(value: dict[str, Any], key: str, place: str, most: int) -> list[Any]:
     found = value.get(key)
     if not isinstance(found, list):
-        raise refused(f"{place}: {key} is no list")
+        raise refused(f"{place}: {key} is not a list")
     if len(found) > most:
         raise refused(f"{place}: {len(found):,} {key}; {most:,} are allowed")
     return found
@@ -236,7 +236,7 @@ def _read(raw: bytes, what: str) -> dict[str, Any]:
     except Rejected as rejected:
         raise refused(f"{what}: {shown(rejected.findings[0].finding.message, 200)}") from None
     if not isinstance(value, dict):
-        raise refused(f"{what}: this is no object")
+        raise refused(f"{what}: this is not an object")
     return value
 
 

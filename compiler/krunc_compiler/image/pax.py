@@ -63,7 +63,7 @@ def xattrs(found: Records) -> dict[bytes, bytes]:
                 # bsdtar leaves the padding out.
                 data = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
             except binascii.Error:
-                raise Refusal(f"{shown(key)} is no base64", "base64") from None
+                raise Refusal(f"{shown(key)} is not base64", "base64") from None
             attributes.setdefault(unquote_to_bytes(key[len(LIBARCHIVE) :]), data)
     for key, value in found.items():
         if key.startswith(SCHILY) and value:

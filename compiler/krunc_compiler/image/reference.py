@@ -99,7 +99,7 @@ def parse(text: str) -> Reference:
     if len(text.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
         raise NotAReference(f"it has more than {_MOST_BYTES:,} bytes")
     if not text.isprintable() or text != text.strip():
-        raise NotAReference("it has characters that nobody sees")
+        raise NotAReference("it has invisible characters")
     transport, colon, rest = text.partition(":")
     if colon and transport in _FILES:
         return _in_files(transport, rest)
@@ -124,26 +124,27 @@ def _in_files(transport: str, rest: str) -> Reference:
     if not _FILES[transport]:
         raise NotAReference(f"the path of {transport}: has no colon")
     if not _LAYOUT_TAG.fullmatch(tag):
-        raise NotAReference(f"{tag!r} is no tag of an OCI layout")
+        raise NotAReference(f"{tag!r} is not a tag of an OCI layout")
     return Reference(transport, "", tag, None, path)
 
 
 def _in_registry(text: str) -> Reference:
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        raise NotAReference("behind @ stands sha256: and 64 hexadecimal digits in lower case")
+        raise NotAReference("behind @, expected sha256: and 64 hexadecimal digits in lower case")
     name, tag = rest, None
     if ":" in rest.rsplit("/", 1)[-1]:
         name, _, tag = rest.rpartition(":")
         if not _TAG_FORM.fullmatch(tag):
-            raise NotAReference(f"{tag!r} is no tag: letters, digits, '_', '.', '-', at most 128")
+            allowed = "letters, digits, '_', '.', '-', at most 128"
+            raise NotAReference(f"{tag!r} is not a tag: {allowed}")
     domain, path = _split(name)
     if not _DOMAIN.fullmatch(domain):
-        raise NotAReference(f"{domain!r} is no registry: HOST or HOST:PORT")
+        raise NotAReference(f"{domain!r} is not a registry: HOST or HOST:PORT")
     for component in path.split("/"):
         if not _COMPONENT.fullmatch(component):
             raise NotAReference(
-                f"{component!r} is no part of a name: lower-case letters and digits, with '.', "
+                f"{component!r} is not part of a name: lower-case letters and digits, with '.', "
                 "'_' or '-' between them"
             )
     whole = f"{domain}/{path}"

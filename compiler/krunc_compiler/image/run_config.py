@@ -84,7 +84,7 @@ def read_config(text: str) -> Config:
     except Rejected as rejected:
         raise BadConfig(rejected.findings[0].finding.message) from None
     if not isinstance(value, dict):
-        raise BadConfig("this is no object")
+        raise BadConfig("this is not an object")
     rootfs = _map(value, "rootfs", "")
     diff_ids = _words(rootfs, "diff_ids", "rootfs.")
     config = _map(value, "config", "")
@@ -197,7 +197,7 @@ def _signal(text: str) -> str | None:
     is_near = not sign or (offset.isascii() and offset.isdigit() and len(offset) < 3)
     if name in _SIGNALS or (base in _REAL_TIME and is_near):
         return f"SIG{name}"
-    raise BadConfig(f"config.StopSignal: {text[:60]!r} is no signal")
+    raise BadConfig(f"config.StopSignal: {text[:60]!r} is not a signal")
 
 
 def _checks(config: Mapping[str, Any]) -> bool:

@@ -93,7 +93,7 @@ class Store:
         status = os.stat(self.directory)
         problem = ""
         if not S_ISDIR(status.st_mode):
-            problem = "it is no directory"
+            problem = "it is not a directory"
         elif status.st_uid not in (0, os.geteuid()):
             problem = f"it belongs to another user ({status.st_uid})"
         elif status.st_mode & OTHERS_WRITE:

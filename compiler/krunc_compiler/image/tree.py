@@ -86,7 +86,7 @@ class Tree:
         and takes what NODE says of it."""
         if not parts:
             if node.children is None:
-                raise Refusal("an entry that is no directory, for the root", "a directory")
+                raise Refusal("an entry that is not a directory, for the root", "a directory")
             _restate(self.root, node)
             return
         directory = self._directory(parts[:-1])
@@ -161,7 +161,7 @@ class Tree:
         way, missing = self._walk(parts)
         directory = way[-1]
         if directory.children is None:
-            raise Refusal("a name below what is no directory", "a directory there")
+            raise Refusal("a name below what is not a directory", "a directory there")
         if len(way) + len(missing) > limits.depth + 1:
             raise Refusal("a link that leads too deep", f"at most {limits.depth} directories")
         for node in way:

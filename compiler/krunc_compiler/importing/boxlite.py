@@ -97,7 +97,7 @@ def _root(
     device = disk.get("device_path") if disk else None
     if disk is None or device is None:
         kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
-        notes.append(f"guest_rootfs.strategy: {kind}: the directory is taken as it is")
+        notes.append(f"guest_rootfs.strategy: {kind}: the directory is taken unchanged")
         return {"path": plain(root["path"])}
     number = ord(device[7]) - ord("a") if re.match(r"/dev/vd[a-z]", device) else -1
     if not 0 <= number < len(disks):
@@ -116,7 +116,7 @@ def _network(spec: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     config = spec.get("network_config")
     if config is not None:
         notes.append(
-            "network_config: BoxLite's shim serves the socket itself; start a network program "
+            "network_config: BoxLite's shim serves the socket itself; start a network backend "
             "(gvproxy, passt) on it before krunc launch"
         )
         if config.get("port_mappings"):
@@ -136,7 +136,7 @@ def _entrypoint(program: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     env: dict[str, str] = {}
     for name, text in program["env"]:
         if name in env:
-            notes.append(f"guest_entrypoint.env: {name} stands there twice; the last one is taken")
+            notes.append(f"guest_entrypoint.env: {name} is there twice; the last one is taken")
         env[name] = text
     if env:
         value["env"] = env

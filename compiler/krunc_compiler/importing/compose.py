@@ -53,7 +53,7 @@ def _chosen(value: dict[str, Any], source: Source, service: str | None) -> str:
     names = ", ".join(list(services)[:_SHOWN]) + (", ..." if len(services) > _SHOWN else "")
     if service is None:
         hint = f"name one behind the file: {names}"
-        message = f"which of {len(services)} services is meant, nobody says"
+        message = f"one of {len(services)} services has to be named"
         raise reject(source, [Finding(OUTSIDE, message, path, hint=hint)])
     if service not in services:
         hint = allowed(service, list(services)[:_SHOWN])
@@ -82,7 +82,7 @@ def _read(draft: Draft, value: dict[str, Any], chosen: str, given: dict[str, Any
         if known.act is not None:
             known.act(draft, at, one)
         elif one not in (False, [], {}):
-            draft.note(at, known.says.removeprefix("told: "))
+            draft.note(at, known.says.removeprefix("noted: "))
     _environment(draft, At("environment", (*top, "environment")), environment)
     _image(draft, whole.get("image"), At("image", top))
     _networks(draft, value.get("networks") or {}, whole, At("networks", (*top, "networks")))
@@ -105,7 +105,7 @@ def _filled(draft: Draft, at: At, value: Any) -> Any:
         hint = f"write its value, or a default: ${{{name}:-VALUE}}"
         draft.wrong(at, f"the value of ${name} is not known here", hint, OUTSIDE)
     if found.odd:
-        draft.wrong(at, "a $ that is no variable", _DOLLAR)
+        draft.wrong(at, "a $ that is not a variable", _DOLLAR)
     for name in found.defaulted:
         draft.note(at, f"${{{name}}} is taken as its default")
     return found.text
@@ -121,11 +121,11 @@ def _environment(draft: Draft, at: At, value: Any) -> None:
         text = compose_values.text_of(one)
         found = fill(text)
         if found.odd:
-            draft.wrong(where, "a $ that is no variable", _DOLLAR)
+            draft.wrong(where, "a $ that is not a variable", _DOLLAR)
         elif found.only and (found.unknown or names_a_secret(name)):
             program.take_variable(draft, where, name, found.only)
             if found.defaulted:
-                draft.note(where, "its default is left out: it would stand in the plan")
+                draft.note(where, "its default is omitted: the plan would show it")
         elif found.unknown:
             program.take_variable(draft, where, name, name)
             others = ", ".join(f"${{{other}}}" for other in found.unknown)
@@ -176,8 +176,7 @@ def _networks(draft: Draft, known: dict[str, Any], service: dict[str, Any], at: 
     if names != ["default"]:
         draft.note(
             at,
-            "VMs have no network among them: what one publishes, another reaches by an "
-            "address of the host",
+            "VMs have no network among them: what one publishes, another reaches by a host address",
         )
 
 

@@ -29,7 +29,7 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("cpus", "`machine.cpus`, whole ones", values.cpus),
     (
         "deploy",
-        "`resources.limits` as `cpus`, `mem_limit`, `pids_limit`; the rest is told",
+        "`resources.limits` as `cpus`, `mem_limit`, `pids_limit`; the rest is noted",
         values.deploy,
     ),
     ("dns", "`dns`", values.dns),
@@ -47,9 +47,9 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ("pids_limit", "`limits.nproc`", values.pids),
     ("platform", "`arch`", values.platform),
     ("ports", "`network.ports`, on every address where none is said", values.ports),
-    ("privileged", f"told: {REASONS['privileged']}", values.privileged),
+    ("privileged", f"noted: {REASONS['privileged']}", values.privileged),
     ("read_only", "`rootfs.read_only`", values.read_only),
-    ("security_opt", "told: what it bounds, and what it would open", values.security),
+    ("security_opt", "noted: what it bounds, and what it would open", values.security),
     ("stop_grace_period", "`stop.grace`", values.grace),
     ("stop_signal", "`stop.on_sigterm`", values.stop_signal),
     ("tmpfs", "`tmpfs`", values.tmpfs),
@@ -62,7 +62,7 @@ _BECOMES: tuple[tuple[str, str, Act], ...] = (
     ),
     ("working_dir", "`entrypoint.workdir`", values.workdir),
     *(
-        (key, f"told: {REASONS['namespace']}", values.namespace)
+        (key, f"noted: {REASONS['namespace']}", values.namespace)
         for key in ("cgroup", "ipc", "pid", "userns_mode", "uts")
     ),
 )
@@ -118,7 +118,7 @@ def keys() -> dict[str, Key]:
     found = [Key(name, says, act) for name, says, act in _BECOMES]
     found += [Key(name, says, quiet=True) for name, says in _QUIET.items()]
     found += [
-        Key(name, f"told: {REASONS[reason]}")
+        Key(name, f"noted: {REASONS[reason]}")
         for reason, names in _TOLD.items()
         for name in names.split()
     ]

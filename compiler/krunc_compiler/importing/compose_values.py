@@ -67,7 +67,7 @@ def grace(draft: Draft, at: At, value: Any) -> None:
     """Give the program so much time to end."""
     time = amounts.seconds(value)
     if time is None:
-        draft.wrong(at, f"{shown(text_of(value))} is no time", "write it as in 30s or 1m30s")
+        draft.wrong(at, f"{shown(text_of(value))} is not a time", "write it as in 30s or 1m30s")
     else:
         program.set_grace(draft, at, time)
 
@@ -75,7 +75,7 @@ def grace(draft: Draft, at: At, value: Any) -> None:
 def _on(draft: Draft, at: At, value: Any) -> bool:
     is_on = amounts.switch(value)
     if is_on is None:
-        message = f"{shown(text_of(value))} stands where true or false is wanted"
+        message = f"expected true or false, got {shown(text_of(value))}"
         draft.wrong(at, message, "write true or false")
     return bool(is_on)
 
@@ -101,7 +101,7 @@ def _words(draft: Draft, at: At, value: Any) -> list[str] | None:
     try:
         return shlex.split(text_of(value))
     except ValueError as error:
-        message = f"the words cannot be told apart: {str(error).lower()}"
+        message = f"the words are not distinct: {str(error).lower()}"
         draft.wrong(at, message, "write a list of words")
         return None
 
@@ -184,7 +184,7 @@ def volumes(draft: Draft, at: At, value: list[Any]) -> None:
                 continue
             storage.add_mount(draft, where, kind, source, target, only, rest)
         else:
-            said = f"a mount of type {shown(kind)} has no counterpart: {shown(target)} left out"
+            said = f"a mount of type {shown(kind)} has no counterpart: {shown(target)} omitted"
             draft.note(where, said)
 
 

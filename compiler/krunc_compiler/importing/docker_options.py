@@ -132,23 +132,23 @@ _QUIET = (
     ("--help", False, "it runs nothing"),
 )
 _ODD: tuple[tuple[str, bool, str, Act], ...] = (
-    ("--cgroupns", True, f"told: {REASONS['namespace']}", values.namespace),
-    ("--ipc", True, f"told: {REASONS['ipc']}", values.namespace),
-    ("--pid", True, f"told: {REASONS['namespace']}", values.namespace),
-    ("--userns", True, f"told: {REASONS['namespace']}", values.namespace),
-    ("--uts", True, f"told: {REASONS['namespace']}", values.namespace),
+    ("--cgroupns", True, f"noted: {REASONS['namespace']}", values.namespace),
+    ("--ipc", True, f"noted: {REASONS['ipc']}", values.namespace),
+    ("--pid", True, f"noted: {REASONS['namespace']}", values.namespace),
+    ("--userns", True, f"noted: {REASONS['namespace']}", values.namespace),
+    ("--uts", True, f"noted: {REASONS['namespace']}", values.namespace),
     ("--env", True, "`entrypoint.env`; a name alone is `{from_env: NAME}`", values.variable),
-    ("--env-host", False, "told: the host's variables are not passed on", values.env_host),
-    ("--http-proxy", False, "told: the host's proxy variables are not passed on", values.env_host),
+    ("--env-host", False, "noted: the host's variables are not passed on", values.env_host),
+    ("--http-proxy", False, "noted: the host's proxy variables are not passed on", values.env_host),
     ("--pod", True, "`network: {mode: none}`: another's cannot be joined", values.pod),
     ("--read-only", False, "`rootfs.read_only`", values.read_only),
-    ("--read-only-tmpfs", False, "told: write each under `tmpfs`", values.read_only_tmpfs),
+    ("--read-only-tmpfs", False, "noted: write each under `tmpfs`", values.read_only_tmpfs),
     ("--rootfs", False, "`rootfs.path` is what stands for the image", values.rootfs),
-    ("--security-opt", True, "told: what it bounds, and what it would open", values.security),
-    ("--seccomp-policy", True, f"told: {REASONS['seccomp']}", values.seccomp),
-    ("--tz", True, "told: write TZ under `entrypoint.env`", values.time_zone),
-    ("--unsetenv", True, "told: an image's variable stays", values.unset),
-    ("--unsetenv-all", False, "told: an image's variables stay", values.unset),
+    ("--security-opt", True, "noted: what it bounds, and what it would open", values.security),
+    ("--seccomp-policy", True, f"noted: {REASONS['seccomp']}", values.seccomp),
+    ("--tz", True, "noted: write TZ under `entrypoint.env`", values.time_zone),
+    ("--unsetenv", True, "noted: an image's variable stays", values.unset),
+    ("--unsetenv-all", False, "noted: an image's variables stay", values.unset),
 )
 
 
@@ -172,9 +172,9 @@ def _all() -> Iterator[Option]:
         valued, _, flags = names.partition("|")
         is_shown = reason not in _UNSHOWN
         for name in valued.split():
-            yield Option(name, True, f"told: {REASONS[reason]}", is_shown=is_shown)
+            yield Option(name, True, f"noted: {REASONS[reason]}", is_shown=is_shown)
         for name in flags.split():
-            yield Option(name, False, f"told: {REASONS[reason]}")
+            yield Option(name, False, f"noted: {REASONS[reason]}")
 
 
 def long_name(text: str) -> str:

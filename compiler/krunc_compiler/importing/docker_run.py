@@ -87,7 +87,7 @@ class _Command:
         if len(given) <= at or given[at].text.rsplit("/", 1)[-1] not in _ENGINES:
             where = given[at] if len(given) > at else None
             found = shown(where.text) if where is not None else "nothing"
-            self._wrong(where, f"{found} stands where docker, podman or nerdctl is wanted", _LIKE)
+            self._wrong(where, f"expected docker, podman or nerdctl, got {found}", _LIKE)
             return False
         self._engine = given[at].text.rsplit("/", 1)[-1]
         at += 1
@@ -95,7 +95,7 @@ class _Command:
             option, sign, _ = given[at].text.partition("=")
             if option not in ENGINE_VALUED and option not in ENGINE_FLAGS:
                 message = f"the option {shown(option)} of {self._engine} is not known"
-                self._wrong(given[at], message, "leave it out: krunc asks no engine")
+                self._wrong(given[at], message, "remove it: krunc asks no engine")
                 return False
             self._draft.note(At(option), REASONS["engine"])
             at += 1 if sign or option in ENGINE_FLAGS else 2
@@ -103,7 +103,7 @@ class _Command:
             at += 1
         if at >= len(given) or given[at].text != "run":
             where = given[min(at, len(given) - 1)]
-            self._wrong(where, "run is wanted here: only that starts a program", _LIKE)
+            self._wrong(where, "expected run here: only that starts a program", _LIKE)
             return False
         self._next = at + 1
         return True
@@ -167,14 +167,14 @@ class _Command:
             is_on = switch(value.text) if value is not None else True
             if is_on is None and value is not None:
                 self._wrong(
-                    value, f"{shown(value.text)} is no value of {name}", "write true or false"
+                    value, f"{shown(value.text)} is not a value of {name}", "write true or false"
                 )
             if is_on is False:
                 self._seen.discard(option.name)
             if is_on and option.act is not None:
                 option.act(self._draft, at, "true")
             elif is_on and not option.quiet:
-                self._draft.note(at, option.says.removeprefix("told: "))
+                self._draft.note(at, option.says.removeprefix("noted: "))
             return
         if value is None:
             return
@@ -188,7 +188,7 @@ class _Command:
         if option.act is not None:
             option.act(self._draft, at, text)
         elif not option.quiet:
-            self._draft.note(at, option.says.removeprefix("told: "))
+            self._draft.note(at, option.says.removeprefix("noted: "))
 
     def _from_variable(self, at: At, value: Word) -> bool:
         """Take NAME=$OTHER, where all of the value is a variable of the shell's."""
@@ -244,7 +244,7 @@ class _Command:
             draft.note(At("no --rm"), f"{said}VM: changes: {{disk: ID}} keeps them")
         is_read_only = self._engine == "podman" and draft.rootfs.get("read_only")
         if is_read_only and "--read-only-tmpfs" not in self._seen:
-            said = "podman mounts tmpfs at /run, /tmp and /var/tmp too: write what is needed"
+            said = "podman mounts tmpfs at /run, /tmp and /var/tmp too: write what the program uses"
             draft.note(At("--read-only"), f"{said} under tmpfs")
         storage.settle(draft)
         network.settle(draft)

@@ -58,7 +58,7 @@ def grace(draft: Draft, at: At, text: str) -> None:
     else:
         program.set_grace(draft, at, 3600 if count == -1 else count)
         if count == -1:
-            draft.note(at, "no grace time lasts for ever: it is an hour")
+            draft.note(at, "no grace period lasts forever: it is an hour")
 
 
 def name(draft: Draft, at: At, text: str) -> None:
@@ -85,9 +85,7 @@ def ulimit(draft: Draft, at: At, text: str) -> None:
     key, _, bounds = text.partition("=")
     soft, _, hard = bounds.partition(":")
     if text == "host":
-        draft.note(
-            at, "the limits of the launching user are not passed on: write them under limits"
-        )
+        draft.note(at, "the host user's limits are not passed on: write them under limits")
     else:
         program.set_limit(draft, at, key, soft, hard or soft)
 
@@ -132,9 +130,7 @@ def mount(draft: Draft, at: At, text: str) -> None:
         refuse_unknown(draft, at, rest)
         storage.add_mount(draft, at, kind, source, target, read_only, rest)
     else:
-        draft.note(
-            at, f"a mount of type {shown(kind)} has no counterpart: {shown(target)} left out"
-        )
+        draft.note(at, f"a mount of type {shown(kind)} has no counterpart: {shown(target)} omitted")
 
 
 def read_only(draft: Draft, at: At, text: str) -> None:
@@ -146,7 +142,7 @@ def read_only(draft: Draft, at: At, text: str) -> None:
 def read_only_tmpfs(draft: Draft, at: At, text: str) -> None:
     """Tell that podman's own tmpfs are not made."""
     del text
-    draft.note(at, "none is made by itself: write /run, /tmp and /var/tmp under tmpfs")
+    draft.note(at, "none is made by default: write /run, /tmp and /var/tmp under tmpfs")
 
 
 def rootfs(draft: Draft, at: At, text: str) -> None:
@@ -168,7 +164,7 @@ def namespace(draft: Draft, at: At, text: str) -> None:
 def env_host(draft: Draft, at: At, text: str) -> None:
     """Tell that no variable of the host is passed on by itself."""
     del text
-    draft.note(at, "no variable of the host is passed on by itself: write each, {from_env: NAME}")
+    draft.note(at, "no host variable is passed on by default: write each, {from_env: NAME}")
 
 
 def security(draft: Draft, at: At, text: str) -> None:

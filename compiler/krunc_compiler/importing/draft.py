@@ -112,7 +112,7 @@ class Draft:
         if not executable.startswith("/"):
             said = (
                 f"{shown(executable)} is looked up in PATH by the guest's /bin/sh; where the image "
-                "has none, write entrypoint.executable with the whole path"
+                "does not have one, write entrypoint.executable with the whole path"
             )
             self.note(At("program"), said)
             return {"script": 'exec "$@"', "args": [executable, *args], **rest}

@@ -26,7 +26,7 @@ def extended(services: dict[str, Any], name: str, draft: Draft) -> dict[str, Any
         base = given if isinstance(given, str) else given.get("service")
         if isinstance(given, dict) and given.get("file"):
             hint = "`docker compose config --no-interpolate` writes all in one file: import that"
-            draft.wrong(at, "what stands in another file is not known here", hint, OUTSIDE)
+            draft.wrong(at, "what another file says is not known here", hint, OUTSIDE)
             break
         if base not in services:
             draft.wrong(at, f"no service is called {base!r}", f"services: {', '.join(services)}")

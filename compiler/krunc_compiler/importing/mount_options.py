@@ -40,8 +40,8 @@ def refuse_unknown(draft: Draft, at: At, options: Iterable[str]) -> None:
     known = {*READ_ONLY, *OF_DISKS, *_OWNERS, *_QUIET, *_WITHOUT, APART}
     for option in options:
         if option.partition("=")[0] not in known:
-            hint = "leave it out, or write ro where it is to forbid writing"
-            draft.wrong(at, f"{shown(option)} is no option of a mount", hint)
+            hint = "remove it, or write ro where it is to forbid writing"
+            draft.wrong(at, f"{shown(option)} is not an option of a mount", hint)
 
 
 def tell(draft: Draft, at: At, option: str, is_disk: bool = False) -> None:
@@ -52,6 +52,6 @@ def tell(draft: Draft, at: At, option: str, is_disk: bool = False) -> None:
     if name in OF_DISKS:
         draft.note(at, f"{option} does not hold there: the guest mounts it without")
     elif name in _OWNERS:
-        draft.note(at, "owners of the host's files stay: chown them where the program has to write")
+        draft.note(at, "owners of host files stay: chown them where the program has to write")
     else:
         draft.note(at, f"the option {shown(option)} has no counterpart")

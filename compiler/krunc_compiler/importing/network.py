@@ -18,7 +18,7 @@ _BRIDGES = ("", "bridge", "default", "slirp4netns", "pasta", "private")
 _EVERY = "0.0.0.0"
 _GATEWAY = (
     "the guest reaches the host's own 127.0.0.1 only with network.host_loopback, at 10.0.2.2; it "
-    "opens all of it: left out"
+    "opens all of it: omitted"
 )
 
 
@@ -28,11 +28,11 @@ def set_network(draft: Draft, at: At, text: str) -> None:
     if mode == "none":
         draft.network = {"mode": "none"}
     elif mode == "host":
-        said = "it would open the host's own network, and is left out: the guest has passt's"
+        said = "it would open the host's own network, and is omitted: the guest has passt's"
         draft.note(at, said)
     elif mode in ("container", "service", "ns", "pod"):
         draft.network = {"mode": "none"}
-        said = "another's network cannot be joined, and passt's may reach more: the box has none"
+        said = "another's network cannot be joined, and passt's may reach more: there is no network"
         draft.note(at, said)
     elif mode not in _BRIDGES:
         said = (
@@ -46,8 +46,8 @@ def set_network(draft: Draft, at: At, text: str) -> None:
 def set_internal(draft: Draft, at: At) -> None:
     """Take away the network of a container that reaches only others on an internal one."""
     draft.network = {"mode": "none"}
-    said = "an internal network leads nowhere but to other containers, and VMs have no network"
-    draft.note(at, f"{said} among them: the box has none")
+    said = "an internal network leads only to other containers, and VMs have no network"
+    draft.note(at, f"{said} among them: the box has no network")
 
 
 def set_mac(draft: Draft, at: At, text: str) -> None:
@@ -56,7 +56,7 @@ def set_mac(draft: Draft, at: At, text: str) -> None:
     if _MAC.fullmatch(mac) and mac != "00:00:00:00:00:00" and draft.network["mode"] == "passt":
         draft.network["mac"] = mac
     else:
-        draft.note(at, f"{shown(text)} is no address of the guest's device: left out")
+        draft.note(at, f"{shown(text)} is not an address of the guest's device: omitted")
 
 
 def add_port(draft: Draft, at: At, text: str) -> None:
@@ -83,16 +83,16 @@ def publish(
         draft.wrong(at, f"{shown(text)} publishes no port", hint)
         return
     if protocol.lower() not in ("tcp", "udp"):
-        draft.note(at, f"passt publishes TCP and UDP ports: {shown(text)} left out")
+        draft.note(at, f"passt publishes TCP and UDP ports: {shown(text)} omitted")
         return
     if address and not _is_address(address):
-        draft.wrong(at, f"{shown(address)} is no address", "write one as in 127.0.0.1:8080:80")
+        draft.wrong(at, f"{shown(address)} is not an address", "write one as in 127.0.0.1:8080:80")
         return
     if ":" in address:
         draft.note(at, f"passt's guest has IPv4 alone: {shown(text)} is not published")
         return
     if outer is None:
-        draft.note(at, f"no port of the host is chosen for {shown(text)}: write HOST:GUEST")
+        draft.note(at, f"no host port is chosen for {shown(text)}: write HOST:GUEST")
         return
     if len(outer) != len(inner):
         said = f"a port of a range is not chosen: the first one, {outer[0]}, is published"
@@ -144,9 +144,9 @@ def name_host(draft: Draft, at: At, name: str, address: str) -> None:
         draft.note(at, _GATEWAY)
     elif not _NAME.fullmatch(name) or not _is_address(address) or "%" in address:
         hint = "write NAME:ADDRESS, as in db:10.0.0.5"
-        draft.wrong(at, f"{shown(f'{name}:{address}')} is no name and address", hint)
+        draft.wrong(at, f"{shown(f'{name}:{address}')} is not a name and address", hint)
     elif name in draft.hosts and draft.hosts[name] != address:
-        draft.note(at, f"{name} has one address in a box; {address} is left out")
+        draft.note(at, f"{name} has one address in a box; {address} is omitted")
     else:
         draft.hosts[name] = address
 
@@ -156,7 +156,7 @@ def add_dns(draft: Draft, at: At, address: str) -> None:
     if address == "none":
         draft.note(at, "the root's own resolv.conf stays only with dhcp or without a network")
     elif not _is_address(address) or "%" in address:
-        draft.wrong(at, f"{shown(address)} is no address", "write one as in 10.0.0.1")
+        draft.wrong(at, f"{shown(address)} is not an address", "write one as in 10.0.0.1")
     elif address not in draft.dns:
         draft.dns.append(address)
 

@@ -63,7 +63,7 @@ def _at(*path: str) -> At:
 
 def _root(draft: Draft, root: dict[str, Any]) -> None:
     if not root["path"] or "\0" in root["path"]:
-        draft.wrong(_at("root", "path"), "this is no path", "write the root's directory")
+        draft.wrong(_at("root", "path"), "this is not a path", "write the root's directory")
     draft.rootfs = {"path": draft.host_path(root["path"])}
     if root.get("readonly"):
         draft.rootfs["read_only"] = True
@@ -81,10 +81,10 @@ def _process(draft: Draft, process: dict[str, Any]) -> None:
         at = _at("process", "env").below(i)
         name, sign, text = pair.partition("=")
         if not sign:
-            draft.note(at, f"{shown(pair)} has no value: left out")
+            draft.note(at, f"{shown(pair)} has no value: omitted")
             continue
         if name in draft.env:
-            draft.note(at, f"{name} stands there twice; the last one is taken")
+            draft.note(at, f"{name} is there twice; the last one is taken")
         program.set_variable(draft, at._replace(name=f"process.env.{name}"), name, text)
     for i, limit in enumerate(process.get("rlimits") or ()):
         at = _at("process", "rlimits").below(i)
@@ -115,7 +115,7 @@ def _mount(draft: Draft, at: At, mount: dict[str, Any]) -> None:
     if kind in _BINDS or set(options) & set(_BINDS):
         source = mount.get("source") or ""
         if not source:
-            draft.wrong(at, "the bind has no source", "write the path of the host as source")
+            draft.wrong(at, "the bind has no source", "write the host path as source")
             return
         path = source if source.startswith(("/", ".")) else f"./{source}"
         read_only = is_read_only(options)
@@ -127,7 +127,7 @@ def _mount(draft: Draft, at: At, mount: dict[str, Any]) -> None:
         if "ro" in options:
             draft.note(at, "a tmpfs is writable")
     else:
-        draft.note(at, f"a mount of type {shown(kind)} has no counterpart: left out")
+        draft.note(at, f"a mount of type {shown(kind)} has no counterpart: omitted")
 
 
 def _network(draft: Draft, namespaces: list[dict[str, Any]]) -> None:
@@ -138,10 +138,10 @@ def _network(draft: Draft, namespaces: list[dict[str, Any]]) -> None:
         return
     draft.network = {"mode": "none"}
     if own[0].get("path"):
-        said = "a network that someone else has made cannot be joined: the box has none; where it "
-        draft.note(at, said + "needs one, write network: {mode: passt}")
+        said = "a network that someone else has made cannot be joined: there is none in the box; "
+        draft.note(at, said + "where it needs one, write network: {mode: passt}")
     else:
-        draft.note(at, "a new network namespace leads nowhere: the box has no network")
+        draft.note(at, "a new network namespace has no connection: the box has no network")
 
 
 def _resources(draft: Draft, resources: dict[str, Any]) -> None:

@@ -12,20 +12,20 @@ BECOMES = {
     "process.args": "`entrypoint.executable` and `args`",
     "process.cwd": "`entrypoint.workdir`",
     "process.env": "`entrypoint.env`",
-    "process.user": "`entrypoint.user`; `additionalGids` and `umask` are told",
+    "process.user": "`entrypoint.user`; `additionalGids` and `umask` are noted",
     "process.rlimits": "`limits`",
     "process.terminal": f"nothing: {REASONS['tty']}",
     "process.consoleSize": f"nothing: {REASONS['tty']}",
-    "process.noNewPrivileges": f"told: {REASONS['no_new_privileges']}",
-    "process.capabilities": f"told: {REASONS['cap_drop']}",
+    "process.noNewPrivileges": f"noted: {REASONS['no_new_privileges']}",
+    "process.capabilities": f"noted: {REASONS['cap_drop']}",
     "root.path": "`rootfs.path`",
     "root.readonly": "`rootfs.read_only`",
     "hostname": "`hostname`",
     "mounts": "`shares` for binds, `tmpfs`; /proc, /sys and /dev are the guest's own",
     "annotations": "`labels`, where a name fits one",
-    "linux.namespaces": "a network of its own, and joined by nobody, is `network: {mode: none}`",
+    "linux.namespaces": "its own network that no other container joins: `network: {mode: none}`",
     "linux.resources": "`memory.limit`, `cpu.quota` and `cpu.period`, `pids.limit` as `machine` "
-    "and `limits.nproc`; the rest is told, but for devices that are denied",
+    "and `limits.nproc`; the rest is noted, but for devices that are denied",
 }
 # By a reason in reasons.py.
 TOLD = {
@@ -63,5 +63,5 @@ TOLD = {
 @cache
 def page() -> dict[str, str]:
     """Return what the page of keys says of each, in the order of the names."""
-    rows = BECOMES | {key: f"told: {REASONS[reason]}" for key, reason in TOLD.items()}
+    rows = BECOMES | {key: f"noted: {REASONS[reason]}" for key, reason in TOLD.items()}
     return dict(sorted(rows.items()))

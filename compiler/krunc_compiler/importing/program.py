@@ -39,7 +39,7 @@ def set_user(draft: Draft, at: At, text: str) -> None:
     elif _USER.fullmatch(text):
         draft.program["user"] = text
     else:
-        draft.wrong(at, f"{shown(text)} is no user", "write NAME, UID or UID:GID")
+        draft.wrong(at, f"{shown(text)} is not a user", "write NAME, UID or UID:GID")
 
 
 def set_workdir(draft: Draft, at: At, path: str) -> None:
@@ -47,7 +47,7 @@ def set_workdir(draft: Draft, at: At, path: str) -> None:
     if path.startswith("/"):
         draft.program["workdir"] = path
     else:
-        draft.wrong(at, f"{shown(path)} is no absolute path in the guest", "start it with /")
+        draft.wrong(at, f"{shown(path)} is not an absolute path in the guest", "start it with /")
 
 
 def set_hostname(draft: Draft, at: At, text: str) -> None:
@@ -55,7 +55,8 @@ def set_hostname(draft: Draft, at: At, text: str) -> None:
     if _HOSTNAME.fullmatch(text):
         draft.hostname = text
     else:
-        draft.note(at, f"{shown(text)} is no name without dots, of at most 64 characters: left out")
+        said = "is not a name without dots, of at most 64 characters: omitted"
+        draft.note(at, f"{shown(text)} {said}")
 
 
 def set_platform(draft: Draft, at: At, text: str) -> None:
@@ -65,7 +66,7 @@ def set_platform(draft: Draft, at: At, text: str) -> None:
         system, machine, _ = text.split("/")
     if system != "linux" or machine not in _ARCHES:
         known = "linux/amd64 or linux/arm64"
-        draft.wrong(at, f"{shown(text)} is no platform of a VM", f"write {known}, or leave it out")
+        draft.wrong(at, f"{shown(text)} is not a platform of a VM", f"write {known}, or remove it")
         return
     draft.arch = _ARCHES[machine]
     if text.count("/") == 2:
@@ -75,7 +76,7 @@ def set_platform(draft: Draft, at: At, text: str) -> None:
 def set_variable(draft: Draft, at: At, name: str, value: Any) -> None:
     """Give the program the variable NAME."""
     if not _VARIABLE.fullmatch(name):
-        draft.note(at, f"the variable {shown(name)} has a name that no box can write: left out")
+        draft.note(at, f"the variable {shown(name)} has a name that no box can write: omitted")
     elif isinstance(value, str) and "\0" in value:
         draft.wrong(at, f"the variable {name} holds a NUL", "leave the character out")
     else:
@@ -90,9 +91,9 @@ def take_variable(draft: Draft, at: At, name: str, source: str) -> None:
     """Give the program as NAME what the launcher's environment has as SOURCE."""
     if _VARIABLE.fullmatch(source):
         set_variable(draft, at, name, {"from_env": source})
-        draft.note(at, f"{source} is read from krunc launch's environment, and stands in no plan")
+        draft.note(at, f"{source} is read from krunc launch's environment, and is not in the plan")
     else:
-        message = f"{shown(source)} is no name of a variable"
+        message = f"{shown(source)} is not a name of a variable"
         draft.wrong(at, message, "write letters, digits and '_', not starting with a digit")
 
 
@@ -102,7 +103,7 @@ def add_label(draft: Draft, at: At, name: str, text: str) -> None:
     if _LABEL.fullmatch(name) and 0 < len(text) <= _LONGEST_LABEL and not full:
         draft.labels[name] = text
     else:
-        draft.note(at, f"{shown(name)} fits no label of a box: left out")
+        draft.note(at, f"{shown(name)} fits no label of a box: omitted")
 
 
 def set_limit(draft: Draft, at: At, name: str, soft: Any, hard: Any) -> None:
@@ -110,14 +111,14 @@ def set_limit(draft: Draft, at: At, name: str, soft: Any, hard: Any) -> None:
     name = name.lower().removeprefix("rlimit_")
     bounds = [integer(soft), integer(hard)]
     if name not in LIMITS:
-        draft.wrong(at, f"{shown(name)} is no limit", f"allowed: {', '.join(sorted(LIMITS))}")
+        draft.wrong(at, f"{shown(name)} is not a limit", f"allowed: {', '.join(sorted(LIMITS))}")
         return
     if any(bound is None or not -1 <= bound <= _UNLIMITED for bound in bounds):
-        draft.wrong(at, f"{shown(f'{soft}:{hard}')} is no limit", "write SOFT:HARD, two numbers")
+        draft.wrong(at, f"{shown(f'{soft}:{hard}')} is not a limit", "write SOFT:HARD, two numbers")
         return
     low, high = (_UNLIMITED if bound == -1 else bound for bound in bounds)
     if name == "nproc" and name in draft.limits:
-        draft.note(at, "another limit of processes stands beside it; the last one is taken")
+        draft.note(at, "another limit of processes is beside it; the last one is taken")
     draft.limits[name] = low if low == high else f"{low}:{high}"
 
 
@@ -125,10 +126,10 @@ def set_pids(draft: Draft, at: At, value: Any) -> None:
     """Bound the number of processes."""
     count = integer(value)
     if count is None or count < -1:
-        draft.wrong(at, f"{shown(str(value))} is no number of processes", "write a number")
+        draft.wrong(at, f"{shown(str(value))} is not a number of processes", "write a number")
     elif count > 0:
         if "nproc" in draft.limits:
-            draft.note(at, "another limit of processes stands beside it; the last one is taken")
+            draft.note(at, "another limit of processes is beside it; the last one is taken")
         draft.limits["nproc"] = count
         said = "limits.nproc holds a user who is not root; the guest's memory holds root"
         draft.note(at, said)
@@ -152,7 +153,7 @@ def set_grace(draft: Draft, at: At, time: float) -> None:
     grace = min(max(math.ceil(time), 1), _MOST_GRACE)
     draft.stop["grace"] = grace
     if grace != time:
-        draft.note(at, f"the grace time is {grace} seconds: whole ones, from 1 to {_MOST_GRACE}")
+        draft.note(at, f"the grace period is {grace} seconds: whole ones, from 1 to {_MOST_GRACE}")
 
 
 def set_timeout(draft: Draft, at: At, time: float) -> None:

@@ -44,7 +44,7 @@ def add_volume(draft: Draft, at: At, text: str) -> None:
         add_mount(draft, at, "volume", "", parts[0])
     elif len(parts) > 3 or not all(parts):
         hint = "write SOURCE:TARGET, or SOURCE:TARGET:ro"
-        draft.wrong(at, f"{shown(text)} is no volume", hint)
+        draft.wrong(at, f"{shown(text)} is not a volume", hint)
     else:
         source, target = parts[:2]
         options = parts[2].split(",") if len(parts) == 3 else []
@@ -81,7 +81,7 @@ def add_mount(
         draft.nameless.append((at, place))
     elif not _VOLUME.fullmatch(source):
         hint = "a volume's name has letters, digits, '_', '.' and '-'; a path starts with / or ./"
-        draft.wrong(at, f"{shown(source)} is no volume and no path", hint)
+        draft.wrong(at, f"{shown(source)} is neither a volume nor a path", hint)
     else:
         _volume(draft, at, source, place, read_only, options)
 
@@ -90,14 +90,14 @@ def _target(draft: Draft, at: At, path: str) -> str | None:
     """Return where in the guest PATH is, when something can be mounted there."""
     if not path.startswith("/") or "\0" in path or len(path) > 4000:
         hint = "a path in the guest starts with /"
-        draft.wrong(at, f"{shown(path)} is no absolute path in the guest", hint)
+        draft.wrong(at, f"{shown(path)} is not an absolute path in the guest", hint)
         return None
     whole = "/" + posixpath.normpath(path).lstrip("/")
     if whole == "/":
-        draft.wrong(at, "the root itself is no place to mount at", "name a directory below it")
+        draft.wrong(at, "the root itself is not a place to mount at", "name a directory below it")
         return None
     if _lies_in(whole, _GUESTS):
-        said = REASONS["shm"] if whole == "/dev/shm" else f"{whole} is the guest's own: left out"
+        said = REASONS["shm"] if whole == "/dev/shm" else f"{whole} is the guest's own: omitted"
         draft.note(at, said)
         return None
     return whole
@@ -107,26 +107,26 @@ def _bind(
     draft: Draft, at: At, source: str, target: str, read_only: bool, options: list[str]
 ) -> None:
     if source.startswith("~"):
-        said = "which home directory ~ is, is not known here: left out; write the path as a share"
+        said = "which home directory ~ is, is not known here: omitted; write the path as a share"
         draft.note(at, said)
         return
     if "\0" in source or not source:
-        draft.wrong(at, f"{shown(source)} is no path of the host", "write / or ./ before it")
+        draft.wrong(at, f"{shown(source)} is not a host path", "write / or ./ before it")
         return
     path = draft.host_path(source)
     name = posixpath.basename(path)
     if _SOCKET.fullmatch(name):
-        said = "a socket in a share connects nothing, and an engine's would open the host: left out"
+        said = "a socket in a share connects nothing, and an engine's would open the host: omitted"
         draft.note(at, said)
         return
     if path == "/" or _lies_in(path, _NO_SHARES):
-        draft.note(at, f"it would open {path} of the host, which no share may hold: left out")
+        draft.note(at, f"it would open {path} on the host, which no share may hold: omitted")
         return
     if path in _KNOWN_FILES:
-        draft.note(at, f"a share is a directory, {path} a file: left out; copy it into the root")
+        draft.note(at, f"a share is a directory, {path} a file: omitted; copy it into the root")
         return
     if target in _FILES:
-        draft.note(at, f"{target} is the VM's own (hostname, hosts, dns): left out")
+        draft.note(at, f"{target} is the VM's own (hostname, hosts, dns): omitted")
         return
     if _SUFFIX.fullmatch(name) and _SUFFIX.fullmatch(posixpath.basename(target)):
         said = f"if {name} is a file: a share is a directory; share the one that holds it, and"
@@ -144,7 +144,7 @@ def _volume(
 ) -> None:
     path = draft.host_path(f"{name}.img")
     if any(disk["path"] == path for disk in draft.disks):
-        draft.note(at, f"the disk of volume {name} is mounted once: left out at {target}")
+        draft.note(at, f"the disk of volume {name} is mounted once: omitted at {target}")
         return
     disk: dict[str, Any] = {"id": name[:64], "path": path, "format": "raw", "mount": target}
     if read_only:
@@ -232,10 +232,10 @@ def make_tmpfs(
     if most is not None and count is None:
         if str(most).endswith("%"):
             draft.note(
-                at, f"a part of the memory is no size of a tmpfs: {shown(str(most))} left out"
+                at, f"a part of the memory is not a size of a tmpfs: {shown(str(most))} omitted"
             )
         else:
-            draft.wrong(at, f"{shown(str(most))} is no size", "write a number and its unit: 64m")
+            draft.wrong(at, f"{shown(str(most))} is not a size", "write a number and its unit: 64m")
     elif count:
         mib = max(count // MIB, 1)
         tmpfs["size"] = f"{mib}MiB"
@@ -246,7 +246,7 @@ def make_tmpfs(
     if mode and MODE.fullmatch(mode):
         tmpfs["mode"] = mode
     elif mode:
-        draft.wrong(at, f"{shown(mode)} is no mode of a tmpfs", "write three or four octal digits")
+        draft.wrong(at, f"{shown(mode)} is not a mode of a tmpfs", "write 3 or 4 octal digits")
     _keep_tmpfs(draft, tmpfs)
     given = [one for one in options if one not in OF_TMPFS]
     if of_engine and "exec" not in given and "noexec" not in given:

@@ -91,7 +91,7 @@ class _Reader:
                 end = self._text.find("\n", self._at)
                 self._at = len(self._text) if end < 0 else end
             elif ended:
-                hint = "import each command by itself; a line that goes on ends with \\"
+                hint = "import each command on its own; a line that goes on ends with \\"
                 self._wrong(WRONG, "a second command starts here", hint, self._at)
                 break
             elif character in _OPERATORS:
@@ -149,7 +149,7 @@ class _Reader:
         elif quote and following not in ("$", "`", '"', "\\"):
             self._take(text, places, 1)
         elif not following:
-            self._wrong(WRONG, "nothing follows the backslash", "leave it out", self._at)
+            self._wrong(WRONG, "nothing follows the backslash", "remove it", self._at)
             self._at += 1
         else:
             self._at += 1
@@ -176,7 +176,7 @@ class _Reader:
             self._wrong(OUTSIDE, "the line ends behind a $", "write it on one line", self._at)
         if odd:
             said = f"what the shell makes of {odd} is not known here"
-            hint = "write its result, or put it in single quotes where it is meant as it stands"
+            hint = "write its result, or put it in single quotes where it is meant literally"
             self._wrong(OUTSIDE, said, hint, self._at)
         # What it would run is no word of the command.
         end = self._text.find(_CLOSINGS[odd], self._at + len(odd)) if odd else -1

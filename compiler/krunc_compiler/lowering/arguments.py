@@ -73,7 +73,7 @@ def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
         "KR201",
         f"the {space} {value!r} is already that of {dotted(first)}",
         path,
-        hint="libkrun accepts both and the guest gets one of them; choose another",
+        hint="libkrun accepts both and the guest receives one of them; choose another",
     )
 
 
@@ -122,7 +122,7 @@ def _names(value: Any, ruled: _Ruled) -> list[Finding]:
     """Check the names of flags, each of which is given once."""
     seen: dict[str, int] = {}
     return [
-        Finding("KR201", f"{name!r} stands here twice", (i,), hint="leave one out")
+        Finding("KR201", f"{name!r} is here twice", (i,), hint="leave one out")
         for i, name in enumerate(value)
         if seen.setdefault(name, i) != i
     ]
@@ -270,7 +270,7 @@ def allowed(pattern: str) -> frozenset[str]:
 
 def name_of(character: str) -> str:
     """Return a character as a reader knows it."""
-    names = {"\n": "a line break", "\t": "a tab", '"': "a double quote", " ": "a space"}
+    names = {"\n": "a newline", "\t": "a tab", '"': "a double quote", " ": "a space"}
     if character in names:
         return names[character]
     code = f"U+{ord(character):04X}"

@@ -66,7 +66,7 @@ def exceeded(operations: list[Operation], text: str) -> list[Finding]:
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
-        message = "a text or a path from the plan to the box is not UTF-8, which a plan is"
+        message = "a string or a path from the plan to the box is not UTF-8, which a plan is"
         hint = "rename the directory, or write the plan beside its box"
         return [Finding("KR002", message, hint=hint)]
     counts = {

@@ -106,11 +106,11 @@ class _Scanner:
         """Find the places of all values. Raises _Flaw at the first thing that no plan has."""
         if self._text.startswith("\ufeff"):
             hint = "save the file as UTF-8 without it"
-            raise self._flaw(0, (), "a byte order mark stands before the plan", hint)
+            raise self._flaw(0, (), "a byte order mark is before the plan", hint)
         end = self._behind(self._value(self._behind(0), (), None))
         if end < len(self._text):
             hint = f"remove what is not of the plan, or {_AGAIN}"
-            raise self._flaw(end, (), f"{self._found(end)} stands behind the plan", hint)
+            raise self._flaw(end, (), f"{self._found(end)} is behind the plan", hint)
 
     def _value(self, at: int, path: Path, key: Span | None) -> int:
         """Find the value at AT, and return where it ends."""
@@ -152,7 +152,7 @@ class _Scanner:
         if inner in self.places:
             first = self.places[inner].key
             assert first is not None
-            said = f"the key {shown(name)} stands here again; the first is on line {first.line + 1}"
+            said = f"duplicate key {shown(name)}; the first is on line {first.line + 1}"
             raise self._flaw(at, inner, said, f"keep one of them, or {_AGAIN}", end)
         self._count(at, inner)
         end = self._behind(end)
@@ -189,7 +189,7 @@ class _Scanner:
             said = "this is not JSON: the string that starts here does not end"
             raise self._flaw(at, path, said, f"is the file cut off? {_AGAIN}")
         if wrong != "\\":
-            said = f"this is not JSON: the character U+{ord(wrong):04X} stands in a string"
+            said = f"this is not JSON: the character U+{ord(wrong):04X} is in a string"
             raise self._flaw(end, path, said, f"write it as \\u{ord(wrong):04x}")
         said = f"this is not JSON: \\{self._text[end + 1 : end + 2]} means nothing in a string"
         hint = 'allowed: \\" \\\\ \\/ \\b \\f \\n \\r \\t, and \\u with four hexadecimal digits'
@@ -204,8 +204,8 @@ class _Scanner:
             return end
         if not (digits.isascii() and digits.isdigit()):
             if digits in ("NaN", "Infinity") or digits[:1] in tuple("0123456789"):
-                said = f"{word[: most('digits')]} is not a whole number"
-                raise self._flaw(at, path, said, "a plan has whole numbers only", end)
+                said = f"{word[: most('digits')]} is not an integer"
+                raise self._flaw(at, path, said, "a plan has integers only", end)
             raise self._no_json(at, path, "a value")
         if len(word) > most("digits"):
             said = f"a number of {len(word):,} digits"
@@ -236,12 +236,12 @@ class _Scanner:
     def _found(self, at: int) -> str:
         """Tell what stands at AT."""
         if at == len(self._text):
-            return "the end of the text"
+            return "the end of the plan"
         word = self._upto(at) or self._text[at]
         return word if word.isalnum() and len(word) <= most("digits") else shown(word)
 
     def _no_json(self, at: int, path: Path, wanted: str) -> _Flaw:
-        said = f"this is not JSON: {self._found(at)} stands where {wanted} is needed"
+        said = f"this is not JSON: expected {wanted}, got {self._found(at)}"
         end = at + max(1, len(self._upto(at)))
         hint = f"is the file cut off? {_AGAIN}" if at == len(self._text) else _BY_HAND
         return self._flaw(at, path, said, hint, end)

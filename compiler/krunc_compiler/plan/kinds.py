@@ -37,7 +37,7 @@ def kind_schema(kind: str) -> dict[str, Any]:
 
 
 def text_schema(
-    row: dict[str, Any], pattern: str = _TEXT, form: str = "a text without a NUL character"
+    row: dict[str, Any], pattern: str = _TEXT, form: str = "a string without a NUL character"
 ) -> dict[str, Any]:
     """Make the schema of a text of the rules in ROW and of PATTERN, which FORM tells. Its bytes are
     counted as characters, of which there are no more."""

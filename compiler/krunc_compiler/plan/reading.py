@@ -64,7 +64,7 @@ def row_findings(index: int, row: dict[str, Any]) -> list[Finding]:
         names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
         hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
-        return [Finding("KR403", f"{row[kind]!r} is no {kind} of a plan", (*where, kind), hint)]
+        return [Finding("KR403", f"{row[kind]!r} is not a {kind} of a plan", (*where, kind), hint)]
     schema = _operation(kind, row[kind])
     return [found._replace(path=(*where, *found.path)) for found in check(row, schema)]
 

@@ -71,7 +71,7 @@ def _of_the_guest(kind: str) -> dict[str, Any]:
     controls = api.table()["guest_configuration"]["controls"]
     refused = "".join(f"\\u{code:04x}" for code in range(32) if chr(code) not in controls)
     row = {"prefix": "/"} if kind == "guest_path" else {}
-    form = "a text that starts with /" if row else "a text without control characters"
+    form = "a string that starts with /" if row else "a string without control characters"
     return text_schema(row, rf"(?![\s\S]*[{refused}])[^\ud800-\udfff]*", form)
 
 

@@ -78,7 +78,7 @@ def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
             [
                 Finding(
                     "KR503",
-                    "this is no policy",
+                    "this is not a policy",
                     hint="write krunc_policy: 1 (krunc schema policy), or $schema and a schema",
                 )
             ],

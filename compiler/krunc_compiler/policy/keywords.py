@@ -59,7 +59,7 @@ def unknown(schema: dict[str, Any]) -> list[Finding]:
     for part, path in parts:
         target = _target(schema, part.get("$ref"))
         if not (target is _NOWHERE or isinstance(target, bool) or id(target) in schemas):
-            message = f"{wording.shown(part['$ref'])} leads to what is no schema"
+            message = f"{wording.shown(part['$ref'])} leads to what is not a schema"
             hint = "put the schema under $defs"
             findings.append(Finding("KR503", message, (*path, "$ref"), hint))
     return findings

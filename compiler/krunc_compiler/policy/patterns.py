@@ -79,7 +79,7 @@ class Pattern:
                 raise Unmatchable("a pattern with flags, such as (?i), is not matched")
             self._write(list(parsed))
         except (re.error, OverflowError) as error:
-            raise Unmatchable(f"a pattern is no regular expression: {error}") from None
+            raise Unmatchable(f"a pattern is not a regular expression: {error}") from None
         except RecursionError:
             raise Unmatchable("a pattern has too many groups within groups") from None
         self._add("end", None)

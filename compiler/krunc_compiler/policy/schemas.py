@@ -72,7 +72,7 @@ def wrong(schema: dict[str, Any]) -> list[Finding]:
             Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         path = tuple(error.absolute_path)
-        return [Finding("KR503", f"this is no JSON Schema: {_said(error)}", path)]
+        return [Finding("KR503", f"this is not a JSON Schema: {_said(error)}", path)]
     except RecursionError:
         return [Finding("KR503", "a pattern has too many groups within groups")]
     return unknown(schema)
@@ -108,7 +108,7 @@ def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
             path = tuple(error.absolute_path)
             yield Finding("KR502", _message(schema, error) or _said(error), path)
     except Unresolvable as error:
-        raise Unusable(f"a $ref leads nowhere: {error}") from None
+        raise Unusable(f"a $ref has no target: {error}") from None
     except RecursionError:
         raise Unusable("the schema leads back into itself too often") from None
     except Unmatchable as error:
@@ -210,7 +210,7 @@ def _unique(validator: Any, rule: bool, value: Any, schema: Any) -> Iterator[Val
     if not rule or not validator.is_type(value, "array"):
         return
     if len({_canonical(item) for item in value}) < len(value):
-        yield ValidationError("an item stands here twice")
+        yield ValidationError("an item is here twice")
 
 
 def _canonical(value: Any) -> Any:

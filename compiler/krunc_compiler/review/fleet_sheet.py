@@ -64,7 +64,7 @@ def counted(fleet: Fleet) -> str:
     text = f"of {len(fleet.plans):,} plans {', '.join(said)}" if said else "no plan"
     effects = [(sum(row.effect == effect for row in fleet.rows), effect) for effect in EFFECTS]
     does = [f"{n:,} {DOES[effect][n > 1]}" for n, effect in effects if n]
-    return f"{text}; told once each, {', '.join(does)}" if does else text
+    return f"{text}; shown once each, {', '.join(does)}" if does else text
 
 
 def _head(fleet: Fleet) -> Iterator[Line]:

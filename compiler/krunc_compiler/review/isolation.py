@@ -153,7 +153,7 @@ _CONFINED = {
         ("confinement for sure", "confinement"),
     ),
     None: (
-        "the VMM can open whatever the host user can",
+        "the VMM can open anything that the host user can",
         ("confinement for sure", "confinement"),
     ),
 }

@@ -99,7 +99,7 @@ def _picture(review: Review, layout: Layout) -> Picture:
         _short(said.get("program", "no program"), layout.guest_room),
         arrows,
         max(0, len(drawn) - _ROWS),
-        f"The VM {name} and {plural(len(drawn), 'thing')} of the host that it reaches; "
+        f"The VM {name} and {plural(len(drawn), 'thing')} on the host that it reaches; "
         "the lists on this page say the same in words.",
     )
 

@@ -54,7 +54,7 @@ def replaced(operations: Sequence[dict[str, Any]]) -> Iterator[Fact]:
             what = _what(path, row, programs)
             if what:
                 reach = frozenset({Reach("run", what, path)})
-                text = f"{word(path)}, laid over the root: {what}"
+                text = f"{word(path)}, merged onto the root: {what}"
                 yield Fact("run", ("run", path), text, row["from"], index, reach)
         for name, value in _environment(args).items():
             if _compiled(_VARIABLES).fullmatch(name):

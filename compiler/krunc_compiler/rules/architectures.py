@@ -39,7 +39,7 @@ def check(box: Box, operations: list[Operation], target: Target) -> Iterator[Fin
         able = [name for name in possible if name in asked.able]
         if not able:
             only = f": only on {' or '.join(asked.able)}" if asked.able else ""
-            hint = asked.way or f"leave it out, or write `arch: {' or '.join(asked.able)}`"
+            hint = asked.way or f"remove it, or write `arch: {' or '.join(asked.able)}`"
             whose = f"; this box is for {box.arch}" if box.arch is not None else ""
             said = f"{asked.what}{only}; {asked.which}{whose}"
             yield Finding(asked.code, said, asked.where, hint=hint, at_key=asked.at_key)
@@ -92,7 +92,7 @@ def _line(operations: list[Operation]) -> Iterator[_Asked]:
             ("entrypoint",),
             f"it holds {command_line.room(next(iter(api.architectures())))}",
             "KR204",
-            "the guest would lose the end without a word; put long texts into a file in "
+            "the guest would silently lose the end; put long strings into a file in "
             "the root directory or a share, or with a root directory use --target 1.19 or 2, "
             "whose libkrun reads a configuration file",
             at_key=True,

@@ -38,7 +38,7 @@ def _stop(box: Box, target: Target) -> Iterator[Finding]:
             "KR209",
             "with console.output, libkrun 1.x cannot interrupt the guest's program",
             ("stop",),
-            hint="write `on_sigterm: terminate`, or `kill`, or in place of console.output a "
+            hint="write `on_sigterm: terminate`, or `kill`, or instead of console.output a "
             "device: {type: virtio, output: {file: ...}, error: {file: ...}}",
             at_key=True,
         )
@@ -50,7 +50,7 @@ def _root_disk(box: Box) -> Iterator[Finding]:
     root = box.rootfs
     whole = device_of(box, root.disk)
     if whole is None:
-        ids = ", ".join(disk.id for disk in box.disks) or "the box has none"
+        ids = ", ".join(disk.id for disk in box.disks) or "there are no disks"
         yield Finding(
             "KR206", f"no disk has the id {root.disk!r}", ("rootfs", "disk"), hint=f"disks: {ids}"
         )
@@ -121,7 +121,7 @@ def _published(box: Box) -> Iterator[Finding]:
     for port in _of_passt(box.network):
         path: Path = ("network", "ports", port.key)
         if not all(_is_byte(part) for part in port.address.split(".")):
-            message = f"{port.address} is no address"
+            message = f"{port.address} is not an address"
             yield Finding("KR104", message, path, hint=rules("ipv4")["form"])
         for side, number in (("host", port.host), ("guest", port.guest)):
             if not least <= number <= most:
@@ -134,7 +134,7 @@ def _published(box: Box) -> Iterator[Finding]:
                 f"the host's {port.protocol.upper()} port {port.host} is already in "
                 f"network.ports[{first}]",
                 path,
-                hint="passt opens it once, whatever the address; choose another port",
+                hint="passt opens it once, for any address; choose another port",
             )
 
 

@@ -29,7 +29,7 @@ def check(box: Box) -> list[Finding]:
 
 
 def _together(path: Path, one: str, other: str, hint: str) -> Finding:
-    return Finding("KR209", f"{one} and {other} cannot stand together", path, hint, at_key=True)
+    return Finding("KR209", f"{one} and {other} are mutually exclusive", path, hint, at_key=True)
 
 
 def _boot(box: Box) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def _boot(box: Box) -> Iterator[Finding]:
         yield _together(("boot", "firmware"), "boot.kernel", "boot.firmware", hint)
     if boot.init is not None and not isinstance(box.rootfs, DirectoryRoot):
         hint = "libkrun lays an init over a root directory only; put it on the disk"
-        yield _together(("boot", "init"), "boot.init", "a root on a disk", hint)
+        yield _together(("boot", "init"), "boot.init", "a root disk", hint)
     cmdline = boot.kernel.cmdline if boot.kernel is not None else None
     if box.console.kernel is not None and cmdline is not None and "console=" not in cmdline:
         yield Finding(
@@ -101,9 +101,9 @@ def _content(item: Overlay, where: Path) -> Iterator[Finding]:
         found = " and ".join(given) or "none of them"
         yield Finding(
             "KR209",
-            f"one of text, file, base64 and directory is needed; found {found}",
+            f"expected one of file, text, base64 and directory; found {found}",
             where,
-            hint="text and base64 stand in the plan, file is read at launch, directory is empty",
+            hint="text and base64 are in the plan, file is read at launch, directory is empty",
         )
     if item.directory and item.once:
         yield _together((*where, "once"), "once", "directory", "libkrun has it for files only")
@@ -121,7 +121,7 @@ def _tsi(box: Box) -> Iterator[Finding]:
             at_key=True,
         )
     elif box.network.ports != ():
-        hint = "without inet no port is opened; leave ports out"
+        hint = "without inet no port is opened; remove ports"
         yield _together(("network", "ports"), "network.ports", "inet: false", hint)
 
 
@@ -141,12 +141,12 @@ def _socket(device: SocketDevice, where: Path) -> Iterator[Finding]:
             "KR102",
             "the key 'socket' is missing",
             where,
-            hint="the socket of the network program, or fd: a descriptor that the launching "
-            "program hands down",
+            hint="the socket of the network backend, or fd: a file descriptor that the "
+            "launching program passes",
             at_key=True,
         )
     if device.socket is not None and device.fd is not None:
-        hint = "the device has one way out; leave one of them out"
+        hint = "the device has one output; remove one of them"
         yield _together((*where, "fd"), "socket", "fd", hint)
     if device.fd is not None and device.vfkit:
         hint = "libkrun greets only where it connects itself; write `vfkit: false`"
@@ -169,7 +169,7 @@ def _displays(box: Box) -> Iterator[Finding]:
     if box.displays and box.gpu is None:
         yield Finding(
             "KR210",
-            "displays belong to a GPU, and the box has none",
+            "displays belong to a GPU, and the box does not have one",
             ("displays",),
             hint="add `gpu: {flags: [...]}`",
             at_key=True,
@@ -185,7 +185,7 @@ def _displays(box: Box) -> Iterator[Finding]:
     for i, display in enumerate(box.displays):
         for key in ("dpi", "size_mm", "refresh_rate"):
             if display.edid is not None and getattr(display, key) is not None:
-                hint = "the EDID says it already; leave one of them out"
+                hint = "the EDID says it already; remove one of them"
                 yield _together(("displays", i, key), "edid", key, hint)
 
 
@@ -202,12 +202,12 @@ def _consoles(box: Box) -> Iterator[Finding]:
 def _port(port: ConsolePort, where: Path) -> Iterator[Finding]:
     ends = (port.input, port.output)
     if port.terminal is not None and ends != ("none", "none"):
-        hint = "a terminal is both; leave one of them out"
+        hint = "a terminal is both; remove one of them"
         yield _together((*where, "terminal"), "terminal", "input or output", hint)
     if port.terminal is None and ends == ("none", "none"):
         yield Finding(
             "KR210",
-            f"the port {port.name!r} leads nowhere",
+            f"the port {port.name!r} is not connected",
             where,
             hint="give it an input, an output or a terminal",
         )
@@ -219,7 +219,7 @@ def _egress(box: Box) -> Iterator[Finding]:
         return
     where: Path = ("extensions", "smolmachines", "egress")
     if not isinstance(box.network, Tsi):
-        hint = "only TSI heeds it: leave it out, or write `network: {mode: tsi}`"
+        hint = "only TSI heeds it: remove it, or write `network: {mode: tsi}`"
         yield _together(where, "egress", "a network that is not TSI", hint)
     if egress.hosts and not egress.resolvers:
         yield Finding(

@@ -84,7 +84,7 @@ def _ports(box: Box, run: Run) -> Iterator[Finding]:
     if run.exposed_ports and published and published.isdisjoint(run.exposed_ports):
         yield Finding(
             "KR708",
-            f"the image listens on {_few(run.exposed_ports)}, and no port of the host leads there",
+            f"the image listens on {_few(run.exposed_ports)}, and no host port leads there",
             ("network", "ports"),
             hint="write HOST:GUEST with one of these as GUEST",
         )

@@ -119,7 +119,7 @@ def _broad(directories: list[_Directory]) -> Iterator[Finding]:
         if path == "/":
             yield Finding(
                 "KR602",
-                f"the guest can {right} all files of the host that the launching user can",
+                f"the guest can {right} all host files that the host user can",
                 key,
                 hint="share the directory that the guest needs",
             )
@@ -150,7 +150,7 @@ def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
 def _commands(socket: str, key: Path) -> Finding:
     return Finding(
         "KR605",
-        f"the guest reaches {socket}, which commands a daemon of the host",
+        f"the guest reaches {socket}, which commands a host daemon",
         key,
         hint="a guest that may use it can become root on the host; give it a proxy that filters",
     )
@@ -165,11 +165,11 @@ def _unused_channels(box: Box) -> Iterator[Finding]:
         if path is not None and f"--{name}" not in said and str(port) not in said:
             yield Finding(
                 "KR606",
-                f"no argument of the program says --{name} unix://..., so nothing tells it of "
+                f"no argument of the program says --{name} unix://..., so it does not know "
                 f"this channel",
                 ("agent", name),
-                hint=f"add --{name} unix:///run/{name}.sock to entrypoint.args, or leave the key "
-                f"out when the program knows vsock port {port} by itself",
+                hint=f"add --{name} unix:///run/{name}.sock to entrypoint.args, or remove the "
+                f"key when the program knows vsock port {port} on its own",
                 at_key=True,
             )
 
@@ -203,8 +203,8 @@ def _limits(box: Box) -> Iterator[Finding]:
                 "KR617",
                 f"{name} does not hold the guest's root, as which the program starts",
                 ("limits", name),
-                hint="write `user: NAME` under entrypoint, leave it out, or allow KR617 when "
-                "the program becomes another user by itself",
+                hint="write `user: NAME` under entrypoint, remove it, or allow KR617 when "
+                "the program becomes another user on its own",
                 at_key=True,
             )
 
@@ -216,7 +216,7 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
         found.append(
             Finding(
                 "KR607",
-                f"{box.machine.cpus} vCPUs; this host has {cpus} processors",
+                f"{box.machine.cpus} vCPUs; this host has {cpus} CPUs",
                 ("machine", "cpus"),
                 hint="the vCPUs would take turns; ask for fewer",
             )
@@ -253,9 +253,9 @@ def silenced(
             kept.append(
                 Finding(
                     "KR608",
-                    f"{code} is no warning, so it cannot be allowed",
+                    f"{code} is not a warning, so it cannot be allowed",
                     at,
-                    hint="`krunc explain` lists the warnings; an error has to be mended",
+                    hint="`krunc explain` lists the warnings; an error has to be fixed",
                 )
             )
         elif code not in raised and not known.depends_on_run:
@@ -264,7 +264,7 @@ def silenced(
                     "KR609",
                     f"nothing here raises {code}",
                     at,
-                    hint="leave this entry out",
+                    hint="remove this entry",
                 )
             )
     return kept, frozenset(codes)

@@ -67,7 +67,7 @@ def _views(operations: list[Operation]) -> Iterator[Finding]:
             if is_view(path):
                 yield Finding(
                     "KR213",
-                    f"{path!r} is no file: {rules('host_path')['views_why']}",
+                    f"{path!r} is not a file: {rules('host_path')['views_why']}",
                     where,
                     hint="name a file or directory; a variable is a secret: `from_env: NAME`",
                 )
@@ -118,9 +118,9 @@ def _confined(operations: list[Operation]) -> Iterator[Finding]:
         if known is not None and "unknown_access" in known.rules:
             yield Finding(
                 "KR209",
-                f"confine: required and {dotted(operation.origin)} cannot stand together",
+                f"confine: required and {dotted(operation.origin)} are mutually exclusive",
                 ("confine",),
-                hint="what it needs of the host is not known; write `confine: best-effort`",
+                hint="the host access that it needs is not known; write `confine: best-effort`",
                 at_key=True,
             )
 
@@ -135,10 +135,10 @@ def _lacking(target: Target) -> dict[str, str]:
 def _ways_out(key: str, function: str, since: str, target: Target) -> str:
     removed = api.functions()[function].removed
     if removed is not None and target.family == 2:
-        return "use --target 1 or leave this key out"
+        return "use --target 1 or remove this key"
     since = "2" if since == "2.0" else since
     if key.endswith("read_only"):
         return f"use --target {since}, or write `read_only: false` and let the guest write"
     if function == "krun_disable_implicit_vsock":
         return f"use --target {since}; an older libkrun cannot switch its TSI network off"
-    return f"use --target {since} or leave this key out"
+    return f"use --target {since} or remove this key"

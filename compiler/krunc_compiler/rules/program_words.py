@@ -21,16 +21,16 @@ def check(box: Box) -> Iterator[Finding]:
         if "://" in text and re.search(_IN_URL, text):
             yield Finding(
                 "KR610",
-                "a password stands in this URL, and the plan would hold it",
+                "a password is in this URL, and the plan would hold it",
                 key,
-                hint="leave it out of the URL, and give it to the program as a variable: "
+                hint="remove it from the URL, and give it to the program as a variable: "
                 "NAME: {from_env: NAME} under entrypoint.env",
             )
     executable = box.entrypoint.executable
     if len(executable.split()) > 1 and box.origin("entrypoint", "executable"):
         yield Finding(
             "KR618",
-            "a space stands in the path of the program, which takes no arguments there",
+            "a space is in the path of the program, which takes no arguments there",
             ("entrypoint", "executable"),
             hint=f"{_split(executable)}; where the path has the space, allow KR618",
         )

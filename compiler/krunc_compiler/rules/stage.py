@@ -30,7 +30,7 @@ def _other_init(box: Box) -> Iterator[Finding]:
     if key and not stage.possible(box):
         yield Finding(
             "KR209",
-            f"{dotted(key)} and boot.init cannot stand together",
+            f"{dotted(key)} and boot.init are mutually exclusive",
             key,
             hint="krunc's own first program does it, which libkrun's init starts; leave one out",
             at_key=True,
@@ -41,13 +41,13 @@ def _changes(box: Box) -> Iterator[Finding]:
     root, changes = box.rootfs, box.rootfs.changes
     where: Path = ("rootfs", "changes")
     if changes is not None and root.read_only:
-        hint = "nothing is changed then; leave one of them out"
-        yield Finding("KR209", "read_only: true and changes cannot stand together", where, hint)
+        hint = "nothing is changed then; remove one of them"
+        yield Finding("KR209", "read_only: true and changes are mutually exclusive", where, hint)
     if isinstance(root, DiskRoot):
         yield from _root_disk(box, root)
     size = box.origin("rootfs", "size")
     if size and (changes is None or changes.keep != "discard"):
-        hint = "it bounds discarded changes; write `changes: discard`, or leave it out"
+        hint = "it bounds discarded changes; write `changes: discard`, or remove it"
         yield Finding("KR210", "size needs `changes: discard`", size, hint, at_key=True)
     if changes is None or changes.keep != "disk":
         return
@@ -70,7 +70,7 @@ def _root_disk(box: Box, root: DiskRoot) -> Iterator[Finding]:
         i = box.disks.index(disk)
         yield Finding(
             "KR206",
-            f"the guest can write to the disk {disk.id!r}, whatever is mounted how",
+            f"the guest can write to the disk {disk.id!r}, however it is mounted",
             ("disks", i),
             hint=f"write `read_only: true` for it, for {dotted(stage.asked(box))} keeps changes "
             "out of it",
@@ -83,7 +83,7 @@ def _disk(box: Box, name: str) -> Disk | None:
 
 def _no_disk(box: Box, name: str, where: Path) -> Finding:
     own = box.disks[:-1] if box.image is not None else box.disks
-    ids = ", ".join(disk.id for disk in own) or "the box has none"
+    ids = ", ".join(disk.id for disk in own) or "there are no disks"
     return Finding("KR206", f"no disk has the id {name!r}", where, hint=f"disks: {ids}")
 
 
@@ -121,7 +121,7 @@ def _mounts(box: Box) -> Iterator[Finding]:
                 hint="one file system is mounted once; leave one out, or name another disk",
             )
         if disk.mount is None and disk.options is not None:
-            hint = "they are those of its mount; write `mount: /PATH` too, or leave them out"
+            hint = "they are those of its mount; write `mount: /PATH` too, or remove them"
             where = ("disks", i, "options")
             yield Finding("KR210", "options need `mount`", where, hint, at_key=True)
 
@@ -167,7 +167,7 @@ def _addresses(box: Box) -> Iterator[Finding]:
             ip_address(text)
         except ValueError:
             hint = "write one as in 10.0.0.5 or fd00::5"
-            yield Finding("KR106", f"{text!r} is no IPv4 or IPv6 address", where, hint)
+            yield Finding("KR106", f"{text!r} is not an IPv4 or IPv6 address", where, hint)
 
 
 def _user(box: Box) -> Iterator[Finding]:

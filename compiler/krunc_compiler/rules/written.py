@@ -92,7 +92,7 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
                 Finding(
                     "KR209",
                     f"libkrun connects to this socket while the guest runs, which can write "
-                    f"{where} and lead it to any other socket of the host",
+                    f"{where} and lead it to any other host socket",
                     one.key,
                     hint="keep the socket out of what the guest writes: runtime:NAME is",
                 )

@@ -25,11 +25,11 @@ _NEAR, _NEAR_LONG = 0.6, 0.7
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
-    "integer": "a whole number",
+    "integer": "an integer",
     "null": "null",
     "number": "a number",
-    "object": "a map of keys",
-    "string": "a text",
+    "object": "a mapping",
+    "string": "a string",
 }
 
 
@@ -65,15 +65,15 @@ def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
         case "const":
             yield _not_allowed(error, path, [rule])
         case "not":
-            message = f"{wording.shown(error.value)} may not stand here"
+            message = f"{wording.shown(error.value)} is not allowed here"
             yield Finding("KR105", message, path, hint=error.schema.get("x-not", ""))
         case "minimum" | "maximum":
             yield _out_of_range(error, path)
         case "pattern":
-            form = error.schema.get("x-form", f"a text that fits {rule}")
+            form = error.schema.get("x-form", f"a string that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            hint = wording.about(error.schema) or "write at least one value, or leave the key out"
+            hint = wording.about(error.schema) or "write at least one value, or remove the key"
             yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
             things = {"maxItems": "items", "maxProperties": "keys"}
@@ -85,7 +85,7 @@ def _formed(error: Misfit, path: Path, form: str) -> Finding:
     where = (*path, error.value) if error.is_name else path
     return Finding(
         "KR106",
-        f"{wording.shown(error.value)} has a wrong form",
+        f"{wording.shown(error.value)} has an invalid format",
         where,
         hint=f"write {form}",
         at_key=error.is_name,
@@ -165,12 +165,12 @@ def _of_another_form(
         if not own or own not in error.value or not theirs:
             yield finding
         elif kind is None:
-            message = f"the key {key!r} does not go with {own!r}"
-            yield finding._replace(code="KR107", message=message, hint="leave one of them out")
+            message = f"the key {key!r} cannot be combined with {own!r}"
+            yield finding._replace(code="KR107", message=message, hint="remove one of them")
         else:
             kinds = ", ".join(str(_const(rule, own)) for rule in theirs)
-            message = f"the key {key!r} does not go with {own}: {kind}"
-            hint = f"leave it out; it goes with {own}: {kinds}"
+            message = f"the key {key!r} cannot be combined with {own}: {kind}"
+            hint = f"remove it; it applies to {own}: {kinds}"
             yield finding._replace(code="KR107", message=message, hint=hint)
 
 
@@ -270,7 +270,7 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
 
 def _is(value: Any, wanted: str) -> str:
     if value is None or isinstance(value, bool):
-        return f"{wording.shown(value)} stands where {wanted} is wanted"
+        return f"expected {wanted}, got {wording.shown(value)}"
     return f"{wording.shown(value)} is {_type_of(value)}, not {wanted}"
 
 
@@ -291,10 +291,10 @@ def _not_allowed(error: Misfit, path: Path, allowed: list[Any]) -> Finding:
 
 
 def _out_of_range(error: Misfit, path: Path) -> Finding:
-    side = "less than the least" if error.keyword == "minimum" else "more than the most"
+    side = "below the minimum" if error.keyword == "minimum" else "above the maximum"
     return Finding(
         "KR104",
-        f"{wording.shown(error.value)} is {side}, {error.rule}",
+        f"{wording.shown(error.value)} is {side} of {error.rule}",
         path,
         hint=f"allowed: {wording.bounds(error.schema)}",
     )

@@ -50,7 +50,7 @@ def _of_key(path: Path, key: str, known: str) -> str:
     row = _row(path, key)
     if row is None:
         if path and key.startswith("x-"):
-            return "keys that start with x- may stand at the top of the box alone"
+            return "keys that start with x- are allowed only at the top of the box"
         return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
     guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
     rest = [*([f"write {row['write']}"] if "write" in row else ()), row.get("say", "")]

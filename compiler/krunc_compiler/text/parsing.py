@@ -28,7 +28,7 @@ MAX_NODES = 20_000
 # What the tags of other tools are here.
 _TAGS = {
     "!reset": "write null to drop a key of the base",
-    "!override": "remove it; docs/boxes.md tells how lists and maps of a base are replaced",
+    "!override": "remove it; docs/boxes.md describes how lists and maps of a base are replaced",
 }
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -184,7 +184,7 @@ class _Composer:
             raise _Refused(Finding("KR007", said, hint=hint, span=span))
         node = self._anchors[event.anchor]
         if node is None:
-            said = f"*{event.anchor} stands inside itself"
+            said = f"*{event.anchor} is inside itself"
             hint = "repeat a value that ends above this line"
             raise _Refused(Finding("KR007", said, hint=hint, span=span))
         self._count(node.size, span)
@@ -236,7 +236,7 @@ def _value(node: _Node, path: Path, places: _Places, key: Span | None = None) ->
             places.faults[_no_word(key_node, path)] = None
             continue
         if name in result:
-            said = f"the key {name!r} stands here again; the first is on line {firsts[name]}"
+            said = f"duplicate key {name!r}; the first is on line {firsts[name]}"
             fault = Finding("KR005", said, hint="keep one of them", span=key_node.span)
             places.faults[fault] = None
             continue
@@ -251,7 +251,7 @@ def _value(node: _Node, path: Path, places: _Places, key: Span | None = None) ->
 def _no_word(key: _Node, path: Path) -> Finding:
     hint = "put it in quotes when it is meant as a word"
     if key.kind == "map":
-        hint = 'put quotes around a text that starts with a brace, as in "{{ name }}"'
+        hint = 'put quotes around a string that starts with a brace, as in "{{ name }}"'
     return Finding("KR003", "a key is a word here", path, hint=hint, span=key.span)
 
 
@@ -262,7 +262,7 @@ def _merge(node: _Node, at: Span, path: Path, places: _Places, result: dict[str,
             raise _Refused(
                 Finding(
                     "KR007",
-                    "<< takes the keys of a map; this is none",
+                    "<< takes the keys of a map; this is not one",
                     hint='write <<: *NAME, where &NAME marks a map, or put "<<" in quotes',
                     span=at,
                 )

@@ -35,7 +35,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of PAIRS. Raises ValueError when a key stands twice."""
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a duplicate key in one object")
     return result
 
 

@@ -13,7 +13,7 @@ from krunc_compiler.findings.report import LINE_END
 # A part of libyaml's words, and what to do.
 _WAYS_OUT = {
     "mapping values are not allowed": "keys of one map start in the same column, each with a "
-    "space after its colon; put a text with a colon in quotes",
+    "space after its colon; put a string with a colon in quotes",
     "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
     "did not find expected ',' or": "close the bracket or brace, or write the comma",
     "did not find expected node content": "write a value, or close the bracket or brace",
@@ -22,10 +22,10 @@ _WAYS_OUT = {
     "expected <document start>": "write each box into a file of its own",
     "did not find expected key": "keys of one map start in the same column",
     "did not find expected '-' indicator": "items of one list start in the same column",
-    "found character that cannot start any token": "put the text in quotes",
-    "while scanning an alias": "put a text that starts with * in quotes",
-    "while scanning an anchor": "put a text that starts with & in quotes",
-    "while scanning a tag": "put a text that starts with ! in quotes",
+    "found character that cannot start any token": "put the string in quotes",
+    "while scanning an alias": "put a string that starts with * in quotes",
+    "while scanning an anchor": "put a string that starts with & in quotes",
+    "while scanning a tag": "put a string that starts with ! in quotes",
 }
 
 _ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
@@ -98,7 +98,7 @@ def _character(error: yaml.YAMLError, text: str) -> Finding:
     column = len(head) - (head.rfind("\n") + 1)
     return Finding(
         "KR003",
-        f"the character U+{code:04X} may not stand in YAML",
+        f"the character U+{code:04X} is not allowed in YAML",
         hint="remove it, or write it as an escape inside double quotes",
         span=Span(line, column, line, column + 1),
     )

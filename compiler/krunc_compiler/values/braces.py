@@ -10,7 +10,7 @@ from typing import Any
 
 _OPENING = "{{"
 # How a text is written that would open an expression.
-ESCAPE = "where {{ is meant as it stands, write {{ '{{' }}"
+ESCAPE = "where {{ is meant literally, write {{ '{{' }}"
 _SHORT = 60
 
 
@@ -30,7 +30,7 @@ def as_it_stands(expression: str) -> str:
     text = f"{{{{{expression}}}}}"
     if len(text) > _SHORT or not text.isprintable() or {"'", "\\"}.intersection(text):
         return ESCAPE
-    return f"where it is meant as it stands, write {{{{ '{text}' }}}}"
+    return f"where it is meant literally, write {{{{ '{text}' }}}}"
 
 
 def literal(text: str) -> str:

@@ -100,7 +100,7 @@ class _Bounded(SandboxedEnvironment):
         if operator == "**" and (max(numbers, default=0) > 10_000 or numbers[-1:] > [64]):
             raise SecurityError("the number would be too large")
         if operator == "%" and isinstance(left, str):
-            raise SecurityError("use ~ to join texts instead of the % operator")
+            raise SecurityError("use ~ to join strings instead of the % operator")
         self.weighed((left, right))
         if sum(sizes) > _MAX_MADE:
             raise SecurityError("the result would be too long")
@@ -200,7 +200,7 @@ def plain(value: Any) -> Any:
         str(value)  # raises UndefinedError, which names the variable
     if isinstance(value, str):
         if found := _HALF.search(value):
-            raise ValueError(f"its result has U+{ord(found[0]):04X}, which is no character")
+            raise ValueError(f"its result has U+{ord(found[0]):04X}, which is not a character")
         return value
     if value is None or isinstance(value, bool):
         return value
@@ -212,7 +212,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {plain(key): plain(item) for key, item in value.items()}
-    raise TypeError("its result is no plain value")
+    raise TypeError("its result is not a plain value")
 
 
 def undefined(error: BaseException) -> str | None:
@@ -242,9 +242,9 @@ def explained(error: BaseException) -> tuple[str, str]:
     if said == "its }} is missing":
         return said, "write it behind the expression"
     if said == "chunk after expression":
-        return "there is more after its end", "join texts with ~, as in {{ name ~ '-' ~ n }}"
+        return "there is more after its end", "join strings with ~, as in {{ name ~ '-' ~ n }}"
     if "unexpected char" in said:
-        return said.rpartition(" at ")[0], "put texts in quotes"
+        return said.rpartition(" at ")[0], "put strings in quotes"
     if found := re.match(r"'?(\w+) object'? has no (?:attribute|element) (.+)$", said):
         return f"{_KINDS.get(found[1], 'that value')} has no {found[2]}", ""
     if isinstance(error, TypeError | AttributeError | LookupError):
@@ -259,14 +259,14 @@ _OPERANDS = (
     re.compile(r"can only concatenate (?P<a>\w+) \(not \"(?P<b>\w+)\"\) to (?P<op>\w+)"),
 )
 _KINDS = {
-    "str": "a text", "int": "a number", "float": "a number", "list": "a list", "tuple": "a list",
+    "str": "a string", "int": "a number", "float": "a number", "list": "a list", "tuple": "a list",
     "dict": "a map", "bool": "true or false", "NoneType": "null",
 }  # fmt: skip
 
 
 def _plainly(said: str) -> tuple[str, str]:
     """Return what Python SAID of values that do not go together, in a box's words."""
-    way_out = "join texts and numbers with ~, and make numbers of texts with | int"
+    way_out = "join strings and numbers with ~, and make numbers of strings with | int"
     for pattern in _OPERANDS:
         if found := pattern.match(said):
             sign = found["op"] if found["op"] not in _KINDS else "+"

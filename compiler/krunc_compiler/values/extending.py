@@ -86,16 +86,16 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
         if is_base and not looks_like_box(source.text):
             span = placed(rejected.findings[0])[1]
             where = f" in line {span.line + 1}, column {span.column + 1}" if span else ""
-            raise _NoBox(f"the file is wrong{where}, and no box") from None
+            raise _NoBox(f"the file is wrong{where}, and not a box") from None
         raise
     if is_base and not is_like_box(value):
-        raise _NoBox("the file is no box")
+        raise _NoBox("the file is not a box")
     source = source._replace(text=parsed.text, places=parsed.places, faults=parsed.faults)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "one value"
         finding = Finding(
             "KR004",
-            f"the file holds {kind}; a box is a map of keys",
+            f"the file holds {kind}; a box is a mapping",
             hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])

@@ -24,26 +24,26 @@ _STEPPING = ("join", "max", "min", "title")
 # What each filter takes, and how it is written.
 FILTERS = {
     "abs": "a number: n | abs",
-    "capitalize": "a text: name | capitalize",
-    "count": "a text, list or map: name | count",
+    "capitalize": "a string: name | capitalize",
+    "count": "a string, list or map: name | count",
     "d": "any value, and what stands for a missing one: name | d('none')",
     "default": "any value, and what stands for a missing one: name | default('none')",
-    "first": "a text or list: names | first",
-    "float": "a number or a text of one, and what stands for another text: n | float(0.5)",
-    "int": "a number or a text of one, and what stands for another text: n | int(7)",
-    "join": "a list of texts and numbers, and what stands between: names | join(',')",
-    "last": "a text or list: names | last",
-    "length": "a text, list or map: name | length",
-    "lower": "a text: name | lower",
-    "max": "a list of numbers or one of texts: [a, b] | max",
-    "min": "a list of numbers or one of texts: [a, b] | min",
-    "replace": "a text, what is replaced, and by what: name | replace('_', '-')",
+    "first": "a string or list: names | first",
+    "float": "a number or a string of one, and what replaces another string: n | float(0.5)",
+    "int": "a number or a string of one, and what replaces another string: n | int(7)",
+    "join": "a list of strings and numbers, and what is between: names | join(',')",
+    "last": "a string or list: names | last",
+    "length": "a string, list or map: name | length",
+    "lower": "a string: name | lower",
+    "max": "a list of numbers or one of strings: [a, b] | max",
+    "min": "a list of numbers or one of strings: [a, b] | min",
+    "replace": "a string, what is replaced, and by what: name | replace('_', '-')",
     "round": f"a number, and how many digits to keep, up to {_MAX_DIGITS}: n | round(2)",
-    "string": "a text, a number, true or false: n | string",
-    "title": "a text: name | title",
-    "trim": "a text: name | trim",
-    "truncate": "a text, and how many characters are kept: name | truncate(20)",
-    "upper": "a text: name | upper",
+    "string": "a string, a number, true or false: n | string",
+    "title": "a string: name | title",
+    "trim": "a string: name | trim",
+    "truncate": "a string, and how many characters are kept: name | truncate(20)",
+    "upper": "a string: name | upper",
 }  # fmt: skip
 TESTS = (
     "boolean", "defined", "divisibleby", "even", "false", "float", "in", "integer", "lower", "none",
@@ -75,7 +75,7 @@ def kind(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Undefined):
         return "a missing variable"
-    for types, name in (((str,), "a text"), ((int, float), "a number"), ((dict,), "a map")):
+    for types, name in (((str,), "a string"), ((int, float), "a number"), ((dict,), "a map")):
         if isinstance(value, types):
             return name
     return "a list"
@@ -84,7 +84,7 @@ def kind(value: Any) -> str:
 def small(value: Any) -> Any:
     """Return VALUE, when it is no text or number that grows without end; raises SecurityError."""
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise SecurityError(f"the text has more than {MAX_TEXT:,} characters")
+        raise SecurityError(f"the string has more than {MAX_TEXT:,} characters")
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         raise SecurityError("the number would be too large")
     return value
@@ -96,7 +96,7 @@ def as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float | Undefined):
         return str(value)
-    raise Misused(f"{kind(value)} cannot stand within a text")
+    raise Misused(f"{kind(value)} cannot be within a string")
 
 
 def bounded(
@@ -165,7 +165,7 @@ def number(to: type[int] | type[float], what: str) -> Callable[..., Any]:
             if default is not None:
                 return default
             said = repr(value[:60]) if isinstance(value, str) else kind(value)
-            raise Misused(f"{said} is no {what}") from None
+            raise Misused(f"{said} is not {what}") from None
 
     return converted
 
@@ -177,7 +177,7 @@ def made(theirs: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]
         "replace": replace,
         "round": rounded,
         "string": as_text,
-        "int": number(int, "whole number"),
-        "float": number(float, "number"),
+        "int": number(int, "an integer"),
+        "float": number(float, "a number"),
     }
     return {name: ours.get(name) or theirs[name] for name in FILTERS}

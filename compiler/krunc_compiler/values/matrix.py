@@ -96,7 +96,7 @@ def not_seen(boxes: int, left: int) -> Finding:
     message = (
         f"{left:,} of {boxes:,} boxes were not looked at, since so much is wrong in the others"
     )
-    return Finding("KR024", message, ("matrix",), hint="mend what is told first", at_key=True)
+    return Finding("KR024", message, ("matrix",), hint="fix what is reported first", at_key=True)
 
 
 def _values(column: list[Any] | dict[str, int]) -> list[Any]:

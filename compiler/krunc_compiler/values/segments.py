@@ -58,7 +58,7 @@ def _segments(text: str) -> Iterator[tuple[bool, str]]:
         elif kind == "data":
             yield False, part
         else:
-            raise TemplateError("U+FFFF is no character of a text")
+            raise TemplateError("U+FFFF is not a character of a string")
     if inside is not None:
         raise TemplateError("its }} is missing")
 

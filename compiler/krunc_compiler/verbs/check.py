@@ -40,11 +40,11 @@ examples:
   krunc check --policy strict.yaml boxes
   krunc check --format sarif >krunc.sarif
 
-A box must be valid, and its plan (NAME.plan.json) what it compiles to; else the difference in
-meaning is shown. Its plans lie beside it, or all in one directory without boxes, as
+A box must be valid, and its plan (NAME.plan.json) what it compiles to; else the difference is
+shown. Its plans lie beside it, or all in one directory without boxes, as
 krunc compile -o DIR/ writes them. Each plan must be one that the launcher takes, that a box makes,
-and that keeps the policies: .krunc/policy*.yaml and .json of the file's git repository, or the
-files given. `krunc schema policy` describes the YAML form.
+and that complies with the policies: .krunc/policy*.yaml and .json of the file's git repository,
+or the files given. `krunc schema policy` describes the YAML form.
 
 exit codes: 0 success, 1 something was found, 2 usage error
 """
@@ -211,7 +211,7 @@ def _print(
     said = ", ".join(
         plural(number, _NOUNS[group], group) for group, number in counts.items() if number
     )
-    well = "" if checked.findings else ": all well"
+    well = "" if checked.findings else ": no problems found"
     lines = [f"krunc: {_line(path, why)}" for path, why in skipped.items() if args.verbose]
     left_out = f"; skipped {_skipped(skipped, args.verbose)}" if skipped else ""
     lines.append(f"krunc: checked {said}{left_out}{well}")

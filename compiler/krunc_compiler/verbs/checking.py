@@ -235,8 +235,8 @@ def _judge(found: Review, source: Source, path: str, policies: list[Policy], run
         findings += [one for one in faults if one not in findings]  # once for all plans
     for i, waiver in enumerate(found.value.get("waivers", ())):
         if waiver["rule"] not in broken:
-            message = f"the waiver of {waiver['rule']!r} waives nothing"
-            finding = Finding("KR504", message, ("waivers", i), "leave it out")
+            message = f"the waiver of {waiver['rule']!r} is unused"
+            finding = Finding("KR504", message, ("waivers", i), "remove it")
             findings.append(Located(source, finding))
 
 

@@ -74,7 +74,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "-q",
         "--quiet",
         action="store_true",
-        help="tell only what is wrong, and a plan whose target changes",
+        help="print only what is wrong, and a plan whose target changes",
     )
     parser.add_argument(
         "--check",

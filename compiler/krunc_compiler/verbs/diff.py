@@ -40,11 +40,11 @@ examples:
   krunc diff main:boxes                             all plans below a directory, since main
 
 OLD and NEW are plans or boxes: files, REV:path as git has it,
-- for standard input on one side, /dev/null for one that does not exist. Plans that mean the same
+- for standard input on one side, /dev/null for one that does not exist. Equivalent plans
 print nothing in text and markdown. `krunc schema diff` describes the JSON.
 Of two in one repository, the relative paths of each start at its own directory, else at one.
-Of two directories all plans below them are compared, by their names there; boxes are left out. What
-many plans share is told once. Without NEW, REV:path is compared with the files that are there.
+Of two directories all plans below them are compared, by their names there; boxes are omitted. What
+many plans share is shown once. Without NEW, REV:path is compared with the files that are there.
 
 exit codes: 0 equivalent, 1 different, 2 the input is wrong, or usage error
 """
@@ -64,7 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--names",
         nargs=2,
         metavar=("OLD-PATH", "NEW-PATH"),
-        help="where OLD and NEW, which are copies, stand: relative paths start there",
+        help="where OLD and NEW, which are copies, come from: relative paths start there",
     )
     add_format(parser, ("text", "markdown", "html", "json"))
     add_inputs(parser)
@@ -101,7 +101,7 @@ def _there(old: str) -> str:
     """Return the path of what is there of OLD, which has the form REV:path."""
     _, _, path = old.partition(":")
     if not revision.has_form(old) or os.path.exists(old):
-        raise UsageError("NEW is needed, unless OLD is REV:path")
+        raise UsageError("NEW is missing: it is required unless OLD is REV:path")
     if path.startswith(("./", "../")):
         return path
     return os.path.relpath(os.path.join(repository(".") or ".", path))
@@ -120,7 +120,7 @@ def _of_directories(args: Namespace) -> int:
 
     for side in (args.old, args.new):
         if side != NOTHING and not _is_directory(side):
-            raise UsageError(f"{side} is no directory, and the other side is one")
+            raise UsageError(f"{side} is not a directory, and the other side is one")
     if args.names:
         raise UsageError("--names is for plans, not for directories")
     return compared(args.old, args.new, args.format)
@@ -159,7 +159,7 @@ def _compared(plans: list[Plan | None], directories: tuple[str, str] | None) -> 
     if not difference.changes:
         return difference
     text = (
-        "the plans are in different directories; paths are told as seen from the repository's top"
+        "the plans are in different directories; paths are shown as seen from the repository's top"
     )
     return difference._replace(
         changes=(*difference.changes, Change("neutral", "metadata", text, ""))

@@ -67,7 +67,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="LOSS=REASON",
-        help="write it although the engine cannot give this; the reason stands in what is written",
+        help="write it although the engine cannot give this; the reason is in what is written",
     )
     parser.add_argument(
         "--kvm-resource",

@@ -10,7 +10,7 @@ from krunc_compiler.findings.finding import UsageError
 
 EXAMPLES = """\
 examples:
-  krunc explain KR201                      what it is, why, and the way out
+  krunc explain KR201                      what it is, why, and the fix
   krunc explain                            all codes
 
 exit codes: 0 success, 2 no such code

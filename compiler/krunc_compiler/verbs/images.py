@@ -77,7 +77,7 @@ def _row(root: Root, made_of: list[LockedImage], found: dict[str, list[str]]) ->
 
 
 def _lines(row: dict[str, Any]) -> list[str]:
-    checked = f"checked {row['checked']}" if row["checked"] else "not checked as it is now"
+    checked = f"checked {row['checked']}" if row["checked"] else "not checked in its present state"
     lines = [f"{row['digest']}  {mib(row['size'])}  {checked}"]
     lines += [
         f"    made of {printable(image['reference'])} ({image['platform']}) {image['manifest']}"

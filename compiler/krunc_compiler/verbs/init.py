@@ -30,10 +30,10 @@ exit codes: 0 success, 1 the file exists or cannot be written, 2 usage error
 """
 KINDS = {
     "hello": "one program in a root directory",
-    "agent": "code that nobody has read: a root to throw away, a user, no network, an end",
+    "agent": "untrusted code: a root to throw away, a user, no network, an end",
     "build": "read-only source, results in another directory",
     "web": "a server with a port on this host's 127.0.0.1",
-    "disk": "a root on a disk image",
+    "disk": "a root disk image",
     "policy": "what boxes may do, in .krunc, for krunc check",
 }
 EXAMPLES = "".join(["kinds:\n", *(f"  {kind:18} {text}\n" for kind, text in KINDS.items()), "\n"])

@@ -87,6 +87,6 @@ def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
 
         value, source = parse(*read(path, within))
         if not isinstance(value, dict):
-            raise reject(source, [Finding("KR021", "a file of variables is a map of keys")])
+            raise reject(source, [Finding("KR021", "a file of variables is a mapping")])
         files.append(Values(value, source))
     return Inputs(target, tuple(files), tuple(settings), getattr(args, "box", None), within=within)

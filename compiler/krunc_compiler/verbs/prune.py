@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="boxes, locks and plans whose roots are kept, or directories; default: this one",
     )
     add_store(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     parser.add_argument("-f", "--force", action="store_true", help="ask nothing")
     parser.add_argument("--json", action="store_true", help="for machines; asks nothing as --force")
 
@@ -75,7 +75,7 @@ def _pruned(args: Namespace, store: Store, named: dict[str, list[str]]) -> int:
 def _agreed(unused: list[Root], args: Namespace, store: Store) -> bool:
     """Ask on the terminal; raises UsageError when there is none."""
     if not (sys.stdin is not None and sys.stdin.isatty()):
-        raise UsageError("nobody is there to ask: --force removes, --dry-run only tells")
+        raise UsageError("no terminal to ask on: --force removes, --dry-run only prints")
     for root in unused:
         sys.stderr.write(f"  {root.digest}  {mib(root.size)}\n")
     where = ", ".join(printable(os.path.abspath(path)) for path in args.paths)

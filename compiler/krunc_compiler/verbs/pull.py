@@ -70,9 +70,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_store(parser)
     parser.add_argument(
-        "-q", "--quiet", action="store_true", help="tell only what is wrong or moved"
+        "-q", "--quiet", action="store_true", help="print only what is wrong or moved"
     )
-    parser.add_argument("--json", action="store_true", help="tell on standard output, for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
     add_variables(parser)
 
 

@@ -115,7 +115,7 @@ def boxes(args: Namespace, findings: list[Located], is_locked: bool) -> list[Box
     gathered = gather(args.boxes, ANYWHERE)
     findings += gathered.findings
     for path in gathered.named:
-        message, hint = "this is no box", "a pull is about boxes: krunc pull BOX.yaml"
+        message, hint = "this is not a box", "a pull is about boxes: krunc pull BOX.yaml"
         findings += only(path, Finding("KR001", message, hint=hint))
     given = inputs(Namespace(**vars(args), target=None))
     found = []

@@ -73,6 +73,6 @@ def _effective(args: Namespace) -> int:
     if not is_box(name, text):
         raise UsageError(f"--effective is for boxes; {name} is a plan")
     if args.format != "text":
-        raise UsageError("--effective writes YAML; it goes with no --format")
+        raise UsageError("--effective writes YAML; it cannot be combined with --format")
     sys.stdout.write(effective(name, text, inputs(args)))
     return 0

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 HELP = f"""\
 usage: krunc doctor [option...] [PLAN...]
 
-Check what this host has and lacks to run VMs: the hypervisor, libkrun and its kernel, confinement,
-memory, limits, the runtime directory; and for each PLAN everything that krunc launch would check.
+Check whether this host can run VMs: the hypervisor, libkrun and its kernel, confinement, memory,
+limits, the runtime directory; and for each PLAN everything that krunc launch would check.
 Nothing is started but, for a moment, a VM of two instructions.
 
 arguments:
@@ -168,7 +168,7 @@ def _library(library: Library) -> Check:
     what = ERAS[library.era]["name"]
     ask = library.function("krun_has_feature")
     if ask is None:
-        features = "it does not tell its features"
+        features = "it does not report its features"
     else:
         has = [name for name, (_, number) in ENUMS["feature"].items() if ask(number) == 1]
         features = f"features: {', '.join(has) or 'none'}"

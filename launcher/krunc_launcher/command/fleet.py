@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _ENDING = PLAN["ending"]
 # Behind these no VM is started any more.
 _STOPPING = {SIGHUP, SIGINT, SIGQUIT, SIGTERM}
-_NOT_ANY_MORE = "the launcher was told to stop before its turn came"
+_NOT_ANY_MORE = "the launcher was asked to stop before its turn came"
 # All plans that one box makes have 64 MiB at most (docs/boxes.md).
 _MOST_BYTES = 1 << 27
 
@@ -91,8 +91,8 @@ def _streamed(path: str) -> Iterator[tuple[str, Source]]:
         yield system.basename(path), Source(path, data)
         return
     if len(words) % 2 == 0 or words[-1] or len(data) > _MOST_BYTES:
-        what = "a NUL has to stand behind each name and each plan"
-        raise LaunchError(f"{plain(path)}: this is no stream of plans: {what}")
+        what = "a NUL has to be behind each name and each plan"
+        raise LaunchError(f"{plain(path)}: this is not a stream of plans: {what}")
     for name, plan in zip(map(system.fsdecode, words[:-1:2]), words[1::2], strict=True):
         if name in ("", ".", "..") or "/" in name:
             raise LaunchError(f"{plain(path)}: a VM cannot be called {plain(name)!r}")

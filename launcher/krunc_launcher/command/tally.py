@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # So many names and reasons are told; all stand in the exit records.
 _FEW_NAMES = 3
 _FEW_REASONS = 20
-_UNKNOWN = "whether its program was started cannot be told"
+_UNKNOWN = "whether its program was started is unknown"
 # Clears the line of a terminal (ECMA-48, CR and EL).
 _CLEAR = "\r\x1b[K"
 _HEADS = {

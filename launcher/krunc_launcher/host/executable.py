@@ -66,9 +66,9 @@ class Root:
         if system.S_ISDIR(mode):
             return f"{plain(path)} is a directory"
         if not system.S_ISREG(mode):
-            return f"{plain(path)} is no file"
+            return f"{plain(path)} is not a file"
         if not mode & 0o111:
-            return f"{plain(path)} may not be executed by anybody (chmod +x)"
+            return f"{plain(path)} cannot be executed by anybody (chmod +x)"
         handle = self._open(real, system.O_RDONLY | system.O_NONBLOCK)
         try:
             head = system.pread(handle, _LINE, 0)

@@ -42,7 +42,7 @@ def unfit(path: str, declared: str, directories: Directories) -> Iterator[str]:
             yield (
                 f"{plain(path)} is declared raw and holds a {found} image: the guest would see the "
                 f"image's inside, and writing would destroy it; write `format: {found}` if you "
-                "trust who made it, for an image can name other files of the host"
+                "trust who made it, for an image can name other host files"
             )
         else:
             what = "holds none" if found == "raw" else f"holds a {found} image"

@@ -69,7 +69,7 @@ def _unopened(error: OSError) -> Iterator[str]:
 
         yield f"{_DEVICE} is not there: {here().get('hypervisor', 'libkrun does not run here')}"
     elif error.errno in (errno.EACCES, errno.EPERM):
-        yield f"you (uid {system.geteuid()}) may not open {_DEVICE}: {_way_in()}"
+        yield f"you (uid {system.geteuid()}) cannot open {_DEVICE}: {_way_in()}"
     else:
         yield f"{_DEVICE} cannot be opened: {why(error)}"
 
@@ -105,7 +105,7 @@ def closed_to(uid: int, gid: int) -> Iterator[str]:
     shift = 6 if status.st_uid == uid else 3 if status.st_gid in (gid, *system.getgroups()) else 0
     if uid and status.st_mode >> shift & 0o6 != 0o6:
         yield (
-            f"uid {uid}, which the VM's process becomes, may not open {_DEVICE}; write its group "
+            f"uid {uid}, which the VM's process becomes, cannot open {_DEVICE}; write its group "
             f"under run_as.gid: {status.st_gid}"
         )
 

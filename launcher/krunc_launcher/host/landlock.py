@@ -62,20 +62,20 @@ def missing(done: list[Operation]) -> str:
     """Tell why the VM of these operations cannot be confined here; empty when it can."""
     if _filtered():
         return (
-            "a filter of system calls around the launcher ends whoever asks for it (SIGSYS); allow "
-            "@sandbox besides: SystemCallFilter= of the systemd unit"
+            "a filter of system calls around the launcher ends any process that asks (SIGSYS); "
+            "also allow @sandbox: SystemCallFilter= of the systemd unit"
         )
     found = abi()
     if found < _LEAST_ABI:
         return (
-            f"this kernel has Landlock ABI {found}, {_LEAST_ABI} is needed (Linux 5.19)"
+            f"this kernel has Landlock ABI {found}, krunc requires {_LEAST_ABI} (Linux 5.19)"
             if found
             else "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock)"
         )
     if not _filterable():
         return f"this kernel or processor ({system.uname().machine}) has no seccomp filter for it"
     unknown = next((o.name for o in done if "unknown_access" in o.rule()), "")
-    return f"what {unknown} needs of the host is not known" if unknown else ""
+    return f"the host access that {unknown} needs is not known" if unknown else ""
 
 
 def _filtered() -> bool:

@@ -136,7 +136,7 @@ def _known(lib: Any, path: str, firmware: list[Any]) -> Library:
                     "use libkrun 1.x, or the 2.0-dev of pip install 'krunc[libkrun]'",
                 )
             return Library(lib, path, marker["era"], firmware)
-    raise LaunchError(f"{plain(path)} is no libkrun: it has none of its functions")
+    raise LaunchError(f"{plain(path)} is not a libkrun: it does not have any of its functions")
 
 
 def _loading(why: str) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _loading(why: str) -> Iterator[str]:
     if "failed to map segment" in why:
         yield "is its file system mounted noexec? put it where programs may be run"
     if system.variable("LD_BIND_NOW") is not None:
-        yield "unset LD_BIND_NOW, which libkrun may not survive"
+        yield "unset LD_BIND_NOW, which can make libkrun fail"
 
 
 def _symbol(lib: Any, name: str) -> Any:
@@ -248,6 +248,6 @@ def fits(library: Library, plan: dict[str, Any], path: str = "") -> list[str]:
 def _untold(library: Library, row: dict[str, Any]) -> str:
     feature = FUNCTIONS[row["call"]]["feature"]
     return (
-        f"{plain(library.path)} cannot tell whether it was built with {feature}, and would ignore "
-        f"{row['call']} if not{asked_by(row['from'])}; use libkrun 1.17.3 or newer"
+        f"{plain(library.path)} does not report whether it was built with {feature}, and would "
+        f"ignore {row['call']} if not{asked_by(row['from'])}; use libkrun 1.17.3 or newer"
     )

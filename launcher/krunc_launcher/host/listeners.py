@@ -48,12 +48,12 @@ def kinds(path: str) -> set[int]:
 
 
 STATES = {
-    "served": "somebody serves this socket",
-    "stale": "nobody serves this socket",
+    "served": "a process is listening on this socket",
+    "stale": "no process is listening on this socket",
     "absent": "there is no such socket",
     "other": "this is not a socket",
     "type": "this is a socket of another type",
-    "denied": "you may not connect to this socket",
+    "denied": "you cannot connect to this socket",
 }
 
 

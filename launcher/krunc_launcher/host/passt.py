@@ -31,6 +31,6 @@ def unfit_program(path: str, directories: Directories) -> Iterator[str]:
         yield f"{plain(path)}: {why(error)}; {_INSTALL}"
         return
     if not system.S_ISREG(mode) or not system.access(path, system.X_OK):
-        yield f"{plain(path)} is no program that you (uid {system.geteuid()}) may run; {_INSTALL}"
+        yield f"{plain(path)} is not a program that uid {system.geteuid()} may run; {_INSTALL}"
     elif replaceable:
         yield f"{plain(path)} is in a directory that a guest may write, who could replace it"

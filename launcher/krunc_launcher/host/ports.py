@@ -47,7 +47,7 @@ def taken(port_map: list[str]) -> Iterator[str]:
             )
         elif why == EACCES:
             yield (
-                f"you (uid {system.geteuid()}) may not listen on TCP port {port}; choose one above "
+                f"you (uid {system.geteuid()}) cannot listen on TCP port {port}; choose one above "
                 f"those that {_FIRST_FREE} keeps for root"
             )
 

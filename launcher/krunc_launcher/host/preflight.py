@@ -64,7 +64,7 @@ def _arguments(operation: Operation) -> Iterator[str]:
             except OSError:
                 given = False
             if not given:
-                yield f"descriptor {value} is not open; the program that launches has to open it"
+                yield f"file descriptor {value} is not open; the launching program has to open it"
         elif rule["kind"] == "port_map" and value:
             from krunc_launcher.host.ports import taken
 
@@ -150,7 +150,7 @@ def _files(operation: Operation, directories: Directories) -> Iterator[str]:
     failed, hard = libc.getrlimit(RLIMIT_NOFILE, limits), limits[1]
     if not failed and hard < _LEAST_FILES:
         yield (
-            f"the hard limit of open files is {hard}; libkrun needs {_LEAST_FILES}, and one more "
+            f"the hard open file limit is {hard}; libkrun needs {_LEAST_FILES}, and one more "
             "for each file that the guest knows: ulimit -Hn raises it, or LimitNOFILE= of the unit"
         )
 
@@ -178,17 +178,17 @@ def _kind(
     try:
         mode = directories.status(path).st_mode
     except OSError as error:
-        yield f"{plain(path)}: {why(error)}; a {kind} is needed"
+        yield f"{plain(path)}: {why(error)}; expected a {kind}"
         return
     if not fits(mode):
-        yield f"{plain(path)} is no {kind}"
+        yield f"{plain(path)} is not a {kind}"
         return
     wanted = system.R_OK | (system.W_OK if access == "read-write" else 0)
     if system.S_ISDIR(mode):
         wanted |= system.X_OK
     if not system.access(path, wanted):
         need = "read" if access == "read" else "read and write"
-        yield f"{plain(path)}: you (uid {system.geteuid()}) may not {need} it"
+        yield f"{plain(path)}: you (uid {system.geteuid()}) cannot {need} it"
 
 
 def _socket(operation: Operation, directories: Directories) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _socket(operation: Operation, directories: Directories) -> Iterator[str]:
     path = operation.argument("path")
     state = listener(path, operation.argument("type").c == "stream", directories)
     if state != "served":
-        yield (f"{plain(path)}: {STATES[state]}; start the network program first, or the VM hangs")
+        yield (f"{plain(path)}: {STATES[state]}; start the network backend first, or the VM hangs")
 
 
 def _tap(operation: Operation, directories: Directories) -> Iterator[str]:
@@ -262,7 +262,7 @@ def _writable(path: str, directories: Directories) -> Iterator[str]:
         if not system.S_ISREG(mode):
             yield f"{plain(path)} is not a regular file"
         elif not system.access(path, system.W_OK):
-            yield f"{plain(path)}: you (uid {system.geteuid()}) may not write it"
+            yield f"{plain(path)}: you (uid {system.geteuid()}) cannot write it"
 
 
 def _parent(path: str, what: str, directories: Directories) -> Iterator[str]:
@@ -273,7 +273,7 @@ def _parent(path: str, what: str, directories: Directories) -> Iterator[str]:
         if parent != directories.runtime:
             yield f"{plain(parent)}: there is no such directory for the {what}"
     elif not system.access(parent, system.W_OK | system.X_OK):
-        yield f"{plain(parent)}: you (uid {system.geteuid()}) may not make a {what} in it"
+        yield f"{plain(parent)}: you (uid {system.geteuid()}) cannot make a {what} in it"
 
 
 # Seen: one vCPU with a directory as root takes 90 descriptors.

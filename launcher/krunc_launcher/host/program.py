@@ -113,7 +113,7 @@ def missing_workdir(
         if ffi.errno not in (ENOENT, ENOTDIR):
             return []  # it cannot be told
     return [
-        f"{plain(workdir)} is no directory in the guest's root {plain(root)}; make it"
+        f"{plain(workdir)} is not a directory in the guest's root {plain(root)}; make it"
         f"{asked_by(origin)}"
     ]
 

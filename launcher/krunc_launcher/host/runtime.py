@@ -27,7 +27,7 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
             return
         others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
         if not system.S_ISDIR(status.st_mode):
-            yield f"{plain(directory)} is no directory; choose another with --runtime-dir"
+            yield f"{plain(directory)} is not a directory; choose another with --runtime-dir"
         elif status.st_uid not in (system.geteuid(), 0):
             yield f"{plain(directory)} belongs to uid {status.st_uid}; use another --runtime-dir"
         elif others:

@@ -26,7 +26,7 @@ def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
         return
     flags = _read(system.join(directory, "tun_flags"))
     if flags is None or not int(flags, 16) & _IFF_TAP:
-        yield f"{plain(name)} is no tap interface"
+        yield f"{plain(name)} is not a tap interface"
         return
     owner = _read(system.join(directory, "owner"))
     if owner != str(system.geteuid()) and not _may_administer():
@@ -35,7 +35,7 @@ def missing(name: str, interfaces: str = _INTERFACES) -> Iterator[str]:
             "CAP_NET_ADMIN; make it yours: ip tuntap add ... user"
         )
     if not system.access(_TUN, system.R_OK | system.W_OK):
-        yield f"{_TUN}: you (uid {system.geteuid()}) may not read and write it"
+        yield f"{_TUN}: you (uid {system.geteuid()}) cannot read and write it"
 
 
 def _read(path: str) -> str | None:

@@ -50,12 +50,12 @@ def _flags(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
         if type(name) is not str or name not in names:
             found.append(((*path, i), f"found {shown(name)}; allowed: {', '.join(names)}"))
         elif name in value[:i]:
-            found.append(((*path, i), f"{name} stands here twice"))
+            found.append(((*path, i), f"{name} is here twice"))
 
 
 def _list(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
     if type(value) is not list:
-        found.append((path, f"found {shown(value)}; a list is needed"))
+        found.append((path, f"found {shown(value)}; expected a list"))
         return False
     if len(value) > most:
         found.append((path, f"found {len(value)} items; at most {most}"))
@@ -65,7 +65,7 @@ def _list(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
 
 def _object(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
     if type(value) is not dict:
-        found.append((path, f"found {shown(value)}; an object is needed"))
+        found.append((path, f"found {shown(value)}; expected an object"))
         return False
     if len(value) > most:
         found.append((path, f"found {len(value)} entries; at most {most}"))
@@ -89,11 +89,11 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
         if "free_names" in rule:  # nothing but the program reads them
             if not fits(name, KINDS["free_variable"]):
                 form = KINDS["free_variable"]["form"]
-                found.append((where, f"{shown(name)} is no name of a variable; allowed: {form}"))
+                found.append((where, f"{shown(name)} is not a name of a variable; allowed: {form}"))
         elif not is_name(name):
-            found.append((where, f"{shown(name)} is no name of a variable"))
+            found.append((where, f"{shown(name)} is not a name of a variable"))
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])) or name in RESERVED_ENV["kernel"]:
-            found.append((where, f"the guest's kernel or init takes {name} for itself"))
+            found.append((where, f"the guest's kernel or init reserves {name}"))
         if type(item) is dict:
             from krunc_launcher.plan import secrets
 
@@ -109,7 +109,7 @@ def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> N
     for name, limit in value.items():
         where = (*path, name)
         if name not in names:
-            found.append((where, f"{shown(name)} is no limit; allowed: {', '.join(names)}"))
+            found.append((where, f"{shown(name)} is not a limit; allowed: {', '.join(names)}"))
         both = numbers(limit, kind)
         if both is None:
             found.append((where, f"found {shown(limit)}; allowed: {kind['form']}"))
@@ -129,7 +129,7 @@ def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> 
             continue
         for side in (0, 1):
             if (side, ports[side]) in seen:
-                found.append(((*path, i), f"port {ports[side]} stands in an earlier pair"))
+                found.append(((*path, i), f"port {ports[side]} is in an earlier pair"))
             seen.add((side, ports[side]))
 
 
@@ -155,7 +155,7 @@ def _published(value: Any, rule: dict[str, Any], path: Path, found: Findings) ->
             form = KINDS["published"]["form"]
             found.append(((*path, i), f"found {shown(item)}; allowed: {form}"))
         elif ports[0] in seen:
-            found.append(((*path, i), f"port {ports[0]} stands in an earlier one"))
+            found.append(((*path, i), f"port {ports[0]} is in an earlier one"))
         else:
             seen.add(ports[0])
 
@@ -193,7 +193,7 @@ def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findi
     """C is told the length of this list by another argument, and would read beyond it."""
     items, count = args[rule["name"]], args.get(rule["count"])
     if count == 0 and items[-1:] != [0]:
-        found.append((path, f"a 0 is needed at the end where {rule['count']} is 0"))
+        found.append((path, f"expected a 0 at the end where {rule['count']} is 0"))
     if count and len(items) != count:
         found.append((path, f"found {len(items)} items; {rule['count']} says {count}"))
 

@@ -31,9 +31,9 @@ def check(value: Any, path: Path, found: Findings) -> None:
     where = (*path, kind)
     if kind == "text":
         if type(given) is not str:
-            found.append((where, f"found {shown(given)}; a text is needed"))
+            found.append((where, f"found {shown(given)}; expected a string"))
         elif any("\ud800" <= character <= "\udfff" for character in given):
-            found.append((where, "a lone surrogate is no character"))
+            found.append((where, "a lone surrogate is not a character"))
     elif kind == "file":
         host_path(given, {}, where, found)
     elif kind == "base64":
@@ -47,26 +47,26 @@ def check(value: Any, path: Path, found: Findings) -> None:
 
 def _process(given: Any, where: Path, found: Findings) -> None:
     if type(given) is not dict or tuple(given) != _PROCESS:
-        found.append((where, "an object of cwd, env and args, in this order, is needed"))
+        found.append((where, "expected an object of cwd, env and args, in this order"))
         return
     cwd, env, args = (given[key] for key in _PROCESS)
     _text(cwd, (*where, "cwd"), found)
     if type(cwd) is str and not cwd.startswith("/"):
         found.append(((*where, "cwd"), f"found {shown(cwd)}; it starts with /"))
     if type(args) is not list or not args or args[0] == "":
-        found.append(((*where, "args"), "a list is needed that starts with the program"))
+        found.append(((*where, "args"), "expected a list that starts with the program"))
     else:
         for i, item in enumerate(args):
             _text(item, (*where, "args", i), found)
     if type(env) is not dict:
-        found.append(((*where, "env"), f"found {shown(env)}; an object is needed"))
+        found.append(((*where, "env"), f"found {shown(env)}; expected an object"))
         return
     for name, item in env.items():
         place = (*where, "env", name)
         if not is_name(name):
-            found.append((place, f"{shown(name)} is no name of a variable"))
+            found.append((place, f"{shown(name)} is not a name of a variable"))
         elif name.startswith(tuple(RESERVED_ENV["prefixes"])):
-            found.append((place, f"libkrun's init takes {name} for itself"))
+            found.append((place, f"libkrun's init reserves {name}"))
         if type(item) is dict:
             secrets.check(item, place, found)
         else:

@@ -40,7 +40,8 @@ def require(plan: dict[str, Any], approved: str) -> None:
     for one in known:
         if not fits(one, KINDS["digest"]):
             raise LaunchError(
-                f"--require-digest: {quoted(one[:80])} is no digest; krunc digest PLAN prints one"
+                f"--require-digest: {quoted(one[:80])} is not a digest; "
+                "krunc digest PLAN prints one"
             )
     if found not in known:
         raise LaunchError(

@@ -29,8 +29,8 @@ def require_listed(plan: dict[str, Any], path: str, approved: str, listing: str)
     which is that of the fleet with the digest APPROVED."""
     if not fits(approved, KINDS["digest"]):
         raise LaunchError(
-            f"--digests is the list of a fleet, and {quoted(approved[:80])} is no digest of one; "
-            "krunc digest --fleet prints it"
+            f"--digests is the list of a fleet, and {quoted(approved[:80])} is not a digest "
+            "of one; krunc digest --fleet prints it"
         )
     name = plan["box"] if path == "-" or is_stream(path) else _name(path)
     try:

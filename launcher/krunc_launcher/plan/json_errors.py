@@ -28,14 +28,14 @@ class Flaw(Exception):
 def flaw(text: str) -> Flaw:
     """Return the first thing in TEXT that is no JSON, or JSON that no plan has."""
     if text.startswith("\ufeff"):
-        return Flaw(0, "a byte order mark stands before the plan")
+        return Flaw(0, "a byte order mark is before the plan")
     try:
         end = skip(text, _value(text, skip(text, 0), 1))
     except Flaw as found:
         return found
     if end == len(text):
         return Flaw(0, "this is not the JSON of a plan")
-    return Flaw(end, "something stands behind the plan")
+    return Flaw(end, "something is behind the plan")
 
 
 def _value(text: str, offset: int, level: int) -> int:
@@ -62,11 +62,9 @@ def _word(word: str, offset: int) -> None:
         return
     if not digits.isascii() or not digits.isdigit():
         if digits[:1].isdigit() or digits in ("NaN", "Infinity"):
-            raise Flaw(
-                offset, f"{quoted(word[: LIMITS['plan_digits']])[1:-1]} is not a whole number"
-            )
+            raise Flaw(offset, f"{quoted(word[: LIMITS['plan_digits']])[1:-1]} is not an integer")
         found = f"found {quoted(word[: LIMITS['plan_digits']])}; " if word else ""
-        raise Flaw(offset, f"this is not JSON: {found}a value is needed")
+        raise Flaw(offset, f"this is not JSON: {found}expected a value")
     if len(word) > _MOST_DIGITS:
         raise Flaw(offset, f"a number has more than {LIMITS['plan_digits']} digits")
     if digits[0] == "0" and digits != "0":
@@ -80,15 +78,15 @@ def _object(text: str, offset: int, level: int) -> int:
         return offset + 1
     while True:
         if text[offset : offset + 1] != '"':
-            raise Flaw(offset, "this is not JSON: a key in double quotes is needed")
+            raise Flaw(offset, "this is not JSON: expected a key in double quotes")
         end = _text(text, offset)
         name = scanstring(text, offset + 1, True)[0]
         if name in names:
-            raise Flaw(offset, f"the key {quoted(name)} stands twice in one object")
+            raise Flaw(offset, f"duplicate key {quoted(name)} in one object")
         names.add(name)
         end = skip(text, end)
         if text[end : end + 1] != ":":
-            raise Flaw(end, "this is not JSON: a colon is needed behind a key")
+            raise Flaw(end, "this is not JSON: expected a colon behind a key")
         offset = skip(text, _value(text, skip(text, end + 1), level + 1))
         if text[offset : offset + 1] == "}":
             return offset + 1
@@ -108,7 +106,7 @@ def _list(text: str, offset: int, level: int) -> int:
 
 def _comma(text: str, offset: int) -> int:
     if text[offset : offset + 1] != ",":
-        what = "a comma or the end of the list or object is needed"
+        what = "expected a comma or the end of the list or object"
         raise Flaw(offset, f"this is not JSON: {what}")
     return skip(text, offset + 1)
 
@@ -127,7 +125,7 @@ def _text(text: str, offset: int) -> int:
             at = _escape(text, at)
         else:
             at += 1
-    raise Flaw(offset, "this is not JSON: the text that starts here does not end")
+    raise Flaw(offset, "this is not JSON: the string that starts here does not end")
 
 
 def _escape(text: str, at: int) -> int:
@@ -138,5 +136,5 @@ def _escape(text: str, at: int) -> int:
             raise Flaw(at, "this is not JSON: four hexadecimal digits are needed behind \\u")
         return at + 6
     if not letter or letter not in '"\\/bfnrt':
-        raise Flaw(at, f"this is not JSON: \\{quoted(letter)[1:-1]} means nothing in a text")
+        raise Flaw(at, f"this is not JSON: \\{quoted(letter)[1:-1]} means nothing in a string")
     return at + 2

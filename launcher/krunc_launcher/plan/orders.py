@@ -34,9 +34,9 @@ def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
         path: Path = ("operations", i)
         rank = ORDERS[name]["rank"]
         if rank < last:
-            found.append((path, f"the order {name} stands before those of a later kind"))
+            found.append((path, f"the order {name} is before those of a later kind"))
         if at and i != orders[at - 1][0] + 1:
-            found.append((path, "the orders stand together"))
+            found.append((path, "the orders have to be next to each other"))
         last = max(last, rank)
     names = [name for _, name in orders]
     for name, rule in ORDERS.items():
@@ -45,7 +45,7 @@ def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
     roots = [name for name in names if ORDERS[name]["rank"] == _ROOT]
     if len(roots) != 1:
         which = " and ".join(name for name, rule in ORDERS.items() if rule["rank"] == _ROOT)
-        found.append((("operations",), f"exactly one of the orders {which} is needed"))
+        found.append((("operations",), f"expected exactly one of the orders {which}"))
 
 
 def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
@@ -63,7 +63,7 @@ def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
         elif name in MEANT["workdir"] and args[MEANT["workdir"][name]] != "/":
             found.append(((*path, "args"), "the stage starts in /"))
         elif name in MEANT["laid_in"] and args[MEANT["laid_in"][name]] == _root_tag():
-            found.append((path, "nothing is laid over the stage's own directory"))
+            found.append((path, "nothing can be merged onto the stage's own directory"))
         for param in FUNCTIONS[name]["params"] if name else ():
             value = args.get(param["name"])
             if value == STAGE["root"] and param.get("target") == "directory" and _is_root(row):
@@ -85,7 +85,7 @@ def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
             found.append(((*path, "args", "port"), f"the stage reports on port {STAGE['port']}"))
     for what, rows in wanted.items():
         if len(rows) != 1:
-            found.append((("operations",), f"exactly one call is needed for the stage's {what}"))
+            found.append((("operations",), f"expected exactly one call for the stage's {what}"))
     if not any(row.get("step") == "lay_stage" for row in operations):
         found.append((("operations",), "lay_stage is missing before the first call"))
     if not any(row.get("implicit") == "init" for row in operations):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from krunc_launcher.plan.text import Findings, Path
 
-FORMS = 'a text, {"from_env": NAME}, {"from_file": PATH} or {"from_fd": NUMBER}'
+FORMS = 'a string, {"from_env": NAME}, {"from_file": PATH} or {"from_fd": NUMBER}'
 
 
 def check(item: dict[str, Any], where: Path, found: Findings) -> None:

@@ -50,10 +50,10 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
         name = row[kind]
         rule = ROWS[kind][name]
         if name in seen and rule["repeat"] == "once":
-            found.append((path, f"{name} may stand only once"))
+            found.append((path, f"{name} is allowed only once"))
         for other in rule.get("excludes", ()):
             if other in names:
-                found.append((path, f"{name} and {other} may not stand in one plan"))
+                found.append((path, f"{name} and {other} cannot both be in one plan"))
         for need in rule.get("needs", ()):
             applies = need.get("era", era) == era and need.get("with", name) in names
             if applies and seen.isdisjoint(need["any"]):
@@ -111,18 +111,18 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
     for i, row in enumerate(operations):
         path: Path = ("operations", i)
         if "step" in row and STEPS[row["step"]]["phase"] == "precondition" and called:
-            found.append((path, f"{row['step']} stands before the first call"))
+            found.append((path, f"{row['step']} is before the first call"))
         if "call" not in row:
             continue
         called = True
         role = FUNCTIONS[row["call"]]["role"]
         roles.append(role)
         if role == "log" and created:
-            found.append((path, f"{row['call']} stands before {ROLES['create']}"))
+            found.append((path, f"{row['call']} is before {ROLES['create']}"))
         if role in ("configure", "enter") and not created:
             found.append((path, f"{row['call']} needs {ROLES['create']} before it"))
         if role == "enter" and i != len(operations) - 1:
-            found.append((path, f"nothing stands behind {row['call']}"))
+            found.append((path, f"nothing is allowed behind {row['call']}"))
         created = created or role == "create"
     if "enter" not in roles:
         found.append((("operations",), f"{ROLES['enter']} is missing at the end"))
@@ -137,9 +137,9 @@ def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
         name, path = row[kind_of(row)], ("operations", i)
         if end and i < last and "threads" in step:
             free = "or the thread that it starts is not confined"
-            found.append((path, f"{name} stands behind {end}, {free}"))
+            found.append((path, f"{name} is behind {end}, {free}"))
         elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
-            found.append((path, f"{name} stands before {end}"))
+            found.append((path, f"{name} is before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -170,7 +170,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
         if name not in honest:
             found.append((("operations", i), f"the calls do not imply {shown(name)}"))
         if name in stated:
-            found.append((("operations", i), f"{shown(name)} stands here twice"))
+            found.append((("operations", i), f"{shown(name)} is here twice"))
         stated.add(name)
     for name in sorted(honest - stated):
         found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
@@ -254,7 +254,7 @@ def _configuration(operations: list[dict[str, Any]], names: set[str], found: Fin
         stated += 1
         if not is_configuration(row):
             name = f"{GUEST_CONFIGURATION['fs_tag']} {GUEST_CONFIGURATION['path']}"
-            found.append((where, f"a process stands only in {name}"))
+            found.append((where, f"a process is allowed only in {name}"))
         if not names.isdisjoint(MEANT["program"]) or stated > 1:
             found.append((("operations", i), "the plan names more than one program"))
 

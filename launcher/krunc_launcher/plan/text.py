@@ -23,12 +23,12 @@ def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
     """Check a string: no NUL, UTF-8, its length and characters; tell whether it is good."""
     before = len(found)
     if type(value) is not str:
-        found.append((path, f"found {shown(value)}; a text is needed"))
+        found.append((path, f"found {shown(value)}; expected a string"))
         return False
     try:
         size = len(value.encode("utf-8"))
     except UnicodeEncodeError:
-        found.append((path, "a lone surrogate is no character"))
+        found.append((path, "a lone surrogate is not a character"))
         return False
     if "\0" in value:
         found.append((path, "a NUL character ends a C string"))

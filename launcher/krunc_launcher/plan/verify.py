@@ -40,7 +40,7 @@ def verify(plan: Any) -> dict[str, Any]:
         if type(version) is int and version > FORMAT:
             sentence = f"format {version} is newer than this krunc, which knows {FORMAT}"
         else:
-            sentence = f'this is no plan: "krunc_plan": {FORMAT} is missing'
+            sentence = f'this is not a plan: "krunc_plan": {FORMAT} is missing'
         raise PlanRefused([(("krunc_plan",) if "krunc_plan" in plan else (), sentence)])
     _keys(plan, _HEAD, ("labels", "waivers"), (), found)
     if found:
@@ -49,7 +49,7 @@ def verify(plan: Any) -> dict[str, Any]:
     operations = plan["operations"]
     if type(operations) is not list or not 0 < len(operations) <= LIMITS["plan_operations"]:
         most = LIMITS["plan_operations"]
-        found.append((("operations",), f"a list of 1 to {most} operations is needed"))
+        found.append((("operations",), f"expected a list of 1 to {most} operations"))
         raise PlanRefused(found)
     if type(plan["api"]) is not str or plan["api"] not in ERAS:
         raise PlanRefused(found)
@@ -96,7 +96,7 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
     if not fits(box, KINDS["box_name"]):
         found.append((("box",), f"found {shown(box)}; allowed: {KINDS['box_name']['form']}"))
     if version is None:
-        found.append((("target",), f"found {shown(plan['target'])}; a version is needed"))
+        found.append((("target",), f"found {shown(plan['target'])}; expected a version"))
     if type(plan["api"]) is not str or plan["api"] not in ERAS:
         found.append((("api",), f"found {shown(plan['api'])}; allowed: {', '.join(ERAS)}"))
     elif version is not None and version[0] != ERAS[plan["api"]]["family"]:
@@ -106,20 +106,20 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
         found.append((("box_digest",), "sha256: and 64 hexadecimal digits are needed"))
     requires = plan["requires"]
     if type(requires) is not dict:
-        found.append((("requires",), f"found {shown(requires)}; an object is needed"))
+        found.append((("requires",), f"found {shown(requires)}; expected an object"))
         return
     before = len(found)
     _keys(requires, ("libkrun", "features", "because"), (), ("requires",), found)
     if len(found) > before:
         return
     if numbers(requires["libkrun"], KINDS["release"]) is None:
-        found.append((("requires", "libkrun"), "a version is needed, as in 1.16.0"))
+        found.append((("requires", "libkrun"), "expected a version, as in 1.16.0"))
     features = requires["features"]
     if type(features) is not list or not all(
         type(name) is str and name in ENUMS["feature"] for name in features
     ):
         allowed = ", ".join(ENUMS["feature"])
-        found.append((("requires", "features"), f"a list is needed of: {allowed}"))
+        found.append((("requires", "features"), f"expected a list of: {allowed}"))
     because = requires["because"]
     if type(because) is not list or not all(
         type(row) is dict
@@ -127,7 +127,7 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
         and all(type(item) is str for item in row.values())
         for row in because
     ):
-        found.append((("requires", "because"), 'a list of {"call": ..., "from": ...} is needed'))
+        found.append((("requires", "because"), 'expected a list of {"call": ..., "from": ...}'))
 
 
 def _notes(plan: dict[str, Any], found: Findings) -> None:
@@ -140,7 +140,7 @@ def _notes(plan: dict[str, Any], found: Findings) -> None:
         or not 0 < len(labels) <= most
         or not all(type(text) is str for text in labels.values())
     ):
-        found.append((("labels",), f"an object of 1 to {most} texts is needed"))
+        found.append((("labels",), f"expected an object of 1 to {most} strings"))
     if "waivers" in plan and (
         type(waivers) is not list
         or not 0 < len(waivers) <= most
@@ -151,7 +151,7 @@ def _notes(plan: dict[str, Any], found: Findings) -> None:
             for row in waivers
         )
     ):
-        what = f'a list of 1 to {most} {{"rule": ..., "reason": ...}} is needed'
+        what = f'expected a list of 1 to {most} {{"rule": ..., "reason": ...}}'
         found.append((("waivers",), what))
 
 
@@ -167,16 +167,16 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
     origin = row.get("from")
     if type(origin) is not str or not 0 < len(origin) <= 512 or not origin.isprintable():
         where = (*path, "from") if "from" in row else path
-        found.append((where, "from is needed: the key of the box in printable text, or default"))
+        found.append((where, "expected from: a box key of printable characters, or default"))
     name = row[kind]
     if kind == "implicit":
         _keys(row, ("implicit", "from"), (), path, found)
         if type(name) is not str:
-            found.append(((*path, kind), f"found {shown(name)}; a name is needed"))
+            found.append(((*path, kind), f"found {shown(name)}; expected a name"))
         return
     rule = known(kind, name) if type(name) is str else None
     if rule is None:
-        found.append(((*path, kind), f"{shown(name)} is no {_WHATS[kind]}"))
+        found.append(((*path, kind), f"{shown(name)} is not a {_WHATS[kind]}"))
         return
     if kind == "call" and not exists(rule, era):
         found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
@@ -188,7 +188,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
         found.append(((*path, "on_failure"), 'allowed: "warn"'))
     args = row.get("args", {})
     if type(args) is not dict:
-        found.append(((*path, "args"), f"found {shown(args)}; an object is needed"))
+        found.append(((*path, "args"), f"found {shown(args)}; expected an object"))
         return
     where = (*path, "args")
     _keys(args, tuple(param["name"] for param in params), (), where, found)
@@ -200,7 +200,7 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
     if one_of and len(found) == before and all(name in args for name in one_of):
         given = [name for name in one_of if args[name] not in (None, "none")]
         if len(given) != 1:
-            found.append((where, f"exactly one of {' and '.join(one_of)} is needed"))
+            found.append((where, f"expected exactly one of {' and '.join(one_of)}"))
     for param in params:
         if "count" in param and len(found) == before and args.get(param["name"]) is not None:
             values.counted(args, param, (*where, param["name"]), found)

@@ -153,6 +153,6 @@ def _variable(
     unsaid: Findings = []
     if value is not None and not text(value, rule, where, unsaid):
         # What was found would show the secret.
-        allowed = CHARSETS[rule["charset"]][1] if "charset" in rule else "a text without NUL"
+        allowed = CHARSETS[rule["charset"]][1] if "charset" in rule else "a string without NUL"
         found.append((where, f"the value of {secret} cannot reach the guest; allowed: {allowed}"))
     return Variable(name, value or "", secret)

@@ -73,14 +73,14 @@ class Secrets:
         if path:
             return f"the file {plain(path)}"
         if kind == "from_fd":
-            return f"descriptor {given}"
+            return f"file descriptor {given}"
         unset = ", which is not set" if self._variable(given) is None else ""
         return f"the launcher's variable {given}{unset}"
 
     def _subject(self, kind: str, given: Any) -> str:
         if kind == "from_file":
             return plain(given)
-        return plain(self._named(kind, given)) if self._directory else f"descriptor {given}"
+        return plain(self._named(kind, given)) if self._directory else f"file descriptor {given}"
 
     def _named(self, kind: str, given: Any) -> str:
         return system.join(self._directory, self._name(kind, given))

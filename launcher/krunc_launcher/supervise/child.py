@@ -186,7 +186,7 @@ class Vm:
                 end.started_s = self.report.started - self.begun
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
-            end.words = (f"whether the guest's program was started cannot be told: {why}",)
+            end.words = (f"whether the guest's program was started is unknown: {why}",)
         if self._timeout_s and not self._times_out and end.reason != "not_started":
             timed_out(end, self._timeout_s)
         now = monotonic()

@@ -11,8 +11,8 @@ from krunc_launcher.host.kvm import full
 _ADVICE = {
     -2: "a file that the VM needs is not there; set log: {level: debug} in the box",
     -12: "the host, or a limit on it (ulimit -v, a cgroup), has too little memory for the VM",
-    -13: "something may not be opened; look for denials of SELinux or AppArmor (ausearch, dmesg)",
-    -24: "the limit of open files is too low; raise it: ulimit -Hn, or LimitNOFILE= of the unit",
+    -13: "something cannot be opened; look for denials of SELinux or AppArmor (ausearch, dmesg)",
+    -24: "the open file limit is too low; raise it: ulimit -Hn, or LimitNOFILE= of the unit",
 }
 _OTHER = "the hypervisor of this host works; set log: {level: debug} in the box"
 

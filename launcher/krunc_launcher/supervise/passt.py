@@ -41,8 +41,8 @@ _HEAD = 4  # the length before each frame, in network order
 _ADVICE = (
     ("user namespace", "it confines itself in one: allow them (kernel.unprivileged_userns_clone, "
      "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)"),
-    ("unshare", "it confines itself in namespaces: allow them to the launching user"),
-    ("xternal interface", "this passt needs an interface of the host with an IPv4 address and a "
+    ("unshare", "it confines itself in namespaces: allow them to the host user"),
+    ("xternal interface", "this passt needs a host interface with an IPv4 address and a "
      "default route"),
     ("bind", "a port is in use (ss -ltnup), kept for root (net.ipv4.ip_unprivileged_port_start), "
      "or its address is not this host's"),

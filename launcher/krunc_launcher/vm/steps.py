@@ -64,7 +64,7 @@ def _nofile(operation: Operation, host: Host) -> None:
     limits[0] = limits[1]
     if failed or libc.setrlimit(RLIMIT_NOFILE, limits):
         said = system.strerror(ffi.errno).lower()
-        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays as it is: {said}\n")
+        sys.stderr.write(f"krunc: warning: RLIMIT_NOFILE stays unchanged: {said}\n")
 
 
 def _clear(operation: Operation, host: Host) -> None:

@@ -117,8 +117,8 @@ def test_one_that_fails_takes_no_other_along(
     )  # fmt: skip
     assert done.returncode == 1
     # The program is not in the root directory: nobody knows whether a guest has started it.
-    good = "ended with status 0; whether its program was started cannot be told"
-    refused = f"{plans}/box-2.plan.json:1:2: this is not JSON: a key in double quotes is needed"
+    good = "ended with status 0; whether its program was started is unknown"
+    refused = f"{plans}/box-2.plan.json:1:2: this is not JSON: expected a key in double quotes"
     lines = done.stderr.splitlines()
     assert sorted(lines[:4]) + sorted(lines[4:]) == [
         f"krunc: box-1: {good}",
@@ -126,7 +126,7 @@ def test_one_that_fails_takes_no_other_along(
         f"krunc: box-3: {good}",
         f"krunc: box-4: {good}",
         f"krunc: 1 not started: box-2: {refused}; see {plans}/logs/box-2.err",
-        "krunc: 3 ended with 0: box-1, box-3, box-4: whether its program was started cannot be told",
+        "krunc: 3 ended with 0: box-1, box-3, box-4: whether its program was started is unknown",
         f"krunc: 4 VMs: 3 ended with 0; what each printed is in {plans}/logs, NAME.out and NAME.err",
     ]
     assert "this is not JSON" in (plans / "logs/box-2.err").read_text()

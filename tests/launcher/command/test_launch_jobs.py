@@ -32,7 +32,7 @@ network: {mode: none}
 entrypoint: {executable: /dev/a, args: ["number-{{ n }}"]}
 stop: {on_sigterm: interrupt, grace: 1}
 """
-UNKNOWN = "whether its program was started cannot be told"
+UNKNOWN = "whether its program was started is unknown"
 
 
 class Fleet:
@@ -140,7 +140,7 @@ def test_those_that_cannot_start_take_no_turn(fleet: Fleet) -> None:
     done = fleet.run("-j", "1", str(plans))
     assert done.returncode == 1
     assert fleet.entered() == [3, 4, 6]
-    why = "PLAN: this is not JSON: a key in double quotes is needed"
+    why = "PLAN: this is not JSON: expected a key in double quotes"
     log = f"see {fleet.place}/logs/NAME.err"
     assert f"krunc: 3 not started: box-001, box-002, box-005: {why}; {log}\n" in done.stderr
     message = fleet.ends()["box-002"]["message"]
@@ -174,7 +174,7 @@ def test_all_are_stopped_within_the_longest_grace_and_no_more_started(
     assert sorted(fleet.entered()) == [1, 2]
     ends = fleet.ends()
     assert [end["reason"] for end in ends.values()] == ["killed"] * 2 + ["not_started"] * 4
-    told = "the launcher was told to stop before its turn came"
+    told = "the launcher was asked to stop before its turn came"
     assert ends["box-006"]["message"] == told
     assert f"krunc: 4 not started: box-003, box-004, box-005 and 1 more: {told}" in said.decode()
 

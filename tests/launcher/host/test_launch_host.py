@@ -148,7 +148,7 @@ def test_a_disk_that_is_a_fifo(tmp_path: Path, launch: Callable[..., Launch]) ->
     os.mkfifo(tmp_path / "disk")
     done = launch(plan)
     assert (done.returncode, done.calls) == (125, [])
-    assert "disk is no file or block device (disks[0].path)" in done.stderr
+    assert "disk is not a file or block device (disks[0].path)" in done.stderr
 
 
 def test_more_vcpus_than_libkrun_numbers(tmp_path: Path, launch: Callable[..., Launch]) -> None:
@@ -213,7 +213,7 @@ def test_few_open_files(tmp_path: Path, launch: Callable[..., Launch]) -> None:
     start = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (64, 64)); {START}"
     command = [sys.executable, "-c", start, "doctor", str(plan)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "the hard limit of open files is 64; libkrun needs 256, and one more" in done.stdout
+    assert "the hard open file limit is 64; libkrun needs 256, and one more" in done.stdout
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
@@ -327,7 +327,8 @@ def test_a_workdir_that_is_not_there(
         return
     assert (done.returncode, done.calls) == (125, [])
     assert (
-        f"{workdir} is no directory in the guest's root {tmp_path}/rootfs; make it" in done.stderr
+        f"{workdir} is not a directory in the guest's root {tmp_path}/rootfs; make it"
+        in done.stderr
     )
 
 
@@ -389,11 +390,11 @@ def test_a_hypervisor_that_is_closed(mode: int, group: int, sentence: str) -> No
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         )
         becoming, now = done.stdout.splitlines()
-        assert f"you (uid 1234) may not open {device.name}: {sentence}" in now
+        assert f"you (uid 1234) cannot open {device.name}: {sentence}" in now
         # With its group the VM's process may open it, where its group may.
         assert becoming == "" or mode == 0o600
         if mode == 0o600:
-            assert becoming.startswith("uid 1234, which the VM's process becomes, may not open")
+            assert becoming.startswith("uid 1234, which the VM's process becomes, cannot open")
 
 
 def doctor(*words: str | Path, kvm: str, **env: str) -> subprocess.CompletedProcess[str]:

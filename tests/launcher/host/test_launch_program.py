@@ -106,9 +106,9 @@ WRONG: dict[str, tuple[Fill, str]] = {
     "a directory": (lambda root: (root / "bin/a").mkdir(parents=True), "/bin/a is a directory"),
     "a FIFO": (
         fifo,
-        "/bin/a is no file",
+        "/bin/a is not a file",
     ),
-    "no one's": (lambda root: file(root, "/bin/a", mode=0o644), "may not be executed by anybody"),
+    "no one's": (lambda root: file(root, "/bin/a", mode=0o644), "cannot be executed by anybody"),
     "a script": (
         lambda root: file(root, "/bin/a", "#!/bin/bash -eu\n"),
         "/bin/a is a script whose interpreter cannot be started: /bin/bash is not there",
@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[Fill, str]] = {
     ),
     "an interpreter that is none": (
         both(files(bin_a="#!/bin/b\n"), lambda root: file(root, "/bin/b", mode=0o600)),
-        "interpreter cannot be started: /bin/b may not be executed by anybody",
+        "interpreter cannot be started: /bin/b cannot be executed by anybody",
     ),
     "a script of a script": (
         files(bin_a="#!/b\n", b="#!/c\n"),

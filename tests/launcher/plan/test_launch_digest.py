@@ -69,8 +69,8 @@ def test_another_plan_is_refused_before_the_first_call(
 @pytest.mark.parametrize(
     ("approved", "sentence"),
     [
-        ("sha256:12", "is no digest; krunc digest PLAN prints one"),
-        ("sha256:" + "G" * 64, "is no digest"),
+        ("sha256:12", "is not a digest; krunc digest PLAN prints one"),
+        ("sha256:" + "G" * 64, "is not a digest"),
         ("missing.txt", "missing.txt cannot be read: no such file or directory"),
     ],
 )

@@ -64,7 +64,7 @@ def test_the_digest_is_of_the_fleet(
     one = digest(json.loads((place / "web-1.plan.json").read_text()))
     assert dry_run(one, place / "fleet.list", place / "web-1.plan.json") == 1
     assert dry_run("yes", place / "fleet.list", place / "web-1.plan.json") == 1
-    assert "no digest" in capsys.readouterr().err
+    assert "not a digest" in capsys.readouterr().err
     assert dry_run(approved, place / "missing", place / "web-1.plan.json") == 1
     assert launcher(["--dry-run", "--digests", "x", str(place / "web-1.plan.json")]) == 2
 

@@ -70,8 +70,8 @@ def row(plan: dict[str, Any], name: str) -> dict[str, Any]:
 Change = Callable[[dict[str, Any]], Any]
 EDITS: dict[str, tuple[Change, str]] = {
     "other format": (lambda p: p.update(krunc_plan=2), "format 2 is newer than this krunc"),
-    "no plan": (lambda p: p.pop("krunc_plan"), "this is no plan"),
-    "true as format": (lambda p: p.update(krunc_plan=True), "this is no plan"),
+    "no plan": (lambda p: p.pop("krunc_plan"), "this is not a plan"),
+    "true as format": (lambda p: p.update(krunc_plan=True), "this is not a plan"),
     "unknown head": (lambda p: p.update(more=1), 'the key "more" is not known'),
     "head missing": (lambda p: p.pop("box_digest"), "the key box_digest is missing"),
     "bad name": (lambda p: p.update(box="../x"), 'box: found "../x"; allowed: lower-case'),
@@ -88,10 +88,16 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "from that hides": (
         lambda p: p["operations"][0].update({"from": "a\u202eb"}),
-        "operations[0].from: from is needed: the key of the box in printable text",
+        "operations[0].from: expected from: a box key of printable characters",
     ),
-    "bad features": (lambda p: p["requires"].update(features=["x"]), "requires.features: a list"),
-    "no operations": (lambda p: p.update(operations=[]), "operations: a list of 1 to 4096"),
+    "bad features": (
+        lambda p: p["requires"].update(features=["x"]),
+        "requires.features: expected a list",
+    ),
+    "no operations": (
+        lambda p: p.update(operations=[]),
+        "operations: expected a list of 1 to 4096",
+    ),
     "operation is text": (lambda p: p["operations"].append("x"), "an operation is an object"),
     "two kinds": (
         lambda p: p["operations"][0].update(call="x"),
@@ -99,18 +105,18 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "unknown call": (
         lambda p: row(p, "krun_set_exec").update(call="system"),
-        '"system" is no function',
+        '"system" is not a function',
     ),
     "query call": (
         lambda p: row(p, "krun_set_exec").update(call="krun_free_ctx"),
-        "is no function",
+        "is not a function",
     ),
     "code call": (
         lambda p: row(p, "krun_set_exec").update(call="krun_set_display_backend"),
-        "is no function",
+        "is not a function",
     ),
-    "unknown step": (lambda p: p["operations"][0].update(step="rm"), '"rm" is no host step'),
-    "step as list": (lambda p: p["operations"][0].update(step=["x"]), "a list is no host step"),
+    "unknown step": (lambda p: p["operations"][0].update(step="rm"), '"rm" is not a host step'),
+    "step as list": (lambda p: p["operations"][0].update(step=["x"]), "a list is not a host step"),
     "unknown argument": (
         lambda p: row(p, "krun_set_exec")["args"].update(x=1),
         'the key "x" is not known',
@@ -155,7 +161,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "flag twice": (
         lambda p: row(p, "krun_add_net_unixstream")["args"].update(features=["csum", "csum"]),
-        "csum stands here twice",
+        "csum is here twice",
     ),
     "flag of another call": (
         lambda p: row(p, "krun_add_net_unixstream")["args"].update(flags=["vfkit"]),
@@ -179,15 +185,15 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "path and fd": (
         lambda p: row(p, "krun_add_net_unixstream")["args"].update(fd=5),
-        "exactly one of path and fd is needed",
+        "expected exactly one of path and fd",
     ),
     "neither path nor fd": (
         lambda p: row(p, "krun_add_net_unixstream")["args"].update(path=None),
-        "exactly one of path and fd is needed",
+        "expected exactly one of path and fd",
     ),
     "null path": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path=None),
-        "found null; a text is needed",
+        "found null; expected a string",
     ),
     "empty path": (lambda p: row(p, "krun_set_root")["args"].update(root_path=""), "found 0 bytes"),
     "NUL": (
@@ -196,7 +202,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "surrogate": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path="\ud800"),
-        "a lone surrogate is no character",
+        "a lone surrogate is not a character",
     ),
     "runtime escape": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path="runtime:a/../../b"),
@@ -204,7 +210,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "late value elsewhere": (
         lambda p: row(p, "krun_set_root")["args"].update(root_path={"from_env": "X"}),
-        "found an object; a text is needed",
+        "found an object; expected a string",
     ),
     "late value odd": (
         lambda p: row(p, "krun_set_exec")["args"]["envp"].update(T={"from_env": "A B"}),
@@ -216,15 +222,15 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "variable name": (
         lambda p: row(p, "krun_set_exec")["args"]["envp"].update({"A=B": "x"}),
-        '"A=B" is no name of a variable',
+        '"A=B" is not a name of a variable',
     ),
     "variable of init": (
         lambda p: row(p, "krun_set_exec")["args"]["envp"].update(KRUN_INIT="x"),
-        "takes KRUN_INIT for itself",
+        "reserves KRUN_INIT",
     ),
     "environment NULL": (
         lambda p: row(p, "krun_set_exec")["args"].update(envp=None),
-        "found null; an object is needed",
+        "found null; expected an object",
     ),
     "quote": (
         lambda p: row(p, "krun_set_exec")["args"].update(argv=['a"b']),
@@ -252,7 +258,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "limit name": (
         lambda p: row(p, "krun_set_rlimits")["args"]["rlimits"].update(x="1:1"),
-        '"x" is no limit',
+        '"x" is not a limit',
     ),
     "relative workdir": (
         lambda p: row(p, "krun_set_workdir")["args"].update(workdir_path="a"),
@@ -268,33 +274,36 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "two contexts": (
         lambda p: p["operations"].insert(8, {"call": "krun_create_ctx", "from": "default"}),
-        "may stand only once",
+        "is allowed only once",
     ),
     "two logs": (
         lambda p: p["operations"].insert(6, dict(row(p, "krun_init_log"))),
-        "krun_init_log may stand only once",
+        "krun_init_log is allowed only once",
     ),
     "both logs": (
         lambda p: p["operations"].insert(
             6, {"call": "krun_set_log_level", "args": {"level": "off"}, "from": "x"}
         ),
-        "may not stand in one plan",
+        "cannot both be in one plan",
     ),
     "log too late": (
         lambda p: p["operations"].insert(
             8, p["operations"].pop(p["operations"].index(row(p, "krun_init_log")))
         ),
-        "krun_init_log stands before krun_create_ctx",
+        "krun_init_log is before krun_create_ctx",
     ),
     "not entered": (lambda p: p["operations"].pop(), "krun_start_enter is missing"),
     "something behind": (
         lambda p: p["operations"].append({"step": "raise_nofile", "from": "x"}),
-        "nothing stands behind krun_start_enter",
+        "nothing is allowed behind krun_start_enter",
     ),
-    "entered twice": (lambda p: p["operations"].append(p["operations"][-1]), "may stand only once"),
+    "entered twice": (
+        lambda p: p["operations"].append(p["operations"][-1]),
+        "is allowed only once",
+    ),
     "condition too late": (
         lambda p: p["operations"].insert(9, p["operations"].pop(0)),
-        "require_hypervisor stands before the first call",
+        "require_hypervisor is before the first call",
     ),
     "tag twice": (
         lambda p: p["operations"].insert(14, dict(row(p, "krun_add_virtiofs"))),
@@ -350,7 +359,7 @@ EDITS: dict[str, tuple[Change, str]] = {
                 "from": "x",
             },
         ),
-        "queue_sizes: a 0 is needed at the end where num_queues is 0 (x)",
+        "queue_sizes: expected a 0 at the end where num_queues is 0 (x)",
     ),
     "two roots": (
         lambda p: p["operations"].insert(
@@ -361,13 +370,13 @@ EDITS: dict[str, tuple[Change, str]] = {
                 "from": "x",
             },
         ),
-        "may not stand in one plan",
+        "cannot both be in one plan",
     ),
     "port map with a device": (
         lambda p: p["operations"].insert(
             12, {"call": "krun_set_port_map", "args": {"port_map": []}, "from": "x"}
         ),
-        "may not stand in one plan",
+        "cannot both be in one plan",
     ),
     "vsock without need": (
         lambda p: p["operations"].insert(
@@ -409,7 +418,7 @@ EDITS: dict[str, tuple[Change, str]] = {
     ),
     "implicit twice": (
         lambda p: p["operations"].insert(-1, p["operations"][-2]),
-        "stands here twice",
+        "is here twice",
     ),
 }
 
@@ -565,10 +574,10 @@ def test_all_conditions_at_once(directory: Path, launch: Callable[..., Launch]) 
     assert done.calls == []
     for sentence in (
         f"/dev/kvm is not there: {WITHOUT_KVM}",
-        "rootfs: no such file or directory; a directory is needed (rootfs.path)",
-        "a: no such file or directory; a directory is needed (shares[0].path)",
-        "a.img: no such file or directory; a file or block device is needed (disks[0].path)",
-        "net.sock: there is no such socket; start the network program first",
+        "rootfs: no such file or directory; expected a directory (rootfs.path)",
+        "a: no such file or directory; expected a directory (shares[0].path)",
+        "a.img: no such file or directory; expected a file or block device (disks[0].path)",
+        "net.sock: there is no such socket; start the network backend first",
         "the launcher's variable TOKEN is not set",
     ):
         assert sentence in done.stderr
@@ -578,7 +587,7 @@ def test_all_conditions_at_once(directory: Path, launch: Callable[..., Launch]) 
 def change_kind(directory: Path) -> str:
     shutil.rmtree(directory / "rootfs")
     (directory / "rootfs").write_text("x")
-    return "rootfs is no directory (rootfs.path)"
+    return "rootfs is not a directory (rootfs.path)"
 
 
 def dangling(directory: Path) -> str:
@@ -590,14 +599,14 @@ def dangling(directory: Path) -> str:
 def directory_as_disk(directory: Path) -> str:
     (directory / "a.img").unlink()
     (directory / "a.img").mkdir()
-    return "a.img is no file or block device (disks[0].path)"
+    return "a.img is not a file or block device (disks[0].path)"
 
 
 def nobody_serves(directory: Path) -> str:
     (directory / "net.sock").unlink()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(directory / "net.sock"))
-    return "net.sock: nobody serves this socket; start the network program first"
+    return "net.sock: no process is listening on this socket; start the network backend first"
 
 
 def datagram(directory: Path) -> str:
@@ -609,9 +618,7 @@ def datagram(directory: Path) -> str:
 
 def served(directory: Path) -> str:
     os.link(directory / "net.sock", directory / "agent.sock")
-    return (
-        "agent.sock: somebody serves this socket; libkrun makes this socket itself (agent.listen)"
-    )
+    return "agent.sock: a process is listening on this socket; libkrun makes this socket itself (agent.listen)"
 
 
 def not_a_socket(directory: Path) -> str:
@@ -672,7 +679,7 @@ def test_permissions(
         said = [*_file(file, directories), *_directory(directory, directories)]
         os._exit(
             0
-            if len(said) == 2 and all("uid 65534) may not read and write" in s for s in said)
+            if len(said) == 2 and all("uid 65534) cannot read and write" in s for s in said)
             else 1
         )
     assert os.waitpid(child, 0)[1] == 0
@@ -682,7 +689,7 @@ def test_permissions(
     ("kvm", "sentence"),
     [
         ("absent", "/dev/kvm is not there"),
-        ("denied", "may not open /dev/kvm: join its group with `usermod -aG"),
+        ("denied", "cannot open /dev/kvm: join its group with `usermod -aG"),
         ("busy", "/dev/kvm cannot be opened: device or resource busy"),
         ("old", "/dev/kvm has KVM API 11; libkrun needs 12"),
     ],
@@ -754,7 +761,7 @@ def test_libraries(
         tmp_path / "missing.so": "there is no such file",
         tmp_path: "there is no such file",
         text: "cannot be loaded",
-        other: "is no libkrun: it has none of its functions",
+        other: "is not a libkrun: it does not have any of its functions",
         build("v2_flat"): "/box.yaml --target 2, or name another library",
         build(
             "v1", "krun_add_virtiofs", "krun_add_net_unixstream"

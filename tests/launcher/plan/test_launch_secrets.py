@@ -107,7 +107,9 @@ def test_a_descriptor_of_the_launcher_is_none(
     """The launcher has pipes of its own open when it reads the secret."""
     done = launch(planned(tmp_path, f"{{from_fd: {number}}}"))
     assert (done.returncode, done.calls) == (125, [])
-    assert f"the secret in descriptor {number} cannot be read: bad file descriptor" in done.stderr
+    assert (
+        f"the secret in file descriptor {number} cannot be read: bad file descriptor" in done.stderr
+    )
 
 
 @pytest.mark.parametrize("target", ["1.18", "2"])

@@ -258,7 +258,7 @@ def test_the_dry_run_tells_where_it_would_come_from(target: str, place: Path) ->
     plan = planned(place, "{from_env: TOKEN}, B: {from_fd: 9}, C: {from_file: ./key}", target)
     unset = "/* secret  <from_env TOKEN>: the launcher's variable TOKEN, which is not set */"
     others = [
-        "/* secret  <from_fd 9>: descriptor 9 */",
+        "/* secret  <from_fd 9>: file descriptor 9 */",
         f"/* secret  <from_file key>: the file {place}/key */",
     ]
     assert dry(plan).splitlines()[-3:] == [unset, *others]

@@ -59,7 +59,7 @@ def test_it_is_started_once_and_before(plan: dict[str, Any]) -> None:
     rows = plan["operations"]
     second = {**rows[step], "args": {**rows[step]["args"], "name": "second"}}
     found = refusals({**plan, "operations": [*rows[:step], second, *rows[step:]]})
-    assert "start_passt may stand only once (network)" in found
+    assert "start_passt is allowed only once (network)" in found
     moved = [*rows[:step], rows[call], rows[step], *rows[call + 1 :]]
     assert 'no open_file before it opens "passt" (network)' in refusals(
         {**plan, "operations": moved}
@@ -72,7 +72,7 @@ def test_it_is_started_once_and_before(plan: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("tcp_ports", ["127.0.0.1:80:1", "0.0.0.0:80:2"], "port 80 stands in an earlier one"),
+        ("tcp_ports", ["127.0.0.1:80:1", "0.0.0.0:80:2"], "port 80 is in an earlier one"),
         ("tcp_ports", ["127.0.0.1:80:1"] * 1001, "found 1001 items; at most 1000"),
         ("udp_ports", [80], "found 80; allowed: ADDRESS:HOST:GUEST"),
         ("udp_ports", ["none"], "allowed: ADDRESS:HOST:GUEST"),

@@ -27,7 +27,7 @@ def test_nothing_that_acts_moves_behind_the_confinement(path: Path) -> None:
         moved = [*rows[:i], *rows[i + 1 : at + 1], row, *rows[at + 1 :]]
         name = next(row[kind] for kind in ("call", "step", "order") if kind in row)
         found = refusals({**plan, "operations": moved})
-        assert any(f"{name} stands before" in said for said in found), (name, found)
+        assert any(f"{name} is before" in said for said in found), (name, found)
 
 
 def test_no_thread_is_started_before_the_confinement(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_no_thread_is_started_before_the_confinement(tmp_path: Path) -> None:
     for order in itertools.islice(itertools.permutations(tail), 0, None, 7):
         steps = [row["step"] for row in order if "step" in row]
         found = refusals({**plan, "operations": [*rows[:at], *order, rows[-1]]})
-        free = "stop_on_sigterm stands behind confine, or the thread that it starts is not confined"
+        free = "stop_on_sigterm is behind confine, or the thread that it starts is not confined"
         assert found == ([] if steps == ["confine", "stop_on_sigterm"] else [free]), steps
 
 

@@ -164,7 +164,7 @@ def test_a_descriptor_that_is_not_open(
     plan.write_text(json.dumps(content))
     done = launch(plan)
     assert (done.returncode, done.calls) == (125, [])
-    assert f"krunc: descriptor {number} is not open; " in done.stderr
+    assert f"krunc: file descriptor {number} is not open; " in done.stderr
     assert done.stderr.splitlines()[-1].endswith(" (display.input)")
 
 
@@ -185,7 +185,7 @@ def linked(directory: Path) -> str:
     directory.parent.mkdir()
     (directory.parent.parent / "elsewhere").mkdir()
     directory.symlink_to("../elsewhere")
-    return "is no directory; choose another with --runtime-dir"
+    return "is not a directory; choose another with --runtime-dir"
 
 
 def open_to_all(directory: Path) -> str:
@@ -211,7 +211,7 @@ def foreign(directory: Path) -> str:
 def a_file(directory: Path) -> str:
     directory.parent.mkdir()
     directory.write_text("")
-    return "is no directory; choose another with --runtime-dir"
+    return "is not a directory; choose another with --runtime-dir"
 
 
 @pytest.mark.parametrize("spoil", [linked, open_to_all, open_parent, foreign, a_file])

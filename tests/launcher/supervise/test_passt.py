@@ -193,8 +193,8 @@ def test_one_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 PROGRAMS = {
     "/nowhere/passt": "/nowhere/passt: no such file or directory; install passt",
-    "/etc/passwd": "/etc/passwd is no program that you",
-    "/usr/bin": "/usr/bin is no program that you",
+    "/etc/passwd": "/etc/passwd is not a program that uid",
+    "/usr/bin": "/usr/bin is not a program that uid",
     "./rootfs/passt": "is in a directory that a guest may write, who could replace it",
 }
 

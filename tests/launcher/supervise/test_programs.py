@@ -178,6 +178,6 @@ def test_without_a_watch_nothing_is_told_as_sure(
         env={**os.environ, "LD_PRELOAD": str(fake_kvm)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = "whether the guest's program was started cannot be told: inotify: too many open files"
+    said = "whether the guest's program was started is unknown: inotify: too many open files"
     assert said in done.stderr
     assert json.loads((tmp_path / "exit.json").read_text())["program_seen"] is None

@@ -334,8 +334,8 @@ def test_a_gpu_is_not_confined(place: Path, launch: Callable[..., Launch]) -> No
     done = launch(place / "box.plan.json")
     assert done.returncode == 0
     assert done.stderr == (
-        "krunc: warning: the VM is not confined: what krun_set_gpu_options needs of the host is "
-        "not known\n"
+        "krunc: warning: the VM is not confined: the host access that krun_set_gpu_options needs "
+        "is not known\n"
     )
     (place / "box.yaml").write_text(box.replace("CONFINE", "required"))
     assert main(["compile", str(place / "box.yaml")]) == 1

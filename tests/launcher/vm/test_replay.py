@@ -65,7 +65,7 @@ def test_call_for_call(
     calls = {row.get("call") for row in plan["operations"]}
     unknown = next((one for one in UNCONFINED if one in calls), "")
     warning = (
-        f"krunc: warning: the VM is not confined: what {unknown} needs of the host is not known"
+        f"krunc: warning: the VM is not confined: the host access that {unknown} needs is not known"
     )
     assert done.stderr == (warning + "\n" if unknown else "")
     wanted = expected(plan, tmp_path, runtime)
@@ -176,7 +176,7 @@ def test_a_start_that_fails(hello: Path, launch: Callable[..., Launch]) -> None:
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(-24, "the limit of open files is too low"), (-12, "has too little memory for the VM"),
+    [(-24, "the open file limit is too low"), (-12, "has too little memory for the VM"),
      (-13, "look for denials of SELinux or AppArmor"), (-2, "a file that the VM needs")],
 )  # fmt: skip
 def test_a_start_that_fails_for_a_reason(

@@ -135,7 +135,7 @@ def gpu(row: Row) -> Iterator[Fact]:
 def sound(row: Row) -> Iterator[Fact]:
     """Sound over the host's PipeWire."""
     if row.args["enable"]:
-        text = "sound of the host, microphone included, through PipeWire"
+        text = "host sound, microphone included, through PipeWire"
         yield row.fact("device", "sound", text, Reach("device", "sound"))
 
 

@@ -40,12 +40,12 @@ def _whole(row: Row, function: Function) -> Iterator[Fact]:
     """Tell what a function reaches whatever its arguments are."""
     rules = function.rules
     if "unknown_access" in rules:
-        text = f"what {word(row.name)} needs of the host is not known"
+        text = f"the host access that {word(row.name)} needs is not known"
         yield row.fact(
             "other", ("call", row.name), text, Reach("other", row.name, "unknown access")
         )
     if rules.get("environment") == "desktop":
-        text = f"the desktop of the host ({word(row.name)})"
+        text = f"the host desktop ({word(row.name)})"
         yield row.fact("device", (row.name, "desktop"), text, Reach("device", "desktop"))
     for path, how in rules.get("opens", {}).items():
         reach = [Reach("device", way, path) for way in _WAYS[how]]
@@ -53,7 +53,7 @@ def _whole(row: Row, function: Function) -> Iterator[Fact]:
     replaced = {one["name"] for one in api.table()["implicit"] if row.name in one.get("unless", ())}
     if "no_network" in replaced or function.feature == "net":
         exact = json.dumps(row.args, sort_keys=True)
-        text = f"whatever {word(row.name)} leads to"
+        text = f"anything that {word(row.name)} leads to"
         yield row.fact("network", _subject(row, function), text, Reach("network", row.name, exact))
     if "kernel" in replaced:
         yield row.fact("kernel", "kernel", f"as {word(row.name)} says, not libkrunfw's")

@@ -201,7 +201,7 @@ def _opened(row: Row, protocol: str, one: str) -> Fact:
 
 def tap(row: Row, subject: tuple[str, ...], name: str) -> Fact:
     """Return a tap device of the host."""
-    text = f"whatever the host's tap device {word(name)} leads to{row.known_as()}"
+    text = f"anything that the host's tap device {word(name)} leads to{row.known_as()}"
     return row.fact("network", subject, text, Reach("network", "tap", name))
 
 

@@ -44,7 +44,7 @@ def command(args: list[str]) -> str:
 _SECRETS = {
     "from_env": ("variable", "the launcher's"),
     "from_file": ("file", "the file"),
-    "from_fd": ("descriptor", "the launcher's descriptor"),
+    "from_fd": ("descriptor", "the launcher's file descriptor"),
 }
 
 

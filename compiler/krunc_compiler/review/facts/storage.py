@@ -107,7 +107,7 @@ def root_disk(row: Row) -> Iterator[Fact]:
     text = f"disk {word(args['device'])} ({image}), {system}{options}"
     yield row.fact("root", "root", text, *changed)
     # Seen in boots of 1.16.0 and 2.0-dev: the status travels over the root share, which is absent.
-    yield row.fact("status", "status", "0 whatever the program ends with")
+    yield row.fact("status", "status", "always 0, however the program ends")
 
 
 def volumes(row: Row) -> Iterator[Fact]:
@@ -154,7 +154,7 @@ def _size(data: dict[str, Any]) -> str:
         return "a program's configuration"
     if "text" in data:
         text = str(data["text"])
-        return f"the text {word(text)}"
+        return f"the string {word(text)}"
     try:
         content = base64.b64decode(str(data.get("base64", "")), validate=True)
     except (binascii.Error, ValueError):

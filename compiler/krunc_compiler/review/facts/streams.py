@@ -18,4 +18,4 @@ def stream(row: Row, descriptor: Any) -> str:
         return row.opened.get(name, f"{word(name)}, which nothing opens")
     if isinstance(descriptor, str):
         return f"the launcher's {word(descriptor)}"
-    return f"the inherited descriptor {descriptor}"
+    return f"the inherited file descriptor {descriptor}"

@@ -127,7 +127,7 @@ IMPLICIT: dict[str, Reading] = {
 }
 
 _DEMAND = "a demand: the launch stops where it is not met, and the call that uses it is read"
-_STATED = "what follows from its being there or not stands in the plan as an implicit operation"
+_STATED = "what follows from its presence or absence is in the plan as an implicit operation"
 
 # What says nothing of the host, and why that is so.
 SILENT: dict[str, str] = {
@@ -144,7 +144,7 @@ SILENT: dict[str, str] = {
     "require_nested_virtualization": _DEMAND,
     "report": "how the launcher hears of the program; the vsock port that it names is read",
     "balloon": "the guest gives unused memory back",
-    "rng": "random numbers of the host, which nobody can tell apart",
+    "rng": "host random numbers, each like any other",
     "vsock": "a device without TSI; each of its ports is read",
     "no_network": "the isolation list is made from what reaches a network",
 }
