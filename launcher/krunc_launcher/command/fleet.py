@@ -19,12 +19,12 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
-from krunc_launcher.plan.reading import is_stream
-from krunc_launcher.plan.reading import start as read_start
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.watch import wait
+from krunc_launcher.text.reading import is_stream
+from krunc_launcher.text.reading import start as read_start
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.strip import wipe
 

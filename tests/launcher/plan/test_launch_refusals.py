@@ -514,12 +514,12 @@ def test_wrong_usage(arguments: list[str]) -> None:
 )
 @given(data=st.data())
 def test_any_change_is_shown_or_refused(directory: Path, data: st.DataObject) -> None:
+    from krunc_launcher.as_c import listing
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.paths import Directories
-    from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
-    from krunc_launcher.resolve.as_c import listing
     from krunc_launcher.resolve.resolve import resolve
+    from krunc_launcher.text.reading import parse
 
     plan = json.loads((directory / "box.plan.json").read_text())
     values = st.recursive(

@@ -9,8 +9,8 @@ from _json import encode_basestring_ascii
 
 from krunc_launcher._rules import KINDS
 from krunc_launcher.errors import LaunchError, plain, quoted, why
-from krunc_launcher.plan.reading import start
 from krunc_launcher.plan.text import fits
+from krunc_launcher.text.reading import start
 
 try:
     # Python 3.12 and newer
