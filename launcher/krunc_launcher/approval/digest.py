@@ -28,7 +28,7 @@ _MOST_BYTES = 1 << 20
 
 
 def digest(plan: dict[str, Any]) -> str:
-    """sha256: and 64 hexadecimal digits for the JSON value of a verified plan."""
+    """Return sha256: and 64 hexadecimal digits for the JSON value of a verified plan."""
     return _START + str(sha256(_written(_meaning(plan)).encode("ascii")).hexdigest())
 
 

@@ -155,7 +155,7 @@ def _symbol(lib: Any, name: str) -> Any:
 
 
 def _firmware(path: str) -> list[Any]:
-    """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
+    """Load libkrunfw, which libkrun opens by its bare soname: it finds one that is loaded."""
     try:
         directory = system.dirname(Directories("/", "/").real(system.abspath(path), True))
         listed = system.listdir(directory)

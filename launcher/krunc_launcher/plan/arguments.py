@@ -163,7 +163,7 @@ def _u16s(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
 
 
 def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findings) -> None:
-    """C is told the length of this list by another argument, and would read beyond it."""
+    """Check a list of which another argument tells C the length: C would read beyond it."""
     items, count = args[rule["name"]], args.get(rule["count"])
     if count == 0 and items[-1:] != [0]:
         found.append((path, f"a 0 is needed at the end where {rule['count']} is 0"))

@@ -27,7 +27,7 @@ def check(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
-    """Orders stand in the order of their ranks, which is that in which the stage can follow them,
+    """Check that orders stand in the order of their ranks, in which the stage can follow them,
     behind the program's call and without anything between them."""
     orders = [(i, row["order"]) for i, row in enumerate(operations) if "order" in row]
     last = 0
@@ -50,8 +50,8 @@ def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
-    """The VM's first program is the stage, from its own directory, which is the root; its report
-    leads to the launcher, and nothing else of the plan touches these."""
+    """Check that the VM's first program is the stage, from its own directory, which is the root;
+    that its report leads to the launcher, and that nothing else of the plan touches these."""
     program, orders = STAGE["program"]
     wanted: dict[str, list[dict[str, Any]]] = {"program": [], "root": [], "socket": []}
     for i, row in enumerate(operations):
@@ -104,7 +104,7 @@ def _is_root(row: dict[str, Any]) -> bool:
 
 
 def _named(operations: list[dict[str, Any]], found: Findings) -> None:
-    """What orders mount is what the calls attach, written to only where these let it be."""
+    """Check that orders mount what the calls attach, and write only where these let them."""
     shares: dict[str, bool] = {}
     disks: list[bool] = []
     for row in operations:

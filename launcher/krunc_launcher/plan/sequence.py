@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 
-_OPENING = ("open_file", "open_device", "start_passt")
+_OF_A_FILE = "name of an opened file"
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
@@ -67,10 +67,10 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
                 if first != i:
                     what = f"the {param['unique']} {shown(value)}"
                     found.append((where, f"{what} is that of operations[{first}]"))
+            if param.get("unique") == _OF_A_FILE:
+                opened.add(value)
             if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
-        if name in _OPENING:
-            opened.add(row["args"]["name"])
     for name in REQUIRED:
         if name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
@@ -121,7 +121,7 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
-    """Behind a last step come threads, notes and the entry alone; no thread comes before it."""
+    """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
     steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
     last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
     end = operations[last]["step"] if last < len(steps) else ""
@@ -135,7 +135,7 @@ def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
-    """A reader sees what libkrun does by itself as operations: these must be all and true."""
+    """Check that the plan states all that libkrun does by itself, and nothing else."""
     tokens: set[str] = set()
     for row in operations:
         if "call" in row:
@@ -169,8 +169,8 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
 
 
 def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
-    """A condition opens its path to the confined VM, and a reader sees the calls: so each path that
-    a call uses has its condition, and each condition a call, with the same access."""
+    """Check that each path that a call uses has a condition, and each condition a call, with the
+    same access: a condition opens its path to the confined VM, and a reviewer sees the calls."""
     conditions = [
         (i, row["args"]["path"], row["args"]["access"])
         for i, row in enumerate(operations)
@@ -207,7 +207,7 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _served(operations: list[dict[str, Any]], found: Findings) -> None:
-    """What a step starts serves one call: its socket has one other end."""
+    """Check that what a step starts serves one call: its socket has one other end."""
     for i, row in enumerate(operations):
         function = STEPS[row["step"]].get("serves") if "step" in row else None
         if function is None:
@@ -228,7 +228,8 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
-    """The file in which init finds the program is that alone, and there is one program."""
+    """Check that the file in which init finds the program has nothing else, and there is one
+    program."""
     stated = 0
     for i, row in enumerate(operations):
         data = content(row)

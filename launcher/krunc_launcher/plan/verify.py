@@ -126,8 +126,8 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
 
 
 def _notes(plan: dict[str, Any], found: Findings) -> None:
-    """Labels and waivers: for reviewers, nothing is done with them here. A plan without any has no
-    such key: what means the same has one digest."""
+    """Check labels and waivers, which are for reviewers alone. A plan without any has no such key:
+    what means the same has one digest."""
     most = LIMITS["plan_notes"]
     rules = {"rule", "reason"}
     for key, fit, what in (

@@ -653,10 +653,8 @@ def test_permissions(
             path.chmod(0o755)
     (furnished / "a.img").chmod(0o600)
     (furnished / "a").chmod(0o500)
-    from krunc_launcher.host.preflight import (  # the checks alone: the test is not nobody's
-        _directory,
-        _file,
-    )
+    # The checks alone: the test is not nobody's.
+    from krunc_launcher.host.files import not_a_directory, not_a_file
     from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Named, Operation
 
@@ -669,7 +667,7 @@ def test_permissions(
             Operation(0, "step", step, [str(furnished / name), access], "default", False)
             for step, name in (("require_file", "a.img"), ("require_directory", "a"))
         )
-        said = [*_file(file, directories), *_directory(directory, directories)]
+        said = [*not_a_file(file, directories), *not_a_directory(directory, directories)]
         os._exit(
             0
             if len(said) == 2 and all("uid 65534) may not read and write" in s for s in said)
