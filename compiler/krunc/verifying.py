@@ -14,9 +14,9 @@ def refusals(data: bytes) -> list[Refusal]:
     """Tell what the launcher refuses of a plan with the bytes DATA, whatever the host is."""
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.paths import Directories
-    from krunc_launcher.plan.reading import parse, text_of
     from krunc_launcher.plan.verify import keyed, verify
     from krunc_launcher.resolve.resolve import resolve
+    from krunc_launcher.text.reading import parse, text_of
 
     try:
         plan = verify(parse(text_of(data)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run() -> None:
-    """The command krunc-launch: `main`, and nothing that only a longer life would need."""
+    """Run the command krunc-launch: `main`, and nothing that only a longer life would need."""
     try:
         status = main()
     except OSError as error:

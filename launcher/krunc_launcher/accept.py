@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import FUNCTIONS
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Directories, absolute
-from krunc_launcher.plan.reading import directory, parse, read, text_of
+from krunc_launcher.plan.rows import parameters
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
+from krunc_launcher.text.reading import directory, parse, read, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
         refused.text = text
         raise
     if options.digests is not None:
-        from krunc_launcher.plan.fleet import require_listed
+        from krunc_launcher.approval.fleet import require_listed
 
         require_listed(plan, path, options.require_digest or "", options.digests)
     elif options.require_digest is not None:
-        from krunc_launcher.plan.digest import require
+        from krunc_launcher.approval.digest import require
 
         require(plan, options.require_digest)
     base = options.base or directory(path)
@@ -69,9 +69,9 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
 def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield the directories that a guest gets, and how."""
     for row in operations:
-        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
-            if rule.get("target") == "directory":
-                yield row["args"][rule["name"]], opening(rule, row["args"])
+        for param, value in parameters(row):
+            if param.get("target") == "directory":
+                yield value, opening(param, row["args"])
 
 
 def runtime_directory(box: str) -> str:

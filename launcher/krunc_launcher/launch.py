@@ -177,8 +177,8 @@ def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt 
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:
-    """As much of a launch as many VMs' processes may be copies of: all but the reading of secrets,
-    which each reads for itself."""
+    """Do as much of a launch as many VMs' processes may be copies of: all but read secrets, which
+    each reads for itself."""
     return plan if secret(resolve(plan.plan, plan.directories, None)[0]) else look(plan, None)
 
 

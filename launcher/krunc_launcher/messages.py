@@ -41,8 +41,8 @@ def _err(text: str) -> None:
 
 
 def _report(name: str, refused: PlanRefused) -> str:
-    from krunc_launcher.plan.reading import title
-    from krunc_launcher.positions import position
+    from krunc_launcher.text.positions import position
+    from krunc_launcher.text.reading import title
 
     lines = []
     name = title(name)

@@ -12,8 +12,8 @@ from krunc_compiler.review.plan_sheet import plan_sheet
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text as shown
 from krunc_compiler.values.inputs import Inputs
-from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
+from krunc_launcher.text.reading import parse
 
 HEAD = "krunc: 1\nname: one\n"
 # A box, the libkrun that it is for, and what its review says. An image by name is a directory here.

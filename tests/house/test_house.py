@@ -70,8 +70,8 @@ PAIRS = [
     ("compiler/krunc_compiler/shape/fast_checking.py", "misfits", "test_accepting.py"),
     ("compiler/krunc_compiler/shape/misfits.py", "fast_checking", "test_accepting.py"),
     ("compiler/krunc_compiler/shape/checking.py", "fast_checking", "test_accepting.py"),
-    ("launcher/krunc_launcher/plan/reading.py", "json_errors", "test_plan_text.py"),
-    ("launcher/krunc_launcher/plan/json_errors.py", "reading", "test_plan_text.py"),
+    ("launcher/krunc_launcher/text/reading.py", "json_errors", "test_plan_text.py"),
+    ("launcher/krunc_launcher/text/json_errors.py", "reading", "test_plan_text.py"),
 ]
 
 

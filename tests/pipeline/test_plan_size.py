@@ -19,9 +19,9 @@ from krunc_compiler.plan.bounds import count, most
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.text.parsing import MAX_NODES
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse
-from krunc_launcher.plan.reading import read as plan_text
 from krunc_launcher.plan.verify import verify
+from krunc_launcher.text.reading import parse
+from krunc_launcher.text.reading import read as plan_text
 
 HEAD = "krunc: 1\nname: x\n"
 ROOT = "rootfs: {path: ./rootfs}\n"

@@ -16,8 +16,8 @@ from krunc_compiler.findings.finding import Finding, Rejected, Source, placed
 from krunc_compiler.plan.json_text import places, value_of
 from krunc_compiler.plan.reading import read_plan, source_of
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse, text_of
-from krunc_launcher.positions import position
+from krunc_launcher.text.positions import position
+from krunc_launcher.text.reading import parse, text_of
 from places import ROOT
 
 PLAN = (ROOT / "boxes" / "hello.plan.json").read_text("utf-8")

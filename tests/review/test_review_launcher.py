@@ -21,12 +21,11 @@ from krunc_compiler.review.summary import review
 from krunc_launcher._rules import ENUMS, FLAGS
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.paths import Directories
-from krunc_launcher.plan.reading import parse
-from krunc_launcher.plan.rows import ROWS, known
-from krunc_launcher.plan.sequence import kind_of
+from krunc_launcher.plan.rows import ROWS, kind_of, known
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.operation import Operation
 from krunc_launcher.resolve.resolve import resolve
+from krunc_launcher.text.reading import parse
 from krunc_launcher.vm import confine
 from places import ROOT
 from whole_boxes import WHOLE, compiled

@@ -34,12 +34,12 @@ with atheris.instrument_imports(include=["krunc_compiler", "krunc_launcher"]):
     from krunc_compiler.review.summary import review
     from krunc_compiler.review.text import to_text as shown
     from krunc_compiler.values.inputs import Inputs
+    from krunc_launcher.as_c import listing
     from krunc_launcher.errors import LaunchError, PlanRefused
     from krunc_launcher.paths import Directories
-    from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
-    from krunc_launcher.resolve.as_c import listing
     from krunc_launcher.resolve.resolve import resolve
+    from krunc_launcher.text.reading import parse
     from krunc_schema import load
 
 DIRECTORIES = Directories("/base", "/run/krunc/box")

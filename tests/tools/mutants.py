@@ -20,8 +20,8 @@ from krunc_launcher import __main__ as launcher
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.host import preflight
 from krunc_launcher.host import program as mark
-from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
+from krunc_launcher.text.reading import parse
 from recorder.expected import LAUNCH, VARIABLES, expected
 
 _ENDED = 7  # what the recorder ends a VM with

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
+from krunc_launcher.text.reading import parse
 
 
 def refusals(plan: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ The list has a head and lines. The lines are the plans', `DIGEST  NAME`, sorted 
 names. The head tells of each piece of 256 lines its digest, its size, and its first name. The
 fleet's digest is that of the head, so who knows it believes the head, and by the head the one piece
 that a plan's name is in: of 10,000 plans a launch reads 30 kB, not all. docs/review.md says the
-same; the launcher's plan/fleet.py reads it.
+same; the launcher's approval/fleet.py reads it.
 """
 
 from __future__ import annotations

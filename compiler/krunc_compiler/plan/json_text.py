@@ -1,7 +1,7 @@
 """The JSON text of a plan: its value, what in it is wrong and where, and the places of its values.
 
 json's scanner gives the quick yes. The scanner here, which is asked for the why and for places,
-takes the same texts, and both take those that the launcher takes (`plan/reading`, `json_errors`);
+takes the same texts, and both take those that the launcher takes (`text/reading`, `json_errors`);
 tests/plan/test_plan_json.py holds all of them equal.
 """
 

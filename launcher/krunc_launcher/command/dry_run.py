@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher.accept import accept
+from krunc_launcher.as_c import listing
 from krunc_launcher.errors import PlanRefused
 from krunc_launcher.plan.verify import keyed
-from krunc_launcher.resolve.as_c import listing
 from krunc_launcher.resolve.resolve import resolve
 
 TYPE_CHECKING = False

@@ -19,12 +19,12 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
-from krunc_launcher.plan.reading import is_stream
-from krunc_launcher.plan.reading import start as read_start
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.watch import wait
+from krunc_launcher.text.reading import is_stream
+from krunc_launcher.text.reading import start as read_start
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.strip import wipe
 
@@ -224,7 +224,7 @@ def _ahead(begin: Start) -> Start:
 
 
 def _loaded(options: Options) -> Library | None:
-    """libkrun, loaded once for all; None when there is none, of which each plan tells."""
+    """Return libkrun, loaded once for all; None when there is none, of which each plan tells."""
     try:
         return locate(options.libkrun, None)
     except LaunchError:
@@ -232,8 +232,8 @@ def _loaded(options: Options) -> Library | None:
 
 
 def _redirect(stem: str, vm: Vm) -> None:
-    """Standard input from nowhere, output and errors to files of their own, and out of the reach of
-    the terminal's Ctrl-C, which is the launcher's to pass on."""
+    """Read from nowhere, write output and errors to files of their own, and leave the reach of the
+    terminal's Ctrl-C, which is the launcher's to pass on."""
     system.setsid()
     flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_APPEND | system.O_NOFOLLOW
     sources = ((system.DEVNULL, system.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))

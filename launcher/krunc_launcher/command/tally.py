@@ -6,7 +6,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher.errors import plain
-from krunc_launcher.plan.reading import title
+from krunc_launcher.text.reading import title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def quick() -> list[str]:
 
 
 def full(memory_mib: int) -> list[str]:
-    """Everything that may explain why a VM with that much memory did not start."""
+    """Return all that may explain why a VM with that much memory did not start."""
     problems = quick()
     if not problems and sys.platform == "linux":
         kvm = system.open(_DEVICE, system.O_RDWR | system.O_CLOEXEC)

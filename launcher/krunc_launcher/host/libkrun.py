@@ -9,7 +9,7 @@ from krunc_launcher._krun import ffi
 from krunc_launcher._rules import ENUMS, ERAS, FUNCTIONS, MARKERS, MEANT, PLAN
 from krunc_launcher.errors import LaunchError, asked_by, plain
 from krunc_launcher.paths import Directories
-from krunc_launcher.plan.reading import is_stream
+from krunc_launcher.text.reading import is_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _symbol(lib: Any, name: str) -> Any:
 
 
 def _firmware(path: str) -> list[Any]:
-    """libkrun opens libkrunfw by its bare soname: one that is loaded already is found."""
+    """Load libkrunfw, which libkrun opens by its bare soname: it finds one that is loaded."""
     try:
         directory = system.dirname(Directories("/", "/").real(system.abspath(path), True))
         listed = system.listdir(directory)

@@ -93,8 +93,8 @@ def listener(path: str, stream: bool, directories: Directories) -> str:
 
 
 def replaceable(operation: Operation, directories: Directories) -> Iterator[str]:
-    """Sockets of OPERATION whose path a guest can have led elsewhere, or can lead elsewhere while
-    it runs."""
+    """Yield sockets of OPERATION whose path a guest can have led elsewhere, or can lead elsewhere
+    while it runs."""
     for rule, path, how in operation.opens():
         if rule["kind"] != "socket_path":
             continue
@@ -121,7 +121,7 @@ def _is_written(path: str, directories: Directories) -> bool:
 
 
 def _bound() -> Iterator[tuple[int, int, dict[int, bytes]]]:
-    """Type, TCP state and attributes of each Unix socket that listens or waits."""
+    """Yield type, TCP state and attributes of each Unix socket that listens or waits."""
     from _socket import socket
     from _struct import pack
 
@@ -143,8 +143,8 @@ def _bound() -> Iterator[tuple[int, int, dict[int, bytes]]]:
 
 
 def _parts(data: bytes, head: str, size: int) -> Iterator[tuple[int, bytes]]:
-    """Kind and content of the messages or attributes in DATA, each behind a HEAD of SIZE bytes
-    and padded to a multiple of four."""
+    """Yield kind and content of the messages or attributes in DATA, each behind a HEAD of SIZE
+    bytes and padded to a multiple of four."""
     from _struct import unpack_from
 
     while len(data) >= size:

@@ -8,6 +8,14 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import DEVICES, LIMITS, MEANT, OF_SOME, OPENING
 from krunc_launcher.errors import asked_by, plain, why
+from krunc_launcher.host.files import (
+    no_place,
+    not_a_device,
+    not_a_directory,
+    not_a_file,
+    not_to_be_opened,
+    unwritable,
+)
 from krunc_launcher.host.kvm import closed_to, quick
 from krunc_launcher.host.runtime import closed, runtime_directory
 from krunc_launcher.resolve.operation import Content, made, meant
@@ -55,7 +63,7 @@ def preflight(done: list[Operation], directories: Directories) -> list[str]:
 
 
 def _arguments(operation: Operation) -> Iterator[str]:
-    """Descriptors that are not open, and ports that are taken."""
+    """Yield descriptors that are not open, and ports that are taken."""
     for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
@@ -121,7 +129,7 @@ def _machine(operation: Operation) -> Iterator[str]:
 def _elsewhere(
     operation: Operation, done: list[Operation], directories: Directories
 ) -> Iterator[str]:
-    """Conditions that few plans have."""
+    """Yield what is wrong by conditions that few plans have."""
     if operation.name in OF_SOME:
         from krunc_launcher.host.architecture import alone
 
@@ -133,7 +141,7 @@ def _elsewhere(
         if any(one.kind == "order" for one in done):
             yield from closed(directories.runtime, meant([operation], "uid"), group)
     for path in made([operation]):
-        yield from _writable(path, directories)
+        yield from unwritable(path, directories)
     # Nobody but this launch has its own directory.
     own = f"{directories.launch}/"
     if any(
@@ -157,38 +165,6 @@ def _files(operation: Operation, directories: Directories) -> Iterator[str]:
 
 def _hypervisor(operation: Operation, directories: Directories) -> Iterator[str]:
     yield from quick()
-
-
-def _directory(operation: Operation, directories: Directories) -> Iterator[str]:
-    yield from _kind(operation, "directory", system.S_ISDIR, directories)
-
-
-def _file(operation: Operation, directories: Directories) -> Iterator[str]:
-    yield from _kind(operation, "file or block device", _is_image, directories)
-
-
-def _is_image(mode: int) -> bool:
-    return system.S_ISREG(mode) or system.S_ISBLK(mode)
-
-
-def _kind(
-    operation: Operation, kind: str, fits: Callable[[int], bool], directories: Directories
-) -> Iterator[str]:
-    path, access = operation.argument("path"), operation.argument("access").c
-    try:
-        mode = directories.status(path).st_mode
-    except OSError as error:
-        yield f"{plain(path)}: {why(error)}; expected a {kind}"
-        return
-    if not fits(mode):
-        yield f"{plain(path)} is not a {kind}"
-        return
-    wanted = system.R_OK | (system.W_OK if access == "read-write" else 0)
-    if system.S_ISDIR(mode):
-        wanted |= system.X_OK
-    if not system.access(path, wanted):
-        need = "read" if access == "read" else "read and write"
-        yield f"{plain(path)}: you (uid {system.geteuid()}) cannot {need} it"
 
 
 def _socket(operation: Operation, directories: Directories) -> Iterator[str]:
@@ -230,10 +206,6 @@ def _nested(operation: Operation, directories: Directories) -> Iterator[str]:
     yield from unavailable()
 
 
-def _device(operation: Operation, directories: Directories) -> Iterator[str]:
-    yield from _kind(operation, "device", system.S_ISCHR, directories)
-
-
 def _stale(operation: Operation, directories: Directories) -> Iterator[str]:
     from krunc_launcher.host.listeners import STATES, listener
 
@@ -242,38 +214,7 @@ def _stale(operation: Operation, directories: Directories) -> Iterator[str]:
     if state in ("served", "other", "type", "denied"):
         yield f"{plain(path)}: {STATES[state]}; libkrun makes this socket itself"
     elif state == "absent":
-        yield from _parent(path, "socket", directories)
-
-
-def _open_file(operation: Operation, directories: Directories) -> Iterator[str]:
-    yield from _writable(operation.argument("path"), directories)
-
-
-def _writable(path: str, directories: Directories) -> Iterator[str]:
-    """Tell why the file PATH cannot be made or emptied."""
-    try:
-        # A link could lead the launcher to empty another file.
-        mode = directories.status(path, follow=False).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        yield from _parent(path, "file", directories)
-    except OSError as error:
-        yield f"{plain(path)}: {why(error)}"
-    else:
-        if not system.S_ISREG(mode):
-            yield f"{plain(path)} is not a regular file"
-        elif not system.access(path, system.W_OK):
-            yield f"{plain(path)}: you (uid {system.geteuid()}) cannot write it"
-
-
-def _parent(path: str, what: str, directories: Directories) -> Iterator[str]:
-    """Tell why PATH cannot be made in its directory. A missing runtime directory is made by a
-    step."""
-    parent = system.dirname(path)
-    if not directories.is_directory(parent):
-        if parent != directories.runtime:
-            yield f"{plain(parent)}: there is no such directory for the {what}"
-    elif not system.access(parent, system.W_OK | system.X_OK):
-        yield f"{plain(parent)}: you (uid {system.geteuid()}) cannot make a {what} in it"
+        yield from no_place(path, "socket", directories)
 
 
 # Seen: one vCPU with a directory as root takes 90 descriptors.
@@ -285,14 +226,14 @@ _LOOKED_AT = {*OPENING, *OF_SOME, *MEANT["kernel"], *MEANT["memory_mib"], *MEANT
 _CHECKS: dict[str, Callable[[Operation, Directories], Iterator[str]]] = {
     "require_hypervisor": _hypervisor,
     "require_architecture": _architecture,
-    "require_directory": _directory,
-    "require_file": _file,
+    "require_directory": not_a_directory,
+    "require_file": not_a_file,
     "require_image": _of_the_store,
     "require_socket": _socket,
     "make_runtime_directory": lambda _, directories: runtime_directory(directories),
     "clear_stale_socket": _stale,
-    "open_file": _open_file,
-    "open_device": _device,
+    "open_file": not_to_be_opened,
+    "open_device": not_a_device,
     "require_tap": _tap,
     "require_nested_virtualization": _nested,
     "raise_nofile": _files,

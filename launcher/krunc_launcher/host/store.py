@@ -112,7 +112,7 @@ def _hashed(handle: int) -> str:
         # OpenSSL's is several times as quick, and only a root that is new here needs it.
         from _hashlib import openssl_sha256 as sha256
     except ImportError:
-        from krunc_launcher.plan.digest import own_sha256 as sha256
+        from krunc_launcher.approval.digest import own_sha256 as sha256
 
     digest = sha256()
     while data := system.read(handle, _PIECE):

@@ -1,1 +1,1 @@
-"""Refuses what is no plan: reading, verifying, the digest."""
+"""Refuses what is no plan: each operation by itself, and all of them together."""

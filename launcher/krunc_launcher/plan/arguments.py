@@ -44,7 +44,7 @@ def _enum(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
 
 def _flags(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     names = rule.get("only") or list(FLAGS[rule["flags"]])
-    if not _list(value, path, found):
+    if not _holds(value, list, path, found):
         return
     for i, name in enumerate(value):
         if type(name) is not str or name not in names:
@@ -53,28 +53,20 @@ def _flags(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
             found.append(((*path, i), f"{name} is here twice"))
 
 
-def _list(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
-    if type(value) is not list:
-        found.append((path, f"found {shown(value)}; expected a list"))
-        return False
-    if len(value) > most:
-        found.append((path, f"found {len(value)} items; at most {most}"))
-        return False
-    return True
-
-
-def _object(value: Any, path: Path, found: Findings, most: int = 4096) -> bool:
-    if type(value) is not dict:
-        found.append((path, f"found {shown(value)}; expected an object"))
-        return False
-    if len(value) > most:
-        found.append((path, f"found {len(value)} entries; at most {most}"))
-        return False
-    return True
+def _holds(value: Any, held: type[Any], path: Path, found: Findings, most: int = 4096) -> bool:
+    """Check that VALUE is a list or an object, as HELD says, with MOST items; tell whether so."""
+    what, items = ("a list", "items") if held is list else ("an object", "entries")
+    if type(value) is not held:
+        found.append((path, f"found {shown(value)}; expected {what}"))
+    elif len(value) > most:
+        found.append((path, f"found {len(value)} {items}; at most {most}"))
+    else:
+        return True
+    return False
 
 
 def _texts(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if _list(value, path, found, rule["max_items"]):
+    if _holds(value, list, path, found, rule["max_items"]):
         for i, item in enumerate(value):
             text(item, rule, (*path, i), found)
             if type(item) is str and item in rule.get("refused", ()):
@@ -82,7 +74,7 @@ def _texts(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
 
 
 def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if not _object(value, path, found, rule["max_items"]):
+    if not _holds(value, dict, path, found, rule["max_items"]):
         return
     for name, item in value.items():
         where = (*path, name)
@@ -103,7 +95,7 @@ def _env(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
 
 
 def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if not _object(value, path, found):
+    if not _holds(value, dict, path, found):
         return
     names, kind = ENUMS[rule["enum"]], KINDS["limit"]
     for name, limit in value.items():
@@ -117,53 +109,34 @@ def _rlimits(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> N
             found.append((where, f"the soft limit of {limit} is above the hard one"))
 
 
-def _port_map(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if not _list(value, path, found, rule["max_items"]):
+def _ports(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """Check pairs of ports, each of which stands once on its side. Those of passt have an address
+    before them, and stand once on the host's side whatever that is."""
+    if not _holds(value, list, path, found, rule["max_items"]):
         return
+    published = rule["kind"] == "published"
+    kind, earlier = ("published", "one") if published else ("port_pair", "pair")
     seen: set[tuple[int, int]] = set()
-    kind = KINDS["port_pair"]
     for i, item in enumerate(value):
-        ports = numbers(item, kind)
-        if ports is None:
-            found.append(((*path, i), f"found {shown(item)}; allowed: {kind['form']}"))
+        address, pair = "", item
+        if published and type(item) is str:
+            address, _, pair = item.partition(":")
+        ports = numbers(pair, KINDS["port_pair"])
+        if ports is None or (published and not fits(address, KINDS["ipv4"])):
+            found.append(((*path, i), f"found {shown(item)}; allowed: {KINDS[kind]['form']}"))
             continue
-        for side in (0, 1):
+        for side in (0,) if published else (0, 1):
             if (side, ports[side]) in seen:
-                found.append(((*path, i), f"port {ports[side]} is in an earlier pair"))
+                found.append(((*path, i), f"port {ports[side]} is in an earlier {earlier}"))
             seen.add((side, ports[side]))
 
 
-def _ipv4(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if numbers(value, KINDS["ipv4"]) is None:
-        found.append((path, f"found {shown(value)}; allowed: {KINDS['ipv4']['form']}"))
-
-
-def _digest(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    if not fits(value, KINDS["digest"]):
-        found.append((path, f"found {shown(value)}; allowed: {KINDS['digest']['form']}"))
-
-
-def _published(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    """Check addresses and ports; passt takes a port of the host once, whatever the address."""
-    if not _list(value, path, found, rule["max_items"]):
-        return
-    seen: set[int] = set()
-    for i, item in enumerate(value):
-        address, _, pair = item.partition(":") if type(item) is str else ("", "", "")
-        ports = numbers(pair, KINDS["port_pair"])
-        if numbers(address, KINDS["ipv4"]) is None or ports is None:
-            form = KINDS["published"]["form"]
-            found.append(((*path, i), f"found {shown(item)}; allowed: {form}"))
-        elif ports[0] in seen:
-            found.append(((*path, i), f"port {ports[0]} is in an earlier one"))
-        else:
-            seen.add(ports[0])
-
-
-def _mac(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    kind = KINDS["mac"]
+def _form(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
+    """Check a text of the kind that RULE names."""
+    kind = KINDS[rule["kind"]]
     if not fits(value, kind):
-        found.append((path, f"found {shown(value)}; allowed: {kind['form']}; {kind['why']}"))
+        why = f"; {kind['why']}" if "why" in kind else ""
+        found.append((path, f"found {shown(value)}; allowed: {kind['form']}{why}"))
 
 
 def _fd(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
@@ -184,13 +157,13 @@ def _bytes(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> Non
 
 def _u16s(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
     kind = KINDS["queue_size"]
-    if _list(value, path, found, kind["max_items"]):
+    if _holds(value, list, path, found, kind["max_items"]):
         for i, item in enumerate(value):
             _int(item, kind, (*path, i), found)
 
 
 def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findings) -> None:
-    """C is told the length of this list by another argument, and would read beyond it."""
+    """Check a list of which another argument tells C the length: C would read beyond it."""
     items, count = args[rule["name"]], args.get(rule["count"])
     if count == 0 and items[-1:] != [0]:
         found.append((path, f"expected a 0 at the end where {rule['count']} is 0"))
@@ -213,11 +186,11 @@ _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {
     "texts": _texts,
     "env": _env,
     "rlimits": _rlimits,
-    "port_map": _port_map,
-    "ipv4": _ipv4,
-    "digest": _digest,
-    "published": _published,
-    "mac": _mac,
+    "port_map": _ports,
+    "ipv4": _form,
+    "digest": _form,
+    "published": _ports,
+    "mac": _form,
     "fd": _fd,
     "host_path": host_path,
     "socket_path": host_path,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from krunc_launcher._rules import ERAS, FUNCTIONS, KINDS, NEWER
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.rows import parameters
 from krunc_launcher.plan.text import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.plan.text import Findings
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 def check(plan: dict[str, Any], found: Findings) -> None:
     """Append to FOUND where the head of PLAN, whose operations are well, is not what they need."""
-    calls = [row for row in plan["operations"] if "call" in row]
     came = {ERAS[plan["api"]]["first"]}
     features = set()
-    for row in calls:
+    for row in plan["operations"]:
+        if "call" not in row:
+            continue
         rule = FUNCTIONS[row["call"]]
         came.add(rule["since"])
         if "feature" in rule:
             features.add(rule["feature"])
-        came.update(_newer(row.get("args", {}), rule["params"]))
+        for param, value in parameters(row):
+            newer = NEWER.get(param.get("enum") or param.get("flags", ""))
+            if newer:
+                names = value if type(value) is list else [value]
+                came.update(newer[name] for name in names if name in newer)
     newest = max(came, key=_version)
     requires = plan["requires"]
     for name, needed in (("libkrun", newest), ("features", sorted(features))):
@@ -35,16 +40,6 @@ def check(plan: dict[str, Any], found: Findings) -> None:
     if len(target) > 1 and _version(newest) > [*target, 999]:
         what = f"found {shown(plan['target'])}, but the calls need libkrun {newest}"
         found.append((("target",), what))
-
-
-def _newer(args: dict[str, Any], params: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the versions of libkrun with which the ARGS of a call came, where it is older."""
-    for param in params:
-        newer = NEWER.get(param.get("enum") or param.get("flags", ""))
-        value = args.get(param["name"]) if newer else None
-        for name in value if type(value) is list else [value]:
-            if newer and name in newer:
-                yield newer[name]
 
 
 def _version(text: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from krunc_launcher._rules import FUNCTIONS, MEANT
 from krunc_launcher._stage_rules import ORDERS, STAGE
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.rows import parameters
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.text import LAUNCH
 
@@ -26,7 +27,7 @@ def check(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
-    """Orders stand in the order of their ranks, which is that in which the stage can follow them,
+    """Check that orders stand in the order of their ranks, in which the stage can follow them,
     behind the program's call and without anything between them."""
     orders = [(i, row["order"]) for i, row in enumerate(operations) if "order" in row]
     last = 0
@@ -49,8 +50,8 @@ def _in_order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
-    """The VM's first program is the stage, from its own directory, which is the root; its report
-    leads to the launcher, and nothing else of the plan touches these."""
+    """Check that the VM's first program is the stage, from its own directory, which is the root;
+    that its report leads to the launcher, and that nothing else of the plan touches these."""
     program, orders = STAGE["program"]
     wanted: dict[str, list[dict[str, Any]]] = {"program": [], "root": [], "socket": []}
     for i, row in enumerate(operations):
@@ -64,23 +65,18 @@ def _wired(operations: list[dict[str, Any]], found: Findings) -> None:
             found.append(((*path, "args"), "the stage starts in /"))
         elif name in MEANT["laid_in"] and args[MEANT["laid_in"][name]] == _root_tag():
             found.append((path, "nothing can be merged onto the stage's own directory"))
-        for param in FUNCTIONS[name]["params"] if name else ():
-            value = args.get(param["name"])
+        lays = row.get("step") == "lay_stage"
+        if lays and args["path"] != STAGE["root"]:
+            found.append(((*path, "args", "path"), f"the stage lies in {STAGE['root']}"))
+        for param, value in () if lays or "order" in row else parameters(row):
             if value == STAGE["root"] and param.get("target") == "directory" and _is_root(row):
                 wanted["root"].append(row)
-            elif value == STAGE["socket"] and param["kind"] == "socket_path":
+            elif name and value == STAGE["socket"] and param["kind"] == "socket_path":
                 if args["port"] == STAGE["port"] and opening(param, args) == "connect":
                     wanted["socket"].append(row)
             elif type(value) is str and value.startswith(LAUNCH):
                 what = f"{shown(value)} is the launch's own; only the stage uses it"
                 found.append(((*path, "args", param["name"]), what))
-        if row.get("step") == "lay_stage" and args["path"] != STAGE["root"]:
-            found.append(((*path, "args", "path"), f"the stage lies in {STAGE['root']}"))
-        elif "step" in row and row["step"] != "lay_stage":
-            for key, value in args.items():
-                if type(value) is str and value.startswith(LAUNCH):
-                    what = f"{shown(value)} is the launch's own; only the stage uses it"
-                    found.append(((*path, "args", key), what))
         if row.get("order") == "report" and args["port"] != STAGE["port"]:
             found.append(((*path, "args", "port"), f"the stage reports on port {STAGE['port']}"))
     for what, rows in wanted.items():
@@ -103,27 +99,25 @@ def _is_root(row: dict[str, Any]) -> bool:
     """Tell whether the call of ROW shares the directory that is the VM's root."""
     rule = FUNCTIONS[row["call"]]
     tags = [tag for space, tag in rule.get("takes", ()) if space == _TAGS]
-    tags += [row["args"][param["name"]] for param in rule["params"] if param.get("unique") == _TAGS]
+    tags += [value for param, value in parameters(row) if param.get("unique") == _TAGS]
     return _root_tag() in tags
 
 
 def _named(operations: list[dict[str, Any]], found: Findings) -> None:
-    """What orders mount is what the calls attach, written to only where these let it be."""
+    """Check that orders mount what the calls attach, and write only where these let them."""
     shares: dict[str, bool] = {}
     disks: list[bool] = []
     for row in operations:
-        rule = FUNCTIONS[row["call"]] if "call" in row else {"params": ()}
-        args = row.get("args", {})
-        for param in rule["params"]:
+        for param, value in parameters(row) if "call" in row else ():
             if param.get("unique") == _TAGS:
-                shares[args[param["name"]]] = args.get("read_only") is True
+                shares[value] = row["args"].get("read_only") is True
             if param.get("target") == "disk":
-                disks.append(args.get("read_only") is True)
+                disks.append(row["args"].get("read_only") is True)
     for i, row in enumerate(operations):
-        for param in ORDERS[row["order"]]["params"] if "order" in row else ():
+        for param, value in parameters(row) if "order" in row else ():
             if "names" not in param:
                 continue
-            value, path = row["args"][param["name"]], ("operations", i, "args", param["name"])
+            path: Path = ("operations", i, "args", param["name"])
             is_disk = param["names"] == "disk"
             read_only = _disk(value, disks) if is_disk else shares.get(value)
             if read_only is None or value == _root_tag():

@@ -10,6 +10,7 @@ from krunc_launcher._rules import FUNCTIONS, STEPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 ROWS: dict[str, dict[str, Any]] = {"call": FUNCTIONS, "step": STEPS, "order": {}}
@@ -29,6 +30,24 @@ def known(kind: str, name: str) -> dict[str, Any] | None:
         STEPS.update(rare.STEPS)
         found = ROWS[kind].get(name)
     return found
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """Tell which kind of operation ROW is, by the key that names it."""
+    return (
+        "call" if "call" in row else "step" if "step" in row
+        else "order" if "order" in row else "implicit"
+    )  # fmt: skip
+
+
+def parameters(row: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield each parameter of ROW that a plan gives a value, and this; ROW is well by itself."""
+    args = row.get("args")
+    if args:
+        kind = kind_of(row)
+        for param in ROWS[kind][row[kind]]["params"]:
+            if param["name"] in args:
+                yield param, args[param["name"]]
 
 
 def of_the_stage() -> None:

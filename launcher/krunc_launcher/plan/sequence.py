@@ -16,7 +16,7 @@ from krunc_launcher._rules import (
 )
 from krunc_launcher.errors import shown
 from krunc_launcher.plan import needs
-from krunc_launcher.plan.rows import ROWS
+from krunc_launcher.plan.rows import ROWS, kind_of, parameters
 from krunc_launcher.plan.text import LAUNCH, STORE
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
 
 
-_OPENING = ("open_file", "open_device", "start_passt")
+_OF_A_FILE = "name of an opened file"
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
@@ -59,21 +59,18 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
             if applies and seen.isdisjoint(need["any"]):
                 found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
         seen.add(name)
-        for param in rule["params"]:
-            value = row.get("args", {}).get(param["name"])
+        for param, value in parameters(row):
             where = (*path, "args", param["name"])
             staged = staged or (type(value) is str and value.startswith(LAUNCH))
             if "unique" in param and value is not None:
                 first = unique.setdefault((param["unique"], value), i)
                 if first != i:
-                    sentence = (
-                        f"the {param['unique']} {shown(value)} is that of operations[{first}]"
-                    )
-                    found.append((where, sentence))
+                    what = f"the {param['unique']} {shown(value)}"
+                    found.append((where, f"{what} is that of operations[{first}]"))
+            if param.get("unique") == _OF_A_FILE:
+                opened.add(value)
             if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
-        if name in _OPENING:
-            opened.add(row["args"]["name"])
     for name in REQUIRED:
         if name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
@@ -81,17 +78,12 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
     _conditions(operations, found)
     _served(operations, found)
     _configuration(operations, names, found)
-    _devices(operations, found)
+    most, count = LIMITS["virtio_devices"], devices(operations)
+    if not found and count > most:
+        what = f"{count} virtio devices, libkrun's own among them"
+        found.append((("operations",), f"{what}; a machine has room for {most}"))
     needs.check(plan, found)
     return staged
-
-
-def kind_of(row: dict[str, Any]) -> str:
-    """Tell which kind of operation ROW is, by the key that names it."""
-    return (
-        "call" if "call" in row else "step" if "step" in row
-        else "order" if "order" in row else "implicit"
-    )  # fmt: skip
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
@@ -129,7 +121,7 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
-    """Behind a last step come threads, notes and the entry alone; no thread comes before it."""
+    """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
     steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
     last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
     end = operations[last]["step"] if last < len(steps) else ""
@@ -143,7 +135,7 @@ def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
-    """A reader sees what libkrun does by itself as operations: these must be all and true."""
+    """Check that the plan states all that libkrun does by itself, and nothing else."""
     tokens: set[str] = set()
     for row in operations:
         if "call" in row:
@@ -177,45 +169,45 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
 
 
 def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
-    """A condition opens its path to the confined VM, and a reader sees the calls: so each path that
-    a call uses has its condition, and each condition a call, with the same access."""
+    """Check that each path that a call uses has a condition, and each condition a call, with the
+    same access: a condition opens its path to the confined VM, and a reviewer sees the calls."""
+    conditions = [
+        (i, row["args"]["path"], row["args"]["access"])
+        for i, row in enumerate(operations)
+        if row.get("step") in OPENED
+    ]
     demanded: dict[str, str] = {}
-    for row in operations:
-        if row.get("step") in OPENED and demanded.get(row["args"]["path"]) != "read-write":
-            demanded[row["args"]["path"]] = row["args"]["access"]
+    for _, path, access in conditions:
+        if demanded.get(path) != "read-write":
+            demanded[path] = access
     used: dict[str, str] = {}
     for i, row in enumerate(operations):
-        args = row.get("args", {})
-        for rule in FUNCTIONS[row["call"]]["params"] if "call" in row else ():
-            value = args.get(rule["name"])
-            if rule["kind"] == "bytes" and type(value) is dict and "file" in value:
+        for rule, value in parameters(row) if "call" in row else ():
+            if rule["kind"] == "bytes" and "file" in value:
                 used.setdefault(value["file"], "read")
-            if rule["kind"] != "host_path" or type(value) is not str:
+            if rule["kind"] != "host_path" or value is None:
                 continue
-            how = opening(rule, args)
+            how = opening(rule, row["args"])
             if how == "make":
                 continue
             if how != "read" or value not in used:
                 used[value] = how
-            if value.startswith(STORE) and (how != "read" or args.get(_FORMAT, "raw") != "raw"):
-                sentence = "an image of the store is attached raw and read-only"
-                found.append((("operations", i), sentence))
+            is_raw = row["args"].get("disk_format", "raw") == "raw"
+            if value.startswith(STORE) and not (how == "read" and is_raw):
+                what = "an image of the store is attached raw and read-only"
+                found.append((("operations", i), what))
             if demanded.get(value) not in (used[value], "read-write"):
-                sentence = (
-                    f"no condition before it demands {shown(value)} with {used[value]} access"
-                )
-                found.append((("operations", i, "args", rule["name"]), sentence))
-    for i, row in enumerate(operations):
-        if row.get("step") in OPENED:
-            path, access = row["args"]["path"], row["args"]["access"]
-            if path not in used:
-                found.append((("operations", i), f"no call uses {shown(path)}"))
-            elif access != "read" and used[path] == "read":
-                found.append((("operations", i), f"no call writes to {shown(path)}"))
+                what = f"no condition before it demands {shown(value)} with {used[value]} access"
+                found.append((("operations", i, "args", rule["name"]), what))
+    for i, path, access in conditions:
+        if path not in used:
+            found.append((("operations", i), f"no call uses {shown(path)}"))
+        elif access != "read" and used[path] == "read":
+            found.append((("operations", i), f"no call writes to {shown(path)}"))
 
 
 def _served(operations: list[dict[str, Any]], found: Findings) -> None:
-    """What a step starts serves one call: its socket has one other end."""
+    """Check that what a step starts serves one call: its socket has one other end."""
     for i, row in enumerate(operations):
         function = STEPS[row["step"]].get("serves") if "step" in row else None
         if function is None:
@@ -235,11 +227,9 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
     return str(rule["opens"])
 
 
-_FORMAT = "disk_format"
-
-
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
-    """The file in which init finds the program is that alone, and there is one program."""
+    """Check that the file in which init finds the program has nothing else, and there is one
+    program."""
     stated = 0
     for i, row in enumerate(operations):
         data = content(row)
@@ -280,14 +270,3 @@ def is_configuration(row: dict[str, Any]) -> bool:
 def devices(operations: list[dict[str, Any]]) -> int:
     """Return the virtio devices of the machine, libkrun's own among them."""
     return sum(DEVICES.get(row.get("call") or row.get("implicit") or "", 0) for row in operations)
-
-
-def _devices(operations: list[dict[str, Any]], found: Findings) -> None:
-    if found:
-        return
-    most, count = LIMITS["virtio_devices"], devices(operations)
-    if count > most:
-        sentence = (
-            f"{count} virtio devices, libkrun's own among them; a machine has room for {most}"
-        )
-        found.append((("operations",), sentence))

@@ -45,7 +45,9 @@ def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
 
 
 def fits(value: Any, kind: dict[str, Any]) -> bool:
-    """Tell whether VALUE is a string of the pattern of KIND."""
+    """Tell whether VALUE is a string of the pattern, or of the numbers, of KIND."""
+    if "numbers" in kind:
+        return numbers(value, kind) is not None
     if type(value) is not str or len(value) % kind.get("multiple_of", 1):
         return False
     return _matches(value, kind["runs"]) and not any(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORMAT: int = PLAN["format"]
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "box_digest", "operations")
 _KINDS: list[str] = PLAN["operations"]
+_WAIVER = '{"rule": ..., "reason": ...}'
 _UNPLANNED = ("context", "length")
 _WHATS = {
     "call": "function of libkrun that a plan may call",
@@ -120,39 +121,31 @@ def _head(plan: dict[str, Any], found: Findings) -> None:
     ):
         allowed = ", ".join(ENUMS["feature"])
         found.append((("requires", "features"), f"expected a list of: {allowed}"))
-    because = requires["because"]
-    if type(because) is not list or not all(
-        type(row) is dict
-        and set(row) == {"call", "from"}
-        and all(type(item) is str for item in row.values())
-        for row in because
-    ):
+    if not _are_texts(requires["because"], {"call", "from"}):
         found.append((("requires", "because"), 'expected a list of {"call": ..., "from": ...}'))
 
 
 def _notes(plan: dict[str, Any], found: Findings) -> None:
-    """Labels and waivers: for reviewers, nothing is done with them here. A plan without any has no
-    such key: what means the same has one digest."""
+    """Check labels and waivers, which are for reviewers alone. A plan without any has no such key:
+    what means the same has one digest."""
     most = LIMITS["plan_notes"]
-    labels, waivers = plan.get("labels"), plan.get("waivers")
-    if "labels" in plan and (
-        type(labels) is not dict
-        or not 0 < len(labels) <= most
-        or not all(type(text) is str for text in labels.values())
+    rules = {"rule", "reason"}
+    for key, fit, what in (
+        ("labels", _are_texts([plan.get("labels")]), f"an object of 1 to {most} strings"),
+        ("waivers", _are_texts(plan.get("waivers"), rules), f"a list of 1 to {most} {_WAIVER}"),
     ):
-        found.append((("labels",), f"expected an object of 1 to {most} strings"))
-    if "waivers" in plan and (
-        type(waivers) is not list
-        or not 0 < len(waivers) <= most
-        or not all(
-            type(row) is dict
-            and set(row) == {"rule", "reason"}
-            and all(type(text) is str for text in row.values())
-            for row in waivers
-        )
-    ):
-        what = f'expected a list of 1 to {most} {{"rule": ..., "reason": ...}}'
-        found.append((("waivers",), what))
+        if key in plan and not (fit and 0 < len(plan[key]) <= most):
+            found.append(((key,), f"expected {what}"))
+
+
+def _are_texts(rows: Any, keys: set[str] | None = None) -> bool:
+    """Tell whether ROWS is a list of objects of texts, with these KEYS if any are named."""
+    return type(rows) is list and all(
+        type(row) is dict
+        and keys in (None, set(row))
+        and all(type(text) is str for text in row.values())
+        for row in rows
+    )
 
 
 def _operation(row: Any, era: str, path: Path, found: Findings) -> None:

@@ -47,7 +47,7 @@ def resolve(
 def _configuration(
     process: dict[str, Any], given: Reader | None, where: Path, found: Findings
 ) -> str:
-    """The file's text. init's reader is confused by other keys, another order and \\u escapes."""
+    """Return the file's text. init's reader takes no other keys or order, and no \\u escapes."""
     from _json import encode_basestring
 
     env = []

@@ -91,7 +91,7 @@ class Operation:
         self.warn = warn
 
     def rule(self) -> dict[str, Any]:
-        """Its row of the tables; what libkrun does by itself has no parameters."""
+        """Return its row of the tables; what libkrun does by itself has no parameters."""
         row = known(self.kind, self.name) if self.kind in ROWS else None
         return _NO_PARAMETERS if row is None else row
 

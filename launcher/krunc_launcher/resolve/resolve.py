@@ -5,17 +5,10 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
 from krunc_launcher.paths import absolute
-from krunc_launcher.plan.rows import ROWS
-from krunc_launcher.plan.sequence import kind_of
+from krunc_launcher.plan.rows import ROWS, kind_of
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, text
 from krunc_launcher.resolve import command_line
-from krunc_launcher.resolve.operation import (
-    Content,
-    Named,
-    Opened,
-    Operation,
-    Variable,
-)
+from krunc_launcher.resolve.operation import Content, Named, Opened, Operation, Variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,10 +80,8 @@ def _value(
     found: Findings,
 ) -> Any:
     kind = rule["kind"]
-    if kind == "context":
-        return None
-    if kind == "length":
-        return None  # that of the content beside it, see _sized
+    if kind in ("context", "length"):
+        return None  # a length is that of the content beside it, see _sized
     value = stated[rule["name"]]
     if value is None or kind in ("int", "bool", "text"):
         return value

@@ -11,7 +11,7 @@ from krunc_launcher import system
 
 
 def end_with_reader(pipe: int) -> None:
-    """From now on this process ends when nobody has the reading end of PIPE any more."""
+    """End this process from now on when nobody has the reading end of PIPE any more."""
     nobody_reads = poll()
     nobody_reads.register(pipe, POLLERR)
 

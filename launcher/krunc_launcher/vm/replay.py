@@ -152,7 +152,7 @@ def _c(value: Any, kind: str, host: Host, keep: list[Any]) -> Any:
 
 
 def _failed(operation: Operation, result: int) -> tuple[str, ...]:
-    from krunc_launcher.resolve.as_c import written
+    from krunc_launcher.as_c import written
 
     first = f"{written(operation)} {returned(result)}{asked_by(operation.origin)}"
     return (first, _ADVICE[result]) if result in _ADVICE else (first,)

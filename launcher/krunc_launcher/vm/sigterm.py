@@ -22,7 +22,7 @@ from krunc_launcher import system
 
 
 def ask_on_sigterm(grace_s: int, eventfd: int) -> None:
-    """From now on SIGTERM asks the guest to stop; a second one, or GRACE_S seconds, end the VM.
+    """Make SIGTERM ask the guest to stop; a second one, or GRACE_S seconds, end the VM.
 
     Call it before libkrun starts threads of its own: they must not take the signal. EVENTFD is
     libkrun's shutdown eventfd, negative when this build has none.

@@ -16,9 +16,9 @@ from krunc_launcher.host.kvm import quick, runs_a_test
 from krunc_launcher.host.nested import unavailable
 from krunc_launcher.host.preflight import preflight
 from krunc_launcher.paths import Directories
-from krunc_launcher.plan.reading import parse
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.resolve import resolve
+from krunc_launcher.text.reading import parse
 from krunc_schema import load
 from recorder.fixtures import Launch
 from roots import runnable

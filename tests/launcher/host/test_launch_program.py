@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.plan.digest import digest
+from krunc_launcher.approval.digest import digest
 from recorder.fixtures import Launch
 from roots import runnable
 

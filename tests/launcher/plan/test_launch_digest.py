@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from krunc_launcher.plan.digest import digest
+from krunc_launcher.approval.digest import digest
 from places import ROOT, TESTS
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable

@@ -10,7 +10,7 @@ import pytest
 from krunc_compiler.__main__ import main as compiler
 from krunc_compiler.plan.fleet_digest import MARK, fleet_list
 from krunc_launcher.__main__ import main as launcher
-from krunc_launcher.plan.digest import digest
+from krunc_launcher.approval.digest import digest
 
 BOX = """\
 krunc: 1

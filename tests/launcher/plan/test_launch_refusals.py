@@ -523,12 +523,12 @@ def test_wrong_usage(arguments: list[str]) -> None:
 )
 @given(data=st.data())
 def test_any_change_is_shown_or_refused(directory: Path, data: st.DataObject) -> None:
+    from krunc_launcher.as_c import listing
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.paths import Directories
-    from krunc_launcher.plan.reading import parse
     from krunc_launcher.plan.verify import verify
-    from krunc_launcher.resolve.as_c import listing
     from krunc_launcher.resolve.resolve import resolve
+    from krunc_launcher.text.reading import parse
 
     plan = json.loads((directory / "box.plan.json").read_text())
     values = st.recursive(
@@ -660,10 +660,8 @@ def test_permissions(
             path.chmod(0o755)
     (furnished / "a.img").chmod(0o600)
     (furnished / "a").chmod(0o500)
-    from krunc_launcher.host.preflight import (  # the checks alone: the test is not nobody's
-        _directory,
-        _file,
-    )
+    # The checks alone: the test is not nobody's.
+    from krunc_launcher.host.files import not_a_directory, not_a_file
     from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Named, Operation
 
@@ -676,7 +674,7 @@ def test_permissions(
             Operation(0, "step", step, [str(furnished / name), access], "default", False)
             for step, name in (("require_file", "a.img"), ("require_directory", "a"))
         )
-        said = [*_file(file, directories), *_directory(directory, directories)]
+        said = [*not_a_file(file, directories), *not_a_directory(directory, directories)]
         os._exit(
             0
             if len(said) == 2 and all("uid 65534) cannot read and write" in s for s in said)

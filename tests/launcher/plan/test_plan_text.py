@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.plan.reading import parse
-from krunc_launcher.positions import position
+from krunc_launcher.text.positions import position
+from krunc_launcher.text.reading import parse
 from places import ROOT
 
 PLAN = (ROOT / "boxes" / "hello.plan.json").read_text("utf-8")

@@ -19,7 +19,7 @@ from whole_boxes import DATAGRAM, DEVICES, DIRECTORY, FAMILY_2, STORAGE, STREAM
 _ALL_BUT_ENTER = """
 import os, sys
 from krunc_launcher.host.libkrun import fits, locate
-from krunc_launcher.plan.reading import parse, read
+from krunc_launcher.text.reading import parse, read
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.paths import Directories
 from krunc_launcher.resolve.resolve import reader, resolve

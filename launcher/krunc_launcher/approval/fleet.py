@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher._rules import KINDS, PLAN
+from krunc_launcher.approval.digest import digest, own_sha256
 from krunc_launcher.errors import LaunchError, plain, quoted, why
-from krunc_launcher.plan.digest import digest, own_sha256
-from krunc_launcher.plan.reading import is_stream, opened
 from krunc_launcher.plan.text import fits
+from krunc_launcher.text.reading import is_stream, opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

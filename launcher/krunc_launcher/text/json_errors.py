@@ -1,4 +1,5 @@
-"""What in a text is not a plan's JSON, and where; only asked once something is wrong: the slow why.
+"""What in a text is not a plan's JSON, and where; only asked once something is wrong: the slow why,
+which also knows where each value stands.
 
 Its partner for the quick yes is reading, whose scanner in C has no words without its module in
 Python; tests/launcher/plan/test_plan_text.py holds the two equal.
@@ -10,8 +11,13 @@ from _json import scanstring
 
 from krunc_launcher._rules import LIMITS
 from krunc_launcher.errors import quoted
-from krunc_launcher.plan.places import ENDS, skip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from krunc_launcher.plan.text import Path
+
+_BLANKS = (" ", "\t", "\r", "\n")
+_ENDS = (",", "]", "}", *_BLANKS)
 _HEX = "0123456789abcdefABCDEF"
 _MOST_DIGITS = LIMITS["plan_digits"]
 
@@ -30,7 +36,7 @@ def flaw(text: str) -> Flaw:
     if text.startswith("\ufeff"):
         return Flaw(0, "a byte order mark is before the plan")
     try:
-        end = skip(text, _value(text, skip(text, 0), 1))
+        end = _skip(text, _value(text, _skip(text, 0), 1, None, []))
     except Flaw as found:
         return found
     if end == len(text):
@@ -38,19 +44,39 @@ def flaw(text: str) -> Flaw:
     return Flaw(end, "something is behind the plan")
 
 
-def _value(text: str, offset: int, level: int) -> int:
-    """Behind the value that starts at OFFSET; raises Flaw."""
+def offset_of(text: str, path: Path) -> int:
+    """Return the offset of the value at PATH in TEXT, or of the nearest above it."""
+    offsets: list[int] = []
+    try:
+        _value(text, _skip(text, 0), 1, path, offsets)
+    except Flaw:  # a text that is no JSON has a place of its own
+        pass
+    return offsets[-1]
+
+
+def _skip(text: str, offset: int) -> int:
+    """Return the offset behind the blanks at OFFSET."""
+    while text[offset : offset + 1] in _BLANKS:
+        offset += 1
+    return offset
+
+
+def _value(text: str, offset: int, level: int, way: Path | None, offsets: list[int]) -> int:
+    """Return the offset behind the value that starts at OFFSET; raises Flaw. On the WAY to a value
+    that is looked for, which is what is left of its path, the offset is appended to OFFSETS."""
+    if way is not None:
+        offsets.append(offset)
     if level > LIMITS["plan_depth"]:
         raise Flaw(offset, f"the plan is nested too deeply: {LIMITS['plan_depth']} levels at most")
     start = text[offset : offset + 1]
     if start == '"':
         return _text(text, offset)
     if start == "{":
-        return _object(text, offset, level)
+        return _object(text, offset, level, way, offsets)
     if start == "[":
-        return _list(text, offset, level)
+        return _list(text, offset, level, way, offsets)
     end = offset
-    while end < len(text) and text[end] not in ENDS:
+    while end < len(text) and text[end] not in _ENDS:
         end += 1
     _word(text[offset:end], offset)
     return end
@@ -71,9 +97,9 @@ def _word(word: str, offset: int) -> None:
         raise Flaw(offset, "this is not JSON: a number does not start with 0")
 
 
-def _object(text: str, offset: int, level: int) -> int:
+def _object(text: str, offset: int, level: int, way: Path | None, offsets: list[int]) -> int:
     names: set[str] = set()
-    offset = skip(text, offset + 1)
+    offset = _skip(text, offset + 1)
     if text[offset : offset + 1] == "}":
         return offset + 1
     while True:
@@ -84,35 +110,47 @@ def _object(text: str, offset: int, level: int) -> int:
         if name in names:
             raise Flaw(offset, f"duplicate key {quoted(name)} in one object")
         names.add(name)
-        end = skip(text, end)
+        end = _skip(text, end)
         if text[end : end + 1] != ":":
             raise Flaw(end, "this is not JSON: expected a colon behind a key")
-        offset = skip(text, _value(text, skip(text, end + 1), level + 1))
+        inner = _behind(way, name)
+        offset = _skip(text, _value(text, _skip(text, end + 1), level + 1, inner, offsets))
         if text[offset : offset + 1] == "}":
             return offset + 1
         offset = _comma(text, offset)
 
 
-def _list(text: str, offset: int, level: int) -> int:
-    offset = skip(text, offset + 1)
+def _list(text: str, offset: int, level: int, way: Path | None, offsets: list[int]) -> int:
+    index = 0
+    offset = _skip(text, offset + 1)
     if text[offset : offset + 1] == "]":
         return offset + 1
     while True:
-        offset = skip(text, _value(text, offset, level + 1))
+        inner = _behind(way, index)
+        offset = _skip(text, _value(text, offset, level + 1, inner, offsets))
         if text[offset : offset + 1] == "]":
             return offset + 1
         offset = _comma(text, offset)
+        index += 1
+
+
+def _behind(way: Path | None, part: str | int) -> Path | None:
+    """Return what is left of WAY behind PART; None where PART is not on it."""
+    return way[1:] if way and way[0] == part else None
 
 
 def _comma(text: str, offset: int) -> int:
     if text[offset : offset + 1] != ",":
         what = "expected a comma or the end of the list or object"
         raise Flaw(offset, f"this is not JSON: {what}")
-    return skip(text, offset + 1)
+    return _skip(text, offset + 1)
 
 
 def _text(text: str, offset: int) -> int:
     at = offset + 1
+    end = text.find('"', at)
+    if end > 0 and text[at:end].isprintable() and "\\" not in text[at:end]:
+        return end + 1
     while at < len(text):
         character = text[at]
         if character == '"':

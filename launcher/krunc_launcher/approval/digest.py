@@ -9,8 +9,8 @@ from _json import encode_basestring_ascii
 
 from krunc_launcher._rules import KINDS
 from krunc_launcher.errors import LaunchError, plain, quoted, why
-from krunc_launcher.plan.reading import start
 from krunc_launcher.plan.text import fits
+from krunc_launcher.text.reading import start
 
 try:
     # Python 3.12 and newer
@@ -28,7 +28,7 @@ _MOST_BYTES = 1 << 20
 
 
 def digest(plan: dict[str, Any]) -> str:
-    """sha256: and 64 hexadecimal digits for the JSON value of a verified plan."""
+    """Return sha256: and 64 hexadecimal digits for the JSON value of a verified plan."""
     return _START + str(sha256(_written(_meaning(plan)).encode("ascii")).hexdigest())
 
 

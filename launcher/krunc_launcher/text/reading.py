@@ -143,8 +143,8 @@ def parse(text: str) -> Any:
 
 
 def _refused(text: str) -> PlanRefused:
-    from krunc_launcher.plan.json_errors import flaw
-    from krunc_launcher.plan.places import place
+    from krunc_launcher.text.json_errors import flaw
+    from krunc_launcher.text.positions import place
 
     found = flaw(text)
     return PlanRefused([((), found.sentence)], place(text, found.offset))

@@ -1,0 +1,1 @@
+"""Compares the digest of a plan with those that were approved."""
