@@ -56,23 +56,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "krun.c").write_text(source("v1"))
-        codes = (place / "krun.c", "libkrun.so"), (HERE / "fakekvm.c", "kvm.so")
-        for code, library in codes:
-            made_ = ["cc", "-O1", "-shared", "-fPIC", "-o", place / library, code, "-ldl"]
-            subprocess.run(made_, check=True)
+        for code, library in ((place / "krun.c", "libkrun.so"), (HERE / "fakekvm.c", "kvm.so")):
+            compiler = ["cc", "-O1", "-shared", "-fPIC", "-o", str(place / library), str(code)]
+            subprocess.run([*compiler, "-ldl"], check=True)
         commands = {count: made(place / str(count), count) for count in (FEW, vms)}
         os.environ |= {"FAKE_KVM": "works", "KRUN_RECORDER_EXIT": "0"}
         os.environ["LD_PRELOAD"] = str(place / "kvm.so")
-        found: dict[int, list[tuple[float, float]]] = {count: [] for count in commands}
+        found: dict[int, list[float]] = {count: [] for count in commands}
         for _ in range(rounds):
             for count, command in commands.items():
-                found[count].append(cost(command, 1))
-    each = {
-        count: statistics.median(one for one, _ in costs) / count for count, costs in found.items()
-    }
+                found[count].append(cost(command, 1)[0])
+    each = {count: statistics.median(costs) / count for count, costs in found.items()}
     for count, seconds in each.items():
-        size = max(size for _, size in found[count])
-        print(f"each of {count:,} VMs: {1000 * seconds:.2f} ms, {size:.0f} MB")
+        print(f"each of {count:,} VMs: {1000 * seconds:.2f} ms")
     print(f"ratio {each[vms] / each[FEW]:.2f}, goal {GOAL}")
 
 

@@ -200,7 +200,12 @@ def test_a_path_costs_no_look_at_what_others_write(
     """There may be thousands of them."""
     looks: list[str] = []
     real = system.stat
-    monkeypatch.setattr(system, "stat", lambda path: looks.append(path) or real(path))
+
+    def counted(path: str) -> os.stat_result:
+        looks.append(path)
+        return real(path)
+
+    monkeypatch.setattr(system, "stat", counted)
     directories = Directories(str(place), str(place / "run"), [str(place / "also")])
     assert not directories.is_written(str(place / "kept/x"))
     alone = len(looks)
