@@ -1,6 +1,6 @@
 """libkrun's API table and the host steps, as the compiler reads them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -227,13 +227,15 @@ def _telling() -> dict[str, list[str]]:
 
 def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """Tell what libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
-    tokens = set()
-    for name, args in calls:
-        tokens.add(name)
-        for argument in _telling().get(name, ()):
-            said = _said(args[argument]) if argument in args else []
-            tokens.update(f"{name}.{argument}={item}" for item in said)
-    return list(_implied(era, frozenset(tokens)))
+    return list(_implied(era, frozenset(one for call in calls for one in implying(*call))))
+
+
+def implying(name: str, args: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what tells implicit things apart of a call of NAME with ARGS."""
+    yield name
+    for argument in _telling().get(name, ()):
+        for item in _said(args[argument]) if argument in args else ():
+            yield f"{name}.{argument}={item}"
 
 
 @lru_cache(64)  # most boxes make the same calls

@@ -50,6 +50,12 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
         from krunc_launcher.approval.digest import require
 
         require(plan, options.require_digest)
+    return placed(plan, text, path, options)
+
+
+def placed(plan: dict[str, Any], text: str, path: str, options: Options) -> Accepted:
+    """Return the verified PLAN in TEXT, from the file PATH, with its directories. Raises
+    LaunchError."""
     base = options.base or directory(path)
     runtime = options.runtime_dir or runtime_directory(plan["box"])
     try:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    Identities = set[tuple[int, int]]
+
 _LINUX = sys.platform == "linux"
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _NO_LINKS = 0x04  # RESOLVE_NO_SYMLINKS of linux/openat2.h
@@ -46,11 +48,14 @@ _CONDITIONS = ("require_directory", "require_file")
 
 class Directories:
     """Where relative, runtime:, launch: and store: paths start, and SECRETS, the directory of
-    --secrets; WRITTEN are the directories that the guests of this run may write, `shared` all that
-    they get. `hashed` are records of files of the store that were compared with their names in this
-    launch: where each goes, and its text."""
+    --secrets; WRITTEN are the directories that the guest may write, `shared` all that it gets, and
+    `others` what the other guests of this run may write, and what they get. `hashed` are records of
+    files of the store that were compared with their names in this launch: where each goes, and its
+    text."""
 
-    __slots__ = ("base", "hashed", "launch", "runtime", "secrets", "shared", "store", "written")
+    __slots__ = (
+        "base", "hashed", "launch", "others", "runtime", "secrets", "shared", "store", "written",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Directories:
         self.store = store
         self.secrets = secrets
         self.shared = list(self.written)
+        self.others: tuple[Identities, Identities] = (set(), set())
         self.hashed: list[tuple[str, str]] = []
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
@@ -118,14 +124,27 @@ class Directories:
 
     def is_shared(self, directory: str) -> bool:
         """Tell whether a guest gets DIRECTORY, a path without links; raises OSError."""
-        return self._followed(directory, True, self.shared)[1]
+        return self._followed(directory, True, self.shared, self.others[1])[1]
 
-    def _followed(self, path: str, last: bool, among: list[str] | None = None) -> tuple[str, bool]:
+    def identities(self) -> tuple[Identities, Identities]:
+        """Tell which directories the guest may write, and which it gets, whatever leads there."""
+        return set(map(_identity, self.written)), set(map(_identity, self.shared))
+
+    def _followed(
+        self,
+        path: str,
+        last: bool,
+        own: list[str] | None = None,
+        others: Identities | None = None,
+    ) -> tuple[str, bool]:
         """Return PATH without its links, of which the last name is one only with LAST, and whether
-        it lies in a directory AMONG those, by default what a guest may write. What is missing at
-        its end is no error."""
-        guests = set(map(_identity, self.written if among is None else among))
-        trail = [("", _identity("/") in guests)]
+        it lies in one of the directories OWN and OTHERS, by default what guests may write. What is
+        missing at its end is no error."""
+        # Of others there may be thousands, which are looked at once for all plans of a run.
+        guests = set(map(_identity, self.written if own is None else own))
+        more = self.others[0] if others is None else others
+        top = _identity("/")
+        trail = [("", top in guests or top in more)]
         rest = path.split("/")[::-1]
         links = 0
         while rest:
@@ -151,7 +170,8 @@ class Directories:
                     del trail[1:]
                 rest += target.split("/")[::-1]
             else:
-                trail.append((here, written or (status.st_dev, status.st_ino) in guests))
+                it = status.st_dev, status.st_ino
+                trail.append((here, written or it in guests or it in more))
         return trail[-1][0] or "/", trail[-1][1]
 
 

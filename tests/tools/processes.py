@@ -3,6 +3,8 @@ passes."""
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -80,3 +82,34 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def memory(pid: int, rights: str) -> Iterator[bytes]:
+    """Yield what the mappings of the process PID hold that have RIGHTS, each in one piece.
+
+    Within a mapping a guard page cannot be read (madvise(2), MADV_GUARD_INSTALL); glibc has them in
+    stacks since 2.42.
+    """
+    page = os.sysconf("SC_PAGE_SIZE")
+    handle = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+    try:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, has, *_ = line.split()
+            if not set(rights) <= set(has) or "[v" in line:
+                continue
+            at, end = (int(place, 16) for place in span.split("-"))
+            found = b""
+            while at < end:
+                try:
+                    part = os.pread(handle, end - at, at)
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise
+                    yield found
+                    found, part = b"", b""
+                    at += page
+                found += part
+                at += len(part)
+            yield found
+    finally:
+        os.close(handle)

@@ -57,16 +57,22 @@ def is_view(path: str) -> bool:
 def holds_devices(path: str) -> bool:
     """Tell whether PATH, by its text, is a device of the host or a directory that holds some."""
     devices = _lies_in(path, _RULES["devices"]) and not _lies_in(path, _RULES["no_devices"])
-    return devices or normal(path) == "/"
+    return devices or _is_top(path)
 
 
 @lru_cache(_KEPT)
 def holds_views(path: str) -> bool:
     """Tell whether PATH, by its text, is of proc or a directory that holds it."""
-    return is_view(path) or normal(path) == "/"
+    return is_view(path) or _is_top(path)
+
+
+def _is_top(path: str) -> bool:
+    return path.startswith("/") and normal(path) == "/"
 
 
 def _lies_in(path: str, directories: list[str]) -> bool:
+    if not path.startswith("/"):
+        return False
     whole = normal(path)
     return any(whole == directory or whole.startswith(directory + "/") for directory in directories)
 

@@ -46,13 +46,7 @@ def value_of(source: Source) -> Any:
 def strict(text: str, level: int = 1) -> Any:
     """Return the value of TEXT, which stands at LEVEL of a plan. Raises ValueError and
     RecursionError, without words."""
-    value = json.loads(
-        text,
-        object_pairs_hook=once,
-        parse_int=_integer,
-        parse_float=_refused,
-        parse_constant=_refused,
-    )
+    value = _DECODER.decode(text)
     # What nests has an opening for each level, so few texts need the walk.
     if text.count("{") + text.count("[") > most("depth") - level and _is_deep(value, level):
         raise ValueError
@@ -76,6 +70,12 @@ def _integer(text: str) -> int:
 
 def _refused(text: str) -> Any:
     raise ValueError(text)
+
+
+# json.loads would make one for each text.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=once, parse_int=_integer, parse_float=_refused, parse_constant=_refused
+)
 
 
 def _is_deep(value: Any, level: int) -> bool:

@@ -4,20 +4,37 @@ nothing."""
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.operation import KINDS, Kind, Operation
 
+_Told = TypeVar("_Told")
+
 
 class Ordered(dict[str, Any]):
     """An operation of which the arguments are in order. It may stand in many plans, and is not
-    changed, so that what is told of it is worked out once. `last` is what a review told of it, and
-    where it stood then."""
+    changed, so that what is told of it is worked out once. `last` are the facts that a review read
+    off it: at which place, with what of the plan around it, and they themselves."""
 
-    last: tuple[Any, list[Any]] | None = None
+    last: tuple[int, dict[str, Any], list[Any]] | None = None
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        super().__init__(row)
+        self.kind = kind_of(row)
+        self.name: str = row[self.kind]
+        self.args: dict[str, Any] = row.get("args", {})
+        self._told: dict[Callable[[Ordered], Any], Any] = {}
+
+    def once(self, tell: Callable[[Ordered], _Told]) -> _Told:
+        """Return what TELL says of this operation alone."""
+        try:
+            found: _Told = self._told[tell]
+        except KeyError:
+            found = self._told[tell] = tell(self)
+        return found
 
     @cached_property
     def meaning(self) -> str:

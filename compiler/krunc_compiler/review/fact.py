@@ -78,6 +78,24 @@ class Row(NamedTuple):
         return Fact(kind, named, text, self.origin, self.operation, frozenset(reach))
 
 
+# What a row has of the plan around it; all else is the operation's own, and its place.
+CONTEXT = ("api", "opened", "device", "disks", "shares", "written", "before", "as_root", "image")
+
+
+def _watched(name: str) -> property:
+    field = getattr(Row, name)
+
+    def asked(row: Row) -> Any:
+        vars(row)[name] = field.__get__(row)
+        return vars(row)[name]
+
+    return property(asked)
+
+
+# A row of which `vars` has what a reading asked for of the plan around it.
+Watched: type[Row] = type("Watched", (Row,), {name: _watched(name) for name in CONTEXT})
+
+
 class Kind(NamedTuple):
     """How a kind of fact is shown, and what it means that such a fact comes or goes.
 

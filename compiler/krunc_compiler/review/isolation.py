@@ -91,6 +91,8 @@ TOPICS = (
     ),
 )
 
+# Besides topics: that the guest writes to a directory, and that the VMM has a user of its own.
+_SETUID, _USER = "written directory", "own user"
 _AT_PATHS = [(topic.name, topic.lost_at) for topic in TOPICS if topic.lost_at is not None]
 
 
@@ -99,31 +101,36 @@ def isolation(facts: list[Fact]) -> Iterator[Fact]:
     taken = _taken(facts)
     for topic in TOPICS:
         lost = taken.get(topic.name)
-        yield Fact(
-            "isolation",
-            (topic.name,),
-            topic.exposed if lost else topic.isolated,
-            lost.origin if lost else "",
-            lost.operation if lost else None,
-            frozenset({Reach("without", topic.name)}) if lost else frozenset(),
-            held=lost is None,
-        )
+        yield _held(topic) if lost is None else _lost(topic, lost.origin, lost.operation)
     yield _user(facts)
-    yield _setuid(facts)
+    yield _setuid(None if _USER in taken else taken.get(_SETUID))
     yield _confined(facts)
+
+
+@lru_cache(256)  # as many plans say it
+def _held(topic: Topic) -> Fact:
+    return Fact("isolation", (topic.name,), topic.isolated, "", None, held=True)
+
+
+@lru_cache(256)
+def _lost(topic: Topic, origin: str, operation: int | None) -> Fact:
+    reach = frozenset({Reach("without", topic.name)})
+    return Fact("isolation", (topic.name,), topic.exposed, origin, operation, reach, held=False)
 
 
 def _taken(facts: list[Fact]) -> dict[str, Fact]:
     """Return the isolations, by their names, that one of FACTS takes away, each with the first
-    that does."""
+    that does; among them what `_setuid` is told by."""
     found: dict[str, Fact] = {}
     for fact in facts:
-        for reach in fact.reach:
-            for name in _lost_by(reach.verb, reach.noun):
+        for verb, noun, target in fact.reach:
+            for name in _lost_by(verb, noun):
                 found.setdefault(name, fact)
-            if reach.verb in ("read", "write") and isinstance(reach.target, str):
+            if verb == "user" and noun == "uid" and target is not None:
+                found.setdefault(_USER, fact)
+            if verb in ("read", "write") and isinstance(target, str):
                 for name, lost_at in _AT_PATHS:
-                    if name not in found and lost_at(reach.target):
+                    if name not in found and lost_at(target):
                         found[name] = fact
     return found
 
@@ -131,14 +138,15 @@ def _taken(facts: list[Fact]) -> dict[str, Fact]:
 @lru_cache(256)  # few, but for what krunc cannot read
 def _lost_by(verb: str, noun: str) -> tuple[str, ...]:
     """Return the isolations that a reach of VERB and NOUN takes away."""
-    return tuple(
+    topics = [
         topic.name
         for topic in TOPICS
         if any(
             verb == by and (not of or (noun in of.lstrip("!").split("|")) != (of[0] == "!"))
             for by, of in topic.lost_by
         )
-    )
+    ]
+    return (*topics, *([_SETUID] if (verb, noun) == ("write", "directory") else []))
 
 
 # By the mode of the step, None without one: what the reader is told, and what is lacking.
@@ -173,21 +181,10 @@ def _confined(facts: list[Fact]) -> Fact:
     )
 
 
-def _setuid(facts: list[Fact]) -> Fact:
+def _setuid(lost: Fact | None) -> Fact:
     """Who launches is not in the plan. What the guest's root makes in a directory keeps its owner
     and mode, with the rights of the VM's process (tests/boot/test_claims.py); it makes no devices,
     for that process has no CAP_MKNOD."""
-    written = (
-        fact
-        for fact in facts
-        if any((reach.verb, reach.noun) == ("write", "directory") for reach in fact.reach)
-    )
-    is_user = any(
-        reach.verb == "user" and reach.noun == "uid" and reach.target is not None
-        for fact in facts
-        for reach in fact.reach
-    )
-    lost = None if is_user else next(written, None)
     return Fact(
         "isolation",
         ("setuid",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
@@ -62,14 +63,16 @@ def named(row: dict[str, Any]) -> str:
     return " ".join(map(word, [name, *about]))
 
 
-def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
+def match(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[Pair]:
     """Return the operations that are not the same in both, in order; equal meaning gives none.
 
     The key of the box does not count.
     """
     if _in_step(old, new):
         rows = enumerate(zip(old, new, strict=True))
-        return [Pair(i, i, True) for i, (a, b) in rows if a != b and _meaning(a) != _meaning(b)]
+        # One row may stand in both plans.
+        differing = ((i, a, b) for i, (a, b) in rows if a is not b and a != b)
+        return [Pair(i, i, True) for i, a, b in differing if _meaning(a) != _meaning(b)]
     places = {identity_: i for i, identity_ in enumerate(_identities(new))}
     both: list[tuple[int, int]] = []
     gone: list[Pair] = []
@@ -88,7 +91,7 @@ def match(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Pair]:
     return sorted(gone + found, key=_place)
 
 
-def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
+def turned(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> set[int]:
     """Find the host steps of NEW, by index, that are done before an operation that they were done
     behind, or the other way round. The order of calls is that of libkrun's devices,
     which facts name."""
@@ -110,11 +113,11 @@ def turned(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> set[int]:
     return found
 
 
-def _in_step(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> bool:
+def _in_step(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> bool:
     """Tell whether each operation is about what that at its place of the other plan is, as in most
     plans of which one became the other: then none is gone, and none has moved."""
     return len(old) == len(new) and all(
-        a == b or identity(a) == identity(b) for a, b in zip(old, new, strict=True)
+        a is b or a == b or identity(a) == identity(b) for a, b in zip(old, new, strict=True)
     )
 
 
@@ -134,7 +137,7 @@ def _meaning(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "from"}
 
 
-def _identities(rows: list[dict[str, Any]]) -> list[tuple[Identity, int]]:
+def _identities(rows: Sequence[dict[str, Any]]) -> list[tuple[Identity, int]]:
     """Return each row's identity with a number, since a plan may say the same thing twice."""
     seen: Counter[Identity] = Counter()
     found = []

@@ -4,6 +4,7 @@ there, which the next launch then opens."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.plan.ordered import Ordered
@@ -11,15 +12,26 @@ from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.words import word
 
 
+class _Opened(NamedTuple):
+    """A path that an operation opens: as it is written, in its one form, the directories that it
+    lies in, and whether it is one that the guest may write."""
+
+    path: str
+    place: str
+    above: tuple[str, ...]
+    writes: bool
+
+
 def replaceable(operations: Sequence[Ordered]) -> Iterator[Fact]:
     """Yield a fact for each path that the guest can replace, and one where the plan is such."""
+    opening = [(index, row) for index, row in enumerate(operations) if row.opens]
     written = {
-        normal(path): (path, index)
-        for index, row in reversed(list(enumerate(operations)))
-        for path, writes in row.opens
-        if writes
+        one.place: (one.path, index)
+        for index, row in reversed(opening)
+        for one in row.once(_opened)
+        if one.writes
     }
-    for up in UPS:
+    for up in UPS if written else ():
         if up in written:
             path, index = written[up]
             text = f"this plan, for it can write to {word(path)}"
@@ -27,12 +39,16 @@ def replaceable(operations: Sequence[Ordered]) -> Iterator[Fact]:
             origin = operations[index]["from"]
             yield Fact("replace", ("replace", "plan", up), text, origin, index, reach)
     seen = set()
-    for index, row in enumerate(operations if written else ()):
-        for path, _ in row.opens:
-            above = next((written[one] for one in lying_in(path) if one in written), None)
-            if above is None or normal(path) in seen:
+    for index, row in opening if written else ():
+        for one in row.once(_opened):
+            if written.keys().isdisjoint(one.above) or one.place in seen:
                 continue
-            seen.add(normal(path))
-            text = f"{word(path)}, for it can write to {word(above[0])}"
-            reach = frozenset({Reach("replace", "path", normal(path))})
-            yield Fact("replace", ("replace", normal(path)), text, row["from"], index, reach)
+            above = next(written[directory] for directory in one.above if directory in written)
+            seen.add(one.place)
+            text = f"{word(one.path)}, for it can write to {word(above[0])}"
+            reach = frozenset({Reach("replace", "path", one.place)})
+            yield Fact("replace", ("replace", one.place), text, row["from"], index, reach)
+
+
+def _opened(row: Ordered) -> list[_Opened]:
+    return [_Opened(path, normal(path), lying_in(path), writes) for path, writes in row.opens]

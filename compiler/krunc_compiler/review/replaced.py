@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
 from krunc_compiler.review.words import word
@@ -43,12 +44,19 @@ class _Program(NamedTuple):
     workdir: str
 
 
-def replaced(operations: Sequence[dict[str, Any]]) -> Iterator[Fact]:
+def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
     """Yield a fact for each thing that makes other code run than the root's own."""
+    telling = [
+        (index, row)
+        for index, row in enumerate(operations)
+        if row.get("call") in _OVERLAYS or row.once(_variables)
+    ]
+    if not telling:
+        return
     programs = list(_programs(operations))
     roots = {ROOT_TAG, *(row["args"]["tag"] for row in operations if "root_share" in row.values())}
-    for index, row in enumerate(operations):
-        args = row.get("args", {})
+    for index, row in telling:
+        args = row.args
         if row.get("call") in _OVERLAYS and args["fs_tag"] in roots:
             path = posixpath.normpath("/" + args["path"].lstrip("/"))
             what = _what(path, row, programs)
@@ -56,13 +64,18 @@ def replaced(operations: Sequence[dict[str, Any]]) -> Iterator[Fact]:
                 reach = frozenset({Reach("run", what, path)})
                 text = f"{word(path)}, merged onto the root: {what}"
                 yield Fact("run", ("run", path), text, row["from"], index, reach)
-        for name, value in _environment(args).items():
-            if _compiled(_VARIABLES).fullmatch(name):
-                told = value if isinstance(value, str) else " ".join(*value.items())
-                reach = frozenset({Reach("run", name, str(told))})
-                text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
-                text += ", by which programs find other code"
-                yield Fact("run", ("run", name), text, row["from"], index, reach)
+        for name, value in row.once(_variables).items():
+            told = value if isinstance(value, str) else " ".join(*value.items())
+            reach = frozenset({Reach("run", name, str(told))})
+            text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
+            text += ", by which programs find other code"
+            yield Fact("run", ("run", name), text, row["from"], index, reach)
+
+
+def _variables(row: Ordered) -> dict[str, Any]:
+    """Return the variables that ROW sets by which programs find other code."""
+    is_one = _compiled(_VARIABLES).fullmatch
+    return {name: value for name, value in _environment(row.args).items() if is_one(name)}
 
 
 def _environment(args: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
-from krunc_compiler.plan.ordered import Ordered, kind_of, ordered
+from krunc_compiler.plan.ordered import Ordered, ordered
 from krunc_compiler.plan.plan import Plan, value_of
 from krunc_compiler.review.admitted import admitted
-from krunc_compiler.review.fact import BY_NAME, NOTED, RANK, Fact, Reach, Reached, Row
+from krunc_compiler.review.fact import BY_NAME, NOTED, RANK, Fact, Reach, Reached, Row, Watched
 from krunc_compiler.review.facts.guest_devices import guest_devices
 from krunc_compiler.review.facts.host import opened
 from krunc_compiler.review.facts.stage import by_default
@@ -35,9 +35,9 @@ class Review(NamedTuple):
     isolation: tuple[Fact, ...]
 
     @property
-    def operations(self) -> list[dict[str, Any]]:
+    def operations(self) -> list[Ordered]:
         """Return the operations as they stand in the plan."""
-        rows: list[dict[str, Any]] = self.value["operations"]
+        rows: list[Ordered] = self.value["operations"]
         return rows
 
     def facts(self) -> tuple[Fact, ...]:
@@ -76,44 +76,44 @@ def review(plan: Plan, known: str = "") -> Review:
 
 def _read(operations: Sequence[Ordered], api_: str) -> list[Fact]:
     found: list[Fact] = []
-    names: Mapping[str, str] = {}
     devices = guest_devices(operations)
     disks = {
-        device: str(operations[index]["args"]["disk_path"])
+        device: str(operations[index].args["disk_path"])
         for index, device in devices.items()
-        if "disk_path" in operations[index].get("args", {})
+        if "disk_path" in operations[index].args
     }
-    shares = dict(_shares(operations))
-    written = frozenset(_written(operations, devices))
-    as_root = all(api.is_root(row["args"]["user"]) for row in operations if _is_user(row))
-    image = next((str(row["args"]["path"]) for row in operations if _is_image(row)), "")
-    before: tuple[str, ...] = ()
-    for index, operation in enumerate(operations):
-        kind = kind_of(operation)
-        row = Row(
-            operation[kind],
-            operation.get("args", {}),
-            operation["from"],
-            index,
-            api_,
-            names,
-            devices.get(index),
-            disks,
-            shares,
-            written,
-            before,
-            as_root,
-            image,
-        )
-        if operation.last is None or operation.last[0] != row:
-            operation.last = (row, list(_told(kind, row)))
-        found += operation.last[1]
-        if kind == "step":
-            if more := opened(row):
-                names = {**names, **more}
-            if row.name in NOTED and row.name not in before:
-                before = (*before, row.name)
+    context: dict[str, Any] = {
+        "api": api_,
+        "opened": {},
+        "disks": disks,
+        "shares": dict(filter(None, (row.once(_share) for row in operations))),
+        "written": frozenset(_written(operations, devices)),
+        "before": (),
+        "as_root": all(row.once(_is_as_root) for row in operations),
+        "image": next((str(row.args["path"]) for row in operations if _is_image(row)), ""),
+    }
+    for index, row in enumerate(operations):
+        context["device"] = devices.get(index)
+        last = row.last
+        if last is None or last[0] != index or not _fits(last[1], context):
+            watched = Watched(row.name, row.args, row["from"], index, **context)
+            told = list(_told(row.kind, watched))
+            last = row.last = (index, vars(watched), told)
+        found += last[2]
+        if row.kind == "step":
+            if more := row.once(opened):
+                context["opened"] = {**context["opened"], **more}
+            if row.name in NOTED and row.name not in context["before"]:
+                context["before"] = (*context["before"], row.name)
     return found
+
+
+def _fits(asked: dict[str, Any], context: dict[str, Any]) -> bool:
+    """Tell whether what a reading ASKED for of the plan around an operation is so in CONTEXT."""
+    for name, value in asked.items():  # noqa: SIM110
+        if context[name] != value:
+            return False
+    return True
 
 
 def _told(kind: str, row: Row) -> Iterable[Fact]:
@@ -130,32 +130,37 @@ def _told(kind: str, row: Row) -> Iterable[Fact]:
     return (row.fact("other", (kind, row.name), text, Reach("other", row.name, exact)),)
 
 
-def _is_user(row: dict[str, Any]) -> bool:
-    return row.get("order") == "user"
+def _is_as_root(row: Ordered) -> bool:
+    """Tell whether the program stays the guest's root, whatever ROW does."""
+    return row.get("order") != "user" or api.is_root(row.args["user"])
 
 
-def _is_image(row: dict[str, Any]) -> bool:
+def _is_image(row: Ordered) -> bool:
     return row.get("step") == "require_image"
 
 
-def _shares(operations: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the directories that have a tag of the plan's choice, by it."""
-    for row in operations:
-        args = row.get("args", {}) if "call" in row else {}
-        if "tag" in args and "path" in args:
-            yield str(args["tag"]), str(args["path"])
+def _share(row: Ordered) -> tuple[str, str] | None:
+    """Return the tag and the path of the directory that ROW attaches under a tag, if it does."""
+    if "call" in row and "tag" in row.args and "path" in row.args:
+        return str(row.args["tag"]), str(row.args["path"])
+    return None
 
 
-def _written(operations: Sequence[dict[str, Any]], devices: dict[int, str]) -> Iterator[str]:
+def _written(operations: Sequence[Ordered], devices: Mapping[int, str]) -> Iterator[str]:
     """Yield the shares, by their tags, and disks, by the guest's name, that are attached for
     writing."""
     for index, row in enumerate(operations):
-        args = row.get("args", {}) if "call" in row else {}
-        if args.get("read_only") is not True:
-            if "tag" in args:
-                yield str(args["tag"])
-            if "disk_path" in args and index in devices:
+        if row.once(_writes):
+            if "tag" in row.args:
+                yield str(row.args["tag"])
+            if "disk_path" in row.args and index in devices:
                 yield devices[index]
+
+
+def _writes(row: Ordered) -> bool:
+    """Tell whether ROW attaches something for writing."""
+    named = "tag" in row.args or "disk_path" in row.args
+    return "call" in row and named and row.args.get("read_only") is not True
 
 
 def _noted(value: dict[str, Any]) -> list[Fact]:

@@ -20,7 +20,8 @@ from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageErr
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
 from krunc_compiler.pipeline.gathering import gather
 from krunc_compiler.pipeline.parallel import MANY, spread
-from krunc_compiler.plan.reading import read_plan, source_of
+from krunc_compiler.plan.many import Rows
+from krunc_compiler.plan.reading import source_of
 from krunc_compiler.plan.refusal import Verifier, refused
 from krunc_compiler.verbs.emitting import to_directory, to_file, to_stdout
 from krunc_compiler.verbs.options import add_findings_format
@@ -42,6 +43,9 @@ losses that can be allowed: {", ".join(LOSSES)}
 
 exit codes: 0 success, 1 the input is wrong or something would be lost, 2 usage error
 """
+
+# Of the plans that this process, or worker, reads.
+_ROWS = Rows()
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -160,7 +164,7 @@ def _read(
     """Read one plan, ask the launcher's verifier, and tell what would be lost of it."""
     try:
         name, text = read(path)
-        plan = read_plan(name, text)
+        plan = _ROWS.read(name, text)
         wrong = refused(verify, name, text.encode("utf-8", "replace"))
     except Rejected as rejected:
         return _Read(path, rejected.findings, None)

@@ -12,10 +12,11 @@ from _signal import (  # type: ignore[import-not-found]
     sigpending,
 )
 from time import monotonic
+from zlib import compressobj, decompressobj
 
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
-from krunc_launcher.accept import Accepted, accept
+from krunc_launcher.accept import Accepted, accept, placed
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
@@ -23,7 +24,7 @@ from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.watch import wait
-from krunc_launcher.text.reading import is_stream
+from krunc_launcher.text.reading import is_stream, parse
 from krunc_launcher.text.reading import start as read_start
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.strip import wipe
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from krunc_launcher.host.libkrun import Library
     from krunc_launcher.launch import Ready
     from krunc_launcher.options import Options
+    from krunc_launcher.paths import Identities
     from krunc_launcher.supervise.child import Vm
 
     Start = Ready | Accepted | PlanRefused | LaunchError
+    Waiting = bytes | PlanRefused | LaunchError
 
 _ENDING = PLAN["ending"]
 # Behind these no VM is started any more.
@@ -136,21 +139,25 @@ class Fleet:
     last first, `running` the VMs by process, `names` theirs; `asked` are signals that came."""
 
     __slots__ = (
-        "_directory", "_each", "_library", "_looked", "_mask", "_most", "_plans", "_starts",
-        "asked", "names", "programs", "running", "waiting",
+        "_directory", "_library", "_like", "_looked", "_mask", "_most", "_options", "_others",
+        "_plans", "_waits", "asked", "names", "programs", "running", "waiting",
     )  # fmt: skip
 
     def __init__(self, plans: dict[str, Source], directory: str, options: Options) -> None:
         self._plans = plans
         self._directory = directory
-        self._each = {name: options.of(name) for name in plans}
+        self._options = options
         self._library = _loaded(options)
         self._most = options.jobs or len(plans)
-        self._starts = _accepted(plans, self._each)
+        # What the guests may write and get, which is closed to links for the others, too.
+        self._others: tuple[Identities, Identities] = (set(), set())
+        self._waits: dict[str, Waiting] = {}
+        self._like = b""
+        self._looked: dict[str, Start] = {}
+        self._accept()
         # The host is looked at when a VM's turn comes: those before it may be what is in its way.
-        self._looked = set([*plans][: self._most])
-        for name in self._looked:
-            self._starts[name] = _ahead(self._starts[name])
+        for name, begin in self._looked.items():
+            self._looked[name] = _ahead(begin)
         self.waiting = [*plans][::-1]
         self.running: dict[int, Vm] = {}
         self.names: dict[Vm, str] = {}
@@ -173,14 +180,62 @@ class Fleet:
     def _stops(self) -> bool:
         return not _STOPPING.isdisjoint(self.asked | sigpending())
 
+    def _accept(self) -> None:
+        """Read and verify all plans before any VM is started, or tell why one cannot be
+        launched."""
+        for name, source in self._plans.items():
+            begin = self._read(name, source)
+            source.data = None
+            if len(self._looked) < self._most:
+                self._looked[name] = begin
+            else:
+                self._waits[name] = self._packed(begin) if isinstance(begin, Accepted) else begin
+
+    def _read(self, name: str, source: Source) -> Accepted | PlanRefused | LaunchError:
+        try:
+            plan = accept(source.path, self._options.of(name), source.data)
+        except (PlanRefused, LaunchError) as error:
+            return error
+        self._gives(plan)
+        return plan
+
+    def _packed(self, plan: Accepted) -> bytes:
+        """Return the text of PLAN, which was verified and waits for its turn: of thousands not what
+        was made of it is kept, for each fork copies the tables of all pages that there are."""
+        data = plan.text.encode()
+        self._like = self._like or data  # the plans of a fleet are much alike
+        packer = compressobj(zdict=self._like)
+        return packer.compress(data) + packer.flush()
+
+    def _gives(self, plan: Accepted) -> None:
+        """Note what the guest of PLAN may write and gets, as it is now."""
+        plan.directories.others = self._others
+        for others, own in zip(self._others, plan.directories.identities(), strict=True):
+            others |= own
+
+    def _taken(self, name: str, options: Options) -> Start:
+        """Return the start of the VM called NAME, whose turn it is."""
+        if name in self._looked:
+            begin = self._looked.pop(name)
+            if not isinstance(begin, Exception):
+                # A directory may be another by now than it was before the first VM.
+                self._gives(begin if isinstance(begin, Accepted) else begin.accepted)
+            return begin
+        packed = self._waits.pop(name)
+        if not isinstance(packed, bytes):
+            return packed
+        text = decompressobj(zdict=self._like).decompress(packed).decode()
+        try:
+            plan = placed(parse(text), text, self._plans[name].path, options)
+        except LaunchError as error:
+            return error
+        self._gives(plan)
+        return _ahead(plan)
+
     def _start(self, name: str) -> End | None:
         begun = monotonic()
-        begin = self._starts.pop(name)
-        if name in self._looked:
-            self._looked.remove(name)
-        else:
-            begin = _ahead(begin)
-        options = self._each.pop(name)
+        options = self._options.of(name)
+        begin = self._taken(name, options)
         try:
             vm = start(self._mask, begin, self.programs, options, begun)
         except OSError as error:
@@ -193,24 +248,6 @@ class Fleet:
         self.running[vm.pid] = vm
         self.names[vm] = name
         return None
-
-
-def _accepted(plans: dict[str, Source], each: dict[str, Options]) -> dict[str, Start]:
-    """Read and verify all PLANS before any VM is started, or tell why one cannot be launched. What
-    the guest of one may write is closed to links for the others, too."""
-    starts: dict[str, Start] = {}
-    for name, source in plans.items():
-        try:
-            starts[name] = accept(source.path, each[name], source.data)
-        except (PlanRefused, LaunchError) as error:
-            starts[name] = error
-        source.data = None
-    accepted = [plan for plan in starts.values() if isinstance(plan, Accepted)]
-    written = sorted({directory for plan in accepted for directory in plan.directories.written})
-    shared = sorted({directory for plan in accepted for directory in plan.directories.shared})
-    for plan in accepted:
-        plan.directories.written, plan.directories.shared = written, shared
-    return starts
 
 
 def _ahead(begin: Start) -> Start:

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from ports import free_ports
-from processes import PATIENCE, children, entered, gone, started, variables, wait_until
+from processes import (
+    PATIENCE,
+    children,
+    entered,
+    gone,
+    memory,
+    started,
+    variables,
+    wait_until,
+)
 from recorder.fixtures import LAUNCHER
 from roots import runnable
 
@@ -96,15 +105,7 @@ def test_a_secret_is_in_the_memory_of_its_own_vm_alone(
 
 def words(pid: int) -> set[bytes]:
     """Whose secret words stand in a process's memory."""
-    found: set[bytes] = set()
-    with open(f"/proc/{pid}/mem", "rb") as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            span, rights, *_ = line.split()
-            start, end = (int(place, 16) for place in span.split("-"))
-            if rights.startswith("rw"):
-                memory.seek(start)
-                found.update(re.findall(rb"word-of-(\d)-alone", memory.read(end - start)))
-    return found
+    return {one for part in memory(pid, "rw") for one in re.findall(rb"word-of-(\d)-alone", part)}
 
 
 def test_one_that_fails_takes_no_other_along(

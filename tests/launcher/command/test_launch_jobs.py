@@ -112,6 +112,20 @@ def test_never_more_at_once(fleet: Fleet) -> None:
     )
 
 
+def test_a_plan_that_waits_is_launched_as_it_was_verified(fleet: Fleet) -> None:
+    plans = fleet.made(3)
+    with fleet.staying("-j1", str(plans)) as launcher:
+        entered(fleet.record, launcher)
+        (plans / "box-002.plan.json").write_text("{}")
+        (plans / "box-003.plan.json").unlink()
+        for vms in (1, 2, 3):
+            entered(fleet.record, launcher, vms)
+            fleet.runs(1, launcher)
+            os.kill(children(launcher.pid)[0], signal.SIGKILL)
+        launcher.communicate(timeout=PATIENCE)
+    assert fleet.entered() == [1, 2, 3]
+
+
 @pytest.mark.parametrize("words", [["-j1"], ["-j", "1"], ["--jobs", "1"], ["--jobs=1"], ["-j=1"]])
 def test_one_behind_the_other(words: list[str], fleet: Fleet) -> None:
     done = fleet.run(*words, str(fleet.made(20)))

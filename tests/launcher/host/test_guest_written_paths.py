@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_launcher import system
 from krunc_launcher.paths import Directories
 from recorder.fixtures import LAUNCHER, Launch
 
@@ -158,23 +159,25 @@ def test_the_runtime_directory(place: Path, launch: Callable[..., Launch]) -> No
     assert sorted(os.listdir(place / "kept")) == ["below", "x"]
 
 
+@pytest.mark.parametrize("name", ["a", "c"])  # its turn comes before that of b, and after it
+@pytest.mark.parametrize("jobs", [[], ["-j1"]])
 def test_what_the_guest_of_another_plan_may_write(
-    place: Path, build: Callable[..., Path], fake_kvm: Path
+    jobs: list[str], name: str, place: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
-    (place / "a.yaml").write_text(BOX.replace("written", "a") + PROGRAM)
+    (place / f"{name}.yaml").write_text(BOX.replace("written", name) + PROGRAM)
     (place / "b.yaml").write_text(
         "krunc: 1\nname: b\nrootfs: {path: ./other}\nnetwork: {mode: none}\n"
         "entrypoint: {executable: /dev/true, env: {T: {from_file: ./share/x}}}\n"
     )
     (place / "other").mkdir()
     (place / "share/x").symlink_to("../kept/x")
-    assert main(["compile", str(place / "a.yaml"), str(place / "b.yaml")]) == 0
+    assert main(["compile", str(place / f"{name}.yaml"), str(place / "b.yaml")]) == 0
     command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(place / "run")]
-    command += ["--log-dir", str(place / "logs"), str(place)]
+    command += ["--log-dir", str(place / "logs"), *jobs, str(place)]
     environment = {**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_EXIT": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "krunc: a: ended with status 0" in done.stderr
+    assert f"krunc: {name}: ended with status 0" in done.stderr
     assert "a link in a directory that a guest may write" in (place / "logs/b.err").read_text()
 
 
@@ -189,3 +192,26 @@ def test_which_paths_a_guest_may_replace(place: Path) -> None:
     (place / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="symbolic links"):
         directories.open(str(place / "loop/x"), os.O_RDONLY)
+
+
+def test_a_path_costs_no_look_at_what_others_write(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands of them."""
+    looks: list[str] = []
+    real = system.stat
+
+    def counted(path: str) -> os.stat_result:
+        looks.append(path)
+        return real(path)
+
+    monkeypatch.setattr(system, "stat", counted)
+    directories = Directories(str(place), str(place / "run"), [str(place / "also")])
+    assert not directories.is_written(str(place / "kept/x"))
+    alone = len(looks)
+    others = Directories(str(place), str(place / "run"), [str(place / "kept")])
+    directories.others = others.identities()
+    directories.others[0].update((0, number) for number in range(1000))
+    looks.clear()
+    assert directories.is_written(str(place / "kept/x"))
+    assert len(looks) == alone

@@ -61,7 +61,8 @@ def test_bubblewrap(
     }
     more = [word for name, value in inside.items() for word in ("--setenv", name, value)]
     library = build("v1")
-    needed = {sys.prefix, sys.base_prefix, str(library.parent), str(fake_kvm.parent)}
+    base = os.path.realpath(sys.base_prefix)  # where its libraries are looked for
+    needed = {sys.prefix, sys.base_prefix, base, str(library.parent), str(fake_kvm.parent)}
     needed |= {str(ROOT)}
     for directory in sorted(needed):
         more += ["--ro-bind", directory, directory]

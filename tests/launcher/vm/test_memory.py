@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
-from processes import children, entered, started, wait_until
+from processes import children, entered, memory, started, wait_until
 from recorder.fixtures import LAUNCHER
 from roots import runnable
 
@@ -32,18 +32,9 @@ UNNAMED = {
 }
 
 
-def memory(pid: int, pattern: bytes) -> set[bytes]:
+def found(pid: int, pattern: bytes) -> set[bytes]:
     """What PATTERN finds in all that a process can read of its memory."""
-    found: set[bytes] = set()
-    with open(f"/proc/{pid}/mem", "rb") as file:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            span, rights, *_ = line.split()
-            start, end = (int(place, 16) for place in span.split("-"))
-            if "r" not in rights or "[v" in line:
-                continue
-            file.seek(start)
-            found.update(re.findall(pattern, file.read(end - start)))
-    return found
+    return {one for part in memory(pid, "r") for one in re.findall(pattern, part)}
 
 
 @pytest.fixture
@@ -76,13 +67,13 @@ def test_variables_that_no_plan_names(
         entered(place / "calls", launcher)
         (vm,) = children(launcher.pid)
         pattern = rb"zz-unnamed-[^ ]{1,6}|CI_VARIABLE_\d+|(?:LONG|ODD|WIDE|EMPTY|SHORT)_ONE"
-        assert memory(vm, pattern) == set()
+        assert found(vm, pattern) == set()
         if env == "{}":
-            assert memory(vm, b"zz-of-the-plan-zz|ZZ_OF_THE") == set()
+            assert found(vm, b"zz-of-the-plan-zz|ZZ_OF_THE") == set()
         else:
-            assert memory(vm, b"zz-of-the-plan-zz") == {b"zz-of-the-plan-zz"}
+            assert found(vm, b"zz-of-the-plan-zz") == {b"zz-of-the-plan-zz"}
         # The process above wipes its own behind the start of the VM, which may run by then.
-        wait_until(lambda: not memory(launcher.pid, pattern), launcher)
+        wait_until(lambda: not found(launcher.pid, pattern), launcher)
 
 
 def test_secrets_of_other_vms(place: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
@@ -115,6 +106,6 @@ def test_secrets_of_other_vms(place: Path, build: Callable[..., Path], fake_kvm:
         ) as fleet:
             entered(place / "calls", fleet, 5)
             pattern = rb"word-of-(.{4})-alone"
-            known = [sorted(memory(vm, pattern)) for vm in children(fleet.pid)]
+            known = [sorted(found(vm, pattern)) for vm in children(fleet.pid)]
             assert sorted(known) == [[], [b"env!"], [b"file"], [b"over"], [b"pipe"]]
-            wait_until(lambda: not memory(fleet.pid, pattern), fleet)
+            wait_until(lambda: not found(fleet.pid, pattern), fleet)

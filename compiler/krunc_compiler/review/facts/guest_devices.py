@@ -5,34 +5,42 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Function
+from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.words import word
 
 
-def guest_devices(operations: Sequence[dict[str, Any]]) -> dict[int, str]:
+def guest_devices(operations: Sequence[Ordered]) -> Mapping[int, str]:
     """Name the device that each of OPERATIONS adds, by its index: /dev/vda, eth0, a number."""
+    return _named(tuple([row.once(_added) for row in operations]))
+
+
+def _added(row: Ordered) -> tuple[str, str]:
+    """Return the function that ROW calls, and what it adds that a number tells apart."""
+    function = api.functions().get(row.get("call", ""))
+    return (function.name, _counted(function, row.args)) if function else ("", "")
+
+
+@lru_cache(8)  # most of many plans add the same
+def _named(added: tuple[tuple[str, str], ...]) -> Mapping[int, str]:
     names: dict[int, str] = {}
-    calls = [
-        (index, api.functions()[row["call"]])
-        for index, row in enumerate(operations)
-        if row.get("call") in api.functions()
-    ]
+    calls = [(index, api.functions()[name]) for index, (name, _) in enumerate(added) if name]
     names.update(zip(_disks(calls), map(disk_name, range(len(calls))), strict=False))
     names.update((index, f"eth{number}") for number, index in enumerate(_networks(calls)))
     seen: Counter[str] = Counter()
-    for index, function in calls:
-        what = _counted(function, operations[index].get("args", {}))
+    for index, (_, what) in enumerate(added):
         if not what:
             continue
         if seen[what]:
             names[index] = f"{what} {seen[what]}"
         seen[what] += 1
-    return names
+    return MappingProxyType(names)
 
 
 def _disks(calls: list[tuple[int, Function]]) -> list[int]:

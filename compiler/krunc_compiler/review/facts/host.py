@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import THREADS, Fact, Reach, Row
 from krunc_compiler.review.facts import network
 from krunc_compiler.review.facts.storage import access, same
@@ -29,7 +30,7 @@ def device(row: Row) -> Iterator[Fact]:
     yield row.fact("device", ("opened", name), f"{word(path)} ({word(name)}, {mode})", *reach)
 
 
-def opened(row: Row) -> dict[str, str]:
+def opened(row: Ordered) -> dict[str, str]:
     """Tell what a step opens, by the name that later calls use."""
     if "program" in row.args:
         return {str(row.args.get("name")): PASST}
