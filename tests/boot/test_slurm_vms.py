@@ -110,6 +110,11 @@ def tasks(host: DebianHost, job: str) -> dict[int, tuple[str, str]]:
 LOOK = "squeue; tail -n 20 /var/jobs/*.log /var/jobs/*.exit.json"
 
 
+def waits_to_say(host: DebianHost, script: str, word: str) -> None:
+    """Wait until a script there says WORD."""
+    host.waits_for(lambda: word in host.sh(script, check=False).split(), LOOK)
+
+
 def test_an_array_of_vms_ends_as_its_guests(cluster: DebianHost, tmp_path: Path) -> None:
     boxes = {f"box-{n}": {"entrypoint": {"script": f"echo box {n}; exit {n}"}} for n in range(4)}
     job = submitted(cluster, tmp_path, boxes)
@@ -136,11 +141,11 @@ def test_scancel_asks_the_guests_programs_to_stop(cluster: DebianHost, tmp_path:
     ends = {"interrupted": ("SIGINT", 42), "terminated": ("SIGTERM", 55)}
     logs = {name: f"cat /var/jobs/*-{job}_{n}.log" for n, name in enumerate(ends)}
     for log in logs.values():
-        cluster.waits_for(lambda log=log: "ready" in cluster.sh(log, check=False).split(), LOOK)
+        waits_to_say(cluster, log, "ready")
     cluster.run("scancel", job)
     for n, (name, (signal, status)) in enumerate(ends.items()):
         record = f"/var/jobs/{name}-{job}_{n}.exit.json"
-        cluster.waits_for(lambda record=record: cluster.run("ls", record, check=False), LOOK)
+        waits_to_say(cluster, f"ls {record}", record)
         said = cluster.sh(LOOK, check=False)
         assert signal in cluster.sh(logs[name]).splitlines(), said
         # Its own exit code: neither the launcher ended the VM when its time was over, nor Slurm.
