@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from debian_host import DebianHost, guest_root
@@ -39,6 +40,13 @@ PartitionName=all Nodes=kvmhost Default=YES MaxTime=INFINITE State=UP
 """
 # There is no D-Bus in that host, by which slurmd would ask systemd for a scope; without one it ends.
 CGROUPS = "IgnoreSystemd=yes\n"
+# Tells by which signal it is asked to stop, and ends by itself with that signal's number and 40.
+STAYS = """\
+trap 'echo SIGINT; exit 42' INT
+trap 'echo SIGTERM; exit 55' TERM
+echo ready
+while :; do sleep 1; done
+"""
 
 
 @pytest.fixture
@@ -61,12 +69,12 @@ def cluster(debian_host: DebianHost, tmp_path: Path) -> DebianHost:
     return debian_host
 
 
-def submitted(host: DebianHost, tmp_path: Path, scripts: dict[str, str]) -> str:
-    """The job of an array of boxes with SCRIPTS, by their names."""
+def submitted(host: DebianHost, tmp_path: Path, boxes: dict[str, dict[str, Any]]) -> str:
+    """The job of an array of BOXES: what each says beside what all do, by their names."""
     tree = tmp_path / "tree"
     guest_root(tree / "rootfs")
     (tree / "plans").mkdir()
-    for name, script in scripts.items():
+    for name, keys in boxes.items():
         box = {
             "krunc": 1,
             "name": name,
@@ -74,7 +82,7 @@ def submitted(host: DebianHost, tmp_path: Path, scripts: dict[str, str]) -> str:
             "rootfs": {"path": "../rootfs"},
             "network": {"mode": "none"},
             "stop": {"grace": 20},
-            "entrypoint": {"script": script},
+            **keys,
         }
         path = tree / f"plans/{name}.yaml"
         path.write_text(json.dumps(box))
@@ -102,8 +110,14 @@ def tasks(host: DebianHost, job: str) -> dict[int, tuple[str, str]]:
 LOOK = "squeue; tail -n 20 /var/jobs/*.log /var/jobs/*.exit.json"
 
 
+def waits_to_say(host: DebianHost, script: str, word: str) -> None:
+    """Wait until a script there says WORD."""
+    host.waits_for(lambda: word in host.sh(script, check=False).split(), LOOK)
+
+
 def test_an_array_of_vms_ends_as_its_guests(cluster: DebianHost, tmp_path: Path) -> None:
-    job = submitted(cluster, tmp_path, {f"box-{n}": f"echo box {n}; exit {n}" for n in range(4)})
+    boxes = {f"box-{n}": {"entrypoint": {"script": f"echo box {n}; exit {n}"}} for n in range(4)}
+    job = submitted(cluster, tmp_path, boxes)
     over = {n: ("FAILED" if n else "COMPLETED", f"{n}:0") for n in range(4)}
 
     def ended() -> bool:
@@ -117,3 +131,26 @@ def test_an_array_of_vms_ends_as_its_guests(cluster: DebianHost, tmp_path: Path)
     for n in range(4):
         assert cluster.json(f"/var/jobs/box-{n}-{job}_{n}.exit.json")["status"] == n
         assert f"box {n}" in said
+
+
+def test_scancel_asks_the_guests_programs_to_stop(cluster: DebianHost, tmp_path: Path) -> None:
+    """Each gets the signal that its box names for SIGTERM, and ends by itself within the grace."""
+    stays = {"entrypoint": {"script": STAYS}}
+    terminated = {**stays, "stop": {"on_sigterm": "terminate", "grace": 20}}
+    job = submitted(cluster, tmp_path, {"interrupted": stays, "terminated": terminated})
+    ends = {"interrupted": ("SIGINT", 42), "terminated": ("SIGTERM", 55)}
+    logs = {name: f"cat /var/jobs/*-{job}_{n}.log" for n, name in enumerate(ends)}
+    for log in logs.values():
+        waits_to_say(cluster, log, "ready")
+    cluster.run("scancel", job)
+    for n, (name, (signal, status)) in enumerate(ends.items()):
+        record = f"/var/jobs/{name}-{job}_{n}.exit.json"
+        waits_to_say(cluster, f"ls {record}", record)
+        said = cluster.sh(LOOK, check=False)
+        assert signal in cluster.sh(logs[name]).splitlines(), said
+        # Its own exit code: neither the launcher ended the VM when its time was over, nor Slurm.
+        end = cluster.json(record)
+        assert (end["status"], end["reason"], end["program_seen"]) == (status, "exited", True), said
+    cluster.waits_for(
+        lambda: {row[0] for row in tasks(cluster, job).values()} == {"CANCELLED"}, LOOK
+    )

@@ -63,6 +63,16 @@ def test_golden(
     agree(GOLDEN / f"emit/{box}.{name}.txt", text, update_golden)
 
 
+def test_golden_of_a_volume(capsys: pytest.CaptureFixture[str], update_golden: bool) -> None:
+    plan = str(ROOT / "boxes/hello.plan.json")
+    more = ("--base", BASE, "--plans-volume", "plans")
+    agree(
+        GOLDEN / "emit/hello.kubernetes-volume.txt",
+        emitted(capsys, "kubernetes", plan, *more),
+        update_golden,
+    )
+
+
 def units(directory: Path, *words: str) -> None:
     """The units of krunc emit systemd in DIRECTORY."""
     assert main(["emit", "systemd", *words, "--base", BASE, "-o", str(directory)], refusals) == 0

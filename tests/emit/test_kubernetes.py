@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,50 @@ def test_a_config_map_stays_below_its_limit() -> None:
     assert refused.value.finding.code == "KR830"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("more", [[], ["--pods"]], ids=["jobs", "pods"])
+def test_a_volume_has_the_plans_and_each_object_its_digest(
+    version: str, more: list[str], tmp_path: Path
+) -> None:
+    """A volume holds a plan of any size, and cannot approve what is in it."""
+    large = tmp_path / "large.plan.json"
+    large.write_text(HELLO.replace('"hello"', '"large"', 1).ljust(1 << 20))
+    words = ["emit", "kubernetes", str(large), str(ROOT / "boxes"), "--base", "/srv/x"]
+    words += ["--plans-volume", "plans.of-mine", *more, "-o", str(tmp_path / "out")]
+    assert main(words, refusals) == 0
+    for plan in (large, *BOXES):
+        name, text = plan.name.removesuffix(".plan.json"), plan.read_text()
+        (one,) = yaml.safe_load_all((tmp_path / f"out/krunc-{name}.yaml").read_text())
+        kubernetes_validate.validate(one, version, strict=True)
+        assert one["kind"] == ("Pod" if more else "Job")
+        pod = one["spec"] if more else one["spec"]["template"]["spec"]
+        claim = {"claimName": "plans.of-mine", "readOnly": True}
+        assert pod["volumes"][0] == {"name": "plans", "persistentVolumeClaim": claim}
+        (container,) = pod["containers"]
+        mounts = {row["mountPath"]: row["readOnly"] for row in container["volumeMounts"][:1]}
+        assert mounts == {"/etc/krunc/plans": True}
+        args = container["args"]
+        assert args[:2] == ["--require-digest", needs(text).digest]
+        assert args[-1] == f"/etc/krunc/plans/{name}.plan.json"
+
+
+@pytest.mark.parametrize("more", [{"pods": True}, {"plans_volume": "plans"}])
+def test_objects_of_their_own_are_written_one_by_one(more: dict[str, Any]) -> None:
+    """None is kept until another comes, however many there are."""
+    engine = made(Settings(**more))
+    read = []
+
+    def parts() -> Iterator[tuple[Needs, str]]:
+        for number in range(3):
+            one = needs()._replace(name=f"n{number}")
+            read.append(one.name)
+            yield one, engine.part(one)
+
+    for number, piece in enumerate(engine.whole(parts())):
+        assert piece.name == f"krunc-n{number}.yaml"
+        assert read == [f"n{before}" for before in range(number + 1)]
+
+
 TEXTS = st.text(
     st.one_of(
         st.sampled_from("\"'\\%${}() \t\n\r\x85\u2028;#=[]*?&|`!<>@-"),
@@ -157,6 +202,26 @@ def test_secrets_are_files_of_a_secret_by_name() -> None:
 def test_options_of_another_engine_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emit", "slurm", str(BOXES[0]), "--kvm-resource", "a/kvm"], refusals) == 2
     assert "--kvm-resource is for kubernetes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        *(("--plans-volume", name) for name in ("", "A", "a_b", "-a", "a-", "a..b", "a/b", "a\nb")),
+        ("--plans-volume", "a" * 254),
+        *(("--kvm-resource", name) for name in ("kvm", "/kvm", "a/", "a/b/c", "A.b/kvm", "a/k vm")),
+        ("--kvm-resource", "a/" + "k" * 64),
+        *(("--image", name) for name in ("", "a b", "a\n  privileged: true")),
+    ],
+)
+def test_a_name_that_no_cluster_has_is_wrong_usage(
+    option: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["emit", "kubernetes", str(BOXES[0]), f"{option}={name}"], refusals) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{option} " in err
+    assert "it has to be the name of " in err
 
 
 def test_two_pods_have_one_port(tmp_path: Path) -> None:

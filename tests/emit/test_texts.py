@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import subprocess
-from pathlib import Path
 
 import hcl2
 import pytest
+from engine_texts import CUNESCAPE, UNQUOTE, expanded, needs_systemd, unescaped, words
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from krunc_compiler.emit.texts import (
@@ -29,30 +28,6 @@ TEXTS = st.one_of(
     st.text(st.sampled_from(_SIGNS), max_size=30),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
 )
-# systemd's src/basic/extract-word.h of version 252
-_CUNESCAPE, _UNQUOTE = 1 << 1, 1 << 5
-_LIBRARIES = sorted(Path("/usr/lib").glob("*/systemd/libsystemd-shared-*.so"))
-needs_systemd = pytest.mark.skipif(not _LIBRARIES, reason="systemd is not installed")
-
-
-def words(line: str, flags: int) -> list[str]:
-    """The words of LINE as systemd's own code splits it."""
-    extract = ctypes.CDLL(str(_LIBRARIES[-1])).extract_first_word
-    rest = ctypes.c_char_p(line.encode())
-    found: list[str] = []
-    while True:
-        word = ctypes.c_char_p()
-        left = extract(ctypes.byref(rest), ctypes.byref(word), None, flags)
-        assert left >= 0, (line, left)
-        if not left:
-            return found
-        found.append((word.value or b"").decode())
-
-
-def expanded(text: str) -> str:
-    """TEXT after systemd's specifiers, which must have none left in it."""
-    assert not re.search("%", text.replace("%%", "")), text
-    return text.replace("%%", "%")
 
 
 @needs_systemd
@@ -63,7 +38,7 @@ def expanded(text: str) -> str:
 def test_a_word_of_systemd_is_read_back(text: str) -> None:
     line = systemd_word(text)
     assert not re.search("[\n\r\0]", line)
-    assert [expanded(word) for word in words(f"{line} next", _CUNESCAPE | _UNQUOTE)] == [
+    assert [expanded(word) for word in words(f"{line} next", CUNESCAPE | UNQUOTE)] == [
         text,
         "next",
     ]
@@ -80,7 +55,7 @@ def test_a_path_of_systemd_is_read_back_or_refused(text: str) -> None:
         assert re.search("[\x00-\x1f\x7f\x85]", text)
         return
     assert not re.search("[\n\r\0]", line)
-    assert [expanded(word) for word in words(f"-{line} next", _UNQUOTE)] == [f"-{text}", "next"]
+    assert [expanded(word) for word in words(f"-{line} next", UNQUOTE)] == [f"-{text}", "next"]
 
 
 @given(st.lists(TEXTS, max_size=20))
@@ -106,18 +81,6 @@ def test_a_string_of_hcl_is_read_back(text: str) -> None:
     value = hcl2.loads(f"a = {line}\nb = 1\n")
     assert value["b"] == 1
     assert unescaped(value["a"]) == text
-
-
-def unescaped(literal: str) -> str:
-    """What a quoted literal of HCL, which the parser leaves as it stands, means
-    (hclsyntax's specification, template literals)."""
-    signs = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-
-    def one(found: re.Match[str]) -> str:
-        code = found[1] or found[2]
-        return chr(int(code, 16)) if code else signs[found[3]]
-
-    return re.sub(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", one, literal[1:-1])
 
 
 @given(TEXTS)

@@ -1,5 +1,6 @@
 """Kubernetes: an indexed Job for plans that ask for the same pod, with a ConfigMap of the plans; or
-a Pod for each plan.
+a Pod for each plan. Where the plans are in a volume of the cluster, each is a Job or Pod of its
+own, with the digest among its arguments.
 
 /dev/kvm comes from a device plugin, as one of a resource. What of a host a plan names is a volume
 hostPath, which the policy of a cluster may forbid. A pod has a network of its own: the ports of two
@@ -53,7 +54,7 @@ def made(settings: Settings) -> Engine:
         object_name=object_name,
         part=partial(part, settings),
         whole=partial(whole, settings),
-        holds_plans=True,
+        holds_plans=settings.plans_volume is None,
     )
 
 
@@ -62,28 +63,32 @@ def part(settings: Settings, needs: Needs) -> str:
     Refused for a plan that fits no ConfigMap, Unspeakable for a path that no volume can have."""
     if len(needs.text.encode()) > MOST_BYTES - 1000:
         message = f"the plan has more than the {MOST_BYTES} bytes that a ConfigMap takes"
-        hint = "put it into an image or a volume, and write the Job by hand"
+        hint = "--plans-volume CLAIM takes the plans from a volume of the cluster"
         raise Refused(Finding("KR830", message, hint=hint))
     told = [comment(f"{needs.name} {needs.digest}: {needs.memory_mib} MiB"), *_told(needs)]
     return "\n".join([*told, json.dumps(pod_of(settings, needs))])
 
 
 def whole(settings: Settings, parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
-    """Yield a file for each group of plans that ask for the same pod and fit one ConfigMap. No more
-    of them than two such are kept."""
+    """Yield a file for each plan that has an object of its own, else for each group of plans that
+    ask for the same pod and fit one ConfigMap. No more of them than two such are kept."""
     groups: dict[str, list[_Member]] = {}
     sizes: dict[str, int] = {}
     for needs, text in parts:
         comments, _, pod = text.rpartition("\n")
+        member = _Member(comments, needs.name, needs.digest, needs.text)
+        if settings.has_one_each:
+            yield _file(settings, pod, [member])
+            continue
         size = len(needs.text.encode()) + len(needs.digest) + 32
-        if pod in groups and (settings.pods or sizes[pod] + size > MOST_BYTES):
+        if pod in groups and sizes[pod] + size > MOST_BYTES:
             yield _file(settings, pod, groups.pop(pod))
             del sizes[pod]
         while groups and sum(sizes.values()) + size > 2 * MOST_BYTES:
             oldest = next(iter(groups))
             yield _file(settings, oldest, groups.pop(oldest))
             del sizes[oldest]
-        groups.setdefault(pod, []).append(_Member(comments, needs.name, needs.digest, needs.text))
+        groups.setdefault(pod, []).append(member)
         sizes[pod] = sizes.get(pod, 0) + size
     for pod, members in groups.items():
         yield _file(settings, pod, members)
@@ -103,22 +108,18 @@ def _told(needs: Needs) -> Iterator[str]:
 
 
 def _file(settings: Settings, pod: str, members: list[_Member]) -> Piece:
-    """Return the file of a group: a ConfigMap, and a Job or Pod."""
+    """Return the file of a group: a ConfigMap, unless the plans are in a volume, and a Job or
+    Pod."""
     first = object_name(members[0].box)
     name = first if len(members) == 1 else f"{first}-x{len(members)}"
-    data: dict[str, str] = {}
-    for number, one in enumerate(members):
-        data[f"{number}.digest"] = one.digest + "\n"
-        data[f"{number}.plan.json"] = one.text
     spec = json.loads(pod)
-    spec["volumes"].insert(0, {"name": "plans", "configMap": {"name": name}})
+    spec["volumes"].insert(0, {"name": "plans", **_plans(settings, name)})
     for volume in spec["volumes"]:
         if "secret" in volume:
             volume["secret"] = {"secretName": name, **volume["secret"]}
     metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": "krunc"}}
     objects = [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-        | {"immutable": True, "data": data},
+        *(() if settings.plans_volume is not None else (_config_map(metadata, members),)),
         {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         if settings.pods
         else _job(metadata, len(members), spec),
@@ -126,6 +127,22 @@ def _file(settings: Settings, pod: str, members: list[_Member]) -> Piece:
     texts = [head(ENGINE.name), *(f"{one.comments}\n" for one in members)]
     texts += [f"---\n{_yaml(one)}" for one in objects]
     return Piece(f"{name}.yaml", "".join(texts))
+
+
+def _plans(settings: Settings, name: str) -> dict[str, Any]:
+    """Return where the volume with the plans comes from."""
+    if settings.plans_volume is None:
+        return {"configMap": {"name": name}}
+    return {"persistentVolumeClaim": {"claimName": settings.plans_volume, "readOnly": True}}
+
+
+def _config_map(metadata: Mapping[str, Any], members: list[_Member]) -> dict[str, Any]:
+    data: dict[str, str] = {}
+    for number, one in enumerate(members):
+        data[f"{number}.digest"] = one.digest + "\n"
+        data[f"{number}.plan.json"] = one.text
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    return config | {"immutable": True, "data": data}
 
 
 def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> dict[str, Any]:

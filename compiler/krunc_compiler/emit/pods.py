@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from krunc_compiler.emit.engine import PLANS, STORE
@@ -10,6 +12,8 @@ from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import Unspeakable
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, normal
 from krunc_compiler.files.hostpath import STORE as IN_STORE
+from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.findings.report import printable
 
 _AFTER_GRACE_S = 10
 _SECRETS = "/etc/krunc/secrets"
@@ -21,13 +25,42 @@ _SERVING = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID")
 _INDEX = "$(JOB_COMPLETION_INDEX)"
 
 
+# Kubernetes' names of objects, with dots (RFC 1123), and qualified names of resources.
+_SUBDOMAIN = r"(?=.{1,253}(?:/|\Z))[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_QUALIFIED = rf"{_SUBDOMAIN}/[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?"
+# By setting: what it has to be, and how that is told.
+_NAMES = {
+    "plans_volume": (_SUBDOMAIN, "the name of a claim: lower-case letters, digits, hyphens, dots"),
+    "kvm_resource": (_QUALIFIED, "the name of a resource with its domain, such as squat.ai/kvm"),
+    "image": (r"[!-~]+", "the name of an image, without spaces"),
+}
+
+
 class Settings(NamedTuple):
-    """What a cluster calls things: the resource of its device plugin, and the image of krunc; and
-    whether each plan is a Pod, and no Job."""
+    """What a cluster calls things: the resource of its device plugin, and the image of krunc;
+    whether each plan is a Pod, and no Job; and the claim of the volume in which the plans are,
+    where they are in no ConfigMap."""
 
     kvm_resource: str = "devices.kubevirt.io/kvm"
     image: str = "localhost/krunc:latest"
     pods: bool = False
+    plans_volume: str | None = None
+
+    @property
+    def has_one_each(self) -> bool:
+        """Tell whether each plan has an object of its own. The pods of one Job know nothing but
+        their index, and a volume has the plans by their names."""
+        return self.pods or self.plans_volume is not None
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings that are GIVEN by options; raises UsageError for a name that no object of
+    a cluster can have."""
+    for name, (allowed, told) in _NAMES.items():
+        text = given.get(name)
+        if text is not None and not re.fullmatch(allowed, text):
+            raise UsageError(f"--{name.replace('_', '-')} {printable(text)!r}: it has to be {told}")
+    return Settings(**given)
 
 
 def pod_of(settings: Settings, needs: Needs) -> dict[str, Any]:
@@ -35,7 +68,7 @@ def pod_of(settings: Settings, needs: Needs) -> dict[str, Any]:
     Raises Unspeakable for a path that no volume can have."""
     mounts = _mounts(needs)
     secrets = needs.secret_files
-    index = "0" if settings.pods else _INDEX
+    digest, plan = _approved(settings, needs)
     ask = {
         "cpu": str(needs.vcpus),
         "memory": f"{needs.memory_mib}Mi",
@@ -46,12 +79,12 @@ def pod_of(settings: Settings, needs: Needs) -> dict[str, Any]:
         "image": settings.image,
         "command": ["krunc-launch"],
         "args": [
-            *("--require-digest", f"{PLANS}/{index}.digest"),
-            *("--base", needs.base.replace("$", "$$")),
+            *("--require-digest", digest),
+            *("--base", _argument(needs.base)),
             *("--store", STORE, "--runtime-dir", f"{_RUN}/vm"),
             *("--exit-record", "/dev/stderr"),
             *(("--secrets", _SECRETS) if secrets else ()),
-            f"{PLANS}/{index}.plan.json",
+            plan,
         ],
         "resources": {"requests": ask, "limits": dict(ask)},
         "securityContext": _security(needs),
@@ -92,6 +125,20 @@ def pod_of(settings: Settings, needs: Needs) -> dict[str, Any]:
         "containers": [container],
         "volumes": volumes,
     }
+
+
+def _approved(settings: Settings, needs: Needs) -> tuple[str, str]:
+    """Return the arguments that are the digest and the plan. A volume has the plans alone: what is
+    in it does not approve itself."""
+    if settings.plans_volume is not None:
+        return needs.digest, _argument(f"{PLANS}/{needs.name}.plan.json")
+    index = "0" if settings.pods else _INDEX
+    return f"{PLANS}/{index}.digest", f"{PLANS}/{index}.plan.json"
+
+
+def _argument(text: str) -> str:
+    """Return TEXT as an argument in which Kubernetes puts no variable."""
+    return text.replace("$", "$$")
 
 
 def _architecture(needs: Needs) -> dict[str, Any]:

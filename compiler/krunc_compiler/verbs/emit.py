@@ -33,6 +33,7 @@ examples:
   krunc emit systemd web.plan.json --base /srv/web     relative paths of the plan start there
   krunc emit slurm fleet -o jobs
   krunc emit kubernetes fleet --kvm-resource squat.ai/kvm -o manifests
+  krunc emit kubernetes large.plan.json --plans-volume plans     plans that no ConfigMap can hold
   krunc emit nomad boxes --base /srv/boxes -o jobs
   krunc emit systemd web.plan.json --allow-loss descriptor="the drop-in 50-socket.conf gives it"
 
@@ -82,6 +83,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--pods", action="store_true", help="kubernetes: a Pod for each plan, and no Jobs"
     )
+    parser.add_argument(
+        "--plans-volume",
+        metavar="CLAIM",
+        help="kubernetes: the plans are in the volume of this claim, a Job or Pod for each",
+    )
     add_findings_format(parser)
 
 
@@ -120,7 +126,7 @@ def _chosen(args: Namespace) -> Engine:
     """Return the engine that ARGS name, for the cluster that they describe."""
     given = {
         name: value
-        for name in ("kvm_resource", "image", "pods")
+        for name in ("kvm_resource", "image", "pods", "plans_volume")
         if (value := getattr(args, name)) not in (None, False)
     }
     if not given:
@@ -129,9 +135,9 @@ def _chosen(args: Namespace) -> Engine:
         option = next(iter(given)).replace("_", "-")
         raise UsageError(f"--{option} is for kubernetes")
     from krunc_compiler.emit.kubernetes import made
-    from krunc_compiler.emit.pods import Settings
+    from krunc_compiler.emit.pods import settings_of
 
-    return made(Settings(**given))
+    return made(settings_of(given))
 
 
 def _plans(given: list[str]) -> list[str]:

@@ -1,0 +1,46 @@
+"""Texts in the files of engines, as the engines read them: by systemd's own code, and by HCL's rules."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import pytest
+
+# systemd's src/basic/extract-word.h of version 252
+CUNESCAPE, UNQUOTE = 1 << 1, 1 << 5
+_LIBRARIES = sorted(Path("/usr/lib").glob("*/systemd/libsystemd-shared-*.so"))
+needs_systemd = pytest.mark.skipif(not _LIBRARIES, reason="systemd is not installed")
+
+
+def words(line: str, flags: int) -> list[str]:
+    """The words of LINE as systemd's own code splits it."""
+    extract = ctypes.CDLL(str(_LIBRARIES[-1])).extract_first_word
+    rest = ctypes.c_char_p(line.encode())
+    found: list[str] = []
+    while True:
+        word = ctypes.c_char_p()
+        left = extract(ctypes.byref(rest), ctypes.byref(word), None, flags)
+        assert left >= 0, (line, left)
+        if not left:
+            return found
+        found.append((word.value or b"").decode())
+
+
+def expanded(text: str) -> str:
+    """TEXT after systemd's specifiers, which must have none left in it."""
+    assert not re.search("%", text.replace("%%", "")), text
+    return text.replace("%%", "%")
+
+
+def unescaped(literal: str) -> str:
+    """What a quoted literal of HCL, which the parser leaves as it stands, means
+    (hclsyntax's specification, template literals)."""
+    signs = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+
+    def one(found: re.Match[str]) -> str:
+        code = found[1] or found[2]
+        return chr(int(code, 16)) if code else signs[found[3]]
+
+    return re.sub(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", one, literal[1:-1])
