@@ -38,6 +38,43 @@ def test_a_directory_is_made_and_then_left_as_it_is(
     assert "0 of 3 files changed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("engine", ["systemd", "nomad", "slurm", "kubernetes"])
+@pytest.mark.parametrize("where", ["units", "units/", "a/b/units"])
+def test_files_of_many_plans_lie_where_standard_output_says(
+    engine: str, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans = []
+    for name in ("one", "two", "two.three", "zero"):
+        value = {**json.loads(HELLO.read_text()), "box": name}
+        plans.append(tmp_path / f"{name}.plan.json")
+        plans[-1].write_text(json.dumps(value))
+    words = ["emit", engine, "--base", "/srv", *map(str, plans)]
+    words += ["--allow-loss", "shared_port=each on a host of its own"]
+    assert main(words, refusals) == 0
+    shown = {
+        line[2:]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("# krunc") and " " not in line[2:]
+    }
+    out = tmp_path / where
+    for changed in (f"{len(shown)} of", "0 of"):
+        assert main([*words, "-o", f"{tmp_path}/{where}"], refusals) == 0
+        assert f"{changed} {len(shown)} files changed" in capsys.readouterr().err
+        assert {name for name in files(out) if (out / name).is_file()} == shown
+    assert len(shown) >= (4 if engine in ("systemd", "nomad") else 1)
+
+
+def test_directories_that_were_made_go_with_a_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = BUILD.read_text().replace("krun_create_ctx", "krun_create_ctx2")
+    (wrong := tmp_path / "wrong.plan.json").write_text(text)
+    before = files(tmp_path)
+    assert emit(HELLO, BUILD, wrong, "-o", tmp_path / "a/units") == 1
+    assert "error[" in capsys.readouterr().err
+    assert files(tmp_path) == before
+
+
 def test_one_wrong_plan_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

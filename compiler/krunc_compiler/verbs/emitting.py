@@ -71,21 +71,21 @@ def to_directory(
     count = 0
 
     def swept() -> None:
-        for directory in directories:
-            sweep(directory, mark)
-        for directory in reversed(made):
+        for used in directories:
+            sweep(used, mark)
+        for one in reversed(made):
             with suppress(OSError):  # it is not empty when all went well
-                os.rmdir(directory)
+                os.rmdir(one)
 
     path = directory
     with Cleaned(swept):
         try:
             for name, texts in _files(pieces):
                 path = os.path.join(directory, name)
-                directory = os.path.dirname(path)
-                if directory not in directories:
-                    _make(directory, made)
-                    directories[directory] = None
+                place = os.path.dirname(path)
+                if place not in directories:
+                    _make(place, made)
+                    directories[place] = None
                 count += 1
                 if _stage(path, "".join(texts).encode("utf-8"), mark):
                     staged.append(path)
