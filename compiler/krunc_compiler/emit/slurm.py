@@ -34,6 +34,7 @@ class _Shape(NamedTuple):
     grace_s: int
     timeout_s: int
     has_secrets: bool
+    architecture: str  # as images call it; empty for any
 
 
 def object_name(box: str) -> str:
@@ -77,15 +78,18 @@ ENGINE = Engine(
 
 def _shape(needs: Needs) -> _Shape:
     grace, timeout = needs.grace_s or 0, needs.timeout_s or 0
-    return _Shape(needs.vcpus, needs.memory_mib, grace, timeout, bool(needs.secret_files))
+    architecture = (needs.platform or "").partition("/")[2]
+    has_secrets = bool(needs.secret_files)
+    return _Shape(needs.vcpus, needs.memory_mib, grace, timeout, has_secrets, architecture)
 
 
 def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
     """Return the job script of an array."""
-    vcpus, memory, grace, timeout, has_secrets = shape
+    vcpus, memory, grace, timeout, has_secrets, architecture = shape
     name = f"krunc-{vcpus}cpu-{memory}MiB"
     name += f"-{grace}s" * bool(grace) + f"-timeout{timeout}s" * bool(timeout)
-    name += "-secrets" * has_secrets + f"-{number + 1}" * bool(number)
+    name += "-secrets" * has_secrets + f"-{architecture}" * bool(architecture)
+    name += f"-{number + 1}" * bool(number)
     ask = grace + _AFTER_GRACE_S
     lines = [
         "#!/bin/sh",
@@ -93,6 +97,7 @@ def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
         "# sbatch FILE [PLANS [SECRETS]]: directories, which all nodes see, with NAME.plan.json of",
         "# each box, and with NAME/VARIABLE of each secret. Records and logs go to where sbatch",
         "# is run. N at a time: sbatch --array=...%N FILE. Nodes that have KVM: --constraint.",
+        *_nodes(architecture),
         f"#SBATCH --job-name={name}",
         f"#SBATCH --array=0-{len(tasks) - 1}",
         "#SBATCH --nodes=1",
@@ -126,6 +131,13 @@ def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
         '    "$plans/$1.plan.json"',
     ]
     return Piece(f"{name}.sbatch", "\n".join(line for line in lines if line) + "\n")
+
+
+def _nodes(architecture: str) -> Iterator[str]:
+    """Yield which nodes have to be chosen. Slurm knows no architecture but by a name that
+    slurm.conf gives a node (Features)."""
+    if architecture:
+        yield f"# Nodes of {architecture} alone, by --constraint too: on others 125 is the status."
 
 
 def _time(timeout: int, ask: int) -> Iterator[str]:
