@@ -46,6 +46,7 @@ def folds(text: str) -> bool:
 def test_all_of_few_plans_is_told() -> None:
     text = comment(fleet(3, True))
     assert "mitted" not in text
+    assert text.count("To merge is to approve the new digests:") == 1
     for path, one in fleet(3, True):
         assert f"`{path}`: 5 changes: 3 widen host access" in text
         assert all(in_markdown(change.sentence) in text for change in one.changes)

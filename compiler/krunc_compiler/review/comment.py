@@ -34,6 +34,10 @@ _TEXT, _NAME = 1200, 300
 # Of each kind of opening that many are told before more of a worse kind.
 _OF_EACH = 3
 _TITLE = "**Widens host access**"
+_APPROVES = (
+    "To merge is to approve the new digests: `krunc launch --require-digest` starts those "
+    "plans and no others."
+)
 _FOLD_END = ("", "</details>")
 
 Changed = list[tuple[str, Difference]]
@@ -82,7 +86,8 @@ def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
         said.append(f"{plural(code, 'plan')} with other code")
     if uncompared:
         said.append(f"{plural(len(uncompared), 'file')} cannot be compared")
-    return [MARK, f"### krunc: {', '.join(said)}", ""]
+    told = [_APPROVES, ""] if any(one.new for _, one in changed) else []
+    return [MARK, f"### krunc: {', '.join(said)}", "", *told]
 
 
 def _untold(uncompared: Uncompared, room: int) -> list[str]:
