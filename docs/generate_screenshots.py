@@ -1,13 +1,15 @@
 """Writes the screenshots of docs/ and README.md: the HTML of the box in README.md, and of the
-change in docs/review-demo.md. Needs chromium."""
+change in docs/review-demo.md; and screenshots.json, which has the digest of the HTML of each. A
+test compares those with the HTML of today. Needs chromium."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
 
-from krunc_compiler import libkrun as api
 from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.plan.reading import read_plan
@@ -20,23 +22,21 @@ from playwright.sync_api import sync_playwright
 DOCS = Path(__file__).parent
 # The file, the page, width and height of the window, the reader's colours.
 SHOTS = (
-    ("review.png", "plan", 900, 1000, "light"),
-    ("review-phone.png", "plan", 380, 1000, "dark"),
-    ("review-demo.png", "demo", 900, 1100, "light"),
+    ("review.png", "plan", 900, 900, "light"),
+    ("review-phone.png", "plan", 400, 900, "dark"),
+    ("review-demo.png", "demo", 900, 860, "light"),
 )
 
 
 def reviewed(box: str) -> Review:
-    """The review of a box's plan, for libkrun 1.x."""
-    target = api.target("1")
-    assert target is not None
-    return review(read_plan("plan", to_text(compile_box("box.yaml", box, Inputs(target)))))
+    """The review of a box's plan."""
+    return review(read_plan("plan", to_text(compile_box("box.yaml", box, Inputs(None)))))
 
 
 def first_box(text: str) -> str:
     """The first box in a page of the documentation."""
     blocks: list[str] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    return next(block for block in blocks if block.startswith("krunc: 1"))
+    return next(block for block in blocks if "krunc: 1" in block.splitlines())
 
 
 def pages() -> dict[str, str]:
@@ -47,6 +47,13 @@ def pages() -> dict[str, str]:
     return {
         "plan": plan_page(reviewed(box)),
         "demo": difference_page(compare(reviewed(old), reviewed(new))),
+    }
+
+
+def digests(made: dict[str, str]) -> dict[str, str]:
+    """The digest of the HTML that each screenshot shows."""
+    return {
+        name: hashlib.sha256(made[page].encode("utf-8")).hexdigest() for name, page, *_ in SHOTS
     }
 
 
@@ -66,6 +73,7 @@ def main() -> None:
             tab.screenshot(path=DOCS / name)
             tab.close()
         browser.close()
+    (DOCS / "screenshots.json").write_text(json.dumps(digests(made), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -203,6 +203,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         "show",
         plan(lambda p: p.update(operations=[r for r in p["operations"] if "implicit" not in r])),
     ],
+    "KR406": lambda: ["show", plan(lambda p: p.update(krunc_plan=2))],
     "KR403": lambda: ["show", plan(lambda p: p["operations"][0].update(call="krun_nothing"))],
     "KR404": lambda: ["check", plan(out_of_order)],
     "KR405": lambda: ["show", plan(lambda p: p["requires"].update(libkrun="1.0.1"))],

@@ -310,6 +310,18 @@ WRONG: dict[str, tuple[str, list[str]]] = {
         ["spec.json:1:", r"the escape \ud800 stands for half of a character", r"^^^^^^"],
     ),
     "cpus as a string": (json.dumps(spec(cpus="2")), ["cpus", "is a string, not an integer"]),
+    "a root that is made in another way": (
+        json.dumps(spec(guest_rootfs={"path": "/r", "strategy": "Snapshot"})),
+        ['made by "Snapshot"', "allowed: Direct, Extracted, OverlayMount, Disk"],
+    ),
+    "a root that is made in another way, with more": (
+        json.dumps(spec(guest_rootfs={"path": "/r", "strategy": {"Erofs": {"layers": 2}}})),
+        ['made by "Erofs"', "allowed: Direct, Extracted, OverlayMount, Disk"],
+    ),
+    "a root that is made by nothing": (
+        json.dumps(spec(guest_rootfs={"path": "/r", "strategy": {}})),
+        ["guest_rootfs.strategy", "allowed: Direct, Extracted, OverlayMount, Disk"],
+    ),
     "a root on no disk": (
         json.dumps(disks(root=ON_VDA)),
         ["guest_rootfs.strategy.Disk.device_path", "no block device is /dev/vda"],

@@ -11,7 +11,7 @@ from krunc_compiler.review.comment import MARK, Changed, comment, failed
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.markdown import MOST
 from markdown_it import MarkdownIt
-from reviews import BOX, call, reviewed, reviewed_box
+from reviews import BOX, call, in_markdown, reviewed, reviewed_box
 
 SHARE = {"tag": "src", "path": "./src"}
 
@@ -46,9 +46,10 @@ def folds(text: str) -> bool:
 def test_all_of_few_plans_is_told() -> None:
     text = comment(fleet(3, True))
     assert "mitted" not in text
+    assert text.count("To merge is to approve the new digests:") == 1
     for path, one in fleet(3, True):
         assert f"`{path}`: 5 changes: 3 widen host access" in text
-        assert all(f"`{change.text}`" in text for change in one.changes)
+        assert all(in_markdown(change.sentence) in text for change in one.changes)
         assert one.new is not None
         assert one.new.digest in text
 
@@ -60,7 +61,7 @@ def test_of_500_boxes_that_change_alike_every_opening_and_digest_stays() -> None
     assert "500 plans changed, 1,000 changes widen host access" in text
     opens, _, plans = text.partition("<details>")
     for change in boxes[0][1].of("widens"):
-        assert f"- **{change.kind}** `{change.text}`" in opens
+        assert f"- **{change.kind}** {in_markdown(change.sentence)}" in opens
     assert opens.count(" and 497 more\n") == 2
     assert "widens 1 write, 1 network:\n" in plans
     for path, one in boxes:
@@ -75,11 +76,11 @@ def test_of_500_boxes_that_change_each_as_its_name_does_every_opening_is_told_on
     text = comment(boxes)
     assert len(text.encode()) <= MOST
     opens, _, plans = text.partition("<details>")
-    assert "- **network** `any address that the host user can reach" in opens, (
+    assert "- **network** any address that the host user can reach" in opens, (
         "what is common is told"
     )
-    for kind, text_ in (("write", "directory src-{n2}"), ("listen", "host port {n2+8000}")):
-        rows = re.findall(rf"^- \*\*{kind}\*\* `.*$", opens, re.MULTILINE)
+    for kind, text_ in (("write", "directory `src-{n2}`"), ("listen", "host port `{n2+8000}`")):
+        rows = re.findall(rf"^- \*\*{kind}\*\* .*$", opens, re.MULTILINE)
         assert len(rows) == 1, "what differs as the names do is told once"
         assert text_ in rows[0]
         assert rows[0].endswith(" and 497 more")
@@ -93,7 +94,8 @@ def test_thousands_of_boxes_are_counted() -> None:
     text = comment([(f"boxes/{'long' * 20}/{i}.plan.json", one) for i in range(2000)])
     assert len(text.encode()) <= MOST
     assert (
-        "- **write** `read directory src (share src) -> write directory src-1 (share src)`" in text
+        "- **write** read directory `src` (share `src`) -> write directory `src-1` (share `src`)"
+        in text
     )
     shown = len(re.findall(r"^- `", text, re.MULTILINE))
     assert f"**{2000 - shown:,} plans omitted:" in text
@@ -143,14 +145,14 @@ def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> Non
     text = comment(boxes)
     assert len(text.encode()) <= MOST
     first = next(line for line in text.splitlines() if line.startswith("- "))
-    assert f" -> directory {path} " in first
+    assert f" -> directory `{path}` " in first
     assert first.endswith("in `boxes/zz.plan.json`") or "`boxes/zz.plan.json`:" in first
     opens, _, plans = text.partition("<details>")
     listed = re.findall(r"^- `(boxes/[^`]*)`", plans or opens, re.MULTILINE)
     assert listed[0] == "boxes/zz.plan.json", "plans stand by their worst"
     if noise > 1:
         total = sum(len(one.of("widens")) for _, one in boxes)
-        rows = re.findall(r"^- \*\*\w+\*\* `.* in (`.*)$", opens, re.MULTILINE)
+        rows = re.findall(r"^- \*\*\w+\*\* .* in (`.*)$", opens, re.MULTILINE)
         told = [row for row in rows for _ in range(plans_in(row))]
         counted = re.findall(r"^- \*\*\w+\*\* and (\d+) more of this kind", opens, re.MULTILINE)
         assert len(told) + sum(map(int, counted)) == total, "none is lost"
@@ -159,7 +161,7 @@ def test_no_noise_hides_the_worst(path: str, read_only: bool, noise: int) -> Non
 
 def test_within_one_plan_the_widest_stands_first() -> None:
     text = comment([("a.plan.json", wide(1, "/", 2000, False))])
-    assert "directory rootfs (the guest's root) -> directory / " in next(
+    assert "directory `rootfs` (the guest's root) -> directory `/` " in next(
         line for line in text.splitlines() if line.startswith("- **")
     )
     assert folds(text)
@@ -172,7 +174,7 @@ def test_no_name_is_so_long_that_its_opening_is_lost(name: str) -> None:
     text = comment(boxes)
     assert len(text.encode()) <= MOST
     for k in range(5):
-        assert f" -> directory /{k} " in text
+        assert f" -> directory `/{k}` " in text
     assert folds(text)
 
 

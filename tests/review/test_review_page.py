@@ -8,17 +8,21 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from generate_screenshots import digests, pages
 from hostile import HOSTILE, hostile
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.page import difference_page, plan_page
-from krunc_compiler.review.picture import pictures
+from krunc_compiler.review.picture import changed_picture, picture
 from krunc_compiler.review.summary import review
+from krunc_compiler.review.words import plain
+from places import ROOT
 from playwright.sync_api import Browser, Page, sync_playwright
 from processes import PATIENCE
 from reviews import BOX, call, reviewed, reviewed_box
@@ -86,8 +90,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "lines": lambda: plan_page(review(hostile(HOSTILE["lines"]))),
     "wide": lambda: plan_page(review(hostile(HOSTILE["wide"]))),
 }
+WIDTHS = (360, 400, 900, 1400)
 CASES = [
-    *((name, width, scheme) for name in ("plan", "difference") for width in (360, 1280) for scheme in ("light", "dark")),
+    *((name, width, scheme) for name in ("plan", "difference") for width in WIDTHS for scheme in ("light", "dark")),
     *((name, 360, "light") for name in ("new", "nothing", "html", "lines", "wide")),
 ]  # fmt: skip
 
@@ -131,24 +136,32 @@ def test_the_keyboard_reaches_what_folds(chromium: Browser, tmp_path: Path) -> N
         assert page.evaluate("document.querySelector('details').open")
 
 
-# For each visible row of the picture: how far its texts stick out of their boxes, in pixels, and
-# the height of a letter.
-_TEXTS = """() => [...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()).flatMap(
-    svg => [...svg.querySelectorAll('g')].map(g => {
-        const boxes = [...g.querySelectorAll('rect')].map(one => one.getBoundingClientRect());
-        const texts = [...g.querySelectorAll('text.mono')].map(one => one.getBoundingClientRect());
-        const size = parseFloat(getComputedStyle(g.querySelector('text')).fontSize);
-        const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-        return {
-            letters: size * scale,
-            outside: texts.filter(text => !boxes.some(box => text.left >= box.left
-                && text.right <= box.right && text.top >= box.top && text.bottom <= box.bottom)).length,
-        };
-    }))"""
+# For each row of the picture: the texts that stick out of its boxes, the boxes that stick out of the
+# picture or reach into another, and the height of a letter.
+_ROWS = """() => [...document.querySelectorAll('.arrows li')].map(row => {
+    const all = document.querySelector('.picture').getBoundingClientRect();
+    const ends = [...row.querySelectorAll('.end, .verb')];
+    const boxes = ends.map(one => one.getBoundingClientRect());
+    const outside = ends.filter((one, i) => [...one.childNodes].some(text => {
+        const range = document.createRange();
+        range.selectNodeContents(text);
+        return [...range.getClientRects()].some(rect => rect.left < boxes[i].left - 0.5
+            || rect.right > boxes[i].right + 0.5 || rect.top < boxes[i].top - 0.5
+            || rect.bottom > boxes[i].bottom + 0.5);
+    }));
+    const [host, verb, guest] = boxes;
+    return {
+        letters: Math.min(...[...row.querySelectorAll('*')].map(
+            one => parseFloat(getComputedStyle(one).fontSize))),
+        outside: outside.length,
+        apart: host.left >= all.left && host.right <= verb.left + 0.5
+            && verb.right <= guest.left + 0.5 && guest.right <= all.right,
+    };
+})"""
 
 
-@pytest.mark.parametrize("width", [320, 360, 640, 641, 1280])
-@pytest.mark.parametrize("name", ["plan", "html", "lines", "wide"])
+@pytest.mark.parametrize("width", [320, 360, 640, 641, 900, 1400])
+@pytest.mark.parametrize("name", ["plan", "difference", "html", "lines", "wide"])
 def test_the_texts_of_the_picture_stay_in_their_boxes(
     name: str, width: int, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -156,11 +169,80 @@ def test_the_texts_of_the_picture_stay_in_their_boxes(
     file.write_text(PAGES[name](), "utf-8")
     with page_of(chromium, width) as page:
         page.goto(file.as_uri())
-        assert page.evaluate("[...document.querySelectorAll('svg')].filter(s => s.checkVisibility()).length") == 1  # fmt: skip
-        rows = page.evaluate(_TEXTS)
-        assert len(rows) == (7 if name == "plan" else 24)
+        assert page.evaluate("[...document.querySelectorAll('.picture')].filter(s => s.checkVisibility()).length") == 1  # fmt: skip
+        rows = page.evaluate(_ROWS)
+        assert len(rows) == (7 if name in ("plan", "difference") else 24)
         assert sum(row["outside"] for row in rows) == 0
+        assert all(row["apart"] for row in rows)
         assert min(row["letters"] for row in rows) >= 9
+
+
+def test_a_link_to_an_operation_opens_what_folds(chromium: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "review.html"
+    file.write_text(PAGES["plan"](), "utf-8")
+    with page_of(chromium, 900) as page:
+        page.goto(file.as_uri())
+        link = page.locator(".origin a").first
+        target = link.get_attribute("href") or ""
+        assert not page.locator(target).is_visible()
+        link.click()
+        assert page.locator(target).is_visible()
+        lost = "[...document.querySelectorAll('a')].filter(a => !document.querySelector(a.hash))"
+        assert page.evaluate(f"{lost}.length") == 0
+
+
+def colours(page: Page, selector: str) -> set[str]:
+    """The texts of the labels that are shown in red."""
+    return set(
+        page.evaluate(
+            """selector => [...document.querySelectorAll(selector)].filter(one => {
+                const [r, g, b] = getComputedStyle(one).color.match(/\\d+/g).map(Number);
+                return r > 2 * g && r > 2 * b;
+            }).map(one => one.textContent)""",
+            selector,
+        )
+    )
+
+
+# What a box asks for beyond what it must say, and the labels that are red for it.
+RED: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, set()),
+    ({"machine": {"cpus": 4}}, set()),
+    ({"shares": [{"tag": "a", "path": "./a"}]}, set()),
+    ({"shares": [{"tag": "a", "path": "./a", "read_only": False}]}, {"host access", "write"}),
+    ({"rootfs": {"path": "/"}}, {"host access", "write", "replace", "exposed"}),
+    ({"rootfs": {"path": "../other"}}, {"host access", "write"}),
+    ({"rootfs": {"path": "."}}, {"host access", "write", "replace"}),
+    ({"network": {"mode": "tsi"}}, {"host access", "network", "exposed"}),
+    ({"confine": "off"}, {"exposed"}),
+    ({"machine": {"nested": True}}, {"exposed"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "red"), RED, ids=range(len(RED)))
+def test_red_is_what_is_unusual(
+    more: dict[str, Any], red: set[str], chromium: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "review.html"
+    file.write_text(plan_page(reviewed_box({**BOX, **more})), "utf-8")
+    with page_of(chromium, 900, color_scheme="light") as page:
+        page.goto(file.as_uri())
+        assert colours(page, ".label") == red
+        assert bool(colours(page, ".arrows .verb")) == bool(red & {"write", "network"})
+
+
+def test_text_is_in_a_text_face_and_values_in_that_of_code(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "review.html"
+    file.write_text(PAGES["plan"](), "utf-8")
+    with page_of(chromium, 900) as page:
+        page.goto(file.as_uri())
+        row = page.locator(".rows .text", has_text="share s2").first
+        assert row.locator("code").all_inner_texts() == [f"{'long' * 9}/2", "s2"]
+        face = "one => getComputedStyle(one).fontFamily"
+        assert "monospace" not in row.evaluate(face)
+        assert "monospace" in row.locator("code").first.evaluate(face)
 
 
 # The text of a fact, and the two sides of its arrow.
@@ -179,5 +261,56 @@ SIDES = [
 @pytest.mark.parametrize(("operation", "sides"), SIDES, ids=range(len(SIDES)))
 def test_both_sides_of_an_arrow(operation: dict[str, Any], sides: tuple[str, str]) -> None:
     """What is quoted is never taken apart."""
-    (arrow,) = pictures(reviewed(operation))[0].arrows
-    assert (" ".join(arrow.host), " ".join(arrow.guest)) == sides
+    (arrow,) = picture(reviewed(operation)).arrows
+    assert (plain(arrow.host), plain(arrow.guest)) == sides
+
+
+def test_the_picture_of_a_difference_marks_what_is_new() -> None:
+    """One picture has both plans: what changes stands first, and what is gone last of it."""
+    gone = {**BOX, "shares": [{"tag": "old", "path": "./old"}, {"tag": "s1", "path": "./a"}]}
+    drawn = changed_picture(compare(reviewed_box(gone), reviewed_box(FREE)))
+    assert drawn is not None
+    told = [(plain(arrow.host), arrow.mark, arrow.loud) for arrow in drawn.arrows]
+    long = "long" * 9
+    assert told == [
+        (f"directory {long}/2", "new", True),
+        ("any address that the host user can reach, including localhost", "new", True),
+        ("host port 8080", "new", True),
+        ("variable TOKEN", "new", True),
+        (f"directory {long}/1", "changed", True),
+        ("directory old", "gone", False),
+        ("directory rootfs", "", False),
+        ("the launcher's stdin, stdout and stderr", "", False),
+    ]
+    assert drawn.changed == "program"
+    assert drawn.marks == ("new", "changed", "gone")
+
+
+@pytest.mark.parametrize("sides", [(None, BOX), (BOX, None)])
+def test_a_plan_that_comes_or_goes_has_a_picture_without_marks(sides: tuple[Any, Any]) -> None:
+    drawn = changed_picture(compare(*(reviewed_box(one) if one else None for one in sides)))
+    assert drawn is not None
+    assert {arrow.mark for arrow in drawn.arrows} == {""}
+
+
+def test_the_screenshots_show_the_html_of_today() -> None:
+    """python docs/generate_screenshots.py takes them again."""
+    taken = json.loads((ROOT / "docs" / "screenshots.json").read_text("utf-8"))
+    assert taken == digests(pages())
+    assert all((ROOT / "docs" / name).stat().st_size > 5000 for name in taken)
+
+
+def test_the_html_of_a_large_plan_is_quick() -> None:
+    """A plan of 1 MiB, in a process that has made one already."""
+    many = [call("krun_add_virtiofs", tag=f"t{i}", path=f"{'p' * 150}/{i}") for i in range(4500)]
+    both = reviewed(*many[:2000]), reviewed(*many)
+    assert len(json.dumps(both[1].value)) > 2**20
+    plan_page(both[0])
+    made: list[Callable[[], str]] = [
+        lambda: plan_page(both[1]),
+        lambda: difference_page(compare(*both)),
+    ]
+    for make in made:
+        start = time.process_time()
+        assert len(make()) > 2**20
+        assert time.process_time() - start < 2

@@ -79,9 +79,9 @@ def documented(language: str, word: str) -> str:
 def test_git_diff_and_log_read_well(repository: Path) -> None:
     run("sh", "-ec", documented("sh", "textconv"))
     log = run("git", "log", "-p", "-1").stdout
-    assert "-- **read** `directory data (share s)`" in log
-    assert "+- **write** `directory data (share s)`" in log
-    assert "+- **write** `directory rootfs (the guest's root)`" not in log, "that did not change"
+    assert "-- **read** directory `data` (share `s`)" in log
+    assert "+- **write** directory `data` (share `s`)" in log
+    assert "+- **write** directory `rootfs` (the guest's root)" not in log, "that did not change"
     shown = run("git", "diff", "main").stdout
     assert "boxes/web.plan.json\n" in shown
     assert "any address that the host user can reach" in shown
@@ -97,7 +97,7 @@ def test_git_diff_and_log_read_well(repository: Path) -> None:
         done = run("git", *args)
         assert "\x1b" not in done.stdout + done.stderr
         assert "^[[2J" in done.stdout
-        assert "directory rootfs" in done.stdout
+        assert "directory rootfs" in done.stdout.replace("`", "")
 
 
 @pytest.mark.parametrize("attributes", ["*.plan.json -diff", "*.plan.json !diff", "* binary", "*.json diff=other"])  # fmt: skip
@@ -279,7 +279,7 @@ def test_one_comment_is_kept(place: str, service: Any, repository: Path) -> None
     assert len(service.comments) == 131
     first = service.comments[-1]["body"]
     assert first.startswith(MARK)
-    assert "directory data (share s): read -> write" in first
+    assert "directory `data` (share `s`): read -> write" in first
     assert reviewed_box(OPEN).digest in first
     assert "same.plan.json" not in first
     run(sys.executable, str(SCRIPT), given=given)
@@ -392,7 +392,7 @@ def test_what_cannot_be_compared_is_told_with_all_else(
     text = service.comments[-1]["body"]
     assert "1 file cannot be compared\n" in text
     assert re.search(rf"^- `(boxes/|net)[^`]*`: `[^`]*{re.escape(why)}", text, re.MULTILINE)
-    assert "directory data (share s): read -> write" in text
+    assert "directory `data` (share `s`): read -> write" in text
     shown = Path("summary").read_text() if place == "github" else done.stdout
     assert shown == text
 
@@ -436,7 +436,7 @@ def test_a_plan_that_was_none_is_all_new(old: str, service: Any, repository: Pat
     text = service.comments[-1]["body"]
     assert re.search("was.plan.json`: `before: KR[^`]*; all of the new plan is shown as new`", text)
     assert re.search("gone.plan.json`: `before: KR[^`]*; it is gone`", text)
-    assert "- **write** `directory data (share s)`" in text
+    assert "- **write** directory `data` (share `s`)" in text
 
 
 @pytest.mark.parametrize("base", ["nowhere", "0" * 40, "main~7"])

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from krunc_compiler import libkrun as api
-from krunc_compiler.findings.finding import Finding, Rejected
+from krunc_compiler.findings.finding import Finding, Path, Rejected
 from krunc_compiler.pipeline.compiling import compile_all, compile_box
 from krunc_compiler.shape.checking import check
+from krunc_compiler.shape.habits import advised
 from krunc_compiler.shape.refs import resolved
 from krunc_compiler.values.inputs import Inputs
 from krunc_schema import load
@@ -122,15 +123,29 @@ def test_a_key_of_another_tool(place: str, name: str, row: dict[str, Any]) -> No
 
 
 ELSEWHERE: list[tuple[dict[str, Any], str]] = [
-    ({"memory": "1GiB"}, "did you mean machine.memory?"),
-    ({"cpus": 2}, "did you mean machine.cpus?"),
-    ({"args": []}, "did you mean entrypoint.args?"),
-    ({"workdir": "/"}, "did you mean entrypoint.workdir?"),
-    ({"nofile": 1}, "did you mean limits.nofile?"),
+    ({"memory": "1GiB"}, "memory belongs under machine"),
+    ({"cpus": 2}, "cpus belongs under machine"),
+    ({"args": []}, "args belongs under entrypoint"),
+    ({"workdir": "/"}, "workdir belongs under entrypoint"),
+    ({"nofile": 1}, "nofile belongs under limits"),
     ({"uid": 1}, "did you mean entrypoint.user?"),
-    ({"machine": {"limits": {}}}, "did you mean limits?"),
-    ({"machine": {"kernel": {}}}, "did you mean boot.kernel or console.kernel?"),
-    ({"entrypoint": {"executable": "/bin/a", "shares": []}}, "did you mean shares?"),
+    ({"machine": {"limits": {}}}, "limits belongs at the top of the box"),
+    ({"machine": {"kernel": {}}}, "kernel belongs under boot or console"),
+    (
+        {"entrypoint": {"executable": "/bin/a", "shares": []}},
+        "shares belongs at the top of the box",
+    ),
+    ({"env": {}}, "env belongs under entrypoint"),
+    ({"mount": "/a"}, "mount belongs under shares[] or disks[]"),
+    ({"rootfs": {"path": "./a", "mount": "/"}}, "mount belongs under shares[] or disks[]"),
+    ({"path": "./a"}, "path belongs under rootfs, shares[], disks[], tmpfs[] or 3 more"),
+    ({"shares": [{"tag": "a", "path": "./a", "env": {}}]}, "env belongs under entrypoint"),
+    ({"shares": [{"tag": "a", "path": "./a", "name": "b"}]}, "did you mean tag?"),
+    ({"network": {"mode": "none", "hostname": "a"}}, "hostname belongs at the top of the box"),
+    (
+        {"log": {"hosts": {}}},
+        "hosts belongs at the top of the box or under extensions.smolmachines.egress",
+    ),
     ({"machine": {"x-a": 1}}, "keys that start with x- are allowed only at the top of the box"),
 ]
 
@@ -138,6 +153,32 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("part", "said"), ELSEWHERE, ids=lambda value: str(value)[:40])
 def test_a_key_of_another_map(part: dict[str, Any], said: str) -> None:
     assert hint({**REST, **part}) == said
+
+
+def maps(rule: dict[str, Any], place: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every map of keys that a box may have below RULE, at its place, with one item of a list."""
+    whole = resolved(rule, SCHEMA["$defs"])
+    if whole.get("additionalProperties") is False:
+        yield place, whole
+    for name, inner in whole.get("properties", {}).items():
+        yield from maps(inner, (*place, name))
+    for branch in (*whole.get("oneOf", ()), *whole.get("anyOf", ())):
+        yield from maps(branch, place)
+    if isinstance(whole.get("items"), dict):
+        yield from maps(whole["items"], (*place, 0))
+
+
+def test_every_key_at_every_wrong_place_is_told_where_it_belongs() -> None:
+    every = list(maps(SCHEMA))
+    keys = {key for _, rule in every for key in rule["properties"]}
+    assert len(every) > 30
+    assert len(keys) > 80
+    for place in {place for place, _ in every}:
+        own = {key for at, rule in every if at == place for key in rule["properties"]}
+        for key in keys - own:
+            finding = Finding("KR101", "", (*place, key), "known keys: a, b")
+            (told,) = advised([finding], {})
+            assert told.hint != finding.hint, (place, key)
 
 
 @pytest.mark.parametrize("key", ["hostname", "tables", "wages", "shields", "mesh"])

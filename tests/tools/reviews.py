@@ -9,8 +9,14 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.plan.plan import Plan, to_text
 from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.review.markdown import prose
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.values.inputs import Inputs
+
+
+def in_markdown(sentence: str) -> str:
+    """A sentence as markdown has it where there is room."""
+    return prose(sentence, 100_000)
 
 
 def plan(*operations: dict[str, Any], era: str = "v1") -> Plan:

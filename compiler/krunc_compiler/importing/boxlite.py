@@ -19,6 +19,8 @@ _READ = {
     "box_id", "cpus", "memory_mib", "fs_shares", "block_devices", "guest_entrypoint", "transport",
     "ready_transport", "guest_rootfs", "network_config", "disable_network", "console_output",
 }  # fmt: skip
+# How BoxLite makes a root (Strategy in its rootfs/guest.rs); all but Disk leave a directory.
+_STRATEGIES = ("Direct", "Extracted", "OverlayMount", "Disk")
 # Fields that mean nothing to a box, and why.
 _LEFT_OUT = {
     "engine": "a box is always for libkrun",
@@ -93,10 +95,15 @@ def _root(
     root: dict[str, Any], disks: list[dict[str, Any]], notes: list[str], findings: list[Finding]
 ) -> dict[str, Any]:
     strategy = root["strategy"]
+    kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
+    if kind not in _STRATEGIES:
+        message = f"a root that is made by {shown(kind)} is not known"
+        hint = f"allowed: {', '.join(_STRATEGIES)}"
+        findings.append(Finding("KR511", message, ("guest_rootfs", "strategy"), hint))
+        return {"path": plain(root["path"])}
     disk = strategy.get("Disk") if isinstance(strategy, dict) else None
     device = disk.get("device_path") if disk else None
     if disk is None or device is None:
-        kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
         notes.append(f"guest_rootfs.strategy: {kind}: the directory is taken unchanged")
         return {"path": plain(root["path"])}
     number = ord(device[7]) - ord("a") if re.match(r"/dev/vd[a-z]", device) else -1

@@ -10,9 +10,12 @@ from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.plan.json_text import places, value_of
 from krunc_compiler.plan.operation import KINDS
-from krunc_compiler.plan.plan import Plan, required
+from krunc_compiler.plan.plan import FORMAT, Plan, required
 from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
+
+# What is not known here can be of a later krunc, whose plans have the same format.
+_NEWER = "if a newer krunc made the plan, update krunc here, or compile the box with this one"
 
 
 def read_plan(name: str, text: str) -> Plan:
@@ -24,7 +27,7 @@ def read_plan(name: str, text: str) -> Plan:
     """
     source = Source(name, text, {})
     value = value_of(source)
-    findings = check(value, head_schema())
+    findings = _newer(value) or list(map(_by_whom, check(value, head_schema())))
     if not findings:
         rows = enumerate(value["operations"])
         findings = [found for i, row in rows for found in row_findings(i, row)]
@@ -32,6 +35,22 @@ def read_plan(name: str, text: str) -> Plan:
     if findings:
         raise reject(source_of(name, text), findings)
     return plan_of_value(value)
+
+
+def _newer(value: Any) -> list[Finding]:
+    """Find whether VALUE is a plan in a newer format: all else that it has may be right."""
+    found = value.get("krunc_plan") if isinstance(value, dict) else None
+    if type(found) is not int or found <= FORMAT:
+        return []
+    message = f"format {found} is newer than this krunc, which knows {FORMAT}"
+    return [Finding("KR406", message, ("krunc_plan",), hint=_NEWER)]
+
+
+def _by_whom(finding: Finding) -> Finding:
+    """Return FINDING; what is not known may be so to a newer krunc."""
+    if finding.code not in ("KR101", "KR403") or finding.hint.startswith("did you mean"):
+        return finding
+    return finding._replace(hint=f"{finding.hint}; {_NEWER}")
 
 
 def plan_of_value(value: dict[str, Any]) -> Plan:
@@ -63,10 +82,12 @@ def row_findings(index: int, row: dict[str, Any]) -> list[Finding]:
     if not isinstance(row[kind], str) or (kind, row[kind]) not in operation_schemas():
         names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
-        hint = f"did you mean {close}?" if close else f"known: {', '.join(names)}"
-        return [Finding("KR403", f"{row[kind]!r} is not a {kind} of a plan", (*where, kind), hint)]
+        known = wording.nearest_first(str(row[kind]), names)
+        hint = f"did you mean {close}?" if close else f"known: {known}"
+        message = f"{row[kind]!r} is not a {kind} of a plan"
+        return [_by_whom(Finding("KR403", message, (*where, kind), hint))]
     schema = _operation(kind, row[kind])
-    return [found._replace(path=(*where, *found.path)) for found in check(row, schema)]
+    return [_by_whom(found)._replace(path=(*where, *found.path)) for found in check(row, schema)]
 
 
 @cache

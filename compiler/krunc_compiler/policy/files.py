@@ -12,7 +12,7 @@ from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import bare
 from krunc_compiler.shape.checking import check
 
 DIRECTORY = ".krunc"
@@ -50,7 +50,7 @@ class Policy(NamedTuple):
         hint = "; ".join(filter(None, [f"{name}: {found.hint}" if found.hint else name, message]))
         for waiver in review.value.get("waivers", ()):
             if waiver["rule"] == rule:
-                text = f"{found.message}; waived: {word(waiver['reason'])}"
+                text = f"{found.message}; waived: {bare(waiver['reason'])}"
                 return found._replace(hint=hint, message=text, waived=True)
         return found._replace(hint=hint)
 

@@ -14,7 +14,7 @@ from krunc_compiler.policy.paths import allowed, as_policy, is_image, named
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import word, words
+from krunc_compiler.review.words import bare, plain, words
 
 _NETWORKS = {
     "TSI": "tsi",
@@ -52,13 +52,13 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
     if "names" in allow and not named(name, [allow["names"]]):
         yield Finding(
             "KR501",
-            f"the box is called {word(name)}",
+            f"the box is called {bare(name)}",
             ("box",),
-            f"allow.names: {word(allow['names'])}",
+            f"allow.names: {bare(allow['names'])}",
         )
     for label in policy.get("labels", ()):
         if label not in review.value.get("labels", {}):
-            yield Finding("KR501", f"the box has no label {word(label)}", (), f"labels: {label}")
+            yield Finding("KR501", f"the box has no label {bare(label)}", (), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
             yield _finding("isolation", [fact.subject[0]], fact, "")
@@ -77,16 +77,18 @@ def _way_out(target: Target, place: Place) -> str:
         return ""
     wanted = as_policy(target, place.plan, place.policy)
     start = "" if os.path.isabs(wanted) or wanted.startswith(RUNTIME) else _start(place)
-    return f"; to allow it, add {word(wanted)}{start}"
+    return f"; to allow it, add {bare(wanted)}{start}"
 
 
 def _start(place: Place) -> str:
-    return f" (relative paths start at {word(os.path.relpath(place.policy))})"
+    return f" (relative paths start at {bare(os.path.relpath(place.policy))})"
 
 
 def _finding(key: str, value: Any, fact: Fact, way_out: str) -> Finding:
     path = ("operations", fact.operation) if fact.operation is not None else ("operations",)
-    limit = words([str(item) for item in value]) or "nothing" if isinstance(value, list) else value
+    limit = value
+    if isinstance(value, list):
+        limit = plain(words(list(map(str, value)))) or "nothing"
     where = key if key == "isolation" else f"allow.{key}"
     return Finding("KR501", f"{fact.kind}: {fact.text}", path, f"{where}: {limit}{way_out}")
 

@@ -15,7 +15,7 @@ from referencing.exceptions import Unresolvable
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.policy.keywords import FORMATS, unknown
 from krunc_compiler.policy.patterns import MOST_TOGETHER, Unmatchable, pattern, patterns_of
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import bare
 
 MESSAGE = "x-message"
 # Far above what any policy asks of a plan; they bound time for hostile ones.
@@ -132,7 +132,7 @@ def _message(schema: Any, error: ValidationError) -> str:
 
 
 def _said(error: ValidationError | SchemaError) -> str:
-    return word(error.message)
+    return bare(error.message)
 
 
 def _places(schema: Any, wanted: Any, path: Path) -> Iterator[Path]:

@@ -17,6 +17,11 @@ def breadth(was: Fact | None, now: Fact | None) -> tuple[int, int]:
     return min(map(_width, new - old or old - new), default=(_INSIDE, 0))
 
 
+def is_inside(reach: Reach) -> bool:
+    """Tell whether REACH stays in the plan's directory, and below it."""
+    return isinstance(reach.target, str) and _width(reach) == (_INSIDE, 0) and reach.target != "."
+
+
 def _width(reach: Reach) -> tuple[int, int]:
     target = reach.target
     if target is None:

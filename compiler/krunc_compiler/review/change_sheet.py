@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from krunc_compiler.findings.wording import plural
@@ -10,10 +10,11 @@ from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.difference import EFFECTS, Change, Difference, Effect
 from krunc_compiler.review.document import fact_document
 from krunc_compiler.review.lines import Edit
-from krunc_compiler.review.plan_sheet import operation
-from krunc_compiler.review.sheet import Detail, Line, Piece, Section, Sheet
+from krunc_compiler.review.plan_sheet import operation, source
+from krunc_compiler.review.sheet import Detail, Line, Piece, Section, Sheet, Tone
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import quoted, visible, word
+from krunc_compiler.review.unusual import unusual_in
+from krunc_compiler.review.words import bare, marked, quoted, visible
 
 FORMAT = 1
 TITLES = {
@@ -31,16 +32,18 @@ def change_sheet(difference: Difference) -> Sheet:
     """Return the changes by effect, the worst first, then the operations that differ."""
     old, new = difference.old, difference.new
     either = new or old
+    differing = tuple(_operations(difference))
+    places = {line.anchor for line in differing}
+    tone = _tones(difference)
     sections = []
     for title, changes in _sorted(difference).items():
         if changes:
-            rows = tuple(map(_row, changes))
+            rows = tuple(_row(change, tone(change), places) for change in changes)
             sections.append(Section(TITLES[title], rows, long=title == "neutral"))
-    differing = tuple(_operations(difference))
     if differing:
         sections.append(Section("Changed operations", differing, long=True))
     return Sheet(
-        word(either.value["box"]) if either else "nothing",
+        bare(either.value["box"]) if either else "nothing",
         counted(difference),
         (Line("old", _digest(old)), Line("new", _digest(new))),
         tuple(sections),
@@ -55,9 +58,26 @@ def _sorted(difference: Difference) -> dict[Effect, list[Change]]:
     return found
 
 
-def _row(change: Change) -> Line:
-    origin = word(change.origin) if change.origin else ""
-    return Line(change.kind, change.text, origin, change.effect, tuple(details(change)))
+def _tones(difference: Difference) -> Callable[[Change], Tone]:
+    """Return the tone of each change: its effect. Of a new plan everything widens; there it is
+    what is unusual."""
+    if difference.old is not None or difference.new is None:
+        return lambda change: change.effect
+    is_unusual = unusual_in(difference.new)
+    return lambda change: "loud" if change.new and is_unusual(change.new) else ""
+
+
+def _row(change: Change, tone: Tone, places: set[str]) -> Line:
+    """Return the row of a change; PLACES are the anchors of the operations that differ."""
+    origin = bare(change.origin) if change.origin else ""
+    sources = (
+        source(fact.operation, side)
+        for side, fact in (("new-", change.new), ("old-", change.old))
+        if fact
+    )
+    at = next((one for one in sources if one in places), "")
+    told = tuple(details(change))
+    return Line(change.kind, change.sentence, origin, tone, told, source=at)
 
 
 def details(change: Change) -> Iterator[Detail]:
@@ -125,7 +145,7 @@ def running(difference: Difference) -> list[str]:
 
 
 def _digest(review: Review | None) -> str:
-    return review.digest if review else "none"
+    return marked(review.digest) if review else "none"
 
 
 def _operations(difference: Difference) -> Iterator[Line]:
@@ -134,14 +154,16 @@ def _operations(difference: Difference) -> Iterator[Line]:
     for pair in difference.pairs:
         if pair.old is not None and pair.new is not None and not pair.changed:
             row = new[pair.new]
-            text = f"moved, before number {pair.old + 1}: {operation(row)}"
-            yield Line(f"> {pair.new + 1:>3} {kind_of(row)}", text, word(row["from"]))
+            text = f"moved, before number {pair.old + 1}: {marked(operation(row))}"
+            label, anchor = f"> {pair.new + 1:>3} {kind_of(row)}", source(pair.new, "new-")
+            yield Line(label, text, bare(row["from"]), anchor=anchor)
             continue
         for sign, index, rows in (("-", pair.old, old), ("+", pair.new, new)):
             if index is not None:
                 row = rows[index]
                 label = f"{sign} {index + 1:>3} {kind_of(row)}"
-                yield Line(label, operation(row), word(row["from"]))
+                anchor = source(index, "old-" if sign == "-" else "new-")
+                yield Line(label, marked(operation(row)), bare(row["from"]), anchor=anchor)
 
 
 def difference_document(difference: Difference) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _STATES = {True: "isolated", False: "exposed"}
 
 def removed(was: Fact) -> str:
     """Return what is gone with the fact WAS."""
-    return f"removed: {was.text}"
+    return f"removed: {was.sentence}"
 
 
 def changed(was: Fact | None, now: Fact) -> str:
@@ -21,16 +21,16 @@ def changed(was: Fact | None, now: Fact) -> str:
     topic = f"{now.subject[0]}: " if now.kind == "isolation" else ""
     if topic and (was is None or was.held != now.held):
         states = [_STATES[bool(fact.held)] for fact in (was, now) if fact is not None]
-        return f"{topic}{' -> '.join(states)}: {now.text}"
+        return f"{topic}{' -> '.join(states)}: {now.sentence}"
     if was is None:
-        return topic + now.text
-    if (was.kind, was.text) == (now.kind, now.text):
-        return topic + now.text + _of_another_reach(was, now)
+        return topic + now.sentence
+    if (was.kind, was.sentence) == (now.kind, now.sentence):
+        return topic + now.sentence + _of_another_reach(was, now)
     if was.kind == now.kind:
-        return f"{topic}{was.text} -> {now.text}"
-    if was.text == now.text:
-        return f"{now.text}: {was.kind} -> {now.kind}"
-    return f"{was.kind} {was.text} -> {now.kind} {now.text}"
+        return f"{topic}{was.sentence} -> {now.sentence}"
+    if was.sentence == now.sentence:
+        return f"{now.sentence}: {was.kind} -> {now.kind}"
+    return f"{was.kind} {was.sentence} -> {now.kind} {now.sentence}"
 
 
 def _of_another_reach(was: Fact, now: Fact) -> str:

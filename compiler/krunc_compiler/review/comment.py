@@ -18,8 +18,8 @@ from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_sheet import change_sheet, counted, running
 from krunc_compiler.review.difference import EFFECTS, Change, Difference
 from krunc_compiler.review.fact import RANK
-from krunc_compiler.review.markdown import MOST, code, more, span, to_markdown
-from krunc_compiler.review.words import word
+from krunc_compiler.review.markdown import MOST, code, more, prose, span, to_markdown
+from krunc_compiler.review.words import bare
 
 # By this line the comment is found again; a reader does not see it.
 MARK = "<!-- krunc review -->"
@@ -34,6 +34,10 @@ _TEXT, _NAME = 1200, 300
 # Of each kind of opening that many are told before more of a worse kind.
 _OF_EACH = 3
 _TITLE = "**Widens host access**"
+_APPROVES = (
+    "To merge is to approve the new digests: `krunc launch --require-digest` starts those "
+    "plans and no others."
+)
 _FOLD_END = ("", "</details>")
 
 Changed = list[tuple[str, Difference]]
@@ -82,7 +86,8 @@ def _head(changed: Changed, uncompared: Uncompared) -> list[str]:
         said.append(f"{plural(code, 'plan')} with other code")
     if uncompared:
         said.append(f"{plural(len(uncompared), 'file')} cannot be compared")
-    return [MARK, f"### krunc: {', '.join(said)}", ""]
+    told = [_APPROVES, ""] if any(one.new for _, one in changed) else []
+    return [MARK, f"### krunc: {', '.join(said)}", "", *told]
 
 
 def _untold(uncompared: Uncompared, room: int) -> list[str]:
@@ -91,7 +96,7 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
         return []
     lines: list[str] = []
     for path, why in uncompared:
-        line = f"- {span(word(path), _NAME)}: {span(why, _TEXT)}"
+        line = f"- {span(bare(path), _NAME)}: {span(why, _TEXT)}"
         room -= _size(line) + 1
         if room < 0:
             lines.append(f"- and {len(uncompared) - len(lines):,} more")
@@ -101,11 +106,11 @@ def _untold(uncompared: Uncompared, room: int) -> list[str]:
 
 
 def _counted(path: str, one: Difference) -> str:
-    return f"- {span(word(path), _NAME)}: {counted(one)}"
+    return f"- {span(bare(path), _NAME)}: {counted(one)}"
 
 
 def _part(path: str, one: Difference, most: int = sys.maxsize) -> str:
-    head = f"\n---\n\n{span(word(path), _NAME)}\n\n"
+    head = f"\n---\n\n{span(bare(path), _NAME)}\n\n"
     return head + to_markdown(change_sheet(one), most - _size(head))
 
 
@@ -150,7 +155,7 @@ def _running(changed: Changed) -> list[str]:
     paths = [path for path, one in changed if running(one)]
     if not paths:
         return []
-    named = ", ".join(span(word(path), _NAME) for path in paths[:_RUNNING])
+    named = ", ".join(span(bare(path), _NAME) for path in paths[:_RUNNING])
     rest = f" and {len(paths) - _RUNNING:,} more" if len(paths) > _RUNNING else ""
     return [f"**What the guest runs changes** in {named}{rest}", ""]
 
@@ -178,10 +183,10 @@ class _Opening(NamedTuple):
     paths: list[str]
 
     def line(self) -> str:
-        key = f" ({span(word(self.origin), _NAME)})" if self.origin else ""
-        named = ", ".join(span(word(path), _NAME) for path in self.paths[:_NAMED])
+        key = f" ({span(bare(self.origin), _NAME)})" if self.origin else ""
+        named = ", ".join(span(bare(path), _NAME) for path in self.paths[:_NAMED])
         rest = f" and {len(self.paths) - _NAMED:,} more" if len(self.paths) > _NAMED else ""
-        return f"- **{self.kind}** {span(self.text, _TEXT)}{key} in {named}{rest}"
+        return f"- **{self.kind}** {prose(self.text, _TEXT)}{key} in {named}{rest}"
 
 
 def _openings(changed: Changed, room: int) -> list[str]:
@@ -218,8 +223,8 @@ def _grouped(changed: Changed) -> list[_Opening]:
     wide: dict[tuple[str, str, str], tuple[int, int]] = {}
     for path, one in changed:
         for change in one.of("widens"):
-            plans.setdefault((change.kind, change.origin), []).append(Said(path, change.text))
-            key = (change.kind, change.origin, change.text)
+            plans.setdefault((change.kind, change.origin), []).append(Said(path, change.sentence))
+            key = (change.kind, change.origin, change.sentence)
             reached = breadth(change.old, change.new)
             wide[key] = min(reached, wide.get(key, reached))
     found = []
@@ -241,7 +246,7 @@ def _plans(changed: Changed, digests: bool) -> list[str]:
         runs = running(one)
         said += f", changes {', '.join(runs)}" if runs else ""
         digest = f" {code(one.new.digest)}" if digests and one.new else ""
-        groups.setdefault(said, []).append(f"- {span(word(path), _NAME)}{digest}")
+        groups.setdefault(said, []).append(f"- {span(bare(path), _NAME)}{digest}")
     lines = [line for said, plans in groups.items() for line in ("", f"{said}:", "", *plans)]
     return [f"<details><summary>Plans ({len(changed)})</summary>", *lines, *_FOLD_END]
 

@@ -23,7 +23,7 @@ from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import plain, word
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
@@ -35,15 +35,20 @@ MORE_KINDS = ("operation", "order", "preflight", "metadata")
 
 class Change(NamedTuple):
     """One change; `old` and `new` are the facts that it is between, where it is between facts.
-    `texts` are its strings that its own text does not show well."""
+    `sentence` has its values marked; `texts` are its strings that it does not show well."""
 
     effect: Effect
     kind: str
-    text: str
+    sentence: str
     origin: str
     old: Fact | None = None
     new: Fact | None = None
     texts: tuple[TextChange, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return the sentence without marks around its values."""
+        return plain(self.sentence)
 
 
 class Difference(NamedTuple):
@@ -101,7 +106,7 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
             continue  # the host access that takes it away, or no longer does, is told
         change = _change(was, now, *reached)
         note = "; runtime: is the directory of another box" if moved and was else ""
-        yield change._replace(text=change.text + note)
+        yield change._replace(sentence=change.sentence + note)
 
 
 def _is_isolation_of_access(fact: Fact | None) -> bool:
@@ -172,10 +177,10 @@ def _telling(change: Change, texts: list[TextChange], unnamed: list[TextChange])
     """Return CHANGE with those of TEXTS that its sentence does not show well, and what none
     names."""
     told = [one for one in texts if one.needs_lines(change.text)] + unnamed
-    text = change.text
+    text = change.sentence
     for one in told:
         text = one.in_words(text)
-    return change._replace(text=text, texts=tuple(told))
+    return change._replace(sentence=text, texts=tuple(told))
 
 
 def _is_stated(pair: Pair, old: Review, new: Review) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from krunc_compiler.review.words import plain
+
 Group = Literal["machine", "host_access", "isolation"]
 
 
@@ -22,17 +24,22 @@ class Fact(NamedTuple):
     """One line for the reader, read off one operation of the plan.
 
     `kind` is a row of KINDS. `subject` says which thing it is, the same in an older and a newer
-    plan. `text` is ready to be shown. `operation` counts the operations from 0. `held` tells, of an
-    isolation, whether the plan has it.
+    plan. `sentence` is ready to be shown, with its values marked (words.py). `operation` counts
+    the operations from 0. `held` tells, of an isolation, whether the plan has it.
     """
 
     kind: str
     subject: tuple[str, ...]
-    text: str
+    sentence: str
     origin: str
     operation: int | None
     reach: frozenset[Reach] = frozenset()
     held: bool | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the sentence without marks around its values."""
+        return plain(self.sentence)
 
 
 # The steps that start a thread in the VM's process, and those that change how others are read.

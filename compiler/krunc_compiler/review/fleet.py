@@ -32,7 +32,7 @@ class Told(NamedTuple):
 
     effect: Effect
     kind: str
-    text: str
+    sentence: str
     origin: str
     breadth: tuple[int, int]
     details: tuple[Detail, ...] = ()
@@ -56,7 +56,7 @@ class Row(NamedTuple):
     status: Status
     effect: Effect
     kind: str
-    text: str
+    sentence: str
     origin: str
     plans: tuple[str, ...]
     breadth: tuple[int, int]
@@ -94,7 +94,7 @@ def told(difference: Difference) -> tuple[Told, ...]:
         Told(
             change.effect,
             change.kind,
-            change.text,
+            change.sentence,
             change.origin,
             breadth(change.old, change.new),
             tuple(details(change)) if change.texts else (),
@@ -122,7 +122,7 @@ def fleet(plans: Iterable[PlanChange], variables: Variables | None = None) -> Fl
 
 def _order(row: Row) -> tuple[object, ...]:
     rank = (EFFECTS.index(row.effect), not row.unlike, _RANK[row.kind])
-    return (*rank, row.breadth, bool(row.others), len(row.plans), row.text)
+    return (*rank, row.breadth, bool(row.others), len(row.plans), row.sentence)
 
 
 def _rows(status: Status, plans: Sequence[PlanChange], variables: Variables) -> Iterator[Row]:
@@ -133,9 +133,9 @@ def _rows(status: Status, plans: Sequence[PlanChange], variables: Variables) -> 
     for plan in plans:
         for one in plan.told:
             key: tuple[object, ...] = (one.effect, one.kind, one.origin, one.details)
-            found.setdefault(key, []).append(Said(plan.name, one.text))
+            found.setdefault(key, []).append(Said(plan.name, one.sentence))
             first.setdefault(key, one)
-            at = (key, one.text)
+            at = (key, one.sentence)
             wide[at] = min(one.breadth, wide.get(at, one.breadth))
     for key, said in found.items():
         one = first[key]

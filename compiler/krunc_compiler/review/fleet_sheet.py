@@ -11,7 +11,7 @@ from krunc_compiler.review.difference import EFFECTS
 from krunc_compiler.review.fleet import STATUSES, Fleet, Row, Status
 from krunc_compiler.review.names import in_words
 from krunc_compiler.review.sheet import Line, Section, Sheet
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import bare, marked, plain
 
 FORMAT = 1
 _IN: dict[Status, tuple[str, str]] = {
@@ -43,8 +43,8 @@ def fleet_sheet(fleet: Fleet, name: str) -> Sheet:
         lines = tuple(
             Line(
                 lack.row.kind,
-                f"not as the rest: {lack.row.text} ({_plans(lack.plans, 'changed')})",
-                word(lack.row.origin) if lack.row.origin else "",
+                f"not as the rest: {lack.row.sentence} ({_plans(lack.plans, 'changed')})",
+                bare(lack.row.origin) if lack.row.origin else "",
             )
             for lack in fleet.lacks
         )
@@ -54,7 +54,7 @@ def fleet_sheet(fleet: Fleet, name: str) -> Sheet:
         if rows:
             lines = tuple(map(_line, rows))
             sections.append(Section(TITLES[effect], lines, long=effect == "neutral"))
-    return Sheet(word(name), counted(fleet), tuple(_head(fleet)), tuple(sections))
+    return Sheet(bare(name), counted(fleet), tuple(_head(fleet)), tuple(sections))
 
 
 def counted(fleet: Fleet) -> str:
@@ -82,7 +82,9 @@ def _head(fleet: Fleet) -> Iterator[Line]:
 def _digest(fleet: Fleet, side: str) -> str:
     """Return the digest of all plans of a SIDE, as krunc digest --fleet prints it."""
     found = fleet_digest(digests(fleet, side))
-    return found or "several plans have one name, so that no digest of all can be approved"
+    if not found:
+        return "several plans have one name, so that no digest of all can be approved"
+    return marked(found)
 
 
 def digests(fleet: Fleet, side: str) -> list[tuple[str, str]]:
@@ -93,9 +95,9 @@ def digests(fleet: Fleet, side: str) -> list[tuple[str, str]]:
 
 
 def _line(row: Row) -> Line:
-    origin = word(row.origin) if row.origin else ""
+    origin = bare(row.origin) if row.origin else ""
     more = f" and {row.others:,} more alike" if row.others else ""
-    text = f"{row.text}{more} ({_plans(row.plans, row.status)})"
+    text = f"{row.sentence}{more} ({_plans(row.plans, row.status)})"
     return Line(row.kind, text, origin, row.effect, row.details)
 
 
@@ -127,7 +129,7 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
             {
                 "effect": row.effect,
                 "kind": row.kind,
-                "text": row.text,
+                "text": plain(row.sentence),
                 "from": row.origin or None,
                 "status": row.status,
                 "unlike": row.unlike,
@@ -140,7 +142,7 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
             {
                 "effect": lack.row.effect,
                 "kind": lack.row.kind,
-                "text": lack.row.text,
+                "text": plain(lack.row.sentence),
                 "from": lack.row.origin or None,
                 "plans": list(lack.plans),
             }

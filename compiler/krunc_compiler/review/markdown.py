@@ -6,16 +6,21 @@ nothing but characters. Lists instead of tables: a `|` then means nothing either
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 
 from krunc_compiler.review.sheet import Line, Section, Sheet
+from krunc_compiler.review.words import pieces
 
 # GitHub refuses a longer comment.
 MOST = 65_536
 _ROOM = 400
 # What a row may take where not all has room.
 _MOST_TEXT = 1200
+# What markdown or a service would take for more than a character, in krunc's own words: those are
+# short, and ASCII.
+_SPECIAL = re.compile(r"[\\`*\[\]<#|~@&$]|(?<!\w)_|_(?!\w)")
 
 
 def to_markdown(sheet: Sheet, most: int = MOST) -> str:
@@ -145,7 +150,20 @@ def _frame(section: Section) -> tuple[list[str], list[str]]:
 def _line(row: Line, most: int = sys.maxsize) -> str:
     label = f"**{row.label.strip()}** " if row.label.strip() else ""
     origin = f" ({span(row.origin, most)})" if row.origin else ""
-    return f"- {label}{span(row.text, most)}{origin}"
+    return f"- {label}{prose(row.sentence, most)}{origin}"
+
+
+def prose(sentence: str, most: int) -> str:
+    """Return SENTENCE with its values as code spans, in about MOST bytes, cut at its end."""
+    parts: list[str] = []
+    for is_value, text in pieces(sentence):
+        if most <= 0:
+            parts.append("...")
+            break
+        part = span(text, most) if is_value else _SPECIAL.sub(r"\\\g<0>", text)
+        parts.append(part)
+        most -= len(part.encode("utf-8"))
+    return "".join(parts)
 
 
 def span(text: str, most: int) -> str:

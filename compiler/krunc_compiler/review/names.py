@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import bare, marked
 
 # Letters, digits, and what stands between them.
 PARTS = re.compile(r"[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+")
@@ -62,11 +62,11 @@ def in_words(names: Sequence[str]) -> str:
             told.append(f"and {left:,} more")
             break
         if numbers[0] < 0:
-            told.append(word(before))
+            told.append(marked(bare(before)))
         elif len(numbers) == 1:
-            told.append(f"{before}{numbers[0]}{after}")
+            told.append(marked(f"{before}{numbers[0]}{after}"))
         else:
-            told.append(f"{before}{{{ranges(numbers)}}}{after}")
+            told.append(marked(f"{before}{{{ranges(numbers)}}}{after}"))
     return ", ".join(told).replace(", and ", " and ")
 
 
@@ -85,6 +85,6 @@ def _number(name: str) -> int:
 def _last(name: str) -> re.Match[str] | None:
     found = list(_DIGITS.finditer(name))
     number = found[-1] if found else None
-    if number is None or word(name) != name or len(number[0]) > 15:
+    if number is None or bare(name) != name or len(number[0]) > 15:
         return None
     return number if str(int(number[0])) == number[0] else None

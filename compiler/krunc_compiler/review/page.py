@@ -6,13 +6,17 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from krunc_compiler.review.change_sheet import change_sheet
 from krunc_compiler.review.difference import Difference
-from krunc_compiler.review.picture import Picture, pictures
+from krunc_compiler.review.picture import Picture, changed_picture, picture
 from krunc_compiler.review.plan_sheet import plan_sheet
 from krunc_compiler.review.sheet import Sheet
 from krunc_compiler.review.summary import Review
+from krunc_compiler.review.words import pieces
+
+_CODE = Markup("<code>{}</code>")
 
 
 @cache
@@ -21,25 +25,31 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["prose"] = _prose
     return environment.from_string(text)
+
+
+def _prose(sentence: str) -> Markup:
+    """Return SENTENCE as HTML, its values as code."""
+    return Markup("").join(
+        _CODE.format(text) if is_value else escape(text) for is_value, text in pieces(sentence)
+    )
 
 
 def plan_page(review: Review) -> str:
     """Return the page of one plan."""
-    return _page(plan_sheet(review), [("The box", pictures(review))], last=False)
+    return _page(plan_sheet(review), picture(review), is_change=False)
 
 
 def difference_page(difference: Difference) -> str:
-    """Return the page of a difference: the changes, then a picture of each side."""
-    sides = (("After", difference.new), ("Before", difference.old))
-    drawn = [(title, pictures(side)) for title, side in sides if side]
-    return _page(change_sheet(difference), drawn, last=True)
+    """Return the page of a difference; what changes is marked in its one picture."""
+    return _page(change_sheet(difference), changed_picture(difference), is_change=True)
 
 
 def sheet_page(sheet: Sheet) -> str:
     """Return the page of a sheet alone."""
-    return _page(sheet, [], last=True)
+    return _page(sheet, None, is_change=True)
 
 
-def _page(sheet: Sheet, drawn: list[tuple[str, tuple[Picture, ...]]], last: bool) -> str:
-    return _template().render(sheet=sheet, pictures=drawn, last=last) + "\n"
+def _page(sheet: Sheet, drawn: Picture | None, is_change: bool) -> str:
+    return _template().render(sheet=sheet, picture=drawn, is_change=is_change) + "\n"

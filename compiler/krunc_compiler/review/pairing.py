@@ -46,4 +46,9 @@ def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
 
 def same(was: Fact, now: Fact) -> bool:
     """Tell whether both say and reach the same."""
-    return (was.kind, was.text, was.reach, was.held) == (now.kind, now.text, now.reach, now.held)
+    return (was.kind, was.sentence, was.reach, was.held) == (
+        now.kind,
+        now.sentence,
+        now.reach,
+        now.held,
+    )

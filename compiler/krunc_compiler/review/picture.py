@@ -3,159 +3,166 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from krunc_compiler.findings.wording import plural
-from krunc_compiler.review.fact import BY_NAME, Fact
-from krunc_compiler.review.facts.storage import ROOT_TAG
+from krunc_compiler.review.difference import Change, Difference
+from krunc_compiler.review.fact import Fact
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import columns, folded, word
+from krunc_compiler.review.unusual import unusual_in
+from krunc_compiler.review.words import bare, is_marked, split, word
 
 _ROWS = 24
-_ROW, _TOP = 42, 92
-# The kind of exposure: what stands at the arrow, and at which ends it has a head.
-_ARROWS = {
-    "write": ("rw", True, True),
-    "read": ("ro", False, True),
-    "network": ("net", True, True),
-    "listen": ("in", False, True),
-    "connect": ("out", True, False),
-    "secret": ("secret", False, True),
-    "device": ("device", True, True),
-    "stdio": ("stdio", True, True),
-    "vmm-only": ("VMM", True, True),
-    "other": ("?", True, True),
+Mark = Literal["", "new", "changed", "gone"]
+
+
+class _Way(NamedTuple):
+    """What stands at an arrow, at which ends it has a head, and what it means."""
+
+    label: str
+    to_host: bool
+    to_guest: bool
+    meaning: str
+
+
+_WAYS = {
+    "write": _Way("reads and writes", True, True, "the guest changes it, and it stays changed"),
+    "read": _Way("reads", False, True, "the guest sees it and cannot change it"),
+    "network": _Way("network", True, True, "the guest connects, and gets answers"),
+    "listen": _Way("connects in", False, True, "whoever reaches the host's end reaches the guest"),
+    "connect": _Way("connects out", True, False, "the guest reaches a program of the host"),
+    "secret": _Way("secret", False, True, "the launcher hands a value to the guest"),
+    "device": _Way("device", True, True, "the guest uses a device of the host"),
+    "stdio": _Way("console", True, True, "what the guest prints, and what it is sent"),
+    "vmm-only": _Way("VMM only", True, True, "open to the VM's process, not to the guest"),
+    "other": _Way("unknown", True, True, "krunc cannot read this operation"),
 }
-# Where the words about the host begin and end in the text of a fact, outside of what is quoted
-# there. Behind the ports stand those about the guest.
+# Where the words about the host begin and end in a fact, outside of its values. Behind the ports
+# stand those about the guest.
 _BEGINS = re.compile("^through the network backend at ")
-_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
 _ENDS = re.compile(r" \(| as |: who connects|: the program| (?:to|from) (?=guest (?:vsock )?port )")
 
 
-class Layout(NamedTuple):
-    """Places and widths, in units of the view box; `room` counts the columns of a label."""
-
-    name: str
-    width: int
-    host: int
-    host_room: int
-    guest: int
-    guest_room: int
-
-
-LAYOUTS = (Layout("broad", 640, 266, 37, 386, 33), Layout("slim", 344, 146, 20, 206, 18))
-
-
 class Arrow(NamedTuple):
-    """One row of the picture; `y` is its middle. Labels are one or two lines. `loud` is what the
-    lists mark too."""
+    """One row of the picture. Both ends are sentences. `loud` is what the lists mark too, `mark`
+    what becomes of it."""
 
-    y: int
-    host: tuple[str, ...]
-    guest: tuple[str, ...]
+    host: str
+    guest: str
     label: str
     to_host: bool
     to_guest: bool
     loud: bool
+    mark: Mark = ""
 
 
 class Picture(NamedTuple):
-    """The picture, in units of its view box."""
+    """The picture: the VM's sentences, the arrows, how many more there are, and what the words at
+    the arrows mean."""
 
-    layout: Layout
-    height: int
     name: str
     size: str
     program: str
+    changed: str
     arrows: tuple[Arrow, ...]
     more: int
-    says: str
+    legend: tuple[tuple[str, str], ...]
+    marks: tuple[Mark, ...]
+    is_loud: bool
 
 
-def pictures(review: Review) -> tuple[Picture, ...]:
-    """Return the picture of a plan, for broad and for slim windows; the last of many rows are
-    counted."""
-    return tuple(_picture(review, layout) for layout in LAYOUTS)
+def picture(review: Review) -> Picture:
+    """Return the picture of a plan; the last of many rows are counted."""
+    is_unusual = unusual_in(review)
+    rows = [_arrow(fact, is_unusual(fact)) for fact in review.exposure if fact.kind in _WAYS]
+    return _picture(review, rows, [])
 
 
-def _cpus(count: str) -> str:
-    return f"{count} vCPU{'' if count == '1' else 's'}"
+def changed_picture(difference: Difference) -> Picture | None:
+    """Return the picture of both plans in one: what is new, changed and gone is marked. Of a plan
+    that comes or goes nothing is."""
+    old, new = difference.old, difference.new
+    if old is None or new is None:
+        either = new or old
+        return picture(either) if either else None
+    by_new = {id(change.new): change for change in difference.changes if change.new}
+    is_unusual = unusual_in(new)
+    rows = []
+    for fact in new.exposure:
+        if fact.kind in _WAYS:
+            change = by_new.get(id(fact))
+            mark: Mark = "" if change is None else "changed" if change.old else "new"
+            # Of two plans it is the change that is to be seen.
+            loud = change.effect == "widens" if change else is_unusual(fact)
+            rows.append(_arrow(fact, loud, mark))
+    for change in difference.changes:
+        if change.new is None and change.old is not None and change.old.kind in _WAYS:
+            rows.append(_arrow(change.old, False, "gone"))
+    rows.sort(key=lambda row: (not row.mark, row.mark == "gone"))
+    return _picture(new, rows, list(difference.changes))
 
 
-def _picture(review: Review, layout: Layout) -> Picture:
-    drawn = [fact for fact in review.exposure if fact.kind in _ARROWS]
-    arrows = tuple(
-        _arrow(fact, _TOP + _ROW // 2 + i * _ROW, layout) for i, fact in enumerate(drawn[:_ROWS])
+def _picture(review: Review, rows: list[Arrow], changes: list[Change]) -> Picture:
+    said = {fact.kind: fact for fact in reversed(review.machine)}
+    kinds = {change.kind for change in changes}
+    shown = rows[:_ROWS]
+    cpus, memory = (said[kind].sentence if kind in said else "?" for kind in ("vCPUs", "memory"))
+    legend = tuple(
+        (way.label, way.meaning)
+        for way in _WAYS.values()
+        if any(row.label == way.label for row in shown)
     )
-    said = {fact.kind: fact.text for fact in reversed(review.machine)}
-    rows = max(1, len(arrows)) + (len(drawn) > _ROWS)
-    name = word(review.value["box"])
+    marks: tuple[Mark, ...] = ("new", "changed", "gone")
+    told = [kind for kind in ("vCPUs", "memory", "image", "program") if kind in kinds]
     return Picture(
-        layout,
-        _TOP + rows * _ROW + 14,
-        _short(name, layout.guest_room // 2 + 5),
-        f"{_cpus(said.get('vCPUs', '?'))}, {said.get('memory', 'memory unknown')}",
-        _short(said.get("program", "no program"), layout.guest_room),
-        arrows,
-        max(0, len(drawn) - _ROWS),
-        f"The VM {name} and {plural(len(drawn), 'thing')} on the host that it reaches; "
-        "the lists on this page say the same in words.",
+        bare(review.value["box"]),
+        f"{plural(int(cpus), 'vCPU') if cpus.isdecimal() else '? vCPUs'}, {memory}",
+        said["program"].sentence if "program" in said else "no program",
+        ", ".join(told),
+        tuple(shown),
+        len(rows) - len(shown),
+        legend,
+        tuple(mark for mark in marks if any(row.mark == mark for row in shown)),
+        any(row.loud for row in shown),
     )
 
 
-def _arrow(fact: Fact, y: int, layout: Layout) -> Arrow:
-    label, to_host, to_guest = _ARROWS[fact.kind]
+def _arrow(fact: Fact, loud: bool, mark: Mark = "") -> Arrow:
+    way = _WAYS[fact.kind]
     host, guest = _sides(fact)
-    return Arrow(
-        y,
-        _lines(host, layout.host_room),
-        _lines(guest, layout.guest_room),
-        label,
-        to_host,
-        to_guest,
-        BY_NAME[fact.kind].loud,
-    )
+    return Arrow(host, guest, way.label, way.to_host, way.to_guest, loud, mark)
 
 
 def _sides(fact: Fact) -> tuple[str, str]:
     """Tell what stands on the host's side of an arrow, and what on the guest's."""
     before = ""
-    pieces = _QUOTED.split(_BEGINS.sub("", fact.text))
-    for i, piece in enumerate(pieces):
-        end = None if i % 2 else _ENDS.search(piece)
+    parts = split(_BEGINS.sub("", fact.sentence))
+    for i, part in enumerate(parts):
+        end = None if is_marked(part) else _ENDS.search(part)
         if end is not None:
-            rest = "".join([piece[end.end() :], *pieces[i + 1 :]])
             is_port = end[0] in (" to ", " from ")
-            guest = rest.partition(", on the address")[0] if is_port else _subject(fact)
-            return before + piece[: end.start()], guest
-        before += piece
+            rest = [part[end.end() :], *parts[i + 1 :]]
+            guest = _until(", on the address", rest) if is_port else _subject(fact)
+            return before + part[: end.start()], guest
+        before += part
     return before, _subject(fact)
 
 
+def _until(sign: str, parts: list[str]) -> str:
+    """Return PARTS up to SIGN, which is in none of the values."""
+    found = ""
+    for part in parts:
+        if not is_marked(part) and sign in part:
+            return found + part.partition(sign)[0]
+        found += part
+    return found
+
+
 def _subject(fact: Fact) -> str:
-    noun, *which = fact.subject
-    if which == [ROOT_TAG]:
+    if any("(the guest's root" in part for part in split(fact.sentence) if not is_marked(part)):
         return "root"
+    noun, *which = fact.subject
     if noun == "admitted":
         return "the VMM itself"
     noun = {"network device": "network", "ports": "every port"}.get(noun, noun)
     return " ".join([noun, *map(word, which)])
-
-
-def _lines(text: str, room: int) -> tuple[str, ...]:
-    """Return TEXT in one or two lines of ROOM columns, shortened where it must be."""
-    most = 2 * room
-    while len(pieces := folded(_short(text, most), room)) > 2:
-        most -= 1
-    return tuple(piece.rstrip(" ") for piece in pieces)
-
-
-def _short(text: str, room: int) -> str:
-    """Return TEXT cut in the middle to ROOM columns: the end of a path says most."""
-    if columns(text) <= room:
-        return text
-    head, tail = room // 2 - 2, room // 2 - 2
-    while columns(text[:head] + text[-tail:]) > room - 3:
-        head, tail = head - 1, tail - 1
-    return f"{text[:head]}...{text[-tail:]}"

@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from krunc_compiler.review.words import plain
+
 Tone = Literal["", "widens", "other_code", "alters", "narrows", "neutral", "loud"]
 
 
@@ -22,14 +24,22 @@ class Detail(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row: a label of krunc's own, a text in which values are quoted, the key of the box, and
-    what differs in its values."""
+    """One row: a label of krunc's own, a sentence in which values are marked, the key of the box,
+    and what differs in its values. `anchor` is its name on a page, `source` that of the operation
+    that it is read off."""
 
     label: str
-    text: str
+    sentence: str
     origin: str = ""
     tone: Tone = ""
     details: tuple[Detail, ...] = ()
+    anchor: str = ""
+    source: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the sentence without marks around its values."""
+        return plain(self.sentence)
 
 
 class Section(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from krunc_compiler.review.lines import Hunk, changed_part, hunks, lines, matched
-from krunc_compiler.review.words import MOST, part, word
+from krunc_compiler.review.words import MOST, bare, part, word
 
 # A row with longer strings is hard to compare by eye.
 _ROW = 160
@@ -68,7 +68,7 @@ def _ends(one: str) -> list[str]:
 
 def _mark(text: str) -> str:
     """Return the word that stands in a sentence for TEXT alone."""
-    whole = word(text)
+    whole = bare(text)
     return whole[-13:-1] if len(text) > MOST else whole
 
 
@@ -105,7 +105,7 @@ def _changes(old: Any, new: Any, place: str) -> Iterator[TextChange]:
     elif isinstance(old, dict | None) and isinstance(new, dict | None):
         was, now = _decoded(old or {}), _decoded(new or {})
         for name in dict.fromkeys([*now, *was]):
-            inner = f"{place}.{word(name)}" if place else word(name)
+            inner = f"{place}.{bare(name)}" if place else bare(name)
             yield from _changes(was.get(name), now.get(name), inner)
     elif isinstance(old, list | None) and isinstance(new, list | None):
         yield from _items(old or [], new or [], place)

@@ -22,7 +22,7 @@ from krunc_compiler.review.facts.table import READINGS, SILENT
 from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.replaceable import replaceable
 from krunc_compiler.review.replaced import INIT, replaced
-from krunc_compiler.review.words import shown, word
+from krunc_compiler.review.words import marked, shown, word
 
 
 class Review(NamedTuple):
@@ -125,7 +125,7 @@ def _told(kind: str, row: Row) -> Iterable[Fact]:
         return told
     if row.name in SILENT:
         return ()
-    text = f"unknown {kind} {word(row.name)} {shown(row.args) if row.args else ''}".rstrip()
+    text = f"unknown {kind} {word(row.name)} {marked(shown(row.args)) if row.args else ''}".rstrip()
     exact = json.dumps([kind, row.args], sort_keys=True)
     return (row.fact("other", (kind, row.name), text, Reach("other", row.name, exact)),)
 
@@ -190,7 +190,7 @@ def _without_own_init(facts: list[Fact], laid: list[Fact]) -> list[Fact]:
     """Return FACTS, in which init is not libkrun's where something is LAID over it."""
     over = next((fact for fact in laid if fact.subject == ("run", INIT)), None)
     return [
-        fact._replace(text=f"what the plan lays over {INIT}, not libkrun's")
+        fact._replace(sentence=f"what the plan lays over {INIT}, not libkrun's")
         if over and fact.kind == "init"
         else fact
         for fact in facts

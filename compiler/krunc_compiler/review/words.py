@@ -3,12 +3,16 @@
 A plan is a stranger's text. A value of it stands in a sentence as one word: bare when it is plain,
 else in double quotes with everything escaped that is not seen, that changes the reading order, or
 that joins the character before it.
+
+Within a sentence two control characters stand around each value: no value has one of its own, for
+those are escaped, so whoever shows the sentence knows krunc's words from the plan's (`pieces`).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from krunc_compiler.files.sha256 import hexdigest
@@ -22,6 +26,11 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 MOST, _HEAD, _TAIL = 240, 140, 60
 # What is shown around the changed part of such a text.
 _NEAR = 20
+# What stands around a value of a sentence.
+_START, _END = "\x02", "\x03"
+_MARKED = re.compile(f"({_START}[^{_END}]*{_END})")
+# Values side by side are one: a program with its arguments, a variable and what it is set to.
+_JOINED = re.compile(f"{_END}([ =:]){_START}")
 
 
 def visible(text: str) -> str:
@@ -44,12 +53,43 @@ def quoted(text: str) -> str:
 
 
 def word(text: str) -> str:
-    """Return TEXT as one word of a sentence."""
+    """Return TEXT as one word of a sentence, marked as a value."""
     if len(text) > MOST:
         digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
         ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
-        return f"{ends} ({len(text)} characters, sha256 {digest})"
-    return text if _PLAIN.fullmatch(text) else quoted(text)
+        return f"{marked(ends)} ({len(text)} characters, sha256 {digest})"
+    return marked(text if _PLAIN.fullmatch(text) else quoted(text))
+
+
+def bare(text: str) -> str:
+    """Return TEXT as one word that stands alone, or where nobody tells values from words."""
+    return plain(word(text))
+
+
+def marked(text: str) -> str:
+    """Return TEXT, which is ready to be shown, marked as a value of a sentence."""
+    return f"{_START}{text}{_END}"
+
+
+def plain(sentence: str) -> str:
+    """Return SENTENCE without the marks around its values."""
+    return sentence.replace(_START, "").replace(_END, "")
+
+
+def pieces(sentence: str) -> Iterator[tuple[bool, str]]:
+    """Yield the parts of SENTENCE in order, and whether each is a value or krunc's own words."""
+    for part in split(_JOINED.sub(r"\1", sentence)):
+        yield is_marked(part), plain(part)
+
+
+def split(sentence: str) -> list[str]:
+    """Return the parts of SENTENCE in order, values with their marks; joined they are SENTENCE."""
+    return [part for part in _MARKED.split(sentence) if part]
+
+
+def is_marked(part: str) -> bool:
+    """Tell whether PART of a sentence is a value."""
+    return part.startswith(_START)
 
 
 def part(text: str, start: int, end: int) -> str:
@@ -61,7 +101,7 @@ def part(text: str, start: int, end: int) -> str:
     if end - start > MOST:
         shown_ = f"{quoted(text[start : start + _HEAD])}...{quoted(text[end - _TAIL : end])}"
     before, after = "..." if start else "", "..." if end < len(text) else ""
-    return f"{before}{shown_}{after} ({len(text)} characters, sha256 {digest})"
+    return f"{marked(before + shown_ + after)} ({len(text)} characters, sha256 {digest})"
 
 
 def words(texts: list[str]) -> str:

@@ -20,7 +20,7 @@ from krunc_compiler.shape.refs import resolved
 
 # No longer value is looked at, which bounds the time of the patterns.
 _LONGEST = 200
-_MOST_PLACES = 3
+_MOST_PLACES = 4
 
 
 def meant(path: Path, key: str) -> str | None:
@@ -53,16 +53,36 @@ def _of_key(path: Path, key: str, known: str) -> str:
             return "keys that start with x- are allowed only at the top of the box"
         return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
     guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
+    if {place.rpartition(".")[2] for place in row.get("to", ())} == {key}:
+        guess = _belongs(key, [place.rpartition(".")[0] for place in row["to"]])
     rest = [*([f"write {row['write']}"] if "write" in row else ()), row.get("say", "")]
-    return f"{guess} {'; '.join(filter(None, rest))}".strip()
+    said = "; ".join(filter(None, rest))
+    return f"{guess}{'; ' if said and guess[-1:] not in ('?', '') else ' '}{said}".strip()
 
 
 def _elsewhere(path: Path, key: str) -> str:
-    """Tell where in a box KEY stands, when it may not stand at PATH."""
-    if len(path) > 1 or any(isinstance(part, int) for part in path):
-        return ""
-    found = [place for place in _places().get(key, ()) if place != _place((*path, key))]
-    return f"did you mean {' or '.join(found)}?" if 0 < len(found) <= _MOST_PLACES else ""
+    """Tell under which keys of a box KEY belongs, when it may not stand at PATH. Those beside the
+    place, and those near the top, come first."""
+    here = _place(path)
+    found = sorted(
+        (place for place in _places().get(key, ()) if place != here),
+        key=lambda place: (not place.startswith(here), place.count(".")),
+    )
+    return _belongs(key, found) if found else ""
+
+
+def _belongs(key: str, found: list[str]) -> str:
+    """Tell that KEY belongs at the places that were FOUND."""
+    under = [place for place in found if place]
+    said = ["at the top of the box"] if "" in found else []
+    if under:
+        more = [f"{len(under) - _MOST_PLACES} more"] if len(under) > _MOST_PLACES else []
+        said.append(f"under {_or([*under[:_MOST_PLACES], *more])}")
+    return f"{key} belongs {_or(said)}"
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _of_value(path: Path, value: Any) -> str:
@@ -130,14 +150,22 @@ def _at(value: Any, path: Path) -> Any:
 
 @cache
 def _places() -> dict[str, list[str]]:
-    """Return where each key stands that is at the top of a box, or in a map there."""
+    """Return under which keys of a box each key stands, at any depth; "" is the top."""
     schema = load("box.schema")
     found: dict[str, list[str]] = {}
-    for name, rule in schema["properties"].items():
-        found.setdefault(name, []).insert(0, name)
-        whole = resolved(rule, schema["$defs"])
-        for branch in (whole, *whole.get("oneOf", ())):
-            for inner in resolved(branch, schema["$defs"]).get("properties", ()):
-                if f"{name}.{inner}" not in found.setdefault(inner, []):
-                    found[inner].append(f"{name}.{inner}")
+    for place, name in _keys(schema, schema["$defs"], ""):
+        if place not in found.setdefault(name, []):
+            found[name].append(place)
     return found
+
+
+def _keys(rule: dict[str, Any], defs: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
+    """Yield the keys that RULE, of the value at PLACE, allows, each with its place."""
+    whole = resolved(rule, defs)
+    for name, inner in whole.get("properties", {}).items():
+        yield place, name
+        yield from _keys(inner, defs, f"{place}.{name}".lstrip("."))
+    for branch in (*whole.get("oneOf", ()), *whole.get("anyOf", ())):
+        yield from _keys(branch, defs, place)
+    if isinstance(whole.get("items"), dict):
+        yield from _keys(whole["items"], defs, f"{place}[]")

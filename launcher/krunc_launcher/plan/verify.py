@@ -39,7 +39,8 @@ def verify(plan: Any) -> dict[str, Any]:
     if plan.get("krunc_plan") != FORMAT or type(plan["krunc_plan"]) is not int:
         version = plan.get("krunc_plan")
         if type(version) is int and version > FORMAT:
-            sentence = f"format {version} is newer than this krunc, which knows {FORMAT}"
+            sentence = f"format {version} is newer than this krunc, which knows {FORMAT}; "
+            sentence += "update krunc here, or compile the box with this one"
         else:
             sentence = f'this is not a plan: "krunc_plan": {FORMAT} is missing'
         raise PlanRefused([(("krunc_plan",) if "krunc_plan" in plan else (), sentence)])
