@@ -123,4 +123,4 @@ def test_a_second_disk_of_the_image_is_not_hidden(args: dict[str, Any]) -> None:
 
 
 def test_the_page_of_a_plan_shows_it() -> None:
-    assert "runs as 1000:1000" in plan_page(OLD)
+    assert "runs as <code>1000:1000</code>" in plan_page(OLD)

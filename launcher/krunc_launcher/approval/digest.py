@@ -39,10 +39,8 @@ def require(plan: dict[str, Any], approved: str) -> None:
     known = [approved] if approved.startswith(_START) else _listed(approved)
     for one in known:
         if not fits(one, KINDS["digest"]):
-            raise LaunchError(
-                f"--require-digest: {quoted(one[:80])} is not a digest; "
-                "krunc digest PLAN prints one"
-            )
+            what = f"{quoted(one[:80])} is not a digest; krunc digest PLAN prints one"
+            raise LaunchError(f"--require-digest: {what}")
     if found not in known:
         raise LaunchError(
             f"the plan's digest is {found}, which is not approved: it is not the plan that was "
