@@ -237,7 +237,7 @@ def test_no_opening_is_lost_behind_a_large_one_or_a_long_script() -> None:
         assert "- **write** directory `/` (share `root`)" in text
         assert "- **other** unknown call `krun_from_tomorrow" in text
         assert "- **device** host sound" in text
-        assert text.index("- **device** sound") < text.index("- **program**")
+        assert text.index("- **device** host sound") < text.index("- **program**")
         assert "more lines" in text
     many = [call("krun_add_virtiofs", tag=f"t{i}", path=f"/{'p' * 100}{i}") for i in range(3000)]
     text = to_markdown(change_sheet(compare(old, reviewed(*many, *large))))
