@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import hcl2
 import pytest
 import yaml
-from engine_texts import CUNESCAPE, UNQUOTE, expanded, needs_systemd, unescaped, words
+from engine_texts import CUNESCAPE, TEXTS, UNQUOTE, expanded, needs_systemd, unescaped, words
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from krunc.verifying import refusals
@@ -270,15 +270,6 @@ def holds(name: str, one: Taken, text: str, is_first: bool) -> bool:
     return expected != plain
 
 
-# What means something to any of the formats, and room for any character.
-TEXTS = st.text(
-    st.one_of(
-        st.sampled_from("\"'\\%${}() \t\n\r\x85\u2028;#=[]*?&|`!<>@-:,~"),
-        st.characters(exclude_categories=["Cs"], exclude_characters="\0/"),
-    ),
-    min_size=1,
-    max_size=25,
-)
 HOSTILE = [
     "a\n[Service]\nExecStart=x",
     '" %n $$ \\',

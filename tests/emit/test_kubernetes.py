@@ -9,8 +9,8 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
+from engine_texts import TEXTS
 from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 from krunc_compiler.emit.engine import Refused
@@ -141,16 +141,6 @@ def test_objects_of_their_own_are_written_one_by_one(more: dict[str, Any]) -> No
     for number, piece in enumerate(engine.whole(parts())):
         assert piece.name == f"krunc-n{number}.yaml"
         assert read == [f"n{before}" for before in range(number + 1)]
-
-
-TEXTS = st.text(
-    st.one_of(
-        st.sampled_from("\"'\\%${}() \t\n\r\x85\u2028;#=[]*?&|`!<>@-"),
-        st.characters(exclude_categories=["Cs"], exclude_characters="\0/"),
-    ),
-    min_size=1,
-    max_size=20,
-)
 
 
 @given(TEXTS)

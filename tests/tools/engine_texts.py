@@ -7,11 +7,22 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 # systemd's src/basic/extract-word.h of version 252
 CUNESCAPE, UNQUOTE = 1 << 1, 1 << 5
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/systemd/libsystemd-shared-*.so"))
 needs_systemd = pytest.mark.skipif(not _LIBRARIES, reason="systemd is not installed")
+
+# What means something to any of the formats, and room for any character.
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from("\"'\\%${}() \t\n\r\x85\u2028;#=[]*?&|`!<>@-:,~"),
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0/"),
+    ),
+    min_size=1,
+    max_size=25,
+)
 
 
 def words(line: str, flags: int) -> list[str]:
