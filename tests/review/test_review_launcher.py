@@ -69,7 +69,7 @@ def of_the_run(base: str, box: str) -> Directories:
 def granted(plan: dict[str, Any], base: str = "/base") -> Grants:
     """What the launcher gives to the VM of PLAN: bits or a number, by what they are for."""
     directories = of_the_run(base, plan["box"])
-    done, wrong = resolve(plan, directories, None)
+    done, wrong = resolve(verify(plan), directories, None)
     assert not wrong, wrong
     rights: Grants = defaultdict(int)
     modes = [one.values[0].c for one in done if one.name == "confine"]
@@ -94,7 +94,7 @@ RUNS = ("krun_set_exec", "krun_set_env", "krun_set_workdir", "krun_set_rlimits",
 def found(plan: dict[str, Any], base: str = "/base") -> dict[tuple[str, Any], str]:
     """What the guest finds under which name: disks and networks by their order, shares by their
     tags, files that are laid over them; and what it runs."""
-    done, wrong = resolve(plan, of_the_run(base, plan["box"]), None)
+    done, wrong = resolve(verify(plan), of_the_run(base, plan["box"]), None)
     assert not wrong, wrong
     names: dict[tuple[str, Any], str] = {}
     staged = any(one.name == "lay_stage" for one in done)

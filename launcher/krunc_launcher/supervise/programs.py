@@ -4,7 +4,8 @@ libkrun with status 0, too.
 
 One instance serves all VMs of a run, for a user may have few (128, fs.inotify.max_user_instances).
 Where several of them have one root directory, the kernel does not say which opened it: then each
-VM's process is asked, through /proc, whether it has that file.
+VM's process is asked, through /proc, whether it has that file. One without it has not opened it
+only if nobody closed the file meanwhile.
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 
-_IN_OPEN, _IN_Q_OVERFLOW = 0x20, 0x4000  # sys/inotify.h
+_IN_OPEN, _IN_CLOSE = 0x20, 0x18  # sys/inotify.h
 _NONBLOCK_CLOEXEC = 0o2004000  # IN_NONBLOCK | IN_CLOEXEC
 _EVENT = 16  # struct inotify_event without a name, which a watched file has none of
 # A guest may open its program as often as it likes: after so many looks the others stay untold.
 _MOST_LOOKS = 1000
+_ANOTHER = "another VM has the same program, and may have opened it"
 
 
 class Program:
     """What is known of a guest's program: `seen` True or False, None where it cannot be told; then
-    `lost` says why, if it is not the plan."""
+    `lost` says why, if it is not the plan. `missed` says that the file was opened and closed before
+    anybody could look who had it."""
 
-    __slots__ = ("looks", "lost", "pid", "seen", "watch")
+    __slots__ = ("looks", "lost", "missed", "pid", "seen", "watch")
 
     def __init__(self, watch: int, lost: str = "") -> None:
         self.lost = lost
         self.watch = watch
         self.seen: bool | None = False if watch >= 0 else None
+        self.missed = False
         self.pid = 0
         self.looks = 0
 
@@ -67,11 +71,14 @@ class Programs:
                 # Here, for few launches have two VMs of one root.
                 from krunc_launcher.supervise.wake import wake
 
+                libc.inotify_add_watch(self._inotify, name, _IN_OPEN | _IN_CLOSE)
                 wake(self._inotify)
         return program
 
     def forget(self, program: Program) -> None:
         """Ask no more about PROGRAM, whose VM has ended: of two of one root, one is then alone."""
+        if program.seen is False and program.missed:
+            program.seen, program.lost = None, _ANOTHER
         together = self._of.get(program.watch, [])
         if program in together:
             together.remove(program)
@@ -81,19 +88,31 @@ class Programs:
 
     def look(self) -> None:
         """Take what the kernel has told."""
-        if self._inotify < 0:
-            return
-        told: set[int] = set()
-        while True:
-            try:
-                events = system.read(self._inotify, 1 << 16)
-            except OSError:
-                break  # there are no more
-            for at in range(0, len(events), _EVENT):
-                watch = int.from_bytes(events[at : at + 4], sys.byteorder, signed=True)
-                told.update((watch,) if watch >= 0 else self._of)
-        for watch in told:
-            self._decide(watch)
+        opened: set[int] = set()
+        while told := self._told():
+            for watch, what in told.items():
+                if what & _IN_OPEN:
+                    self._decide(watch)
+                # Closed before that look, or during it: who has not the file may have had it.
+                if what & _IN_CLOSE and (what & _IN_OPEN or watch in opened):
+                    for program in self._of.get(watch, ()):
+                        program.missed = True
+            opened = {watch for watch, what in told.items() if what & _IN_OPEN}
+
+    def _told(self) -> dict[int, int]:
+        """Read what happened to which watched file since; nothing when there is no more."""
+        told: dict[int, int] = {}
+        try:
+            events = system.read(self._inotify, 1 << 16) if self._inotify >= 0 else b""
+        except OSError:
+            return told
+        for at in range(0, len(events), _EVENT):
+            watch = int.from_bytes(events[at : at + 4], sys.byteorder, signed=True)
+            what = int.from_bytes(events[at + 4 : at + 8], sys.byteorder)
+            if watch < 0:  # too much happened: anything may have
+                return dict.fromkeys(self._of, _IN_OPEN | _IN_CLOSE)
+            told[watch] = told.get(watch, 0) | what
+        return told
 
     def _decide(self, watch: int) -> None:
         together = self._of.get(watch, [])
@@ -105,7 +124,7 @@ class Programs:
                 if program.seen is False and program.looks > _MOST_LOOKS:
                     program.seen = None
                 if program.seen is None:
-                    program.lost = "another VM has the same program, and may have opened it"
+                    program.lost = _ANOTHER
         if together and all(program.seen is not False for program in together):
             libc.inotify_rm_watch(self._inotify, watch)
 

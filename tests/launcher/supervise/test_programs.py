@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_launcher import system
 from krunc_launcher.host.program import program as program_of
 from krunc_launcher.paths import Directories
+from krunc_launcher.plan.verify import verify
 from krunc_launcher.resolve.resolve import resolve
 from krunc_launcher.supervise.programs import Program, Programs
 from processes import started, wait_until
@@ -95,6 +97,79 @@ def test_one_that_is_gone_before_it_is_asked(file: int, tmp_path: Path) -> None:
         assert first.lost.startswith("another VM has the same program")
 
 
+# What happens to the program of two VMs, and whether each has started it when both have ended:
+# a VM opens (A, B) or closes (a, b) it, and the launcher looks (!).
+HISTORIES: dict[str, tuple[bool | None, bool | None]] = {
+    "!": (False, False),
+    "A!": (True, False),
+    "B!": (False, True),
+    "A!B!": (True, True),
+    "AB!": (True, True),
+    "A!a!": (True, False),
+    "A!!a!!": (True, False),
+    "A!aB!": (True, True),
+    "Aa!": (None, None),
+    "Bb!": (None, None),
+    "AaB!": (None, True),
+    "ABb!": (True, None),
+    "ABab!": (None, None),
+    "A!Bb!": (True, None),
+    "A!a!Bb!": (True, None),
+    "AaAa!": (None, None),
+    "Aa!A!": (True, None),
+    "Aa!A!B!": (True, True),
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_what_was_closed_before_the_launcher_looked_is_not_told_as_never_opened(
+    history: str, file: int, tmp_path: Path
+) -> None:
+    programs = Programs()
+    of = {name: programs.watch(file) for name in "ab"}
+    follows = 'while read go; do case $go in o) exec 3<"$1";; c) exec 3<&-;; esac; echo; done'
+    path = tmp_path / "program"
+    with vm(follows, of["a"], path) as first, vm(follows, of["b"], path) as second:
+        for act in history:
+            if act == "!":
+                programs.look()
+                continue
+            process = first if act in "aA" else second
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"o\n" if act.isupper() else b"c\n")
+            process.stdin.flush()
+            process.stdout.readline()
+        for program in of.values():
+            programs.forget(program)
+    assert (of["a"].seen, of["b"].seen) == HISTORIES[history]
+    assert [bool(program.lost) for program in of.values()] == [
+        seen is None for seen in HISTORIES[history]
+    ]
+
+
+def test_a_close_while_the_launcher_looks(
+    file: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is closed between the kernel's word and the look at who has it."""
+    programs = Programs()
+    first, second = programs.watch(file), programs.watch(file)
+    with vm(STAYS, first, tmp_path / "program"), vm(STAYS, second, tmp_path / "program"):
+        handles = [os.open(tmp_path / "program", os.O_RDONLY)]
+        listed = system.listdir
+
+        def closed(path: str) -> list[str]:
+            while handles:
+                os.close(handles.pop())
+            return listed(path)
+
+        monkeypatch.setattr(system, "listdir", closed)
+        programs.look()
+        programs.forget(first)
+        programs.forget(second)
+    assert (first.seen, second.seen) == (None, None)
+
+
 def test_the_launcher_is_woken(file: int, tmp_path: Path, woken: list[int]) -> None:
     programs = Programs()
     first, second = programs.watch(file), programs.watch(file)
@@ -146,7 +221,7 @@ def test_an_overlay_hides_the_program_only_where_there_is_something(
         f"network: {{mode: none}}\nentrypoint: {runs}\n"
     )
     assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 0
-    plan = json.loads((tmp_path / "box.plan.json").read_text())
+    plan = verify(json.loads((tmp_path / "box.plan.json").read_text()))
     directories = Directories(str(tmp_path), str(tmp_path / "run"))
     found = program_of(plan, resolve(plan, directories, None)[0], directories)
     path = "/bin/sh" if script else "/bin/a"
