@@ -45,6 +45,39 @@ def test_the_page_of_keys_is_current() -> None:
         assert f"| `{key}` |" in page()
 
 
+def test_the_page_of_commands_is_current() -> None:
+    from generate_cli import COMMANDS, PAGE, help_of, page
+
+    found = page()
+    assert PAGE.read_text("utf-8") == found, "run python docs/generate_cli.py"
+    cells = re.findall(r"(?m)^\| `(.*?)` \|", found)
+    named = {word.replace("\\|", "|") for cell in cells for word in re.split(r",? ", cell)}
+    for command in COMMANDS:
+        assert f"# krunc {command}\n" in found
+        options = re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", help_of(command))
+        assert options
+        assert set(options) <= named
+    assert "|  |" not in found, "a row has an empty cell"
+
+
+def test_the_page_of_plans_is_current() -> None:
+    from generate_plan import PAGE, page
+
+    found = page()
+    assert PAGE.read_text("utf-8") == found, "run python docs/generate_plan.py"
+    assert "|  |" not in found, "a row has an empty cell"
+    for name in (
+        *load("steps")["steps"],
+        *load("orders")["orders"],
+        *load("plan.schema")["properties"],
+    ):
+        assert f"| `{name}` |" in found
+    for name, row in FUNCTIONS.items():
+        assert (f"| `{name}` |" in found) == (
+            row["role"] in ("log", "create", "configure", "enter")
+        )
+
+
 def made() -> dict[str, set[str]]:
     """The calls of every box above for every target, with the keys that ask for them."""
     found: dict[str, set[str]] = {}
