@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from krunc_compiler.findings.finding import Rejected
 from krunc_schema import load
+from places import ROOT
 from whole_boxes import DIRECTORY, STREAM, WHOLE, compiled, keys
 
 FUNCTIONS = load("krun")["functions"]
@@ -76,6 +77,17 @@ def test_the_page_of_plans_is_current() -> None:
         assert (f"| `{name}` |" in found) == (
             row["role"] in ("log", "create", "configure", "enter")
         )
+
+
+def test_the_table_of_recipes_counts_their_commands() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    *recipes, table = re.split(r"(?m)^## ", text)[1:]
+    rows = dict(re.findall(r"(?m)^\| ([A-Z][^|]*) \| (\d+) \|", table))
+    counted = {}
+    for recipe in recipes:
+        blocks = re.findall(r"(?s)```console\n(.*?)```", recipe)
+        counted[recipe.partition("\n")[0]] = str("".join(blocks).count("$ "))
+    assert rows == counted
 
 
 def made() -> dict[str, set[str]]:
