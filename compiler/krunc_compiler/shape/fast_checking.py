@@ -143,9 +143,6 @@ class Acceptor:
         accepts = [self.part(rule) for rule in rules]
         return lambda value: any(accept(value) for accept in accepts)
 
-    def _all_of(self, rules: list[Any], _: Any) -> Accept:
-        return _joined([self.part(rule) for rule in rules])
-
     def _none_of(self, rule: Any, _: Any) -> Accept:
         accept = self.part(rule)
         return lambda value: not accept(value)
@@ -268,7 +265,7 @@ _ANY = ""
 _KEYWORDS: dict[str, tuple[str, Callable[[Acceptor, Any, Any], Accept]]] = {
     "$ref": (_ANY, Acceptor._reference),
     "additionalProperties": ("object", Acceptor._other_keys),
-    "allOf": (_ANY, Acceptor._all_of),
+    "allOf": (_ANY, lambda acceptor, rules, _: _joined(list(map(acceptor.part, rules)))),
     "anyOf": (_ANY, Acceptor._any_of),
     "const": (_ANY, _const),
     "enum": (_ANY, _enum),
