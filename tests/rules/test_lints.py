@@ -122,6 +122,8 @@ OTHERS: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
     ({"entrypoint": agent("'https://:p@host'")}, [("KR610", "entrypoint.args.0")]),
     ({"entrypoint": agent("-u", "'--proxy=http://me:x@h:1/'")}, [("KR610", "entrypoint.args.1")]),
     ({"entrypoint": "{script: 'git clone https://me:tok@host/a'}"}, [("KR610", "entrypoint.script")]),
+    ({"entrypoint": agent("https://ghp_" + "a" * 36 + "@github.com/a")}, [("KR610", "entrypoint.args.0")]),
+    ({"entrypoint": agent("https://ghp_someone@github.com/a")}, []),
     ({"labels": "{a: 'https://me:tok@host/a'}"}, [("KR610", "labels.a")]),
     ({"waivers": "[{rule: a, reason: 'see ftp://me:tok@host'}]"}, [("KR610", "waivers.0.reason")]),
     ({"rootfs": "{path: ./r, overlay: [{path: /a, text: 'x: s3://me:tok@host'}]}"}, [("KR610", "rootfs.overlay.0.text")]),

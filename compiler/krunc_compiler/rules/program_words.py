@@ -11,8 +11,17 @@ from typing import Any
 from krunc_compiler.box.box import Box
 from krunc_compiler.findings.finding import Finding, Path
 
-# scheme://user:password@host (RFC 3986, 3.2.1). What a shell or a program fills in is no password.
-_IN_URL = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#'\"]{0,256}:(?![$%<{*@])[^/\s@?#'\"]{1,256}@"
+# What secrets begin with.
+SECRET = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
+    r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
+)
+# scheme://user:password@host (RFC 3986, 3.2.1), or a secret as the user. What a shell or a program
+# fills in is no password.
+_IN_URL = (
+    r"[A-Za-z][A-Za-z0-9+.-]{0,30}://"
+    rf"(?:[^/\s:@?#'\"]{{0,256}}:(?![$%<{{*@])|{SECRET})[^/\s@?#'\"]{{1,256}}@"
+)
 _MOST_WORDS = 8
 # What of a box no plan has.
 _UNPLANNED = frozenset(("allow", "extends", "matrix", "vars"))
