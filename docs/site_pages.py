@@ -55,7 +55,7 @@ def _linked(text: str, source: str, name: str, config: Any) -> str:
         if ":" in path:
             return found[0]
         whole = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        return f"{found[1]}{_at(whole, name, config.repo_url)}{anchor}{found[4]}"
+        return f"{found[1]}{_at(whole, name, config.extra['repository'])}{anchor}{found[4]}"
 
     return _BARRED.sub(_code, _LINK.sub(target, text))
 
