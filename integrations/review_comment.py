@@ -1,10 +1,10 @@
 """Keeps one comment on a pull request (GitHub) or merge request (GitLab): what its plans change.
 
 Environment: KRUNC_BASE is the commit to compare with, KRUNC_NUMBER the request's number,
-KRUNC_TOKEN the token; GITHUB_REPOSITORY and GITHUB_API_URL, or CI_PROJECT_ID and CI_API_V4_URL, are
-the service's own. The review is also written to the job summary (GITHUB_STEP_SUMMARY), to the file
-KRUNC_SUMMARY, or else to standard output, so that it is there when the token may not write: that of
-a fork's request.
+KRUNC_TOKEN the token; GITHUB_REPOSITORY, GITHUB_API_URL and GITHUB_SERVER_URL, or CI_PROJECT_ID,
+CI_API_V4_URL and CI_PROJECT_URL, are the service's own. The review is also written to the job
+summary (GITHUB_STEP_SUMMARY), to the file KRUNC_SUMMARY, or else to standard output, so that it is
+there when the token may not write: that of a fork's request.
 
 Nothing of the request is run, and only git's objects of it are read, so no link leads anywhere. Run
 it with python -I, which imports nothing from the working directory.
@@ -33,6 +33,7 @@ from krunc_compiler.files.commits import (
     GitError,
     Objects,
     changed,
+    head,
 )
 from krunc_compiler.files.source import decode
 from krunc_compiler.files.writing import write
@@ -40,7 +41,9 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located, dotted
 from krunc_compiler.findings.report import printable, report
 from krunc_compiler.plan.reading import read_plan
-from krunc_compiler.review.comment import MARK, comment, failed
+from krunc_compiler.policy.committed import CommittedPolicies
+from krunc_compiler.review.box_lines import BoxLines
+from krunc_compiler.review.comment import MARK, Around, comment, failed
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.markdown import MOST
 from krunc_compiler.review.summary import Review, review
@@ -56,18 +59,21 @@ _STRANGE = {LINK: "a symbolic link, no file", SUBMODULE: "a submodule, no file"}
 
 class Compared(NamedTuple):
     """The plans that changed, by path; the paths that cannot be compared, and whether one of them
-    is there to be merged."""
+    is there to be merged; the paths that changed."""
 
     differences: list[tuple[str, Difference]]
     uncompared: list[tuple[str, str]]
     is_wrong: bool
+    paths: set[str]
 
 
 def main() -> int:
     """Compare, write the summary, then the comment."""
     try:
-        found = _compared(_variable("KRUNC_BASE"))
-        texts = [comment(found.differences, most, found.uncompared) for most in (MOST, _SUMMARY)]
+        with Objects() as objects:
+            found = _compared(_variable("KRUNC_BASE"), objects)
+            around = _around(found, objects)
+            texts = [comment(found.differences, most, around) for most in (MOST, _SUMMARY)]
         is_new = bool(found.uncompared) or any(one.changes for _, one in found.differences)
         is_wrong = found.is_wrong
     except GitError as fault:
@@ -182,15 +188,36 @@ def _ask(method: str, url: str, headers: dict[str, str], body: Any = None) -> An
         return json.load(answer)
 
 
-def _compared(base: str) -> Compared:
+def _compared(base: str, objects: Objects) -> Compared:
     """Compare the plans that changed since the request left BASE. Raises GitError."""
     if base.startswith("-"):
         sys.exit(f"krunc: KRUNC_BASE is not a commit: {base}")
-    found = Compared([], [], False)
-    with Objects() as objects:
-        for one in changed(base):
-            found = _compare(one, objects, found)
+    found = Compared([], [], False, set())
+    for one in changed(base):
+        found.paths.add(one.path)
+        found = _compare(one, objects, found)
     return found
+
+
+def _around(found: Compared, objects: Objects) -> Around:
+    """Return what the policies of the commit say of its plans, and where the lines of its boxes
+    are shown. Raises GitError."""
+    commit, files = head()
+    policies = CommittedPolicies(files, objects.start)
+    for path, one in found.differences:
+        if one.changes and one.new:
+            policies.judge(path, one.new)
+    around = Around(found.uncompared, policies.asked, found.paths)
+    address = _shown_at(commit)
+    return around._replace(lines=BoxLines(files, objects.start, address).of) if address else around
+
+
+def _shown_at(commit: str) -> str:
+    """Return the address at which the service shows the files of COMMIT, "" for none."""
+    if project := os.environ.get("CI_PROJECT_URL"):
+        return f"{project}/-/blob/{commit}"
+    server, name = map(os.environ.get, ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
+    return f"{server}/{name}/blob/{commit}" if server and name else ""
 
 
 def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:

@@ -110,6 +110,6 @@ def main() -> int:
         return completion(argv[1:])
     from krunc_compiler.__main__ import main as compiler
 
-    from krunc.verifying import installed, refusals
+    from krunc.verifying import installed, refusals, unstarted
 
-    return compiler(argv, refusals, installed)
+    return compiler(argv, refusals, installed, unstarted)

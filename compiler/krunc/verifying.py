@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from krunc_compiler.libkrun import Installed
-from krunc_compiler.plan.refusal import Refusal
+from krunc_compiler.plan.refusal import Refusal, Unstarted
 
 # The host that has the most: no directory is shorter than this, and no plan's path is longer for
 # it.
@@ -26,6 +28,32 @@ def refusals(data: bytes) -> list[Refusal]:
         raise PlanRefused(keyed(plan, found))
     except PlanRefused as refused:
         return [Refusal(refused.place, path, sentence) for path, sentence in refused.findings]
+
+
+def unstarted(data: bytes, directory: str) -> list[Unstarted]:
+    """Tell why the program of a plan with the bytes DATA, which is in DIRECTORY, cannot start, as
+    far as a root directory of this host decides it."""
+    from krunc_launcher.errors import PlanRefused
+    from krunc_launcher.host.program import unstarted as sentences
+    from krunc_launcher.paths import Directories
+    from krunc_launcher.plan.verify import verify
+    from krunc_launcher.resolve.resolve import resolve
+    from krunc_launcher.text.reading import parse, text_of
+
+    try:
+        plan = verify(parse(text_of(data)))
+    except PlanRefused:
+        return []
+    directories = Directories(os.path.abspath(directory), _SHORTEST)
+    operations, found = resolve(plan, directories, None)
+    return [] if found else [_split(one) for one in sentences(plan, operations, directories)]
+
+
+def _split(sentence: str) -> Unstarted:
+    """Return the launcher's SENTENCE in its parts: what is wrong; what to do (the key)."""
+    what, _, rest = sentence.rpartition("; ")
+    way_out, _, key = rest.rpartition(" (")
+    return Unstarted(what, way_out, key.removesuffix(")"))
 
 
 def installed() -> Installed | None:

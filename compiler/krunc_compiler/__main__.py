@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from krunc_compiler.libkrun import Installed
-    from krunc_compiler.plan.refusal import Verifier
+    from krunc_compiler.plan.refusal import Starter, Verifier
 
 # Verbs that the dispatcher hands to others.
 OF_OTHERS = ("launch", "doctor", "completion")
@@ -30,16 +30,18 @@ def main(
     argv: list[str] | None = None,
     verify: Verifier | None = None,
     installed: Callable[[], Installed | None] | None = None,
+    unstarted: Starter | None = None,
 ) -> int:
-    """Run one verb with ARGV; return the exit status. VERIFY and INSTALLED are the launcher's own,
-    for verbs that speak for it: what it refuses of a plan, and which libkrun it would load."""
+    """Run one verb with ARGV; return the exit status. VERIFY, INSTALLED and UNSTARTED are the
+    launcher's own, for verbs that speak for it: what it refuses of a plan, which libkrun it would
+    load, and why a program cannot start here."""
     _streams()
     argv = sys.argv[1:] if argv is None else argv
     verb = argv[0] if argv and argv[0] in VERBS else ""
     failed = 2 if verb == "diff" else 1  # of diff, 1 says that two plans differ
     try:
         args = _parsed(argv)
-        args.verify, args.installed = verify, installed
+        args.verify, args.installed, args.unstarted = verify, installed, unstarted
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:

@@ -30,8 +30,8 @@ LAUNCH = (
     Option(
         "--dry-run",
         "",
-        "print each call as it would be made, with the host steps between; needs neither libkrun "
-        "nor KVM",
+        "print each call as it would be made, with the host steps between; warn about a program "
+        "that the root directory does not have; needs neither libkrun nor KVM",
     ),
     Option("--libkrun", "FILE", _LIBKRUN),
     Option(

@@ -74,13 +74,11 @@ entrypoint: {executable: /usr/bin/chromium, args: [--headless]}
         "1",
         ["ram_mib=4096", "127.0.0.1", "9222", "no host devices are passed through"],
     ),
-    # A box has a root and a program, also where the firmware decides what starts.
+    # The firmware decides what starts, and from which disk.
     "podman machine": (
         """\
 machine: {cpus: 2, memory: 2GiB}
 boot: {firmware: ./efi.fd}
-rootfs: {disk: root, changes: host}
-entrypoint: {executable: /sbin/init}
 disks:
   - {id: root, path: ./machine.raw, format: raw}
   - {id: seed, path: ./seed.iso, format: raw, read_only: true}

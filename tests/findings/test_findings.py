@@ -11,7 +11,7 @@ from typing import Any
 import locks
 import pytest
 from boxlite_specs import BASE
-from krunc.verifying import refusals
+from krunc.verifying import refusals, unstarted
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings import catalogue
 from krunc_compiler.findings.catalogue import entries
@@ -40,7 +40,7 @@ def whole(fragment: str) -> str:
 def codes_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The codes that a command reports."""
     capsys.readouterr()
-    main(arguments, refusals)
+    main(arguments, refusals, unstarted=unstarted)
     return set(re.findall(r"(?:error|warning)\[(KR\d+)\]", "".join(capsys.readouterr())))
 
 
@@ -48,6 +48,12 @@ def box(name: str, *keys: str) -> str:
     """A box of the file NAME.yaml with KEYS."""
     named = [] if any(key.startswith("name:") for key in keys) else [f"name: {name}"]
     return text(whole("\n".join([*named, *keys])).encode(), f"{name}.yaml")
+
+
+def rooted(program: str) -> str:
+    """A box that starts PROGRAM from a root directory that is there."""
+    Path("rootfs").mkdir()
+    return box("a", f"entrypoint: {{executable: {program}}}")
 
 
 def plan(change: Callable[[dict[str, Any]], object]) -> str:
@@ -229,6 +235,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR715": lambda: pulled(unfetched(), "--import", text(b"notes", "notes.tar")),
     "KR512": lambda: ["import", "docker-run", "docker run --read-onyl alpine"],
     "KR513": lambda: ["import", "docker-run", "docker run --name $USER alpine"],
+    "KR530": lambda: ["compile", "--this-host", rooted("/bin/none")],
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from krunc_compiler.findings.finding import Rejected
 from krunc_schema import load
+from places import ROOT
 from whole_boxes import DIRECTORY, STREAM, WHOLE, compiled, keys
 
 FUNCTIONS = load("krun")["functions"]
@@ -43,6 +44,50 @@ def test_the_page_of_keys_is_current() -> None:
     assert PAGE.read_text("utf-8") == page(), "run python docs/generate_box.py"
     for key in load("box.schema")["properties"]:
         assert f"| `{key}` |" in page()
+
+
+def test_the_page_of_commands_is_current() -> None:
+    from generate_cli import COMMANDS, PAGE, help_of, page
+
+    found = page()
+    assert PAGE.read_text("utf-8") == found, "run python docs/generate_cli.py"
+    cells = re.findall(r"(?m)^\| `(.*?)` \|", found)
+    named = {word.replace("\\|", "|") for cell in cells for word in re.split(r",? ", cell)}
+    for command in COMMANDS:
+        assert f"# krunc {command}\n" in found
+        options = re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", help_of(command))
+        assert options
+        assert set(options) <= named
+    assert "|  |" not in found, "a row has an empty cell"
+
+
+def test_the_page_of_plans_is_current() -> None:
+    from generate_plan import PAGE, page
+
+    found = page()
+    assert PAGE.read_text("utf-8") == found, "run python docs/generate_plan.py"
+    assert "|  |" not in found, "a row has an empty cell"
+    for name in (
+        *load("steps")["steps"],
+        *load("orders")["orders"],
+        *load("plan.schema")["properties"],
+    ):
+        assert f"| `{name}` |" in found
+    for name, row in FUNCTIONS.items():
+        assert (f"| `{name}` |" in found) == (
+            row["role"] in ("log", "create", "configure", "enter")
+        )
+
+
+def test_the_table_of_recipes_counts_their_commands() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    *recipes, table = re.split(r"(?m)^## ", text)[1:]
+    rows = dict(re.findall(r"(?m)^\| ([A-Z][^|]*) \| (\d+) \|", table))
+    counted = {}
+    for recipe in recipes:
+        blocks = re.findall(r"(?s)```console\n(.*?)```", recipe)
+        counted[recipe.partition("\n")[0]] = str("".join(blocks).count("$ "))
+    assert rows == counted
 
 
 def made() -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ import re
 import pytest
 from hostile import HOSTILE
 from hostile import MARK as EVIL
-from krunc_compiler.review.comment import MARK, Changed, comment, failed
+from krunc_compiler.review.comment import MARK, Around, Changed, comment, failed
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.markdown import MOST
 from markdown_it import MarkdownIt
@@ -183,7 +183,7 @@ def test_no_name_is_so_long_that_its_opening_is_lost(name: str) -> None:
 @pytest.mark.parametrize("boxes", [[], fleet(2, True), fleet(500, True)])
 def test_what_cannot_be_compared_is_told_first(boxes: Changed, count: int, most: int) -> None:
     strange = [(f"boxes/`{i}`.plan.json", "a submodule [x](y) <b>@me") for i in range(count)]
-    text = comment(boxes, most, strange)
+    text = comment(boxes, most, Around(strange))
     assert len(text.encode()) <= most
     title = text.splitlines()[1]
     assert title.endswith(f"{count:,} file{'s' if count > 1 else ''} cannot be compared")

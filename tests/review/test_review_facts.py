@@ -151,7 +151,7 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
     (call("krun_set_exec", exec_path="/a", argv=[], envp={"A": {"from_env": "B"}}), {"secrets", "guest_user"}),
     (call("krun_set_root", root_path="r"), {"files", "setuid", "root"}),
     (call("krun_set_snd_device", enable=True), {"devices"}),
-    (call("krun_set_firmware", firmware_path="f"), {"kernel"}),
+    (call("krun_set_firmware", firmware_path="f"), {"kernel", "guest_user"}),
     (call("krun_set_nested_virt", enabled=True), {"nesting"}),
     (call("krun_set_nested_virt", enabled=False), set()),
     *((call("krun_add_disk", block_id="d", disk_path=path, read_only=True), {"devices"}) for path in ("/dev/sda", "//dev/./vg/lv", "/srv/../dev/sda", "/dev/shm/../sda")),

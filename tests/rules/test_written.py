@@ -46,7 +46,7 @@ KEYS = {
     + "console: {devices: [{type: virtio, output: {file: PATH}}]}",
     "boot.kernel.path": RUN + "boot: {kernel: {path: PATH, format: elf}}",
     "boot.kernel.initramfs": RUN + "boot: {kernel: {path: ./k, format: elf, initramfs: PATH}}",
-    "boot.firmware": RUN + "boot: {firmware: PATH}",
+    "boot.firmware": "boot: {firmware: PATH}",
     "vsock.0.socket": RUN + "vsock: [{port: 9, socket: PATH, listen: true}]",
     "agent.listen": RUN + "agent: {listen: PATH}\nallow: [{code: KR606, reason: x}]",
     "displays.0.edid": RUN

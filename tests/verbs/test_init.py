@@ -48,19 +48,22 @@ def test_what_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "Not a name"]) == 2
 
 
-def test_a_policy_that_all_starters_keep(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("home", ["", "boxes/"])
+def test_a_policy_that_all_starters_keep(home: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--kind", "policy"]) == 0
     assert capsys.readouterr().err == "krunc: wrote .krunc/policy.yaml; next: krunc check\n"
+    Path(home).mkdir(exist_ok=True)
     for kind in BOXES:
-        assert main(["init", "--kind", kind]) == 0
-        assert main(["compile", "-q", f"{kind}.yaml"]) == 0
+        assert main(["init", f"{home}{kind}", "--kind", kind]) == 0
+        assert main(["compile", "-q", f"{home}{kind}.yaml"]) == 0
     capsys.readouterr()
     assert main(["check"]) == 0
     assert (
         capsys.readouterr().out == "krunc: checked 5 boxes, 5 plans, 1 policy: no problems found\n"
     )
-    Path("hello.yaml").write_text(Path("hello.yaml").read_text().replace("mode: none", "mode: tsi"))
-    assert main(["compile", "-q", "hello.yaml"]) == 0
+    hello = Path(f"{home}hello.yaml")
+    hello.write_text(hello.read_text().replace("mode: none", "mode: tsi"))
+    assert main(["compile", "-q", str(hello)]) == 0
     assert main(["check"]) == 1
     assert main(["init", "strict", "--kind", "policy"]) == 0
     assert Path(".krunc/policy-strict.yaml").exists()

@@ -85,6 +85,13 @@ class DiskRoot(NamedTuple):
     changes: Changes | None
 
 
+class NoRoot(NamedTuple):
+    """There is none: a firmware finds a system on a disk."""
+
+    read_only: bool = False
+    changes: Changes | None = None
+
+
 class Share(NamedTuple):
     """A directory of the host that the guest can mount."""
 
@@ -169,7 +176,8 @@ class Secret(NamedTuple):
 
 
 class Entrypoint(NamedTuple):
-    """What the guest runs: a program, or a script for /bin/sh (then executable is empty)."""
+    """What the guest runs: a program, or a script for /bin/sh (then executable is empty); neither
+    where a firmware starts a system of its own."""
 
     executable: str
     script: str | None
@@ -178,6 +186,11 @@ class Entrypoint(NamedTuple):
     workdir: str
     user: str | None
     before: str | None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Tell whether there is no program and no script."""
+        return not self.executable and self.script is None
 
 
 class Stop(NamedTuple):
@@ -229,7 +242,7 @@ class Box(NamedTuple):
     arch: str | None
     machine: Machine
     boot: Boot
-    rootfs: DirectoryRoot | DiskRoot
+    rootfs: DirectoryRoot | DiskRoot | NoRoot
     shares: tuple[Share, ...]
     disks: tuple[Disk, ...]
     tmpfs: tuple[Tmpfs, ...]

@@ -66,7 +66,7 @@ def from_filled(
         arch=value.get("arch") or (arch_of(image.platform) if image is not None else None),
         machine=_machine(value["machine"]),
         boot=_boot(value.get("boot", {})),
-        rootfs=storage.root(value["rootfs"]),
+        rootfs=storage.root(value.get("rootfs")),
         shares=tuple(map(storage.share, value["shares"])),
         disks=tuple(map(storage.disk, value["disks"])),
         tmpfs=tuple(map(storage.tmpfs, value["tmpfs"])),
@@ -84,7 +84,7 @@ def from_filled(
             for item in value["input_devices"]
         ),
         sound=value["sound"],
-        entrypoint=_entrypoint(value["entrypoint"]),
+        entrypoint=_entrypoint(value.get("entrypoint")),
         limits={name: _both(limit) for name, limit in value["limits"].items()},
         console=_console(value["console"]),
         log=Log(
@@ -197,7 +197,9 @@ def _display(value: dict[str, Any]) -> Display:
     )
 
 
-def _entrypoint(value: dict[str, Any]) -> Entrypoint:
+def _entrypoint(value: dict[str, Any] | None) -> Entrypoint:
+    if value is None:
+        return Entrypoint("", None, (), {}, "/", None, None)
     return Entrypoint(
         value.get("executable", ""),
         value.get("script"),

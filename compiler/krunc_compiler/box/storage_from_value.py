@@ -9,6 +9,7 @@ from krunc_compiler.box.box import (
     DirectoryRoot,
     Disk,
     DiskRoot,
+    NoRoot,
     Overlay,
     Share,
     Tmpfs,
@@ -25,8 +26,10 @@ def mebibytes(text: str) -> int:
     return int(float(text.removesuffix(unit)) * _MIB[unit.strip()])
 
 
-def root(value: dict[str, Any]) -> DirectoryRoot | DiskRoot:
-    """Return the root of VALUE, a directory or a disk."""
+def root(value: dict[str, Any] | None) -> DirectoryRoot | DiskRoot | NoRoot:
+    """Return the root of VALUE, a directory or a disk, or none."""
+    if value is None:
+        return NoRoot()
     if "path" in value:
         overlay = tuple(map(_overlay, value["overlay"]))
         window = mebibytes(value["dax"])

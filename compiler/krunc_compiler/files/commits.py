@@ -40,6 +40,30 @@ def changed(base: str) -> Iterator[Changed]:
         yield Changed(path, (old, new), (was, now))
 
 
+class Entry(NamedTuple):
+    """What a commit has at a path."""
+
+    mode: str
+    name: str
+
+    @property
+    def is_file(self) -> bool:
+        """Tell whether it is a file, no link and no submodule."""
+        return self.mode.startswith("100")
+
+
+def head() -> tuple[str, dict[str, Entry]]:
+    """Return the commit HEAD, and all that it has, by path. Raises GitError."""
+    commit = _git("rev-parse", "HEAD").decode().strip()
+    told = _git("ls-tree", "-r", "-z", "--full-tree", commit, "--")
+    found = {}
+    for row in told.decode("utf-8", "surrogateescape").split("\0")[:-1]:
+        about, _, path = row.partition("\t")
+        mode, _, name = about.split(" ")
+        found[path] = Entry(mode, name)
+    return commit, found
+
+
 class Objects:
     """The objects of a repository, which one process of git tells."""
 

@@ -27,6 +27,8 @@ _SCRIPT = ".krunc_script"
 def limits(box: Box, target: Target) -> Iterator[Operation]:
     """Resource limits inside the guest."""
     del target
+    if box.entrypoint.is_nothing and not box.origin("limits"):
+        return
     yield Operation(
         "call",
         "krun_set_rlimits",
@@ -34,6 +36,12 @@ def limits(box: Box, target: Target) -> Iterator[Operation]:
         {"rlimits": dict(box.limits)},
         places={"rlimits": ("limits",)},
     )
+
+
+def nothing(box: Box, target: Target) -> Iterator[Operation]:
+    """Yield no program: a firmware starts a system of its own."""
+    del box, target
+    yield from ()
 
 
 def on_the_command_line(box: Box, target: Target) -> Iterator[Operation]:

@@ -75,8 +75,9 @@ def _unset(box: Box) -> int | None:
 
 
 def possible(box: Box) -> bool:
-    """Tell whether the VM of BOX can start with the stage: another init starts what it likes."""
-    return box.boot.init is None
+    """Tell whether the VM of BOX can start with the stage: another init, or the system that a
+    firmware boots, starts what it likes."""
+    return box.boot.init is None and box.boot.firmware is None
 
 
 def outer(box: Box, target: Target) -> Box:

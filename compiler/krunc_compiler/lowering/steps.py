@@ -74,6 +74,8 @@ def lower(box: Box, target: Target) -> Lowered:
 
     What libkrun does where a call is absent is written down too; then the VM is entered.
     """
+    if box.entrypoint.is_nothing and box.boot.firmware is not None:
+        return _lowered(box, target, process.nothing)
     because = stage.asked(box)
     if because and stage.possible(box):
         return _staged(box, target, because)

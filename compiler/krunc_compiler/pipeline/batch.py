@@ -11,12 +11,13 @@ from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import MAX_BYTES, read
 from krunc_compiler.files.within import Within
-from krunc_compiler.findings.finding import Finding, Located, Rejected
+from krunc_compiler.findings.finding import Finding, Located, Rejected, dotted
 from krunc_compiler.findings.report import only, printable, settled
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
 from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, same_plan, target_of, way
+from krunc_compiler.plan.refusal import Starter
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
@@ -42,11 +43,12 @@ class Job(NamedTuple):
 
 class Work(NamedTuple):
     """What is done with each file: MARK stages plans, None compares them with what is there. Which
-    files may be read is among the inputs."""
+    files may be read is among the inputs. UNSTARTED is what the launcher knows of this host."""
 
     inputs: Inputs
     mark: str | None
     this_host: bool
+    unstarted: Starter | None = None
 
 
 class Made(NamedTuple):
@@ -78,7 +80,7 @@ def compile_file(work: Work, job: Job) -> Done:
     except Rejected as rejected:
         return Done([], settled(rejected.findings), [])
     if work.this_host:
-        findings += _of_this_host(compiled)
+        findings += _of_this_host(compiled, job, work.unstarted)
     made = []
     for one in compiled:
         path, text = job.plan(one.plan.box, one.is_matrix), one.text
@@ -152,15 +154,19 @@ def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[
     return "".join(printable(line) + "\n" for line in lines), only(path, finding)
 
 
-def _of_this_host(boxes: list[Compiled]) -> list[Located]:
+def _of_this_host(boxes: list[Compiled], job: Job, unstarted: Starter | None) -> list[Located]:
     cpus = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    return [
-        Located(one.source, finding)
-        for one in boxes
-        for finding in lints.check_host(one.box, cpus, memory)
-        if finding.code not in one.allowed
-    ]
+    found = []
+    for one in boxes:
+        findings = lints.check_host(one.box, cpus, memory)
+        if unstarted is not None:
+            keys = {dotted(path): path for path in one.source.places}
+            for why in unstarted(one.text.encode("utf-8"), job.directory or "."):
+                path = keys.get(why.key, ("entrypoint",))
+                findings.append(Finding("KR530", why.sentence, path, why.way_out))
+        found += [Located(one.source, item) for item in findings if item.code not in one.allowed]
+    return found
 
 
 def _for(job: Job, given: Inputs) -> Inputs:

@@ -42,7 +42,7 @@ class Images:
     def of(self, value: dict[str, Any]) -> tuple[LockedImage | None, list[Finding]]:
         """Return the image that is the root of the box with the filled VALUE, and why it is none.
         None for another root; one that cannot be had has a stand-in."""
-        root, arch = value["rootfs"], value.get("arch")
+        root, arch = value.get("rootfs", {}), value.get("arch")
         if "image" not in root:
             return None, []
         from krunc_compiler.image.reference import FORM, NotAReference, parse

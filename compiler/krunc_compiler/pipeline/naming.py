@@ -34,7 +34,7 @@ def images_of(name: str, text: str, inputs: Inputs) -> tuple[list[Named], Source
     for row in loaded.rows:
         value, pieces = evaluated(loaded, row)
         findings += [Located(loaded.source, found) for found in pieces.findings]
-        if pieces.findings or pieces.broken or "image" not in value["rootfs"]:
+        if pieces.findings or pieces.broken or "image" not in value.get("rootfs", ()):
             continue
         said = value["rootfs"]["image"]
         try:

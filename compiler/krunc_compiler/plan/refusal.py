@@ -16,6 +16,16 @@ class Refusal(NamedTuple):
     sentence: str
 
 
+class Unstarted(NamedTuple):
+    """Why the program of a plan cannot start on this host, the way out, and the key of the box."""
+
+    sentence: str
+    way_out: str
+    key: str
+
+
+# Why the program of a plan with these bytes, which is in a directory, cannot start on this host.
+Starter = Callable[[bytes, str], list[Unstarted]]
 # What the launcher refuses of a plan with these bytes, on any host.
 Verifier = Callable[[bytes], list[Refusal]]
 

@@ -68,9 +68,14 @@ class Policy(NamedTuple):
 def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
     """Return the policy in the file PATH, which must be WITHIN what may be read; raises
     Rejected."""
+    return policy_in(path, *read(path, within))
+
+
+def policy_in(path: str, name: str, text: str) -> Policy:
+    """Return the policy that TEXT is, which reports call NAME and which is the file PATH; raises
+    Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
-    name, text = read(path, within)
     value, source = parse(name, text)
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
         raise reject(

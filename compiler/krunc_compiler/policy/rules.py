@@ -144,7 +144,11 @@ def _roots(review: Review, paths: list[str], place: Place) -> Found:
             continue
         row = review.operations[fact.operation]
         device = row.get("args", {}).get("device")
-        if device is not None:
+        if row.get("call") == "krun_set_firmware":
+            # It looks for a system on all disks.
+            disks = {at for at, name in devices.items() if disk_of(name)}
+            used = [one for one in review.exposure if one.operation in disks]
+        elif device is not None:
             # What is on no disk of the plan is not allowed.
             disk = disk_of(device)
             used = [

@@ -28,8 +28,14 @@ TITLES = {
 _PROGRAM = ("image", "program", "kernel", "init", "firmware")
 
 
-def change_sheet(difference: Difference) -> Sheet:
-    """Return the changes by effect, the worst first, then the operations that differ."""
+def nowhere(key: str) -> str:
+    """Tell that there is no address of the line with a KEY."""
+    return ""
+
+
+def change_sheet(difference: Difference, address: Callable[[str], str] = nowhere) -> Sheet:
+    """Return the changes by effect, the worst first, then the operations that differ. ADDRESS tells
+    where the line with a key of the new box is shown."""
     old, new = difference.old, difference.new
     either = new or old
     differing = tuple(_operations(difference))
@@ -38,7 +44,7 @@ def change_sheet(difference: Difference) -> Sheet:
     sections = []
     for title, changes in _sorted(difference).items():
         if changes:
-            rows = tuple(_row(change, tone(change), places) for change in changes)
+            rows = tuple(_row(change, tone(change), places, address) for change in changes)
             sections.append(Section(TITLES[title], rows, long=title == "neutral"))
     if differing:
         sections.append(Section("Changed operations", differing, long=True))
@@ -67,7 +73,7 @@ def _tones(difference: Difference) -> Callable[[Change], Tone]:
     return lambda change: "loud" if change.new and is_unusual(change.new) else ""
 
 
-def _row(change: Change, tone: Tone, places: set[str]) -> Line:
+def _row(change: Change, tone: Tone, places: set[str], address: Callable[[str], str]) -> Line:
     """Return the row of a change; PLACES are the anchors of the operations that differ."""
     origin = bare(change.origin) if change.origin else ""
     sources = (
@@ -77,7 +83,8 @@ def _row(change: Change, tone: Tone, places: set[str]) -> Line:
     )
     at = next((one for one in sources if one in places), "")
     told = tuple(details(change))
-    return Line(change.kind, change.sentence, origin, tone, told, source=at)
+    link = address(change.origin) if change.new else ""  # what is gone is in no line
+    return Line(change.kind, change.sentence, origin, tone, told, source=at, link=link)
 
 
 def details(change: Change) -> Iterator[Detail]:

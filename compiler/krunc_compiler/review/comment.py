@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.alike import Said, alike
+from krunc_compiler.review.asked import Asked, told_of_policies
 from krunc_compiler.review.breadth import breadth
-from krunc_compiler.review.change_sheet import change_sheet, counted, running
+from krunc_compiler.review.change_sheet import change_sheet, counted, nowhere, running
 from krunc_compiler.review.difference import EFFECTS, Change, Difference
 from krunc_compiler.review.fact import RANK
-from krunc_compiler.review.markdown import MOST, code, more, prose, span, to_markdown
+from krunc_compiler.review.markdown import MOST, code, linked, more, prose, span, to_markdown
 from krunc_compiler.review.words import bare
 
 # By this line the comment is found again; a reader does not see it.
@@ -43,21 +44,46 @@ _FOLD_END = ("", "</details>")
 Changed = list[tuple[str, Difference]]
 # A path that cannot be compared, and why: in words in which nothing of the path's owner is bare.
 Uncompared = Sequence[tuple[str, str]]
+# For the path of a plan and the name of its box: where the line with a key is shown.
+Lines = Callable[[str, str], Callable[[str], str]]
 
 
-def comment(differences: Changed, most: int = MOST, uncompared: Uncompared = ()) -> str:
+class Around(NamedTuple):
+    """What the comment tells beside the changes: paths that are not compared, the policies that
+    were asked, and the files that changed; and the lines of boxes that it links to."""
+
+    uncompared: Uncompared = ()
+    policies: Mapping[str, Asked] | None = None
+    files: Collection[str] = ()
+    lines: Lines = lambda plan, box: nowhere
+
+    def address(self, path: str, one: Difference) -> Callable[[str], str]:
+        """Return what tells where the line with a key of the box is shown of which PATH is the
+        plan."""
+        return self.lines(path, one.new.value["box"]) if one.new else nowhere
+
+
+_NOTHING_MORE = Around()
+
+
+def comment(differences: Changed, most: int = MOST, around: Around = _NOTHING_MORE) -> str:
     """Return the comment about plans by path: those that open the worst first, in at most MOST
     bytes."""
+    uncompared = around.uncompared
     changed = [(path, one) for path, one in differences if one.changes]
     changed.sort(key=lambda item: (_worst(item[1]), item[0]))
     if not changed and not uncompared:
         return f"{MARK}\n### krunc: no changes to plans\n"
     head = [*_head(changed, uncompared), *_untold(uncompared, most // 4)]
-    whole = "\n".join([*head, *(_counted(*item) for item in changed)]) + "\n"
-    parts = [_part(path, one) for path, one in changed]
+    asked: list[str] = []
+    if around.policies is not None and any(one.new for _, one in changed):
+        asked = told_of_policies(around.policies, around.files, most // 8)
+    counts = [*(_counted(*item) for item in changed), *(["", *asked[:-1]] if asked else [])]
+    whole = "\n".join([*head, *counts]) + "\n"
+    parts = [_part(path, one, around) for path, one in changed]
     if _size(whole) + sum(map(_size, parts)) <= most:
         return whole + "".join(parts)
-    return _short(head, changed, most)
+    return _short([*head, *asked], changed, most, around)
 
 
 def failed(why: str) -> str:
@@ -109,19 +135,20 @@ def _counted(path: str, one: Difference) -> str:
     return f"- {span(bare(path), _NAME)}: {counted(one)}"
 
 
-def _part(path: str, one: Difference, most: int = sys.maxsize) -> str:
+def _part(path: str, one: Difference, around: Around, most: int = sys.maxsize) -> str:
     head = f"\n---\n\n{span(bare(path), _NAME)}\n\n"
-    return head + to_markdown(change_sheet(one), most - _size(head))
+    sheet = change_sheet(one, around.address(path, one))
+    return head + to_markdown(sheet, most - _size(head))
 
 
-def _short(head: list[str], changed: Changed, most: int) -> str:
+def _short(head: list[str], changed: Changed, most: int, around: Around) -> str:
     """Return the openings, then a line for each plan, then as many parts as there is room for."""
     room = most - _NOTE
     names = _plans(changed, False)
     runs = _running(changed)
     used = sum(_size(line) + 1 for line in [*head, *runs])
     # Where not even all names fit, the openings have half of the room.
-    told = _openings(changed, max(room // 2, room - _size("\n".join(names))) - used)
+    told = _openings(changed, max(room // 2, room - _size("\n".join(names))) - used, around)
     told = [*head, *told, *runs]
     lines = [*told, *_plans(changed, True)]
     if _size("\n".join(lines)) >= room:
@@ -136,7 +163,7 @@ def _short(head: list[str], changed: Changed, most: int) -> str:
     shown = 0
     for path, one in changed:
         share = max(_LEAST, (room - _size(text)) // (len(changed) - shown))
-        part = _part(path, one, share)
+        part = _part(path, one, around, share)
         if _size(text + part) > room:
             break
         text += part
@@ -182,17 +209,18 @@ class _Opening(NamedTuple):
     origin: str
     paths: list[str]
 
-    def line(self) -> str:
-        key = f" ({span(bare(self.origin), _NAME)})" if self.origin else ""
+    def line(self, address: str) -> str:
+        key = f" ({linked(span(bare(self.origin), _NAME), address)})" if self.origin else ""
         named = ", ".join(span(bare(path), _NAME) for path in self.paths[:_NAMED])
         rest = f" and {len(self.paths) - _NAMED:,} more" if len(self.paths) > _NAMED else ""
         return f"- **{self.kind}** {prose(self.text, _TEXT)}{key} in {named}{rest}"
 
 
-def _openings(changed: Changed, room: int) -> list[str]:
+def _openings(changed: Changed, room: int, around: Around) -> list[str]:
     """Return the openings of all plans, the worst first, as many as there is ROOM for; each kind's
     others are counted."""
     found = _grouped(changed)
+    by_path = dict(changed)
     kinds = Counter(one.kind for one in found)
     room -= _size(_TITLE) + 4 + sum(_size(more(kind, 10**6)) + 1 for kind in kinds)
     place: Counter[str] = Counter()
@@ -203,7 +231,9 @@ def _openings(changed: Changed, room: int) -> list[str]:
         place[one.kind] += 1
     lines: dict[int, str] = {}
     for i in (*first, *later):
-        line = found[i].line()
+        opening = found[i]
+        first_path = opening.paths[0]
+        line = opening.line(around.address(first_path, by_path[first_path])(opening.origin))
         if _size(line) < room:
             room -= _size(line) + 1
             lines[i] = line

@@ -149,8 +149,14 @@ def _frame(section: Section) -> tuple[list[str], list[str]]:
 
 def _line(row: Line, most: int = sys.maxsize) -> str:
     label = f"**{row.label.strip()}** " if row.label.strip() else ""
-    origin = f" ({span(row.origin, most)})" if row.origin else ""
+    origin = f" ({linked(span(row.origin, most), row.link)})" if row.origin else ""
     return f"- {label}{prose(row.sentence, most)}{origin}"
+
+
+def linked(shown: str, address: str) -> str:
+    """Return SHOWN, a code span, as a link to ADDRESS where there is one: krunc's own, in which no
+    character is one of markdown's."""
+    return f"[{shown}]({address})" if address else shown
 
 
 def prose(sentence: str, most: int) -> str:

@@ -26,7 +26,7 @@ class Detail(NamedTuple):
 class Line(NamedTuple):
     """One row: a label of krunc's own, a sentence in which values are marked, the key of the box,
     and what differs in its values. `anchor` is its name on a page, `source` that of the operation
-    that it is read off."""
+    that it is read off, `link` the address of the line with the key."""
 
     label: str
     sentence: str
@@ -35,6 +35,7 @@ class Line(NamedTuple):
     details: tuple[Detail, ...] = ()
     anchor: str = ""
     source: str = ""
+    link: str = ""
 
     @property
     def text(self) -> str:

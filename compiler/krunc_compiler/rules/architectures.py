@@ -137,6 +137,8 @@ def _unheard(
         where = operation.origin
         for row in rules.get("unheard", ()):
             of = row.get("of")
+            if "with" in row and not names.intersection(row["with"]):
+                continue
             if names.intersection(row.get("unless", ())) or target.era not in row.get(
                 "eras", (target.era,)
             ):

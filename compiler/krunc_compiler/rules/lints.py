@@ -21,14 +21,10 @@ _DAEMONS = (
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
 )
-# What a variable's name ends with that holds a secret, and what secrets begin with.
+# What a variable's name ends with that holds a secret.
 _SECRET_NAME = (
     r"(?i)(.*_)?"
     r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)"
-)
-_SECRET_VALUE = (
-    r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
-    r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
 )
 
 
@@ -183,7 +179,7 @@ def _literal_secrets(box: Box) -> Iterator[Finding]:
         is_named = (
             _compiled(_SECRET_NAME).fullmatch(name) and value and not value.startswith(("/", "./"))
         )
-        if is_named or _compiled(_SECRET_VALUE).match(value):
+        if is_named or _compiled(program_words.SECRET).match(value):
             yield Finding(
                 "KR610",
                 "this looks like a secret, and the plan would hold it",

@@ -1,29 +1,42 @@
-"""Warnings about the words of a program: passwords in URLs, and arguments in the program's path."""
+"""Warnings about words: passwords in URLs, and arguments in a program's path."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.findings.finding import Finding, Path
 
-# scheme://user:password@host (RFC 3986, 3.2.1). What a shell or a program fills in is no password.
-_IN_URL = r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^/\s:@?#'\"]{0,256}:(?![$%<{*@])[^/\s@?#'\"]{1,256}@"
+# What secrets begin with.
+SECRET = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{20}|github_pat_|glpat-|AKIA[A-Z0-9]{16}"
+    r"|xox[abprs]-|sk-[A-Za-z0-9_-]{20}"
+)
+# scheme://user:password@host (RFC 3986, 3.2.1), or a secret as the user. What a shell or a program
+# fills in is no password.
+_IN_URL = (
+    r"[A-Za-z][A-Za-z0-9+.-]{0,30}://"
+    rf"(?:[^/\s:@?#'\"]{{0,256}}:(?![$%<{{*@])|{SECRET})[^/\s@?#'\"]{{1,256}}@"
+)
 _MOST_WORDS = 8
+# What of a box no plan has.
+_UNPLANNED = frozenset(("allow", "extends", "matrix", "vars"))
 
 
 def check(box: Box) -> Iterator[Finding]:
-    """Yield the warnings about the program of BOX."""
-    for key, text in _texts(box):
-        if "://" in text and re.search(_IN_URL, text):
+    """Yield the warnings about the words of BOX."""
+    planned = {key: one for key, one in box.written.items() if key not in _UNPLANNED}
+    for key, text in _texts(planned, ()):
+        if re.search(_IN_URL, text):
             yield Finding(
                 "KR610",
                 "a password is in this URL, and the plan would hold it",
                 key,
-                hint="remove it from the URL, and give it to the program as a variable: "
+                hint="remove it from the URL; give a secret to the program as a variable: "
                 "NAME: {from_env: NAME} under entrypoint.env",
             )
     executable = box.entrypoint.executable
@@ -36,17 +49,20 @@ def check(box: Box) -> Iterator[Finding]:
         )
 
 
-def _texts(box: Box) -> Iterator[tuple[Path, str]]:
-    """Yield the texts of the program that the box itself has, each with its key."""
-    entry = box.entrypoint
-    if box.origin("entrypoint", "args"):
-        yield from ((("entrypoint", "args", i), text) for i, text in enumerate(entry.args))
-    for name, value in entry.env.items():
-        if isinstance(value, str) and box.origin("entrypoint", "env", name):
-            yield ("entrypoint", "env", name), value
-    for name, script in (("script", entry.script), ("before", entry.before)):
-        if script is not None:
-            yield ("entrypoint", name), script
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the texts in VALUE, which is at PATH, that can have a URL: wherever they are, the plan
+    has them."""
+    if isinstance(value, str):
+        if "://" in value:
+            yield path, value
+        return
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, item in items:
+        yield from _texts(item, (*path, key))
 
 
 def _split(text: str) -> str:

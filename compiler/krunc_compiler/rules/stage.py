@@ -28,12 +28,13 @@ def check(box: Box) -> list[Finding]:
 def _other_init(box: Box) -> Iterator[Finding]:
     key = stage.asked(box)
     if key and not stage.possible(box):
+        hint = "krunc's own first program does it, which libkrun's init starts; leave one out"
+        other = "boot.init"
+        if box.boot.firmware is not None:
+            hint = "remove it, and set it up in the system that the firmware boots"
+            other = "boot.firmware"
         yield Finding(
-            "KR209",
-            f"{dotted(key)} and boot.init are mutually exclusive",
-            key,
-            hint="krunc's own first program does it, which libkrun's init starts; leave one out",
-            at_key=True,
+            "KR209", f"{dotted(key)} and {other} are mutually exclusive", key, hint, at_key=True
         )
 
 

@@ -265,6 +265,7 @@ _ANY = ""
 _KEYWORDS: dict[str, tuple[str, Callable[[Acceptor, Any, Any], Accept]]] = {
     "$ref": (_ANY, Acceptor._reference),
     "additionalProperties": ("object", Acceptor._other_keys),
+    "allOf": (_ANY, lambda acceptor, rules, _: _joined(list(map(acceptor.part, rules)))),
     "anyOf": (_ANY, Acceptor._any_of),
     "const": (_ANY, _const),
     "enum": (_ANY, _enum),

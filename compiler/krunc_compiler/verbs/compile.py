@@ -86,7 +86,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--warnings-as-errors", action="store_true", help="write nothing when there are warnings"
     )
     parser.add_argument(
-        "--this-host", action="store_true", help="warn about what this host does not have"
+        "--this-host",
+        action="store_true",
+        help="warn about what this host does not have: CPUs, memory, the program in a root "
+        "directory",
     )
     parser.add_argument(
         "--inside",
@@ -113,7 +116,7 @@ def run(args: Namespace) -> int:
         return 0
     jobs = jobs_of(args, files, others(args, files, earlier, within))
     mark = None if args.check else new_mark()
-    work = Work(inputs(args, within), mark, args.this_host)
+    work = Work(inputs(args, within), mark, args.this_host, args.unstarted)
     made_directories: list[str] = []
 
     def swept() -> None:

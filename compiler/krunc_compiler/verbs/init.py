@@ -77,6 +77,9 @@ def run(args: Namespace) -> int:
         create(path, text)
     except FileExistsError:
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
+    except FileNotFoundError:
+        hint = f"make the directory first: mkdir -p {printable(os.path.dirname(path))}"
+        raise _refused(path, "its directory does not exist", hint) from None
     except OSError as error:
         raise _refused(path, f"it cannot be written: {why(error)}", "") from None
     next_ = "krunc check" if args.kind == "policy" else f"krunc compile {printable(path)}"

@@ -1,5 +1,5 @@
 """What a launch would do, as C, without libkrun and without looking at the host, but for where its
-secrets are."""
+secrets are, and whether a root directory that is here has the program."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from krunc_launcher import system
 from krunc_launcher.accept import accept
 from krunc_launcher.as_c import listing
 from krunc_launcher.errors import PlanRefused
+from krunc_launcher.host.program import unstarted
+from krunc_launcher.messages import say
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.resolve import resolve
 
@@ -29,6 +31,8 @@ def dry_run(path: str, options: Options) -> str:
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
     lines = (f"secret  {secret}: {place}".replace("*/", "* /") for secret, place in origins.items())
+    wrong = unstarted(accepted.plan, operations, accepted.directories)
+    say(f"warning: {sentence}" for sentence in wrong)
     return "".join([listing(accepted.plan, operations), *(f"/* {line} */\n" for line in lines)])
 
 

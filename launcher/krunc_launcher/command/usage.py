@@ -41,9 +41,13 @@ examples:
   krunc launch --log-dir logs boxes/*.plan.json
   krunc launch -j 8 --log-dir logs --exit-record ends fleet.yaml
 
-exit code: the guest's own; 125 when the plan is wrong, the VM was not started, the guest ended
-before its program was started, or libkrun crashed; 137 when the VM was killed; 2 usage error; of
---dry-run: 0 success, 1 the plan is wrong. SIGTERM asks the guest to stop, as the plan says.
-Of several plans: 0 when all VMs ended with 0, else 1; 2 when none could be started. SIGTERM and
-SIGINT stop all of them, and start no more.
+exit code: the guest's own; 124 after the timeout of the box; 125 when the plan is wrong, the VM was
+not started, the guest ended before its program was started, or libkrun crashed; 137 when the VM was
+killed; 2 usage error; with --dry-run: 0 success, 1 the plan is wrong
+
+Of several plans it is 0 when all VMs ended with 0, 1 when one did not, and 2 when none could be
+started.
+
+SIGTERM asks the guest to stop, as the plan says. Of several VMs, SIGTERM and SIGINT stop all, and
+start no more.
 """

@@ -118,6 +118,16 @@ def missing_workdir(
     ]
 
 
+def unstarted(plan: dict[str, Any], done: list[Operation], directories: Directories) -> list[str]:
+    """Tell why the guest's program cannot start, as far as the directory that is its root decides
+    it: for those who launch nothing."""
+    starts_from = program(plan, done, directories)
+    return [
+        *missing_workdir(plan, done, directories),
+        *unstartable(plan, done, directories, starts_from),
+    ]
+
+
 def unstartable(
     plan: dict[str, Any],
     done: list[Operation],

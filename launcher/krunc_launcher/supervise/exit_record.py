@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
+from krunc_launcher._rules import VERSION
 from krunc_launcher.errors import quoted
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ def write(path: str, end: End) -> None:
     """Write the record of END to the file PATH, as a whole or not at all; raises OSError."""
     fields = {
         "krunc_exit": str(FORMAT),
+        "krunc": quoted(VERSION),
         "status": str(end.exit_status()),
         "reason": quoted(end.reason),
         "signal": str(end.signal) if end.signal else "null",

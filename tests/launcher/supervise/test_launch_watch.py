@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_launcher._rules import VERSION
 from processes import PATIENCE, children, entered, gone, started, variables, wait_until, waits
 from recorder.fixtures import LAUNCHER, Launch
 from recorder.source import source
@@ -253,6 +254,7 @@ def test_exit_record(
     took = time.monotonic() - before
     record = json.loads(path.read_text())
     assert record.pop("krunc_exit") == 1
+    assert record.pop("krunc") == VERSION, "which krunc ran the plan"
     assert set(record) == {
         "status", "reason", "signal", "message", "program_seen", "start_s", "run_s", "ended_by", "started_s",
     }  # fmt: skip

@@ -77,9 +77,15 @@ def _read(row: Row, what: str, path: str, *more: Reach) -> Fact:
 
 
 def firmware(row: Row) -> Iterator[Fact]:
-    """Yield a firmware of the host's file system instead of a kernel."""
+    """Yield a firmware of the host's file system instead of a kernel: what it boots is on a disk,
+    and starts as root what it likes."""
     path = row.args["firmware_path"]
     yield row.fact("firmware", "firmware", word(path))
+    yield row.fact("program", "firmware program", "what the firmware boots")
+    as_root = Reach("as", "root")
+    yield row.fact("guest user", "firmware user", "root, in what the firmware boots", as_root)
+    changed = [Reach("change", "root")] if row.written.intersection(row.disks) else []
+    yield row.fact("root", "firmware root", "what the firmware finds on a disk", *changed)
     yield _read(row, "firmware", path, Reach("without", "libkrunfw's kernel"))
     yield untold(row)
 

@@ -1,0 +1,113 @@
+"""A program that a root directory lacks is told of where somebody asks for this host's view."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BOX = """\
+krunc: 1
+name: NAME
+target: "TARGET"
+machine: {cpus: 1, memory: 64MiB}
+rootfs: {path: ./rootfs}
+network: {mode: none}
+"""
+# What starts, the key that is marked, and what is said.
+MISSING = [
+    ("entrypoint: {executable: /bin/none}", "entrypoint", "/bin/none is not there"),
+    ("entrypoint: {executable: /bin/script}", "entrypoint", "/bin/zsh is not there"),
+    ("entrypoint: {executable: /bin/plain}", "entrypoint", "cannot be executed by anybody"),
+    ("entrypoint: {executable: /bin}", "entrypoint", "/bin is a directory"),
+    ("entrypoint: {script: echo}", "entrypoint", "/bin/sh is not there"),
+    ("entrypoint: {executable: /bin/none}\nhostname: x", "entrypoint", "/bin/none is not there"),
+    (
+        "entrypoint: {executable: /bin/good, workdir: /nowhere}",
+        "entrypoint.workdir",
+        "/nowhere is not a directory in the guest's root",
+    ),
+]
+
+
+@pytest.fixture
+def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a root that has little."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("bin", "dev", "proc", "sys", "tmp"):
+        (tmp_path / "rootfs" / name).mkdir(parents=True)
+    programs = {"good": "text", "plain": "text", "script": "#!/bin/zsh\n"}
+    for name, text in programs.items():
+        path = tmp_path / "rootfs" / "bin" / name
+        path.write_text(text)
+        path.chmod(0o644 if name == "plain" else 0o755)
+    return tmp_path
+
+
+def krunc(*words: str, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "krunc", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=directory, check=False)
+
+
+def put(keys: str, target: str = "2", name: str = "a.yaml") -> None:
+    Path(name).parent.mkdir(exist_ok=True)
+    text = BOX.replace("TARGET", target).replace("NAME", Path(name).stem)
+    Path(name).write_text(text + keys + "\n")
+
+
+@pytest.mark.parametrize("target", ["1.19", "2"])
+@pytest.mark.parametrize(("keys", "key", "said"), MISSING)
+def test_it_is_told_where_it_is_asked_for(
+    keys: str, key: str, said: str, target: str, boxes: Path
+) -> None:
+    put(keys, target)
+    plain = krunc("compile", "a.yaml")
+    assert (plain.returncode, plain.stderr) == (0, "krunc: wrote a.plan.json\n"), "a pure function"
+    made = Path("a.plan.json").read_bytes()
+    asked = krunc("compile", "--this-host", "a.yaml")
+    assert asked.returncode == 0
+    assert f"warning[KR530]: {key}: " in asked.stderr
+    assert said in asked.stderr
+    assert "= help: " in asked.stderr
+    assert Path("a.plan.json").read_bytes() == made, "a plan never depends on the host"
+    assert krunc("compile", "--this-host", "--warnings-as-errors", "a.yaml").returncode == 1
+    told = krunc("launch", "--dry-run", "a.plan.json")
+    assert told.returncode == 0
+    assert said in told.stderr
+    assert told.stderr.startswith("krunc: warning: ")
+    assert f"({key})\n" in told.stderr
+    assert said not in told.stdout
+
+
+def test_nothing_is_said_of_what_cannot_be_seen(boxes: Path) -> None:
+    put("entrypoint: {executable: /bin/good}")
+    put("entrypoint: {executable: /bin/none}\nallow: [{code: KR530, reason: x}]", name="b.yaml")
+    put("entrypoint: {executable: /bin/none, before: a}", name="c.yaml")
+    Path("elsewhere").mkdir()
+    put("entrypoint: {executable: /bin/none}", name="elsewhere/d.yaml")
+    for name in ("a", "b", "c", "elsewhere/d"):
+        asked = krunc("compile", "--this-host", "--warnings-as-errors", f"{name}.yaml")
+        assert (asked.returncode, "KR530" in asked.stderr) == (0, False), asked.stderr
+    assert krunc("launch", "--dry-run", "a.plan.json").stderr == ""
+
+
+def test_a_root_is_looked_for_where_its_plan_is(boxes: Path) -> None:
+    put("entrypoint: {executable: /bin/none}")
+    for words in (["-o", "plans/"], ["-o", "-"]):
+        asked = krunc("compile", "--this-host", "a.yaml", *words)
+        assert "error" not in asked.stderr
+        assert "warning[KR530]" in asked.stderr, words
+    from_elsewhere = krunc("compile", "--this-host", str(boxes / "a.yaml"), directory=boxes.parent)
+    assert "warning[KR530]" in from_elsewhere.stderr
+
+
+def test_of_many_boxes_each_is_told(boxes: Path) -> None:
+    for i in range(250):
+        put("entrypoint: {executable: /bin/none}", name=f"many/b{i}.yaml")
+    os.symlink("../rootfs", "many/rootfs")
+    asked = krunc("compile", "--this-host", "many")
+    assert asked.stderr.count("KR530") == 200, "the first findings are shown"
+    assert "250 warnings" in asked.stderr
