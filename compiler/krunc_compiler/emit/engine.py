@@ -20,7 +20,7 @@ STORE = "/var/lib/krunc/store"
 MARK = "krunc emit"
 # What an engine lacks that starts the launcher on a host of its choice, and nobody sits there.
 OF_A_SCHEDULER = frozenset({"descriptor", "desktop_session", "terminal_console"}) | {
-    *("shared_port", "shared_socket", "shared_writable_disk")
+    *("shared_port", "shared_socket", "shared_writable_disk", "shared_writable_path")
 }
 
 
@@ -40,13 +40,12 @@ class Refused(Exception):
 
 
 class Engine(NamedTuple):
-    """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, whether it takes many
-    files, what an object of a box is called, the part of one plan, which may raise Unspeakable or
-    Refused, and the files of all parts."""
+    """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, what an object of a box
+    is called, the part of one plan, which may raise Unspeakable or Refused, and the files of all
+    parts."""
 
     name: str
     lacks: frozenset[str]
-    has_many_files: bool
     object_name: Callable[[str], str]
     part: Callable[[Needs], str]
     whole: Callable[[Iterable[tuple[Needs, str]]], Iterator[Piece]]

@@ -69,7 +69,6 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 ENGINE = Engine(
     name="slurm",
     lacks=OF_A_SCHEDULER,
-    has_many_files=True,
     object_name=object_name,
     part=part,
     whole=whole,

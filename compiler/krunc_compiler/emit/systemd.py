@@ -133,9 +133,9 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 ENGINE = Engine(
     name="systemd",
     lacks=frozenset(
-        {"descriptor", "desktop_session", "shared_port", "shared_socket", "shared_writable_disk"}
+        {"descriptor", "desktop_session", "shared_port", "shared_socket"}
+        | {"shared_writable_disk", "shared_writable_path"}
     ),
-    has_many_files=True,
     object_name=object_name,
     part=part,
     whole=whole,
