@@ -10,7 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from krunc_compiler.emit.yaml_text import to_yaml
 
-READERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]
+READERS: list[Any] = [
+    yaml.SafeLoader,
+    *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else []),
+]
 SIGNS = "-:?#&*!|>'\"%@`{}[],~ \t\n\r\x00\x07\x1b\x7f\x85\xa0\u2028\u2029\ufeff\ufffe\\/$()=.+0123eE_yYnNoO"
 TEXTS = st.text(
     st.one_of(st.sampled_from(SIGNS), st.characters(exclude_categories=["Cs"])), max_size=24

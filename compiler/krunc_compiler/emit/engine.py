@@ -16,6 +16,9 @@ ENGINES = ("systemd", "slurm", "kubernetes", "nomad")
 PLANS = "/etc/krunc/plans"
 # The store of images on the hosts of an engine: krunc pull --store.
 STORE = "/var/lib/krunc/store"
+# The launcher's exit code for a plan that it refuses, or that this host cannot run: engines do not
+# try again.
+REFUSED = 125
 # What stands in the first line of all that krunc emit writes; it replaces nothing else.
 MARK = "krunc emit"
 # What an engine lacks that starts the launcher on a host of its choice, and nobody sits there.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from krunc_compiler.emit.engine import Engine, Piece, Refused, head
+from krunc_compiler.emit.engine import REFUSED, Engine, Piece, Refused, head
 from krunc_compiler.emit.engine import allowed as allowed_losses
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.pods import Settings, pod_of
@@ -24,8 +24,6 @@ from krunc_compiler.findings.finding import Finding
 
 # Kubernetes takes 1 MiB for keys and values together; a part of that is left for names.
 MOST_BYTES = 1_000_000
-# Of the launcher, when a plan was refused, or this node cannot run it.
-_REFUSED = 125
 _ROOM = 40
 
 
@@ -146,7 +144,7 @@ def _config_map(metadata: Mapping[str, Any], members: list[_Member]) -> dict[str
 def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Job that starts each plan once. A plan that is refused ends its index, and no other:
     where a cluster has no limit for each index (before 1.29), it refuses this Job."""
-    codes = {"containerName": "krunc", "operator": "In", "values": [_REFUSED]}
+    codes = {"containerName": "krunc", "operator": "In", "values": [REFUSED]}
     # Until 1.28 the schema demands the empty list.
     rule = {"action": "FailIndex", "onExitCodes": codes, "onPodConditions": []}
     return {

@@ -197,15 +197,15 @@ class Shared:
                     yield "shared_port", what, other, port.operation
                     break
             known.append((port.address, needs.name))
-        for path, other in self._places.taken(needs.name, needs.paths):
-            if path.use == "disk" and other.is_disk:
+        for path, claim in self._places.taken(needs.name, needs.paths):
+            if path.use == "disk" and claim.is_disk:
                 what = f"the disk {path.path!r}, which one of them writes,"
-                yield "shared_writable_disk", what, other.name, path.operation
+                yield "shared_writable_disk", what, claim.name, path.operation
                 continue
             what = (
-                f"the path {path.path!r}, {_beside(path.path, other.path)}where one of them writes,"
+                f"the path {path.path!r}, {_beside(path.path, claim.path)}where one of them writes,"
             )
-            yield "shared_writable_path", what, other.name, path.operation
+            yield "shared_writable_path", what, claim.name, path.operation
         for socket in needs.sockets:
             if socket.how != "connect" and not socket.path.startswith(_EACH_ITS_OWN):
                 name = normal(socket.path)
