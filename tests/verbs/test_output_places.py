@@ -6,7 +6,6 @@ One table for all commands with -o: those that write a directory, and those that
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import resource
 import shutil
@@ -280,10 +279,51 @@ def test_a_full_file_system() -> None:
 
 def many(count: int) -> None:
     """So many plans in the place of one."""
-    value = json.loads(HELLO.read_text())
+    text = HELLO.read_text()
     Path("plans/hello.plan.json").unlink()
     for number in range(count):
-        Path(f"plans/b{number}.plan.json").write_text(json.dumps({**value, "box": f"b{number}"}))
+        own = text.replace('"hello"', f'"b{number}"', 1).replace('"rootfs"', f'"rootfs-{number}"')
+        Path(f"plans/b{number}.plan.json").write_text(own)
+
+
+WATCHED = """\
+import os, signal, sys
+from krunc_compiler.files import writing
+from krunc.verifying import refusals
+from krunc_compiler.__main__ import main
+settle, count = writing.settle, 0
+def watched(path, mark):
+    global count
+    settle(path, mark)
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), int(sys.argv[1]))
+for name in ("emitting", "compile"):
+    __import__(f"krunc_compiler.verbs.{name}")
+    setattr(sys.modules[f"krunc_compiler.verbs.{name}"], "settle", watched)
+sys.exit(main(sys.argv[2:], refusals))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["emit", "compile"])
+def test_a_stop_while_files_get_their_names_comes_when_all_have_them(
+    command: str, number: int
+) -> None:
+    many(9)
+    given = words("systemd", "in")
+    if command == "compile":
+        box = Path("hello.yaml").read_text()
+        Path("boxes").mkdir()
+        for n in range(9):
+            Path(f"boxes/b{n}.yaml").write_text(box.replace("name: hello", f"name: b{n}"))
+        given = ["compile", "boxes", "-o", "in/"]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(int(number)), *given], capture_output=True, text=True
+    )
+    assert done.returncode == -number
+    assert len(state("in")) == (9 if command == "compile" else 11)
+    assert not [name for name in state("in") if os.path.basename(name).startswith(".")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
