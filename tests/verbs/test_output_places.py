@@ -129,6 +129,16 @@ def test_what_is_no_directory_is_named(
     assert os.listdir("in") == listed
 
 
+@pytest.mark.parametrize("command", ["systemd", *FILES])
+def test_a_variable_that_is_not_set_is_no_place(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = state()
+    assert main(words(command, ""), refusals) == 1
+    assert "no such file or directory" in capsys.readouterr().err
+    assert state() == before
+
+
 @pytest.mark.parametrize("command", DIRECTORIES)
 @pytest.mark.parametrize("place", ["in/it", "in/it/", "in/it/a/b"])
 def test_a_link_to_a_directory_is_a_directory(command: str, place: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import EEXIST, EISDIR, ELOOP, ENOTDIR, ENXIO
+from errno import EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO
 from functools import lru_cache
 from operator import eq
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -98,6 +98,8 @@ def make_directory(path: str) -> list[str]:
     else than a directory is in its way."""
     if os.path.isdir(path):
         return []  # what is written into it is looked at
+    if not path:  # as of a shell's variable that is not set
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
     missing = []
     above = os.path.abspath(path)
     while not os.path.lexists(above):
