@@ -125,7 +125,8 @@ def run(args: Namespace) -> int:
 
     with Cleaned(swept):
         if mark is not None and is_directory(args.output):
-            made_directories += _made_directory(args.output)
+            with unstopped():
+                made_directories += _made_directory(args.output)
         with closing(spread(partial(compile_file, work), jobs)) as results:
             done = list(results)
         status, made = _finished(args, done, jobs, mark)

@@ -62,12 +62,14 @@ def to_directory(
     path = directory
     with Cleaned(swept):
         try:
-            made += _made(directory)
+            with unstopped():  # or none would know what was made
+                made += _made(directory)
             for name, texts in _files(pieces):
                 path = os.path.join(directory, name)
                 place = os.path.dirname(path)
                 if place not in directories:
-                    made += _below(directory, place)
+                    with unstopped():
+                        made += _below(directory, place)
                     directories[place] = None
                 count += 1
                 if _stage(path, "".join(texts).encode("utf-8"), mark):
