@@ -151,7 +151,7 @@ def test_a_link_to_a_directory_is_a_directory(command: str, place: str) -> None:
 # What is there instead of a file of the output, and what is said of it.
 IN_ITS_PLACE: dict[str, tuple[Callable[[str], object], str]] = {
     "another's file": (lambda path: Path(path).write_text("mine\n"), "was not written by krunc"),
-    "a directory": (os.mkdir, "a directory is in its place"),
+    "a directory": (os.mkdir, "written: is a directory"),
     "a link beside it": (lambda path: os.symlink("beside", path), "a link is in its place"),
     "a link out": (lambda path: os.symlink("/etc/passwd", path), "a link out of its directory"),
     "a link to a device": (lambda path: os.symlink("/dev/null", path), "a link out of its dir"),

@@ -166,7 +166,7 @@ def stage(
             _stay(path)
             return None
         if S_ISDIR(mode):
-            raise IsADirectoryError(EISDIR, "a directory is in its place")
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         there = contents(path, max(2 * len(data) + 1, _START))
         if is_same(there, data):
             return False
