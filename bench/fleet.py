@@ -1,4 +1,4 @@
-"""Reviews of many plans, in rounds of processor seconds: python bench/fleet.py [BOXES [ROUNDS]].
+"""Reviews and engines of many plans, in processor seconds: python bench/fleet.py [BOXES [ROUNDS]].
 
 Of the krunc that is installed where this runs. Processor time, with that of all workers: what else
 the machine does changes it less.
@@ -15,6 +15,8 @@ from pathlib import Path
 
 LONG_BOX = (Path(__file__).parent / "box.yaml").read_text()
 POLICY = "krunc_policy: 1\nallow: {writes: [./], ports: [], memory: 8GiB}\nisolation: [kernel]\n"
+# All boxes have one root.
+ALLOWED = ["--allow-loss", "shared_writable_path=a bench", "--allow-loss", "shared_port=a bench"]
 READ = """\
 import sys
 from pathlib import Path
@@ -57,6 +59,18 @@ def main() -> None:
             "both directories read": [sys.executable, "-c", READ, str(old), str(new)],
             "krunc diff of two directories": ["krunc", "diff", str(old), str(new)],
             "krunc digest --fleet": ["krunc", "digest", "--fleet", str(new)],
+            **{
+                f"krunc emit {engine}": [
+                    "krunc",
+                    "emit",
+                    engine,
+                    str(new),
+                    "--base",
+                    "/srv",
+                    *ALLOWED,
+                ]
+                for engine in ("slurm", "systemd", "kubernetes")
+            },
         }
         (old / ".krunc/policy.yaml").write_text(POLICY)
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}

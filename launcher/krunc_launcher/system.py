@@ -144,11 +144,12 @@ def memfd(name: str) -> int:
 
 
 def makedirs(path: str, mode: int) -> None:
-    """Make the directory PATH with MODE, and those above it as usual; what is there stays."""
+    """Make the directory PATH with MODE, and those above it, in which no other user may rename
+    it; what is there stays."""
     path = path.rstrip("/") or "/"
     above = dirname(path)
     if above and not exists(above):
-        makedirs(above, 0o777)
+        makedirs(above, 0o755)
     try:
         mkdir(path, mode)
     except OSError:

@@ -49,7 +49,8 @@ def test_files_of_many_plans_lie_where_standard_output_says(
         plans.append(tmp_path / f"{name}.plan.json")
         plans[-1].write_text(json.dumps(value))
     words = ["emit", engine, "--base", "/srv", *map(str, plans)]
-    words += ["--allow-loss", "shared_port=each on a host of its own"]
+    for loss in ("shared_port", "shared_writable_path"):
+        words += ["--allow-loss", f"{loss}=each on a host of its own"]
     assert main(words, refusals) == 0
     shown = {
         line[2:]
@@ -104,7 +105,9 @@ def test_a_file_of_another_is_left_alone(
 def test_a_directory_and_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert emit(ROOT / "boxes") == 0
+    assert emit(ROOT / "boxes") == 1  # three of them write to one root
+    assert capsys.readouterr().err.count("error[KR845]") == 2
+    assert emit(ROOT / "boxes", "--allow-loss", "shared_writable_path=one at a time") == 0
     assert capsys.readouterr().out.count("/10-plan.conf\n") == 6
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(HELLO.read_bytes())))
     assert emit("-") == 0

@@ -9,12 +9,23 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hcl2
 import pytest
 import yaml
-from engine_texts import CUNESCAPE, TEXTS, UNQUOTE, expanded, needs_systemd, unescaped, words
+from engine_texts import (
+    CUNESCAPE,
+    TEXTS,
+    UNQUOTE,
+    expanded,
+    misunderstood,
+    needs_analyze,
+    needs_systemd,
+    unescaped,
+    words,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from krunc.verifying import refusals
@@ -304,6 +315,31 @@ def test_any_text_is_read_as_itself(name: str, number: int, text: str, is_first:
     one = taken()[number]
     assume(admitted(put(one.value, one.places, text, is_first)))
     holds(name, one, text, is_first)
+
+
+# A path with a newline is in no unit.
+@needs_analyze
+@pytest.mark.parametrize("text", [text.replace("\n", " ") for text in HOSTILE])
+def test_systemd_understands_every_line_of_a_hostile_plan(text: str, tmp_path: Path) -> None:
+    """All kinds of plans in one run of systemd's own check."""
+    chosen = engine("systemd")
+    parts = []
+    for number, one in enumerate(taken()):
+        for is_first in (True, False):
+            value = put(one.value, one.places, text, is_first)
+            needs = needs_of(read_plan("x", json.dumps(value)), f"/b {text}")
+            _, needs = lost(needs, "systemd", chosen.lacks, False, dict.fromkeys(LOSSES, text))
+            needs = needs._replace(name=f"box-{number}-{is_first:d}")
+            parts.append((needs, chosen.part(needs)))
+    for piece in chosen.whole(parts):
+        path = tmp_path / piece.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(piece.text)
+    names = [f"krunc@{needs.name}.service" for needs, _ in parts]
+    assert misunderstood(tmp_path, names) == []
+    # It does name what it does not understand.
+    (tmp_path / f"{names[-1]}.d/20-wrong.conf").write_text('[Service]\nReadWritePaths=-"a\nX=y\n')
+    assert len(misunderstood(tmp_path, names[-1:])) == 2
 
 
 def test_every_host_path_of_the_api_may_be_anything() -> None:

@@ -40,6 +40,10 @@ def needs(text: str = HELLO) -> Needs:
     return needs_of(read_plan("hello", text), "/srv/x")._replace(text=text)
 
 
+# The boxes of the project write to one root.
+ONE_AT_A_TIME = ("--allow-loss", "shared_writable_path=one at a time")
+
+
 def documents(some: list[Needs], **more: Any) -> list[list[dict[str, Any]]]:
     """The objects in each file for some plans."""
     engine = made(Settings(**more))
@@ -50,7 +54,8 @@ def documents(some: list[Needs], **more: Any) -> list[list[dict[str, Any]]]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("pods", [False, True], ids=["jobs", "pods"])
 def test_every_box_is_valid(version: str, pods: bool, tmp_path: Path) -> None:
-    words = ["emit", "kubernetes", str(ROOT / "boxes"), "--base", "/srv/boxes", "-o", str(tmp_path)]
+    words = ["emit", "kubernetes", str(ROOT / "boxes"), "--base", "/srv/boxes", *ONE_AT_A_TIME]
+    words += ["-o", str(tmp_path)]
     assert main([*words, *(["--pods"] if pods else [])], refusals) == 0
     files = sorted(tmp_path.iterdir())
     assert len(files) == len(BOXES)
@@ -108,6 +113,7 @@ def test_a_volume_has_the_plans_and_each_object_its_digest(
     large = tmp_path / "large.plan.json"
     large.write_text(HELLO.replace('"hello"', '"large"', 1).ljust(1 << 20))
     words = ["emit", "kubernetes", str(large), str(ROOT / "boxes"), "--base", "/srv/x"]
+    words += ONE_AT_A_TIME
     words += ["--plans-volume", "plans.of-mine", *more, "-o", str(tmp_path / "out")]
     assert main(words, refusals) == 0
     for plan in (large, *BOXES):
@@ -215,8 +221,8 @@ def test_a_name_that_no_cluster_has_is_wrong_usage(
 
 
 def test_two_pods_have_one_port(tmp_path: Path) -> None:
-    box = "krunc: 1\nname: NAME\nrootfs: {path: /srv/x}\nnetwork: {mode: tsi, ports: ['80:80']}\n"
-    box += "entrypoint: {executable: /bin/a}\n"
+    box = "krunc: 1\nname: NAME\nrootfs: {path: /srv/x, read_only: true}\n"
+    box += "network: {mode: tsi, ports: ['80:80']}\nentrypoint: {executable: /bin/a}\n"
     for name in "ab":
         plan = compiled(box.replace("NAME", name), "2")
         (tmp_path / f"{name}.plan.json").write_text(to_text(plan))

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +148,50 @@ def array(
         return script, plans
 
     return make
+
+
+# Stands for Slurm: what it does with a script, for each task of the array.
+SBATCH = """\
+#!/bin/sh
+script=$0.script
+sed 's|LINE|launch|' "$1" >"$script"
+last=$(sed -n 's/^#SBATCH --array=0-//p' "$1")
+shift
+for task in $(seq 0 "$last"); do
+    SLURM_ARRAY_TASK_ID=$task SLURM_JOB_ID=1$task SLURM_ARRAY_JOB_ID=9 sh "$script" "$@"
+done
+"""
+
+
+@pytest.mark.parametrize("page", ["engines", "fleets"])
+def test_the_commands_of_the_pages_work_as_they_stand(page: str, tmp_path: Path) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text("utf-8")
+    block = text[text.index("krunc emit slurm") :].partition("```")[0]
+    commands = f"$ {block}".replace("\n$ ", "\n").removeprefix("$ ")
+    shared = tmp_path / "shared"
+    fleet = shared / ("fleet" if page == "engines" else "workers")
+    fleet.mkdir(parents=True)
+    for name in ("hello", "disk", "boxlite-agent"):
+        shutil.copy(ROOT / f"boxes/{name}.plan.json", fleet)
+    (programs := tmp_path / "bin").mkdir()
+    for name, lines in {
+        "sbatch": SBATCH.replace("LINE", LINE),
+        # It reads its plan, and says that it was started with it.
+        "launch": 'for plan; do :; done; test -r "$plan" && basename "$plan" >&2\n',
+        "krunc": f'exec {sys.executable} -m krunc "$@"\n',
+    }.items():
+        (programs / name).write_text(lines if lines.startswith("#!") else f"#!/bin/sh\n{lines}")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-eu", "-c", commands.replace("/shared", str(shared))],
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    started = {line for line in done.stderr.splitlines() if line.endswith(".plan.json")}
+    assert started == {path.name for path in fleet.iterdir()}
 
 
 @needs_slurm

@@ -269,6 +269,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR807": lambda: both("vsock: [{port: 5, socket: /run/a.sock, listen: true}]"),
     "KR808": lambda: ["emit", "nomad", planned("a", "gpu: {flags: [venus]}", target="2")],
     "KR809": lambda: ["emit", "systemd", planned("a", 'rootfs: {path: "/srv/a\\nb"}')],
+    "KR845": lambda: both(),
     "KR830": lambda: [
         *("emit", "kubernetes", "--base", "/srv"),
         planned("a", f"entrypoint: {{executable: /bin/a, env: {LARGE}}}", target="2"),

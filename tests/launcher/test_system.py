@@ -80,6 +80,19 @@ def test_directories_are_made_as_python_does(path: str, tmp_path: Path) -> None:
     assert made == wanted
 
 
+@pytest.mark.parametrize(("umask", "above"), [(0, 0o755), (0o002, 0o755), (0o077, 0o700)])
+def test_what_is_made_above_a_directory_is_the_owners(
+    umask: int, above: int, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        system.makedirs(f"{tmp_path}/a/b/c", 0o700)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b", "a/b/c")]
+    assert modes == [above, above, 0o700]
+
+
 def test_a_file_is_no_directory_to_make(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in ("file", "file/below"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ from hypothesis import strategies as st
 # systemd's src/basic/extract-word.h of version 252
 CUNESCAPE, UNQUOTE = 1 << 1, 1 << 5
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/systemd/libsystemd-shared-*.so"))
+needs_analyze = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd is not installed"
+)
 needs_systemd = pytest.mark.skipif(not _LIBRARIES, reason="systemd is not installed")
 
 # What means something to any of the formats, and room for any character.
@@ -23,6 +29,27 @@ TEXTS = st.text(
     min_size=1,
     max_size=25,
 )
+
+
+def analyzed(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says of the units in DIRECTORY."""
+    return subprocess.run(
+        ["systemd-analyze", "--man=no", *words],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def misunderstood(directory: Path, units: list[str]) -> list[str]:
+    """The lines of UNITS, which are in DIRECTORY, that systemd does not understand: it names each,
+    and then leaves it out. krunc need not be on this host."""
+    said = analyzed(directory, "verify", *units).stderr
+    return [
+        line
+        for line in said.splitlines()
+        if "krunc" in line and "is not executable" not in line and "Command" not in line
+    ]
 
 
 def words(line: str, flags: int) -> list[str]:

@@ -197,7 +197,10 @@ def test_no_plan_replaces_what_is_none(
     Path(name).write_text(existing)
     before = sorted(os.listdir())
     assert main(["compile", "good.yaml", *words]) == 1
-    assert "the file that is there is no plan, and is left alone" in capsys.readouterr().err
+    assert (
+        "the file that is there was not written by krunc, and is left alone"
+        in capsys.readouterr().err
+    )
     assert Path(name).read_text() == existing
     assert sorted(os.listdir()) == before
 

@@ -16,11 +16,14 @@ ENGINES = ("systemd", "slurm", "kubernetes", "nomad")
 PLANS = "/etc/krunc/plans"
 # The store of images on the hosts of an engine: krunc pull --store.
 STORE = "/var/lib/krunc/store"
+# The launcher's exit code for a plan that it refuses, or that this host cannot run: engines do not
+# try again.
+REFUSED = 125
 # What stands in the first line of all that krunc emit writes; it replaces nothing else.
 MARK = "krunc emit"
 # What an engine lacks that starts the launcher on a host of its choice, and nobody sits there.
 OF_A_SCHEDULER = frozenset({"descriptor", "desktop_session", "terminal_console"}) | {
-    *("shared_port", "shared_socket", "shared_writable_disk")
+    *("shared_port", "shared_socket", "shared_writable_disk", "shared_writable_path")
 }
 
 
@@ -40,13 +43,12 @@ class Refused(Exception):
 
 
 class Engine(NamedTuple):
-    """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, whether it takes many
-    files, what an object of a box is called, the part of one plan, which may raise Unspeakable or
-    Refused, and the files of all parts."""
+    """An engine: its name, the losses (of losses.LOSSES) of what it LACKS, what an object of a box
+    is called, the part of one plan, which may raise Unspeakable or Refused, and the files of all
+    parts."""
 
     name: str
     lacks: frozenset[str]
-    has_many_files: bool
     object_name: Callable[[str], str]
     part: Callable[[Needs], str]
     whole: Callable[[Iterable[tuple[Needs, str]]], Iterator[Piece]]

@@ -14,19 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import yaml
-
-from krunc_compiler.emit.engine import Engine, Piece, Refused, head
+from krunc_compiler.emit.engine import REFUSED, Engine, Piece, Refused, head
 from krunc_compiler.emit.engine import allowed as allowed_losses
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.pods import Settings, pod_of
 from krunc_compiler.emit.texts import comment, label
+from krunc_compiler.emit.yaml_text import to_yaml
 from krunc_compiler.findings.finding import Finding
 
 # Kubernetes takes 1 MiB for keys and values together; a part of that is left for names.
 MOST_BYTES = 1_000_000
-# Of the launcher, when a plan was refused, or this node cannot run it.
-_REFUSED = 125
 _ROOM = 40
 
 
@@ -49,8 +46,7 @@ def made(settings: Settings) -> Engine:
     return Engine(
         name="kubernetes",
         lacks=frozenset({"descriptor", "desktop_session", "terminal_console"})
-        | {"host_device", "shared_socket", "shared_writable_disk"},
-        has_many_files=True,
+        | {"host_device", "shared_socket", "shared_writable_disk", "shared_writable_path"},
         object_name=object_name,
         part=partial(part, settings),
         whole=partial(whole, settings),
@@ -125,7 +121,7 @@ def _file(settings: Settings, pod: str, members: list[_Member]) -> Piece:
         else _job(metadata, len(members), spec),
     ]
     texts = [head(ENGINE.name), *(f"{one.comments}\n" for one in members)]
-    texts += [f"---\n{_yaml(one)}" for one in objects]
+    texts += [f"---\n{to_yaml(one)}" for one in objects]
     return Piece(f"{name}.yaml", "".join(texts))
 
 
@@ -148,7 +144,7 @@ def _config_map(metadata: Mapping[str, Any], members: list[_Member]) -> dict[str
 def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Job that starts each plan once. A plan that is refused ends its index, and no other:
     where a cluster has no limit for each index (before 1.29), it refuses this Job."""
-    codes = {"containerName": "krunc", "operator": "In", "values": [_REFUSED]}
+    codes = {"containerName": "krunc", "operator": "In", "values": [REFUSED]}
     # Until 1.28 the schema demands the empty list.
     rule = {"action": "FailIndex", "onExitCodes": codes, "onPodConditions": []}
     return {
@@ -164,24 +160,3 @@ def _job(metadata: Mapping[str, Any], count: int, spec: Mapping[str, Any]) -> di
             "template": {"metadata": {"labels": metadata["labels"]}, "spec": spec},
         },
     }
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes texts of several lines as such, and no aliases."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _text(dumper: Any, text: str) -> Any:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-    )
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _yaml(value: Mapping[str, Any]) -> str:
-    written: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=100_000)
-    return written

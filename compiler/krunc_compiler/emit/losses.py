@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from krunc_compiler.emit.needs import Allowed, Needs
+from krunc_compiler.emit.overlaps import Places
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE, normal
 from krunc_compiler.findings.finding import Finding, UsageError
 from krunc_compiler.findings.report import printable
@@ -91,6 +92,12 @@ LOSSES: Mapping[str, Loss] = {
         "two running VMs would destroy the file system on it",
         "give each its own disk, or make it read_only in all",
     ),
+    "shared_writable_path": Loss(
+        "KR845",
+        "what one VM writes there changes under the other",
+        "give each its own, or let the changes end with the VM: rootfs changes: discard, a share "
+        "read_only",
+    ),
     "shared_socket": Loss(
         "KR807",
         "the second VM to start would not get the socket",
@@ -158,13 +165,13 @@ def _finding(name: str, message: str, number: int | None) -> Finding:
 
 class Shared:
     """What the plans of one run have of the host, to find what two of them cannot have at the same
-    time. It keeps a line for each port, disk and socket, and no plan."""
+    time. It keeps a line for each port, path and socket, and no plan."""
 
     def __init__(self, allowed: Mapping[str, str], lacks: frozenset[str]) -> None:
         self._allowed = allowed
         self._lacks = lacks
         self._ports: dict[tuple[str, int], list[tuple[str, str]]] = {}
-        self._disks: dict[str, tuple[str, bool]] = {}
+        self._places = Places()
         self._sockets: dict[str, str] = {}
 
     def lost(self, needs: Needs) -> tuple[list[Finding], Needs]:
@@ -190,14 +197,15 @@ class Shared:
                     yield "shared_port", what, other, port.operation
                     break
             known.append((port.address, needs.name))
-        for path in needs.paths:
-            if path.use == "disk":
-                name, writes = normal(path.path), path.access != "read"
-                first, writer = self._disks.setdefault(name, (needs.name, writes))
-                if (first, writer) != (needs.name, writes) and (writer or writes):
-                    what = f"the disk {path.path!r}, which one of them writes,"
-                    yield "shared_writable_disk", what, first, path.operation
-                self._disks[name] = (first, writer or writes)
+        for path, claim in self._places.taken(needs.name, needs.paths):
+            if path.use == "disk" and claim.is_disk:
+                what = f"the disk {path.path!r}, which one of them writes,"
+                yield "shared_writable_disk", what, claim.name, path.operation
+                continue
+            what = (
+                f"the path {path.path!r}, {_beside(path.path, claim.path)}where one of them writes,"
+            )
+            yield "shared_writable_path", what, claim.name, path.operation
         for socket in needs.sockets:
             if socket.how != "connect" and not socket.path.startswith(_EACH_ITS_OWN):
                 name = normal(socket.path)
@@ -209,3 +217,11 @@ class Shared:
 
 _ANY = "0.0.0.0"
 _EACH_ITS_OWN = (RUNTIME, LAUNCH, STORE)
+
+
+def _beside(path: str, other: str) -> str:
+    """Tell how PATH lies to OTHER, which is the same, around it or in it."""
+    one, two = normal(path), normal(other)
+    if one == two:
+        return ""
+    return f"which {'holds' if len(one) < len(two) else 'lies in'} {other!r}, and "

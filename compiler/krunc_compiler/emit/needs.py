@@ -6,6 +6,7 @@ It is read off the plan's operations and the API table, as the review is, and lo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
@@ -165,7 +166,7 @@ def needs_of(plan: Plan, base: str) -> Needs:
         run_as=(named.get("uid"), named.get("gid")),
         limits=dict(_limits(rows)),
         has_session=next(
-            (number for number, row in enumerate(rows) if _rules(row).get("unknown_access")), None
+            (number for number, row in enumerate(rows) if _is_unknown(row.kind, row.name)), None
         ),
         uses_runtime="make_runtime_directory" in steps,
         uses_launch="lay_stage" in steps,
@@ -176,12 +177,16 @@ def needs_of(plan: Plan, base: str) -> Needs:
 
 
 def _operation(row: Mapping[str, Any]) -> Operation:
-    kind = next(kind for kind in KINDS if kind in row)
-    return Operation(kind, row[kind], (), row.get("args", {}))
+    for kind in KINDS:
+        if kind in row:
+            return Operation(kind, row[kind], (), row.get("args", {}))
+    raise KeyError(f"no operation: {row}")
 
 
-def _rules(row: Operation) -> Mapping[str, Any]:
-    return api.functions()[row.name].rules if row.kind == "call" else {}
+@cache
+def _is_unknown(kind: str, name: str) -> bool:
+    """Tell whether nobody can say what an operation opens: what a logged in user has."""
+    return kind == "call" and bool(api.functions()[name].rules.get("unknown_access"))
 
 
 def _limits(rows: list[Operation]) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,6 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 ENGINE = Engine(
     name="nomad",
     lacks=OF_A_SCHEDULER,
-    has_many_files=True,
     object_name=object_name,
     part=part,
     whole=whole,

@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from krunc_compiler.emit.engine import OF_A_SCHEDULER, PLANS, STORE, Engine, Piece, allowed, head
+from krunc_compiler.emit.engine import (
+    OF_A_SCHEDULER,
+    PLANS,
+    REFUSED,
+    STORE,
+    Engine,
+    Piece,
+    allowed,
+    head,
+)
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import shell_word
 
@@ -69,7 +78,6 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 ENGINE = Engine(
     name="slurm",
     lacks=OF_A_SCHEDULER,
-    has_many_files=True,
     object_name=object_name,
     part=part,
     whole=whole,
@@ -119,10 +127,10 @@ def _script(shape: _Shape, number: int, tasks: list[str]) -> Piece:
         f"secrets=${{2:-{SECRETS}}}" if has_secrets else "",
         "case $SLURM_ARRAY_TASK_ID in",
         *tasks,
-        '*) echo "krunc: the array has no task $SLURM_ARRAY_TASK_ID" >&2; exit 125 ;;',
+        f'*) echo "krunc: the array has no task $SLURM_ARRAY_TASK_ID" >&2; exit {REFUSED} ;;',
         "esac",
         "# It takes the script's place, so that signals of Slurm reach it, and its status is the",
-        "# task's: 125 when the plan was refused, or this node cannot run it.",
+        f"# task's: {REFUSED} when the plan was refused, or this node cannot run it.",
         "exec /usr/bin/python3 -IS /usr/bin/krunc-launch \\",
         f'    --require-digest "$2" --base "$3" --store {STORE} \\',
         '    --runtime-dir "/tmp/krunc-slurm-$SLURM_JOB_ID" \\',
@@ -137,7 +145,8 @@ def _nodes(architecture: str) -> Iterator[str]:
     """Yield which nodes have to be chosen. Slurm knows no architecture but by a name that
     slurm.conf gives a node (Features)."""
     if architecture:
-        yield f"# Nodes of {architecture} alone, by --constraint too: on others 125 is the status."
+        told = f"on others {REFUSED} is the status."
+        yield f"# Nodes of {architecture} alone, by --constraint too: {told}"
 
 
 def _time(timeout: int, ask: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from krunc_compiler.emit.engine import PLANS, STORE, Engine, Piece, allowed, head
+from krunc_compiler.emit.engine import PLANS, REFUSED, STORE, Engine, Piece, allowed, head
 from krunc_compiler.emit.host_paths import HostPath
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import systemd_path, systemd_word
@@ -58,8 +58,8 @@ KillSignal=SIGTERM
 SuccessExitStatus=130 143
 Restart=on-failure
 RestartSec=1
-# 125: the plan was refused, or this host cannot run it. 2: there is no drop-in.
-RestartPreventExitStatus=125 2
+# {REFUSED}: the plan was refused, or this host cannot run it. 2: there is no drop-in.
+RestartPreventExitStatus={REFUSED} 2
 
 LimitCORE=0
 DevicePolicy=closed
@@ -133,9 +133,9 @@ def whole(parts: Iterable[tuple[Needs, str]]) -> Iterator[Piece]:
 ENGINE = Engine(
     name="systemd",
     lacks=frozenset(
-        {"descriptor", "desktop_session", "shared_port", "shared_socket", "shared_writable_disk"}
+        {"descriptor", "desktop_session", "shared_port", "shared_socket"}
+        | {"shared_writable_disk", "shared_writable_path"}
     ),
-    has_many_files=True,
     object_name=object_name,
     part=part,
     whole=whole,

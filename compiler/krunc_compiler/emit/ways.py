@@ -14,6 +14,7 @@ from krunc_compiler.plan.operation import Operation
 _TERMINAL = ("krun_add_console_port_tty", "tty_fd")
 _SECRETS = ("from_env", "from_file", "from_fd")
 _ANY = "0.0.0.0"
+_NOTHING: dict[str, Any] = {}
 
 Network = Literal["tsi", "passt", "tap", "socket", "descriptor"]
 
@@ -85,7 +86,7 @@ def _is_device(kind: str, name: str) -> bool:
 def networks(rows: list[Operation]) -> Iterator[Network]:
     """Yield the kinds of network that the guest has."""
     for row in rows:
-        named = dict(meanings(row))
+        named = dict(meanings(row)) if _meanings(row.kind, row.name) else _NOTHING
         if _is_hijacking(row.name) or named.get("tsi"):
             yield "tsi"
         elif row.name == "start_passt":

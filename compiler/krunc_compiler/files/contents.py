@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from errno import EISDIR
-from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG
 
 _PIECE = 1 << 14
 # O_NONBLOCK: of a pipe that takes the file's place between the look and the opening.
@@ -56,14 +56,24 @@ def _drained(descriptor: int, most: int) -> bytes:
     return b"".join(parts)
 
 
+def kind(mode: int) -> str:
+    """Tell what a file of MODE is."""
+    if S_ISREG(mode):
+        return "a regular file"
+    if S_ISDIR(mode):
+        return "a directory"
+    if S_ISLNK(mode):
+        return "a link"
+    if S_ISFIFO(mode):
+        return "a named pipe"
+    return "a device" if S_ISCHR(mode) or S_ISBLK(mode) else "a socket"
+
+
 def _refused(mode: int) -> str:
     """Say why a file of MODE is not read; empty when it is."""
     if S_ISREG(mode):
         return ""
     if S_ISDIR(mode):
         return os.strerror(EISDIR)
-    if S_ISFIFO(mode):
-        return "it is a named pipe, not a regular file; use - for standard input"
-    if S_ISCHR(mode) or S_ISBLK(mode):
-        return "it is a device, not a regular file"
-    return "it is a socket, not a regular file"
+    instead = "; use - for standard input" if S_ISFIFO(mode) else ""
+    return f"it is {kind(mode)}, not a regular file{instead}"

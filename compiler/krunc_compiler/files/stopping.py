@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 from _signal import (  # type: ignore[import-not-found]
+    SIG_BLOCK,
     SIG_DFL,
     SIG_IGN,
+    SIG_SETMASK,
     SIGHUP,
     SIGINT,
     SIGTERM,
     default_int_handler,
     getsignal,
+    pthread_sigmask,
     signal,
 )
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -71,3 +75,14 @@ class Cleaned:
     def _from_now_on(self, how: int) -> None:
         for number in self._before:
             signal(number, how)
+
+
+@contextmanager
+def unstopped() -> Iterator[None]:
+    """A context that a signal ends when it is over, and not before: for what takes little time, and
+    must not be done by half."""
+    before = pthread_sigmask(SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)

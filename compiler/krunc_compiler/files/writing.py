@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import EEXIST, ELOOP, ENXIO
+from errno import EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO
 from functools import lru_cache
 from operator import eq
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO
 
-from krunc_compiler.files.contents import contents
+from krunc_compiler.files.contents import contents, kind
 from krunc_compiler.files.stopping import Cleaned
 from krunc_compiler.files.within import is_in, repository
 
@@ -25,6 +25,8 @@ _OF_SYSTEM = ("/dev", "/proc")
 
 # What a file is known by stands there.
 _START = 4096
+# Whatever the umask: what others can write, nobody has reviewed.
+_FILE, _DIRECTORY = 0o664, 0o775
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,7 +44,9 @@ def write(path: str, text: str, replaces: bytes = b"") -> bool:
         if os.path.exists(path) and not os.path.isfile(path):
             _pour(path, data)
             return True
-        changed = bool(_put(os.path.realpath(path), data, replaces))
+        changed = _put(os.path.realpath(path), data, replaces)
+    if changed is None:
+        raise OSError(ELOOP, "it is a link to itself")
     return changed
 
 
@@ -65,7 +69,7 @@ def create(path: str, text: str) -> None:
             os.unlink(path)
 
     with Cleaned(remove):
-        descriptor = os.open(path, _NEW | os.O_EXCL, 0o666)
+        descriptor = os.open(path, _NEW | os.O_EXCL, _FILE)
         unfinished = True
         try:
             _fill(descriptor, text.encode("utf-8"))
@@ -83,24 +87,47 @@ def whole(path: str) -> Iterator[BinaryIO]:
         raise FileExistsError(EEXIST, "what is there is no regular file; use - for a pipe")
     mark = new_mark()
     with Cleaned(lambda: sweep(os.path.dirname(path), mark)):
-        with open(os.open(_staged(path, mark), _NEW | os.O_EXCL, 0o666), "wb") as out:
+        with open(os.open(_staged(path, mark), _NEW | os.O_EXCL, _FILE), "wb") as out:
             yield out
         settle(path, mark)
 
 
 def make_directory(path: str) -> list[str]:
     """Make the directory PATH and what it lies in; return those that were made, the innermost
-    first. Raises OSError, also as `stage` does for links."""
+    first. Raises OSError, and leaves none then: also as `stage` does for links, and where something
+    else than a directory is in its way."""
     if os.path.isdir(path):
         return []  # what is written into it is looked at
+    if not path:  # as of a shell's variable that is not set
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
     missing = []
     above = os.path.abspath(path)
     while not os.path.lexists(above):
         missing.append(above)
         above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise NotADirectoryError(ENOTDIR, _in_the_way(above))
     _stay_in_repository(above)
-    os.makedirs(path, exist_ok=True)
-    return missing
+    made: list[str] = []
+    try:
+        for directory in reversed(missing):
+            os.mkdir(directory, _DIRECTORY)
+            made.insert(0, directory)
+    except OSError:
+        remove_empty(made)
+        raise
+    return made
+
+
+def _in_the_way(path: str) -> str:
+    """Tell what PATH is, which is no directory."""
+    mode = os.lstat(path).st_mode
+    if not S_ISLNK(mode):
+        return f"{path} is {kind(mode)}"
+    try:
+        return f"{path} is a link to {kind(os.stat(path).st_mode)}"
+    except OSError:
+        return f"{path} is a link to nothing"
 
 
 def remove_empty(directories: list[str]) -> None:
@@ -138,12 +165,16 @@ def stage(
         if not (S_ISREG(mode) or S_ISDIR(mode)):
             _stay(path)
             return None
+        if S_ISDIR(mode):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         there = contents(path, max(2 * len(data) + 1, _START))
         if is_same(there, data):
             return False
         if there and replaces not in there[:_START]:
-            raise FileExistsError(EEXIST, "the file that is there is no plan, and is left alone")
-    descriptor = os.open(_staged(path, mark), _NEW, 0o666)
+            raise FileExistsError(
+                EEXIST, "the file that is there was not written by krunc, and is left alone"
+            )
+    descriptor = os.open(_staged(path, mark), _NEW, _FILE)
     try:
         _fill(descriptor, data)
     finally:

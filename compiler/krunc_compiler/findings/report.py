@@ -28,6 +28,8 @@ _WIDTH = 96
 _LONGEST = 2_000
 # Nobody reads more at once; the formats for machines have all.
 MOST = 200
+# Of places of which the same is said, so many are named beside the first.
+_PLACES = 8
 # What YAML takes for the end of a line.
 LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
 # Letters and signs by their category, but nothing is seen of them.
@@ -54,13 +56,25 @@ def columns() -> int:
 
 
 def report(findings: list[Located], colour: bool = False) -> str:
-    """Return FINDINGS as text, errors first, in the order of files and lines; the first of many."""
+    """Return FINDINGS as text, errors first, in the order of files and lines; the first of many.
+    Those that say the same of several places are told once."""
     items = ordered(findings)
     paint = _paint if colour else _leave
+    groups = _alike(items)
     end = f"krunc: {summary(items)}"
-    if len(items) > MOST:
-        end += f"; these are the first {MOST}"
-    return "\n".join([*(_one(item, paint) for item in items[:MOST]), end]) + "\n"
+    if len(groups) > MOST:
+        end += f"; these are the first {sum(map(len, groups[:MOST])):,}"
+    return "\n".join([*(_together(group, paint) for group in groups[:MOST]), end]) + "\n"
+
+
+def _alike(items: list[Located]) -> list[list[Located]]:
+    """Return ITEMS in groups of those that say the same of one key, in the order of their first."""
+    groups: dict[tuple[bool, str, str, str, str], list[Located]] = {}
+    for item in items:
+        one = item.finding
+        key = (one.warning, one.code, dotted(one.path), one.message, one.hint)
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
 
 
 def summary(findings: list[Located]) -> str:
@@ -78,10 +92,24 @@ def _leave(text: str, colour: str) -> str:
     return text
 
 
+def _together(group: list[Located], paint: Callable[[str, str], str]) -> str:
+    """Return what is said of all in GROUP: of the first whole, of the others where they are."""
+    text = _one(group[0], paint)
+    if len(group) == 1:
+        return text
+    places = [_clipped(_place(*placed(item))) for item in group[1 : _PLACES + 1]]
+    more = f" and {len(group) - 1 - _PLACES:,} more" if len(group) - 1 > _PLACES else ""
+    return f"{text}\n    = the same in {', '.join(places)}{more}"
+
+
+def _place(source: Source, span: Span | None) -> str:
+    return f"{source.name}:{span.line + 1}:{span.column + 1}" if span else source.name
+
+
 def _one(item: Located, paint: Callable[[str, str], str]) -> str:
     finding = item.finding
     source, span = placed(item)
-    place = f"{source.name}:{span.line + 1}:{span.column + 1}" if span else source.name
+    place = _place(source, span)
     level, colour = ("warning", _YELLOW) if finding.warning else ("error", _RED)
     where = f"{dotted(finding.path)}: " if finding.path else ""
     kind = paint(f"{level}[{finding.code}]", colour)

@@ -26,12 +26,12 @@ def name_in_fleet(path: str) -> str:
 
 
 def is_listable(name: str) -> bool:
-    """Tell whether NAME can stand in a line."""
+    """Tell whether NAME can stand in a line, and krunc launch can call a VM so."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return name != "" and name == name.strip() and name.isprintable()
+    return name not in ("", ".", "..") and name == name.strip() and name.isprintable()
 
 
 def fleet_list(plans: Iterable[tuple[str, str]]) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from krunc_compiler.files.sha256 import for_many
-from krunc_compiler.files.stopping import Cleaned
+from krunc_compiler.files.stopping import Cleaned, unstopped
 from krunc_compiler.files.within import ANYWHERE, around
 from krunc_compiler.files.writing import (
     make_directory,
@@ -128,7 +128,8 @@ def run(args: Namespace) -> int:
 
     with Cleaned(swept):
         if mark is not None and is_directory(args.output):
-            made_directories += _made_directory(args.output)
+            with unstopped():
+                made_directories += _made_directory(args.output)
         with closing(spread(partial(compile_file, work), jobs)) as results:
             done = list(results)
         status, made = _finished(args, done, jobs, mark)
@@ -157,8 +158,11 @@ def _finished(
         return 1, []
     if mark is None:
         return 0, []
+    with unstopped():
+        for one in made:
+            _settle(one, mark)
     for one in made:
-        said = _settled(one, mark)
+        said = _put(one)
         if not args.quiet or _moved(one):
             sys.stderr.write(said)
     if args.format == "text" and not args.quiet:
@@ -217,8 +221,18 @@ def _made_directory(output: str) -> list[str]:
         raise Rejected(only(output, finding)) from None
 
 
-def _settled(made: Made, mark: str) -> str:
-    """Put a plan where it belongs; what there is to say about it."""
+def _settle(made: Made, mark: str) -> None:
+    """Put a plan that is staged where it belongs. Raises Rejected."""
+    if made.path is None or made.text or not made.staged:
+        return
+    try:
+        settle(made.path, mark)
+    except OSError as error:
+        raise Rejected(only(made.path, unwritten(error))) from None
+
+
+def _put(made: Made) -> str:
+    """Write a plan that goes into no file of its own; what there is to say about any."""
     if made.path is None:
         sys.stdout.write(made.text)
         return ""
@@ -226,10 +240,6 @@ def _settled(made: Made, mark: str) -> str:
         return _written(made.path, made.text)
     if not made.staged:
         return _unchanged(made.path)
-    try:
-        settle(made.path, mark)
-    except OSError as error:
-        raise Rejected(only(made.path, unwritten(error))) from None
     return f"krunc: wrote {printable(made.path)}{_moved(made)}\n"
 
 

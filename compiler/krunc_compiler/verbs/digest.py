@@ -119,7 +119,7 @@ def _unlisted(paths: list[str]) -> list[Located]:
         name = name_in_fleet(path)
         if not is_listable(name):
             message = f"a plan called {printable(name)!r} cannot be listed"
-            hint = "rename it: a line of the list has printed characters alone"
+            hint = "rename it: a name has printed characters alone, and is not . or .."
             findings += only(path, Finding("KR870", message, hint=hint))
         elif first.setdefault(name, path) != path:
             message = f"{first[name]} is called {name}, too"

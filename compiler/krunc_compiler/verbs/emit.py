@@ -23,7 +23,7 @@ from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.plan.many import Rows
 from krunc_compiler.plan.reading import source_of
 from krunc_compiler.plan.refusal import Verifier, refused
-from krunc_compiler.verbs.emitting import to_directory, to_file, to_stdout
+from krunc_compiler.verbs.emitting import to_directory, to_stdout
 from krunc_compiler.verbs.options import add_findings_format
 
 EXAMPLES = f"""\
@@ -59,8 +59,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        metavar="DIR|FILE|-",
-        help="where the files go, a directory for an engine that takes several; default: -",
+        metavar="DIR|-",
+        help="the directory where the files go; it is made; default: -, standard output",
     )
     parser.add_argument(
         "--base",
@@ -249,15 +249,11 @@ def _write(
     there are FINDINGS in the end."""
     pieces = chosen.whole(parts)
     if args.output in (None, "-"):
-        to_stdout(pieces, chosen.has_many_files, findings)
+        to_stdout(pieces, findings)
         return
-    if chosen.has_many_files or os.path.isdir(args.output):
-        count = to_directory(args.output, pieces, findings)
-        said = f"{args.output}: {count[0]} of {count[1]} files changed"
-    else:
-        to_file(args.output, pieces, findings)
-        said = args.output
-    sys.stderr.write(f"krunc: wrote {printable(said)}\n")
+    changed, count = to_directory(args.output, pieces, findings)
+    said = f"{printable(args.output)}: {changed} of {count} files changed"
+    sys.stderr.write(f"krunc: wrote {said}\n")
 
 
 def _tell(findings: list[Located], args: Namespace) -> None:

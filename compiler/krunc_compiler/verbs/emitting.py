@@ -1,5 +1,5 @@
-"""Where the files of krunc emit go: standard output, one file, or a directory. Everything is
-written, or nothing."""
+"""Where the files of krunc emit go: standard output, or a directory. Everything is written, or
+nothing."""
 
 from __future__ import annotations
 
@@ -7,54 +7,36 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from errno import EEXIST
 from itertools import groupby
 
 from krunc_compiler.emit.engine import MARK, Piece
-from krunc_compiler.files.stopping import Cleaned
-from krunc_compiler.files.writing import new_mark, settle, stage, sweep, whole, write
+from krunc_compiler.files.contents import kind
+from krunc_compiler.files.stopping import Cleaned, unstopped
+from krunc_compiler.files.writing import make_directory, new_mark, settle, stage, sweep
 from krunc_compiler.findings.finding import Finding, Located, Rejected
 from krunc_compiler.findings.report import only
 from krunc_compiler.findings.wording import why
 
 # So much is kept in memory of what goes to standard output when it is known to be well.
 _KEPT = 1 << 20
+_PIECE = 1 << 16
 
 
-def to_stdout(pieces: Iterable[Piece], names_files: bool, findings: list[Located]) -> None:
-    """Write PIECES to standard output, each file under its name where there are several. Raises
-    Rejected with FINDINGS."""
+def to_stdout(pieces: Iterable[Piece], findings: list[Located]) -> None:
+    """Write PIECES to standard output, each file under its name. Raises Rejected with FINDINGS."""
     from tempfile import SpooledTemporaryFile  # only here is anything kept
 
     with SpooledTemporaryFile(_KEPT, "w+", encoding="utf-8", newline="\n") as kept:
         for name, texts in _files(pieces):
-            if names_files:
-                kept.write(f"# {name}\n")
+            kept.write(f"# {name}\n")
             kept.writelines(texts)
-            if names_files:
-                kept.write("\n")
+            kept.write("\n")
         if findings:
             raise Rejected(findings)
         kept.seek(0)
-        for line in kept:
-            sys.stdout.write(line)
-
-
-def to_file(path: str, pieces: Iterable[Piece], findings: list[Located]) -> None:
-    """Write PIECES, all of one file, into the file PATH. Raises Rejected with FINDINGS."""
-    try:
-        if os.path.lexists(path) and not os.path.isfile(path):  # a pipe or a device
-            text = "".join(piece.text for piece in pieces)
-            if findings:
-                raise Rejected(findings)
-            write(path, text)
-            return
-        with whole(path) as out:
-            for piece in pieces:
-                out.write(piece.text.encode("utf-8"))
-            if findings:
-                raise Rejected(findings)
-    except OSError as error:
-        raise Rejected(only(path, _unwritten(error))) from None
+        while text := kept.read(_PIECE):
+            sys.stdout.write(text)
 
 
 def to_directory(
@@ -80,37 +62,55 @@ def to_directory(
     path = directory
     with Cleaned(swept):
         try:
+            with unstopped():  # or none would know what was made
+                made += _made(directory)
             for name, texts in _files(pieces):
                 path = os.path.join(directory, name)
                 place = os.path.dirname(path)
                 if place not in directories:
-                    _make(place, made)
+                    with unstopped():
+                        made += _below(directory, place)
                     directories[place] = None
                 count += 1
                 if _stage(path, "".join(texts).encode("utf-8"), mark):
                     staged.append(path)
             if findings:
                 raise Rejected(findings)
-            for path in staged:
-                settle(path, mark)
+            with unstopped():
+                for path in staged:
+                    settle(path, mark)
         except OSError as error:
             raise Rejected(only(path, _unwritten(error))) from None
     return len(staged), count
 
 
+def _below(directory: str, place: str) -> list[str]:
+    """Make PLACE, which is DIRECTORY or lies in it; return those that were made, the outermost
+    first. Raises Rejected: what is below the directory that was named leads nowhere else."""
+    if place.rstrip("/") != directory.rstrip("/") and os.path.islink(place):
+        raise Rejected(only(place, _unmade("it is a link, which may lead to another's directory")))
+    return _made(place)
+
+
+def _made(directory: str) -> list[str]:
+    """Make DIRECTORY; return those that were made, the outermost first. Raises Rejected."""
+    try:
+        return make_directory(directory)[::-1]
+    except OSError as error:
+        raise Rejected(only(directory, _unmade(why(error)))) from None
+
+
+def _unmade(said: str) -> Finding:
+    hint = "name another directory with -o, or - for standard output"
+    return Finding("KR810", f"the directory cannot be made: {said}", hint=hint)
+
+
 def _stage(path: str, data: bytes, mark: str) -> bool:
     changed = stage(path, data, mark, replaces=MARK.encode())
     if changed is None:
-        raise FileExistsError(0, "what is there is a link, a device or a pipe")
+        there = kind(os.lstat(path).st_mode)
+        raise FileExistsError(EEXIST, f"{there} is in its place, and is left alone")
     return changed
-
-
-def _make(directory: str, made: list[str]) -> None:
-    """Make DIRECTORY and those above it; add those that were MADE, from the outside in."""
-    if directory and not os.path.isdir(directory):
-        _make(os.path.dirname(directory), made)
-        os.mkdir(directory)
-        made.append(directory)
 
 
 def _files(pieces: Iterable[Piece]) -> Iterator[tuple[str, Iterator[str]]]:
@@ -120,8 +120,6 @@ def _files(pieces: Iterable[Piece]) -> Iterator[tuple[str, Iterator[str]]]:
 
 
 def _unwritten(error: OSError) -> Finding:
-    said = why(error)
-    if isinstance(error, FileExistsError) and error.errno:
-        said = "the file that is there was not written by krunc emit, and is left alone"
-    hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
-    return Finding("KR810", f"the file cannot be written: {said}", hint=hint)
+    is_there = isinstance(error, FileExistsError | IsADirectoryError)
+    hint = "remove it, or choose another with -o" if is_there else ""
+    return Finding("KR810", f"the file cannot be written: {why(error)}", hint=hint)

@@ -67,6 +67,9 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
     named: dict[str, Source] = {}
     for path in paths:
         for name, source in _plans(path):
+            # Each has files and a runtime directory of its own, which are called so.
+            if name in ("", ".", "..") or "/" in name:
+                raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
             if name in named:
                 raise LaunchError(f"two plans are called {plain(name)}; their logs would be one")
             named[name] = source
@@ -97,8 +100,6 @@ def _streamed(path: str) -> Iterator[tuple[str, Source]]:
         what = "a NUL has to be behind each name and each plan"
         raise LaunchError(f"{plain(path)}: this is not a stream of plans: {what}")
     for name, plan in zip(map(system.fsdecode, words[:-1:2]), words[1::2], strict=True):
-        if name in ("", ".", "..") or "/" in name:
-            raise LaunchError(f"{plain(path)}: a VM cannot be called {plain(name)!r}")
         yield name, Source(path, plan)
 
 

@@ -368,6 +368,22 @@ def test_a_stream_that_is_none(stream: str, fleet: Fleet) -> None:
     assert not (fleet.place / "logs").exists()
 
 
+@pytest.mark.parametrize("name", [".plan.json", "..plan.json", "...plan.json", "...json"])
+def test_a_plan_whose_file_name_leads_elsewhere(name: str, fleet: Fleet) -> None:
+    """A runtime directory called `..` would be the one above."""
+    plans = fleet.made(1)
+    (plans / "box-001.plan.json").rename(plans / name)
+    shutil.copy(plans / name, plans / "other.plan.json")
+    given = [plans] if name.endswith(".plan.json") else [plans / name, plans / "other.plan.json"]
+    done = fleet.run(*map(str, given))
+    assert done.returncode == 2
+    assert f"{plans}/{name}: a VM cannot be called '" in done.stderr
+    for made in ("logs", "run", "ends", "calls"):
+        assert not (fleet.place / made).exists()
+    listed = main(["digest", "--fleet", str(plans), "-o", str(fleet.place / "list")])
+    assert (listed, (fleet.place / "list").exists()) == (1, False)
+
+
 def test_a_plan_of_a_stream_that_is_none_stops_no_other(fleet: Fleet) -> None:
     plan = (fleet.made(1) / "box-001.plan.json").read_bytes()
     words = ["--base", str(fleet.place / "plans")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,7 @@ def _loop(path: Path) -> None:
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "directory": (Path.mkdir, "it is not a regular file"),
     "fifo": (_fifo, "it is not a regular file"),
+    "socket": (lambda path: _socket(path), "no such device or address"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a link leads out of its directory"),
     "out": (lambda path: path.symlink_to("../rootfs/bin/a"), "a link leads out of its directory"),
     "absolute": (lambda path: path.symlink_to("/etc/hostname"), "a link leads out of its directory"),
@@ -169,6 +171,12 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "quote": (lambda path: path.write_bytes(b'a"secret'), "cannot reach the guest"),
     "line": (lambda path: path.write_bytes(b"a\nsecret\n\n"), "cannot reach the guest"),
 }  # fmt: skip
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        os.chdir(path.parent)  # its whole path may be too long
+        made.bind(path.name)
 
 
 def _sparse(path: Path) -> None:
