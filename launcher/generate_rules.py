@@ -92,6 +92,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         # Those with an argument of a kind, for a quick look.
         "OPENING": _with("opens", table["functions"], steps["steps"]),
         "CARRIED": _with("command_line", table["functions"]),
+        "COUNTED": _with("count", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
         # The steps that demand a path and open it to the VM, and those that every plan has.
@@ -108,6 +109,13 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             for name, row in orders["orders"].items()
         },
         "STEPS": {name: host[name] for name in _OF_THE_STAGE},
+        # What the call that shares the root itself names it.
+        "ROOT_TAG": next(
+            tag
+            for row in functions.values()
+            for space, tag in row.get("takes", ())
+            if space == "virtiofs tag"
+        ),
     }
     rare = {
         "ARCHITECTURES": table["architectures"],

@@ -1,4 +1,4 @@
-"""start.py of a wheel and its two companions: all modules of a launch in one file, and what runs is
+"""start.py of a wheel and its companions: all modules of a launch in one file, and what runs is
 what the modules say."""
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"
 FILES = made(PACKAGE)
-TREES = {name: ast.parse(FILES[name]) for name in ("start.py", "start_stage.py", "start_rest.py")}
-LAUNCH, STAGE = modules(PACKAGE), stage_modules(PACKAGE)
+LAUNCH, PARTS = modules(PACKAGE), stage_modules(PACKAGE)
+STARTS = ["start.py", *(f"{file}.py" for file in PARTS)]
+TREES = {name: ast.parse(FILES[name]) for name in (*STARTS, "start_rest.py")}
+STAGE = [name for names in PARTS.values() for name in names]
 ORDER = [*LAUNCH, *STAGE]
 
 
@@ -36,7 +38,7 @@ def functions(*files: str) -> dict[str, ast.FunctionDef]:
     }
 
 
-FUNCTIONS, REST = functions("start.py", "start_stage.py"), functions("start_rest.py")
+FUNCTIONS, REST = functions(*STARTS), functions("start_rest.py")
 
 
 def left_out(statement: ast.stmt) -> bool:
@@ -188,5 +190,7 @@ def test_a_launch_is_in_it_and_no_more() -> None:
         "vm.confine",
         "vm.replay",
     } <= set(LAUNCH)
-    assert {"plan.orders", "supervise.report", "vm.stage", "_stage_rules"} <= set(STAGE)
+    assert {"plan.orders", "vm.stage", "_stage_rules"} <= set(PARTS["start_stage"])
+    # Only the process above the VM's has a use for these.
+    assert {"supervise.report", "supervise.staged_end"} <= set(PARTS["start_report"])
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})
