@@ -10,8 +10,7 @@ file of their own, start_rest.py, and each module's are made when the first of t
 launch_functions.txt lists the others, of rooms that may be split.
 
 How a module imports another one is written otherwise: Python's own statement takes 20,000
-instructions for one of ours, for it asks each module whether it is a package, and makes the error
-that says no, and 5,000 for one that is there already."""
+instructions for one of ours, for it asks whether it is a package, and 5,000 for a second time."""
 
 from __future__ import annotations
 
@@ -58,8 +57,10 @@ def _made(name):
 
 
 def _modules_of(file):
-    # The functions of a file beside this one. Python's own import would look for it first.
+    # The functions of a file beside this one, for which Python's own import would look first.
     name = f"krunc_launcher.{file}"
+    if not hasattr(__loader__, "path"):  # in an archive
+        return __import__(name, None, None, ["MODULES"]).MODULES
     module = sys.modules.get(name)
     if module is None:
         above, _, ending = __file__.rpartition("start")
@@ -251,8 +252,7 @@ def _body(package: Path, name: str, order: list[str], rest: bool) -> str:
 def _imported_otherwise(package: Path, text: str, order: list[str]) -> str:
     """Return TEXT with the imports of modules of ORDER by start.py's own function."""
     lines = text.splitlines(keepends=True)
-    statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-    for statement in statements:
+    for statement in [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]:
         made = imported(package, statement, order)
         if made:
             lines[statement.lineno - 1] = f"{' ' * statement.col_offset}{made}\n"

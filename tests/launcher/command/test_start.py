@@ -4,6 +4,7 @@ what the modules say."""
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,24 @@ def test_a_launch_is_in_it_and_no_more() -> None:
     # Only the process above the VM's has a use for these.
     assert {"supervise.report", "supervise.staged_end"} <= set(PARTS["start_report"])
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})
+
+
+def test_an_archive_has_all_of_them(tmp_path: Path) -> None:
+    """Python imports from there by another way, a refusal and a plan with the stage too."""
+    package = tmp_path / "krunc_launcher"
+    package.mkdir()
+    for path in PACKAGE.glob("_*.py"):
+        (package / path.name).write_bytes(path.read_bytes())
+    for name, text in FILES.items():
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text(text, "utf-8")
+    archive = shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "krunc_launcher")
+    (tmp_path / "no.json").write_text('{"krunc_plan": 1}')
+    code = (
+        f"import sys; sys.path[:0] = [{archive!r}]; from krunc_launcher import start; "
+        "[start._of('krunc_launcher.' + name) for name in sys.argv[2:]]; del sys.argv[2:]; start.run()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "no.json"), *STAGE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 125, done.stderr
+    assert "the key box is missing" in done.stderr
