@@ -95,6 +95,14 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "COUNTED": _with("count", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
+        # The functions whose arguments, and not they alone, decide what is implicit.
+        "IMPLYING": {
+            token.partition(".")[0]: True
+            for row in table["implicit"]
+            for group in (row.get("unless", ()), *row.get("when", ()))
+            for token in group
+            if "." in token
+        },
         # The steps that demand a path and open it to the VM, and those that every plan has.
         "OPENED": list(_with("admits", steps["steps"])),
         "REQUIRED": [name for name, row in steps["steps"].items() if row.get("required")],

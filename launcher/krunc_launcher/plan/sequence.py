@@ -7,6 +7,7 @@ from krunc_launcher._rules import (
     FUNCTIONS,
     GUEST_CONFIGURATION,
     IMPLICIT,
+    IMPLYING,
     LIMITS,
     MEANT,
     OPENED,
@@ -144,7 +145,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
     for row in operations:
         if "call" in row:
             tokens.add(row["call"])
-            for name, value in row.get("args", {}).items():
+            for name, value in row.get("args", {}).items() if row["call"] in IMPLYING else ():
                 if type(value) is dict:
                     tokens.update(f"{row['call']}.{name}={{{key}}}" for key in value)
                     continue
@@ -160,8 +161,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
     }
     stated: set[str] = set()
     for i, row in enumerate(operations):
-        name = row.get("implicit")
-        if name is None:
+        if (name := row.get("implicit")) is None:
             continue
         if name not in honest:
             found.append((("operations", i), f"the calls do not imply {shown(name)}"))
