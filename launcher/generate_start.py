@@ -65,7 +65,7 @@ def _modules_of(file):
     if module is None:
         above, _, ending = __file__.rpartition("start")
         loader = type(__loader__)(name, f"{above}{file}{ending}")
-        module = sys.modules[name] = type(sys)(name)
+        sys.modules[name] = module = type(sys)(name)
         exec(loader.get_code(name), module.__dict__)
     return module.MODULES
 

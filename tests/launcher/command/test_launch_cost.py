@@ -40,13 +40,20 @@ def imported(*command: str, **variables: str) -> set[str]:
 
 @pytest.fixture
 def telling(tmp_path: Path) -> list[str]:
-    """The launcher, which tells also of the modules in start.py when they are imported."""
-    line = "    module = sys.modules[name] = type(sys)(name)\n"
-    tell = "    sys.stderr.write(f'import time: | {name}\\n')\n"
+    """The launcher, which tells also of the modules in start.py when they are imported, and of the
+    files beside it when they are read."""
+    lines = (
+        "    module = sys.modules[name] = type(sys)(name)\n",
+        "        sys.modules[name] = module = type(sys)(name)\n",
+    )
     for name, code in made(PACKAGE).items():
-        assert name != "start.py" or code.count(line) == 1
+        for line in lines:
+            assert name != "start.py" or code.count(line) == 1
+            indent = line[: -len(line.lstrip())]
+            tell = f"{indent}sys.stderr.write(f'import time: | {{name}}\\n')\n"
+            code = code.replace(line, line + tell)
         (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "made" / name).write_text(code.replace(line, line + tell), "utf-8")
+        (tmp_path / "made" / name).write_text(code, "utf-8")
     return [*LAUNCHER[:2], re.sub(r"(?<=\[:0\] = ).*?]", f"['{tmp_path}/made']", LAUNCHER[2])]
 
 
