@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Given, Path
 
 _TAGS = "virtiofs tag"
-_LOOKED_AT = {"report", *MEANT["program"], *MEANT["workdir"], *MEANT["laid_in"]}
+_LOOKED_AT = {"lay_stage", "report", *MEANT["program"], *MEANT["workdir"], *MEANT["laid_in"]}
 _ROOT = 1  # the rank of those that say what the root is
 _REQUIRED = [name for name, rule in ORDERS.items() if "required" in rule]
 
@@ -56,7 +56,7 @@ def _wired(operations: list[dict[str, Any]], staged: Staged, found: Findings) ->
     names, touching = staged
     program, orders = STAGE["program"]
     root, socket, port = STAGE["root"], STAGE["socket"], STAGE["port"]
-    wanted = {"program": 0, "root": 0, "socket": 0}
+    wanted, laid = {"program": 0, "root": 0, "socket": 0}, False
     for i, name in enumerate(names):
         if name not in _LOOKED_AT or "implicit" in operations[i]:
             continue
@@ -72,25 +72,25 @@ def _wired(operations: list[dict[str, Any]], staged: Staged, found: Findings) ->
             path, said = path[:2], "nothing can be merged onto the stage's own directory"
         elif name == "report" and args["port"] != port:
             path, said = (*path, "port"), f"the stage reports on port {port}"
+        elif name == "lay_stage":
+            laid, path = True, (*path, "path")
+            said = "" if args["path"] == root else f"the stage lies in {root}"
         if said:
             found.append((path, said))
     for i, param, value in touching:
         row, said = operations[i], ""
-        if row.get("step") == "lay_stage":
-            said = "" if value == root else f"the stage lies in {root}"
-        elif value == root and param.get("target") == "directory" and _is_root(row):
+        if value == root and param.get("target") == "directory" and _is_root(row):
             wanted["root"] += 1
         elif "call" in row and value == socket and param["kind"] == "socket_path":
             if row["args"]["port"] == port and opening(param, row["args"]) == "connect":
                 wanted["socket"] += 1
-        elif "order" not in row:
+        elif "order" not in row and row.get("step") != "lay_stage":
             said = f"{shown(value)} is the launch's own; only the stage uses it"
         if said:
             found.append((("operations", i, "args", param["name"]), said))
-    for what, count in wanted.items():
-        if count != 1:
-            found.append((("operations",), f"expected exactly one call for the stage's {what}"))
-    if "lay_stage" not in names:
+    one = "expected exactly one call for the stage's"
+    found += [(("operations",), f"{one} {what}") for what, n in wanted.items() if n != 1]
+    if not laid:
         found.append((("operations",), "lay_stage is missing before the first call"))
     if "init" not in names:
         found.append((("operations",), "the stage is started by libkrun's own init"))

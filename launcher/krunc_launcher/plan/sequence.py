@@ -87,7 +87,7 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
         what = f"{count} virtio devices, libkrun's own among them"
         found.append((("operations",), f"{what}; a machine has room for {most}"))
     needs.check(plan, given, found)
-    staged = touching or "order" in kinds or not names.isdisjoint(_OF_THE_STAGE)
+    staged = touching or "order" in kinds or not seen.isdisjoint(_OF_THE_STAGE)
     return (every, touching) if staged else None
 
 
