@@ -61,7 +61,7 @@ def _places(done: list[Operation], origin: str) -> Iterator[Place]:
 
 
 def _is_wrong(root: Root, path: str, is_file: bool, laid: list[str]) -> bool:
-    if any(f"{one}/".startswith(f"{path}/") for one in laid):
+    if any(f"{one}/".startswith(f"{path}/") or path.startswith(f"{one}/") for one in laid):
         return False
     try:
         mode = root.mode(path)

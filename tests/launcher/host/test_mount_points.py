@@ -35,7 +35,9 @@ KEYS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-def launched(at: Path, launch: Callable[..., Launch], *keys: dict[str, Any]) -> Launch:
+def launched(
+    at: Path, launch: Callable[..., Launch], *keys: dict[str, Any], target: str = "1.18"
+) -> Launch:
     box: dict[str, Any] = {
         "krunc": 1,
         "name": "mounts",
@@ -46,7 +48,7 @@ def launched(at: Path, launch: Callable[..., Launch], *keys: dict[str, Any]) -> 
     for more in keys:
         box |= more
     (at / "box.yaml").write_text(json.dumps(box))
-    assert main(["compile", "--target", "1.18", str(at / "box.yaml")]) == 0
+    assert main(["compile", "--target", target, str(at / "box.yaml")]) == 0
     (at / "share").mkdir(exist_ok=True)
     (at / "disk.img").write_bytes(bytes(512))
     return launch(at / "box.plan.json", KRUN_RECORDER_EXIT="7", KRUN_RECORDER_SAYS=SAYS)
@@ -214,3 +216,15 @@ def test_each_is_told_once(tmp_path: Path, launch: Callable[..., Launch]) -> Non
         "directory /data", "directory /run", "directory /src", "directory /sys",
         f"file {HOSTS}", f"file {RESOLVER}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("path", ["/sys", "/sys/in"])
+def test_what_libkrun_lays_over_the_root_is_there(
+    path: str, staged: bool, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    runnable(tmp_path / "rootfs")
+    (tmp_path / "rootfs/sys").rmdir()
+    rows = [{"path": "/sys", "directory": True}, {"path": path, "directory": True}]
+    root = {**READ_ONLY["rootfs"], "overlay": rows[-1:] if path == "/sys" else rows}
+    starts(launched(tmp_path, launch, {"rootfs": root, **(STAGED if staged else {})}, target="2"))
