@@ -49,7 +49,8 @@ def _compiler(*words: str | Path) -> None:
 def _prepared(directory: Path, tasks: int) -> tuple[Path, Path, Path]:
     """Return the script with the launcher, the one with /bin/true, and the plans."""
     root, plans = directory / "root", directory / "plans"
-    (root / "bin").mkdir(parents=True)
+    for name in ("bin", "dev", "proc", "sys"):
+        (root / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/a")
     plans.mkdir()
     box = directory / "box.yaml"

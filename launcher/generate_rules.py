@@ -92,8 +92,17 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         # Those with an argument of a kind, for a quick look.
         "OPENING": _with("opens", table["functions"], steps["steps"]),
         "CARRIED": _with("command_line", table["functions"]),
+        "COUNTED": _with("count", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
         "IMPLICIT": table["implicit"],
+        # The functions whose arguments, and not they alone, decide what is implicit.
+        "IMPLYING": {
+            token.partition(".")[0]: True
+            for row in table["implicit"]
+            for group in (row.get("unless", ()), *row.get("when", ()))
+            for token in group
+            if "." in token
+        },
         # The steps that demand a path and open it to the VM, and those that every plan has.
         "OPENED": list(_with("admits", steps["steps"])),
         "REQUIRED": [name for name, row in steps["steps"].items() if row.get("required")],
@@ -108,6 +117,13 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             for name, row in orders["orders"].items()
         },
         "STEPS": {name: host[name] for name in _OF_THE_STAGE},
+        # What the call that shares the root itself names it.
+        "ROOT_TAG": next(
+            tag
+            for row in functions.values()
+            for space, tag in row.get("takes", ())
+            if space == "virtiofs tag"
+        ),
     }
     rare = {
         "ARCHITECTURES": table["architectures"],

@@ -1,16 +1,16 @@
 """Makes the launcher of a wheel: of the modules of every launch one, krunc_launcher/start.py, which
 is one file to find and to read where there were three dozen. What runs is their text without its
 annotations, each in a namespace of its own, when it is first imported. Those that a plan with the
-stage takes besides are another such file, start_stage.py. The other modules are files as before,
+stage takes besides are another such file, start_stage.py; what only the process above the VM's has
+of these is start_report.py, which is read behind the fork. The other modules are files as before,
 without annotations too: `from __future__` is a real import, as long as that of two.
 
 A third of the functions of a launch run only where it is refused, or is no launch: these are in a
-third file, start_rest.py, and each module's are made when the first of them is called.
+file of their own, start_rest.py, and each module's are made when the first of them is called.
 launch_functions.txt lists the others, of rooms that may be split.
 
 How a module imports another one is written otherwise: Python's own statement takes 20,000
-instructions for one of ours, for it asks each module whether it is a package, and makes the error
-that says no, and 5,000 for one that is there already."""
+instructions for one of ours, for it asks whether it is a package, and 5,000 for a second time."""
 
 from __future__ import annotations
 
@@ -41,11 +41,9 @@ def _of(name):
 def _made(name):
     body = _MODULES.get(name)
     if body is None:
-        if name not in _STAGE:
+        if name not in _ELSEWHERE:
             return __import__(name)
-        from krunc_launcher.start_stage import MODULES
-
-        body = MODULES[name]
+        body = _modules_of(_ELSEWHERE[name])[name]
     module = sys.modules[name] = type(sys)(name)
     # As exec would: C code that imports something looks for it in its caller's globals.
     module.__builtins__ = __builtins__
@@ -56,6 +54,20 @@ def _made(name):
         space[function] = _later(name, function)
     type(body)(body.__code__, space)(_of)
     return module
+
+
+def _modules_of(file):
+    # The functions of a file beside this one, for which Python's own import would look first.
+    name = f"krunc_launcher.{file}"
+    if not hasattr(__loader__, "path"):  # in an archive
+        return __import__(name, None, None, ["MODULES"]).MODULES
+    module = sys.modules.get(name)
+    if module is None:
+        above, _, ending = __file__.rpartition("start")
+        loader = type(__loader__)(name, f"{above}{file}{ending}")
+        sys.modules[name] = module = type(sys)(name)
+        exec(loader.get_code(name), module.__dict__)
+    return module.MODULES
 
 
 def _later(name, function):
@@ -69,15 +81,13 @@ def _later(name, function):
 
 def _complete(name):
     # Makes the functions of a module that are in start_rest.py, once.
-    from krunc_launcher.start_rest import MODULES
-
-    body = MODULES.pop(name, None)
+    body = _modules_of("start_rest").pop(name, None)
     if body is not None:
         type(body)(body.__code__, sys.modules[name].__dict__)(_of)
 
 
 def _find(name, path=None, target=None):
-    return type(__spec__)(name, _finder) if name in _MODULES or name in _STAGE else None
+    return type(__spec__)(name, _finder) if name in _MODULES or name in _ELSEWHERE else None
 
 
 # For modules that are not in here, and import some that are. No class: to make one takes as long
@@ -105,7 +115,11 @@ _ROOTS = (
     "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
     "vm.sigterm",
 )  # fmt: skip
-_STAGE = ("plan.orders", "supervise.report", "supervise.staged_end", "vm.stage")
+# What a plan with the stage takes besides: each process, and the one above the VM's.
+_STAGE = {
+    "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
+    "start_report": ("supervise.report", "supervise.staged_end"),
+}
 _GENERATED = ("__init__", "_krun", "_rules", "start")
 
 
@@ -118,22 +132,29 @@ def modules(package: Path) -> list[str]:
     return order
 
 
-def stage_modules(package: Path) -> list[str]:
-    """Return the modules that a plan with the stage takes besides, in the same way."""
+def stage_modules(package: Path) -> dict[str, list[str]]:
+    """Return the modules that a plan with the stage takes besides, in the same way, by the file
+    that has them."""
     order = modules(package)
-    count = len(order)
-    for root in _STAGE:
-        _behind_its_imports(package, root, order)
-    return order[count:]
+    found = {}
+    for file, roots in _STAGE.items():
+        count = len(order)
+        for root in roots:
+            _behind_its_imports(package, root, order)
+        found[file] = order[count:]
+    return found
 
 
 def made(package: Path) -> dict[str, str]:
     """Return the files that a wheel has in place of those in the directory PACKAGE, by their paths
     in it."""
     launch, stage = modules(package), stage_modules(package)
-    order = [*launch, *stage]
+    order = [*launch, *(name for names in stage.values() for name in names)]
     rest = {name: rare for name in order if (rare := rare_functions(package, name))}
-    stage_file = "".join(_function(package, name, order) for name in stage) + _table(stage)
+    stage_files = {
+        f"{file}.py": "".join(_function(package, name, order) for name in names) + _table(names)
+        for file, names in stage.items()
+    }
     rest_file = "".join(_function(package, name, order, True) for name in rest) + _table([*rest])
     others = {
         str(path.relative_to(package)): without_types(_text(path))
@@ -142,17 +163,21 @@ def made(package: Path) -> dict[str, str]:
     }
     return {
         "start.py": _start(package, launch, stage, rest),
-        "start_stage.py": stage_file,
+        **stage_files,
         "start_rest.py": rest_file,
         **others,
     }
 
 
-def _start(package: Path, launch: list[str], stage: list[str], rest: dict[str, list[str]]) -> str:
-    functions = [_function(package, name, [*launch, *stage]) for name in launch]
+def _start(
+    package: Path, launch: list[str], stage: dict[str, list[str]], rest: dict[str, list[str]]
+) -> str:
+    elsewhere = {name: file for file, names in stage.items() for name in names}
+    functions = [_function(package, name, [*launch, *elsewhere]) for name in launch]
     directories = sorted({name.partition(".")[0] for name in launch if "." in name})
     rare = "".join(f"    {_full(name)!r}: {tuple(names)!r},\n" for name, names in rest.items())
-    named = f"_DIRECTORIES = {directories!r}\n_STAGE = {tuple(map(_full, stage))!r}\n"
+    others = "".join(f"    {_full(name)!r}: {file!r},\n" for name, file in elsewhere.items())
+    named = f"_DIRECTORIES = {directories!r}\n_ELSEWHERE = {{\n{others}}}\n"
     tables = f"{named}_REST = {{\n{rare}}}\n"
     return _HEAD + "".join(functions) + tables + f"_{_table(launch)}\n\n" + _FOOT
 
@@ -227,8 +252,7 @@ def _body(package: Path, name: str, order: list[str], rest: bool) -> str:
 def _imported_otherwise(package: Path, text: str, order: list[str]) -> str:
     """Return TEXT with the imports of modules of ORDER by start.py's own function."""
     lines = text.splitlines(keepends=True)
-    statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-    for statement in statements:
+    for statement in [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]:
         made = imported(package, statement, order)
         if made:
             lines[statement.lineno - 1] = f"{' ' * statement.col_offset}{made}\n"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from krunc_launcher import system
+from krunc_launcher._rules import FUNCTIONS, OPENING
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.paths import Directories, absolute
-from krunc_launcher.plan.rows import parameters
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.text.reading import directory, parse, read, text_of
@@ -75,9 +75,9 @@ def placed(plan: dict[str, Any], text: str, path: str, options: Options) -> Acce
 def _directories(operations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield the directories that a guest gets, and how."""
     for row in operations:
-        for param, value in parameters(row):
+        for param in FUNCTIONS[row["call"]]["params"] if row.get("call") in OPENING else ():
             if param.get("target") == "directory":
-                yield value, opening(param, row["args"])
+                yield row["args"][param["name"]], opening(param, row["args"])
 
 
 def runtime_directory(box: str) -> str:

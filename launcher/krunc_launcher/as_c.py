@@ -48,7 +48,7 @@ def written(operation: Operation) -> str:
         words = command(operation, f"/* a socket, opened as {operation.argument('name')} */")
         return " ".join([STEP, quoted(operation.argument("program")), *words])
     if operation.kind != "call":
-        params = operation.rule()["params"]
+        params = operation.rule["params"]
         return " ".join([operation.name, *map(_c, params, operation.values)])
     params = FUNCTIONS[operation.name]["params"]
     values = ", ".join(map(_c, params, operation.values))

@@ -13,7 +13,7 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import missing_workdir, opened, program, unstartable
+from krunc_launcher.host.program import missing_workdir, opened, program, unmountable, unstartable
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
     from krunc_launcher.supervise.passt import Passt
+    from krunc_launcher.supervise.report import Report
 
 # A plan's names of the signals that the stage sends.
 _SIGNALS = {"INT": SIGINT, "TERM": SIGTERM}
@@ -105,14 +106,14 @@ def start(
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
     OSError, and LaunchError where the VM needs the stage and there is no place for it, or where
     what runs beside it cannot. See `fork` for MASK and BEGUN."""
-    handle, stop, report, passt = -1, (0, 0, 0), None, None
+    handle, stop, place, passt = -1, (0, 0, 0), None, None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         stop, staged = _stop(accepted.plan["operations"])
         if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
-            from krunc_launcher.supervise.report import Report
+            from krunc_launcher.supervise.launch_directory import prepare
 
-            report = Report(accepted.plan["operations"], accepted.directories)
+            place = prepare(accepted.directories)
         if isinstance(begin, Ready):
             done = begin.operations
             root, path = begin.program
@@ -122,24 +123,35 @@ def start(
         try:
             passt = _beside(mask, begin, done)
         except LaunchError:
-            if report is not None:
-                report.end()
+            if place is not None:
+                _report(accepted, place).end()
             raise
         handle = opened(root, path, accepted.directories)
     try:
-        vm = fork(mask, programs.watch(handle), options.console_max, stop, report, begun)
+        vm = fork(mask, programs.watch(handle), options.console_max, stop, begun)
     except OSError:
-        for beside in (report, passt):
-            if beside is not None:
-                beside.end()
+        if place is not None:
+            _report(accepted, place).end()
+        if passt is not None:
+            passt.end()
         raise
     else:
         if passt is not None:
             vm.join(passt)
+        if place is not None and not vm.is_mine:
+            vm.report = _report(accepted, place)
         return vm
     finally:
         if handle >= 0:
             system.close(handle)
+
+
+def _report(accepted: Accepted, place: tuple[int, int]) -> Report:
+    """Return what listens to the stage at PLACE, as `prepare` has it."""
+    # Here, for the VM's process has no use for it.
+    from krunc_launcher.supervise.report import Report
+
+    return Report(accepted.plan["operations"], accepted.directories, *place)
 
 
 def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:
@@ -193,6 +205,7 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
         *preflight(operations, accepted.directories),
         *missing_workdir(accepted.plan, operations, accepted.directories),
         *unstartable(accepted.plan, operations, accepted.directories, starts),
+        *unmountable(accepted.plan, operations, accepted.directories),
         *untold(accepted.plan["operations"], accepted.directories),
     ]
     return Ready(accepted, operations, found, problems, starts, made(operations))

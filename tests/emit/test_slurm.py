@@ -116,7 +116,8 @@ def array(
 
     def make(count: int, stays: bool = False) -> tuple[Path, Path]:
         plans, root = tmp_path / "plans", tmp_path / "root"
-        (root / "bin").mkdir(parents=True)
+        for name in ("bin", "dev", "proc", "sys"):
+            (root / name).mkdir(parents=True)
         plans.mkdir()
         shutil.copy("/bin/busybox", root / "bin/a")
         (root / "bin/a").chmod(0o755)

@@ -139,7 +139,7 @@ def _plain(value: Any) -> Any:
 
 
 def _given(one: Operation, rights: Grants) -> None:
-    rules = one.rule()["params"]
+    rules = one.rule["params"]
     named = {rule["name"]: value for rule, value in zip(rules, one.values, strict=True)}
     for rule in rules:
         value = named[rule["name"]]

@@ -30,8 +30,10 @@ _FIRST = 1 << 20
 
 
 def runnable(at: Path, *names: str) -> None:
-    """Make a root at AT in which programs called NAMES can be found, and no more."""
-    at.mkdir(parents=True, exist_ok=True)
+    """Make a root at AT in which programs called NAMES can be found, what every guest mounts has a
+    place, and no more is."""
+    for name in ("dev", "proc", "sys"):
+        (at / name).mkdir(parents=True, exist_ok=True)
     for name in names or _NAMES:
         file = at / name[1:]
         if not file.exists():

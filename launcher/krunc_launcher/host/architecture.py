@@ -34,9 +34,9 @@ def other(operation: Operation) -> Iterator[str]:
 def alone(operation: Operation) -> Iterator[str]:
     """Tell that a function of libkrun is not for this architecture."""
     machine = system.uname().machine
-    able = [name for name in operation.rule()["on"] if machine in ARCHITECTURES[name]["machines"]]
+    able = [name for name in operation.rule["on"] if machine in ARCHITECTURES[name]["machines"]]
     if not able:
-        only = " and ".join(operation.rule()["on"])
+        only = " and ".join(operation.rule["on"])
         yield f"{operation.name} is {only}'s alone, and this machine is {plain(machine)}"
 
 

@@ -59,6 +59,21 @@ class Root:
             else f"{plain(path)} is in no directory of PATH, {plain(':'.join(search))}"
         )
 
+    def mode(self, path: str) -> int:
+        """Return the mode of what is at the absolute PATH, at the end of links; 0 for nothing.
+        Raises OSError where that cannot be told."""
+        return self._real(path)[1]
+
+    def is_taken(self, path: str) -> bool:
+        """Tell whether something is at the absolute PATH, or a link or a file is on the way."""
+        try:
+            self._look(path, _NO_LINKS)
+        except FileNotFoundError as error:
+            return error.errno == _ENOTDIR
+        except OSError:
+            pass
+        return True
+
     def _why_not(self, path: str, scripts: int) -> str:
         real, mode = self._real(path)
         if not real:

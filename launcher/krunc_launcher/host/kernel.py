@@ -26,7 +26,7 @@ def unfit(
     operation: Operation, memory_mib: int, machine: str, directories: Directories
 ) -> Iterator[str]:
     """Tell why the kernel of OPERATION does not boot on MACHINE with MEMORY_MIB."""
-    rules = operation.rule()["params"]
+    rules = operation.rule["params"]
     given = {rule["name"]: value for rule, value in zip(rules, operation.values, strict=True)}
     kinds = [given[rule["name"]] for rule in rules if rule.get("enum") == "kernel_format"]
     path = meant([operation], "kernel")

@@ -74,7 +74,7 @@ def missing(done: list[Operation]) -> str:
         )
     if not _filterable():
         return f"this kernel or processor ({system.uname().machine}) has no seccomp filter for it"
-    unknown = next((o.name for o in done if "unknown_access" in o.rule()), "")
+    unknown = next((o.name for o in done if "unknown_access" in o.rule), "")
     return f"the host access that {unknown} needs is not known" if unknown else ""
 
 

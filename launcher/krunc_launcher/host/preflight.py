@@ -64,7 +64,7 @@ def preflight(done: list[Operation], directories: Directories) -> list[str]:
 
 def _arguments(operation: Operation) -> Iterator[str]:
     """Yield descriptors that are not open, and ports that are taken."""
-    for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
+    for rule, value in zip(operation.rule["params"], operation.values, strict=True):
         if rule["kind"] == "fd" and type(value) is int and value > 2:
             try:
                 # What the launcher opened itself is closed for programs that it would start.
@@ -104,7 +104,7 @@ def _image(operation: Operation, directories: Directories) -> Iterator[str]:
         if rule.get("target") == "disk":
             from krunc_launcher.host.images import unfit
 
-            rules = zip(operation.rule()["params"], operation.values, strict=True)
+            rules = zip(operation.rule["params"], operation.values, strict=True)
             said = [value.c for one, value in rules if one.get("enum") == "disk_format"]
             declared = said[0].rpartition("_")[2].lower() if said else "raw"
             yield from unfit(path, declared, directories)

@@ -27,6 +27,8 @@ _TAGS = "virtiofs tag"  # the space of names in the table
 _OWN_WAY = frozenset(("init", "kernel"))
 # What libkrun's init mounts.
 _OF_THE_GUEST = ("dev", "proc", "sys")
+# The orders with which the guest can change its root, wherever that comes from.
+_CHANGED = frozenset(("discard_changes", "keep_changes"))
 # The orders that mount something at a path.
 _MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
 
@@ -61,10 +63,11 @@ def program(
 
 def _laid(plan: dict[str, Any], tag: str) -> list[str]:
     """Return where a call lays something over the directory that has TAG."""
+    places = MEANT["laid_at"]
     return [
-        row["args"][MEANT["laid_at"][name]]
+        row["args"][places[name]]
         for row in plan["operations"]
-        if (name := row.get("call")) in MEANT["laid_at"]
+        if (name := row.get("call")) in places
         and row["args"][MEANT["laid_in"][name]] == tag
         and _process(row) is None
     ]
@@ -181,12 +184,37 @@ def unstartable(
     ]
 
 
+def unmountable(plan: dict[str, Any], done: list[Operation], directories: Directories) -> list[str]:
+    """Tell where a root that is a directory, and read-only, lacks what the guest mounts something
+    at. The others make that themselves."""
+    if len(directories.written) == len(directories.shared) or sys.platform != "linux":
+        return []
+    orders = {operation.name: operation for operation in done if operation.kind == "order"}
+    tag, origin = GUEST_CONFIGURATION["fs_tag"], "rootfs"
+    if orders:
+        if _CHANGED.isdisjoint(orders) and "root_share" in orders:
+            share = orders["root_share"]
+            tag, origin = share.argument("tag"), share.origin
+            if share.argument("access").c != "read":
+                return []
+        else:
+            return []
+    elif not _OWN_WAY.issubset([row.get("implicit") for row in plan["operations"]]):
+        return []
+    root = _root(done, tag)
+    if not root or (not orders and root in directories.written):
+        return []
+    from krunc_launcher.host.mount_points import missing
+
+    return list(missing(done, root, origin, _laid(plan, tag), directories))
+
+
 def _root(done: list[Operation], tag: str = GUEST_CONFIGURATION["fs_tag"]) -> str:
     """Return the directory that the guest gets by TAG; empty when its root is on a disk."""
     for operation in done:
         if operation.name not in OPENING:
             continue
-        rule = operation.rule()
+        rule = operation.rule
         tags = [name for space, name in rule.get("takes", ()) if space == _TAGS]
         for param, value in zip(rule["params"], operation.values, strict=True):
             if param.get("unique") == _TAGS:

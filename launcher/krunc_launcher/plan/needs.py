@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from krunc_launcher._rules import ERAS, FUNCTIONS, KINDS, NEWER
 from krunc_launcher.errors import shown
-from krunc_launcher.plan.rows import parameters
 from krunc_launcher.plan.text import numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.plan.text import Findings
+    from krunc_launcher.plan.text import Findings, Given
 
 
-def check(plan: dict[str, Any], found: Findings) -> None:
-    """Append to FOUND where the head of PLAN, whose operations are well, is not what they need."""
+def check(plan: dict[str, Any], given: list[Given], found: Findings) -> None:
+    """Append to FOUND where the head of PLAN is not what its calls, GIVEN parameters, need."""
     came = {ERAS[plan["api"]]["first"]}
     features = set()
-    for row in plan["operations"]:
+    for row, pairs in zip(plan["operations"], given, strict=True):
         if "call" not in row:
             continue
         rule = FUNCTIONS[row["call"]]
         came.add(rule["since"])
         if "feature" in rule:
             features.add(rule["feature"])
-        for param, value in parameters(row):
+        for param, value in pairs:
             newer = NEWER.get(param.get("enum") or param.get("flags", ""))
             if newer:
                 names = value if type(value) is list else [value]

@@ -10,7 +10,6 @@ from krunc_launcher._rules import FUNCTIONS, STEPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 ROWS: dict[str, dict[str, Any]] = {"call": FUNCTIONS, "step": STEPS, "order": {}}
@@ -38,16 +37,6 @@ def kind_of(row: dict[str, Any]) -> str:
         "call" if "call" in row else "step" if "step" in row
         else "order" if "order" in row else "implicit"
     )  # fmt: skip
-
-
-def parameters(row: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield each parameter of ROW that a plan gives a value, and this; ROW is well by itself."""
-    args = row.get("args")
-    if args:
-        kind = kind_of(row)
-        for param in ROWS[kind][row[kind]]["params"]:
-            if param["name"] in args:
-                yield param, args[param["name"]]
 
 
 def of_the_stage() -> None:

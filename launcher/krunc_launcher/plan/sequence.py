@@ -7,6 +7,7 @@ from krunc_launcher._rules import (
     FUNCTIONS,
     GUEST_CONFIGURATION,
     IMPLICIT,
+    IMPLYING,
     LIMITS,
     MEANT,
     OPENED,
@@ -16,39 +17,39 @@ from krunc_launcher._rules import (
 )
 from krunc_launcher.errors import shown
 from krunc_launcher.plan import needs
-from krunc_launcher.plan.rows import ROWS, kind_of, parameters
+from krunc_launcher.plan.rows import ROWS, kind_of
 from krunc_launcher.plan.text import LAUNCH, STORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.plan.text import Findings, Path
+    from krunc_launcher.plan.text import Findings, Given, Path
 
+    Staged = tuple[list[str], list[tuple[int, dict[str, Any], str]]]
 
 _OF_A_FILE = "name of an opened file"
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 
-def together(plan: dict[str, Any], found: Findings) -> bool:
-    """Append what is wrong with the operations of PLAN, each of which is well by itself; tell
-    whether any of them is of the stage."""
-    operations = plan["operations"]
-    era = plan["api"]
-    names = {row[kind_of(row)] for row in operations}
+def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Staged | None:
+    """Append what is wrong with the operations of PLAN, each of which is well by itself, GIVEN the
+    parameters of each; return, if it has the stage, their names and the paths of the launch."""
+    operations, era = plan["operations"], plan["api"]
+    kinds = list(map(kind_of, operations))
+    every = [row[kind] for row, kind in zip(operations, kinds, strict=True)]
+    names = set(every)
     _order(operations, found)
-    _confined(operations, found)
+    _confined(operations, every, found)
     seen: set[str] = set()
     unique = _taken(operations)
     opened: set[str] = set()
-    staged = any("order" in row or row.get("step") in _OF_THE_STAGE for row in operations)
-    for i, row in enumerate(operations):
-        if "implicit" in row:
+    touching = []
+    for i, kind in enumerate(kinds):
+        if kind == "implicit":
             continue
         path: Path = ("operations", i)
-        kind = kind_of(row)
-        name = row[kind]
-        rule = ROWS[kind][name]
+        name, rule = every[i], ROWS[kind][every[i]]
         if name in seen and rule["repeat"] == "once":
             found.append((path, f"{name} is allowed only once"))
         for other in rule.get("excludes", ()):
@@ -59,31 +60,35 @@ def together(plan: dict[str, Any], found: Findings) -> bool:
             if applies and seen.isdisjoint(need["any"]):
                 found.append((path, f"{name} needs {' or '.join(need['any'])} before it"))
         seen.add(name)
-        for param, value in parameters(row):
-            where = (*path, "args", param["name"])
-            staged = staged or (type(value) is str and value.startswith(LAUNCH))
+        for param, value in given[i]:
+            said = ""
             if "unique" in param and value is not None:
                 first = unique.setdefault((param["unique"], value), i)
                 if first != i:
-                    what = f"the {param['unique']} {shown(value)}"
-                    found.append((where, f"{what} is that of operations[{first}]"))
-            if param.get("unique") == _OF_A_FILE:
-                opened.add(value)
-            if param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
-                found.append((where, f"no open_file before it opens {shown(value['opened'])}"))
+                    said = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
+                if param["unique"] == _OF_A_FILE:
+                    opened.add(value)
+            if type(value) is str:
+                if value.startswith(LAUNCH):
+                    touching.append((i, param, value))
+            elif param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
+                said = f"no open_file before it opens {shown(value['opened'])}"
+            if said:
+                found.append(((*path, "args", param["name"]), said))
     for name in REQUIRED:
         if name not in seen:
             found.append((("operations",), f"{name} is missing before the first call"))
     _implied(operations, era, found)
-    _conditions(operations, found)
+    _conditions(operations, given, found)
     _served(operations, found)
     _configuration(operations, names, found)
     most, count = LIMITS["virtio_devices"], devices(operations)
     if not found and count > most:
         what = f"{count} virtio devices, libkrun's own among them"
         found.append((("operations",), f"{what}; a machine has room for {most}"))
-    needs.check(plan, found)
-    return staged
+    needs.check(plan, given, found)
+    staged = touching or "order" in kinds or not seen.isdisjoint(_OF_THE_STAGE)
+    return (every, touching) if staged else None
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
@@ -120,13 +125,13 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
         found.append((("operations",), f"{ROLES['enter']} is missing at the end"))
 
 
-def _confined(operations: list[dict[str, Any]], found: Findings) -> None:
+def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
     steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
     last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
     end = operations[last]["step"] if last < len(steps) else ""
     for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
-        name, path = row[kind_of(row)], ("operations", i)
+        name, path = names[i], ("operations", i)
         if end and i < last and "threads" in step:
             free = "or the thread that it starts is not confined"
             found.append((path, f"{name} is behind {end}, {free}"))
@@ -140,7 +145,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
     for row in operations:
         if "call" in row:
             tokens.add(row["call"])
-            for name, value in row.get("args", {}).items():
+            for name, value in row.get("args", {}).items() if row["call"] in IMPLYING else ():
                 if type(value) is dict:
                     tokens.update(f"{row['call']}.{name}={{{key}}}" for key in value)
                     continue
@@ -156,8 +161,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
     }
     stated: set[str] = set()
     for i, row in enumerate(operations):
-        name = row.get("implicit")
-        if name is None:
+        if (name := row.get("implicit")) is None:
             continue
         if name not in honest:
             found.append((("operations", i), f"the calls do not imply {shown(name)}"))
@@ -168,7 +172,7 @@ def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> Non
         found.append((("operations",), f"the calls imply {name}, which the plan does not state"))
 
 
-def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
+def _conditions(operations: list[dict[str, Any]], given: list[Given], found: Findings) -> None:
     """Check that each path that a call uses has a condition, and each condition a call, with the
     same access: a condition opens its path to the confined VM, and a reviewer sees the calls."""
     conditions = [
@@ -182,7 +186,7 @@ def _conditions(operations: list[dict[str, Any]], found: Findings) -> None:
             demanded[path] = access
     used: dict[str, str] = {}
     for i, row in enumerate(operations):
-        for rule, value in parameters(row) if "call" in row else ():
+        for rule, value in given[i] if "call" in row else ():
             if rule["kind"] == "bytes" and "file" in value:
                 used.setdefault(value["file"], "read")
             if rule["kind"] != "host_path" or value is None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Path = tuple[str | int, ...]
     Findings = list[tuple[Path, str]]
+    # The parameters of an operation that a plan gives a value, and these.
+    Given = list[tuple[dict[str, Any], Any]]
 
 
 RUNTIME: str = PLAN["runtime"]

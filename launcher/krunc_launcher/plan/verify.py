@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, ERAS, KINDS, LIMITS, PLAN
+from krunc_launcher._rules import COUNTED, ENUMS, ERAS, KINDS, LIMITS, PLAN
 from krunc_launcher.errors import PlanRefused, asked_by, shown
 from krunc_launcher.plan import arguments as values
-from krunc_launcher.plan.rows import known
+from krunc_launcher.plan.rows import ROWS, known
 from krunc_launcher.plan.sequence import together
 from krunc_launcher.plan.text import fits, numbers
 
@@ -13,11 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krunc_launcher.plan.text import Findings, Path
+    from krunc_launcher.plan.text import Findings, Given, Path
 
 FORMAT: int = PLAN["format"]
 _HEAD = ("krunc_plan", "box", "target", "api", "requires", "box_digest", "operations")
 _KINDS: list[str] = PLAN["operations"]
+_ANY_KIND = frozenset(_KINDS)
 _WAIVER = '{"rule": ..., "reason": ...}'
 _UNPLANNED = ("context", "length")
 _WHATS = {
@@ -55,12 +56,13 @@ def verify(plan: Any) -> dict[str, Any]:
         raise PlanRefused(found)
     if type(plan["api"]) is not str or plan["api"] not in ERAS:
         raise PlanRefused(found)
-    for i, row in enumerate(operations):
-        _operation(row, plan["api"], ("operations", i), found)
-    if not found and together(plan, found):
+    given = [
+        _operation(row, plan["api"], ("operations", i), found) for i, row in enumerate(operations)
+    ]
+    if not found and (staged := together(plan, given, found)) is not None:
         from krunc_launcher.plan import orders
 
-        orders.check(operations, found)
+        orders.check(operations, given, staged, found)
     if found:
         raise PlanRefused(keyed(plan, found))
     return plan
@@ -149,55 +151,62 @@ def _are_texts(rows: Any, keys: set[str] | None = None) -> bool:
     )
 
 
-def _operation(row: Any, era: str, path: Path, found: Findings) -> None:
+def _operation(row: Any, era: str, path: Path, found: Findings) -> Given:
+    """Check one operation by itself; return its parameters. Usual keys are not walked over."""
+    given: Given = []
     if type(row) is not dict:
         found.append((path, f"found {shown(row)}; an operation is an object"))
-        return
-    kinds = [kind for kind in _KINDS if kind in row]
+        return given
+    kinds = _ANY_KIND.intersection(row)
     if len(kinds) != 1:
         found.append((path, f"an operation has one of the keys {', '.join(_KINDS)}"))
-        return
-    kind = kinds[0]
+        return given
+    (kind,) = kinds
     origin = row.get("from")
     if type(origin) is not str or not 0 < len(origin) <= 512 or not origin.isprintable():
         where = (*path, "from") if "from" in row else path
         found.append((where, "expected from: a box key of printable characters, or default"))
     name = row[kind]
     if kind == "implicit":
-        _keys(row, ("implicit", "from"), (), path, found)
+        if row.keys() != {"implicit", "from"}:
+            _keys(row, ("implicit", "from"), (), path, found)
         if type(name) is not str:
             found.append(((*path, kind), f"found {shown(name)}; expected a name"))
-        return
-    rule = known(kind, name) if type(name) is str else None
+        return given
+    rule = ROWS[kind].get(name) or known(kind, name) if type(name) is str else None
     if rule is None:
         found.append(((*path, kind), f"{shown(name)} is not a {_WHATS[kind]}"))
-        return
+        return given
     if kind == "call" and not exists(rule, era):
         found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
-        return
-    warn = ("on_failure",) if rule.get("role") == "log" else ()
-    params = [param for param in rule["params"] if param["kind"] not in _UNPLANNED]
-    _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
-    if row.get("on_failure", "warn") != "warn":
-        found.append(((*path, "on_failure"), 'allowed: "warn"'))
+        return given
+    params = {param["name"]: param for param in rule["params"] if param["kind"] not in _UNPLANNED}
+    if row.keys() != ({kind, "args", "from"} if params else {kind, "from"}):
+        warn = ("on_failure",) if rule.get("role") == "log" else ()
+        _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
+        if row.get("on_failure", "warn") != "warn":
+            found.append(((*path, "on_failure"), 'allowed: "warn"'))
     args = row.get("args", {})
     if type(args) is not dict:
         found.append(((*path, "args"), f"found {shown(args)}; expected an object"))
-        return
+        return given
     where = (*path, "args")
-    _keys(args, tuple(param["name"] for param in params), (), where, found)
+    if args.keys() != params.keys():
+        _keys(args, tuple(params), (), where, found)
     before = len(found)
-    for param in params:
-        if param["name"] in args:
-            values.check(args[param["name"]], param, (*where, param["name"]), found)
+    for key, param in params.items():
+        if key in args:
+            given.append((param, args[key]))
+            values.check(args[key], param, (*where, key), found)
     one_of = rule.get("one_of")
     if one_of and len(found) == before and all(name in args for name in one_of):
-        given = [name for name in one_of if args[name] not in (None, "none")]
-        if len(given) != 1:
+        chosen = [name for name in one_of if args[name] not in (None, "none")]
+        if len(chosen) != 1:
             found.append((where, f"expected exactly one of {' and '.join(one_of)}"))
-    for param in params:
-        if "count" in param and len(found) == before and args.get(param["name"]) is not None:
-            values.counted(args, param, (*where, param["name"]), found)
+    for key, param in params.items() if name in COUNTED else ():
+        if "count" in param and len(found) == before and args.get(key) is not None:
+            values.counted(args, param, (*where, key), found)
+    return given
 
 
 def exists(rule: dict[str, Any], era: str) -> bool:

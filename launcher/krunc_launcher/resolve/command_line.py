@@ -23,7 +23,7 @@ def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
         if operation.name not in CARRIED:
             continue
         last = operation.index
-        for rule, value in zip(operation.rule()["params"], operation.values, strict=True):
+        for rule, value in zip(operation.rule["params"], operation.values, strict=True):
             word = rule.get("command_line")
             if word is None:
                 continue

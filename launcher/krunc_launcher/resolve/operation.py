@@ -9,7 +9,6 @@ from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.paths import Directories
@@ -78,11 +77,16 @@ class Operation:
     None), a host step or an order of the stage with its, or a note on what libkrun does by
     itself."""
 
-    __slots__ = ("index", "kind", "name", "origin", "values", "warn")
+    __slots__ = ("_opens", "index", "kind", "name", "origin", "rule", "values", "warn")
 
     def __init__(
         self, index: int, kind: str, name: str, args: list[Any], origin: str, warn: bool
     ) -> None:
+        rows = ROWS.get(kind)
+        row = None if rows is None else rows.get(name) or known(kind, name)
+        # Its row of the tables; what libkrun does by itself has no parameters.
+        self.rule: dict[str, Any] = _NO_PARAMETERS if row is None else row
+        self._opens: list[tuple[dict[str, Any], Any, str]] | None = None
         self.index = index
         self.kind = kind
         self.name = name
@@ -90,27 +94,24 @@ class Operation:
         self.origin = origin
         self.warn = warn
 
-    def rule(self) -> dict[str, Any]:
-        """Return its row of the tables; what libkrun does by itself has no parameters."""
-        row = known(self.kind, self.name) if self.kind in ROWS else None
-        return _NO_PARAMETERS if row is None else row
-
     def argument(self, name: str) -> Any:
         """Return the value of the argument NAME; raises KeyError when it has no such argument."""
-        for rule, value in zip(self.rule()["params"], self.values, strict=True):
+        for rule, value in zip(self.rule["params"], self.values, strict=True):
             if rule["name"] == name:
                 return value
         raise KeyError(name)
 
-    def opens(self) -> Iterator[tuple[dict[str, Any], Any, str]]:
-        """Yield each argument that is a path to something that it opens: its rule, its value and
-        how it is opened, by the words of the table."""
-        if self.name not in OPENING:
-            return
-        for rule, value in zip(self.rule()["params"], self.values, strict=True):
-            if "opens" in rule and value is not None:
-                named = {name: self.argument(name) for name in rule.get("opens_if", ())}
-                yield rule, value, opening(rule, named)
+    def opens(self) -> list[tuple[dict[str, Any], Any, str]]:
+        """Return each argument that is a path to something that it opens: its rule, its value and
+        how it is opened, by the words of the table. Many ask for it."""
+        if self._opens is None:
+            self._opens = []
+            pairs = zip(self.rule["params"], self.values, strict=True)
+            for rule, value in pairs if self.name in OPENING else ():
+                if "opens" in rule and value is not None:
+                    named = {name: self.argument(name) for name in rule.get("opens_if", ())}
+                    self._opens.append((rule, value, opening(rule, named)))
+        return self._opens
 
 
 _NO_PARAMETERS: dict[str, Any] = {"params": ()}

@@ -21,7 +21,7 @@ def encoded(done: list[Operation]) -> bytes:
             words.append(operation.name)
             for value in operation.values:
                 words += _words(value)
-    return b"".join(system.fsencode(word) + b"\0" for word in words)
+    return system.fsencode("\0".join([*words, ""]))
 
 
 def _words(value: Any) -> list[str]:

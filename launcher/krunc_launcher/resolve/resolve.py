@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from krunc_launcher.plan.text import Findings, Path
     from krunc_launcher.resolve.secrets import Reader, Secrets
 
+_AS_IT_IS = frozenset(("int", "bool", "text"))
+_LATER = ("context", "length")  # of which the second is that of the content beside it
+
 
 def resolve(
     plan: dict[str, Any], directories: Directories, given: Reader | None
@@ -34,10 +37,17 @@ def resolve(
         if kind != "implicit":
             stated = row.get("args", {})
             rules = ROWS[kind][name]["params"]
+            is_sized = False
             for rule in rules:
-                where: Path = ("operations", i, "args", rule["name"])
-                args.append(_value(rule, stated, directories, given, where, found))
-            if any(rule["kind"] == "length" for rule in rules):
+                if rule["kind"] in _AS_IT_IS:
+                    args.append(stated[rule["name"]])
+                elif rule["kind"] in _LATER:
+                    is_sized = is_sized or rule["kind"] == "length"
+                    args.append(None)
+                else:
+                    where: Path = ("operations", i, "args", rule["name"])
+                    args.append(_value(rule, stated, directories, given, where, found))
+            if is_sized:
                 args = _sized(rules, args)
         done.append(Operation(i, kind, name, args, row["from"], "on_failure" in row))
     command_line.fit(plan, done, found)
@@ -80,10 +90,7 @@ def _value(
     found: Findings,
 ) -> Any:
     kind = rule["kind"]
-    if kind in ("context", "length"):
-        return None  # a length is that of the content beside it, see _sized
-    value = stated[rule["name"]]
-    if value is None or kind in ("int", "bool", "text"):
+    if (value := stated[rule["name"]]) is None:
         return value
     if kind == "enum":
         return Named(*ENUMS[rule["enum"]][value])

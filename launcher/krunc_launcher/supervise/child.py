@@ -51,8 +51,8 @@ class Vm:
     console writes may take CONSOLE_MAX bytes, 0 for no limit; STOP says how it is ended from
     outside: the time that a SIGTERM leaves the guest, the signal that the stage sends its program
     then (0 where the VM's process asks the guest itself), and after how many seconds that is done
-    anyway; 0 for never. REPORT is what the stage says, where it has one, NOTES the pipe into which
-    the VM's process tells what it does. The launch has BEGUN then
+    anyway; 0 for never. `report` is what the stage says, where it has one, for the process above
+    alone; NOTES the pipe into which the VM's process tells what it does. The launch has BEGUN then
     (monotonic)."""
 
     __slots__ = (
@@ -68,13 +68,12 @@ class Vm:
         program: Program,
         console_max: int,
         stop: tuple[int, int, int],
-        report: Report | None,
         begun: float,
     ) -> None:
         self.pid = pid
         self.program = program
         self.begun = begun
-        self.report = report
+        self.report: Report | None = None
         self._read, self.notes = pipe
         self._heard = b""
         self._console_max = console_max
@@ -220,7 +219,6 @@ def fork(
     program: Program,
     console_max: int,
     stop: tuple[int, int, int],
-    report: Report | None,
     begun: float,
 ) -> Vm:
     """Fork the VM's process off: two processes come back from here. MASK is what `hold` returned;
@@ -233,7 +231,7 @@ def fork(
         system.close(read)
         system.close(write)
         raise
-    vm = Vm(pid, pipe, program, console_max, stop, report, begun)
+    vm = Vm(pid, pipe, program, console_max, stop, begun)
     program.pid = pid
     if not vm.is_mine:
         system.close(write)

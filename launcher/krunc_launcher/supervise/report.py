@@ -13,57 +13,50 @@ from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import MEANT
 from krunc_launcher._stage_rules import STAGE
-from krunc_launcher.errors import LaunchError, asked_by, plain
-from krunc_launcher.host.runtime import runtime_directory
 from krunc_launcher.paths import absolute
-from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
+from krunc_launcher.supervise.removal import remove, remove_dead
 from krunc_launcher.supervise.wake import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from krunc_launcher.paths import Directories
 
-# linux/un.h, linux/net.h, asm-generic/socket.h
-_UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
-_SOCKADDR = 110
+_CLOEXEC, _NONBLOCK = 0o2000000, 0o4000  # linux/net.h
 _MOST_BYTES = 4096
 _MOST_NUMBER = 65535
-_MOST_SHOWN = 256
 _ENDS = ("exit", "signal", "poweroff", "reboot", "lost")
 
 
 class Report:
-    """The launch's own directory, the socket in it, and what the stage has said: when the program
-    `started` (monotonic), as what it `ended` (a word and a number), which order `failed` (its
-    number, the step, and a number of the system or of the script's end)."""
+    """What the stage has said: when the program `started` (monotonic), as what it `ended` (a word
+    and a number), which of the plan's `orders` `failed` (its number, the step, and a number of the
+    system or of the script's end). It has the launch's own directory, and removes it."""
 
     __slots__ = (
-        "_connection", "_directory", "_heard", "_listening", "_orders", "ended", "failed",
+        "_connection", "_heard", "_launch", "_listening", "_lock", "_orders", "ended", "failed",
         "orders", "started",
     )  # fmt: skip
 
-    def __init__(self, rows: list[dict[str, Any]], directories: Directories) -> None:
-        """Make both, for a plan of the operations ROWS; raises LaunchError."""
-        self.orders = [_shown(row) for row in rows if "order" in row]
+    def __init__(
+        self, rows: list[dict[str, Any]], directories: Directories, lock: int, listening: int
+    ) -> None:
+        """Listen, for a plan of the operations ROWS, with what `prepare` has made. The VM's process
+        has been forked off: it waits for nothing that is done here."""
+        self.orders = [row for row in rows if "order" in row]
         self.started: float | None = None
         self.ended: tuple[str, int] | None = None
         self.failed: tuple[int, str, int] | None = None
         self._connection = -1
         self._heard = b""
         self._orders = absolute(STAGE["root"] + STAGE["program"][1], directories)
-        problems = list(runtime_directory(directories))
-        if problems:
-            raise LaunchError(*problems)
-        self._directory = LaunchDirectory(directories.launch)
-        remove_dead(directories.runtime, {system.geteuid(), *_users(rows)})
-        try:
-            self._listening = _listen(absolute(STAGE["socket"], directories))
-        except LaunchError:
-            self._directory.remove()
-            raise
+        self._launch, self._lock, self._listening = directories.launch, lock, listening
+        wake(listening)
+        self.look()  # what came before it says no more
+        users = MEANT["uid"]
+        theirs = {row["args"][users[row["call"]]] for row in rows if row.get("call") in users}
+        remove_dead(directories.runtime, {system.geteuid(), *theirs})
 
     def look(self) -> None:
         """Take what the stage has said since."""
@@ -135,36 +128,8 @@ class Report:
             if handle >= 0:
                 system.close(handle)
         self._listening = self._connection = -1
-        self._directory.remove()
-
-
-def _users(rows: list[dict[str, Any]]) -> Iterator[int]:
-    """Yield the user of the host whom the operations ROWS make the VM's process, if they do."""
-    for row in rows:
-        if row.get("call") in MEANT["uid"]:
-            yield row["args"][MEANT["uid"][row["call"]]]
-
-
-def _shown(row: dict[str, Any]) -> str:
-    """Tell a person which order ROW is: its name, what it is about, and the key of the box."""
-    about = next((text for text in row["args"].values() if type(text) is str), "")
-    subject = f" {plain(about)}" if about and len(about) < _MOST_SHOWN else ""
-    return f"{row['order']}{subject}{asked_by(row['from'])}"
+        remove(self._launch, self._lock)
 
 
 def _is_number(word: str) -> bool:
     return word.isascii() and word.isdigit() and len(word) < 6 and int(word) <= _MOST_NUMBER
-
-
-def _listen(path: str) -> int:
-    name = system.fsencode(path)
-    handle = int(libc.socket(_UNIX, _STREAM | _CLOEXEC | _NONBLOCK, 0))
-    address = ffi.new("uint8_t[]", _UNIX.to_bytes(2, "little") + name + b"\0")
-    if handle < 0 or len(name) + 3 > _SOCKADDR:
-        raise LaunchError(
-            f"there is no socket for the stage: {plain(path)}: choose a shorter --runtime-dir"
-        )
-    if libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
-        raise LaunchError(f"there is no socket for the stage: {system.strerror(ffi.errno).lower()}")
-    wake(handle)
-    return handle

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher._stage_rules import STAGE
-from krunc_launcher.errors import NOT_STARTED
+from krunc_launcher.errors import NOT_STARTED, asked_by, plain
 from krunc_launcher.supervise.end import CONSOLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krunc_launcher.supervise.end import End
     from krunc_launcher.supervise.report import Report
 
 # As shells have it.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _ENOENT = 2
+_MOST_SHOWN = 256
 _BEFORE = (
     "the guest ended before its program was started: its kernel panicked or gave up, or the stage "
     f"could not run; what the kernel said is {CONSOLE}"
@@ -51,7 +54,7 @@ def told(end: End, report: Report, entered: bool) -> None:
 
 def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
     """Tell that the order INDEX failed at STEP; NUMBER is the system's, or the script's."""
-    what = report.orders[index] if index < len(report.orders) else "the stage"
+    what = _shown(report.orders[index]) if index < len(report.orders) else "the stage"
     row = STAGE["steps"][step]
     why = (
         system.strerror(number).lower() if row["number"] == "errno" else f"{row['number']} {number}"
@@ -62,3 +65,10 @@ def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
     end.status = NOT_STARTED
     if step == "exec":
         end.status = _NOT_FOUND if number == _ENOENT else _NOT_EXECUTABLE
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """Tell a person which order ROW is: its name, what it is about, and the key of the box."""
+    about = next((text for text in row["args"].values() if type(text) is str), "")
+    subject = f" {plain(about)}" if about and len(about) < _MOST_SHOWN else ""
+    return f"{row['order']}{subject}{asked_by(row['from'])}"

@@ -153,8 +153,10 @@ def _refused(text: str) -> PlanRefused:
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(LIMITS["plan_depth"]):
-        held = [one.values() if type(one) is dict else one for one in level if type(one) in _NESTED]
-        level = [inner for one in held for inner in one]
+        held = [one for one in level if type(one) in _NESTED]
+        level = []
+        for one in held:
+            level += one.values() if type(one) is dict else one
     return bool(level)
 
 

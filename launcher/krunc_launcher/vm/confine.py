@@ -58,7 +58,7 @@ _HIJACKING = [row["name"] for row in IMPLICIT if "tsi" in row]
 
 def scratch(done: list[Operation], directories: Directories) -> None:
     """Give libkrun a directory of its own for temporary files; call it before libkrun."""
-    if any("temporary" in operation.rule() for operation in done):
+    if any("temporary" in operation.rule for operation in done):
         directory = _scratch(directories)
         system.makedirs(directory, 0o700)
         system.set_variable("TMPDIR", directory)
@@ -106,7 +106,7 @@ def _filter(sockets: str) -> None:
 
 def _sockets(done: list[Operation], tsi: bool) -> str:
     """Tell which sockets the calls of DONE have to make: all, those of Unix, or none."""
-    if tsi or any("sockets" in operation.rule() for operation in done):
+    if tsi or any("sockets" in operation.rule for operation in done):
         return "all"
     unix = any(
         rule["kind"] == "socket_path"
@@ -165,7 +165,9 @@ def needed(done: list[Operation], directories: Directories) -> Iterator[tuple[st
     for path, how in _ALWAYS:
         yield path, _OPENS[how]
     for operation in done:
-        rule = operation.rule()
+        if operation.kind not in ("call", "step"):
+            continue
+        rule = operation.rule
         for path, how in rule.get("opens", {}).items():
             yield path, _OPENS[how]
         if "temporary" in rule:

@@ -78,7 +78,7 @@ def replay(
         for operation in done:
             if operation.kind == "step":
                 act(operation, host)
-            elif operation.kind == "call" and operation.rule()["role"] == "enter":
+            elif operation.kind == "call" and operation.rule["role"] == "enter":
                 if becomes_another:
                     # Not before: the thread has to be confined, too.
                     end_with_reader(notes)
@@ -105,7 +105,7 @@ def _enter(operation: Operation, host: Host, notes: int) -> None:
 def _call(operation: Operation, host: Host, keep: list[Any]) -> None:
     """Make one call; raises LaunchError when libkrun refuses it and the plan does not take that as
     a warning."""
-    rule = operation.rule()
+    rule = operation.rule
     args = [
         host.context if param["kind"] == "context" else _c(value, param["kind"], host, keep)
         for param, value in zip(rule["params"], operation.values, strict=True)

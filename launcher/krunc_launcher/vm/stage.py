@@ -31,7 +31,8 @@ def lay(directory: str, done: list[Operation]) -> None:
     program, orders = STAGE["program"]
     _write(directory + program, stage, 0o700)
     _write(directory + orders, encoded(done), 0o600)
-    uid, gid = (meant(done, what) for what in ("uid", "gid"))
+    uid = meant(done, "uid")
+    gid = None if uid is None else meant(done, "gid")
     if uid is not None and gid is not None:
         # That user comes through the runtime directory, and sees no names in it.
         runtime = system.dirname(system.dirname(directory))

@@ -57,7 +57,7 @@ def forget_environment(done: list[Operation]) -> None:
 
 def _read(operation: Operation) -> list[str]:
     """Return the variables that libkrun reads for OPERATION."""
-    rule = operation.rule()
+    rule = operation.rule
     if "environment" not in rule:
         return []
     for param, value in zip(rule["params"], operation.values, strict=True):
@@ -117,7 +117,7 @@ def drop_capabilities(done: list[Operation]) -> None:
     held = sets[1] | sets[4] << 32
     if not held:
         return
-    needed = {name for operation in done for name in operation.rule().get("capabilities", ())}
+    needed = {name for operation in done for name in operation.rule.get("capabilities", ())}
     kept = sum(1 << number for number in (*_FILES, *map(CAPABILITIES.__getitem__, needed)))
     for number in range(64):
         # It fails beyond the last one of this kernel, and for all without CAP_SETPCAP.

@@ -1,9 +1,10 @@
-"""start.py of a wheel and its two companions: all modules of a launch in one file, and what runs is
+"""start.py of a wheel and its companions: all modules of a launch in one file, and what runs is
 what the modules say."""
 
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,10 @@ from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"
 FILES = made(PACKAGE)
-TREES = {name: ast.parse(FILES[name]) for name in ("start.py", "start_stage.py", "start_rest.py")}
-LAUNCH, STAGE = modules(PACKAGE), stage_modules(PACKAGE)
+LAUNCH, PARTS = modules(PACKAGE), stage_modules(PACKAGE)
+STARTS = ["start.py", *(f"{file}.py" for file in PARTS)]
+TREES = {name: ast.parse(FILES[name]) for name in (*STARTS, "start_rest.py")}
+STAGE = [name for names in PARTS.values() for name in names]
 ORDER = [*LAUNCH, *STAGE]
 
 
@@ -36,7 +39,7 @@ def functions(*files: str) -> dict[str, ast.FunctionDef]:
     }
 
 
-FUNCTIONS, REST = functions("start.py", "start_stage.py"), functions("start_rest.py")
+FUNCTIONS, REST = functions(*STARTS), functions("start_rest.py")
 
 
 def left_out(statement: ast.stmt) -> bool:
@@ -188,5 +191,28 @@ def test_a_launch_is_in_it_and_no_more() -> None:
         "vm.confine",
         "vm.replay",
     } <= set(LAUNCH)
-    assert {"plan.orders", "supervise.report", "vm.stage", "_stage_rules"} <= set(STAGE)
+    assert {"plan.orders", "vm.stage", "_stage_rules"} <= set(PARTS["start_stage"])
+    # Only the process above the VM's has a use for these.
+    assert {"supervise.report", "supervise.staged_end"} <= set(PARTS["start_report"])
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})
+
+
+def test_an_archive_has_all_of_them(tmp_path: Path) -> None:
+    """Python imports from there by another way, a refusal and a plan with the stage too."""
+    package = tmp_path / "krunc_launcher"
+    package.mkdir()
+    for path in PACKAGE.glob("_*.py"):
+        (package / path.name).write_bytes(path.read_bytes())
+    for name, text in FILES.items():
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text(text, "utf-8")
+    archive = shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "krunc_launcher")
+    (tmp_path / "no.json").write_text('{"krunc_plan": 1}')
+    code = (
+        f"import sys; sys.path[:0] = [{archive!r}]; from krunc_launcher import start; "
+        "[start._of('krunc_launcher.' + name) for name in sys.argv[2:]]; del sys.argv[2:]; start.run()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "no.json"), *STAGE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 125, done.stderr
+    assert "the key box is missing" in done.stderr

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher import system
-from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
+from krunc_launcher.supervise.launch_directory import make
+from krunc_launcher.supervise.removal import remove, remove_dead
 from processes import entered, started
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
@@ -180,11 +181,11 @@ def test_what_a_guest_left_in_it(
 
 
 def test_the_own_directory_goes_in_the_same_way(runtime: Path, victim: Path) -> None:
-    own = LaunchDirectory(str(runtime / DEAD))
+    lock = make(str(runtime / DEAD))
     _links(runtime / DEAD, victim)
     removed(runtime)
     assert (runtime / DEAD).exists()
-    own.remove()
+    remove(str(runtime / DEAD), lock)
     assert list(runtime.iterdir()) == []
 
 
@@ -224,7 +225,7 @@ def test_what_is_mounted_in_it_stays(runtime: Path, victim: Path) -> None:
     for name in ("at", "in/deep"):
         (runtime / DEAD / name).mkdir(parents=True)
     code = (
-        "import sys; from krunc_launcher.supervise.launch_directory import remove_dead; "
+        "import sys; from krunc_launcher.supervise.removal import remove_dead; "
         "remove_dead(sys.argv[1], {0})"
     )
     script = """
@@ -250,28 +251,29 @@ def test_launches_that_start_and_clean_at_once(runtime: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(system, "mkdir", taken_for_dead)
-        own = LaunchDirectory(str(runtime / DEAD))
+        lock = make(str(runtime / DEAD))
     assert len(meanwhile) == 5
     removed(runtime)
     assert (runtime / DEAD).exists()
-    own.remove()
+    remove(str(runtime / DEAD), lock)
 
 
 def test_many_processes_that_make_and_clean(runtime: Path) -> None:
     code = """
 import os, sys
-from krunc_launcher.supervise.launch_directory import LaunchDirectory, remove_dead
+from krunc_launcher.supervise.launch_directory import make
+from krunc_launcher.supervise.removal import remove, remove_dead
 for i in range(40):
     path = f"{sys.argv[1]}/launch-{os.urandom(6).hex()}"
-    own = LaunchDirectory(path)
+    lock = make(path)
     remove_dead(sys.argv[1], {os.geteuid()})
-    assert os.path.samestat(os.stat(path), os.fstat(own._lock))
+    assert os.path.samestat(os.stat(path), os.fstat(lock))
     open(f"{path}/file", "w").close()
     if i % 5:
-        own.remove()
+        remove(path, lock)
         assert not os.path.exists(path)
     else:
-        os.close(own._lock)
+        os.close(lock)
 """
     command = [*LAUNCHER[:1], "-c", code, str(runtime)]
     running = [subprocess.Popen(command) for _ in range(4)]

@@ -223,7 +223,7 @@ def test_an_overlay_hides_the_program_only_where_there_is_something(
     assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 0
     plan = verify(json.loads((tmp_path / "box.plan.json").read_text()))
     directories = Directories(str(tmp_path), str(tmp_path / "run"))
-    found = program_of(plan, resolve(plan, directories, None)[0], directories)
+    found = program_of(plan, resolve(verify(plan), directories, None)[0], directories)
     path = "/bin/sh" if script else "/bin/a"
     assert found == ((str(tmp_path / "rootfs"), path) if OVERLAYS[overlay] else ("", ""))
 

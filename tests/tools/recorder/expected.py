@@ -90,6 +90,10 @@ CONTENT = b"what is in \xff it"
 MAGIC = {".qcow2": b"QFI\xfb" + bytes(100), ".vmdk": b"KDMV"}
 
 
+# What these are mounted at.
+_AT_A_FILE = {"hostname": "etc/hosts", "host": "etc/hosts", "nameserver": "etc/resolv.conf"}
+
+
 @contextmanager
 def furnished(directory: Path, plan: dict[str, Any], runtime: Path) -> Iterator[None]:
     """Makes what the conditions of PLAN ask for; the sockets are served in the block."""
@@ -121,6 +125,11 @@ def _furnish(directory: Path, plan: dict[str, Any], runtime: Path, held: ExitSta
         place = shared or root
         if program.startswith("/") and place is not None:
             runnable(place, program)
+        if row.get("order", "").startswith("mount_") and place is not None:
+            (place / str(path)[1:]).mkdir(parents=True, exist_ok=True)
+        if row.get("order") in _AT_A_FILE and place is not None:
+            (place / "etc").mkdir(exist_ok=True)
+            (place / _AT_A_FILE[row["order"]]).touch()
         workdir = row.get("args", {}).get("workdir_path")
         data = row.get("args", {}).get("data", {})
         if root is not None and (workdir or "process" in data):
