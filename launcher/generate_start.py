@@ -105,7 +105,7 @@ _ROOTS = (
     "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
     "vm.sigterm",
 )  # fmt: skip
-_STAGE = ("plan.orders", "supervise.report", "supervise.staged_end", "vm.stage")
+_STAGE = ("host.image_root", "plan.orders", "supervise.report", "supervise.staged_end", "vm.stage")
 _GENERATED = ("__init__", "_krun", "_rules", "start")
 
 

@@ -1,0 +1,143 @@
+"""The root of an image as its guest sees it: of the file in the store the few bytes are read that
+tell whether a program can be started. A stranger may have made it: each number is bounded.
+
+The format is that of Linux' fs/erofs/erofs_fs.h, as far as krunc pull writes it.
+"""
+
+from __future__ import annotations
+
+from krunc_launcher import system
+from krunc_launcher.host.executable import Root
+
+_ELOOP = 40  # asm-generic/errno.h
+_MAGIC = 0xE0F5E1E2
+_BLOCK, _INODE, _SLOT, _NAME = 4096, 64, 32, 12
+_PLAIN, _INLINE = 1, 5  # an inode of 64 bytes; with the rest of its contents behind it
+_MOST_BLOCKS = 1 << 16  # of a directory
+_MOST_LINK = 4096
+_UNTOLD = "it is not what krunc pull writes"
+
+
+class _Inode:
+    __slots__ = ("behind", "form", "mode", "size", "start")
+
+    def __init__(self, data: bytes, at: int) -> None:
+        """Read it of DATA, which stands AT this byte of the image."""
+        self.form, self.mode = _number(data, 0, 2), _number(data, 4, 2)
+        self.size, self.start = _number(data, 8, 8), _number(data, 16, 4)
+        attributes = _number(data, 2, 2)
+        self.behind = at + _INODE + (attributes * 4 + 8 if attributes else 0)
+        if len(data) < _INODE or self.form not in (_PLAIN, _INLINE) or self.size >> 40:
+            raise OSError(_UNTOLD)
+
+
+class ImageRoot(Root):
+    """The image that is open as HANDLE, as the guest sees it but for what lies at or below the
+    paths HIDDEN. Raises OSError where it is not one that krunc pull writes."""
+
+    __slots__ = ("_first", "_seen", "_top")
+
+    def __init__(self, handle: int, hidden: set[str]) -> None:
+        super().__init__(handle, hidden)
+        head = system.pread(handle, 128, 1024)
+        features = _number(head, 80, 4)
+        if len(head) < 128 or _number(head, 0, 4) != _MAGIC or head[12] != 12 or features:
+            raise OSError(_UNTOLD)
+        self._first = _number(head, 40, 4) * _BLOCK
+        self._top = self._inode(_number(head, 14, 2))
+        self._seen: dict[str, _Inode] = {}
+
+    def _look(self, path: str, how: int) -> tuple[int, str]:
+        inode = self._inode_of(path)
+        if not system.S_ISLNK(inode.mode):
+            return inode.mode, ""
+        if not 0 < inode.size <= _MOST_LINK:
+            raise OSError(_UNTOLD)
+        return inode.mode, system.fsdecode(self._contents(inode, inode.size, 0))
+
+    def _read(self, path: str, size: int, at: int) -> bytes:
+        inode = self._inode_of(path)
+        return self._contents(inode, max(0, min(size, inode.size - at)), at)
+
+    def _inode_of(self, path: str) -> _Inode:
+        """Return what is at PATH. Raises FileNotFoundError, and OSError, of _ELOOP where a link is
+        on the way."""
+        inode, here = self._top, ""
+        for name in path.split("/"):
+            if name in ("", "."):
+                continue
+            if system.S_ISLNK(inode.mode):
+                raise OSError(_ELOOP, system.strerror(_ELOOP))
+            if not system.S_ISDIR(inode.mode):
+                raise FileNotFoundError
+            here = f"{here}/{name}"
+            if here not in self._seen:
+                self._seen[here] = self._inode(self._number_of(inode, system.fsencode(name)))
+            inode = self._seen[here]
+        return inode
+
+    def _inode(self, number: int) -> _Inode:
+        if number >> 40:
+            raise OSError(_UNTOLD)
+        at = self._first + number * _SLOT
+        return _Inode(system.pread(self._handle, _INODE, at), at)
+
+    def _number_of(self, directory: _Inode, name: bytes) -> int:
+        """Return the number of what NAME is in DIRECTORY, whose names are sorted. Raises
+        FileNotFoundError, and OSError."""
+        low, high = 0, -(-directory.size // _BLOCK)
+        if high > _MOST_BLOCKS:
+            raise OSError(_UNTOLD)
+        while low < high:
+            middle = (low + high) // 2
+            at = middle * _BLOCK
+            block = self._contents(directory, min(_BLOCK, directory.size - at), at)
+            number, side = _found(block, name)
+            if not side:
+                return number
+            if side < 0:
+                high = middle
+            else:
+                low = middle + 1
+        raise FileNotFoundError
+
+    def _contents(self, inode: _Inode, size: int, at: int) -> bytes:
+        """Return SIZE bytes of INODE from AT on, which it has."""
+        whole = inode.size // _BLOCK * _BLOCK if inode.form == _INLINE else inode.size
+        before = max(0, min(size, whole - at))
+        data = b""
+        if before:
+            data = system.pread(self._handle, before, inode.start * _BLOCK + at)
+        if before < size:
+            behind = inode.behind + max(0, at - whole)
+            data += system.pread(self._handle, size - before, behind)
+        if len(data) != size:
+            raise OSError(_UNTOLD)
+        return data
+
+
+def _found(block: bytes, name: bytes) -> tuple[int, int]:
+    """Return the number of what NAME is in BLOCK of a directory, and 0; or on which side of BLOCK
+    it would be. Raises FileNotFoundError where it would be within."""
+    count = _number(block, 8, 2) // _NAME
+    if not 0 < count <= len(block) // _NAME:
+        raise OSError(_UNTOLD)
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        at = middle * _NAME
+        end = _number(block, at + _NAME + 8, 2) if middle + 1 < count else len(block)
+        found = block[_number(block, at + 8, 2) : end].rstrip(b"\0")
+        if found == name:
+            return _number(block, at, 8), 0
+        if found < name:
+            low = middle + 1
+        else:
+            high = middle
+    if 0 < low < count:
+        raise FileNotFoundError
+    return 0, 1 if low else -1
+
+
+def _number(data: bytes, at: int, width: int) -> int:
+    return int.from_bytes(data[at : at + width], "little")
