@@ -29,7 +29,8 @@ _OWN_WAY = frozenset(("init", "kernel"))
 _OF_THE_GUEST = ("dev", "proc", "sys")
 # The orders that mount something at a path.
 _MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
-_FIRST_DISK = "/dev/vda"
+# What the guest calls its disks, in the order of their calls.
+_DISKS, _LETTERS = "/dev/vd", "abcdefghijklmnopqrstuvwxyz"
 
 
 def program(
@@ -198,10 +199,12 @@ def _image(order: Operation, done: list[Operation]) -> tuple[str, str]:
         for rule, path, _ in one.opens()
         if rule.get("target") == "disk"
     ]
-    for one in done:
-        is_first = one.name == "require_image" and [one.argument("path")] == disks[:1]
-        if is_first and order.argument("device") == _FIRST_DISK:
-            return disks[0], one.argument("reference")
+    last = order.argument("device").removeprefix(_DISKS)
+    number = _LETTERS.find(last) if len(last) == 1 else -1
+    if 0 <= number < len(disks):
+        for one in done:
+            if one.name == "require_image" and one.argument("path") == disks[number]:
+                return disks[number], one.argument("reference")
     return "", ""
 
 

@@ -457,3 +457,16 @@ def test_an_image_is_looked_into_within_bounds(tmp_path: Path) -> None:
         with suppress(OSError):
             assert told() == why
     os.close(changed)
+
+
+@pytest.mark.parametrize("disks", [1, 4])
+def test_an_image_behind_disks(disks: int, tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    file(tmp_path / "rootfs", "/bin/a", elf(OTHER))
+    (tmp_path / "disk.img").write_bytes(bytes(512))
+    rows = [
+        {"id": f"d{i}", "path": "./disk.img", "format": "raw", "read_only": True}
+        for i in range(disks)
+    ]
+    done = launched(tmp_path, launch, {**AN_IMAGE, "disks": rows})
+    assert (done.returncode, done.calls) == (125, [])
+    assert f"/bin/a is a program for {OTHERS_NAME}" in done.stderr
