@@ -121,6 +121,8 @@ def _furnish(directory: Path, plan: dict[str, Any], runtime: Path, held: ExitSta
         place = shared or root
         if program.startswith("/") and place is not None:
             runnable(place, program)
+        if row.get("order") == "before" and place is not None:
+            runnable(place, "/bin/sh")
         workdir = row.get("args", {}).get("workdir_path")
         data = row.get("args", {}).get("data", {})
         if root is not None and (workdir or "process" in data):
