@@ -213,6 +213,18 @@ def test_a_wrong_label(what: str, krunc: Krunc, layout: Layout) -> None:
     krunc("pull", "--platform", "linux/arm64", box("oci:layout:it"), status=status)
 
 
+def test_an_index_with_a_wrong_label(krunc: Krunc, layout: Layout) -> None:
+    """What the index, the config and the program say is the same, or nothing is written."""
+    amd = {"os": "linux", "architecture": "amd64"}
+    row = layout.image(layer({"app": elf(AMD)}), arch="arm64", Cmd=["/app"])
+    layout.tag(layout.index({**row, "platform": amd}), "it")
+    assert "the image is for linux/arm64, not for linux/amd64" in refused(krunc, "oci:layout:it")
+    row = layout.image(layer({"app": elf(ARM)}), Cmd=["/app"])
+    layout.tag(layout.index({**row, "platform": amd}), "it")
+    said = refused(krunc, "oci:layout:it")
+    assert "its config says linux/amd64, and /app in it is a program for arm64" in said
+
+
 RIGHT_LABELS: dict[str, tuple[dict[str, bytes], dict[str, Any]]] = {
     "its program": ({"app": elf(AMD), "bin/sh": elf(ARM)}, {"Cmd": ["/app"]}),
     "32 bits": ({"app": elf32(3)}, {"Cmd": ["/app"]}),
