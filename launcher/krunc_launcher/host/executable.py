@@ -21,7 +21,7 @@ _LINE = 256  # BINPRM_BUF_SIZE of linux/binfmts.h
 # bytes a place has.
 _FORMS = {1: (28, 42, 44, 32, 4, 16, 4), 2: (32, 54, 56, 56, 8, 32, 8)}
 _ENTRIES = 128  # that are looked at
-_INTERPRETER = 3
+_INTERPRETER = b"\3\0\0\0"
 _MOST_PATH = 4096
 _UNTOLD = "it lies below what is mounted, or is out of the launcher's reach"
 # linux/elf-em.h, and as uname(2) has those that libkrun runs on; a guest may run the 32 bits, too.
@@ -128,7 +128,7 @@ class Root:
             return ""
         table = self._read(real, min(count, _ENTRIES) * entry, start)
         for at in range(0, len(table) - entry + 1, entry):
-            if _number(table, at, 4) != _INTERPRETER:
+            if table[at : at + 4] != _INTERPRETER:
                 continue
             where, length = _number(table, at + place, width), _number(table, at + size, width)
             if where >> 62 or length > _MOST_PATH:

@@ -9,6 +9,12 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher.host.executable import Root
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Its mode and size, the place of its whole blocks, how many bytes these have, and the place of
+    # the rest.
+    Inode = tuple[int, int, int, int, int]
+
 _ELOOP = 40  # asm-generic/errno.h
 _MAGIC = 0xE0F5E1E2
 _BLOCK, _INODE, _SLOT, _NAME = 4096, 64, 32, 12
@@ -18,24 +24,11 @@ _MOST_LINK = 4096
 _UNTOLD = "it is not what krunc pull writes"
 
 
-class _Inode:
-    __slots__ = ("behind", "form", "mode", "size", "start")
-
-    def __init__(self, data: bytes, at: int) -> None:
-        """Read it of DATA, which stands AT this byte of the image."""
-        self.form, self.mode = _number(data, 0, 2), _number(data, 4, 2)
-        self.size, self.start = _number(data, 8, 8), _number(data, 16, 4)
-        attributes = _number(data, 2, 2)
-        self.behind = at + _INODE + (attributes * 4 + 8 if attributes else 0)
-        if len(data) < _INODE or self.form not in (_PLAIN, _INLINE) or self.size >> 40:
-            raise OSError(_UNTOLD)
-
-
 class ImageRoot(Root):
     """The image that is open as HANDLE, as the guest sees it but for what lies at or below the
     paths HIDDEN. Raises OSError where it is not one that krunc pull writes."""
 
-    __slots__ = ("_first", "_seen", "_top")
+    __slots__ = ("_first", "_seen")
 
     def __init__(self, handle: int, hidden: set[str]) -> None:
         super().__init__(handle, hidden)
@@ -44,31 +37,37 @@ class ImageRoot(Root):
         if len(head) < 128 or _number(head, 0, 4) != _MAGIC or head[12] != 12 or features:
             raise OSError(_UNTOLD)
         self._first = _number(head, 40, 4) * _BLOCK
-        self._top = self._inode(_number(head, 14, 2))
-        self._seen: dict[str, _Inode] = {}
+        # By their paths; that of the root is empty.
+        self._seen = {"": self._inode(_number(head, 14, 2))}
 
     def _look(self, path: str, how: int) -> tuple[int, str]:
         inode = self._inode_of(path)
-        if not system.S_ISLNK(inode.mode):
-            return inode.mode, ""
-        if not 0 < inode.size <= _MOST_LINK:
+        if not system.S_ISLNK(inode[0]):
+            return inode[0], ""
+        if not 0 < inode[1] <= _MOST_LINK:
             raise OSError(_UNTOLD)
-        return inode.mode, system.fsdecode(self._contents(inode, inode.size, 0))
+        return inode[0], system.fsdecode(self._contents(inode, inode[1], 0))
 
     def _read(self, path: str, size: int, at: int) -> bytes:
         inode = self._inode_of(path)
-        return self._contents(inode, max(0, min(size, inode.size - at)), at)
+        return self._contents(inode, max(0, min(size, inode[1] - at)), at)
 
-    def _inode_of(self, path: str) -> _Inode:
+    def _inode_of(self, path: str) -> Inode:
         """Return what is at PATH. Raises FileNotFoundError, and OSError, of _ELOOP where a link is
         on the way."""
-        inode, here = self._top, ""
-        for name in path.split("/"):
+        if path in self._seen:
+            return self._seen[path]
+        here, _, last = path.rpartition("/")
+        names = [last]
+        if here not in self._seen:
+            here, names = "", path.split("/")
+        inode = self._seen[here]
+        for name in names:
             if name in ("", "."):
                 continue
-            if system.S_ISLNK(inode.mode):
+            if system.S_ISLNK(inode[0]):
                 raise OSError(_ELOOP, system.strerror(_ELOOP))
-            if not system.S_ISDIR(inode.mode):
+            if not system.S_ISDIR(inode[0]):
                 raise FileNotFoundError
             here = f"{here}/{name}"
             if here not in self._seen:
@@ -76,22 +75,28 @@ class ImageRoot(Root):
             inode = self._seen[here]
         return inode
 
-    def _inode(self, number: int) -> _Inode:
+    def _inode(self, number: int) -> Inode:
         if number >> 40:
             raise OSError(_UNTOLD)
         at = self._first + number * _SLOT
-        return _Inode(system.pread(self._handle, _INODE, at), at)
+        data = system.pread(self._handle, _INODE, at)
+        form, attributes, size = _number(data, 0, 2), _number(data, 2, 2), _number(data, 8, 8)
+        if len(data) < _INODE or form not in (_PLAIN, _INLINE) or size >> 40:
+            raise OSError(_UNTOLD)
+        behind = at + _INODE + (attributes * 4 + 8 if attributes else 0)
+        whole = size if form == _PLAIN else size // _BLOCK * _BLOCK
+        return _number(data, 4, 2), size, _number(data, 16, 4) * _BLOCK, whole, behind
 
-    def _number_of(self, directory: _Inode, name: bytes) -> int:
+    def _number_of(self, directory: Inode, name: bytes) -> int:
         """Return the number of what NAME is in DIRECTORY, whose names are sorted. Raises
         FileNotFoundError, and OSError."""
-        low, high = 0, -(-directory.size // _BLOCK)
+        low, high = 0, -(-directory[1] // _BLOCK)
         if high > _MOST_BLOCKS:
             raise OSError(_UNTOLD)
         while low < high:
             middle = (low + high) // 2
             at = middle * _BLOCK
-            block = self._contents(directory, min(_BLOCK, directory.size - at), at)
+            block = self._contents(directory, min(_BLOCK, directory[1] - at), at)
             number, side = _found(block, name)
             if not side:
                 return number
@@ -101,16 +106,13 @@ class ImageRoot(Root):
                 low = middle + 1
         raise FileNotFoundError
 
-    def _contents(self, inode: _Inode, size: int, at: int) -> bytes:
+    def _contents(self, inode: Inode, size: int, at: int) -> bytes:
         """Return SIZE bytes of INODE from AT on, which it has."""
-        whole = inode.size // _BLOCK * _BLOCK if inode.form == _INLINE else inode.size
+        _, _, start, whole, behind = inode
         before = max(0, min(size, whole - at))
-        data = b""
-        if before:
-            data = system.pread(self._handle, before, inode.start * _BLOCK + at)
+        data = system.pread(self._handle, before, start + at) if before else b""
         if before < size:
-            behind = inode.behind + max(0, at - whole)
-            data += system.pread(self._handle, size - before, behind)
+            data += system.pread(self._handle, size - before, behind + max(0, at - whole))
         if len(data) != size:
             raise OSError(_UNTOLD)
         return data
