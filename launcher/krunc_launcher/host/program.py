@@ -195,7 +195,7 @@ def _image(order: Operation, done: list[Operation]) -> tuple[str, str]:
     disks = [
         path
         for one in done
-        if one.name in OPENING
+        if "disk" in one.name and one.name in OPENING  # other calls open no disk
         for rule, path, _ in one.opens()
         if rule.get("target") == "disk"
     ]

@@ -17,6 +17,7 @@ from elf_files import elf, elf32
 from krunc_compiler.__main__ import main
 from krunc_launcher.approval.digest import digest
 from krunc_launcher.host.image_root import ImageRoot
+from krunc_schema import load
 from locks import ARCH, PLATFORM, image, stored_root, text
 from recorder.fixtures import Launch
 from roots import runnable
@@ -457,6 +458,11 @@ def test_an_image_is_looked_into_within_bounds(tmp_path: Path) -> None:
         with suppress(OSError):
             assert told() == why
     os.close(changed)
+
+
+def test_what_opens_a_disk_is_called_so() -> None:
+    for name, row in load("krun")["functions"].items():
+        assert "disk" in name or not any(one.get("target") == "disk" for one in row["params"])
 
 
 @pytest.mark.parametrize("disks", [1, 4])
