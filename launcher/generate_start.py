@@ -2,8 +2,9 @@
 is one file to find and to read where there were three dozen. What runs is their text without its
 annotations, each in a namespace of its own, when it is first imported. Those that a plan with the
 stage takes besides are another such file, start_stage.py; what only the process above the VM's has
-of these is start_report.py, which is read behind the fork. The other modules are files as before,
-without annotations too: `from __future__` is a real import, as long as that of two.
+of these is start_report.py, which is read behind the fork; start_image.py is for a plan with an
+image. The other modules are files as before, without annotations too: `from __future__` is a real
+import, as long as that of two.
 
 A third of the functions of a launch run only where it is refused, or is no launch: these are in a
 file of their own, start_rest.py, and each module's are made when the first of them is called.
@@ -115,10 +116,12 @@ _ROOTS = (
     "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
     "vm.sigterm",
 )  # fmt: skip
-# What a plan with the stage takes besides: each process, and the one above the VM's.
-_STAGE = {
+# What some plans take besides: with the stage each process, and the one above the VM's; with an
+# image.
+_OTHERS = {
     "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
     "start_report": ("supervise.report", "supervise.staged_end"),
+    "start_image": ("host.image_root",),
 }
 _GENERATED = ("__init__", "_krun", "_rules", "start")
 
@@ -132,12 +135,12 @@ def modules(package: Path) -> list[str]:
     return order
 
 
-def stage_modules(package: Path) -> dict[str, list[str]]:
-    """Return the modules that a plan with the stage takes besides, in the same way, by the file
-    that has them."""
+def other_modules(package: Path) -> dict[str, list[str]]:
+    """Return the modules that some plans take besides, in the same way, by the file that has
+    them."""
     order = modules(package)
     found = {}
-    for file, roots in _STAGE.items():
+    for file, roots in _OTHERS.items():
         count = len(order)
         for root in roots:
             _behind_its_imports(package, root, order)
@@ -148,31 +151,31 @@ def stage_modules(package: Path) -> dict[str, list[str]]:
 def made(package: Path) -> dict[str, str]:
     """Return the files that a wheel has in place of those in the directory PACKAGE, by their paths
     in it."""
-    launch, stage = modules(package), stage_modules(package)
-    order = [*launch, *(name for names in stage.values() for name in names)]
+    launch, others = modules(package), other_modules(package)
+    order = [*launch, *(name for names in others.values() for name in names)]
     rest = {name: rare for name in order if (rare := rare_functions(package, name))}
-    stage_files = {
+    other_files = {
         f"{file}.py": "".join(_function(package, name, order) for name in names) + _table(names)
-        for file, names in stage.items()
+        for file, names in others.items()
     }
     rest_file = "".join(_function(package, name, order, True) for name in rest) + _table([*rest])
-    others = {
+    unchanged = {
         str(path.relative_to(package)): without_types(_text(path))
         for path in sorted(package.rglob("*.py"))
         if path.stem not in _GENERATED and _name(package, path) not in order
     }
     return {
-        "start.py": _start(package, launch, stage, rest),
-        **stage_files,
+        "start.py": _start(package, launch, others, rest),
+        **other_files,
         "start_rest.py": rest_file,
-        **others,
+        **unchanged,
     }
 
 
 def _start(
-    package: Path, launch: list[str], stage: dict[str, list[str]], rest: dict[str, list[str]]
+    package: Path, launch: list[str], beside: dict[str, list[str]], rest: dict[str, list[str]]
 ) -> str:
-    elsewhere = {name: file for file, names in stage.items() for name in names}
+    elsewhere = {name: file for file, names in beside.items() for name in names}
     functions = [_function(package, name, [*launch, *elsewhere]) for name in launch]
     directories = sorted({name.partition(".")[0] for name in launch if "." in name})
     rare = "".join(f"    {_full(name)!r}: {tuple(names)!r},\n" for name, names in rest.items())

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from boots import COLUMNS
 from krunc_compiler.findings.finding import Rejected
 from krunc_schema import load
 from places import ROOT
@@ -88,6 +89,41 @@ def test_the_table_of_recipes_counts_their_commands() -> None:
         blocks = re.findall(r"(?s)```console\n(.*?)```", recipe)
         counted[recipe.partition("\n")[0]] = str("".join(blocks).count("$ "))
     assert rows == counted
+
+
+# What the page calls the tests that run on the other architecture.
+_CALLED = {
+    "tests/boot/test_boot.py": "`test_boot.py`",
+    "tests/boot/test_pulled.py": "a box with an image",
+    "tests/boot/test_stage.py": "a box with the stage",
+    "tests/launcher/host/test_architecture.py": "host checks",
+    "tests/launcher/host/test_launch_host.py": "host checks",
+    "tests/launcher/host/test_launch_program.py": "what starts the guest's program",
+    "tests/launcher/supervise/test_launch_process.py": "processes",
+    "tests/launcher/supervise/test_launch_watch.py": "signals",
+    "tests/launcher/vm/test_launch_confinement.py": "confinement",
+    "tests/stage/test_native.py": "the stage without a VM",
+}
+
+
+def test_the_page_says_what_is_tried_on_the_other_architecture() -> None:
+    script = (ROOT / "tests/run").read_text("utf-8")
+    boots, there = (
+        re.search(pattern, script, re.DOTALL) for pattern in (r"boots\(\) .*?\n}", r"there=\(.*?\)")
+    )
+    assert boots is not None
+    assert there is not None
+    run = set(re.findall(r"tests/[a-z_/]+\.py", boots[0] + there[0]))
+    assert run == set(_CALLED)
+    page = (ROOT / "docs/launch.md").read_text("utf-8")
+    table = re.search(r"\n\| what is tried by CI.*?\n\n", page, re.DOTALL)
+    assert table is not None
+    for name in sorted(run):
+        assert _CALLED[name] in table[0], name
+    # The matrix has a column for each architecture that boots are tried on.
+    assert {column[0] for column in COLUMNS} == {"x86_64", "arm64"}
+    for column in COLUMNS:
+        assert f" {column[0]} " in table[0]
 
 
 def made() -> dict[str, set[str]]:

@@ -68,6 +68,21 @@ def test_devices(arch: str, told: Told) -> None:
     assert set(told(shares(most + 1), arch)) == {"KR207"}
 
 
+@pytest.mark.parametrize("arch", ROWS)
+def test_serial_ports_take_lines_of_devices(arch: str, told: Told) -> None:
+    most = ROWS[arch]["virtio_devices"] + 1  # the ports take the place of the console
+    takes = "krun_add_serial_console_default" in ROWS[arch]["lines_too"]
+    for ports in (1, 3):
+        rows = (
+            f"{{type: serial, input: none, output: {{file: 'runtime:s{i}'}}}}" for i in range(ports)
+        )
+        more = f"console: {{devices: [{', '.join(rows)}]}}\n"
+        found = set(told(shares(most - takes * ports) + more, arch)) - {"KR882"}
+        assert found == set()
+        found = set(told(shares(most - takes * ports + 1) + more, arch)) - {"KR882"}
+        assert found == {"KR207"}
+
+
 def test_devices_without_an_architecture(told: Told) -> None:
     assert told(shares(ROWS[LEAST]["virtio_devices"]), None) == {}
     found = told(shares(ROWS[LEAST]["virtio_devices"] + 1), None)

@@ -174,7 +174,7 @@ def _fit(box: Path) -> None:
 # Names of a test's properties, by which its process tells the one that prints the summary.
 _SHOWN, _REPEATED = "boot showed", "boot repeated"
 # Of the matrix. No package index has a 1.16.0 for arm64.
-_COLUMNS = (("x86_64", "1.16.0"), ("x86_64", "2.0-dev"), ("arm64", "2.0-dev"))
+COLUMNS = (("x86_64", "1.16.0"), ("x86_64", "2.0-dev"), ("arm64", "2.0-dev"))
 _HUNG: list[str] = []
 _TOLD: list[tuple[str, Any]] = []
 
@@ -224,11 +224,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if shown:
         terminalreporter.section("boots of real microVMs")
         width = max(map(len, matrix))
-        heads = ("".join(f"{column[i]:9}" for column in _COLUMNS) for i in (0, 1))
+        heads = ("".join(f"{column[i]:9}" for column in COLUMNS) for i in (0, 1))
         for head in heads:
             terminalreporter.write_line(f"{'':{width}}  {head.rstrip()}")
         for what, seen in sorted(matrix.items()):
-            marks = "".join(f"{'yes' if ' '.join(one) in seen else '-':9}" for one in _COLUMNS)
+            marks = "".join(f"{'yes' if ' '.join(one) in seen else '-':9}" for one in COLUMNS)
             terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
     for name, why in _TOLD:
         if name == _REPEATED:

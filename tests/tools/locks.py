@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from krunc_compiler.image.lock import Lock, LockedImage, LockedLayer, LockedRoot, lock_text
 from krunc_compiler.image.run_config import Run, User
+from tars import layer, written
 
 # What stands in for a root in the store.
 ROOT = b"what is in \xff it"
@@ -37,6 +40,18 @@ def stored(store: Path) -> Path:
     file.write_bytes(ROOT)
     file.chmod(0o444)
     return file
+
+
+def stored_root(rootfs: Path, store: Path) -> LockedRoot:
+    """Lay into STORE the root that has what the directory ROOTFS has; what a lock says of it."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.add(rootfs, ".")
+    _, data = written([layer(tar.getvalue())])
+    found = LockedRoot("sha256:" + sha256(data).hexdigest(), len(data), 1)
+    store.mkdir(mode=0o700, exist_ok=True)
+    (store / f"sha256-{found.digest.removeprefix('sha256:')}.erofs").write_bytes(data)
+    return found
 
 
 def image(reference: str = "app:1.4", platform: str = "linux/amd64", **run: Any) -> LockedImage:

@@ -23,7 +23,7 @@ Order = tuple[str, dict[str, Any]]
 # The VM's first root, as libkrun's init leaves it; $1 is where, $2 a pidfile.
 _SPACE = """
 set -e
-hostname first
+busybox hostname first
 mount --make-rprivate /
 mount -t tmpfs first "$1/top"
 cp -a "$1/first/." "$1/top"
@@ -123,7 +123,7 @@ class Native:
             if launcher != "none":
                 server.bind(str(path))
                 server.listen()
-                server.settimeout(within)
+                server.settimeout(0.1)
             stage = subprocess.Popen(
                 ["unshare", "-mpfun", "--kill-child", "sh", "-c", _SPACE, "sh", self.at],
                 stdin=stdin,
@@ -136,8 +136,7 @@ class Native:
                 if launcher == "none":
                     out, err = stage.communicate()
                     return Ended(stage.wait(), [], out, err)
-                connection, _ = server.accept()
-                with connection:
+                with _connection(server, stage) as connection:
                     if launcher == "gone":
                         connection.close()
                     out = ""
@@ -153,6 +152,19 @@ class Native:
                         connection.close()
                     rest, err = stage.communicate()
         return Ended(stage.returncode, lines, out + rest, err)
+
+
+def _connection(server: socket.socket, stage: subprocess.Popen[str]) -> socket.socket:
+    """Return what the STAGE calls SERVER over, or fail with what is said by what ended before."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            # Killed or not, it ends: then nobody calls any more.
+            if stage.poll() is not None:
+                raise AssertionError(stage.communicate()) from None
+        else:
+            return connection
 
 
 @contextmanager

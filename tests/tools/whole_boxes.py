@@ -12,7 +12,7 @@ from krunc_compiler.findings.finding import Path
 from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.plan.plan import Plan
 from krunc_compiler.values.inputs import Inputs
-from locks import APP, image, launchable, text
+from locks import APP, ARCH, image, launchable, text
 
 # The box says each of its keys.
 DIRECTORY = """\
@@ -187,6 +187,17 @@ extensions:
 """
 )
 ONLY = {FAMILY_1: "1", SEMANTICS: "1", FAMILY_2: "2"}
+
+
+def for_here(box: str) -> str:
+    """BOX for this machine, without what its architecture does not have."""
+    box = box.replace("arch: x86_64", f"arch: {ARCH}")
+    if ARCH == "x86_64":
+        return box
+    for only in ("split_irqchip: true, ", "    cpu_template: portable\n"):
+        box = box.replace(only, "")
+    return box.replace("format: elf", "format: pe_gz")
+
 
 WHOLE = {
     "directory": DIRECTORY,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elf_files import elf, elf32
 from hostile_registry import (
     Answer,
     Server,
@@ -28,7 +29,7 @@ from hostile_registry import (
 )
 from krunc_compiler.__main__ import main
 from krunc_compiler.image import skopeo
-from registry import INDEX, LAYER, Krunc, Layout, box, small, trusting
+from registry import INDEX, LAYER, Krunc, Layout, box, layer, small, trusting
 
 
 def refused(krunc: Krunc, image: str, *words: str) -> str:
@@ -176,6 +177,73 @@ def test_an_index_without_the_platform(krunc: Krunc, layout: Layout) -> None:
 def test_a_config(fields: dict[str, Any], said: str, krunc: Krunc, layout: Layout) -> None:
     layout.tag(layout.image(small(), **fields), "it")
     assert said in refused(krunc, "oci:layout:it")
+
+
+AMD, ARM, LD = 62, 183, "/lib/ld.so"
+LINKED = elf(AMD, LD)
+WRONG_LABELS: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
+    "its program": ({"app": elf(ARM)}, {"Entrypoint": ["/app"]}, "/app"),
+    "its command": ({"app": elf(ARM)}, {"Cmd": ["/app", "-x"]}, "/app"),
+    "32 bits": ({"app": elf32(40)}, {"Cmd": ["/app"]}, "/app"),
+    "of the other order": ({"app": elf(22, order=">")}, {"Cmd": ["/app"]}, "/app"),
+    "by PATH": ({"opt/app": elf(ARM)}, {"Cmd": ["app"], "Env": ["PATH=/bin:/opt"]}, "/opt/app"),
+    "by PATH that nobody says": ({"usr/bin/app": elf(ARM)}, {"Cmd": ["app"]}, "/usr/bin/app"),
+    "from its directory": (
+        {"srv/bin/app": elf(ARM)}, {"Cmd": ["bin/app"], "WorkingDir": "/srv"}, "/srv/bin/app"
+    ),
+    "its interpreter": ({"app": b"#! /bin/b -x\n", "bin/b": elf(ARM)}, {"Cmd": ["/app"]}, "/bin/b"),
+    "its loader": ({"app": LINKED, LD[1:]: elf(ARM)}, {"Cmd": ["/app"]}, LD),
+    "its interpreter's loader": (
+        {"app": b"#!/b\n", "b": LINKED, LD[1:]: elf(ARM)}, {"Cmd": ["/app"]}, LD
+    ),
+    "the shell of one without a program": ({"bin/sh": elf(ARM)}, {}, "/bin/sh"),
+    "the shell, as the program is not there": ({"bin/sh": elf(ARM)}, {"Cmd": ["/no"]}, "/bin/sh"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG_LABELS)
+def test_a_wrong_label(what: str, krunc: Krunc, layout: Layout) -> None:
+    files, config, path = WRONG_LABELS[what]
+    layout.tag(layout.image(layer(files), **config), "it")
+    said = refused(krunc, "oci:layout:it")
+    assert f"its config says linux/amd64, and {path} in it is a program for " in said
+    # With the right one it is fetched, but for a machine that krunc has no label for.
+    layout.tag(layout.image(layer(files), arch="arm64", **config), "it")
+    status = 1 if "s390x" in said or "machine 22" in said or "loader" in what else 0
+    krunc("pull", "--platform", "linux/arm64", box("oci:layout:it"), status=status)
+
+
+def test_an_index_with_a_wrong_label(krunc: Krunc, layout: Layout) -> None:
+    """What the index, the config and the program say is the same, or nothing is written."""
+    amd = {"os": "linux", "architecture": "amd64"}
+    row = layout.image(layer({"app": elf(AMD)}), arch="arm64", Cmd=["/app"])
+    layout.tag(layout.index({**row, "platform": amd}), "it")
+    assert "the image is for linux/arm64, not for linux/amd64" in refused(krunc, "oci:layout:it")
+    row = layout.image(layer({"app": elf(ARM)}), Cmd=["/app"])
+    layout.tag(layout.index({**row, "platform": amd}), "it")
+    said = refused(krunc, "oci:layout:it")
+    assert "its config says linux/amd64, and /app in it is a program for arm64" in said
+
+
+RIGHT_LABELS: dict[str, tuple[dict[str, bytes], dict[str, Any]]] = {
+    "its program": ({"app": elf(AMD), "bin/sh": elf(ARM)}, {"Cmd": ["/app"]}),
+    "32 bits": ({"app": elf32(3)}, {"Cmd": ["/app"]}),
+    "with its loader": ({"app": LINKED, LD[1:]: elf(AMD)}, {"Cmd": ["/app"]}),
+    "without its loader": ({"app": LINKED}, {"Cmd": ["/app"]}),
+    "no program": ({"app": b"\x7fELF"}, {"Cmd": ["/app"]}),
+    "a loader's name beyond all": ({"app": LINKED[:128] + b"\xff" * 64}, {"Cmd": ["/app"]}),
+    "headers beyond all": ({"app": LINKED[:32] + b"\xff" * 60}, {"Cmd": ["/app"]}),
+    "a script of itself": ({"app": b"#!/app\n"}, {"Cmd": ["/app"]}),
+    "a loader that is itself": ({"app": elf(AMD, "/app")}, {"Cmd": ["/app"]}),
+    "many PATHs": ({"app": elf(AMD)}, {"Cmd": ["x"], "Env": ["PATH=" + ":/.." * 9_000]}),
+}
+
+
+@pytest.mark.parametrize("what", RIGHT_LABELS)
+def test_a_label_that_may_be_right(what: str, krunc: Krunc, layout: Layout) -> None:
+    files, config = RIGHT_LABELS[what]
+    layout.tag(layout.image(layer(files), **config), "it")
+    krunc("pull", "--platform", "linux/amd64", box("oci:layout:it"))
 
 
 def test_blobs_of_a_layout(krunc: Krunc, layout: Layout) -> None:

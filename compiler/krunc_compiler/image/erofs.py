@@ -76,13 +76,15 @@ def write(tree: Tree, contents: Contents, out: BinaryIO) -> int:
     return first
 
 
-def read(node: Node, out: BinaryIO, first: int) -> bytes:
-    """Read the contents of the file NODE in OUT, whose inodes begin at the block FIRST."""
+def read(node: Node, out: BinaryIO, first: int, most: int | None = None) -> bytes:
+    """Read the contents of the file NODE in OUT, whose inodes begin at the block FIRST: all, or no
+    more than MOST bytes."""
     rest = layout.rest(node)
+    wanted = node.size if most is None else min(most, node.size)
     out.seek(node.start * BLOCK)
-    data = out.read(node.size - rest)
+    data = out.read(min(node.size - rest, wanted))
     out.seek(first * BLOCK + node.number * Slots.SIZE + INODE + len(node.xattrs))
-    return data + out.read(rest)
+    return data + out.read(min(rest, wanted - len(data)))
 
 
 def _number(node: Node) -> int:

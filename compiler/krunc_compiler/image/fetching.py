@@ -22,6 +22,7 @@ from krunc_compiler.image.lock import (
     lock_text,
     read_lock,
 )
+from krunc_compiler.image.machine import for_others, named
 from krunc_compiler.image.manifest import (
     MAX_CONFIG,
     MAX_MANIFEST,
@@ -85,6 +86,7 @@ def fetched(
         with open(made, "w+b") as out, TemporaryFile(dir=work) as rest:
             root = _written(_layers(target, found, fetch, watch), out, rest)
             run = _run(found, root)
+            _right(root, run, fetch.platform)
         layers = tuple(LockedLayer(layer.digest, layer.size) for layer in image.layers)
         made_of = LockedImage(
             fetch.text,
@@ -167,6 +169,18 @@ def _written(layers: list[Layer], out: BinaryIO, rest: BinaryIO) -> Root:
         return write_root(layers, out, rest)
     except LayerError as error:
         raise refused(str(error)) from None
+
+
+def _right(root: Root, run: Run, platform: str) -> None:
+    """Raise Unusable when the program of ROOT is for another machine than the image says."""
+    found = for_others(root, run, platform)
+    if found is not None:
+        path, machine = found
+        raise refused(
+            f"its config says {platform}, and {shown(path)} in it is a program for "
+            f"{named(machine)}",
+            f"the image has a wrong label: build it again for {platform}, or name another",
+        )
 
 
 def _run(found: Config, root: Root) -> Run:

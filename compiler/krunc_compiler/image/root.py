@@ -45,6 +45,14 @@ class Root:
             return None
         return erofs.read(node, self._out, self._first)
 
+    def start(self, path: str, most: int) -> bytes | None:
+        """Return the first bytes of the file at PATH, at most MOST, which is looked up within the
+        root, or nothing where no file is."""
+        node = self._node(path)
+        if node is None or not S_ISREG(node.mode):
+            return None
+        return erofs.read(node, self._out, self._first, most)
+
     def _node(self, path: str) -> Node | None:
         parts = path.encode("utf-8", "surrogateescape").split(b"/")
         try:

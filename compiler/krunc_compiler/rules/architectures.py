@@ -62,8 +62,10 @@ def _most(limit: str) -> str:
 
 def _devices(operations: list[Operation]) -> Iterator[_Asked]:
     count = command_line.devices(operations)
-    able = _able("virtio_devices", count)
-    if len(able) < len(api.architectures()):
+    rows = api.architectures()
+    taken = {name: count + _lines_too(operations, name) for name in rows}
+    able = tuple(name for name, row in rows.items() if row["virtio_devices"] >= taken[name])
+    if len(able) < len(rows):
         last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
         yield _Asked(
             f"the box has {count} virtio devices",
@@ -75,6 +77,12 @@ def _devices(operations: list[Operation]) -> Iterator[_Asked]:
             "under one share, or several disks into one",
             at_key=True,
         )
+
+
+def _lines_too(operations: list[Operation], arch: str) -> int:
+    """Return how many of OPERATIONS take an interrupt line on ARCH beside those of devices."""
+    names = api.architectures()[arch]["lines_too"]
+    return sum(operation.name in names for operation in operations)
 
 
 def _line(operations: list[Operation]) -> Iterator[_Asked]:

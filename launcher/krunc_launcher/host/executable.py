@@ -16,9 +16,12 @@ _ENOENT, _ENOTDIR, _ELOOP = 2, 20, 40  # asm-generic/errno.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
 _MOST_SCRIPTS = 5  # that interpret each other, execve(2)
 _LINE = 256  # BINPRM_BUF_SIZE of linux/binfmts.h
-# elf(5): sizes of the header and of an entry of 64-bit files, the most entries that are looked at.
-_HEAD, _ENTRY, _ENTRIES = 64, 56, 128
-_INTERPRETER = 3
+# elf(5), for files of 32 bits and of 64: where the header has the place of the program headers,
+# their size and number; how long one is, where it has its segment's place and size; and how many
+# bytes a place has.
+_FORMS = {1: (28, 42, 44, 32, 4, 16, 4), 2: (32, 54, 56, 56, 8, 32, 8)}
+_ENTRIES = 128  # that are looked at
+_INTERPRETER = b"\3\0\0\0"
 _MOST_PATH = 4096
 _UNTOLD = "it lies below what is mounted, or is out of the launcher's reach"
 # linux/elf-em.h, and as uname(2) has those that libkrun runs on; a guest may run the 32 bits, too.
@@ -26,7 +29,8 @@ _MACHINES = {
     3: "i386", 8: "mips", 20: "powerpc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64",
     183: "aarch64", 243: "riscv64", 258: "loongarch64",
 }  # fmt: skip
-_RUNS = {"x86_64": (62, 3), "aarch64": (183, 40)}
+# Each with the class of its files.
+_RUNS = {"x86_64": {62: 2, 3: 1}, "aarch64": {183: 2, 40: 1}}
 
 
 class Root:
@@ -75,60 +79,76 @@ class Root:
         return True
 
     def _why_not(self, path: str, scripts: int) -> str:
+        real, why = self._file(path)
+        if why:
+            return why
+        head = self._read(real, _LINE, 0)
+        if head.startswith(b"#!"):
+            return self._script(path, head, scripts)
+        return self._elf(path, real, head) if head.startswith(b"\x7fELF") else ""
+
+    def _file(self, path: str) -> tuple[str, str]:
+        """Return PATH without links, and why nobody can execute what is there."""
         real, mode = self._real(path)
         if not real:
-            return f"{plain(path)} is not there"
+            return "", f"{plain(path)} is not there"
         if system.S_ISDIR(mode):
-            return f"{plain(path)} is a directory"
+            return "", f"{plain(path)} is a directory"
         if not system.S_ISREG(mode):
-            return f"{plain(path)} is not a file"
+            return "", f"{plain(path)} is not a file"
         if not mode & 0o111:
-            return f"{plain(path)} cannot be executed by anybody (chmod +x)"
-        handle = self._open(real, system.O_RDONLY | system.O_NONBLOCK)
-        try:
-            head = system.pread(handle, _LINE, 0)
-            if head.startswith(b"#!"):
-                return self._script(path, head, scripts)
-            return self._elf(path, handle, head) if head.startswith(b"\x7fELF") else ""
-        finally:
-            system.close(handle)
+            return "", f"{plain(path)} cannot be executed by anybody (chmod +x)"
+        return real, ""
 
     def _script(self, path: str, head: bytes, scripts: int) -> str:
-        words = head[2:].partition(b"\n")[0].replace(b"\t", b" ").split(b" ")
-        name = next((word for word in words if word), b"").partition(b"\0")[0]
-        interpreter = system.fsdecode(name)
-        if not interpreter.startswith("/") or scripts == _MOST_SCRIPTS or len(head) < 4:
+        line, end, _ = head[2:].partition(b"\n")
+        words = line.replace(b"\t", b" ").lstrip(b" ").split(b" ")
+        # Of a name that the first bytes cut off Linux takes the file for no script.
+        cut = not end and len(words) == 1 and len(head) == _LINE
+        interpreter = system.fsdecode(words[0].partition(b"\0")[0])
+        if not interpreter.startswith("/") or cut or scripts == _MOST_SCRIPTS or len(head) < 4:
             raise OSError(_UNTOLD)
         why = self._why_not(interpreter, scripts + 1)
         return (
             f"{plain(path)} is a script whose interpreter cannot be started: {why}" if why else ""
         )
 
-    def _elf(self, path: str, handle: int, head: bytes) -> str:
-        machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big")
+    def _elf(self, path: str, real: str, head: bytes) -> str:
         here = system.uname().machine
-        if len(head) < 20 or here not in _RUNS:
+        machine, form = _machine(head)
+        if machine < 0 or here not in _RUNS:
             raise OSError(_UNTOLD)
         if machine not in _RUNS[here]:
-            what = _MACHINES.get(machine, f"the ELF machine {machine}")
-            return f"{plain(path)} is a program for {what}; the VM's processor is {here}"
-        if machine != _RUNS[here][0] or head[4:6] != b"\2\1" or len(head) < _HEAD:
+            return f"{plain(path)} is a program for {_named(machine)}; the VM's processor is {here}"
+        loader = self._interpreter(real, head, form) if _RUNS[here][machine] == form else ""
+        if not loader.startswith("/"):
             return ""
-        start, count = int.from_bytes(head[32:40], "little"), int.from_bytes(head[56:58], "little")
-        if int.from_bytes(head[54:56], "little") != _ENTRY or start >> 62:
+        found, why = self._file(loader)
+        needs = f"{plain(path)} needs the loader {plain(loader)}, which "
+        if not found:
+            return needs + why.removeprefix(f"{plain(loader)} ")
+        # linux/fs/binfmt_elf.c: only a program of the same machine is a loader.
+        loads, _ = _machine(self._read(found, _LINE, 0))
+        if loads < 0:
+            return f"{needs}is not a program"
+        if loads != machine:
+            return f"{needs}is for {_named(loads)}, and not for {_named(machine)}"
+        return ""
+
+    def _interpreter(self, real: str, head: bytes, form: int) -> str:
+        """Return the loader that the program REAL names; empty where it names none."""
+        places, sizes, counts, entry, place, size, width = _FORMS[form]
+        start, count = _number(head, places, width), _number(head, counts, 2)
+        if head[5:6] != b"\1" or _number(head, sizes, 2) != entry or start >> 62:
             return ""
-        table = system.pread(handle, min(count, _ENTRIES) * _ENTRY, start)
-        for at in range(0, len(table) - _ENTRY + 1, _ENTRY):
-            if int.from_bytes(table[at : at + 4], "little") != _INTERPRETER:
+        table = self._read(real, min(count, _ENTRIES) * entry, start)
+        for at in range(0, len(table) - entry + 1, entry):
+            if table[at : at + 4] != _INTERPRETER:
                 continue
-            where = int.from_bytes(table[at + 8 : at + 16], "little")
-            size = int.from_bytes(table[at + 32 : at + 40], "little")
-            if where >> 62 or size > _MOST_PATH:
+            where, length = _number(table, at + place, width), _number(table, at + size, width)
+            if where >> 62 or length > _MOST_PATH:
                 return ""
-            loader = system.fsdecode(system.pread(handle, size, where).partition(b"\0")[0])
-            if loader.startswith("/") and not self._real(loader)[0]:
-                return f"{plain(path)} needs the loader {plain(loader)}, which is not there"
-            return ""
+            return system.fsdecode(self._read(real, length, where).partition(b"\0")[0])
         return ""
 
     def _real(self, path: str) -> tuple[str, int]:
@@ -184,6 +204,15 @@ class Root:
         finally:
             system.close(handle)
 
+    def _read(self, path: str, size: int, at: int) -> bytes:
+        """Return SIZE bytes from AT on of the regular file that PATH is, without links. Raises
+        OSError."""
+        handle = self._open(path, system.O_RDONLY | system.O_NONBLOCK)
+        try:
+            return system.pread(handle, size, at)
+        finally:
+            system.close(handle)
+
     def _open(self, path: str, flags: int, how: int = 0) -> int:
         """Open PATH, of which a link at its end is opened itself. HOW may be _NO_LINKS. Raises
         FileNotFoundError, and OSError for all else: of _ELOOP where a link is on the way then."""
@@ -200,3 +229,19 @@ class Root:
         if ffi.errno in (_ENOENT, _ENOTDIR):
             raise FileNotFoundError(ffi.errno, system.strerror(ffi.errno))
         raise OSError(ffi.errno, system.strerror(ffi.errno))
+
+
+def _number(data: bytes, at: int, width: int) -> int:
+    return int.from_bytes(data[at : at + width], "little")
+
+
+def _machine(head: bytes) -> tuple[int, int]:
+    """Return for which machine the file that begins with HEAD is a program, -1 for none, and its
+    class."""
+    if len(head) < 20 or not head.startswith(b"\x7fELF"):
+        return -1, 0
+    return int.from_bytes(head[18:20], "little" if head[5] == 1 else "big"), head[4]
+
+
+def _named(machine: int) -> str:
+    return _MACHINES.get(machine, f"the ELF machine {machine}")

@@ -58,7 +58,7 @@ def preflight(done: list[Operation], directories: Directories) -> list[str]:
     if devices > LIMITS["virtio_devices_anywhere"]:
         from krunc_launcher.host.architecture import too_many_devices
 
-        problems += too_many_devices(devices)
+        problems += too_many_devices(devices, done)
     return problems
 
 

@@ -31,6 +31,8 @@ _OF_THE_GUEST = ("dev", "proc", "sys")
 _CHANGED = frozenset(("discard_changes", "keep_changes"))
 # The orders that mount something at a path.
 _MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
+# What the guest calls its disks, in the order of their calls.
+_DISKS, _LETTERS = "/dev/vd", "abcdefghijklmnopqrstuvwxyz"
 
 
 def program(
@@ -137,51 +139,86 @@ def unstartable(
     directories: Directories,
     starts_from: tuple[str, str],
 ) -> list[str]:
-    """Tell why the guest's program cannot be started from a root that is a directory, as far as the
-    directory alone decides it. STARTS_FROM is what `program` returns."""
+    """Tell why the guest's program cannot be started from a root that is a directory or an image,
+    as far as that alone decides it; of a program that a script may change, why the script cannot.
+    STARTS_FROM is what `program` returns."""
     orders = {operation.name: operation for operation in done if operation.kind == "order"}
     hidden = {f"/{name}" for name in _OF_THE_GUEST}
     search: list[str] = []
+    image = what = ""
     if orders:
         from krunc_launcher._stage_rules import STAGE
 
-        # A disk with changes may have it, and a script can make it.
-        if "root_share" not in orders or "keep_changes" in orders or "before" in orders:
-            return []
+        if "keep_changes" in orders:
+            return []  # the disk with changes may have it
         starts = orders["program"]
-        tag, path = orders["root_share"].argument("tag"), starts.argument("exec_path")
-        paths = [given.text for given in starts.argument("envp") if given.name == "PATH"]
-        search = (paths[-1] if paths else STAGE["search"]).split(":")
-        if any(given.secret for given in starts.argument("envp") if given.name == "PATH"):
-            return []
-        if "/" in path and not path.startswith("/"):
-            path = system.join(orders["workdir"].argument("workdir_path"), path)
+        path, origin = starts.argument("exec_path"), starts.origin
         hidden.update(system.normpath(one.argument("path")) for one in done if one.name in _MOUNTS)
-        root, origin = _root(done, tag), starts.origin
-        laid = _laid(plan, tag)
-        if any(_hides(root, one, directories) for one in laid):
-            return []
+        if "before" in orders:
+            what, path, origin = "script before the ", "/bin/sh", orders["before"].origin
+        elif "/" not in path:
+            paths = [given for given in starts.argument("envp") if given.name == "PATH"]
+            if any(given.secret for given in paths):
+                return []
+            search = (paths[-1].text if paths else STAGE["search"]).split(":")
+        elif not path.startswith("/"):
+            path = system.join(orders["workdir"].argument("workdir_path"), path)
+        if "root_share" in orders:
+            tag = orders["root_share"].argument("tag")
+            root = _root(done, tag)
+            if any(_hides(root, one, directories) for one in _laid(plan, tag)):
+                return []
+        else:
+            root, image = _image(orders["root_disk"], done)
     else:
         root, path = starts_from
         origin = next((one.origin for one in done if one.name in MEANT["program"]), "entrypoint")
+    how = system.O_PATH | system.O_DIRECTORY
+    if image:
+        how = system.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK
     try:
-        handle = directories.open(root, system.O_PATH | system.O_DIRECTORY) if root else -1
+        handle = directories.open(root, how) if root else -1
     except OSError:
-        return []  # the condition of the directory tells why
+        return []  # the condition of the directory or image tells why
     if handle < 0:
         return []
     try:
-        why = Root(handle, hidden).why_not(path, search)
+        seen = Root(handle, hidden)
+        if image:
+            from krunc_launcher.host.image_root import ImageRoot
+
+            seen = ImageRoot(handle, hidden)
+        why = seen.why_not(path, search)
     except OSError:
         return []  # it cannot be told
     finally:
         system.close(handle)
     if not why:
         return []
-    what = f"the guest's program cannot be started from its root {plain(root)}: {why}"
-    return [
-        f"{what}; put into the root what is missing, or start another program{asked_by(origin)}"
+    told = (
+        f"the guest's {what}program cannot be started from its root {plain(image or root)}: {why}"
+    )
+    way = "take another image" if image else "put into the root what is missing"
+    return [f"{told}; {way}, or start another program{asked_by(origin)}"]
+
+
+def _image(order: Operation, done: list[Operation]) -> tuple[str, str]:
+    """Return the file of the image that is the root by ORDER, and its name; empty where another
+    disk is."""
+    disks = [
+        path
+        for one in done
+        if "disk" in one.name and one.name in OPENING  # other calls open no disk
+        for rule, path, _ in one.opens()
+        if rule.get("target") == "disk"
     ]
+    last = order.argument("device").removeprefix(_DISKS)
+    number = _LETTERS.find(last) if len(last) == 1 else -1
+    if 0 <= number < len(disks):
+        for one in done:
+            if one.name == "require_image" and one.argument("path") == disks[number]:
+                return disks[number], one.argument("reference")
+    return "", ""
 
 
 def unmountable(plan: dict[str, Any], done: list[Operation], directories: Directories) -> list[str]:

@@ -1,5 +1,5 @@
 """The images' store: that a root is there, is what its name says, and that nobody else can change
-it. An image is never looked into."""
+it."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from generate_start import (
     imported,
     made,
     modules,
-    stage_modules,
+    other_modules,
 )
 from generate_untyped import is_for_types
 from places import ROOT
 
 PACKAGE = ROOT / "launcher/krunc_launcher"
 FILES = made(PACKAGE)
-LAUNCH, PARTS = modules(PACKAGE), stage_modules(PACKAGE)
+LAUNCH, PARTS = modules(PACKAGE), other_modules(PACKAGE)
 STARTS = ["start.py", *(f"{file}.py" for file in PARTS)]
 TREES = {name: ast.parse(FILES[name]) for name in (*STARTS, "start_rest.py")}
 STAGE = [name for names in PARTS.values() for name in names]
@@ -194,6 +194,7 @@ def test_a_launch_is_in_it_and_no_more() -> None:
     assert {"plan.orders", "vm.stage", "_stage_rules"} <= set(PARTS["start_stage"])
     # Only the process above the VM's has a use for these.
     assert {"supervise.report", "supervise.staged_end"} <= set(PARTS["start_report"])
+    assert PARTS["start_image"] == ["host.image_root"]
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})
 
 

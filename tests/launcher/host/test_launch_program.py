@@ -1,4 +1,5 @@
-"""A program that cannot be started is told before the start, where the root's directory shows it."""
+"""A program that cannot be started is told before the start, where the root's directory or the image
+shows it."""
 
 from __future__ import annotations
 
@@ -6,37 +7,34 @@ import json
 import os
 import platform
 import shutil
-import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from elf_files import elf, elf32
 from krunc_compiler.__main__ import main
 from krunc_launcher.approval.digest import digest
+from krunc_launcher.host.image_root import ImageRoot
+from krunc_schema import load
+from locks import ARCH, PLATFORM, image, stored_root, text
 from recorder.fixtures import Launch
 from roots import runnable
 
 HERE = {"x86_64": 62, "aarch64": 183}[platform.machine()]
 OTHER, OTHERS_NAME = (183, "aarch64") if HERE == 62 else (62, "x86_64")
+# Of 32 bits.
+SMALL, SMALLS_NAME, OTHERS_SMALL = (3, "i386", 40) if HERE == 62 else (40, "arm", 3)
 LOADER = "/lib64/ld.so"
 SAYS = "started\nexit 7\n"
-# By the stage and without it.
-KEYS: dict[str, dict[str, Any]] = {"libkrun's init": {}, "the stage": {"hostname": "here"}}
-
-
-def elf(machine: int, loader: str = "", order: str = "<", where: int = 0) -> bytes:
-    """A program for MACHINE, as far as its header tells, with the name of a LOADER at WHERE."""
-    ident = b"\x7fELF\x02" + (b"\x01" if order == "<" else b"\x02") + b"\x01".ljust(10, b"\0")
-    head = struct.pack(
-        f"{order}HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, 2 if loader else 1, 0, 0, 0
-    )
-    name = loader.encode() + b"\0"
-    where = where or 64 + 2 * 56
-    load = struct.pack(f"{order}IIQQQQQQ", 1, 5, 0, 0, 0, 0, 0, 0)
-    interp = struct.pack(f"{order}IIQQQQQQ", 3, 4, where, 0, 0, len(name), len(name), 1)
-    table = load + interp if loader else load
-    return (ident + head + table).ljust(where, b"\0") + (name if loader else b"")
+AN_IMAGE = {"rootfs": {"image": "app:1.4"}, "arch": ARCH}
+# By the stage and without it, and from an image.
+KEYS: dict[str, dict[str, Any]] = {
+    "libkrun's init": {},
+    "the stage": {"hostname": "here"},
+    "an image": AN_IMAGE,
+}
 
 
 def file(root: Path, path: str, data: bytes | str = b"", mode: int = 0o755) -> None:
@@ -87,6 +85,12 @@ def files(**named: bytes | str) -> Fill:
 def loop(root: Path) -> None:
     link(root, "/bin/a", "b")
     link(root, "/bin/b", "/bin/a")
+
+
+def many(root: Path) -> None:
+    """Make a directory of an image that has several blocks."""
+    for i in range(99):
+        file(root, f"/bin/{'a' if i % 2 else 'Z'}{i:0100}")
 
 
 def chain(root: Path, count: int) -> None:
@@ -147,6 +151,80 @@ WRONG: dict[str, tuple[Fill, str]] = {
         files(bin_a="#!/b\n", b=elf(HERE, LOADER)),
         f"/b needs the loader {LOADER}, which is not there",
     ),
+    "a loader that is a directory": (
+        both(
+            files(bin_a=elf(HERE, LOADER)), lambda root: (root / LOADER[1:]).mkdir(parents=True)
+        ),
+        f"/bin/a needs the loader {LOADER}, which is a directory",
+    ),
+    "a loader for nobody": (
+        both(
+            files(bin_a=elf(HERE, LOADER)), lambda root: file(root, LOADER, elf(HERE), mode=0o644)
+        ),
+        f"/bin/a needs the loader {LOADER}, which cannot be executed by anybody",
+    ),
+    "a loader that is no program": (
+        files(bin_a=elf(HERE, LOADER), **{"lib64_ld.so": "#!/bin/a\n"}),
+        f"/bin/a needs the loader {LOADER}, which is not a program",
+    ),
+    "an empty loader": (
+        files(bin_a=elf(HERE, LOADER), **{"lib64_ld.so": ""}),
+        f"/bin/a needs the loader {LOADER}, which is not a program",
+    ),
+    "a loader for another processor": (
+        files(bin_a=elf(HERE, LOADER), **{"lib64_ld.so": elf(OTHER)}),
+        f"/bin/a needs the loader {LOADER}, which is for {OTHERS_NAME}, and not for "
+        f"{platform.machine()}",
+    ),
+    "a loader for another processor, by links": (
+        both(
+            files(usr_bin_a=elf(HERE, LOADER), opt_there=elf(OTHER)),
+            lambda root: link(root, "/bin", "usr/bin"),
+            lambda root: link(root, "/lib64", "/lib"),
+            lambda root: link(root, "/lib/ld.so", "../../opt/there"),
+        ),
+        f"/bin/a needs the loader {LOADER}, which is for {OTHERS_NAME}",
+    ),
+    "a loader by a dangling link": (
+        both(files(bin_a=elf(HERE, LOADER)), lambda root: link(root, LOADER, "/opt/none")),
+        f"/bin/a needs the loader {LOADER}, which is not there",
+    ),
+    "a loader of 32 bits": (
+        files(bin_a=elf(HERE, LOADER), **{"lib64_ld.so": elf32(SMALL)}),
+        f"/bin/a needs the loader {LOADER}, which is for {SMALLS_NAME}",
+    ),
+    "32 bits without a loader": (
+        files(bin_a=elf32(SMALL, LOADER)),
+        f"/bin/a needs the loader {LOADER}, which is not there",
+    ),
+    "32 bits with a loader of 64": (
+        files(bin_a=elf32(SMALL, LOADER), **{"lib64_ld.so": elf(HERE)}),
+        f"/bin/a needs the loader {LOADER}, which is for {platform.machine()}",
+    ),
+    "32 bits of another processor": (
+        files(bin_a=elf32(OTHERS_SMALL)), "/bin/a is a program for "
+    ),
+    "an interpreter for another processor": (
+        files(bin_a="#!/bin/sh -e\n", bin_sh=elf(OTHER)),
+        "interpreter cannot be started: /bin/sh is a program for " + OTHERS_NAME,
+    ),
+    "an interpreter for another processor, by links": (
+        both(
+            files(bin_a="#!/usr/bin/sh\n", bin_busybox=elf(OTHER)),
+            lambda root: link(root, "/usr/bin", "../bin"),
+            lambda root: link(root, "/bin/sh", "/bin/busybox"),
+        ),
+        "interpreter cannot be started: /usr/bin/sh is a program for " + OTHERS_NAME,
+    ),
+    "an interpreter whose loader is for another processor": (
+        files(bin_a="#!/b\n", b=elf(HERE, LOADER), **{"lib64_ld.so": elf(OTHER)}),
+        f"/b needs the loader {LOADER}, which is for {OTHERS_NAME}",
+    ),
+    "an interpreter that is a directory": (
+        both(files(bin_a="#!/bin/d\n"), lambda root: (root / "bin/d").mkdir()),
+        "interpreter cannot be started: /bin/d is a directory",
+    ),
+    "one of many": (many, "/bin/a is not there"),
     "another processor": (
         lambda root: file(root, "/bin/a", elf(OTHER)),
         f"/bin/a is a program for {OTHERS_NAME}; the VM's processor is {platform.machine()}",
@@ -158,14 +236,22 @@ WRONG: dict[str, tuple[Fill, str]] = {
         lambda root: file(root, "/bin/a", elf(60000)), "is a program for the ELF machine 60000"
     ),
 }  # fmt: skip
+LONG = f"#!/{'b' * 300}\n"
 RIGHT: dict[str, Fill] = {
     "anything": lambda root: file(root, "/bin/a", "echo\n"),
     "empty": lambda root: file(root, "/bin/a"),
     "a static program": lambda root: file(root, "/bin/a", elf(HERE)),
     "with its loader": both(
-        files(bin_a=elf(HERE, LOADER), **{"usr_lib64_ld.so": ""}),
+        files(bin_a=elf(HERE, LOADER), **{"usr_lib64_ld.so": elf(HERE)}),
         lambda root: link(root, "/lib64", "usr/lib64"),
     ),
+    "of 32 bits with its loader": files(
+        bin_a=elf32(SMALL, LOADER), **{"lib64_ld.so": elf32(SMALL)}
+    ),
+    "a relative loader": files(bin_a=elf(HERE, "lib/ld.so")),
+    "a name of an interpreter that Linux cuts off": files(bin_a=LONG),
+    "a long line of an interpreter": files(bin_a=f"#!/bin/b {'x' * 300}\n", bin_b=""),
+    "one of many": both(many, files(bin_a="")),
     "a program of this machine": busybox,
     "by links": both(
         lambda root: link(root, "/bin", "usr/bin"),
@@ -189,6 +275,15 @@ RIGHT: dict[str, Fill] = {
 }  # fmt: skip
 
 
+def pulled(at: Path) -> tuple[str, str]:
+    """Put the image app:1.4, whose root is AT/rootfs, into a store, and return the option that tells
+    where that is."""
+    found = stored_root(at / "rootfs", at / "store")
+    locked = image(platform=PLATFORM)._replace(root=found)
+    (at / "box.lock.json").write_text(text(locked))
+    return "--store", str(at / "store")
+
+
 def launched(
     at: Path, launch: Callable[..., Launch], keys: dict[str, Any], program: str = ""
 ) -> Launch:
@@ -202,6 +297,7 @@ def launched(
         **keys,
     }
     (at / "box.yaml").write_text(json.dumps(box))
+    options = pulled(at) if "image" in box["rootfs"] else ()
     assert main(["compile", str(at / "box.yaml")]) == 0
     if program:
         plan = json.loads((at / "box.plan.json").read_text())
@@ -209,7 +305,7 @@ def launched(
         row["args"]["exec_path"] = program
         plan["box_digest"] = digest(plan)
         (at / "box.plan.json").write_text(json.dumps(plan))
-    return launch(at / "box.plan.json", KRUN_RECORDER_EXIT="7", KRUN_RECORDER_SAYS=SAYS)
+    return launch(at / "box.plan.json", *options, KRUN_RECORDER_EXIT="7", KRUN_RECORDER_SAYS=SAYS)
 
 
 @pytest.mark.parametrize("by", KEYS)
@@ -222,10 +318,11 @@ def test_a_program_that_cannot_be_started(
     fill(tmp_path / "rootfs")
     done = launched(tmp_path, launch, KEYS[by])
     assert (done.returncode, done.calls) == (125, [])
-    where = f"the guest's program cannot be started from its root {tmp_path}/rootfs: "
-    assert where in done.stderr
+    seen = "app:1.4" if by == "an image" else f"{tmp_path}/rootfs"
+    way = "take another image" if by == "an image" else "put into the root what is missing"
+    assert f"the guest's program cannot be started from its root {seen}: " in done.stderr
     assert why in done.stderr
-    assert "put into the root what is missing, or start another program (entrypoint)" in done.stderr
+    assert f"{way}, or start another program (entrypoint)" in done.stderr
     assert not list(tmp_path.rglob("launch-*"))
 
 
@@ -247,6 +344,15 @@ UNTOLD: dict[str, dict[str, Any]] = {
     },
     "a mount that a link leads to": {"tmpfs": ["/mnt"], "entrypoint": {"executable": "/to/a"}},
     "a script": {"entrypoint": {"executable": "/bin/a", "before": "cp /x /bin/a"}},
+    "a script in an image": {
+        **AN_IMAGE, "entrypoint": {"executable": "/bin/a", "before": "cp /x /bin/a"}
+    },
+    "a mount at it in an image": {**AN_IMAGE, "tmpfs": ["/bin"]},
+    "changes of earlier launches of an image": {
+        **AN_IMAGE,
+        "rootfs": {"image": "app:1.4", "changes": {"disk": "kept"}},
+        "disks": [{"id": "kept", "path": "./kept.img", "format": "raw"}],
+    },
     "changes of earlier launches": {
         "rootfs": {"path": "./rootfs", "changes": {"disk": "kept"}},
         "disks": [{"id": "kept", "path": "./kept.img", "format": "raw"}],
@@ -258,9 +364,9 @@ UNTOLD: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", UNTOLD)
 def test_what_cannot_be_told(what: str, tmp_path: Path, launch: Callable[..., Launch]) -> None:
     runnable(tmp_path / "rootfs", "/x")
+    file(tmp_path / "rootfs", "/bin/sh")
     link(tmp_path / "rootfs", "/to", "mnt/deep")
-    for name in ("share", "rootfs/bin"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "share").mkdir()
     (tmp_path / "kept.img").write_bytes(bytes(512))
     done = launched(tmp_path, launch, {"hostname": "here", **UNTOLD[what]})
     assert (done.returncode, done.stderr) == (7, ""), done
@@ -299,3 +405,74 @@ def test_a_path_from_the_working_directory(tmp_path: Path, launch: Callable[...,
         assert launched(tmp_path, launch, keys, program).returncode == status
     keys["tmpfs"] = ["/work"]
     assert launched(tmp_path, launch, keys, "bin/b").returncode == 7
+
+
+@pytest.mark.parametrize("by", ["the stage", "an image"])
+def test_a_script_before_the_program(
+    by: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    keys = {**KEYS[by], "entrypoint": {"executable": "/bin/a", "before": "cp /x /bin/a"}}
+    for data, why in (
+        (None, "/bin/sh is not there"),
+        (elf(OTHER), f"/bin/sh is a program for {OTHERS_NAME}"),
+        (elf(HERE, LOADER), f"/bin/sh needs the loader {LOADER}, which is not there"),
+    ):
+        runnable(tmp_path / "rootfs", "/bin/a")
+        if data is not None:
+            file(tmp_path / "rootfs", "/bin/sh", data)
+        done = launched(tmp_path, launch, keys)
+        assert (done.returncode, done.calls) == (125, [])
+        assert "the guest's script before the program cannot be started" in done.stderr
+        assert why in done.stderr
+        assert "(entrypoint.before)" in done.stderr
+
+
+def test_an_image_is_looked_into_within_bounds(tmp_path: Path) -> None:
+    """Whatever is in the file: the guest's kernel judges it, and no number in it leads astray."""
+    file(tmp_path / "rootfs", "/usr/bin/b", elf(HERE, LOADER))
+    link(tmp_path / "rootfs", "/usr/bin/a", "/bin/b")
+    link(tmp_path / "rootfs", "/bin", "usr/bin")
+    _, store = pulled(tmp_path)
+    (stored,) = Path(store).glob("*.erofs")
+    right = stored.read_bytes()
+    changed = os.open(tmp_path / "changed", os.O_RDWR | os.O_CREAT)
+    os.write(changed, right)
+
+    def told() -> str:
+        return ImageRoot(changed, {"/dev"}).why_not("/bin/a", [])
+
+    why = f"/bin/a needs the loader {LOADER}, which is not there"
+    assert told() == why
+    answers = set()
+    for at in range(1024, len(right)):
+        for put in (b"\xff" * 8, bytes(8), b"\1", b"\x80"):
+            os.pwrite(changed, put, at)
+            try:
+                answers.add(told())
+            except OSError:
+                answers.add("untold")
+            os.pwrite(changed, right[at : at + len(put)], at)
+    assert {why, "untold", "/bin/a is not there", ""} < answers
+    for length in range(len(right) - 1, 0, -9):
+        os.truncate(changed, length)
+        with suppress(OSError):
+            assert told() == why
+    os.close(changed)
+
+
+def test_what_opens_a_disk_is_called_so() -> None:
+    for name, row in load("krun")["functions"].items():
+        assert "disk" in name or not any(one.get("target") == "disk" for one in row["params"])
+
+
+@pytest.mark.parametrize("disks", [1, 4])
+def test_an_image_behind_disks(disks: int, tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    file(tmp_path / "rootfs", "/bin/a", elf(OTHER))
+    (tmp_path / "disk.img").write_bytes(bytes(512))
+    rows = [
+        {"id": f"d{i}", "path": "./disk.img", "format": "raw", "read_only": True}
+        for i in range(disks)
+    ]
+    done = launched(tmp_path, launch, {**AN_IMAGE, "disks": rows})
+    assert (done.returncode, done.calls) == (125, [])
+    assert f"/bin/a is a program for {OTHERS_NAME}" in done.stderr

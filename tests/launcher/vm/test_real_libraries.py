@@ -13,7 +13,7 @@ from krunc_compiler.__main__ import main
 from places import ROOT
 from processes import PATIENCE
 from recorder.expected import furnished
-from whole_boxes import DATAGRAM, DEVICES, DIRECTORY, FAMILY_2, STORAGE, STREAM
+from whole_boxes import DATAGRAM, DEVICES, DIRECTORY, FAMILY_2, STORAGE, STREAM, for_here
 
 # The launcher without its last step: libkrun itself is asked, nothing is entered.
 _ALL_BUT_ENTER = """
@@ -116,7 +116,7 @@ def configured(
 )
 def test_configured(name: str, text: str, libkrun: tuple[Path, str], tmp_path: Path) -> None:
     library, target = libkrun
-    done = configured(text, library, target, tmp_path)
+    done = configured(for_here(text), library, target, tmp_path)
     if target == "1" and name in NEWER:
         assert (
             "krun_disable_implicit_vsock, which came with libkrun 1.17.0 (network)" in done.stdout

@@ -15,20 +15,19 @@ import pytest
 from golden import agree
 from krunc_compiler.__main__ import main
 from krunc_schema import load
-from locks import ARCH
 from places import GOLDEN, ROOT
 from ports import free_ports
 from recorder.expected import CONTENT, LAUNCH, VARIABLES, expected, furnished
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
-from whole_boxes import LOCK, ONLY, STREAM, WHOLE
+from whole_boxes import LOCK, ONLY, STREAM, WHOLE, for_here
 
 
 def without_host(box: str) -> str:
     """BOX without what this machine may not have: nested virtualisation, a tap interface, a port
     with that number to listen on, a passt there, and a user who may open /dev/kvm."""
     box = box.replace(', "192.0.2.1:2:2/udp"', "").replace("/opt/passt", "/usr/bin/passt")
-    box = box.replace("arch: x86_64", f"arch: {ARCH}")
+    box = for_here(box)
     box = box.replace("uid: 1000", "uid: 0").replace('"1:1"', f'"{free_ports()}:1"')
     return re.sub(r"    - \{mode: tap.*\n", "", box.replace("nested: true", "nested: false"))
 

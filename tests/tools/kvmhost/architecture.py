@@ -70,7 +70,8 @@ _KINDS = (
         orders=("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=orders"),
         orders_tty="hvc0",
         root_modules=("virtio_pci", "virtiofs", "virtio_console"),
-        other_modules=("tun",),  # KVM is built in
+        # KVM is built in. This machine has overlay for the tests of the stage, which run inside.
+        other_modules=("tun", "overlay"),
         parameters=(),
         memory=5120,  # the launcher's tests run inside, with VMs of 4 GiB that are never entered
     ),

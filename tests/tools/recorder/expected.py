@@ -130,6 +130,8 @@ def _furnish(directory: Path, plan: dict[str, Any], runtime: Path, held: ExitSta
         if row.get("order") in _AT_A_FILE and place is not None:
             (place / "etc").mkdir(exist_ok=True)
             (place / _AT_A_FILE[row["order"]]).touch()
+        if row.get("order") == "before" and place is not None:
+            runnable(place, "/bin/sh")
         workdir = row.get("args", {}).get("workdir_path")
         data = row.get("args", {}).get("data", {})
         if root is not None and (workdir or "process" in data):
