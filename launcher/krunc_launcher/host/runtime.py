@@ -50,10 +50,23 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         )
 
 
+def replaceable(directories: Directories) -> Iterator[str]:
+    """Tell why a guest can replace the stage, which the VM of another starts with."""
+    try:
+        is_written = directories.is_written(directories.launch)
+    except OSError:
+        return  # which runtime_directory tells
+    if is_written:
+        yield (
+            f"the runtime directory {plain(directories.runtime)} is in a directory that a guest "
+            "may write, who could replace krunc's first program there; choose another with "
+            "--runtime-dir"
+        )
+
+
 def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
-    """Yield the directory above RUNTIME, which is opened to the group, that UID of GID may not
-    enter."""
-    path = system.dirname(runtime)
+    """Yield the directory, RUNTIME or one above it, that UID of GID may not enter."""
+    path = runtime
     while uid:
         try:
             status = system.stat(path)
@@ -64,7 +77,8 @@ def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
             if not status.st_mode >> place & 1:
                 yield (
                     f"{plain(path)} is closed to uid {uid} of run_as, who has to reach the stage "
-                    "in the runtime directory; choose another with --runtime-dir"
+                    f"in the runtime directory: let group {gid} through it (chmod g+x), or choose "
+                    "another with --runtime-dir"
                 )
                 return
         if path in ("/", ""):

@@ -28,11 +28,16 @@ class LaunchDirectory:
 
     __slots__ = ("_lock", "path")
 
-    def __init__(self, path: str) -> None:
-        """Make it; raises LaunchError."""
+    def __init__(self, path: str, group: int | None = None) -> None:
+        """Make it; raises LaunchError. A runtime directory that is made with it lets the GROUP
+        through, which sees no names in it; one that was there stays as it is."""
         self.path = path
+        runtime = system.dirname(path)
         try:
-            system.makedirs(system.dirname(path), 0o700)
+            is_new = not system.lexists(runtime)
+            system.makedirs(runtime, 0o700)
+            if is_new and group is not None:
+                _open_to(runtime, group)
             self._lock = _made(path)
         except OSError as error:
             raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
@@ -41,6 +46,16 @@ class LaunchDirectory:
         """Remove it with what is in it. What cannot be removed stays."""
         _remove(self.path, self._lock)
         system.close(self._lock)
+
+
+def _open_to(runtime: str, group: int) -> None:
+    handle = system.open(runtime, _OPENED)
+    try:
+        if system.fstat(handle).st_uid == system.geteuid():
+            system.fchown(handle, -1, group)
+            system.fchmod(handle, 0o710)
+    finally:
+        system.close(handle)
 
 
 def remove_dead(runtime: str, owners: set[int]) -> None:

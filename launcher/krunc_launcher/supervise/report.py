@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # linux/un.h, linux/net.h, asm-generic/socket.h
 _UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
 _SOCKADDR = 110
+# More than a stage ever says. Beyond it nobody listens: a guest that never stops would hold up the
+# launcher, and with it the timeout and all other VMs.
 _MOST_BYTES = 4096
 _MOST_NUMBER = 65535
 _MOST_SHOWN = 256
@@ -41,8 +43,8 @@ class Report:
     number, the step, and a number of the system or of the script's end)."""
 
     __slots__ = (
-        "_connection", "_directory", "_heard", "_listening", "_orders", "ended", "failed",
-        "orders", "started",
+        "_connection", "_directory", "_heard", "_left", "_listening", "_orders", "ended",
+        "failed", "orders", "started",
     )  # fmt: skip
 
     def __init__(self, rows: list[dict[str, Any]], directories: Directories) -> None:
@@ -53,12 +55,15 @@ class Report:
         self.failed: tuple[int, str, int] | None = None
         self._connection = -1
         self._heard = b""
+        self._left = _MOST_BYTES
         self._orders = absolute(STAGE["root"] + STAGE["program"][1], directories)
         problems = list(runtime_directory(directories))
         if problems:
             raise LaunchError(*problems)
-        self._directory = LaunchDirectory(directories.launch)
-        remove_dead(directories.runtime, {system.geteuid(), *_users(rows)})
+        users = set(_meant(rows, "uid"))
+        group = next(_meant(rows, "gid"), None) if users else None
+        self._directory = LaunchDirectory(directories.launch, group)
+        remove_dead(directories.runtime, {system.geteuid(), *users})
         try:
             self._listening = _listen(absolute(STAGE["socket"], directories))
         except LaunchError:
@@ -77,13 +82,14 @@ class Report:
             wake(taken)
         while self._connection >= 0:
             try:
-                more = system.read(self._connection, _MOST_BYTES)
+                more = system.read(self._connection, self._left)
             except BlockingIOError:
                 return
             except OSError:
                 more = b""
             self._hear(more)
-            if not more or self.ended is not None or self.failed is not None:
+            self._left -= len(more)
+            if not more or not self._left or self.ended is not None or self.failed is not None:
                 # The stage waits for this before it ends.
                 system.close(self._connection)
                 self._connection = -1
@@ -92,8 +98,6 @@ class Report:
         *lines, self._heard = (self._heard + more).split(b"\n")
         for line in lines:
             self._line(line.decode("ascii", "replace").split(" "))
-        if len(self._heard) > _MOST_BYTES:
-            self._heard = b""  # no line of the stage's
 
     def _line(self, words: list[str]) -> None:
         if self.ended is not None or self.failed is not None:
@@ -138,11 +142,11 @@ class Report:
         self._directory.remove()
 
 
-def _users(rows: list[dict[str, Any]]) -> Iterator[int]:
-    """Yield the user of the host whom the operations ROWS make the VM's process, if they do."""
+def _meant(rows: list[dict[str, Any]], what: str) -> Iterator[int]:
+    """Yield the "uid" or "gid", which is WHAT, that the operations ROWS give the VM's process."""
     for row in rows:
-        if row.get("call") in MEANT["uid"]:
-            yield row["args"][MEANT["uid"][row["call"]]]
+        if row.get("call") in MEANT[what]:
+            yield row["args"][MEANT[what][row["call"]]]
 
 
 def _shown(row: dict[str, Any]) -> str:
