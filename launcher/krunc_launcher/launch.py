@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from krunc_launcher.supervise.child import Vm
     from krunc_launcher.supervise.end import End
     from krunc_launcher.supervise.passt import Passt
+    from krunc_launcher.supervise.report import Report
 
 # A plan's names of the signals that the stage sends.
 _SIGNALS = {"INT": SIGINT, "TERM": SIGTERM}
@@ -109,29 +110,26 @@ def start(
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         stop, staged = _stop(accepted.plan["operations"])
-        if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
-            from krunc_launcher.supervise.report import Report
-
-            report = Report(accepted.plan["operations"], accepted.directories)
         if isinstance(begin, Ready):
             done = begin.operations
             root, path = begin.program
         else:
             done, _ = resolve(accepted.plan, accepted.directories, None)
             root, path = program(accepted.plan, done, accepted.directories)
+        if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
+            from krunc_launcher.supervise.report import Report
+
+            report = Report(accepted.plan["operations"], accepted.directories)
         try:
             passt = _beside(mask, begin, done)
-        except LaunchError:
-            if report is not None:
-                report.end()
+            handle = opened(root, path, accepted.directories)
+        except (LaunchError, OSError):
+            _end(report, passt)
             raise
-        handle = opened(root, path, accepted.directories)
     try:
         vm = fork(mask, programs.watch(handle), options.console_max, stop, report, begun)
     except OSError:
-        for beside in (report, passt):
-            if beside is not None:
-                beside.end()
+        _end(report, passt)
         raise
     else:
         if passt is not None:
@@ -140,6 +138,13 @@ def start(
     finally:
         if handle >= 0:
             system.close(handle)
+
+
+def _end(report: Report | None, passt: Passt | None) -> None:
+    """End what is beside a VM that there will not be."""
+    for beside in (report, passt):
+        if beside is not None:
+            beside.end()
 
 
 def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:

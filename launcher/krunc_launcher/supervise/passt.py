@@ -21,7 +21,7 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 
 from krunc_launcher import system
-from krunc_launcher._krun import libc
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError, asked_by, plain, why
 from krunc_launcher.resolve.passt import command, of, served
 from krunc_launcher.supervise import relay
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
 
 _SET_PDEATHSIG = 1  # linux/prctl.h
-# The first descriptor behind the standard streams, and one that nothing has.
-_FIRST, _ASIDE = 3, 1000
+_DUPFD = 0  # asm-generic/fcntl.h
+_FIRST = 3  # descriptor behind the standard streams
 # It answers within 40 ms; an emulated host takes a second.
 _PATIENCE_S = 20.0
 # How long after its passt a VM's process may end that ended it: a second, under emulation.
@@ -227,11 +227,13 @@ def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
     system.chdir("/")
     nothing = system.open(system.DEVNULL, system.O_RDWR)
     given = (nothing, nothing, errors, *ends)
-    # Two steps: the number that one gets may be that of another.
-    for target, source in enumerate(given):
-        system.dup2(source, _ASIDE + target)
-    for target in range(len(given)):
-        system.dup2(_ASIDE + target, target)
+    # Two steps: the number that one gets may be that of another. No number is fixed beyond those,
+    # for the limit of open files may be low.
+    aside = [int(libc.fcntl(source, _DUPFD, len(given))) for source in given]
+    if min(aside) < 0:
+        raise OSError(ffi.errno, system.strerror(ffi.errno))
+    for target, source in enumerate(aside):
+        system.dup2(source, target)
     system.closerange(len(given), 1 << 20)
 
 

@@ -19,7 +19,7 @@ from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import Named, Opened, Operation
 from krunc_launcher.supervise import passt, relay
 from ports import free_ports
-from processes import children, entered, gone, started, wait_until
+from processes import PATIENCE, children, entered, gone, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
 
@@ -279,6 +279,24 @@ def test_a_port_that_is_taken(tmp_path: Path, launch: Callable[..., Launch]) -> 
     assert (done.returncode, done.calls) == (125, []), done
     assert "Failed to bind" in done.stderr
     assert "a port is in use (ss -ltnup)" in done.stderr
+
+
+@pytest.mark.parametrize("files", [*range(5, 40), 64, 256, 1000])
+def test_few_open_files(
+    files: int, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """It starts, or the launch says that there are too few; nothing stays."""
+    plan = planned(tmp_path, more="hostname: here\n")
+    limited = ["sh", "-c", f'ulimit -Sn {files}; exec "$@"', "sh", *command(build, tmp_path, plan)]
+    env = environment(fake_kvm, tmp_path)
+    del env["KRUN_RECORDER_STAY"]
+    done = subprocess.run(limited, env=env, capture_output=True, text=True, timeout=PATIENCE)
+    assert not list(tmp_path.rglob("launch-*")), done
+    if files >= 64:
+        assert (done.returncode, done.stderr) == (0, "")
+    elif done.returncode:
+        assert "too many open files" in done.stderr.lower(), done
+        assert "bad file descriptor" not in done.stderr
 
 
 def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
