@@ -73,9 +73,7 @@ def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
             form = error.schema.get("x-form", f"a string that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            # Of a string, what it is for tells what to write.
-            about = wording.about(error.schema) if error.keyword == "minLength" else ""
-            hint = about or "write at least one value, or remove the key"
+            hint = wording.about(error.schema) or "write at least one value, or remove the key"
             yield Finding("KR104", "this is empty", path, hint=hint)
         case _:
             things = {"maxItems": "items", "maxProperties": "keys"}

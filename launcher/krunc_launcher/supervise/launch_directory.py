@@ -10,6 +10,7 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher._krun import libc
 from krunc_launcher.errors import LaunchError, why
+from krunc_launcher.host.runtime import is_unused
 from krunc_launcher.paths import LAUNCH_NAME
 
 TYPE_CHECKING = False
@@ -29,14 +30,13 @@ class LaunchDirectory:
     __slots__ = ("_lock", "path")
 
     def __init__(self, path: str, group: int | None = None) -> None:
-        """Make it; raises LaunchError. A runtime directory that is made with it lets the GROUP
-        through, which sees no names in it; one that was there stays as it is."""
+        """Make it; raises LaunchError. A runtime directory that is made with it, or is unused, lets
+        the GROUP through, which sees no names in it; another one stays as it is."""
         self.path = path
         runtime = system.dirname(path)
         try:
-            is_new = not system.lexists(runtime)
             system.makedirs(runtime, 0o700)
-            if is_new and group is not None:
+            if group is not None and is_unused(runtime):
                 _open_to(runtime, group)
             self._lock = _made(path)
         except OSError as error:
@@ -51,9 +51,8 @@ class LaunchDirectory:
 def _open_to(runtime: str, group: int) -> None:
     handle = system.open(runtime, _OPENED)
     try:
-        if system.fstat(handle).st_uid == system.geteuid():
-            system.fchown(handle, -1, group)
-            system.fchmod(handle, 0o710)
+        system.fchown(handle, -1, group)
+        system.fchmod(handle, 0o710)
     finally:
         system.close(handle)
 

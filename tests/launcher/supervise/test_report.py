@@ -138,10 +138,11 @@ def test_the_user_whom_the_vm_becomes_reaches_the_stage(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("mode", [None, 0o700, 0o710, 0o711, 0o750, 0o755, 0o1777, 0o3777])
-def test_only_a_runtime_directory_of_its_own_making_is_opened_to_that_user(
-    mode: int | None, tmp_path: Path, launch: Callable[..., Launch]
+@pytest.mark.parametrize("holds", ["", "a-file"])
+def test_only_an_unused_runtime_directory_is_opened_to_that_user(
+    mode: int | None, holds: str, tmp_path: Path, launch: Callable[..., Launch]
 ) -> None:
-    """One that was there may be /tmp."""
+    """Another one may be /tmp, or somebody's home."""
     runnable(tmp_path / "rootfs")
     group = os.stat("/dev/kvm").st_gid if os.path.exists("/dev/kvm") else 1235
     box = {**BOX, "run_as": {"uid": 1234, "gid": group}, "entrypoint": {"executable": "/bin/a"}}
@@ -152,19 +153,25 @@ def test_only_a_runtime_directory_of_its_own_making_is_opened_to_that_user(
         runtime = Path(name, "run")
         if mode is not None:
             runtime.mkdir()
+            (runtime / holds).touch()
             runtime.chmod(mode)
+        is_unused = mode is None or (mode == 0o700 and not holds)
         before = runtime.stat() if mode is not None else None
         done = launch(tmp_path / "box.plan.json", "--runtime-dir", str(runtime))
-        is_closed = mode is not None and not mode & 1
+        assert ("may be written by others" in done.stderr) == bool(mode and mode & 0o022)
+        is_closed = not is_unused and mode is not None and not mode & 1
         assert (f"{runtime} is closed to uid 1234 of run_as" in done.stderr) == is_closed
-        if before is None:
-            if runtime.exists():  # the hypervisor is not closed to that user
-                assert (runtime.stat().st_mode & 0o7777, runtime.stat().st_gid) == (0o710, group)
-            return
+        if not runtime.exists():
+            return  # the hypervisor is closed to that user
         after = runtime.stat()
-        assert (after.st_mode, after.st_uid, after.st_gid) == (
-            before.st_mode, before.st_uid, before.st_gid,
-        )  # fmt: skip
+        if before is None or (is_unused and after.st_gid == group):
+            assert (after.st_mode & 0o7777, after.st_uid, after.st_gid) == (0o710, 0, group)
+            again = launch(tmp_path / "box.plan.json", "--runtime-dir", str(runtime))
+            assert again.returncode == done.returncode == 0, (done, again)
+        else:
+            assert after == before or (after.st_mode, after.st_uid, after.st_gid) == (
+                before.st_mode, before.st_uid, before.st_gid,
+            )  # fmt: skip
 
 
 WRITTEN = {
