@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor", "unheard")
 _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
+# Sets of names, each a string.
+_NAMES = ("guest_own", "no_disks")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
@@ -61,6 +63,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             name: (_characters(row["pattern"]), row["doc"])
             for name, row in table["charsets"].items()
         },
+        "NAMES": {name: orders[name] for name in _NAMES},
         "LIMITS": {**table["limits"], **_limits(table["architectures"])},
         "PLAN": {name: plan[name] for name in _PLAN},
         "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},

@@ -106,39 +106,35 @@ def start(
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
     OSError, and LaunchError where the VM needs the stage and there is no place for it, or where
     what runs beside it cannot. See `fork` for MASK and BEGUN."""
-    handle, stop, place, passt = -1, (0, 0, 0), None, None
+    handle, stop, accepted, place, passt = -1, (0, 0, 0), None, None, None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
         stop, staged = _stop(accepted.plan["operations"])
-        if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
-            from krunc_launcher.supervise.launch_directory import prepare
-
-            place = prepare(accepted.directories)
         if isinstance(begin, Ready):
             done = begin.operations
             root, path = begin.program
         else:
             done, _ = resolve(accepted.plan, accepted.directories, None)
             root, path = program(accepted.plan, done, accepted.directories)
+        if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
+            from krunc_launcher.supervise.launch_directory import prepare
+
+            place = prepare(accepted.plan["operations"], accepted.directories)
         try:
             passt = _beside(mask, begin, done)
-        except LaunchError:
-            if place is not None:
-                _report(accepted, place).end()
+            handle = opened(root, path, accepted.directories)
+        except (LaunchError, OSError):
+            _end(accepted, place, passt)
             raise
-        handle = opened(root, path, accepted.directories)
     try:
         vm = fork(mask, programs.watch(handle), options.console_max, stop, begun)
     except OSError:
-        if place is not None:
-            _report(accepted, place).end()
-        if passt is not None:
-            passt.end()
+        _end(accepted, place, passt)
         raise
     else:
         if passt is not None:
             vm.join(passt)
-        if place is not None and not vm.is_mine:
+        if accepted is not None and place is not None and not vm.is_mine:
             vm.report = _report(accepted, place)
         return vm
     finally:
@@ -152,6 +148,14 @@ def _report(accepted: Accepted, place: tuple[int, int]) -> Report:
     from krunc_launcher.supervise.report import Report
 
     return Report(accepted.plan["operations"], accepted.directories, *place)
+
+
+def _end(accepted: Accepted | None, place: tuple[int, int] | None, passt: Passt | None) -> None:
+    """End what is beside a VM that there will not be."""
+    if accepted is not None and place is not None:
+        _report(accepted, place).end()
+    if passt is not None:
+        passt.end()
 
 
 def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:

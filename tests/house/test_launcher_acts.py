@@ -40,7 +40,7 @@ _PLAIN = {
 }  # fmt: skip
 # Calls that change files of the host.
 _CHANGING = {
-    "system.chmod", "system.chown", "system.link", "system.makedirs", "system.mkdir", "system.mkfifo", "system.mknod",
+    "system.chmod", "system.chown", "system.fchmod", "system.fchown", "system.link", "system.makedirs", "system.mkdir", "system.mkfifo", "system.mknod",
     "system.remove", "system.rename", "system.replace", "system.rmdir", "system.symlink", "system.truncate", "system.unlink",
 }  # fmt: skip
 

@@ -275,3 +275,25 @@ def test_urls_are_looked_for_quickly() -> None:
     for text in ("a" * 60_000 + "://", "://" * 20_000, "a://" + "b:" * 30_000, "a://b:c" * 9_000):
         warned(box(entrypoint=json.dumps({"script": text})))
     assert time.process_time() - start < 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ({"hosts": "{localhost: 10.0.0.5}"}, [("KR895", "hosts.localhost")]),
+        ({"hosts": "{LocalHost: 10.0.0.5}"}, [("KR895", "hosts.LocalHost")]),
+        ({"hosts": "{localhost: 127.0.0.1}"}, []),
+        ({"hosts": "{local: 10.0.0.5, localhost.a: 10.0.0.5}"}, []),
+        ({"hosts": "{a: 10.0.0.5}", "hostname": "a"}, [("KR895", "hosts.a")]),
+        ({"hosts": "{A: 10.0.0.5}", "hostname": "a"}, [("KR895", "hosts.A")]),
+        ({"hosts": "{a: 10.0.0.5}", "hostname": "A"}, [("KR895", "hosts.a")]),
+        ({"hosts": "{a: 127.0.1.1}", "hostname": "a"}, []),
+        ({"hosts": "{a: 10.0.0.5}", "hostname": "b"}, []),
+        ({"hosts": "{a: 10.0.0.5}"}, []),
+        ({"dns": "[10.0.0.1, 10.0.0.2, 10.0.0.3]"}, []),
+        ({"dns": "[10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4]"}, [("KR896", "dns.3")]),
+        ({"dns": "['::1', '::2', '::3', '::4', '::5']"}, [("KR896", "dns.3")]),
+    ],
+)
+def test_names_that_no_program_takes(keys: dict[str, str], found: list[tuple[str, str]]) -> None:
+    assert warned(box(**keys)) == found

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.plan import kinds
-from krunc_compiler.plan.operation import Operation
+from krunc_compiler.plan.operation import Kind, Operation
 
 # The guest's kernel command line cannot carry everything; these two can.
 _OTHER_WAYS = (
@@ -54,7 +54,7 @@ def check(operations: list[Operation]) -> list[Finding]:
             path = operation.place(ruled.name)
             first = seen.setdefault((ruled.unique, value), path)
             if first != path:
-                findings.append(_repeated(ruled.unique, value, path, first))
+                findings.append(_repeated(operation.kind, ruled.unique, value, path, first))
     return findings
 
 
@@ -68,12 +68,13 @@ def _placed(finding: Finding, operation: Operation, ruled: _Ruled) -> Finding:
     return finding._replace(path=path)
 
 
-def _repeated(space: str, value: Any, path: Path, first: Path) -> Finding:
+def _repeated(kind: Kind, space: str, value: Any, path: Path, first: Path) -> Finding:
+    why = "libkrun accepts both and the guest receives one of them"
     return Finding(
         "KR201",
         f"the {space} {value!r} is already that of {dotted(first)}",
         path,
-        hint="libkrun accepts both and the guest receives one of them; choose another",
+        hint=f"{'one would hide the other' if kind == 'order' else why}; choose another",
     )
 
 
@@ -202,7 +203,9 @@ def _text(text: str, ruled: _Ruled) -> list[Finding]:
         bad = next(c for c in text if c not in ruled.characters)
         row = api.table()["charsets"][ruled.rules["charset"]]
         message = f"{name_of(bad)} cannot reach the guest unchanged"
-        hint = f"allowed is {row['doc']}; {_OTHER_WAYS}"
+        # What is not on the guest's kernel command line has no other way.
+        other = f"; {_OTHER_WAYS}" if "command_line" in ruled.rules else ""
+        hint = f"allowed is {row['doc']}{other}"
         findings.append(Finding("KR202", message, hint=hint))
     return findings
 

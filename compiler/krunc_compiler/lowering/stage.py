@@ -41,6 +41,11 @@ def _table() -> dict[str, Any]:
     return table
 
 
+def named(name: str) -> list[str]:
+    """Return the set of names that the table of orders has as NAME."""
+    return list(_table()[name].split())
+
+
 def asked(box: Box) -> Path:
     """Return the first key of BOX that libkrun's init cannot do; () without one."""
     if box.image is not None:

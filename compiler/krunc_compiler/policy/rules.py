@@ -26,6 +26,7 @@ _NETWORKS = {
     "descriptor": "descriptor",
     "passt": "passt",
     "passt to localhost": "passt_localhost",
+    "passt program": "passt_program",
 }
 _PORTS = ("TCP port", "UDP port")
 

@@ -154,7 +154,15 @@ def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -
     found: dict[int, list[TextChange]] = {}
     unnamed: dict[int, list[TextChange]] = {}
     for (was, now), group in groups.items():
-        texts = text_changes(_strings(old, was), _strings(new, now))
+        before, after = _strings(old, was), _strings(new, now)
+        if was is not None and now is not None:
+            # Of operations of two kinds, as one user of `user` and of `program`, what both have.
+            both_have = before.keys() & after.keys()
+            before, after = (
+                {name: value for name, value in side.items() if name in both_have}
+                for side in (before, after)
+            )
+        texts = text_changes(before, after)
         found.update(zip(group, shared_out(texts, [rows[i] for i in group]), strict=True))
         if was is not None and now is not None:
             both = Sides(frozenset(said[0, was]), frozenset(said[1, now]))

@@ -14,6 +14,7 @@ from krunc_compiler.rules import image, program_words, written
 # When it is first used: most runs use none of them.
 _compiled = cache(re.compile)
 _HOME = r"/root|/home(/[^/]+)?|/Users(/[^/]+)?"
+_MOST_SERVERS = 3  # MAXNS of resolv.h, in glibc and musl
 # Who can write to one of these commands a daemon that is root on the host.
 _DAEMONS = (
     "/run/docker.sock",
@@ -38,7 +39,7 @@ def check(box: Box) -> list[Finding]:
             *_tilde(directories),
             *_daemons(box, directories),
         ),
-        *(*_unused_channels(box), *_literal_secrets(box), *_limits(box)),
+        *(*_unused_channels(box), *_literal_secrets(box), *_limits(box), *_names(box)),
         *image.lints(box),
         *program_words.check(box),
     ]
@@ -203,6 +204,30 @@ def _limits(box: Box) -> Iterator[Finding]:
                 "the program becomes another user on its own",
                 at_key=True,
             )
+
+
+def _names(box: Box) -> Iterator[Finding]:
+    """Yield names and name servers of which programs take no notice."""
+    own = {"localhost": "127.0.0.1"}
+    if box.hostname is not None:
+        own[box.hostname.lower()] = "127.0.1.1"
+    for name, address in box.hosts.items():
+        first = own.get(name.lower())
+        if first not in (None, address):
+            yield Finding(
+                "KR895",
+                f"{name} is {first} in a line before, which most programs take",
+                ("hosts", name),
+                hint="choose another name, or remove it",
+                at_key=True,
+            )
+    if len(box.dns) > _MOST_SERVERS:
+        yield Finding(
+            "KR896",
+            f"programs ask the first {_MOST_SERVERS} name servers, and no others",
+            ("dns", _MOST_SERVERS),
+            hint=f"remove all but {_MOST_SERVERS}",
+        )
 
 
 def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:

@@ -8,8 +8,6 @@ from krunc_compiler.box.box import Box, Disk, DiskRoot
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.lowering import stage
 
-# What the stage mounts itself, in every root.
-_OF_THE_GUEST = ("/dev", "/proc", "/sys")
 _MOST_ID = 4294967294  # -1 is no user, for setresuid(2)
 
 
@@ -19,6 +17,7 @@ def check(box: Box) -> list[Finding]:
         *_other_init(box),
         *_changes(box),
         *_mounts(box),
+        *_file_systems(box),
         *_sizes(box),
         *_addresses(box),
         *_user(box),
@@ -89,18 +88,11 @@ def _no_disk(box: Box, name: str, where: Path) -> Finding:
 
 
 def _mounts(box: Box) -> Iterator[Finding]:
-    seen: dict[str, Path] = {}
-    for path, where in _points(box):
-        first = seen.setdefault(path, where)
-        if first != where:
-            yield Finding(
-                "KR201",
-                f"the mount point {path} is already that of {dotted(first)}",
-                where,
-                hint="one would hide the other; choose another",
-            )
+    points = list(_points(box))
+    own = stage.named("guest_own") if points else []
+    for path, where in points:
         top = "/" + path.split("/")[1]
-        if top in _OF_THE_GUEST:
+        if top in own:
             yield Finding(
                 "KR212",
                 f"{path} lies in {top}, which is the guest's own",
@@ -125,6 +117,20 @@ def _mounts(box: Box) -> Iterator[Finding]:
             hint = "they are those of its mount; write `mount: /PATH` too, or remove them"
             where = ("disks", i, "options")
             yield Finding("KR210", "options need `mount`", where, hint, at_key=True)
+
+
+def _file_systems(box: Box) -> Iterator[Finding]:
+    """Find those that would mount something else than the disk: see no_disks in orders.json."""
+    named: list[tuple[str, Path]] = [
+        (disk.fstype, ("disks", i, "fstype")) for i, disk in enumerate(box.disks)
+    ]
+    if isinstance(box.rootfs, DiskRoot):
+        named.append((box.rootfs.fstype, ("rootfs", "fstype")))
+    for fstype, where in named:
+        if fstype in stage.named("no_disks"):
+            message = f"{fstype!r} mounts something else than a disk"
+            hint = "write the file system of the disk, as in ext4"
+            yield Finding("KR105", message, where, hint)
 
 
 def _points(box: Box) -> Iterator[tuple[str, Path]]:

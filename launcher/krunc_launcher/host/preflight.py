@@ -17,7 +17,7 @@ from krunc_launcher.host.files import (
     unwritable,
 )
 from krunc_launcher.host.kvm import closed_to, quick
-from krunc_launcher.host.runtime import closed, runtime_directory
+from krunc_launcher.host.runtime import closed, replaceable, runtime_directory
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -148,9 +148,9 @@ def _elsewhere(
         rule["kind"] == "socket_path" and not path.startswith(own)
         for rule, path, _ in operation.opens()
     ):
-        from krunc_launcher.host.listeners import replaceable
+        from krunc_launcher.host.listeners import replaceable as can_be_replaced
 
-        yield from replaceable(operation, directories)
+        yield from can_be_replaced(operation, directories)
 
 
 def _files(operation: Operation, directories: Directories) -> Iterator[str]:
@@ -231,6 +231,7 @@ _CHECKS: dict[str, Callable[[Operation, Directories], Iterator[str]]] = {
     "require_image": _of_the_store,
     "require_socket": _socket,
     "make_runtime_directory": lambda _, directories: runtime_directory(directories),
+    "lay_stage": lambda _, directories: replaceable(directories),
     "clear_stale_socket": _stale,
     "open_file": not_to_be_opened,
     "open_device": not_a_device,

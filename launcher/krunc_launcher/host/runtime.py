@@ -25,7 +25,10 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         except OSError as error:
             yield f"{plain(directory)}: {why(error)}"
             return
-        others = status.st_mode & 0o022 and not status.st_mode & system.S_ISVTX
+        # In a directory such as /tmp nobody else replaces what this user has made; in the runtime
+        # directory itself they could be first, and have the console's file or a socket.
+        is_shared = status.st_mode & system.S_ISVTX and directory != path
+        others = status.st_mode & 0o022 and not is_shared
         if not system.S_ISDIR(status.st_mode):
             yield f"{plain(directory)} is not a directory; choose another with --runtime-dir"
         elif status.st_uid not in (system.geteuid(), 0):
@@ -50,10 +53,34 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         )
 
 
+def replaceable(directories: Directories) -> Iterator[str]:
+    """Tell why a guest can replace the stage, which the VM of another starts with."""
+    try:
+        is_written = directories.is_written(directories.launch)
+    except OSError:
+        return  # which runtime_directory tells
+    if is_written:
+        yield (
+            f"the runtime directory {plain(directories.runtime)} is in a directory that a guest "
+            "may write, who could replace krunc's first program there; choose another with "
+            "--runtime-dir"
+        )
+
+
+def is_unused(directory: str) -> bool:
+    """Tell whether nobody has a use for DIRECTORY yet: it is there, this user's alone, and
+    empty, as krunc makes it, or systemd by RuntimeDirectory=."""
+    try:
+        status = system.lstat(directory)
+        is_private = status.st_uid == system.geteuid() and status.st_mode & 0o7777 == 0o700
+        return is_private and system.S_ISDIR(status.st_mode) and not system.listdir(directory)
+    except OSError:
+        return False
+
+
 def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
-    """Yield the directory above RUNTIME, which is opened to the group, that UID of GID may not
-    enter."""
-    path = system.dirname(runtime)
+    """Yield the directory, RUNTIME or one above it, that UID of GID may not enter."""
+    path = system.dirname(runtime) if is_unused(runtime) else runtime
     while uid:
         try:
             status = system.stat(path)
@@ -64,7 +91,8 @@ def closed(runtime: str, uid: int, gid: int) -> Iterator[str]:
             if not status.st_mode >> place & 1:
                 yield (
                     f"{plain(path)} is closed to uid {uid} of run_as, who has to reach the stage "
-                    "in the runtime directory; choose another with --runtime-dir"
+                    f"in the runtime directory: let group {gid} through it (chmod g+x), or choose "
+                    "another with --runtime-dir"
                 )
                 return
         if path in ("/", ""):

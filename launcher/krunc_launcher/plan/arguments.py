@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from krunc_launcher._rules import ENUMS, FLAGS, KINDS, RESERVED_ENV
+from krunc_launcher._rules import ENUMS, FLAGS, KINDS, NAMES, RESERVED_ENV
 from krunc_launcher.errors import shown
-from krunc_launcher.plan.text import fits, host_path, is_name, is_whole, numbers, text
+from krunc_launcher.plan.text import fits, host_path, is_name, is_whole, lies_in, numbers, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,9 +172,13 @@ def counted(args: dict[str, Any], rule: dict[str, Any], path: Path, found: Findi
 
 
 def _text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None:
-    whole = text(value, rule, path, found) and "path" in rule and value != "/"
-    if whole and not _REFUSED.isdisjoint(value.split("/")[1:]):
+    whole = text(value, rule, path, found)
+    if whole and "path" in rule and value != "/" and not _REFUSED.isdisjoint(value.split("/")[1:]):
         found.append((path, f"found {shown(value)}; no part of it is empty, '.' or '..'"))
+    if whole and "outside" in rule and (value == "/" or lies_in(value, NAMES["guest_own"].split())):
+        found.append((path, f"found {shown(value)}; the guest's own are / {NAMES['guest_own']}"))
+    if whole and "not_of" in rule and value in NAMES[rule["not_of"]].split():
+        found.append((path, f"found {shown(value)}; a file system of no disk"))
 
 
 _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
+from krunc_launcher._rules import MEANT
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError, plain, why
-from krunc_launcher.host.runtime import runtime_directory
+from krunc_launcher.host.runtime import is_unused, runtime_directory
 from krunc_launcher.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from krunc_launcher.paths import Directories
 
 _OPENED = system.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
@@ -27,13 +31,15 @@ _UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
 _SOCKADDR = 110
 
 
-def prepare(directories: Directories) -> tuple[int, int]:
-    """Make the launch's own directory and the socket in it: its lock and what listens there. The
-    lock is held as long as a process of the launch has it open. Raises LaunchError."""
+def prepare(rows: list[dict[str, Any]], directories: Directories) -> tuple[int, int]:
+    """Make the launch's own directory and the socket in it, for a plan of the operations ROWS: its
+    lock and what listens there. The lock is held as long as a process of the launch has it open.
+    Raises LaunchError."""
     problems = list(runtime_directory(directories))
     if problems:
         raise LaunchError(*problems)
-    lock = make(directories.launch)
+    is_another = next(given(rows, "uid"), None) is not None
+    lock = make(directories.launch, next(given(rows, "gid"), None) if is_another else None)
     try:
         return lock, _listen(absolute(STAGE["socket"], directories))
     except LaunchError:
@@ -45,14 +51,34 @@ def prepare(directories: Directories) -> tuple[int, int]:
         raise
 
 
-def make(path: str) -> int:
+def given(rows: list[dict[str, Any]], what: str) -> Iterator[int]:
+    """Yield the "uid" or "gid", which is WHAT, that the operations ROWS give the VM's process."""
+    for row in rows:
+        if row.get("call") in MEANT[what]:
+            yield row["args"][MEANT[what][row["call"]]]
+
+
+def make(path: str, group: int | None = None) -> int:
     """Make the directory PATH, in a runtime directory that is this user's, and return its lock;
-    raises LaunchError."""
+    raises LaunchError. A runtime directory that is made with it, or is unused, lets the GROUP
+    through, which sees no names in it; another one stays as it is."""
+    runtime = system.dirname(path)
     try:
-        system.makedirs(system.dirname(path), 0o700)
+        system.makedirs(runtime, 0o700)
+        if group is not None and is_unused(runtime):
+            _open_to(runtime, group)
         return _made(path)
     except OSError as error:
         raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
+
+
+def _open_to(runtime: str, group: int) -> None:
+    handle = system.open(runtime, _OPENED)
+    try:
+        system.fchown(handle, -1, group)
+        system.fchmod(handle, 0o710)
+    finally:
+        system.close(handle)
 
 
 def _made(path: str) -> int:

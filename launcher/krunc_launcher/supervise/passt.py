@@ -6,13 +6,22 @@ process does, for that closes the socket; and with the launcher, by SIGKILL.
 
 from __future__ import annotations
 
-from _signal import SIG_SETMASK, SIGKILL, pthread_sigmask  # type: ignore[import-not-found]
+from _signal import (  # type: ignore[import-not-found]
+    SIG_SETMASK,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGQUIT,
+    SIGTERM,
+    pthread_sigmask,
+    sigpending,
+)
 from _socket import socketpair
 from select import POLLIN, poll
-from time import monotonic
+from time import monotonic, sleep
 
 from krunc_launcher import system
-from krunc_launcher._krun import libc
+from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, LaunchError, asked_by, plain, why
 from krunc_launcher.resolve.passt import command, of, served
 from krunc_launcher.supervise import relay
@@ -25,13 +34,20 @@ if TYPE_CHECKING:
     from krunc_launcher.resolve.operation import Operation
 
 _SET_PDEATHSIG = 1  # linux/prctl.h
-# The first descriptor behind the standard streams, and one that nothing has.
-_FIRST, _ASIDE = 3, 1000
+_DUPFD = 0  # asm-generic/fcntl.h
+_FIRST = 3  # descriptor behind the standard streams
 # It answers within 40 ms; an emulated host takes a second.
 _PATIENCE_S = 20.0
 # How long after its passt a VM's process may end that ended it: a second, under emulation.
 _TOGETHER_S = 5.0
+# How long after its socket a program may end, and how often is looked for that and for a signal.
+_HUNG_UP_S, _LOOK_S = 2.0, 0.05
+_ENDING = {SIGHUP, SIGINT, SIGQUIT, SIGTERM}
+# The largest frame that it sends has 64 KiB and the heads before them.
+_MOST_FRAME = 1 << 17
 _MOST_SAID = 500
+# As much as a pipe holds, in pieces of 4096 bytes: more is of who writes without end.
+_MOST_READ = 16
 # What it says of a host without a system log, which it does not need.
 _NOISE = ("Failed to send ", "Don't run as root")
 _ARP, _REQUEST, _REPLY = b"\x08\x06", b"\x00\x01\x08\x00\x06\x04\x00\x01", b"\x00\x02"
@@ -69,21 +85,36 @@ class Passt:
     def words(self) -> str:
         """Tell what it said, the last words of it, for the end of a sentence."""
         try:
-            while more := system.read(self._errors, 4096):
-                self._said = (self._said + more)[-4096:]
+            for _ in range(_MOST_READ):
+                self._said = (self._said + system.read(self._errors, 4096))[-4096:]
         except BlockingIOError:
             pass  # it runs
         lines = self._said.decode("utf-8", "replace").splitlines()
         said = "; ".join(line for line in lines if line and not line.startswith(_NOISE))
         return plain(said[-_MOST_SAID:]) or "it says nothing"
 
-    def end(self) -> None:
-        """End what has not ended, and forget it."""
+    def kill(self) -> None:
+        """End what has not ended."""
         for pid in self.running:
             system.kill(pid, SIGKILL)
             system.waitpid(pid, 0)
         self.running.clear()
+
+    def end(self) -> None:
+        """End what has not ended, and forget it."""
+        self.kill()
         system.close(self._errors)
+
+    def hung_up(self) -> str:
+        """Tell how the program ended, whose socket is closed; it need not end for that."""
+        deadline = monotonic() + _HUNG_UP_S
+        while monotonic() < deadline:
+            pid, code = system.waitpid(self.running[-1], system.WNOHANG)
+            if pid:
+                self.running.pop()
+                return f"it ended {_how(code)}"
+            sleep(_LOOK_S)
+        return "it closed its socket"
 
     def lost(self, pid: int, code: int) -> None:
         """Note that PID has ended with CODE, if it is of these processes."""
@@ -125,7 +156,8 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
         return passt
     system.close(passt.socket)
     if failed == _ENDED:
-        failed = f"it ended {_how(system.waitpid(passt.running.pop(), 0)[1])}"
+        failed = passt.hung_up()
+    passt.kill()  # or it speaks on
     words = passt.words()
     passt.end()
     advice = [text for mark, text in _ADVICE if mark in words]
@@ -195,11 +227,13 @@ def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
     system.chdir("/")
     nothing = system.open(system.DEVNULL, system.O_RDWR)
     given = (nothing, nothing, errors, *ends)
-    # Two steps: the number that one gets may be that of another.
-    for target, source in enumerate(given):
-        system.dup2(source, _ASIDE + target)
-    for target in range(len(given)):
-        system.dup2(_ASIDE + target, target)
+    # Two steps: the number that one gets may be that of another. No number is fixed beyond those,
+    # for the limit of open files may be low.
+    aside = [int(libc.fcntl(source, _DUPFD, len(given))) for source in given]
+    if min(aside) < 0:
+        raise OSError(ffi.errno, system.strerror(ffi.errno))
+    for target, source in enumerate(aside):
+        system.dup2(source, target)
     system.closerange(len(given), 1 << 20)
 
 
@@ -216,10 +250,14 @@ def _asked(socket: int, mac: bytes, address: str, gateway: str) -> str:
         system.write(socket, len(frame).to_bytes(_HEAD, "big") + frame)
         while True:
             size = int.from_bytes(_read(socket, _HEAD, deadline), "big")
+            if size > _MOST_FRAME:
+                return "it does not speak as passt does"
             answer = _read(socket, size, deadline)
             # What it sends unasked is not for the guest yet.
             if answer[12:14] == _ARP and answer[20:22] == _REPLY:
                 return ""
+    except InterruptedError:
+        return "a signal ended the launch"
     except TimeoutError:
         return f"there is no answer within {_PATIENCE_S:.0f} s"
     except (ConnectionError, EOFError):
@@ -227,13 +265,19 @@ def _asked(socket: int, mac: bytes, address: str, gateway: str) -> str:
 
 
 def _read(socket: int, size: int, deadline: float) -> bytes:
-    """Read SIZE bytes. Raises EOFError, ConnectionError and TimeoutError."""
+    """Read SIZE bytes. Raises EOFError, ConnectionError and TimeoutError, and InterruptedError when
+    a signal waits that ends the launch: all of them are blocked here."""
     data = b""
     readable = poll()
     readable.register(socket, POLLIN)
     while len(data) < size:
-        if not readable.poll(max(0.0, deadline - monotonic()) * 1000):
+        if sigpending() & _ENDING:
+            raise InterruptedError
+        left_s = deadline - monotonic()
+        if left_s <= 0.0:
             raise TimeoutError
+        if not readable.poll(min(left_s, _LOOK_S) * 1000):
+            continue
         more = system.read(socket, size - len(data))
         if not more:
             raise EOFError

@@ -11,9 +11,9 @@ from time import monotonic
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import MEANT
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.paths import absolute
+from krunc_launcher.supervise.launch_directory import given
 from krunc_launcher.supervise.removal import remove, remove_dead
 from krunc_launcher.supervise.wake import wake
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Directories
 
 _CLOEXEC, _NONBLOCK = 0o2000000, 0o4000  # linux/net.h
+# More than a stage ever says. Beyond it nobody listens: a guest that never stops would hold up the
+# launcher, and with it the timeout and all other VMs.
 _MOST_BYTES = 4096
 _MOST_NUMBER = 65535
 _ENDS = ("exit", "signal", "poweroff", "reboot", "lost")
@@ -35,8 +37,8 @@ class Report:
     system or of the script's end). It has the launch's own directory, and removes it."""
 
     __slots__ = (
-        "_connection", "_heard", "_launch", "_listening", "_lock", "_orders", "ended", "failed",
-        "orders", "started",
+        "_connection", "_heard", "_launch", "_left", "_listening", "_lock", "_orders", "ended",
+        "failed", "orders", "started",
     )  # fmt: skip
 
     def __init__(
@@ -50,13 +52,13 @@ class Report:
         self.failed: tuple[int, str, int] | None = None
         self._connection = -1
         self._heard = b""
+        self._left = _MOST_BYTES
         self._orders = absolute(STAGE["root"] + STAGE["program"][1], directories)
         self._launch, self._lock, self._listening = directories.launch, lock, listening
         wake(listening)
         self.look()  # what came before it says no more
-        users = MEANT["uid"]
-        theirs = {row["args"][users[row["call"]]] for row in rows if row.get("call") in users}
-        remove_dead(directories.runtime, {system.geteuid(), *theirs})
+        users = given(rows, "uid")
+        remove_dead(directories.runtime, {system.geteuid(), *users})
 
     def look(self) -> None:
         """Take what the stage has said since."""
@@ -70,13 +72,14 @@ class Report:
             wake(taken)
         while self._connection >= 0:
             try:
-                more = system.read(self._connection, _MOST_BYTES)
+                more = system.read(self._connection, self._left)
             except BlockingIOError:
                 return
             except OSError:
                 more = b""
             self._hear(more)
-            if not more or self.ended is not None or self.failed is not None:
+            self._left -= len(more)
+            if not more or not self._left or self.ended is not None or self.failed is not None:
                 # The stage waits for this before it ends.
                 system.close(self._connection)
                 self._connection = -1
@@ -85,8 +88,6 @@ class Report:
         *lines, self._heard = (self._heard + more).split(b"\n")
         for line in lines:
             self._line(line.decode("ascii", "replace").split(" "))
-        if len(self._heard) > _MOST_BYTES:
-            self._heard = b""  # no line of the stage's
 
     def _line(self, words: list[str]) -> None:
         if self.ended is not None or self.failed is not None:

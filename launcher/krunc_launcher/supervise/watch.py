@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _signal import (  # type: ignore[import-not-found]
     SIG_DFL,
-    SIG_SETMASK,
+    SIG_UNBLOCK,
     SIGCHLD,
     SIGINT,
     SIGIO,
@@ -83,5 +83,6 @@ def end_by(number: int) -> None:
     """End this process by the signal that ended its VM, so that who waits for it sees that."""
     if number != SIGKILL:
         signal(number, SIG_DFL)
-    pthread_sigmask(SIG_SETMASK, ())
     system.kill(system.getpid(), number)
+    # That one alone: another that waits, as SIGIO of a stage that hung up, would end it instead.
+    pthread_sigmask(SIG_UNBLOCK, (number,))

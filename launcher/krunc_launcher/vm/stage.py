@@ -34,10 +34,6 @@ def lay(directory: str, done: list[Operation]) -> None:
     uid = meant(done, "uid")
     gid = None if uid is None else meant(done, "gid")
     if uid is not None and gid is not None:
-        # That user comes through the runtime directory, and sees no names in it.
-        runtime = system.dirname(system.dirname(directory))
-        system.chown(runtime, -1, gid)
-        system.chmod(runtime, 0o710)
         launch = system.dirname(directory)
         socket = system.join(launch, STAGE["socket"].rpartition(":")[2])
         for path in (launch, socket, directory, directory + program, directory + orders):

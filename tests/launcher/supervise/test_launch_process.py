@@ -200,6 +200,12 @@ def open_parent(directory: Path) -> str:
     return "may be written by others; chmod 700 it"
 
 
+def shared(directory: Path) -> str:
+    directory.mkdir(parents=True)
+    directory.chmod(0o1777)  # as /tmp
+    return f"{directory} may be written by others"
+
+
 def foreign(directory: Path) -> str:
     if os.geteuid() != 0:
         pytest.skip("only root can make somebody else's directory")
@@ -214,7 +220,7 @@ def a_file(directory: Path) -> str:
     return "is not a directory; choose another with --runtime-dir"
 
 
-@pytest.mark.parametrize("spoil", [linked, open_to_all, open_parent, foreign, a_file])
+@pytest.mark.parametrize("spoil", [linked, open_to_all, open_parent, shared, foreign, a_file])
 def test_a_runtime_directory_of_others(
     spoil: Callable[[Path], str], plan: Path, server: Any, launch: Callable[..., Launch]
 ) -> None:

@@ -426,3 +426,21 @@ def test_console_max_that_is_none(size: str, plan: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--console-max" in done.stderr
+
+
+WAITING = """
+import os, signal, sys
+from krunc_launcher.supervise.child import WAITED_FOR, hold
+from krunc_launcher.supervise.watch import end_by
+hold()
+os.kill(os.getpid(), int(sys.argv[1]))
+end_by(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 6, 9, 10, 12, 15])
+@pytest.mark.parametrize("waiting", [1, 2, 3, 10, 15, 17, 18, 29])
+def test_it_ends_by_the_signal_of_the_vm_and_by_no_other(waiting: int, number: int) -> None:
+    """A stage that hangs up leaves a SIGIO, which nobody takes any more."""
+    words = [sys.executable, "-c", WAITING, str(waiting), str(number)]
+    assert subprocess.run(words, timeout=PATIENCE).returncode == -number

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import Named, Opened, Operation
 from krunc_launcher.supervise import passt, relay
 from ports import free_ports
-from processes import children, entered, gone, started, wait_until
+from processes import PATIENCE, children, entered, gone, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
 
@@ -175,20 +176,80 @@ def test_one_that_does_not_serve(name: str, tmp_path: Path, launch: Callable[...
     assert done.stderr.startswith("krunc: ")
 
 
+# What it does without an end, as a Python program, and what is told of that.
+ENDLESS = {
+    "says nothing": ("time.sleep(1000)", "there is no answer within 0 s: it says nothing"),
+    "sends frames": ("while 1: os.write(3, b'\\0\\0\\0\\x3c' + bytes(60))", "there is no answer within 0 s"),
+    "sends empty frames": ("while 1: os.write(3, bytes(4096))", "there is no answer within 0 s"),
+    "sends half a frame": ("os.write(3, b'\\0\\0\\1\\0x'); time.sleep(1000)", "there is no answer within 0 s"),
+    "sends one frame": ("os.write(3, b'\\xff' * 4)\nwhile 1: os.write(3, bytes(65536))", "it does not speak as passt does"),
+    "hangs up": ("os.close(3); time.sleep(1000)", "it closed its socket: it says nothing"),
+    "hangs up and talks": ("os.close(3)\nwhile 1: say()", "it closed its socket: yyyyy"),
+    "talks": ("while 1: say()", "there is no answer within 0 s: yyyyy"),
+    "has its child talk": ("os.fork()\nwhile 1: say()", "there is no answer within 0 s: yyyyy"),
+}  # fmt: skip
+SAYING = """
+import os, time
+def say():
+    try:
+        os.write(2, b"y" * 65536)
+    except BlockingIOError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_one_that_never_ends(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, words = ENDLESS[name]
+    (tmp_path / "endless.py").write_text(SAYING + text)
+    monkeypatch.setattr(passt, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(passt, "_HUNG_UP_S", 0.3)
+    before = set(children(os.getpid()))
+    with pytest.raises(LaunchError) as failed:
+        starting(script(tmp_path, f"exec {sys.executable} -IS {tmp_path}/endless.py"))
+    assert words in failed.value.lines[0]
+    assert len(failed.value.lines[0]) < 1000
+    assert set(children(os.getpid())) <= before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_while_it_starts(
+    number: int, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """Nobody waits for 20 seconds then, and nothing stays."""
+    program = script(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 1000")
+    plan = planned(tmp_path, program, more="hostname: here\n")
+    words = command(build, tmp_path, plan)
+    env = environment(fake_kvm, tmp_path)
+    with started(words, env=env, stderr=subprocess.PIPE) as launcher:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+        launcher.send_signal(number)
+        assert launcher.wait() == 125
+        assert launcher.stderr is not None
+        assert b"does not serve: a signal ended the launch" in launcher.stderr.read()
+    assert gone(int((tmp_path / "pid").read_text()))
+    assert not list(tmp_path.rglob("launch-*"))
+
+
 def test_one_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passt, "_PATIENCE_S", 0.3)
+    with pytest.raises(LaunchError) as failed:
+        starting(script(tmp_path, "sleep 1000"))
+    assert "there is no answer within 0 s: it says nothing (network)" in failed.value.lines[0]
+    assert not children(os.getpid())
+
+
+def starting(program: Path) -> None:
+    """Start PROGRAM in the place of a passt, in this process."""
     values: dict[str, Any] = {
-        "program": str(script(tmp_path, "sleep 1000")), "address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2",
+        "program": str(program), "address": "10.0.2.15", "prefix": 24, "gateway": "10.0.2.2",
         "resolver": "10.0.2.3", "host_loopback": False, "tcp_ports": [], "udp_ports": [], "name": "passt",
     }  # fmt: skip
     named = [values[param["name"]] for param in STEPS["start_passt"]["params"]]
     step = Operation(0, "step", "start_passt", named, "network", False)
     device = [None, None, Opened("passt"), bytes(6), Named("0", 0), Named("0", 0)]
     call = Operation(1, "call", "krun_add_net_unixstream", device, "network", False)
-    with pytest.raises(LaunchError) as failed:
-        passt.start([step, call], ())
-    assert "there is no answer within 0 s: it says nothing (network)" in failed.value.lines[0]
-    assert not children(os.getpid())
+    passt.start([step, call], ())
 
 
 PROGRAMS = {
@@ -218,6 +279,24 @@ def test_a_port_that_is_taken(tmp_path: Path, launch: Callable[..., Launch]) -> 
     assert (done.returncode, done.calls) == (125, []), done
     assert "Failed to bind" in done.stderr
     assert "a port is in use (ss -ltnup)" in done.stderr
+
+
+@pytest.mark.parametrize("files", [*range(5, 40), 64, 256, 1000])
+def test_few_open_files(
+    files: int, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """It starts, or the launch says that there are too few; nothing stays."""
+    plan = planned(tmp_path, more="hostname: here\n")
+    limited = ["sh", "-c", f'ulimit -Sn {files}; exec "$@"', "sh", *command(build, tmp_path, plan)]
+    env = environment(fake_kvm, tmp_path)
+    del env["KRUN_RECORDER_STAY"]
+    done = subprocess.run(limited, env=env, capture_output=True, text=True, timeout=PATIENCE)
+    assert not list(tmp_path.rglob("launch-*")), done
+    if files >= 64:
+        assert (done.returncode, done.stderr) == (0, "")
+    elif done.returncode:
+        assert "too many open files" in done.stderr.lower(), done
+        assert "bad file descriptor" not in done.stderr
 
 
 def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:

@@ -80,6 +80,19 @@ def test_what_is_believed(
     assert not list(plan.parent.rglob("launch-*"))
 
 
+@pytest.mark.parametrize("begins", ["", "started\n"])
+@pytest.mark.parametrize("floods", ["\n", "x\n", "x", " ", "started\n", "exit\n", "exit 256\n"])
+def test_a_guest_that_never_stops_talking_is_left_alone(
+    begins: str, floods: str, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    """The launcher hangs up, and is there for signals, the timeout and other VMs."""
+    env = {"KRUN_RECORDER_SAYS": begins, "KRUN_RECORDER_FLOODS": floods, "TOKEN": "s3cret"}
+    done = launch(plan, KRUN_RECORDER_EXIT="0", **env)
+    has_started = bool(begins) or floods == "started\n"
+    assert (done.returncode, (UNDER if has_started else BEFORE) in done.stderr) == (125, True)
+    assert not list(plan.parent.rglob("launch-*"))
+
+
 def test_no_failure_of_the_vm_is_lost(plan: Path, launch: Callable[..., Launch]) -> None:
     """The guest's root can say that all is well while libkrun's process says another thing."""
     says = "started\nexit 0\n"
@@ -121,6 +134,73 @@ def test_the_user_whom_the_vm_becomes_reaches_the_stage(
             "is closed to uid 1234 of run_as"
             not in launch(plan, "--runtime-dir", str(runtime)).stderr
         )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("mode", [None, 0o700, 0o710, 0o711, 0o750, 0o755, 0o1777, 0o3777])
+@pytest.mark.parametrize("holds", ["", "a-file"])
+def test_only_an_unused_runtime_directory_is_opened_to_that_user(
+    mode: int | None, holds: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """Another one may be /tmp, or somebody's home."""
+    runnable(tmp_path / "rootfs")
+    group = os.stat("/dev/kvm").st_gid if os.path.exists("/dev/kvm") else 1235
+    box = {**BOX, "run_as": {"uid": 1234, "gid": group}, "entrypoint": {"executable": "/bin/a"}}
+    (tmp_path / "box.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        runtime = Path(name, "run")
+        if mode is not None:
+            runtime.mkdir()
+            (runtime / holds).touch()
+            runtime.chmod(mode)
+        is_unused = mode is None or (mode == 0o700 and not holds)
+        before = runtime.stat() if mode is not None else None
+        done = launch(tmp_path / "box.plan.json", "--runtime-dir", str(runtime))
+        assert ("may be written by others" in done.stderr) == bool(mode and mode & 0o022)
+        is_closed = not is_unused and mode is not None and not mode & 1
+        assert (f"{runtime} is closed to uid 1234 of run_as" in done.stderr) == is_closed
+        if not runtime.exists():
+            return  # the hypervisor is closed to that user
+        after = runtime.stat()
+        if before is None or (is_unused and after.st_gid == group):
+            assert (after.st_mode & 0o7777, after.st_uid, after.st_gid) == (0o710, 0, group)
+            again = launch(tmp_path / "box.plan.json", "--runtime-dir", str(runtime))
+            assert again.returncode == done.returncode == 0, (done, again)
+        else:
+            assert after == before or (after.st_mode, after.st_uid, after.st_gid) == (
+                before.st_mode, before.st_uid, before.st_gid,
+            )  # fmt: skip
+
+
+WRITTEN = {
+    "the directory": "shared/run",
+    "it alone": "shared",
+    "below": "shared/a/b/run",
+    "a link": "link/run",
+    "another name": "./rootfs/../shared/run",
+}
+
+
+@pytest.mark.parametrize("runtime", WRITTEN)
+def test_a_runtime_directory_that_a_guest_may_write(
+    runtime: str, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """Of two VMs one could have the other start with its program, and read what it starts with."""
+    runnable(tmp_path / "rootfs")
+    (tmp_path / "shared").mkdir(0o700)
+    (tmp_path / "link").symlink_to("shared")
+    share = {"tag": "s", "path": "./shared", "mount": "/s", "read_only": False}
+    box = {**BOX, "shares": [share], "entrypoint": {"executable": "/bin/a"}}
+    (tmp_path / "box.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    plan = tmp_path / "box.plan.json"
+    done = launch(plan, "--runtime-dir", f"{tmp_path}/{WRITTEN[runtime]}")
+    assert (done.returncode, done.calls) == (125, []), done
+    assert "is in a directory that a guest may write" in done.stderr
+    assert not list(tmp_path.rglob("launch-*"))
+    assert launch(plan, KRUN_RECORDER_SAYS="started\nexit 3\n").returncode == 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from krunc_compiler.review.words import word, words
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
 LOOPBACK = Reach("network", "TSI to localhost", None)
+# The passt of a box that names none, as box.schema.json has it.
+USUAL = "/usr/bin/passt"
 _LOCAL, _EVERY = "127.0.0.1", "0.0.0.0"
 # What is the host itself, as an address of the guest's, mapped ones too.
 _LOOPBACK = (
@@ -180,6 +182,13 @@ def started(row: Row) -> Iterator[Fact]:
         localhost = "except localhost"
     text = f"any IPv4 address that the host user can reach, {localhost} (passt)"
     yield row.fact("network", "passt", text, *reach)
+    if same(args["program"]) != USUAL:
+        text = (
+            f"through {word(args['program'])}, a program that runs on the host as its user, "
+            "outside of the VM's confinement"
+        )
+        reach = [Reach("network", "passt program", same(args["program"]))]
+        yield row.fact("network", "passt program", text, *reach)
     address = f"address {word(args['address'])}/{args['prefix']}, gateway {gateway}, names by"
     text = f"{address} {word(args['resolver'])}, behind which is the host's resolver (passt)"
     yield row.fact("network device", ("network device", "passt"), text)

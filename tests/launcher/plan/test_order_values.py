@@ -1,0 +1,181 @@
+"""What the values of orders may be: the launcher refuses in a plan what no key of a box can say, so
+that a review never shows another mount, user or name than the guest gets."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from krunc_compiler import libkrun as api
+from krunc_compiler.findings.finding import Rejected
+from krunc_compiler.pipeline.compiling import compile_box
+from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.reading import read_plan
+from krunc_compiler.values.inputs import Inputs
+from krunc_launcher.errors import PlanRefused
+from krunc_launcher.plan.verify import verify
+from krunc_schema import load
+
+TABLE = load("orders")
+BOX: dict[str, Any] = {
+    "krunc": 1,
+    "name": "all",
+    "target": 2,
+    "rootfs": {"path": "./rootfs", "changes": {"disk": "kept"}},
+    "shares": [{"tag": "s", "path": "./s", "mount": "/s"}],
+    "disks": [
+        {"id": "kept", "path": "k.img", "format": "raw"},
+        {"id": "d", "path": "d.img", "format": "raw", "mount": "/d", "options": "noatime"},
+    ],
+    "tmpfs": ["/t"],
+    "network": {"mode": "passt"},
+    "hostname": "here",
+    "hosts": {"there": "10.0.0.5"},
+    "dns": ["10.0.0.1"],
+    "entrypoint": {"executable": "/bin/a", "user": "app", "before": "true"},
+}
+DISK_ROOT: dict[str, Any] = {
+    **BOX,
+    "rootfs": {"disk": "kept", "fstype": "ext4", "read_only": True},
+    "disks": [{**BOX["disks"][0], "read_only": True}, BOX["disks"][1]],
+}
+BARE_ROOT: dict[str, Any] = {
+    **{key: BOX[key] for key in ("krunc", "name", "target")},
+    "rootfs": {"disk": "r", "fstype": "ext4"},
+    "disks": [{"id": "r", "path": "r.img", "format": "raw"}],
+    "network": {"mode": "none"},
+    "entrypoint": {"executable": "/bin/a"},
+}
+# Texts that the guest takes as they are, whatever is in them.
+FREE = {("before", "script"), ("program", "exec_path")}
+
+NOT_MOUNTED_AT = (
+    "/", "//", "/proc", "/proc/", "/proc/self", "/dev", "/dev/shm", "/sys", "/sys/fs/cgroup", "/./proc", "/x/../proc",
+    "proc", "", "/a//b", "/a/.", "/..",
+)  # fmt: skip
+NO_WORDS = (
+    "a b", "a\nb", "a\tb", "a\rb", "a\x1b[2J", "a\x00b", "a\u202eb", "\u00fc", "\u0430", "a#b", "a;b", "a'b", 'a"b',
+    "", "a\n10.0.0.6 evil", "a/b", "\ud800",
+)  # fmt: skip
+NO_NAMES = (*NO_WORDS, "a:b")
+NO_ADDRESSES = (
+    *NO_WORDS,
+    "fe80::1%eth0",
+    "localhost",
+    "10.0.0.1 ",
+    "10.0.0.1\nnameserver 10.0.0.2",
+)
+NO_DISKS = (*TABLE["no_disks"].split(), *NO_WORDS, "ext4,rw", "..\n")
+
+# Of an order and its parameter: what it must not be, and the keys of the box that say the same.
+BAD: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str | int, ...]]] = {
+    ("mount_share", "path"): (NOT_MOUNTED_AT, ("shares", 0, "mount")),
+    ("mount_disk", "path"): (NOT_MOUNTED_AT, ("disks", 1, "mount")),
+    ("mount_tmpfs", "path"): (NOT_MOUNTED_AT, ("tmpfs", 0)),
+    ("mount_disk", "fstype"): (NO_DISKS, ("disks", 1, "fstype")),
+    ("keep_changes", "fstype"): (NO_DISKS, ("disks", 0, "fstype")),
+    ("mount_disk", "options"): (("a\nb", "a\x00b", "\u00fc", ""), ("disks", 1, "options")),
+    ("hostname", "name"): ((*NO_NAMES, "a_b", "a.b"), ("hostname",)),
+    ("host", "name"): (NO_NAMES, ()),
+    ("host", "address"): (NO_ADDRESSES, ("hosts", "there")),
+    ("nameserver", "address"): (NO_ADDRESSES, ("dns", 0)),
+    ("user", "user"): (NO_WORDS, ("entrypoint", "user")),
+    ("interface", "name"): (("", "a b", "a/b", "a\n", "\u00fc"), ()),
+}
+CASES = [(*row, value) for row, (values, _) in BAD.items() for value in values]
+
+
+@cache
+def _text(box: str) -> str:
+    target = api.target("2")
+    assert target is not None
+    return to_text(compile_box("box.yaml", box, Inputs(target)))
+
+
+def plan_of(box: dict[str, Any]) -> dict[str, Any]:
+    plan: dict[str, Any] = json.loads(_text(json.dumps(box)))
+    return plan
+
+
+def refused(plan: dict[str, Any]) -> str:
+    """What the launcher says of PLAN; empty when it takes it."""
+    try:
+        verify(plan)
+    except PlanRefused as error:
+        return json.dumps([[list(path), words] for path, words in error.findings])
+    return ""
+
+
+@pytest.mark.parametrize("box", [BOX, DISK_ROOT, BARE_ROOT])
+def test_the_plans_are_good(box: dict[str, Any]) -> None:
+    assert refused(plan_of(box)) == ""
+
+
+@pytest.mark.parametrize(("name", "param", "value"), CASES)
+def test_no_plan_has_it(name: str, param: str, value: str) -> None:
+    plan = plan_of(BOX)
+    at, row = next((i, row) for i, row in enumerate(plan["operations"]) if row.get("order") == name)
+    row["args"][param] = value
+    assert json.dumps(["operations", at, "args", param])[:-1] in refused(plan)
+
+
+BOXED = [(*row, value) for row, (values, keys) in BAD.items() if keys for value in values]
+
+
+@pytest.mark.parametrize(("name", "param", "value"), BOXED)
+def test_no_box_says_it(name: str, param: str, value: str) -> None:
+    """Where a box may write it in another way, the plan has the one way."""
+    box = json.loads(json.dumps(BOX))
+    *above, last = BAD[name, param][1]
+    place = box
+    for key in above:
+        place = place[key]
+    place[last] = value
+    try:
+        text = _text(json.dumps(box))
+    except Rejected:
+        return
+    rows = [row for row in json.loads(text)["operations"] if row.get("order") == name]
+    assert value not in [row["args"][param] for row in rows]
+    assert refused(json.loads(text)) == ""
+
+
+@pytest.mark.parametrize("fstype", TABLE["no_disks"].split())
+@pytest.mark.parametrize(
+    ("box", "name"), [(DISK_ROOT, "root_disk"), (BARE_ROOT, "krun_set_root_disk_remount")]
+)
+def test_no_root_is_something_else_than_its_disk(
+    box: dict[str, Any], name: str, fstype: str
+) -> None:
+    """Of virtiofs the device is the tag of a share, which may be called /dev/vda."""
+    plan = plan_of(box)
+    (row,) = (row for row in plan["operations"] if name in (row.get("order"), row.get("call")))
+    row["args"]["fstype"] = fstype
+    assert "a file system of no disk" in refused(plan)
+    spoiled = json.dumps({**box, "rootfs": {**box["rootfs"], "fstype": fstype}})
+    with pytest.raises(Rejected):
+        _text(spoiled)
+
+
+def test_every_text_of_an_order_says_what_may_stand_in_it() -> None:
+    """So that a new order cannot forget it."""
+    for name, row in TABLE["orders"].items():
+        for param in row["params"]:
+            if param["kind"] == "text" and (name, param["name"]) not in FREE:
+                held = {"charset", "path", "names"} & set(param)
+                assert held, f"{name}.{param['name']}"
+            if param["name"] == "path":
+                assert param["outside"] is True
+            if param["name"] == "fstype":
+                assert param["not_of"] == "no_disks"
+
+
+def test_a_review_reads_no_such_plan_either() -> None:
+    plan = plan_of(BOX)
+    for row in plan["operations"]:
+        if row.get("order") == "hostname":
+            row["args"]["name"] = "a\nb"
+    with pytest.raises(Rejected):
+        read_plan("box.plan.json", json.dumps(plan))
