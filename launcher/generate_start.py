@@ -116,8 +116,7 @@ _ROOTS = (
     "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
     "vm.sigterm",
 )  # fmt: skip
-# What some plans take besides: with the stage each process, and the one above the VM's; with an
-# image.
+# What some plans take besides: those with the stage, its process above the VM's, and an image's.
 _OTHERS = {
     "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
     "start_report": ("supervise.report", "supervise.staged_end"),
@@ -136,8 +135,7 @@ def modules(package: Path) -> list[str]:
 
 
 def other_modules(package: Path) -> dict[str, list[str]]:
-    """Return the modules that some plans take besides, in the same way, by the file that has
-    them."""
+    """Return the modules that some plans take besides, alike, by the file that has them."""
     order = modules(package)
     found = {}
     for file, roots in _OTHERS.items():
@@ -149,8 +147,7 @@ def other_modules(package: Path) -> dict[str, list[str]]:
 
 
 def made(package: Path) -> dict[str, str]:
-    """Return the files that a wheel has in place of those in the directory PACKAGE, by their paths
-    in it."""
+    """Return the files that a wheel has in place of those in PACKAGE, by their paths in it."""
     launch, others = modules(package), other_modules(package)
     order = [*launch, *(name for names in others.values() for name in names)]
     rest = {name: rare for name in order if (rare := rare_functions(package, name))}

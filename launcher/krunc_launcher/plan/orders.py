@@ -78,16 +78,15 @@ def _wired(operations: list[dict[str, Any]], staged: Staged, found: Findings) ->
         if said:
             found.append((path, said))
     for i, param, value in touching:
-        row, said = operations[i], ""
+        row = operations[i]
         if value == root and param.get("target") == "directory" and _is_root(row):
             wanted["root"] += 1
         elif "call" in row and value == socket and param["kind"] == "socket_path":
             if row["args"]["port"] == port and opening(param, row["args"]) == "connect":
                 wanted["socket"] += 1
         elif "order" not in row and row.get("step") != "lay_stage":
-            said = f"{shown(value)} is the launch's own; only the stage uses it"
-        if said:
-            found.append((("operations", i, "args", param["name"]), said))
+            what = f"{shown(value)} is the launch's own; only the stage uses it"
+            found.append((("operations", i, "args", param["name"]), what))
     one = "expected exactly one call for the stage's"
     found += [(("operations",), f"{one} {what}") for what, n in wanted.items() if n != 1]
     if not laid:

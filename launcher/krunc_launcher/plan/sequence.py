@@ -92,8 +92,7 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
-    """Return the names that calls take for what they make themselves, and the operations that
-    do."""
+    """Return the names that calls take for what they make themselves, and these operations."""
     return {
         (space, value): i
         for i, row in enumerate(operations)
@@ -232,8 +231,7 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
-    """Check that the file in which init finds the program has nothing else, and there is one
-    program."""
+    """Check that there is one program, and nothing else in the file in which init finds it."""
     stated = 0
     for i, row in enumerate(operations):
         data = content(row)

@@ -49,12 +49,11 @@ def verify(plan: Any) -> dict[str, Any]:
     if found:
         raise PlanRefused(found)
     _head(plan, found)
-    operations = plan["operations"]
-    if type(operations) is not list or not 0 < len(operations) <= LIMITS["plan_operations"]:
-        most = LIMITS["plan_operations"]
+    operations, most = plan["operations"], LIMITS["plan_operations"]
+    is_list = type(operations) is list and 0 < len(operations) <= most
+    if not is_list:
         found.append((("operations",), f"expected a list of 1 to {most} operations"))
-        raise PlanRefused(found)
-    if type(plan["api"]) is not str or plan["api"] not in ERAS:
+    if not is_list or type(plan["api"]) is not str or plan["api"] not in ERAS:
         raise PlanRefused(found)
     given = [
         _operation(row, plan["api"], ("operations", i), found) for i, row in enumerate(operations)
