@@ -120,7 +120,7 @@ _ROOTS = (
 _OTHERS = {
     "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
     "start_report": ("supervise.report", "supervise.staged_end"),
-    "start_image": ("host.image_root",),
+    "start_image": ("host.image_root", "host.store", "vm.store"),
 }
 _GENERATED = ("__init__", "_krun", "_rules", "start")
 

@@ -153,7 +153,9 @@ def _report(accepted: Accepted, place: tuple[int, int]) -> Report:
 def _end(accepted: Accepted | None, place: tuple[int, int] | None, passt: Passt | None) -> None:
     """End what is beside a VM that there will not be."""
     if accepted is not None and place is not None:
-        _report(accepted, place).end()
+        from krunc_launcher.supervise.launch_directory import undo
+
+        undo(accepted.directories, *place)
     if passt is not None:
         passt.end()
 

@@ -183,11 +183,12 @@ def unstartable(
     if handle < 0:
         return []
     try:
-        seen = Root(handle, hidden)
         if image:
             from krunc_launcher.host.image_root import ImageRoot
 
-            seen = ImageRoot(handle, hidden)
+            seen: Root = ImageRoot(handle, hidden)
+        else:
+            seen = Root(handle, hidden)
         why = seen.why_not(path, search)
     except OSError:
         return []  # it cannot be told

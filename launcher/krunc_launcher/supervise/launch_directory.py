@@ -43,12 +43,21 @@ def prepare(rows: list[dict[str, Any]], directories: Directories) -> tuple[int, 
     try:
         return lock, _listen(absolute(STAGE["socket"], directories))
     except LaunchError:
-        system.close(lock)
-        try:
-            system.rmdir(directories.launch)
-        except OSError:
-            pass  # the next launch removes it
+        undo(directories, lock, -1)
         raise
+
+
+def undo(directories: Directories, lock: int, listening: int) -> None:
+    """Remove what `prepare` has made, where there will be no VM; LISTENING is -1 without a socket.
+    It opens nothing, for there may be no descriptor left."""
+    try:
+        if listening >= 0:
+            system.close(listening)
+            system.unlink(absolute(STAGE["socket"], directories))
+        system.rmdir(directories.launch)
+    except OSError:
+        pass  # the next launch removes it
+    system.close(lock)
 
 
 def given(rows: list[dict[str, Any]], what: str) -> Iterator[int]:

@@ -194,7 +194,7 @@ network: {{mode: none}}
 
 @counted
 def test_an_image_costs_little_more_than_a_disk(
-    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path, telling: list[str]
 ) -> None:
     """When its root was compared with its name before; counted as above."""
     (tmp_path / "disk.yaml").write_text(DISK)
@@ -216,3 +216,7 @@ def test_an_image_costs_little_more_than_a_disk(
         counts[name] = executed(tmp_path, *command, LD_PRELOAD=str(fake_kvm))
     print(counts)
     assert counts["image"] < 1.05 * counts["disk"]
+    options[-1] = str(tmp_path / options[-1])
+    read = imported(*telling, *options, LD_PRELOAD=str(fake_kvm))
+    assert "krunc_launcher.host.image_root" in read
+    assert "krunc_launcher.start_rest" not in read

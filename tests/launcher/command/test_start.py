@@ -194,7 +194,7 @@ def test_a_launch_is_in_it_and_no_more() -> None:
     assert {"plan.orders", "vm.stage", "_stage_rules"} <= set(PARTS["start_stage"])
     # Only the process above the VM's has a use for these.
     assert {"supervise.report", "supervise.staged_end"} <= set(PARTS["start_report"])
-    assert PARTS["start_image"] == ["host.image_root"]
+    assert {"host.image_root", "host.store", "vm.store"} <= set(PARTS["start_image"])
     assert set(ORDER).isdisjoint({"command.doctor", "command.dry_run", "command.fleet", "start"})
 
 
