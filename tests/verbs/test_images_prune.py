@@ -130,7 +130,7 @@ def test_a_launched_vm_keeps_its_root(
     krunc: Krunc, roots: dict[str, str], build: Callable[..., Path], fake_kvm: Path, tmp_path: Path
 ) -> None:
     """From the pull to the VM, and to what is left when it has ended."""
-    krunc("compile", box("oci:../layout:c", "c/c", entrypoint={"executable": "/x"}))
+    krunc("compile", box("oci:../layout:c", "c/c", entrypoint={"executable": "/version"}))
     calls = tmp_path / "calls"
     command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(tmp_path / "run")]
     env = {**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(calls)}

@@ -85,6 +85,7 @@ def test_it_is_told_where_it_is_asked_for(
 def test_nothing_is_said_of_what_cannot_be_seen(boxes: Path) -> None:
     put("entrypoint: {executable: /bin/good}")
     put("entrypoint: {executable: /bin/none}\nallow: [{code: KR530, reason: x}]", name="b.yaml")
+    Path("rootfs/bin/sh").touch(0o755)  # of the script before, which may make the program
     put("entrypoint: {executable: /bin/none, before: a}", name="c.yaml")
     Path("elsewhere").mkdir()
     put("entrypoint: {executable: /bin/none}", name="elsewhere/d.yaml")
@@ -109,5 +110,6 @@ def test_of_many_boxes_each_is_told(boxes: Path) -> None:
         put("entrypoint: {executable: /bin/none}", name=f"many/b{i}.yaml")
     os.symlink("../rootfs", "many/rootfs")
     asked = krunc("compile", "--this-host", "many")
-    assert asked.stderr.count("KR530") == 200, "the first findings are shown"
+    assert asked.stderr.count("KR530") == 1, "what is the same is shown once"
+    assert "and 241 more\n" in asked.stderr
     assert "250 warnings" in asked.stderr

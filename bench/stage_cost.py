@@ -1,4 +1,4 @@
-"""What the stage costs, with it and without it in turn: python bench/stage.py [option...].
+"""What the stage costs, with it and without it in turn: python bench/stage_cost.py [option...].
 
     --repeat N     pairs of boots with each library (default 15)
     --docs         write the table into docs/guest.md
