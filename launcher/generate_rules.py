@@ -64,6 +64,12 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             for name, row in table["charsets"].items()
         },
         "NAMES": {name: orders[name] for name in _NAMES},
+        # The orders that mount something at a path.
+        "MOUNTS": {
+            name: True
+            for name, row in orders["orders"].items()
+            if any("outside" in param for param in row["params"])
+        },
         "LIMITS": {**table["limits"], **_limits(table["architectures"])},
         "PLAN": {name: plan[name] for name in _PLAN},
         "KINDS": {name: _kind(row) for name, row in plan["kinds"].items()},

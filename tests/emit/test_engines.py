@@ -8,7 +8,7 @@ from typing import Any
 
 import hcl2
 import pytest
-from engine_texts import analyzed, misunderstood, needs_analyze
+from engine_texts import analyzed, misunderstood, needs_analyze, written_units
 from golden import agree
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -92,11 +92,7 @@ def test_systemd_takes_every_setting_of_every_kind_of_plan(tmp_path: Path) -> No
         needs = needs_of(compiled(box, target), BASE)._replace(name=f"box-{number}")
         needs = needs._replace(allowed=(Allowed("descriptor", "descriptor 3", "given by hand"),))
         parts.append((needs, chosen.part(needs)))
-    for piece in chosen.whole(parts):
-        path = tmp_path / piece.name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(piece.text)
-    names = [f"krunc@{needs.name}.service" for needs, _ in parts]
+    names = written_units(chosen, parts, tmp_path)
     assert misunderstood(tmp_path, names) == []
 
 

@@ -25,6 +25,7 @@ from engine_texts import (
     needs_systemd,
     unescaped,
     words,
+    written_units,
 )
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -331,11 +332,7 @@ def test_systemd_understands_every_line_of_a_hostile_plan(text: str, tmp_path: P
             _, needs = lost(needs, "systemd", chosen.lacks, False, dict.fromkeys(LOSSES, text))
             needs = needs._replace(name=f"box-{number}-{is_first:d}")
             parts.append((needs, chosen.part(needs)))
-    for piece in chosen.whole(parts):
-        path = tmp_path / piece.name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(piece.text)
-    names = [f"krunc@{needs.name}.service" for needs, _ in parts]
+    names = written_units(chosen, parts, tmp_path)
     assert misunderstood(tmp_path, names) == []
     # It does name what it does not understand.
     (tmp_path / f"{names[-1]}.d/20-wrong.conf").write_text('[Service]\nReadWritePaths=-"a\nX=y\n')

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
+from krunc_compiler.emit.engine import Engine
+from krunc_compiler.emit.needs import Needs
 
 # systemd's src/basic/extract-word.h of version 252
 CUNESCAPE, UNQUOTE = 1 << 1, 1 << 5
@@ -39,6 +41,15 @@ def analyzed(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def written_units(chosen: Engine, parts: list[tuple[Needs, str]], directory: Path) -> list[str]:
+    """The names of the units of PARTS, which are written into DIRECTORY."""
+    for piece in chosen.whole(parts):
+        path = directory / piece.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(piece.text)
+    return [f"krunc@{needs.name}.service" for needs, _ in parts]
 
 
 def misunderstood(directory: Path, units: list[str]) -> list[str]:

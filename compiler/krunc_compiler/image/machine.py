@@ -6,12 +6,13 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from krunc_schema import load
+
 from krunc_compiler import libkrun as api
 from krunc_compiler.image.root import Root
 from krunc_compiler.image.run_config import Run
 
-# What a program is looked for in where the image says nothing; and what else tells the processors.
-_SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What else tells the processors where the image names no program.
 _SHELL = "/bin/sh"
 _MOST = 1 << 16  # of a file; where it names its loader or interpreter
 _MOST_STEPS = 8  # from a script to its interpreter, and from a program to its loader
@@ -41,7 +42,8 @@ def _programs(root: Root, run: Run) -> Iterator[str]:
     """Yield the program that RUN names, where ROOT has it, or else the shell."""
     words = run.words(None, None)
     name = words[0] if words else ""
-    search = run.variables().get("PATH", _SEARCH).split(":") if "/" not in name else [""]
+    variable = run.variables().get("PATH", load("orders")["search"])
+    search = variable.split(":") if "/" not in name else [""]
     for directory in search if name else ():
         path = posixpath.join(run.working_dir or "/", directory, name)
         if root.start(path, 1) is not None:

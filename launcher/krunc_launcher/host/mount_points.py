@@ -4,6 +4,7 @@ which something is mounted there: libkrun's init, and the stage, make those that
 from __future__ import annotations
 
 from krunc_launcher import system
+from krunc_launcher._rules import MOUNTS, NAMES
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     # What is mounted at: paths, whether they are files, and the key that asks for it.
     Place = tuple[list[str], bool, str]
 
-# What libkrun's init mounts, and the stage: dev and what is in it, which the guest's kernel fills.
-_IN_EVERY_GUEST = ["/dev", "/proc", "/sys"]
-_AT_A_PATH = ("mount_tmpfs", "mount_share", "mount_disk")
 _AT_A_FILE = {"hostname": "/etc/hosts", "host": "/etc/hosts", "nameserver": "/etc/resolv.conf"}
 # Of a word that a shell takes as it is.
 _SAFE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,"
@@ -47,12 +45,13 @@ def missing(
 
 def _places(done: list[Operation], origin: str) -> Iterator[Place]:
     """Yield what something is mounted at, in the order in which it is; a file once."""
-    yield _IN_EVERY_GUEST, False, origin
+    # libkrun's init mounts these, and the stage: of /dev the guest's kernel fills what is in it.
+    yield NAMES["guest_own"].split(), False, origin
     files: set[str] = set()
     for operation in done:
         if operation.kind != "order":
             continue
-        if operation.name in _AT_A_PATH:
+        if operation.name in MOUNTS:
             yield [operation.argument("path")], False, operation.origin
         file = _AT_A_FILE.get(operation.name)
         if file is not None and file not in files:

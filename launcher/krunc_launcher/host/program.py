@@ -7,7 +7,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, OPENING
+from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, MOUNTS, NAMES, OPENING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
 from krunc_launcher.plan.sequence import content
@@ -25,12 +25,10 @@ _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
 _TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
 _OWN_WAY = frozenset(("init", "kernel"))
-# What libkrun's init mounts.
-_OF_THE_GUEST = ("dev", "proc", "sys")
+# What libkrun's init mounts, and the stage.
+_OF_THE_GUEST = NAMES["guest_own"].split()
 # The orders with which the guest can change its root, wherever that comes from.
 _CHANGED = frozenset(("discard_changes", "keep_changes"))
-# The orders that mount something at a path.
-_MOUNTS = ("mount_tmpfs", "mount_share", "mount_disk")
 # What the guest calls its disks, in the order of their calls.
 _DISKS, _LETTERS = "/dev/vd", "abcdefghijklmnopqrstuvwxyz"
 
@@ -107,7 +105,7 @@ def missing_workdir(
             workdir, origin = process["cwd"], row["from"]
     root = _root(done)
     known = directories.is_directory(root) and workdir not in ("", "/")
-    if not known or workdir.split("/")[1] in _OF_THE_GUEST:
+    if not known or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
         return []
     found = _within(root, workdir, directories)
     if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
@@ -143,7 +141,7 @@ def unstartable(
     as far as that alone decides it; of a program that a script may change, why the script cannot.
     STARTS_FROM is what `program` returns."""
     orders = {operation.name: operation for operation in done if operation.kind == "order"}
-    hidden = {f"/{name}" for name in _OF_THE_GUEST}
+    hidden = set(_OF_THE_GUEST)
     search: list[str] = []
     image = what = ""
     if orders:
@@ -153,7 +151,7 @@ def unstartable(
             return []  # the disk with changes may have it
         starts = orders["program"]
         path, origin = starts.argument("exec_path"), starts.origin
-        hidden.update(system.normpath(one.argument("path")) for one in done if one.name in _MOUNTS)
+        hidden.update(system.normpath(one.argument("path")) for one in done if one.name in MOUNTS)
         if "before" in orders:
             what, path, origin = "script before the ", "/bin/sh", orders["before"].origin
         elif "/" not in path:
