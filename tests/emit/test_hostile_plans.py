@@ -199,8 +199,10 @@ def of_kubernetes(pieces: list[Piece], needs: Needs) -> Read:
             if ".args[]" in path:
                 left = value.replace("$$", "").replace("$(JOB_COMPLETION_INDEX)", "")
                 assert "$(" not in left, value
-                value = value.replace("$$", "$")
-            found.append((path, "the plan" if value == needs.text else value))
+                given = value.replace("$$", "$")
+            else:
+                given = value
+            found.append((path, "the plan" if given == needs.text else given))
     return sorted(found)
 
 

@@ -150,10 +150,11 @@ def wanted(calls: list[dict[str, Any]], name: str, what: dict[str, Any]) -> list
     for call in calls:
         args = call["args"]
         if call["call"] == "krun_add_virtiofs" and args[1] in read_only:
-            call = {"call": "krun_add_virtiofs3", "args": [*args, 0, True]}
-        if call["call"] == "krun_set_exec" and name in KEPT:
-            call = {**call, "args": [*args[:2], ["-c", KEPT[name]], args[3]]}
-        result.append(call)
+            result.append({"call": "krun_add_virtiofs3", "args": [*args, 0, True]})
+        elif call["call"] == "krun_set_exec" and name in KEPT:
+            result.append({**call, "args": [*args[:2], ["-c", KEPT[name]], args[3]]})
+        else:
+            result.append(call)
         if call["call"] == "krun_set_vm_config" and what.get("disable_network"):
             # 0.2.11 does not know the field; the engine's later text makes these two calls.
             context = args[0]

@@ -257,11 +257,11 @@ def test_the_operations_cover_the_box(name: str, target: str) -> None:
         return
     _, source = parse("box.yaml", box)
     origins = {row["from"] for row in compiled(box, target).operations}
-    for path, place in source.places.items():
-        if not path or path[0] in HEAD or place.key is None:
+    for at, place in source.places.items():
+        if not at or at[0] in HEAD or place.key is None:
             continue
-        if path[-1] in ("mode", "type"):  # says which kind the map is that it stands in
-            path = path[:-1]
+        # These say which kind the map is that they stand in.
+        path = at[:-1] if at[-1] in ("mode", "type") else at
         chain = {dotted(path[:length]) for length in range(1, len(path) + 1)}
         below = any(origin.startswith(dotted(path)) for origin in origins)
         assert chain & origins or below, dotted(path)

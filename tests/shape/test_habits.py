@@ -102,9 +102,9 @@ def within(place: str, key: str) -> dict[str, Any]:
             inside.append({})
             inside = inside[0]
         else:
-            part = "NAME" if part == "*" else part
-            has_items = bool(re.search(rf"(^|\.){part}\[\]", place))
-            inside = inside.setdefault(part, [] if has_items else {})
+            name = "NAME" if part == "*" else part
+            has_items = bool(re.search(rf"(^|\.){name}\[\]", place))
+            inside = inside.setdefault(name, [] if has_items else {})
     inside[key] = "x"
     return dict(box)
 

@@ -40,8 +40,8 @@ def head(name: bytes | str, kind: bytes = FILE, size: int = 0, **fields: Any) ->
     block[: len(name[:100])] = name[:100]
     for key, value in given.items():
         place, length = at[key]
-        value = value.encode() if isinstance(value, str) else value
-        block[place : place + length] = value[:length].ljust(length, b"\0")
+        written = value.encode() if isinstance(value, str) else value
+        block[place : place + length] = written[:length].ljust(length, b"\0")
     block[156:157] = kind
     return summed(bytes(block))
 

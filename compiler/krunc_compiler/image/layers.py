@@ -96,11 +96,12 @@ def _gunzip(packed: Iterable[bytes]) -> Iterator[bytes]:
     empty = True
     for piece in packed:
         empty = False
-        while piece:
+        left = piece
+        while left:
             if member is None:
                 member = zlib.decompressobj(31)
             try:
-                data = member.decompress(piece, _UNPACKED)
+                data = member.decompress(left, _UNPACKED)
                 while len(data) == _UNPACKED:  # there can be more without more input
                     yield data
                     data = member.decompress(member.unconsumed_tail, _UNPACKED)
@@ -110,7 +111,7 @@ def _gunzip(packed: Iterable[bytes]) -> Iterator[bytes]:
                 ) from None
             if data:
                 yield data
-            piece = member.unused_data if member.eof else member.unconsumed_tail
+            left = member.unused_data if member.eof else member.unconsumed_tail
             if member.eof:
                 member = None
     if member is not None or empty:
@@ -129,11 +130,12 @@ def _unzstd(packed: Iterable[bytes]) -> Iterator[bytes]:
     empty = True
     for piece in packed:
         empty = False
-        while piece:
+        left = piece
+        while left:
             if frame is None:
                 frame = zstd.ZstdDecompressor()
             try:
-                data = frame.decompress(piece, _UNPACKED)
+                data = frame.decompress(left, _UNPACKED)
                 while not frame.eof and not frame.needs_input:
                     yield data
                     data = frame.decompress(b"", _UNPACKED)
@@ -143,7 +145,7 @@ def _unzstd(packed: Iterable[bytes]) -> Iterator[bytes]:
                 ) from None
             if data:
                 yield data
-            piece = frame.unused_data if frame.eof else b""
+            left = frame.unused_data if frame.eof else b""
             if frame.eof:
                 frame = None
     if frame is not None or empty:

@@ -212,7 +212,7 @@ class Fleet:
         """Note what the guest of PLAN may write and gets, as it is now."""
         plan.directories.others = self._others
         for others, own in zip(self._others, plan.directories.identities(), strict=True):
-            others |= own
+            others.update(own)
 
     def _taken(self, name: str, options: Options) -> Start:
         """Return the start of the VM called NAME, whose turn it is."""

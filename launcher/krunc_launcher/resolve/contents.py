@@ -51,9 +51,10 @@ def _configuration(
     from _json import encode_basestring
 
     env = []
-    for name, text in process["env"].items():
-        if type(text) is dict:
-            item, place = text, (*where, "process", "env", name)
+    for name, item in process["env"].items():
+        text = item
+        if type(item) is dict:
+            place = (*where, "process", "env", name)
             text = secrets.shown(item)
             if given is not None:
                 text = given(item, place, found) or ""
