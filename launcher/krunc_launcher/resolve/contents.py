@@ -52,16 +52,14 @@ def _configuration(
 
     env = []
     for name, item in process["env"].items():
-        text = item
-        if type(item) is dict:
+        text = secrets.shown(item) if type(item) is dict else item
+        if type(item) is dict and given is not None:
             place = (*where, "process", "env", name)
-            text = secrets.shown(item)
-            if given is not None:
-                text = given(item, place, found) or ""
-                if not readable(text) or not _encodable(text):
-                    sentence = f"the value of {secrets.shown(item)} cannot reach the guest"
-                    found.append((place, f"{sentence}; {GUEST_CONFIGURATION['doc']}"))
-                    text = ""
+            text = given(item, place, found) or ""
+            if not readable(text) or not _encodable(text):
+                sentence = f"the value of {secrets.shown(item)} cannot reach the guest"
+                found.append((place, f"{sentence}; {GUEST_CONFIGURATION['doc']}"))
+                text = ""
         env.append(encode_basestring(f"{name}={text}"))
     args = map(encode_basestring, process["args"])
     cwd = encode_basestring(process["cwd"])
