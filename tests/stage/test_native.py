@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -78,6 +79,45 @@ def test_the_guest_is_what_it_should_be(stage: Native) -> None:
         "SigIgn:\t0000000000000000",
         "0022",
     ], said
+
+
+@pytest.mark.parametrize(
+    ("hostname", "hosts", "lines"),
+    [
+        ("box", {}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box"]),
+        ("box", {"a": "::2"}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box", "::2 a"]),
+        ("box", {"box": "10.0.0.5"}, ["127.0.0.1 localhost", "::1 localhost", "10.0.0.5 box"]),
+        ("BOX", {"a": "::2", "boX": "::3"}, ["127.0.0.1 localhost", "::1 localhost", "::2 a", "::3 boX"]),
+        ("box", {"LocalHost": "10.0.0.6"}, ["127.0.1.1 box", "10.0.0.6 LocalHost"]),
+        ("box", {"box.a": "::2", "localhost.a": "::3"}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box", "::2 box.a", "::3 localhost.a"]),
+        (None, {"localhost": "10.0.0.6"}, ["10.0.0.6 localhost"]),
+        (None, {"a": "::2", "localhost": "::6"}, ["::2 a", "::6 localhost"]),
+        (None, {"a": "::2"}, ["127.0.0.1 localhost", "::1 localhost", "::2 a"]),
+    ],
+)  # fmt: skip
+def test_a_name_has_the_address_of_the_box_and_no_other(
+    stage: Native, hostname: str | None, hosts: dict[str, str], lines: list[str]
+) -> None:
+    own: list[Order] = [("hostname", {"name": hostname})] if hostname else []
+    given: list[Order] = [("host", {"name": a, "address": b}) for a, b in hosts.items()]
+    more: list[Order] = [("nameserver", {"address": "1.1.1.1"})]
+    assert stage.run(sh("cat /etc/hosts", *own, *given, *more)).stdout.splitlines() == lines
+
+
+def test_hosts_that_cannot_be_made_are_told_at_the_first_order_that_needs_them(
+    stage: Native,
+) -> None:
+    shutil.rmtree(stage.lower / "etc")
+    (stage.lower / "etc").touch()
+    names: list[Order] = [
+        ("hostname", {"name": "box"}),
+        ("host", {"name": "a", "address": "::1"}),
+        ("host", {"name": "b", "address": "::1"}),
+    ]
+    for skipped in (0, 1):
+        given = sh("true", *names[skipped:])
+        index = given.index(names[skipped])
+        assert stage.run(given).lines == [f"failed {index} open {errno.ENOTDIR}"]
 
 
 def test_nothing_of_the_first_root_is_left(stage: Native) -> None:

@@ -207,16 +207,13 @@ def _limits(box: Box) -> Iterator[Finding]:
 
 
 def _names(box: Box) -> Iterator[Finding]:
-    """Yield names and name servers of which programs take no notice."""
-    own = {"localhost": "127.0.0.1"}
-    if box.hostname is not None:
-        own[box.hostname.lower()] = "127.0.1.1"
+    """Yield a name that means something else to programs, and name servers that they do not ask."""
     for name, address in box.hosts.items():
-        first = own.get(name.lower())
-        if first not in (None, address):
+        is_loopback = address == "::1" or address.startswith("127.")
+        if name.lower() == "localhost" and not is_loopback:
             yield Finding(
                 "KR895",
-                f"{name} is {first} in a line before, which most programs take",
+                f"{name} is what programs take for the guest itself, and this is {address}",
                 ("hosts", name),
                 hint="choose another name, or remove it",
                 at_key=True,
