@@ -278,6 +278,27 @@ def test_urls_are_looked_for_quickly() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("console=hvc0", True),
+        ("console=hvc0 nopanic=1 oops=panic init=/panic=1", True),
+        ("panic", True),
+        ("panic_print=0", True),
+        ("console=hvc0 panic=-1", False),
+        ("panic=5 console=hvc0", False),
+        ("a panic=0", False),
+        ('a \\"panic=1\\"', False),
+        (None, False),
+    ],
+)
+def test_a_command_line_with_which_a_panic_never_ends(line: str | None, is_told: bool) -> None:
+    cmdline = "" if line is None else f', cmdline: "{line}"'
+    kernel = f"{{kernel: {{path: ./vmlinux, format: elf{cmdline}}}}}"
+    where = [("KR897", "boot.kernel.cmdline")] if is_told else []
+    assert warned(box(boot=kernel)) == where
+
+
+@pytest.mark.parametrize(
     ("keys", "found"),
     [
         ({"hosts": "{localhost: 10.0.0.5}"}, [("KR895", "hosts.localhost")]),
