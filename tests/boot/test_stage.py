@@ -253,6 +253,17 @@ def test_before(boot: Booting, boxes: Path, shown: Shown) -> None:
     shown("a script of root before the program")
 
 
+def test_limits_hold_the_program_alone(boot: Booting, boxes: Path, shown: Shown) -> None:
+    script = "ulimit -f -s -n; echo x >/t/x; echo not here"
+    limits = {"fsize": 0, "stack": "16384", "nofile": 20, "data": "8000000"}
+    entrypoint = {"user": "app", "before": "echo before >/t/b; /bin/busybox chmod 777 /t"}
+    keys = {"hostname": "box", "hosts": {"a": "10.0.0.1"}, "tmpfs": ["/t"], "limits": limits}
+    done = boot(staged(boxes, script, entrypoint=entrypoint, **keys), prints=True)
+    assert done.status == 128 + 25, done  # SIGXFSZ
+    assert done.stdout.split()[-1] == "20", done
+    shown("limits of the program, which the stage and a script before it do not have")
+
+
 TRAPS = "trap 'echo got SIGNAL; exit 5' SIGNAL; echo ready; while :; do sleep 1; done"
 
 

@@ -120,6 +120,32 @@ def test_hosts_that_cannot_be_made_are_told_at_the_first_order_that_needs_them(
         assert stage.run(given).lines == [f"failed {index} open {errno.ENOTDIR}"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("--fsize=0:", "Max file size 0 unlimited bytes"),
+        ("--fsize=4096:", "Max file size 4096 unlimited bytes"),
+        ("--stack=16384:", "Max stack size 16384 unlimited bytes"),
+        ("--nofile=12:", "Max open files 12 "),
+        ("--nofile=100:2000", "Max open files 100 2000 files"),
+        ("--nofile=2000:3000", "Max open files 2000 3000 files"),
+        ("--as=8000000:", "Max address space 8000000 unlimited bytes"),
+        ("--data=4000000:", "Max data size 4000000 unlimited bytes"),
+        ("--cpu=9:", "Max cpu time 9 unlimited seconds"),
+    ],
+)
+def test_limits_are_those_of_the_program(stage: Native, limit: str, told: str) -> None:
+    """Neither the stage nor a script before the program is held by them."""
+    hosts: list[Order] = [("host", {"name": f"{i}" * 50, "address": "::1"}) for i in range(99)]
+    before = 'cat /etc/hosts /etc/hosts >/t && for i in 3 4 5 6 7 8 9; do eval "exec $i</t"; done'
+    names: list[Order] = [("hostname", {"name": "box"}), *hosts]
+    script = 'while read -r line; do echo "$line"; done </proc/self/limits'
+    program: Order = ("before", {"script": f"{before} && rm /t"})
+    said = stage.run(sh(script, *names, ("user", {"user": "app"}), program), limits=limit)
+    assert said.lines == ["started", "exit 0"], said
+    assert told in re.sub(" +", " ", said.stdout), said
+
+
 def test_nothing_of_the_first_root_is_left(stage: Native) -> None:
     said = stage.run(
         sh("ls -A /; cut -d' ' -f2 /proc/mounts; ls -A /dev/pts /dev/shm"),
