@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -253,14 +254,20 @@ def test_before(boot: Booting, boxes: Path, shown: Shown) -> None:
     shown("a script of root before the program")
 
 
-def test_limits_hold_the_program_alone(boot: Booting, boxes: Path, shown: Shown) -> None:
-    script = "ulimit -f -s -n; echo x >/t/x; echo not here"
-    limits = {"fsize": 0, "stack": "16384", "nofile": 20, "data": "8000000"}
+def test_limits_hold_the_program_alone(
+    boot: Booting, boxes: Path, libkrun: tuple[Path, str], shown: Shown
+) -> None:
+    script = "ulimit -n; echo x >/t/x; echo written"
+    limits = {"stack": 16384, "nofile": 20, "data": 8000000}
+    if libkrun[1] == "1":  # of 2.0-dev the init itself does not start anything with it
+        limits["fsize"] = 0
     entrypoint = {"user": "app", "before": "echo before >/t/b; /bin/busybox chmod 777 /t"}
     keys = {"hostname": "box", "hosts": {"a": "10.0.0.1"}, "tmpfs": ["/t"], "limits": limits}
     done = boot(staged(boxes, script, entrypoint=entrypoint, **keys), prints=True)
-    assert done.status == 128 + 25, done  # SIGXFSZ
-    assert done.stdout.split()[-1] == "20", done
+    if "fsize" in limits:
+        assert (done.status, done.stdout) == (128 + signal.SIGXFSZ, "20\n"), done
+    else:
+        assert (done.status, done.stdout) == (0, "20\nwritten\n"), done
     shown("limits of the program, which the stage and a script before it do not have")
 
 

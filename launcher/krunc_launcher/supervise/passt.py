@@ -7,6 +7,7 @@ process does, for that closes the socket; and with the launcher, whatever it is.
 from __future__ import annotations
 
 from _signal import (  # type: ignore[import-not-found]
+    SIGCONT,
     SIGHUP,
     SIGINT,
     SIGKILL,
@@ -92,6 +93,7 @@ class Passt:
         """End what has not ended."""
         for pid, number in self.running.items():
             system.kill(pid, number)
+            system.kill(pid, SIGCONT)  # the program may have stopped its keeper
             system.waitpid(pid, 0)
         self.running.clear()
 

@@ -116,7 +116,8 @@ def test_a_refusal_leaves_nothing_open(
 
 def test_a_content_that_is_no_file_is_closed(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
-    for _ in range(3):
-        with pytest.raises(OSError, match="not a regular file"):
-            read(str(tmp_path), Directories("/", "/"))
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", tmp_path / "none"):
+        with pytest.raises(OSError, match=r"directory|not a regular file"):
+            read(str(path), Directories("/", "/"))
     assert os.listdir("/proc/self/fd") == before

@@ -112,6 +112,19 @@ def test_nothing_is_left_by_one_that_does_not_serve(
     assert all(map(gone, left(tmp_path)))
 
 
+def test_a_program_that_stops_its_keeper_holds_nothing_up(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    plan = planned(tmp_path, script(tmp_path, 'kill -STOP $PPID; exec /usr/bin/passt "$@"'))
+    env = environment(fake_kvm, tmp_path)
+    with started(command(build, tmp_path, plan), env=env) as launcher:
+        entered(tmp_path / "calls", launcher)
+        alive = below(launcher.pid)
+        launcher.send_signal(signal.SIGTERM)
+        assert all(map(gone, alive))
+        assert gone(launcher.pid)
+
+
 def test_of_many_vms_each_ends_its_own(
     tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
