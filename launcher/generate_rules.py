@@ -25,7 +25,7 @@ _FOR_PEOPLE = ("doc", "keys", "unreached", "returns", "vendor", "unheard")
 _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 # Sets of names, each a string.
-_NAMES = ("guest_own", "no_disks")
+_NAMES = ("guest_own", "no_disks", "no_disks_why", "no_layers", "no_layers_why")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")

@@ -81,7 +81,7 @@ def _shape(name: str, row: dict[str, Any], enums: dict[str, Any]) -> str:
 def _param(param: dict[str, Any], enums: dict[str, Any]) -> str:
     kind = param["kind"]
     least = param.get("min", param.get("min_bytes", 0))
-    most = param.get("max", param.get("max_bytes", param.get("max_items")))
+    most = param.get("max_items", param.get("max", param.get("max_bytes")))
     words = "NULL"
     if kind == "enum":
         words, most = f"{param['enum']}_words", len(enums[param["enum"]]) - 1

@@ -30,7 +30,7 @@ static const struct shape shapes[] = {
     {"host", 6, 1, 2, {{TEXT, 0, 1, 253u, "", NULL}, {TEXT, 0, 2, 45u, "", NULL}}},
     {"nameserver", 7, 1, 1, {{TEXT, 0, 2, 45u, "", NULL}}},
     {"user", 8, 0, 1, {{TEXT, 0, 1, 255u, "", NULL}}},
-    {"before", 9, 0, 1, {{TEXT, 0, 1, 1048576u, "", NULL}}},
+    {"before", 9, 0, 1, {{TEXT, 0, 1, 131071u, "", NULL}}},
     {"workdir", 10, 0, 1, {{TEXT, 0, 1, 4095u, "/", NULL}}},
     {"program", 11, 0, 3, {{TEXT, 0, 1, 4095u, "", NULL}, {LIST, 0, 0, 4096u, "", NULL}, {VARIABLES, 0, 0, 4096u, "", NULL}}},
 };

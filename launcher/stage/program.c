@@ -5,6 +5,23 @@
 struct start { char **argv, **env, *directory; struct user *user; volatile int *progress; int index, directory_index, terminal; };
 struct failure { int index, number; enum step step; };
 
+/* Init has set the box's limits, which are the program's: what the stage itself needs of them it has, and a script too. */
+static struct { int which; rlim_t least; struct rlimit own; } limits[] = {
+    {.which = RLIMIT_CPU, .least = RLIM_INFINITY}, {.which = RLIMIT_FSIZE, .least = RLIM_INFINITY},
+    {.which = RLIMIT_DATA, .least = RLIM_INFINITY}, {.which = RLIMIT_AS, .least = RLIM_INFINITY},
+    {.which = RLIMIT_STACK, .least = 8 << 20}, {.which = RLIMIT_NOFILE, .least = 1024}};
+
+static rlim_t at_least(rlim_t least, rlim_t limit) { return limit < least ? least : limit; }
+
+void lift_limits(void) {
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit *own = &limits[i].own;
+        getrlimit(limits[i].which, own);
+        struct rlimit lifted = {at_least(limits[i].least, own->rlim_cur), at_least(limits[i].least, own->rlim_max)};
+        setrlimit(limits[i].which, &lifted);
+    }
+}
+
 /* A console by the name that it has in the guest, or ttyname(3) finds none. */
 static void name_console(void) {
     unsigned console, is;
@@ -45,6 +62,7 @@ static _Noreturn void become(const struct start *start, int out) {
         || setresuid(start->user->uid, start->user->uid, start->user->uid)) tell(out, start->index, USER_STEP);
     if (chdir(start->directory)) tell(out, start->directory_index, WORKDIR_STEP);
     syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+    for (size_t i = 0; start->progress && i < sizeof limits / sizeof *limits; i++) setrlimit(limits[i].which, &limits[i].own);
     environ = start->env; /* its PATH is looked through */
     if (start->progress) *start->progress = EXECUTED;
     execvpe(start->argv[0], start->argv, start->env);

@@ -98,10 +98,20 @@ static void add(const char *file, const char *path, const char *head, const char
     if (mount(file, path, NULL, MS_BIND, NULL)) fail(MOUNT_STEP);
 }
 
-static void add_host(const char *address, const char *name) {
+static void add_host(const char *head, const char *address, const char *name) {
     char start[64];
     stpcpy(stpcpy(start, address), " ");
-    add("m/hosts", "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", start, name);
+    add("m/hosts", "/etc/hosts", head, start, name);
+}
+
+/* Whether the orders have a line of /etc/hosts for a name, which then has none of the stage's own: programs take the
+   first line of a name, or all. */
+static int is_given(struct orders ahead, const char *name) {
+    int index = order_index, found;
+    do found = ahead.now.name == HOST && !strcasecmp(ahead.now.value[0].text, name);
+    while (!found && next(&ahead));
+    order_index = index;
+    return found;
 }
 
 /* Brings an interface up: 0 where that cannot be. */
@@ -148,6 +158,7 @@ void build(struct orders *orders) {
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         mount_at(own[i].source, own[i].path, own[i].type, own[i].flags, own[i].data);
     for (int i = 0; i < 3; i++) if (symlink(streams[i].to, streams[i].name) && errno != EEXIST) fail(OPEN_STEP);
+    const char *hosts = is_given(*orders, "localhost") ? "" : "127.0.0.1 localhost\n::1 localhost\n";
     for (;; next(orders))
         switch (orders->now.name) {
         case MOUNT_TMPFS:
@@ -164,10 +175,10 @@ void build(struct orders *orders) {
             break;
         case HOSTNAME:
             if (sethostname(value[0].text, strlen(value[0].text))) fail(HOSTNAME_STEP);
-            add_host("127.0.1.1", value[0].text);
+            if (!is_given(*orders, value[0].text)) add_host(hosts, "127.0.1.1", value[0].text);
             break;
         case HOST:
-            add_host(value[1].text, value[0].text);
+            add_host(hosts, value[1].text, value[0].text);
             break;
         case NAMESERVER:
             add("m/resolv.conf", "/etc/resolv.conf", "", "nameserver ", value[0].text);

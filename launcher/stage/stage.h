@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -69,5 +70,6 @@ struct user look_up(char *spec);
 
 /* program.c */
 enum progress { BEFORE_PROGRAM, EXECUTED, SAID };
+void lift_limits(void);
 int carry_out(struct orders *orders, int signals, volatile int *progress);
 #endif

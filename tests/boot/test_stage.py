@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from boots import ROUTE, TIMEOUT, Boot
 from krunc_compiler.__main__ import main
+from roots import vmlinux
 
 pytestmark = pytest.mark.boot
 
@@ -187,6 +189,30 @@ def test_a_panic_under_the_program(boot: Booting, boxes: Path, shown: Shown) -> 
     shown("a panic under the program is told")
 
 
+LINE = "reboot=k console=hvc0 rootfstype=virtiofs rw quiet no-kvmapf init=/init.krun"
+
+
+@pytest.mark.parametrize(("more", "status"), [("", 124), (" panic=-1", 125)])
+def test_a_panic_of_a_kernel_that_is_not_libkruns(
+    boot: Booting,
+    boxes: Path,
+    libkrun: tuple[Path, str],
+    more: str,
+    status: int,
+    shown: Shown,
+) -> None:
+    """Without panic= it waits for ever: the timeout ends the VM."""
+    vmlinux(libkrun[0].parent / "libkrunfw.so.5", boxes / "vmlinux")
+    kernel = {"path": "./vmlinux", "format": "elf", "cmdline": LINE + more}
+    full = [{"path": "/full", "size": "256MiB"}]
+    name = staged(
+        boxes, PANIC, tmpfs=full, boot={"kernel": kernel}, timeout="60s", stop={"grace": 1}
+    )
+    done = boot(name, panics=True)
+    assert done.status == status, done
+    shown("a kernel of the box's own that panics, with panic= and without")
+
+
 ODD = ["", " ", 'a"b', "two  spaces", "line\nbreak", "grüß 日本", "\\", "$HOME", "tab\t", "--", "*"]
 
 
@@ -207,11 +233,14 @@ NAMES = (
 
 
 def test_names(boot: Booting, boxes: Path, shown: Shown) -> None:
-    keys = {"hostname": "builder", "hosts": {"db": "10.0.0.5"}, "dns": ["1.1.1.1", "fd00::5"]}
+    hosts = {"db": "10.0.0.5", "builder": "10.0.0.6"}
+    keys = {"hostname": "builder", "hosts": hosts, "dns": ["1.1.1.1", "fd00::5"]}
     done = boot(staged(boxes, NAMES, **keys), prints=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "builder", done
-    assert "10.0.0.5 db" in lines, done
+    own = [line.partition(" ")[0] for line in lines if line.endswith(" localhost")]
+    assert own == ["127.0.0.1", "::1"], done
+    assert lines[3:-2] == ["10.0.0.5 db", "10.0.0.6 builder"], done
     assert lines[-2:] == ["nameserver 1.1.1.1", "nameserver fd00::5"], done
     shown("host name, hosts and name servers")
 
@@ -223,6 +252,23 @@ def test_before(boot: Booting, boxes: Path, shown: Shown) -> None:
                 prints=True)  # fmt: skip
     assert done.stdout.splitlines() == ["said", "0", "1000"], done
     shown("a script of root before the program")
+
+
+def test_limits_hold_the_program_alone(
+    boot: Booting, boxes: Path, libkrun: tuple[Path, str], shown: Shown
+) -> None:
+    script = "ulimit -n; echo x >/t/x; echo written"
+    limits = {"stack": 16384, "nofile": 20, "data": 8000000}
+    if libkrun[1] == "1":  # of 2.0-dev the init itself does not start anything with it
+        limits["fsize"] = 0
+    entrypoint = {"user": "app", "before": "echo before >/t/b; /bin/busybox chmod 777 /t"}
+    keys = {"hostname": "box", "hosts": {"a": "10.0.0.1"}, "tmpfs": ["/t"], "limits": limits}
+    done = boot(staged(boxes, script, entrypoint=entrypoint, **keys), prints=True)
+    if "fsize" in limits:
+        assert (done.status, done.stdout) == (128 + signal.SIGXFSZ, "20\n"), done
+    else:
+        assert (done.status, done.stdout) == (0, "20\nwritten\n"), done
+    shown("limits of the program, which the stage and a script before it do not have")
 
 
 TRAPS = "trap 'echo got SIGNAL; exit 5' SIGNAL; echo ready; while :; do sleep 1; done"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from krunc_compiler.__main__ import main
+from krunc_compiler.lowering.storage import ROOT_TAG
 from krunc_compiler.plan.schema import plan_schema
 from krunc_schema import load
 
@@ -220,3 +221,8 @@ def test_implicit_conditions_name_what_exists() -> None:
                     assert value == "{process}"
                     continue
                 assert value in table["flags"][params[argument]["flags"]], token
+
+
+def test_no_share_has_a_tag_of_a_root() -> None:
+    tag = load("box.schema")["properties"]["shares"]["items"]["properties"]["tag"]
+    assert tag["not"]["enum"] == [ROOT_TAG, load("orders")["share"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -78,6 +79,71 @@ def test_the_guest_is_what_it_should_be(stage: Native) -> None:
         "SigIgn:\t0000000000000000",
         "0022",
     ], said
+
+
+@pytest.mark.parametrize(
+    ("hostname", "hosts", "lines"),
+    [
+        ("box", {}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box"]),
+        ("box", {"a": "::2"}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box", "::2 a"]),
+        ("box", {"box": "10.0.0.5"}, ["127.0.0.1 localhost", "::1 localhost", "10.0.0.5 box"]),
+        ("BOX", {"a": "::2", "boX": "::3"}, ["127.0.0.1 localhost", "::1 localhost", "::2 a", "::3 boX"]),
+        ("box", {"LocalHost": "10.0.0.6"}, ["127.0.1.1 box", "10.0.0.6 LocalHost"]),
+        ("box", {"box.a": "::2", "localhost.a": "::3"}, ["127.0.0.1 localhost", "::1 localhost", "127.0.1.1 box", "::2 box.a", "::3 localhost.a"]),
+        (None, {"localhost": "10.0.0.6"}, ["10.0.0.6 localhost"]),
+        (None, {"a": "::2", "localhost": "::6"}, ["::2 a", "::6 localhost"]),
+        (None, {"a": "::2"}, ["127.0.0.1 localhost", "::1 localhost", "::2 a"]),
+    ],
+)  # fmt: skip
+def test_a_name_has_the_address_of_the_box_and_no_other(
+    stage: Native, hostname: str | None, hosts: dict[str, str], lines: list[str]
+) -> None:
+    own: list[Order] = [("hostname", {"name": hostname})] if hostname else []
+    given: list[Order] = [("host", {"name": a, "address": b}) for a, b in hosts.items()]
+    more: list[Order] = [("nameserver", {"address": "1.1.1.1"})]
+    assert stage.run(sh("cat /etc/hosts", *own, *given, *more)).stdout.splitlines() == lines
+
+
+def test_hosts_that_cannot_be_made_are_told_at_the_first_order_that_needs_them(
+    stage: Native,
+) -> None:
+    shutil.rmtree(stage.lower / "etc")
+    (stage.lower / "etc").touch()
+    names: list[Order] = [
+        ("hostname", {"name": "box"}),
+        ("host", {"name": "a", "address": "::1"}),
+        ("host", {"name": "b", "address": "::1"}),
+    ]
+    for skipped in (0, 1):
+        given = sh("true", *names[skipped:])
+        index = given.index(names[skipped])
+        assert stage.run(given).lines == [f"failed {index} open {errno.ENOTDIR}"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("--fsize=0:", "Max file size 0 unlimited bytes"),
+        ("--fsize=4096:", "Max file size 4096 unlimited bytes"),
+        ("--stack=16384:", "Max stack size 16384 unlimited bytes"),
+        ("--nofile=12:", "Max open files 12 "),
+        ("--nofile=100:2000", "Max open files 100 2000 files"),
+        ("--nofile=2000:3000", "Max open files 2000 3000 files"),
+        ("--as=8000000:", "Max address space 8000000 unlimited bytes"),
+        ("--data=4000000:", "Max data size 4000000 unlimited bytes"),
+        ("--cpu=9:", "Max cpu time 9 unlimited seconds"),
+    ],
+)
+def test_limits_are_those_of_the_program(stage: Native, limit: str, told: str) -> None:
+    """Neither the stage nor a script before the program is held by them."""
+    hosts: list[Order] = [("host", {"name": f"{i}" * 50, "address": "::1"}) for i in range(99)]
+    before = 'cat /etc/hosts /etc/hosts >/t && for i in 3 4 5 6 7 8 9; do eval "exec $i</t"; done'
+    names: list[Order] = [("hostname", {"name": "box"}), *hosts]
+    script = 'while read -r line; do echo "$line"; done </proc/self/limits'
+    program: Order = ("before", {"script": f"{before} && rm /t"})
+    said = stage.run(sh(script, *names, ("user", {"user": "app"}), program), limits=limit)
+    assert said.lines == ["started", "exit 0"], said
+    assert told in re.sub(" +", " ", said.stdout), said
 
 
 def test_nothing_of_the_first_root_is_left(stage: Native) -> None:

@@ -54,6 +54,15 @@ def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def below(pid: int) -> list[int]:
+    """All processes that come from a process, and are not its children alone."""
+    found: list[int] = []
+    for one in children(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it may just have ended
+            found += one, *below(one)
+    return found
+
+
 def variables(pid: int) -> bytes:
     """What is left of a process's environment."""
     return Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0")

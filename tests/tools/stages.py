@@ -31,7 +31,8 @@ mount --bind "$1/report" "$1/top/report"
 mount --rbind /dev "$1/top/dev"
 mount -t proc proc "$1/top/proc"
 mount -t sysfs sys "$1/top/sys"
-exec chroot "$1/top" /stage /orders
+[ -z "$2" ] || prlimit --pid $$ $2
+exec busybox chroot "$1/top" /stage /orders
 """
 
 
@@ -111,8 +112,9 @@ class Native:
         launcher: str = "reads",
         stdin: int = subprocess.DEVNULL,
         within: float = 30,
+        limits: str = "",
     ) -> Ended:
-        """Run the stage with ORDERS. The LAUNCHER reads, and SENDS lines once the program writes
+        """Run the stage with ORDERS, in the LIMITS that prlimit(1) sets. The LAUNCHER reads, and SENDS lines once the program writes
         `ready`; or it is "silent", "gone" after it was called, or "none"."""
         data = orders if isinstance(orders, bytes) else encode(orders)
         (self.at / "first" / "orders").write_bytes(data)
@@ -125,7 +127,7 @@ class Native:
                 server.listen()
                 server.settimeout(0.1)
             stage = subprocess.Popen(
-                ["unshare", "-mpfun", "--kill-child", "sh", "-c", _SPACE, "sh", self.at],
+                ["unshare", "-mpfun", "--kill-child", "sh", "-c", _SPACE, "sh", self.at, limits],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

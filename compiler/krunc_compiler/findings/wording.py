@@ -111,6 +111,19 @@ def about(schema: dict[str, Any]) -> str:
     return text.split(". ")[0].rstrip(".")
 
 
+def too_few(value: Any, least: int) -> str:
+    """Tell that VALUE has not LEAST items, keys or characters."""
+    return f"this has {len(value)} of at least {least}" if len(value) else "this is empty"
+
+
+def filled(least: int, schema: dict[str, Any], may_go: bool) -> str:
+    """Tell what to write where there is nothing, which MAY_GO."""
+    if not may_go:
+        return about(schema) or "write a value"
+    things = {"array": "item", "object": "key"}.get(schema.get("type", ""), "character")
+    return f"write at least {least} {things}{'s' if least > 1 else ''}, or remove it"
+
+
 def shown(value: Any) -> str:
     """Return VALUE as JSON, shortened."""
     text = json.dumps(value, ensure_ascii=False)

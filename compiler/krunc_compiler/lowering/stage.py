@@ -209,8 +209,9 @@ def _root(box: Box) -> Iterator[Operation]:
         yield _order("discard_changes", origin, {"size_mib": changes.size_mib}, places)
     elif changes is not None and changes.keep == "disk":
         device = device_of(box, changes.disk)
-        fstype = next((disk.fstype for disk in box.disks if disk.id == changes.disk), "")
-        yield _order("keep_changes", where, {"device": device, "fstype": fstype})
+        # A disk that is not there is found by the rules.
+        for fstype in [disk.fstype for disk in box.disks if disk.id == changes.disk][:1]:
+            yield _order("keep_changes", where, {"device": device, "fstype": fstype})
 
 
 def _mounts(box: Box) -> Iterator[Operation]:

@@ -5,16 +5,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
-from krunc_compiler.rules import image, program_words, written
+from krunc_compiler.rules import image, inside, program_words, written
 
 # When it is first used: most runs use none of them.
 _compiled = cache(re.compile)
 _HOME = r"/root|/home(/[^/]+)?|/Users(/[^/]+)?"
-_MOST_SERVERS = 3  # MAXNS of resolv.h, in glibc and musl
 # Who can write to one of these commands a daemon that is root on the host.
 _DAEMONS = (
     "/run/docker.sock",
@@ -39,7 +37,8 @@ def check(box: Box) -> list[Finding]:
             *_tilde(directories),
             *_daemons(box, directories),
         ),
-        *(*_unused_channels(box), *_literal_secrets(box), *_limits(box), *_names(box)),
+        *(*_unused_channels(box), *_literal_secrets(box)),
+        *inside.check(box),
         *image.lints(box),
         *program_words.check(box),
     ]
@@ -188,46 +187,6 @@ def _literal_secrets(box: Box) -> Iterator[Finding]:
                 hint=f"write {name}: {{from_env: NAME}}; from_file and from_fd work too",
                 at_key=True,
             )
-
-
-def _limits(box: Box) -> Iterator[Finding]:
-    """Yield the limits that do not hold the program, where it starts as the guest's root."""
-    if box.entrypoint.user is not None and not api.is_root(box.entrypoint.user):
-        return
-    for name in box.limits:
-        if name in api.limits_that_spare_root() and box.origin("limits", name):
-            yield Finding(
-                "KR617",
-                f"{name} does not hold the guest's root, as which the program starts",
-                ("limits", name),
-                hint="write `user: NAME` under entrypoint, remove it, or allow KR617 when "
-                "the program becomes another user on its own",
-                at_key=True,
-            )
-
-
-def _names(box: Box) -> Iterator[Finding]:
-    """Yield names and name servers of which programs take no notice."""
-    own = {"localhost": "127.0.0.1"}
-    if box.hostname is not None:
-        own[box.hostname.lower()] = "127.0.1.1"
-    for name, address in box.hosts.items():
-        first = own.get(name.lower())
-        if first not in (None, address):
-            yield Finding(
-                "KR895",
-                f"{name} is {first} in a line before, which most programs take",
-                ("hosts", name),
-                hint="choose another name, or remove it",
-                at_key=True,
-            )
-    if len(box.dns) > _MOST_SERVERS:
-        yield Finding(
-            "KR896",
-            f"programs ask the first {_MOST_SERVERS} name servers, and no others",
-            ("dns", _MOST_SERVERS),
-            hint=f"remove all but {_MOST_SERVERS}",
-        )
 
 
 def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:

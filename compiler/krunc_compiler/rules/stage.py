@@ -120,7 +120,8 @@ def _mounts(box: Box) -> Iterator[Finding]:
 
 
 def _file_systems(box: Box) -> Iterator[Finding]:
-    """Find those that would mount something else than the disk: see no_disks in orders.json."""
+    """Find those that would mount something else than the disk, or not keep changes: see no_disks
+    and no_layers in orders.json."""
     named: list[tuple[str, Path]] = [
         (disk.fstype, ("disks", i, "fstype")) for i, disk in enumerate(box.disks)
     ]
@@ -131,6 +132,13 @@ def _file_systems(box: Box) -> Iterator[Finding]:
             message = f"{fstype!r} mounts something else than a disk"
             hint = "write the file system of the disk, as in ext4"
             yield Finding("KR105", message, where, hint)
+    changes = box.rootfs.changes
+    for i, disk in enumerate(box.disks):
+        is_layer = changes is not None and changes.keep == "disk" and changes.disk == disk.id
+        if is_layer and disk.fstype in stage.named("no_layers"):
+            message = f"{disk.fstype!r} cannot keep changes to the root"
+            hint = "choose another disk, with ext4 for example: an overlay has to write to it"
+            yield Finding("KR105", message, ("disks", i, "fstype"), hint)
 
 
 def _points(box: Box) -> Iterator[tuple[str, Path]]:

@@ -73,8 +73,8 @@ def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
             form = error.schema.get("x-form", f"a string that fits {rule}")
             yield _formed(error, path, form)
         case "minLength" | "minProperties" | "minItems":
-            hint = wording.about(error.schema) or "write at least one value, or remove the key"
-            yield Finding("KR104", "this is empty", path, hint=hint)
+            message = wording.too_few(error.value, rule)
+            yield Finding("KR104", message, path, wording.filled(rule, error.schema, error.may_go))
         case _:
             things = {"maxItems": "items", "maxProperties": "keys"}
             size = f"at most {rule} {things.get(error.keyword, 'characters')}"

@@ -17,7 +17,8 @@ from krunc_compiler.shape.refs import resolved
 
 
 class Misfit(NamedTuple):
-    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says."""
+    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says, and
+    `may_go` whether the value may be left out, as far as its key tells."""
 
     keyword: str
     rule: Any
@@ -26,6 +27,7 @@ class Misfit(NamedTuple):
     path: Path
     is_name: bool
     branch: int
+    may_go: bool
     context: tuple[Misfit, ...]
 
 
@@ -38,12 +40,24 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 def misfits(value: Any, schema: dict[str, Any]) -> Iterator[Misfit]:
     """Yield every rule of SCHEMA that VALUE breaks."""
     errors: Iterator[ValidationError] = validator(schema).iter_errors(value)
-    for error in errors:
-        yield _misfit(error, schema.get("$defs", {}))
+    required: set[str] = set()
+    for number, error in enumerate(errors):
+        required = required if number else set(_required(schema))
+        yield _misfit(error, schema.get("$defs", {}), required)
 
 
-def _misfit(error: ValidationError, defs: dict[str, Any]) -> Misfit:
+def _required(schema: Any) -> Iterator[str]:
+    """Yield the keys that a map of SCHEMA, or of a schema in it, has to have."""
+    if isinstance(schema, dict) and schema.get("type") == "object":
+        yield from schema.get("required", ())
+    for inner in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(inner, dict | list):
+            yield from _required(inner)
+
+
+def _misfit(error: ValidationError, defs: dict[str, Any], required: set[str]) -> Misfit:
     where, fields = list(error.relative_schema_path), cast(Any, error)
+    path = tuple(error.relative_path)
     rule = fields.validator_value
     alternatives = error.validator in ("oneOf", "anyOf")
     return Misfit(
@@ -51,10 +65,11 @@ def _misfit(error: ValidationError, defs: dict[str, Any]) -> Misfit:
         rule=[resolved(branch, defs) for branch in rule] if alternatives else rule,
         value=fields.instance,
         schema=fields.schema,
-        path=tuple(error.relative_path),
+        path=path,
         is_name="propertyNames" in where,
         branch=int(where[0]) if where and isinstance(where[0], int) else 0,
-        context=tuple(_misfit(inner, defs) for inner in error.context or ()),
+        may_go=not path or path[-1] not in required,
+        context=tuple(_misfit(inner, defs, required) for inner in error.context or ()),
     )
 
 

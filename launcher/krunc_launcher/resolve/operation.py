@@ -152,9 +152,10 @@ def read(path: str, directories: Directories) -> bytes:
     """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]
     handle = directories.open(path, system.O_RDONLY | system.O_NONBLOCK)
+    if not system.S_ISREG(system.fstat(handle).st_mode):
+        system.close(handle)
+        raise OSError(f"{path}: this is not a regular file")
     with open(handle, "rb") as file:
-        if not system.S_ISREG(system.fstat(handle).st_mode):
-            raise OSError(f"{path}: this is not a regular file")
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(f"{path}: this has more than {most} bytes")

@@ -25,13 +25,11 @@ def encoded(done: list[Operation]) -> bytes:
 
 
 def _words(value: Any) -> list[str]:
-    if value is None:
-        return [""]
     if isinstance(value, Named):
         return [value.c]
     if isinstance(value, list):
         return [str(len(value)), *map(_item, value)]
-    return [str(value)]
+    return ["" if value is None else str(value)]
 
 
 def _item(item: str | Variable) -> str:

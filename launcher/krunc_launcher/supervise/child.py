@@ -100,7 +100,7 @@ class Vm:
         if self.is_mine:
             self.given[passt.name] = passt.socket
         else:
-            system.close(passt.socket)
+            passt.part()
             self._passt = passt
 
     def lost(self, pid: int, code: int) -> None:

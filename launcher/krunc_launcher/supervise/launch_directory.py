@@ -129,12 +129,15 @@ def is_at(handle: int, path: str) -> bool:
 
 def _listen(path: str) -> int:
     name = system.fsencode(path)
-    handle = int(libc.socket(_UNIX, _STREAM | _CLOEXEC | _NONBLOCK, 0))
-    address = ffi.new("uint8_t[]", _UNIX.to_bytes(2, "little") + name + b"\0")
-    if handle < 0 or len(name) + 3 > _SOCKADDR:
+    if len(name) + 3 > _SOCKADDR:
         raise LaunchError(
             f"there is no socket for the stage: {plain(path)}: choose a shorter --runtime-dir"
         )
-    if libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
-        raise LaunchError(f"there is no socket for the stage: {system.strerror(ffi.errno).lower()}")
+    address = ffi.new("uint8_t[]", _UNIX.to_bytes(2, "little") + name + b"\0")
+    handle = int(libc.socket(_UNIX, _STREAM | _CLOEXEC | _NONBLOCK, 0))
+    if handle < 0 or libc.bind(handle, address, len(name) + 3) or libc.listen(handle, 1):
+        said = system.strerror(ffi.errno).lower()
+        if handle >= 0:
+            system.close(handle)
+        raise LaunchError(f"there is no socket for the stage: {said}")
     return handle

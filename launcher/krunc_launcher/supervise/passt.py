@@ -1,19 +1,18 @@
 """The passt of a VM: a process beside the VM's, joined to it by a socket that no path leads to.
 
 It confines itself when it has started (namespaces, an empty root, seccomp). It ends when the VM's
-process does, for that closes the socket; and with the launcher, by SIGKILL.
+process does, for that closes the socket; and with the launcher, whatever it is.
 """
 
 from __future__ import annotations
 
 from _signal import (  # type: ignore[import-not-found]
-    SIG_SETMASK,
+    SIGCONT,
     SIGHUP,
     SIGINT,
     SIGKILL,
     SIGQUIT,
     SIGTERM,
-    pthread_sigmask,
     sigpending,
 )
 from _socket import socketpair
@@ -21,21 +20,17 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 
 from krunc_launcher import system
-from krunc_launcher._krun import ffi, libc
-from krunc_launcher.errors import NOT_STARTED, LaunchError, asked_by, plain, why
+from krunc_launcher.errors import LaunchError, asked_by, plain, why
 from krunc_launcher.resolve.passt import command, of, served
 from krunc_launcher.supervise import relay
+from krunc_launcher.supervise.beside import FIRST, child, kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.resolve.operation import Operation
 
-_SET_PDEATHSIG = 1  # linux/prctl.h
-_DUPFD = 0  # asm-generic/fcntl.h
-_FIRST = 3  # descriptor behind the standard streams
 # It answers within 40 ms; an emulated host takes a second.
 _PATIENCE_S = 20.0
 # How long after its passt a VM's process may end that ended it: a second, under emulation.
@@ -67,15 +62,16 @@ _ADVICE = (
 
 
 class Passt:
-    """A running passt. SOCKET is the VM's end, under the NAME that the plan gives it; RUNNING are
-    the process of the relay before it, where there is one, and its own."""
+    """A running passt. `socket` is the VM's end, -1 where it is closed, under the NAME that the
+    plan gives it; `running` are the process of the relay before it, where there is one, and its
+    keeper's, each with the signal that ends it. ERRORS is where it says what is wrong."""
 
     __slots__ = ("_errors", "_said", "_told", "name", "running", "socket", "tells_at")
 
-    def __init__(self, name: str, running: list[int], socket: int, errors: int) -> None:
+    def __init__(self, name: str, errors: int) -> None:
         self.name = name
-        self.running = running
-        self.socket = socket
+        self.running: dict[int, int] = {}
+        self.socket = -1
         self._errors = errors
         self._said = b""
         self._told = ""
@@ -95,23 +91,31 @@ class Passt:
 
     def kill(self) -> None:
         """End what has not ended."""
-        for pid in self.running:
-            system.kill(pid, SIGKILL)
+        for pid, number in self.running.items():
+            system.kill(pid, number)
+            system.kill(pid, SIGCONT)  # the program may have stopped its keeper
             system.waitpid(pid, 0)
         self.running.clear()
+
+    def part(self) -> None:
+        """Close the VM's end of the socket, here."""
+        if self.socket >= 0:
+            system.close(self.socket)
+            self.socket = -1
 
     def end(self) -> None:
         """End what has not ended, and forget it."""
         self.kill()
+        self.part()
         system.close(self._errors)
 
     def hung_up(self) -> str:
         """Tell how the program ended, whose socket is closed; it need not end for that."""
         deadline = monotonic() + _HUNG_UP_S
         while monotonic() < deadline:
-            pid, code = system.waitpid(self.running[-1], system.WNOHANG)
+            pid, code = system.waitpid([*self.running][-1], system.WNOHANG)
             if pid:
-                self.running.pop()
+                del self.running[pid]
                 return f"it ended {_how(code)}"
             sleep(_LOOK_S)
         return "it closed its socket"
@@ -121,8 +125,7 @@ class Passt:
         if pid not in self.running:
             return
         # The relay comes first. It ends well only behind the VM or the program, which is told of.
-        relayed = len(self.running) > 1 and pid == self.running[0]
-        self.running.remove(pid)
+        relayed = self.running.pop(pid) == SIGKILL
         well = system.WIFEXITED(code) and not system.WEXITSTATUS(code)
         if self._told or (well and relayed):
             return
@@ -154,7 +157,7 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
     failed = _asked(passt.socket, mac, step.argument("address"), step.argument("gateway"))
     if not failed:
         return passt
-    system.close(passt.socket)
+    passt.part()
     if failed == _ENDED:
         failed = passt.hung_up()
     passt.kill()  # or it speaks on
@@ -168,73 +171,39 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
 
 
 def _fork(step: Operation, mask: Any) -> Passt:
-    """Start the program of STEP, and a relay before it where that is needed."""
+    """Start the program of STEP, and a relay before it where that is needed. Raises OSError, and
+    leaves nothing then."""
     program = step.argument("program")
-    words = ["passt", *command(step, str(_FIRST))]  # by its name it tells passt from pasta
+    words = ["passt", *command(step, str(FIRST))]  # by its name it tells passt from pasta
     relayed = relay.needed(program, step)
     read, write = system.pipe()
-    system.set_blocking(read, False)
-    system.set_blocking(write, False)  # what nobody reads holds no program up
-    ours, its = _pair()
-    passt = Passt(step.argument("name"), [], ours, read)
+    passt = Passt(step.argument("name"), read)
+    handles = [write]
     try:
+        system.set_blocking(read, False)
+        system.set_blocking(write, False)  # what nobody reads holds no program up
+        passt.socket, its = _pair()
+        handles.append(its)
         if relayed:
             between, last = _pair()
-            passt.running.append(
-                _child(lambda: relay.run(_FIRST, _FIRST + 1), (its, between), write, mask)
-            )
+            handles += between, last
+            ends = its, between
+            relaying = child(lambda: relay.run(FIRST, FIRST + 1), ends, write, mask)
+            passt.running[relaying] = SIGKILL
             its = last
-        passt.running.append(_child(lambda: system.execve(program, words, {}), (its,), write, mask))
+        passt.running[kept(program, words, (its,), write, mask)] = SIGTERM
     except OSError:
-        system.close(ours)
         passt.end()
         raise
     finally:
-        system.close(write)
+        for handle in handles:
+            system.close(handle)
     return passt
 
 
 def _pair() -> tuple[int, int]:
     one, other = socketpair()
     return one.detach(), other.detach()
-
-
-def _child(begin: Callable[[], None], ends: tuple[int, ...], errors: int, mask: Any) -> int:
-    """Have a process BEGIN that has sockets, the ENDS, from the first descriptor on, ERRORS for
-    standard error, and nothing else; the ends are closed here."""
-    parent = system.getpid()
-    pid = system.fork()
-    if pid:
-        for end in ends:
-            system.close(end)
-        return pid
-    try:
-        _bare(ends, errors, parent)
-        pthread_sigmask(SIG_SETMASK, mask)
-        begin()
-    except OSError as error:
-        system.write(2, system.fsencode(why(error)))
-    finally:
-        system._exit(NOT_STARTED)
-
-
-def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
-    """Lose what this process has of its PARENT, with which it ends."""
-    libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if system.getppid() != parent:
-        system._exit(NOT_STARTED)
-    system.setsid()  # a Ctrl-C of the terminal is not for it
-    system.chdir("/")
-    nothing = system.open(system.DEVNULL, system.O_RDWR)
-    given = (nothing, nothing, errors, *ends)
-    # Two steps: the number that one gets may be that of another. No number is fixed beyond those,
-    # for the limit of open files may be low.
-    aside = [int(libc.fcntl(source, _DUPFD, len(given))) for source in given]
-    if min(aside) < 0:
-        raise OSError(ffi.errno, system.strerror(ffi.errno))
-    for target, source in enumerate(aside):
-        system.dup2(source, target)
-    system.closerange(len(given), 1 << 20)
 
 
 _ENDED = "ended"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from failing_fork import built
 from krunc_compiler.__main__ import main
 from recorder.fixtures import LAUNCHER
 from roots import runnable
@@ -20,24 +21,6 @@ matrix: {n: {from: 1, to: 4}}
 rootfs: {path: ./rootfs}
 network: {mode: none}
 entrypoint: {executable: /bin/a}
-"""
-# Fails the fork of the number in FAILING_FORK, counted in a process and those that it makes.
-NO_FORK = """\
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-pid_t fork(void) {
-    static int count;
-    const char *failing = getenv("FAILING_FORK");
-    count++;
-    if (failing && (atoi(failing) == count || atoi(failing) == 0)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return ((pid_t (*)(void))dlsym(RTLD_NEXT, "fork"))();
-}
 """
 
 
@@ -54,9 +37,7 @@ def launch(
     plans: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Launch with the fork of a number failing; each fork does with 0."""
-    (plans / "fork.c").write_text(NO_FORK)
-    library = plans / "fork.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, plans / "fork.c", "-ldl"], check=True)
+    library = built(plans)
 
     def run(number: int, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

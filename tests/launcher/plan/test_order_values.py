@@ -68,6 +68,7 @@ NO_ADDRESSES = (
     "10.0.0.1\nnameserver 10.0.0.2",
 )
 NO_DISKS = (*TABLE["no_disks"].split(), *NO_WORDS, "ext4,rw", "..\n")
+NO_LAYERS = (*NO_DISKS, *TABLE["no_layers"].split())
 
 # Of an order and its parameter: what it must not be, and the keys of the box that say the same.
 BAD: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str | int, ...]]] = {
@@ -75,12 +76,13 @@ BAD: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str | int, ...]]] = {
     ("mount_disk", "path"): (NOT_MOUNTED_AT, ("disks", 1, "mount")),
     ("mount_tmpfs", "path"): (NOT_MOUNTED_AT, ("tmpfs", 0)),
     ("mount_disk", "fstype"): (NO_DISKS, ("disks", 1, "fstype")),
-    ("keep_changes", "fstype"): (NO_DISKS, ("disks", 0, "fstype")),
+    ("keep_changes", "fstype"): (NO_LAYERS, ("disks", 0, "fstype")),
     ("mount_disk", "options"): (("a\nb", "a\x00b", "\u00fc", ""), ("disks", 1, "options")),
     ("hostname", "name"): ((*NO_NAMES, "a_b", "a.b"), ("hostname",)),
     ("host", "name"): (NO_NAMES, ()),
     ("host", "address"): (NO_ADDRESSES, ("hosts", "there")),
     ("nameserver", "address"): (NO_ADDRESSES, ("dns", 0)),
+    ("before", "script"): (("", "#" * 131_072, "a\x00"), ("entrypoint", "before")),
     ("user", "user"): (NO_WORDS, ("entrypoint", "user")),
     ("interface", "name"): (("", "a b", "a/b", "a\n", "\u00fc"), ()),
 }
@@ -159,6 +161,29 @@ def test_no_root_is_something_else_than_its_disk(
         _text(spoiled)
 
 
+LONG = "#" * 131_072
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "args"),
+    [
+        ({"executable": "/bin/a", "args": ["a", LONG]}, {"argv": ["a", LONG]}),
+        ({"executable": "/bin/a", "env": {"A": LONG}}, {"envp": {"A": LONG}}),
+        ({"script": LONG}, {"argv": ["-c", LONG]}),
+    ],
+)
+def test_what_linux_starts_no_program_with(
+    entrypoint: dict[str, Any], args: dict[str, Any]
+) -> None:
+    """See execve(2): an argument, or a variable, has at most 32 pages (MAX_ARG_STRLEN)."""
+    with pytest.raises(Rejected):
+        _text(json.dumps({**BOX, "entrypoint": entrypoint}))
+    plan = plan_of(BOX)
+    (row,) = (row for row in plan["operations"] if row.get("order") == "program")
+    row["args"] = {**row["args"], **args}
+    assert "bytes; allowed: 0 to 13" in refused(plan)
+
+
 def test_every_text_of_an_order_says_what_may_stand_in_it() -> None:
     """So that a new order cannot forget it."""
     for name, row in TABLE["orders"].items():
@@ -169,7 +194,8 @@ def test_every_text_of_an_order_says_what_may_stand_in_it() -> None:
             if param["name"] == "path":
                 assert param["outside"] is True
             if param["name"] == "fstype":
-                assert param["not_of"] == "no_disks"
+                layer = " no_layers" if name == "keep_changes" else ""
+                assert param["not_of"] == f"no_disks{layer}"
 
 
 def test_a_review_reads_no_such_plan_either() -> None:

@@ -19,55 +19,11 @@ from krunc_launcher._rare_rules import STEPS
 from krunc_launcher.errors import LaunchError
 from krunc_launcher.resolve.operation import Named, Opened, Operation
 from krunc_launcher.supervise import passt, relay
+from passts import NEW, command, environment, named, planned, script
 from ports import free_ports
-from processes import PATIENCE, children, entered, gone, started, wait_until
-from recorder.fixtures import LAUNCHER, Launch
+from processes import PATIENCE, below, children, entered, gone, started, wait_until
+from recorder.fixtures import Launch
 from roots import runnable
-
-BOX = """\
-krunc: 1
-name: web
-rootfs: {path: ./rootfs}
-network: {mode: passt, ports: ["PORT:80"], program: PROGRAM}
-entrypoint: {executable: /bin/a}
-"""
-NEW = relay._NEW.decode()
-
-
-def planned(
-    directory: Path, program: object = "/usr/bin/passt", port: int = 0, more: str = ""
-) -> Path:
-    """A plan with a passt, for which the port is free."""
-    runnable(directory / "rootfs")
-    text = BOX.replace("PORT", str(port or free_ports(1))).replace("PROGRAM", str(program))
-    (directory / "box.yaml").write_text(text + more)
-    assert main(["compile", str(directory / "box.yaml")]) == 0
-    return directory / "box.plan.json"
-
-
-def script(directory: Path, text: str) -> Path:
-    """A program in the place of passt."""
-    program = directory / "passt"
-    program.write_text(f"#!/bin/sh\n# {NEW}\n{text}\n")
-    program.chmod(0o755)
-    return program
-
-
-def command(build: Callable[..., Path], directory: Path, *plans: Path) -> list[str]:
-    """krunc launch of PLANS with a recording library."""
-    words = ["--libkrun", str(build("v1")), "--runtime-dir", str(directory / "run")]
-    return [*LAUNCHER, *words, *map(str, plans)]
-
-
-def environment(fake_kvm: Path, directory: Path, **more: str) -> dict[str, str]:
-    """With a VM that stays."""
-    record = {"KRUN_RECORDER": str(directory / "calls"), "KRUN_RECORDER_STAY": "1"}
-    return {**os.environ, "LD_PRELOAD": str(fake_kvm), **record, **more}
-
-
-def named(pid: int, name: str) -> list[int]:
-    """The children of PID that run the program NAME."""
-    return [one for one in children(pid) if Path(f"/proc/{one}/comm").read_text().startswith(name)]
 
 
 def is_served(port: int, address: str = "127.0.0.1") -> bool:
@@ -104,12 +60,12 @@ def test_it_ends_with_the_vm(
         assert is_served(port)
         assert not is_served(port, "127.0.0.2")
         (own,) = named(launcher.pid, "passt")
-        all_of_it = children(launcher.pid)
+        all_of_it = below(launcher.pid)
         assert Path(f"/proc/{own}/environ").read_bytes().strip(b"\0") == b""
         for one in all_of_it:
             assert b"a-secret-value" not in Path(f"/proc/{one}/environ").read_bytes()
         if end == "the VM":
-            (vm,) = set(all_of_it) - set(beside(launcher.pid))
+            (vm,) = set(children(launcher.pid)) - set(beside(launcher.pid))
             os.kill(vm, signal.SIGKILL)
         else:
             launcher.send_signal(signal.SIGKILL if end == "the launcher" else signal.SIGTERM)
@@ -131,7 +87,8 @@ def test_one_that_dies_while_the_vm_runs(
     with started(words, env=env, stderr=subprocess.PIPE) as launcher:
         entered(tmp_path / "calls", launcher)
         own = named(launcher.pid, "passt")
-        (dies,) = own if which == "passt" else set(beside(launcher.pid)) - set(own)
+        (relaying,) = (one for one in beside(launcher.pid) if not children(one))
+        (dies,) = own if which == "passt" else [relaying]
         os.kill(dies, signal.SIGKILL)
         assert launcher.stderr is not None
         said = launcher.stderr.readline().decode()
@@ -324,7 +281,7 @@ def test_several_vms(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path)
         assert "does not serve: it ended with status 4" in said
         entered(tmp_path / "calls", fleet)
         assert len(named(fleet.pid, "passt")) == 1
-        alive = children(fleet.pid)
+        alive = below(fleet.pid)
         fleet.send_signal(signal.SIGTERM)
         assert all(map(gone, alive))
 
