@@ -63,10 +63,18 @@ _ASKED_BY = {
 
 
 class Lowered(NamedTuple):
-    """Operations in order, and what is wrong with their arguments."""
+    """Operations in order, what is wrong with their arguments, and how long the guest's kernel
+    command line is on each architecture."""
 
     operations: list[Operation]
     findings: list[Finding]
+    line: dict[str, int]
+
+    def reaches(self, arch: str | None) -> bool:
+        """Tell whether all that stands on the command line reaches a guest of ARCH, or any without
+        one, unchanged."""
+        is_right = command_line.is_right(self.operations, self.findings)
+        return is_right and command_line.has_room(self.line, arch)
 
 
 def lower(box: Box, target: Target) -> Lowered:
@@ -80,7 +88,7 @@ def lower(box: Box, target: Target) -> Lowered:
     if because and stage.possible(box):
         return _staged(box, target, because)
     lowered = _by_init(box, target)
-    if lowered.findings or not command_line.has_room(lowered.operations, box.arch):
+    if lowered.findings or not command_line.has_room(lowered.line, box.arch):
         # What neither the command line nor libkrun's own file carries, the stage does.
         staged = _staged(box, target, ("entrypoint",)) if stage.possible(box) else lowered
         if len(staged.findings) < max(1, len(lowered.findings)):
@@ -95,7 +103,7 @@ def _by_init(box: Box, target: Target) -> Lowered:
     better = process.has_secrets(box) or box.entrypoint.script is not None
     if not (has_file and better and _surely_has_file(target)):
         on_line = _lowered(box, target, process.on_the_command_line)
-        if not has_file or command_line.fits(*on_line, box.arch):
+        if not has_file or on_line.reaches(box.arch):
             return on_line
     return _lowered(box, target, process.in_the_configuration_file)
 
@@ -137,4 +145,4 @@ def _completed(box: Box, target: Target, operations: list[Operation]) -> Lowered
         origin = box.origin(_ASKED_BY[name]) if name in _ASKED_BY else ()
         operations.append(Operation("implicit", name, origin))
     operations.append(Operation("call", "krun_start_enter"))
-    return Lowered(operations, arguments.check(operations))
+    return Lowered(operations, arguments.check(operations), command_line.sizes(operations))

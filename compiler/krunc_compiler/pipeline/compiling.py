@@ -24,6 +24,7 @@ from krunc_compiler.plan.plan import Plan, make, to_text
 from krunc_compiler.rules import architectures, lints, written
 from krunc_compiler.rules import box as box_rules
 from krunc_compiler.rules import operations as operation_rules
+from krunc_compiler.rules.host_paths import host_paths
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.shape.fast_checking import acceptor
@@ -201,13 +202,14 @@ def _compile(
     told = _target(complete, box, inputs, loaded.is_matrix)
     target = told or api.target(api.DEFAULT_TARGET)
     assert target is not None
-    operations, misfits = lower(box, target)
+    operations, misfits, line = lower(box, target)
     found = of_image + box_rules.check(box, target) + misfits
-    found += operation_rules.check(operations, target)
-    paths = tuple(written.named(operations))
-    replaced, doubts = written.check(paths)
+    paths = host_paths(operations)
+    found += operation_rules.check(operations, paths, target)
+    named = written.named(paths)
+    replaced, doubts = written.check(named)
     found += replaced
-    of_machine = list(architectures.check(box, operations, target))
+    of_machine = list(architectures.check(box, operations, line, target))
     found += [one for one in of_machine if not one.warning]
     doubts += [one for one in of_machine if one.warning]
     warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
@@ -231,7 +233,7 @@ def _compile(
     if too_much := bounds.exceeded(operations, text):
         return None, findings + too_much
     return Compiled(
-        plan, text, box, loaded.source, allowed, loaded.is_matrix, paths, told is None
+        plan, text, box, loaded.source, allowed, loaded.is_matrix, named, told is None
     ), findings
 
 
