@@ -29,8 +29,8 @@ _SECRET_NAME = (
 )
 
 
-def check(box: Box) -> list[Finding]:
-    """Return the warnings about one box by itself."""
+def check(box: Box, shown: str) -> list[Finding]:
+    """Return the warnings about one box by itself, of which Python has SHOWN what it states."""
     directories = _directories(box)
     return [
         *(
@@ -41,7 +41,7 @@ def check(box: Box) -> list[Finding]:
         ),
         *(*_unused_channels(box), *_literal_secrets(box), *_limits(box), *_names(box)),
         *image.lints(box),
-        *program_words.check(box),
+        *program_words.check(box, shown),
     ]
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.shape.fast_checking import acceptor, is_type
+from krunc_compiler.shape.fast_checking import acceptor
+from krunc_compiler.shape.type_tests import is_type
 
 if TYPE_CHECKING:
     from krunc_compiler.shape.misfits import Misfit
