@@ -47,7 +47,7 @@ def claims(
     found = tuple(_claims(box, directory))
     text = "" if os.path.isfile(source.name) else source.text
     whole = tuple(
-        one._replace(path=posixpath.join(directory, one.path))
+        Named(posixpath.join(directory, one.path), one.key, one.writes, one.late)
         for one in paths
         if not one.path.startswith((RUNTIME, STORE))
     )
