@@ -42,9 +42,11 @@ def lower(operations: list[Operation]) -> Iterator[Operation]:
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
     """Yield the runtime directory, when any of OPERATIONS names a path in it, and the stage's."""
+    with_paths = api.with_paths()
     of_run = [
         (operation, param, path)
         for operation in operations
+        if operation.name in with_paths
         for param, path in operation.paths()
         if path.startswith((RUNTIME, LAUNCH))
     ]

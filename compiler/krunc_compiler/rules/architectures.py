@@ -88,7 +88,7 @@ def _devices(operations: list[Operation]) -> Iterator[_Asked]:
 def _lines_too(operations: list[Operation], arch: str) -> int:
     """Return how many of OPERATIONS take an interrupt line on ARCH beside those of devices."""
     names = api.architectures()[arch]["lines_too"]
-    return sum(operation.name in names for operation in operations)
+    return sum([operation.name in names for operation in operations])
 
 
 def _line(line: dict[str, int]) -> Iterator[_Asked]:

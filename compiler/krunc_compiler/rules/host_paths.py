@@ -29,19 +29,27 @@ class HostPath(NamedTuple):
 def host_paths(operations: list[Operation]) -> list[HostPath]:
     """Return the paths of the host that OPERATIONS name, in their order."""
     found = []
+    with_paths, with_variables = api.with_paths(), _with_variables()
     for operation in operations:
         # What is demanded of the host has no places: those are paths of other operations.
-        for param, path in operation.paths() if operation.places else ():
-            found.append(HostPath(path, operation.place(param.name), operation, param))
-        for param in _with_variables(operation.kind, operation.name):
+        if operation.name in with_paths and operation.places:
+            for param, path in operation.paths():
+                found.append(HostPath(path, operation.place(param.name), operation, param))
+        for param in with_variables.get(operation.name, ()):
             found += _secrets(operation, param)
     return found
 
 
 @cache
-def _with_variables(kind: str, name: str) -> tuple[api.Param, ...]:
-    """Return the arguments of an operation that may hold the variables of the program."""
-    return tuple(param for param in api.params(kind, name) if param.kind in ("env", "bytes"))
+def _with_variables() -> dict[str, list[api.Param]]:
+    """Return the arguments that may hold the variables of the program, by the calls and orders that
+    have any."""
+    known = {name: one.params for name, one in api.functions().items()} | api.orders()
+    named = {
+        name: [param for param in params if param.kind in ("env", "bytes")]
+        for name, params in known.items()
+    }
+    return {name: params for name, params in named.items() if params}
 
 
 def _secrets(operation: Operation, param: api.Param) -> Iterator[HostPath]:

@@ -100,8 +100,8 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
 
 
 def _confined(operations: list[Operation]) -> Iterator[Finding]:
-    required = any(o.name == "confine" and o.args["mode"] == "required" for o in operations)
-    for operation in operations if required else ():
+    confined = [one.args["mode"] for one in operations if one.name == "confine"]
+    for operation in operations if "required" in confined else ():
         known = api.functions().get(operation.name)
         if known is not None and "unknown_access" in known.rules:
             yield Finding(

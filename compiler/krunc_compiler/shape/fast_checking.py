@@ -83,6 +83,8 @@ class Acceptor:
     def _keys(self, properties: dict[str, Any], schema: dict[str, Any]) -> Accept:
         others = schema.get("additionalProperties", {})
         patterns = schema.get("patternProperties", {})
+        if others in ({}, True) and not patterns:
+            return self._these_keys({key: self.part(rule) for key, rule in properties.items()})
         rules: dict[str, Accept] = {}
         only_these = others is False and not patterns
 
@@ -102,6 +104,17 @@ class Acceptor:
             for key, item in value.items():
                 rule = rules.get(key) or made(key)
                 if rule is None or not rule(item):
+                    return False
+            return True
+
+        return test
+
+    def _these_keys(self, rules: dict[str, Accept]) -> Accept:
+        """Return the function for values of which RULES say something of few keys."""
+
+        def test(value: Any) -> bool:
+            for key, rule in rules.items():  # noqa: SIM110
+                if key in value and not rule(value[key]):
                     return False
             return True
 
