@@ -182,6 +182,7 @@ def dots(parts: Version) -> str:
 DEFAULT_TARGET = "1"
 
 
+@lru_cache(64)  # most boxes of a run are for the same
 def target(text: str) -> Target | None:
     """Return the target named TEXT (1, 1.16, 1.16.0, 2), or None when there is no such libkrun."""
     for era, row in table()["eras"].items():

@@ -1,6 +1,7 @@
 """The order of a plan: one table, read from top to bottom."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler.box.box import Box, DirectoryRoot
@@ -111,8 +112,12 @@ def _by_init(box: Box, target: Target) -> Lowered:
 def _can_have_file(box: Box, target: Target) -> bool:
     """Tell whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
     disk it cannot: init reads the file after it has mounted the disk (seen on 2.0-dev)."""
-    overlay = functions()["krun_fs_add_overlay_file"]
-    return isinstance(box.rootfs, DirectoryRoot) and lacks(overlay, target) is None
+    return isinstance(box.rootfs, DirectoryRoot) and _has_overlays(target)
+
+
+@cache
+def _has_overlays(target: Target) -> bool:
+    return lacks(functions()["krun_fs_add_overlay_file"], target) is None
 
 
 def _surely_has_file(target: Target) -> bool:

@@ -36,9 +36,10 @@ def check(
     each."""
     possible = api.architectures_of(box.arch)
     special = _special()
+    names = [operation.name for operation in operations]
     calls = [one for one in operations if one.name in special]
     for asked in (
-        *_devices(operations),
+        *_devices(operations, names),
         *_line(line),
         *(one for operation in calls for one in _call(operation)),
     ):
@@ -53,7 +54,7 @@ def check(
             hint = f"write `arch: {' or '.join(able)}`, and no other machine is to have it"
             said = f"{asked.what}: only on {' or '.join(able)}; {asked.which}"
             yield Finding("KR880", said, asked.where, hint=hint, at_key=asked.at_key)
-    for found in _unheard(possible, operations, target):
+    for found in _unheard(possible, operations, set(names), target):
         if box.origin(*found.path):  # a default asks for nothing
             yield found
 
@@ -66,11 +67,12 @@ def _most(limit: str) -> str:
     return ", ".join(f"{row[limit]} on {name}" for name, row in api.architectures().items())
 
 
-def _devices(operations: list[Operation]) -> Iterator[_Asked]:
+def _devices(operations: list[Operation], names: list[str]) -> Iterator[_Asked]:
     count = command_line.devices(operations)
     rows = api.architectures()
-    taken = {name: count + _lines_too(operations, name) for name in rows}
-    able = tuple(name for name, row in rows.items() if row["virtio_devices"] >= taken[name])
+    # Some functions take an interrupt line beside those of devices.
+    taken = {arch: count + sum(map(names.count, row["lines_too"])) for arch, row in rows.items()}
+    able = tuple(arch for arch, row in rows.items() if row["virtio_devices"] >= taken[arch])
     if len(able) < len(rows):
         last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
         yield _Asked(
@@ -83,12 +85,6 @@ def _devices(operations: list[Operation]) -> Iterator[_Asked]:
             "under one share, or several disks into one",
             at_key=True,
         )
-
-
-def _lines_too(operations: list[Operation], arch: str) -> int:
-    """Return how many of OPERATIONS take an interrupt line on ARCH beside those of devices."""
-    names = api.architectures()[arch]["lines_too"]
-    return sum([operation.name in names for operation in operations])
 
 
 def _line(line: dict[str, int]) -> Iterator[_Asked]:
@@ -151,11 +147,11 @@ def _call(operation: Operation) -> Iterator[_Asked]:
 
 
 def _unheard(
-    possible: tuple[str, ...], operations: list[Operation], target: Target
+    possible: tuple[str, ...], operations: list[Operation], names: set[str], target: Target
 ) -> Iterator[Finding]:
-    """Tell what reaches no guest on any of the POSSIBLE architectures."""
+    """Tell what of OPERATIONS, of these NAMES, reaches no guest on any of the POSSIBLE
+    architectures."""
     unheard = _never_heard()
-    names = {operation.name for operation in operations}
     for operation in [one for one in operations if one.name in unheard]:
         rows = unheard[operation.name]
         found: dict[str, str] = {}

@@ -81,9 +81,11 @@ def _secrets(paths: list[HostPath]) -> Iterator[Finding]:
 
 def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
     lacking = _lacking(target)
+    if target.version is None:
+        operations = [one for one in operations if one.name in lacking]
     for operation in operations:
         why = lacking.get(operation.name)
-        if why is None and (target.version is None or operation.kind != "call"):
+        if why is None and operation.kind != "call":
             continue
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):

@@ -9,6 +9,9 @@ from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.rules.host_paths import HostPath
 
+# What a shell would expand where a path starts with it.
+_OF_SHELLS = ("~", "$")
+
 
 class Named(NamedTuple):
     """A path of the host that a box names, and the key that does. `writes` is whether it is a
@@ -40,7 +43,7 @@ def named(paths: Sequence[HostPath]) -> tuple[Named, ...]:
 
 def unexpanded(path: str, key: Path) -> Iterator[Finding]:
     """Yield the warning about a PATH that stands at KEY for a shell to expand."""
-    if path.startswith(("~", "$")):
+    if path.startswith(_OF_SHELLS):
         yield Finding(
             "KR604",
             f"{path.split('/')[0]!r} is taken literally: no shell expands it",
@@ -53,7 +56,8 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
     # The directories are among what lints looks at, with those that a guest only reads.
-    warnings += [item for one in paths if not one.writes for item in unexpanded(one.path, one.key)]
+    named = [one for one in paths if not one.writes and one.path.startswith(_OF_SHELLS)]
+    warnings += [item for one in named for item in unexpanded(one.path, one.key)]
     directories = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
         if one.writes:
@@ -68,11 +72,10 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
                     )
                 )
             continue
-        over = next(
-            (directories[above] for above in lying_in(one.path) if above in directories), None
-        )
-        if over is None:
+        above = lying_in(one.path)
+        if directories.keys().isdisjoint(above):
             continue
+        over = next(directories[path] for path in above if path in directories)
         where = f"{dotted(over.key)} ({over.path})"
         if one.late:
             errors.append(
