@@ -46,10 +46,15 @@ def claims(
     directory = posixpath.dirname(source.name)
     found = tuple(_claims(box, directory))
     text = "" if os.path.isfile(source.name) else source.text
+    start = posixpath.join(directory, "")
     whole = tuple(
-        Named(posixpath.join(directory, one.path), one.key, one.writes, one.late)
-        for one in paths
-        if not one.path.startswith((RUNTIME, STORE))
+        [
+            one
+            if one.path.startswith("/")
+            else Named(start + one.path, one.key, one.writes, one.late)
+            for one in paths
+            if not one.path.startswith((RUNTIME, STORE))
+        ]
     )
     given = source._replace(text=text, places={})
     return Claims(box.name, given, allowed, found, whole, box.image is not None)
