@@ -18,8 +18,8 @@ rootfs: {path: ./rootfs}
 network: {mode: tsi, ports: ["PORT:80"]}
 entrypoint: {executable: /bin/httpd}
 """
-# Of CPython 3.11, and a fiftieth more. Later ones make fewer calls, for they inline comprehensions.
-CEILINGS = {"long": 3725, "short": 1670}
+# A fiftieth more than was counted. The standard library's own calls differ between versions.
+CEILINGS = {"long": 3430, "short": 1615}
 
 
 def counted(*command: str) -> int:
@@ -47,6 +47,7 @@ def boxes(directory: Path, text: str, count: int) -> None:
         )
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the counts are of CPython 3.11")
 @pytest.mark.parametrize("name", CEILINGS)
 def test_calls_for_a_box(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
