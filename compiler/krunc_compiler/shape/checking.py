@@ -42,8 +42,7 @@ def check(
         return []
     from krunc_compiler.shape.misfits import misfits
 
-    misfitting = misfits(value, schema)
-    found = (finding for misfit in misfitting for finding in _findings(misfit, (), meant))
+    found = (one for misfit in misfits(value, schema) for one in _findings(misfit, (), meant))
     return list(dict.fromkeys(found))
 
 
