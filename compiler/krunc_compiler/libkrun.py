@@ -1,6 +1,6 @@
 """libkrun's API table and the host steps, as the compiler reads them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -152,6 +152,13 @@ def paths(kind: str, name: str) -> tuple[Param, ...]:
     return tuple(p for p in params(kind, name) if p.kind == "bytes" or p.kind in PATH_KINDS)
 
 
+@cache
+def with_paths() -> frozenset[str]:
+    """Return the operations that may name something of the host: few of a plan are among them."""
+    known = {"call": list(functions()), "step": list(steps()), "order": list(orders())}
+    return frozenset(name for kind, names in known.items() for name in names if paths(kind, name))
+
+
 def _params(row: dict[str, Any]) -> tuple[Param, ...]:
     return tuple(
         Param(param["name"], param["kind"], param)
@@ -175,6 +182,7 @@ def dots(parts: Version) -> str:
 DEFAULT_TARGET = "1"
 
 
+@lru_cache(64)  # most boxes of a run are for the same
 def target(text: str) -> Target | None:
     """Return the target named TEXT (1, 1.16, 1.16.0, 2), or None when there is no such libkrun."""
     for era, row in table()["eras"].items():
@@ -227,15 +235,19 @@ def _telling() -> dict[str, list[str]]:
 
 def implied(era: str, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """Tell what libkrun does by itself, in ERA, when exactly CALLS (name, arguments) are made."""
-    return list(_implied(era, frozenset(one for call in calls for one in implying(*call))))
+    tokens: set[str] = set()
+    for name, args in calls:
+        tokens.update(implying(name, args))
+    return list(_implied(era, frozenset(tokens)))
 
 
-def implying(name: str, args: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what tells implicit things apart of a call of NAME with ARGS."""
-    yield name
+def implying(name: str, args: Mapping[str, Any]) -> list[str]:
+    """Return what tells implicit things apart of a call of NAME with ARGS."""
+    found = [name]
     for argument in _telling().get(name, ()):
-        for item in _said(args[argument]) if argument in args else ():
-            yield f"{name}.{argument}={item}"
+        if argument in args:
+            found += [f"{name}.{argument}={item}" for item in _said(args[argument])]
+    return found
 
 
 @lru_cache(64)  # most boxes make the same calls

@@ -18,6 +18,7 @@ from krunc_compiler.findings.report import report
 from krunc_compiler.pipeline.compiling import compile_all
 from krunc_compiler.pipeline.effective import effective
 from krunc_compiler.plan.plan import to_text
+from krunc_compiler.plan.schema import plan_schema
 from krunc_compiler.policy.files import policy_of
 from krunc_compiler.review.summary import Review
 from krunc_compiler.text.parsing import parse
@@ -245,6 +246,29 @@ def test_in_a_box() -> None:
             except Exception as error:
                 raise AssertionError(what) from error
     assert len(seen) > 100
+
+
+def words_of(rule: Any) -> Iterator[str]:
+    """Every key that a value may have that fits RULE, a JSON Schema."""
+    if isinstance(rule, dict):
+        yield from rule.get("properties", ())
+    for item in rule.values() if isinstance(rule, dict) else rule:
+        if isinstance(item, dict | list):
+            yield from words_of(item)
+
+
+@pytest.mark.parametrize("target", ["1", "1.19", "2"])
+@pytest.mark.parametrize("more", [{}, {"hostname": "here"}], ids=["init", "stage"])
+def test_a_variable_with_the_name_of_anything_in_a_plan(target: str, more: dict[str, str]) -> None:
+    """What the program's variables are called says nothing of a plan: `process` is a key of the
+    guest's configuration."""
+    names = sorted(set(words_of(plan_schema())))
+    assert {"process", "file", "opened", "from_env"} <= set(names)
+    for at in range(0, len(names), 40):
+        for value in ("x", {"from_env": "A"}, {"from_file": "./a"}):
+            variables = dict.fromkeys(names[at : at + 40], value)
+            program = {"executable": "/bin/a", "env": variables}
+            assert reviewed_box({**BOX, **more, "entrypoint": program}, target).facts()
 
 
 @pytest.mark.parametrize("keys", [VARIABLES, COLUMNS, ROWS], ids=["vars", "columns", "rows"])

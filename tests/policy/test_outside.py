@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_compiler.files.within import Within, is_in
 from reviews import BOX, compiled
 
 SECRET = "auths-c2VjcmV0"
@@ -292,3 +294,29 @@ def test_a_link_that_stays_and_the_systems_own_are_written_through(repo: Path) -
         command = [sys.executable, "-m", "krunc_compiler", "compile", "boxes/web.yaml", "-o", name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.startswith('{\n"krunc_plan": 1,')
+
+
+def test_what_is_plainly_inside_is_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick look at a path agrees with the resolved one, however the path is written."""
+    for directory in ("in/a/b", "in/.git", "in/a/.GIT", "out/b", "in-too"):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "x").touch()
+    links = {"out": "in/out", "in": "out/in", "../out": "in/a/o", "b": "in/a/i", "a/b/x": "in/f"}
+    links |= {"../../out/x": "in/a/g", "nowhere": "in/n", "loop": "in/loop", ".git": "in/git"}
+    for target, name in links.items():
+        os.symlink(tmp_path / target if "/" not in target else target, tmp_path / name)
+    parts = ("a", "b", "x", "o", "f", "g", "n", "in", "loop", "..", "", ".git", "in-too")  # fmt: skip
+    monkeypatch.chdir(tmp_path / "in/a")
+    places = [str(tmp_path / place) for place in ("in", "in/a/b", "in/a/b/x", "in/f")] + ["/"]
+    both = set()
+    for place in map(os.path.realpath, places):
+        for words in itertools.product(parts, repeat=3):
+            for path in ("/".join(words), f"{tmp_path}/{'/'.join(words)}"):
+                admitted = Within((place,)).admits(path)
+                assert admitted == is_in(os.path.realpath(path), place), (path, place)
+                both.add(admitted)
+    assert both == {True, False}
+    assert Within((places[0],)).admits("x\0")  # it is told when it is opened
+    os.unlink(tmp_path / "in/a/b/x")
+    os.symlink("../../../out/b/x", tmp_path / "in/a/b/x")
+    assert not Within((places[2],)).admits("b/x"), "a file that became a link since"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
 from functools import lru_cache
 
 from krunc_schema import load
@@ -84,16 +83,13 @@ UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]
 @lru_cache(_KEPT)
 def lying_in(path: str) -> tuple[str, ...]:
     """Return the directories that PATH lies in, as far as its text tells, from the inside out."""
-    return tuple(_lying_in(path))
-
-
-def _lying_in(path: str) -> Iterator[str]:
     text = normal(path)
     ups, end = text.split("/").count(".."), len(text)
+    found = []
     for _ in range(text.count("/") - ups):
         end = text.rindex("/", 0, end)
-        yield text[:end] or "/"
-    if not path.startswith(("/", *_NAMED)):
-        yield from UPS[ups:]
-        # Whatever the directory of the box is, it lies there.
-        yield "/"
+        found.append(text[:end] or "/")
+    if path.startswith(("/", *_NAMED)):
+        return tuple(found)
+    # Whatever the directory of the box is, it lies in /.
+    return (*found, *UPS[ups:], "/")

@@ -17,6 +17,11 @@ class Within(NamedTuple):
         if self.places is None or path == "-":
             return True
         try:
+            # What comes after the `..` of a link is elsewhere than its text says.
+            text = os.path.abspath(path) if ".." not in path else ""
+            for place in self.places:
+                if is_in(text, place) and not _links(text, place):
+                    return True  # as nearly all are, and there is nothing to resolve
             real = os.path.realpath(path)
         except ValueError:
             return True  # no file can have such a name, which is told when it is opened
@@ -83,6 +88,16 @@ def _upwards(path: str) -> Iterator[str]:
         yield path
         if path == (path := os.path.dirname(path)):
             return
+
+
+def _links(text: str, place: str) -> bool:
+    """Tell whether PLACE, or anything from there to TEXT, a path in it, is a link; // may be."""
+    while text != place:
+        above = os.path.dirname(text)
+        if above == text or os.path.islink(text):
+            return True
+        text = above
+    return os.path.islink(place)
 
 
 def is_in(real: str, place: str) -> bool:

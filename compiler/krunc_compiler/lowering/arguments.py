@@ -101,11 +101,12 @@ def _texts(value: Any, ruled: _Ruled) -> list[Finding]:
 
 def _variables(value: Any, ruled: _Ruled) -> list[Finding]:
     findings = _count(value, ruled)
+    # What nothing but the program reads may have any name.
+    is_free = "free_names" in ruled.rules
+    parameters = _kernel_parameters()
     for name, text in value.items():
-        # What nothing but the program reads may have any name.
-        is_free = "free_names" in ruled.rules
         found = [] if is_free else _reserved(name)
-        if name in _kernel_parameters() and not is_free:
+        if name in parameters and not is_free:
             message = f"the guest's kernel takes the variable {name!r} as a parameter of its own"
             hint = f"choose another name, or {_OTHER_WAYS}"
             found.append(Finding("KR202", message, hint=hint, at_key=True))
@@ -182,8 +183,14 @@ def _kernel_parameters() -> frozenset[str]:
     return frozenset(api.table()["reserved_env"]["kernel"])
 
 
+@cache
+def _reserved_prefix() -> str:
+    prefix: str = api.table()["reserved_env"]["prefixes"][0]
+    return prefix
+
+
 def _reserved(name: str) -> list[Finding]:
-    prefix = api.table()["reserved_env"]["prefixes"][0]
+    prefix = _reserved_prefix()
     if not name.startswith(prefix):
         return []
     message = f"variables that start with {prefix} belong to libkrun's init"

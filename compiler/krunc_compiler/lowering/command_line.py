@@ -10,23 +10,17 @@ from krunc_compiler.lowering import arguments
 from krunc_compiler.plan.operation import Operation
 
 
-def fits(operations: list[Operation], wrong: list[Finding], arch: str | None) -> bool:
-    """Tell whether all that OPERATIONS put on the command line reaches a guest of ARCH, or any
-    without one, unchanged; WRONG is what is wrong with any argument of theirs."""
-    if wrong and arguments.check(carried(operations)):
-        return False
-    return has_room(operations, arch)
-
-
-def has_room(operations: list[Operation], arch: str | None) -> bool:
-    """Tell whether the command line is not too long for a guest of ARCH, or any without one."""
-    return all(size(operations, name) <= room(name) for name in api.architectures_of(arch))
-
-
-def carried(operations: list[Operation]) -> list[Operation]:
-    """Return those of OPERATIONS that libkrun writes on the command line."""
+def is_right(operations: list[Operation], wrong: list[Finding]) -> bool:
+    """Tell whether all that OPERATIONS put on the command line reaches the guest unchanged, if it
+    has room; WRONG is what is wrong with any argument of theirs."""
     on_it = _on_it()
-    return [operation for operation in operations if operation.name in on_it]
+    return not wrong or not arguments.check([one for one in operations if one.name in on_it])
+
+
+def has_room(sizes: dict[str, int], arch: str | None) -> bool:
+    """Tell whether a command line of SIZES is not too long for a guest of ARCH, or any without
+    one."""
+    return all(sizes[name] <= room(name) for name in api.architectures_of(arch))
 
 
 @cache
@@ -45,21 +39,20 @@ def room(arch: str) -> int:
     return most
 
 
-def size(operations: list[Operation], arch: str) -> int:
-    """About how many bytes the command line of OPERATIONS has on ARCH, at most."""
-    line = api.table()["kernel_cmdline"]
+def sizes(operations: list[Operation]) -> dict[str, int]:
+    """About how many bytes the command line of OPERATIONS has on each architecture, at most."""
+    on_it = _on_it()
     words: list[str] = []
-    for operation in carried(operations):
-        for name in _on_it()[operation.name]:
+    for operation in operations:
+        for name in on_it.get(operation.name, ()):
             words += _words(operation.args[name])
     # Each word has a blank, two quotes or a name such as KRUN_BLOCK_ROOT_OPTIONS= around it.
     total = len("".join(words).encode("utf-8", "surrogatepass")) + 3 * len(words)
-    return (
-        total
-        + len(line["prolog"])
-        + 128
-        + devices(operations) * int(api.architectures()[arch]["device_bytes"])
-    )
+    total += len(api.table()["kernel_cmdline"]["prolog"]) + 128
+    count = devices(operations)
+    return {
+        name: total + count * int(row["device_bytes"]) for name, row in api.architectures().items()
+    }
 
 
 def _words(value: object) -> list[str]:

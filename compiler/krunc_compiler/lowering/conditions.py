@@ -42,14 +42,20 @@ def lower(operations: list[Operation]) -> Iterator[Operation]:
 
 def runtime(operations: list[Operation]) -> Iterator[Operation]:
     """Yield the runtime directory, when any of OPERATIONS names a path in it, and the stage's."""
-    paths = [path for o in operations for _, path in o.paths()]
-    if any(path.startswith((RUNTIME, LAUNCH)) for path in paths):
+    with_paths = api.with_paths()
+    of_run = [
+        (operation, param, path)
+        for operation in operations
+        if operation.name in with_paths
+        for param, path in operation.paths()
+        if path.startswith((RUNTIME, LAUNCH))
+    ]
+    if of_run:
         yield Operation("step", "make_runtime_directory")
-    for operation in operations:
-        for param, path in operation.paths():
-            if path.startswith(LAUNCH) and "target" in param.rules:
-                args = {"path": path, "access": api.opening(param, operation.args)}
-                yield Operation("step", "lay_stage", operation.origin, args)
+    for operation, param, path in of_run:
+        if path.startswith(LAUNCH) and "target" in param.rules:
+            args = {"path": path, "access": api.opening(param, operation.args)}
+            yield Operation("step", "lay_stage", operation.origin, args)
 
 
 @cache

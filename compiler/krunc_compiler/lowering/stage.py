@@ -41,9 +41,10 @@ def _table() -> dict[str, Any]:
     return table
 
 
-def named(name: str) -> list[str]:
+@cache
+def named(name: str) -> frozenset[str]:
     """Return the set of names that the table of orders has as NAME."""
-    return list(_table()[name].split())
+    return frozenset(_table()[name].split())
 
 
 def asked(box: Box) -> Path:

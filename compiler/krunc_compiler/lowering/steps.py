@@ -1,6 +1,7 @@
 """The order of a plan: one table, read from top to bottom."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler.box.box import Box, DirectoryRoot
@@ -63,10 +64,18 @@ _ASKED_BY = {
 
 
 class Lowered(NamedTuple):
-    """Operations in order, and what is wrong with their arguments."""
+    """Operations in order, what is wrong with their arguments, and how long the guest's kernel
+    command line is on each architecture."""
 
     operations: list[Operation]
     findings: list[Finding]
+    line: dict[str, int]
+
+    def reaches(self, arch: str | None) -> bool:
+        """Tell whether all that stands on the command line reaches a guest of ARCH, or any without
+        one, unchanged."""
+        is_right = command_line.is_right(self.operations, self.findings)
+        return is_right and command_line.has_room(self.line, arch)
 
 
 def lower(box: Box, target: Target) -> Lowered:
@@ -80,7 +89,7 @@ def lower(box: Box, target: Target) -> Lowered:
     if because and stage.possible(box):
         return _staged(box, target, because)
     lowered = _by_init(box, target)
-    if lowered.findings or not command_line.has_room(lowered.operations, box.arch):
+    if lowered.findings or not command_line.has_room(lowered.line, box.arch):
         # What neither the command line nor libkrun's own file carries, the stage does.
         staged = _staged(box, target, ("entrypoint",)) if stage.possible(box) else lowered
         if len(staged.findings) < max(1, len(lowered.findings)):
@@ -95,7 +104,7 @@ def _by_init(box: Box, target: Target) -> Lowered:
     better = process.has_secrets(box) or box.entrypoint.script is not None
     if not (has_file and better and _surely_has_file(target)):
         on_line = _lowered(box, target, process.on_the_command_line)
-        if not has_file or command_line.fits(*on_line, box.arch):
+        if not has_file or on_line.reaches(box.arch):
             return on_line
     return _lowered(box, target, process.in_the_configuration_file)
 
@@ -103,8 +112,12 @@ def _by_init(box: Box, target: Target) -> Lowered:
 def _can_have_file(box: Box, target: Target) -> bool:
     """Tell whether a libkrun of TARGET can lay the configuration file over the root of BOX. Over a
     disk it cannot: init reads the file after it has mounted the disk (seen on 2.0-dev)."""
-    overlay = functions()["krun_fs_add_overlay_file"]
-    return isinstance(box.rootfs, DirectoryRoot) and lacks(overlay, target) is None
+    return isinstance(box.rootfs, DirectoryRoot) and _has_overlays(target)
+
+
+@cache
+def _has_overlays(target: Target) -> bool:
+    return lacks(functions()["krun_fs_add_overlay_file"], target) is None
 
 
 def _surely_has_file(target: Target) -> bool:
@@ -137,4 +150,4 @@ def _completed(box: Box, target: Target, operations: list[Operation]) -> Lowered
         origin = box.origin(_ASKED_BY[name]) if name in _ASKED_BY else ()
         operations.append(Operation("implicit", name, origin))
     operations.append(Operation("call", "krun_start_enter"))
-    return Lowered(operations, arguments.check(operations))
+    return Lowered(operations, arguments.check(operations), command_line.sizes(operations))

@@ -7,16 +7,14 @@ from typing import NamedTuple
 
 from krunc_compiler.files import writing
 from krunc_compiler.files.boxfiles import plan_name
-from krunc_compiler.files.contents import contents
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.files.source import MAX_BYTES, read
-from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Located, Rejected, dotted
 from krunc_compiler.findings.report import only, printable, settled
 from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
-from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, same_plan, target_of, way
+from krunc_compiler.pipeline.existing import PLAN_MARK, Plans, another_target, same_plan, way
 from krunc_compiler.plan.refusal import Starter
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
@@ -75,8 +73,10 @@ class Done(NamedTuple):
 
 def compile_file(work: Work, job: Job) -> Done:
     """Compile the boxes in the file of JOB."""
+    plans = Plans(work.inputs.within)
     try:
-        compiled, findings = compile_all(*read(job.box, work.inputs.within), _for(job, work.inputs))
+        inputs = _for(job, work.inputs, plans)
+        compiled, findings = compile_all(*read(job.box, inputs.within), inputs)
     except Rejected as rejected:
         return Done([], settled(rejected.findings), [])
     if work.this_host:
@@ -87,11 +87,11 @@ def compile_file(work: Work, job: Job) -> Done:
         if path is None:
             item = Made(None, "", False, text)
         elif work.mark is None:
-            lines, found = _compared(path, one, job.box, work.inputs.within)
+            lines, found = _compared(path, one, job.box, plans)
             item = Made(path, "", False, lines)
             findings += found
         else:
-            before = target_of(path, work.inputs.within)
+            before = plans.target_of(path)
             item, found = _staged(path, text, work.mark)
             item = item._replace(before=str(before or ""))
             findings += found
@@ -99,10 +99,10 @@ def compile_file(work: Work, job: Job) -> Done:
     return Done(made, settled(findings), [_claims(one) for one in compiled])
 
 
-def _kept(job: Job, within: Within, name: str, is_matrix: bool) -> Target | None:
-    """Return the libkrun that the plan is for that the box NAME of JOB has already."""
+def _kept(job: Job, plans: Plans, name: str, is_matrix: bool) -> Target | None:
+    """Return the libkrun that the one of PLANS is for that the box NAME of JOB has already."""
     path = job.plan(name, is_matrix)
-    return target_of(path, within) if path is not None else None
+    return plans.target_of(path) if path is not None else None
 
 
 def _claims(one: Compiled) -> Claims:
@@ -126,12 +126,11 @@ def unwritten(error: OSError) -> Finding:
     return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 
-def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[str, list[Located]]:
-    """Tell how the plan in PATH differs from what BOX COMPILED to."""
+def _compared(path: str, compiled: Compiled, box: str, plans: Plans) -> tuple[str, list[Located]]:
+    """Tell how the one of PLANS that is in PATH differs from what BOX COMPILED to."""
     text = compiled.text
     try:
-        within.admit(path)
-        data = contents(path, MAX_BYTES + 1)
+        data = plans.content(path)
     except Rejected as rejected:
         return "", rejected.findings
     except OSError as error:
@@ -149,7 +148,7 @@ def _compared(path: str, compiled: Compiled, box: str, within: Within) -> tuple[
     named = (path, f"what {box} compiles to", "", "", 0, "")
     lines = unified_diff(old.splitlines(), text.splitlines(), *named)
     message = f"this is not what {box} compiles to"
-    message += another_target(target_of(path, within), compiled.plan.target)
+    message += another_target(plans.target_of(path), compiled.plan.target)
     finding = Finding("KR301", message, hint="run krunc compile and review the difference")
     return "".join(printable(line) + "\n" for line in lines), only(path, finding)
 
@@ -169,9 +168,9 @@ def _of_this_host(boxes: list[Compiled], job: Job, unstarted: Starter | None) ->
     return found
 
 
-def _for(job: Job, given: Inputs) -> Inputs:
+def _for(job: Job, given: Inputs, plans: Plans) -> Inputs:
     if job.directory is None:
         return given
     home = "." if job.box == "-" else os.path.dirname(job.box) or "."
-    kept = partial(_kept, job, given.within)
-    return given.seen_from(way(home, job.directory))._replace(kept=kept)
+    kept = partial(_kept, job, plans)
+    return given._replace(prefix=way(home, job.directory), kept=kept)

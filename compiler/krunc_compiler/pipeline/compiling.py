@@ -24,6 +24,7 @@ from krunc_compiler.plan.plan import Plan, make, to_text
 from krunc_compiler.rules import architectures, lints, written
 from krunc_compiler.rules import box as box_rules
 from krunc_compiler.rules import operations as operation_rules
+from krunc_compiler.rules.host_paths import host_paths
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.shape.fast_checking import acceptor
@@ -35,9 +36,11 @@ from krunc_compiler.values.work import Work
 
 
 class Loaded(NamedTuple):
-    """A box file with all that it extends: its raw value, and the variables of each box in it."""
+    """A box file with all that it extends: its raw value, that as Python has SHOWN it, by which is
+    known what is in none of its texts, and the variables of each box in it."""
 
     value: dict[str, Any]
+    shown: str
     source: Source
     known: Known
     rows: list[dict[str, Any]]
@@ -70,16 +73,17 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     no sense; UsageError when it has no box of the wanted name.
     """
     value, source = extending.load(name, text, inputs.within)
-    if too_much := bounds.overweight(value):
+    shown = repr(value)
+    if too_much := bounds.overweight(value, shown):
         raise reject(source, too_much)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
     if rows == [{}] and not findings:
         known = known._replace(absent=known.absent | matrix.names(value.get("matrix")))
-    loaded = Loaded(value, source, known, rows, rows != [{}], Work())
+    loaded = Loaded(value, shown, source, known, rows, rows != [{}], Work())
     if loaded.is_matrix:
-        findings += matrix.too_large(len(rows), len(source.places), braces.openings(value))
+        findings += matrix.too_large(len(rows), len(source.places), braces.openings(shown))
     if loaded.is_matrix and not findings:
         names = [_name(loaded, row) for row in rows]
         findings = matrix.same_names(names)
@@ -162,9 +166,12 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     """Return the value of one box without expressions and defaults, and what is wrong with its
     shape."""
     schema = load("box.schema")
-    rendered = rendering.render(
-        loaded.value, loaded.variables(row), loaded.source, loaded.known.absent, loaded.work
-    )
+    rendered = rendering.Rendered(loaded.value, [], frozenset())
+    # Those in keys are none, and stay as they are.
+    if braces.openings(loaded.shown):
+        rendered = rendering.render(
+            loaded.value, loaded.variables(row), loaded.source, loaded.known.absent, loaded.work
+        )
     value = rebased(rendered.value, loaded.source, schema)
     # Of a map that lost keys nothing more can be said.
     lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
@@ -201,16 +208,19 @@ def _compile(
     told = _target(complete, box, inputs, loaded.is_matrix)
     target = told or api.target(api.DEFAULT_TARGET)
     assert target is not None
-    operations, misfits = lower(box, target)
+    operations, misfits, line = lower(box, target)
     found = of_image + box_rules.check(box, target) + misfits
-    found += operation_rules.check(operations, target)
-    paths = tuple(written.named(operations))
-    replaced, doubts = written.check(paths)
+    paths = host_paths(operations)
+    found += operation_rules.check(operations, paths, target)
+    named = written.named(paths)
+    replaced, doubts = written.check(named)
     found += replaced
-    of_machine = list(architectures.check(box, operations, target))
+    of_machine = list(architectures.check(box, operations, line, target))
     found += [one for one in of_machine if not one.warning]
     doubts += [one for one in of_machine if one.warning]
-    warned, allowed = lints.silenced(lints.check(box) + doubts, complete.get("allow", []))
+    warned, allowed = lints.silenced(
+        lints.check(box, loaded.shown) + doubts, complete.get("allow", [])
+    )
     if removed is not None:
         if all(path[:1] != ("allow",) for path in removed):
             found += warned
@@ -231,7 +241,7 @@ def _compile(
     if too_much := bounds.exceeded(operations, text):
         return None, findings + too_much
     return Compiled(
-        plan, text, box, loaded.source, allowed, loaded.is_matrix, paths, told is None
+        plan, text, box, loaded.source, allowed, loaded.is_matrix, named, told is None
     ), findings
 
 

@@ -7,6 +7,7 @@ import re
 from functools import cache
 
 from krunc_compiler.files.contents import contents
+from krunc_compiler.files.source import MAX_BYTES
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.libkrun import Target, target
@@ -19,16 +20,42 @@ _BOX = rb'(?m)^"box": "([a-z0-9_.-]{1,63})",$'
 _TARGET = rb'(?m)^"target": "([0-9.]{1,11})",$'
 
 
+class Plans:
+    """The plans that are there, as far as they are WITHIN what may be read. A box looks at its own
+    twice, so that the last one that was read is kept."""
+
+    def __init__(self, within: Within) -> None:
+        self._within = within
+        self._path = ""
+        self._data = b""
+
+    def content(self, path: str) -> bytes:
+        """Return what is in the file PATH, and of what is too long for a plan, more than one may
+        have. Raises Rejected, OSError, and ValueError for what can be no file's name."""
+        if path != self._path:
+            self._within.admit(path)
+            self._data = contents(path, MAX_BYTES + 1)
+            self._path = path
+        return self._data
+
+    def target_of(self, path: str) -> Target | None:
+        """Return the libkrun that the plan in the file PATH is for; None where there is no plan as
+        krunc writes it."""
+        try:
+            return _target(self.content(path)[:_HEAD_BYTES])
+        except (OSError, ValueError, Rejected):
+            return None  # who compares with it tells
+
+
 def target_of(path: str, within: Within) -> Target | None:
     """Return the libkrun that the plan in the file PATH is for; None where there is no plan as
     krunc writes it, WITHIN what may be read."""
-    found = _in_head(path, _TARGET, within)
-    return target(found) if found is not None else None
+    return _target(_head(path, within))
 
 
 def box_of(path: str, within: Within) -> str | None:
     """Return the name of the box of the plan in the file PATH, as `target_of` does."""
-    return _in_head(path, _BOX, within)
+    return _said(_head(path, within), _BOX)
 
 
 def same_plan(there: bytes, made: bytes) -> bool:
@@ -37,12 +64,20 @@ def same_plan(there: bytes, made: bytes) -> bool:
     return there == made or _as_written(there) == made
 
 
-def _in_head(path: str, wanted: bytes, within: Within) -> str | None:
+def _head(path: str, within: Within) -> bytes:
     try:
         within.admit(path)
-        head = contents(path, _HEAD_BYTES)
+        return contents(path, _HEAD_BYTES)
     except (OSError, ValueError, Rejected):
-        return None  # who compares with it tells
+        return b""  # who compares with it tells
+
+
+def _target(head: bytes) -> Target | None:
+    found = _said(head, _TARGET)
+    return target(found) if found is not None else None
+
+
+def _said(head: bytes, wanted: bytes) -> str | None:
     found = re.search(wanted, _as_written(head)) if PLAN_MARK in head else None
     return found[1].decode() if found else None
 

@@ -31,7 +31,7 @@ class Images:
 
     def __init__(self, name: str, within: Within) -> None:
         self._box = "stdin" if name == "<stdin>" else name
-        self._name = lock_file(self._box)
+        self._name = ""  # of the lock, when a box has asked
         self._within = within
         self._lock: Lock | None = None
         self._text = ""
@@ -68,6 +68,7 @@ class Images:
         from krunc_compiler.image.lock import read_lock
 
         self._is_read = True
+        self._name = lock_file(self._box)
         try:
             self._text = self._content()
             self._lock = read_lock(self._text, self._name) if self._text else None

@@ -140,18 +140,22 @@ def _moved_secrets(env: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 _BETWEEN = [(f'}}, {{"{kind}": ', f'}},\n{{"{kind}": ') for kind in KINDS]
-# json.dumps would make an encoder for each of them.
-_json = json.JSONEncoder(ensure_ascii=False).encode
-_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+# json.dumps would make an encoder for each of them. No map or list of a box or plan holds itself,
+# and to look for one takes as long as all the rest.
+_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_canonical = json.JSONEncoder(
+    check_circular=False, sort_keys=True, ensure_ascii=False, separators=(",", ":")
+).encode
 
 
 def _row(operation: Operation, prefix: str) -> dict[str, Any]:
-    row: dict[str, Any] = {operation.kind: operation.name}
-    if operation.args:
-        row["args"] = _moved(operation.kind, operation.name, operation.args, prefix)
-    if operation.warn:
+    kind, name, origin, args, warn, _, _ = operation
+    row: dict[str, Any] = {kind: name}
+    if args:
+        row["args"] = _moved(kind, name, args, prefix)
+    if warn:
         row["on_failure"] = "warn"
-    row["from"] = _told(operation.origin)
+    row["from"] = _told(origin)
     return row
 
 

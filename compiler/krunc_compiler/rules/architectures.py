@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box
@@ -27,14 +28,20 @@ class _Asked(NamedTuple):
     is_plain: bool = False  # what is given tells by itself what it is for
 
 
-def check(box: Box, operations: list[Operation], target: Target) -> Iterator[Finding]:
+def check(
+    box: Box, operations: list[Operation], line: dict[str, int], target: Target
+) -> Iterator[Finding]:
     """Tell what of OPERATIONS needs another architecture than that of BOX, or one alone where it
-    names none; and what no guest hears of."""
+    names none; and what no guest hears of. LINE is how long the kernel's command line is on
+    each."""
     possible = api.architectures_of(box.arch)
+    special = _special()
+    names = [operation.name for operation in operations]
+    calls = [one for one in operations if one.name in special]
     for asked in (
-        *_devices(operations),
-        *_line(operations),
-        *(one for operation in operations for one in _call(operation)),
+        *_devices(operations, names),
+        *_line(line),
+        *(one for operation in calls for one in _call(operation)),
     ):
         able = [name for name in possible if name in asked.able]
         if not able:
@@ -47,7 +54,7 @@ def check(box: Box, operations: list[Operation], target: Target) -> Iterator[Fin
             hint = f"write `arch: {' or '.join(able)}`, and no other machine is to have it"
             said = f"{asked.what}: only on {' or '.join(able)}; {asked.which}"
             yield Finding("KR880", said, asked.where, hint=hint, at_key=asked.at_key)
-    for found in _unheard(possible, operations, target):
+    for found in _unheard(possible, operations, set(names), target):
         if box.origin(*found.path):  # a default asks for nothing
             yield found
 
@@ -60,11 +67,12 @@ def _most(limit: str) -> str:
     return ", ".join(f"{row[limit]} on {name}" for name, row in api.architectures().items())
 
 
-def _devices(operations: list[Operation]) -> Iterator[_Asked]:
+def _devices(operations: list[Operation], names: list[str]) -> Iterator[_Asked]:
     count = command_line.devices(operations)
     rows = api.architectures()
-    taken = {name: count + _lines_too(operations, name) for name in rows}
-    able = tuple(name for name, row in rows.items() if row["virtio_devices"] >= taken[name])
+    # Some functions take an interrupt line beside those of devices.
+    taken = {arch: count + sum(map(names.count, row["lines_too"])) for arch, row in rows.items()}
+    able = tuple(arch for arch, row in rows.items() if row["virtio_devices"] >= taken[arch])
     if len(able) < len(rows):
         last = [o for o in operations if o.kind == "call" and api.functions()[o.name].devices]
         yield _Asked(
@@ -79,26 +87,16 @@ def _devices(operations: list[Operation]) -> Iterator[_Asked]:
         )
 
 
-def _lines_too(operations: list[Operation], arch: str) -> int:
-    """Return how many of OPERATIONS take an interrupt line on ARCH beside those of devices."""
-    names = api.architectures()[arch]["lines_too"]
-    return sum(operation.name in names for operation in operations)
-
-
-def _line(operations: list[Operation]) -> Iterator[_Asked]:
-    able = tuple(
-        name
-        for name in api.architectures()
-        if command_line.size(operations, name) <= command_line.room(name)
-    )
-    if len(able) < len(api.architectures()):
-        size = command_line.size(operations, next(iter(api.architectures())))
+def _line(line: dict[str, int]) -> Iterator[_Asked]:
+    able = tuple(name for name, size in line.items() if size <= command_line.room(name))
+    if len(able) < len(line):
+        first, size = next(iter(line.items()))
         yield _Asked(
             f"program, arguments and variables make about {size} bytes of the guest's kernel "
             "command line",
             able,
             ("entrypoint",),
-            f"it holds {command_line.room(next(iter(api.architectures())))}",
+            f"it holds {command_line.room(first)}",
             "KR204",
             "the guest would silently lose the end; put long strings into a file in "
             "the root directory or a share, or with a root directory use --target 1.19 or 2, "
@@ -107,16 +105,30 @@ def _line(operations: list[Operation]) -> Iterator[_Asked]:
         )
 
 
+@cache
+def _special() -> dict[str, tuple[api.Param, ...]]:
+    """Return the functions that can ask for what not every architecture has, each with the
+    arguments that can."""
+    found = {}
+    for name, one in api.functions().items():
+        params = tuple(
+            param
+            for param in one.params
+            if param.rules.get("means") == "vcpus" or param.rules.get("enum") == "kernel_format"
+        )
+        if params or "on" in one.rules:
+            found[name] = params
+    return found
+
+
 def _call(operation: Operation) -> Iterator[_Asked]:
     """Yield what a call asks for that not every architecture has."""
-    if operation.kind != "call":
-        return
     function = api.functions()[operation.name]
     if "on" in function.rules:
         where = operation.need or operation.origin
         able = tuple(function.rules["on"])
         yield _Asked(operation.name, able, where, "libkrun refuses it elsewhere")
-    for param in function.params:
+    for param in _special()[operation.name]:
         value = operation.args.get(param.name)
         where = operation.place(param.name) or operation.origin
         if param.rules.get("means") == "vcpus" and isinstance(value, int):
@@ -125,7 +137,7 @@ def _call(operation: Operation) -> Iterator[_Asked]:
                 yield _Asked(
                     f"{value} vCPUs", able, where, f"libkrun numbers {_most('vcpus')} at most"
                 )
-        elif param.rules.get("enum") == "kernel_format":
+        elif "enum" in param.rules:
             rows = api.architectures().items()
             able = tuple(name for name, row in rows if value in row["kernel_formats"])
             if len(able) < len(rows):
@@ -135,15 +147,16 @@ def _call(operation: Operation) -> Iterator[_Asked]:
 
 
 def _unheard(
-    possible: tuple[str, ...], operations: list[Operation], target: Target
+    possible: tuple[str, ...], operations: list[Operation], names: set[str], target: Target
 ) -> Iterator[Finding]:
-    """Tell what reaches no guest on any of the POSSIBLE architectures."""
-    names = {operation.name for operation in operations}
-    for operation in operations:
-        rules = api.functions()[operation.name].rules if operation.kind == "call" else {}
+    """Tell what of OPERATIONS, of these NAMES, reaches no guest on any of the POSSIBLE
+    architectures."""
+    unheard = _never_heard()
+    for operation in [one for one in operations if one.name in unheard]:
+        rows = unheard[operation.name]
         found: dict[str, str] = {}
         where = operation.origin
-        for row in rules.get("unheard", ()):
+        for row in rows:
             of = row.get("of")
             if "with" in row and not names.intersection(row["with"]):
                 continue
@@ -160,7 +173,14 @@ def _unheard(
             whys = dict.fromkeys(found[name] for name in possible)
             machines = f" on {_names(possible)}" if len(possible) == 1 else ""
             said = f"nothing of this reaches the guest{machines}: {'; '.join(whys)}"
-            yield Finding("KR882", said, where, hint=rules["unheard"][-1].get("way", ""))
+            yield Finding("KR882", said, where, hint=rows[-1].get("way", ""))
+
+
+@cache
+def _never_heard() -> dict[str, list[dict[str, Any]]]:
+    """Return the functions of which a guest may never hear, each with when and why."""
+    rules = {name: one.rules for name, one in api.functions().items()}
+    return {name: row["unheard"] for name, row in rules.items() if row.get("unheard")}
 
 
 def _names(architectures: tuple[str, ...]) -> str:

@@ -46,10 +46,15 @@ def claims(
     directory = posixpath.dirname(source.name)
     found = tuple(_claims(box, directory))
     text = "" if os.path.isfile(source.name) else source.text
+    start = posixpath.join(directory, "")
     whole = tuple(
-        one._replace(path=posixpath.join(directory, one.path))
-        for one in paths
-        if not one.path.startswith((RUNTIME, STORE))
+        [
+            one
+            if one.path.startswith("/")
+            else Named(start + one.path, one.key, one.writes, one.late)
+            for one in paths
+            if not one.path.startswith((RUNTIME, STORE))
+        ]
     )
     given = source._replace(text=text, places={})
     return Claims(box.name, given, allowed, found, whole, box.image is not None)
@@ -138,11 +143,14 @@ def _replaced(boxes: Sequence[Claims]) -> Iterator[Located]:
                 writers.setdefault(normal(path.path), []).append(i)
     for i, one in enumerate(boxes) if writers else ():
         for path in one.paths:
-            above = [] if path.writes else [w for f in lying_in(path.path) if (w := writers.get(f))]
-            # What its own guest may replace was told of the box by itself.
-            if not above or any(i in found for found in above):
+            above = () if path.writes else lying_in(path.path)
+            if writers.keys().isdisjoint(above):
                 continue
-            other = boxes[above[0][0]]
+            found = [writers[directory] for directory in above if directory in writers]
+            # What its own guest may replace was told of the box by itself.
+            if any(i in those for those in found):
+                continue
+            other = boxes[found[0][0]]
             if "KR616" in one.allowed | other.allowed:
                 continue
             finding = Finding(

@@ -27,8 +27,8 @@ _SECRET_NAME = (
 )
 
 
-def check(box: Box) -> list[Finding]:
-    """Return the warnings about one box by itself."""
+def check(box: Box, shown: str) -> list[Finding]:
+    """Return the warnings about one box by itself, of which Python has SHOWN what it states."""
     directories = _directories(box)
     return [
         *(
@@ -40,7 +40,7 @@ def check(box: Box) -> list[Finding]:
         *(*_unused_channels(box), *_literal_secrets(box)),
         *inside.check(box),
         *image.lints(box),
-        *program_words.check(box),
+        *program_words.check(box, shown),
     ]
 
 
@@ -135,9 +135,9 @@ def _tilde(directories: list[_Directory]) -> Iterator[Finding]:
 
 def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
     for _, path, key, _ in directories:
-        reached = [socket for socket in _DAEMONS if _within(socket, path)]
-        if reached and path != "/":
-            yield _commands(reached[0], key)
+        reached = _DAEMONS if path.startswith("/") and path != "/" else ()
+        for socket in [one for one in reached if _within(one, path)][:1]:
+            yield _commands(socket, key)
     for i, port in enumerate(box.vsock):
         if not port.listen and normal(port.socket) in _DAEMONS:
             yield _commands(normal(port.socket), ("vsock", i, "socket"))

@@ -13,64 +13,53 @@ from krunc_compiler.libkrun import Target
 from krunc_compiler.plan.kinds import rules
 from krunc_compiler.plan.operation import Operation
 from krunc_compiler.plan.plan import needs
-from krunc_compiler.rules.written import secrets
+from krunc_compiler.rules.host_paths import HostPath
 
 
-def check(operations: list[Operation], target: Target) -> list[Finding]:
-    """Tell what is wrong with the operations as a whole."""
+def check(operations: list[Operation], paths: list[HostPath], target: Target) -> list[Finding]:
+    """Tell what is wrong with the OPERATIONS as a whole, and the PATHS of the host that they
+    name."""
     return [
-        *_paths(operations),
-        *_views(operations),
-        *_secrets(operations),
+        *_paths(paths),
+        *_views(paths),
+        *_secrets(paths),
         *_available(operations, target),
         *_confined(operations),
     ]
 
 
-def _paths(operations: list[Operation]) -> Iterator[Finding]:
+def _paths(paths: list[HostPath]) -> Iterator[Finding]:
     most = api.table()["limits"]["socket_path_bytes"]
-    for operation in operations:
-        # What is demanded of the host has paths too; those are places of other operations.
-        for param, path in operation.paths() if operation.places else ():
-            where = operation.place(param.name)
-            of_run = path.startswith(RUNTIME)
-            if not where or not (of_run or param.kind == "socket_path"):
-                continue
-            yield from _leaving(path, where)
-            if param.kind != "socket_path":
-                continue
-            # At launch a directory, of the plan or of the run, comes before a relative path.
-            rest = normal(path.removeprefix(RUNTIME)).replace("../", "")
-            whole = path if path.startswith("/") else "/" + rest
-            size = len(whole.encode("utf-8", "surrogatepass"))
-            if size > most:
-                least = "" if path.startswith("/") else "at least "
-                yield Finding(
-                    "KR204",
-                    f"a socket's path has {most} bytes at most (unix(7)); this one has "
-                    f"{least}{size}",
-                    where,
-                    hint="choose a shorter one"
-                    if of_run
-                    else "choose a shorter one, or runtime:NAME",
-                )
+    for path, where, _, param in paths:
+        of_run = path.startswith(RUNTIME)
+        if param is None or not where or not (of_run or param.kind == "socket_path"):
+            continue
+        yield from _leaving(path, where)
+        if param.kind != "socket_path":
+            continue
+        # At launch a directory, of the plan or of the run, comes before a relative path.
+        rest = normal(path.removeprefix(RUNTIME)).replace("../", "")
+        whole = path if path.startswith("/") else "/" + rest
+        size = len(whole.encode("utf-8", "surrogatepass"))
+        if size > most:
+            least = "" if path.startswith("/") else "at least "
+            yield Finding(
+                "KR204",
+                f"a socket's path has {most} bytes at most (unix(7)); this one has {least}{size}",
+                where,
+                hint="choose a shorter one" if of_run else "choose a shorter one, or runtime:NAME",
+            )
 
 
-def _views(operations: list[Operation]) -> Iterator[Finding]:
-    """Look at all paths of the host, those of secrets and contents too."""
-    for operation in operations:
-        named = [
-            (path, operation.place(param.name) or operation.origin)
-            for param, path in (operation.paths() if operation.places else ())
-        ]
-        for path, where in (*named, *((one.path, one.key) for one in secrets(operation))):
-            if is_view(path):
-                yield Finding(
-                    "KR213",
-                    f"{path!r} is not a file: {rules('host_path')['views_why']}",
-                    where,
-                    hint="name a file or directory; a variable is a secret: `from_env: NAME`",
-                )
+def _views(paths: list[HostPath]) -> Iterator[Finding]:
+    for one in paths:
+        if is_view(one.path):
+            yield Finding(
+                "KR213",
+                f"{one.path!r} is not a file: {rules('host_path')['views_why']}",
+                one.key,
+                hint="name a file or directory; a variable is a secret: `from_env: NAME`",
+            )
 
 
 def _leaving(path: str, where: Path) -> Iterator[Finding]:
@@ -84,18 +73,19 @@ def _leaving(path: str, where: Path) -> Iterator[Finding]:
         )
 
 
-def _secrets(operations: list[Operation]) -> Iterator[Finding]:
-    """Look at the files of which the launcher reads what the program gets."""
-    for operation in operations:
-        for one in secrets(operation):
+def _secrets(paths: list[HostPath]) -> Iterator[Finding]:
+    for one in paths:
+        if one.param is None:
             yield from _leaving(one.path, one.key)
 
 
 def _available(operations: list[Operation], target: Target) -> Iterator[Finding]:
     lacking = _lacking(target)
+    if target.version is None:
+        operations = [one for one in operations if one.name in lacking]
     for operation in operations:
         why = lacking.get(operation.name)
-        if why is None and (target.version is None or operation.kind != "call"):
+        if why is None and operation.kind != "call":
             continue
         since = needs(operation)
         if why is None and target.version is not None and since > (*target.version, 999):
@@ -112,8 +102,8 @@ def _available(operations: list[Operation], target: Target) -> Iterator[Finding]
 
 
 def _confined(operations: list[Operation]) -> Iterator[Finding]:
-    required = any(o.name == "confine" and o.args["mode"] == "required" for o in operations)
-    for operation in operations if required else ():
+    confined = [one.args["mode"] for one in operations if one.name == "confine"]
+    for operation in operations if "required" in confined else ():
         known = api.functions().get(operation.name)
         if known is not None and "unknown_access" in known.rules:
             yield Finding(

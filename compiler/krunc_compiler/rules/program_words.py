@@ -22,15 +22,16 @@ _IN_URL = (
     r"[A-Za-z][A-Za-z0-9+.-]{0,30}://"
     rf"(?:[^/\s:@?#'\"]{{0,256}}:(?![$%<{{*@])|{SECRET})[^/\s@?#'\"]{{1,256}}@"
 )
+_URL = "://"
 _MOST_WORDS = 8
 # What of a box no plan has.
 _UNPLANNED = frozenset(("allow", "extends", "matrix", "vars"))
 
 
-def check(box: Box) -> Iterator[Finding]:
-    """Yield the warnings about the words of BOX."""
+def check(box: Box, shown: str) -> Iterator[Finding]:
+    """Yield the warnings about the words of BOX, of which Python has SHOWN what it states."""
     planned = {key: one for key, one in box.written.items() if key not in _UNPLANNED}
-    for key, text in _texts(planned, ()):
+    for key, text in _texts(planned, ()) if _URL in shown else ():
         if re.search(_IN_URL, text):
             yield Finding(
                 "KR610",
@@ -53,7 +54,7 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Yield the texts in VALUE, which is at PATH, that can have a URL: wherever they are, the plan
     has them."""
     if isinstance(value, str):
-        if "://" in value:
+        if _URL in value:
             yield path, value
         return
     items: Iterable[tuple[str | int, Any]] = ()

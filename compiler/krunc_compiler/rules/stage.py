@@ -89,7 +89,7 @@ def _no_disk(box: Box, name: str, where: Path) -> Finding:
 
 def _mounts(box: Box) -> Iterator[Finding]:
     points = list(_points(box))
-    own = stage.named("guest_own") if points else []
+    own = stage.named("guest_own")
     for path, where in points:
         top = "/" + path.split("/")[1]
         if top in own:

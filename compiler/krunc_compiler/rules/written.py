@@ -7,7 +7,10 @@ from typing import NamedTuple
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
-from krunc_compiler.plan.operation import Operation
+from krunc_compiler.rules.host_paths import HostPath
+
+# What a shell would expand where a path starts with it.
+_OF_SHELLS = ("~", "$")
 
 
 class Named(NamedTuple):
@@ -20,40 +23,27 @@ class Named(NamedTuple):
     late: bool = False
 
 
-def named(operations: Sequence[Operation]) -> list[Named]:
-    """Return every path of the host that OPERATIONS open, but for directories that a guest only
-    reads."""
+def named(paths: Sequence[HostPath]) -> tuple[Named, ...]:
+    """Return those of PATHS that are no directories which a guest only reads."""
     found = []
-    for operation in operations:
-        # What is demanded of the host has no places: those are paths of other operations.
-        for param, path in operation.paths() if operation.places else ():
-            key = operation.place(param.name) or operation.origin
-            how = api.opening(param, operation.args) if "opens" in param.rules else "read"
-            if param.rules.get("target") != "directory":
-                late = how == "connect" and "served" not in param.rules
-                found.append(Named(path, key, late=late))
-            elif how != "read":
-                found.append(Named(path, key, writes=True))
-        found += secrets(operation)
-    return found
-
-
-def secrets(operation: Operation) -> Iterator[Named]:
-    """Yield the files of which the launcher reads what the program gets."""
-    for argument, value in operation.args.items():
-        if not isinstance(value, dict):
-            continue
-        inside = ("env",) if "process" in value else ()
-        env = value["process"]["env"] if inside else value
-        for name, given in env.items():
-            if isinstance(given, dict) and "from_file" in given:
-                key = (*operation.place(argument), *inside, name, "from_file")
-                yield Named(given["from_file"], key)
+    for one in paths:
+        rules = one.param.rules if one.param is not None else {}
+        how = (
+            api.opening(one.param, one.operation.args)
+            if one.param is not None and "opens" in rules
+            else "read"
+        )
+        if rules.get("target") != "directory":
+            late = how == "connect" and "served" not in rules
+            found.append(Named(one.path, one.key, late=late))
+        elif how != "read":
+            found.append(Named(one.path, one.key, writes=True))
+    return tuple(found)
 
 
 def unexpanded(path: str, key: Path) -> Iterator[Finding]:
     """Yield the warning about a PATH that stands at KEY for a shell to expand."""
-    if path.startswith(("~", "$")):
+    if path.startswith(_OF_SHELLS):
         yield Finding(
             "KR604",
             f"{path.split('/')[0]!r} is taken literally: no shell expands it",
@@ -66,7 +56,8 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
     # The directories are among what lints looks at, with those that a guest only reads.
-    warnings += [item for one in paths if not one.writes for item in unexpanded(one.path, one.key)]
+    named = [one for one in paths if not one.writes and one.path.startswith(_OF_SHELLS)]
+    warnings += [item for one in named for item in unexpanded(one.path, one.key)]
     directories = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:
         if one.writes:
@@ -81,11 +72,10 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
                     )
                 )
             continue
-        over = next(
-            (directories[above] for above in lying_in(one.path) if above in directories), None
-        )
-        if over is None:
+        above = lying_in(one.path)
+        if directories.keys().isdisjoint(above):
             continue
+        over = next(directories[path] for path in above if path in directories)
         where = f"{dotted(over.key)} ({over.path})"
         if one.late:
             errors.append(

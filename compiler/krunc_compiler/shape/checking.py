@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.shape.fast_checking import acceptor, is_type
+from krunc_compiler.shape.fast_checking import acceptor
+from krunc_compiler.shape.type_tests import is_type
 
 if TYPE_CHECKING:
     from krunc_compiler.shape.misfits import Misfit
@@ -41,8 +42,7 @@ def check(
         return []
     from krunc_compiler.shape.misfits import misfits
 
-    misfitting = misfits(value, schema)
-    found = (finding for misfit in misfitting for finding in _findings(misfit, (), meant))
+    found = (one for misfit in misfits(value, schema) for one in _findings(misfit, (), meant))
     return list(dict.fromkeys(found))
 
 

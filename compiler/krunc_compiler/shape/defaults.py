@@ -35,11 +35,15 @@ def _part(schema: dict[str, Any], whole: Acceptor) -> Fill | None:
     if not any(inner for _, inner in branches):
         return own if not branches else None
 
+    *others, (_, last) = branches
+
     def fill(value: Any) -> Any:
-        for accept, inner in branches:
+        inner = last  # of which a value that fits is when it is of no other
+        for accept, found in others:
             if accept(value):
-                return inner(value) if inner is not None else value
-        return value
+                inner = found
+                break
+        return inner(value) if inner is not None else value
 
     return fill
 

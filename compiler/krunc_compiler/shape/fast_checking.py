@@ -13,8 +13,7 @@ from typing import Any
 
 from krunc_compiler.shape.patterns import of_python
 from krunc_compiler.shape.refs import resolved
-
-Accept = Callable[[Any], bool]
+from krunc_compiler.shape.type_tests import Accept, joined, of, one_of_types, typed
 
 # What says nothing of a value; its type is asked for by whoever makes the rest.
 _SILENT = frozenset(
@@ -66,10 +65,11 @@ class Acceptor:
         # The one type of a schema is asked for once, and before what is only said of that type.
         one = schema.get("type")
         if isinstance(one, str):
-            tests = [_TYPES[one], *tests, *by_type.pop(_BROADER.get(one, one), [])]
+            tests += by_type.pop(_BROADER.get(one, one), [])
         elif one is not None:
-            tests.insert(0, _one_of_types(one))
-        return _joined(tests + [_of(name, _joined(those)) for name, those in by_type.items()])
+            tests.insert(0, one_of_types(one))
+        tests += [of(name, joined(those)) for name, those in by_type.items()]
+        return typed(one, tests) if isinstance(one, str) else joined(tests)
 
     def _reference(self, name: str, _: Any) -> Accept:
         name = name.rsplit("/", 1)[1]
@@ -83,7 +83,10 @@ class Acceptor:
     def _keys(self, properties: dict[str, Any], schema: dict[str, Any]) -> Accept:
         others = schema.get("additionalProperties", {})
         patterns = schema.get("patternProperties", {})
+        if others in ({}, True) and not patterns:
+            return self._these_keys({key: self.part(rule) for key, rule in properties.items()})
         rules: dict[str, Accept] = {}
+        only_these = others is False and not patterns
 
         def made(key: str) -> Accept | None:
             """Return the function for what stands under KEY, made for the first value that has it,
@@ -96,9 +99,22 @@ class Acceptor:
             return None if others is False else self.part(others)
 
         def test(value: Any) -> bool:
+            if only_these and not value.keys() <= properties.keys():
+                return False
             for key, item in value.items():
                 rule = rules.get(key) or made(key)
                 if rule is None or not rule(item):
+                    return False
+            return True
+
+        return test
+
+    def _these_keys(self, rules: dict[str, Accept]) -> Accept:
+        """Return the function for values of which RULES say something of few keys."""
+
+        def test(value: Any) -> bool:
+            for key, rule in rules.items():  # noqa: SIM110
+                if key in value and not rule(value[key]):
                     return False
             return True
 
@@ -148,63 +164,12 @@ class Acceptor:
         return lambda value: not accept(value)
 
 
-def _anything(_: Any) -> bool:
-    return True
-
-
-def _joined(tests: list[Accept]) -> Accept:
-    # Neither all(...) nor a loop for the few that most are: these run for every value of every box.
-    match tests:
-        case [one]:
-            return one
-        case [one, two]:
-            return lambda value: one(value) and two(value)
-        case [one, two, three]:
-            return lambda value: one(value) and two(value) and three(value)
-
-    def test(value: Any) -> bool:
-        for accept in tests:  # noqa: SIM110
-            if not accept(value):
-                return False
-        return True
-
-    return test
-
-
-def _of(name: str, accept: Accept) -> Accept:
-    """Return ACCEPT for values of the type NAME; any other is right."""
-    is_one = _TYPES[name]
-    return lambda value: not is_one(value) or accept(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-# True is no number and 1.0 no whole number.
-_TYPES: dict[str, Accept] = {
-    "array": lambda value: isinstance(value, list),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "null": lambda value: value is None,
-    "number": _is_number,
-    "object": lambda value: isinstance(value, dict),
-    "string": lambda value: isinstance(value, str),
-}
-
-
 # Of these the other keywords speak by another name.
 _BROADER = {"integer": "number"}
 
 
-def is_type(value: Any, name: str) -> bool:
-    """Tell whether VALUE is of the type NAME of JSON Schema."""
-    return _TYPES[name](value)
-
-
-def _one_of_types(names: list[str]) -> Accept:
-    tests = [_TYPES[name] for name in names]
-    return lambda value: any(test(value) for test in tests)
+def _anything(_: Any) -> bool:
+    return True
 
 
 def _enum(_: Acceptor, allowed: list[Any], schema: Any) -> Accept:
@@ -265,7 +230,7 @@ _ANY = ""
 _KEYWORDS: dict[str, tuple[str, Callable[[Acceptor, Any, Any], Accept]]] = {
     "$ref": (_ANY, Acceptor._reference),
     "additionalProperties": ("object", Acceptor._other_keys),
-    "allOf": (_ANY, lambda acceptor, rules, _: _joined(list(map(acceptor.part, rules)))),
+    "allOf": (_ANY, lambda acceptor, rules, _: joined(list(map(acceptor.part, rules)))),
     "anyOf": (_ANY, Acceptor._any_of),
     "const": (_ANY, _const),
     "enum": (_ANY, _enum),

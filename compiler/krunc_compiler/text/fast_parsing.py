@@ -6,6 +6,7 @@ event. tests/text/test_composing.py holds the two equal.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,7 @@ _ODD = ("&", "*", "!", "<<")
 
 # Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
 _scalar = lru_cache(1024)(scalar)
+_Scalar = yaml.ScalarNode
 
 
 class _Odd(Exception):
@@ -72,7 +74,7 @@ def composed(text: str) -> tuple[Any, Places] | None:
 
 
 def _value(node: yaml.Node, depth: int) -> Any:
-    if type(node) is yaml.ScalarNode:
+    if type(node) is _Scalar:
         return node.value if node.style else _scalar(node.value)
     if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
@@ -80,12 +82,15 @@ def _value(node: yaml.Node, depth: int) -> Any:
         return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
-        if type(named) is not yaml.ScalarNode:
+        if type(named) is not _Scalar:
             raise _Odd
         name = named.value if named.style else _scalar(named.value)
         if type(name) is not str or name in result:
             raise _Odd
-        result[name] = _value(item, depth + 1)
+        if type(item) is _Scalar:  # as most are: without a call
+            result[name] = item.value if item.style else _scalar(item.value)
+        else:
+            result[name] = _value(item, depth + 1)
     return result
 
 
@@ -128,11 +133,9 @@ def _loader() -> Any:
         def resolve(self, kind: object, value: object, implicit: object) -> str:
             return ""
 
-        def descend_resolver(self, node: object, index: object) -> None:
-            pass
-
-        def ascend_resolver(self) -> None:
-            pass
+        # These are called for each node, for their effect: functions of C that have none.
+        descend_resolver = operator.is_
+        ascend_resolver = tuple
 
     return Loader
 

@@ -6,8 +6,6 @@ shells, awk, printf and curl have them.
 
 from __future__ import annotations
 
-from typing import Any
-
 _OPENING = "{{"
 # How a text is written that would open an expression.
 ESCAPE = "where {{ is meant literally, write {{ '{{' }}"
@@ -19,10 +17,11 @@ def has_expressions(text: str) -> bool:
     return _OPENING in text
 
 
-def openings(value: Any) -> int:
-    """Count the expressions in VALUE, a value of YAML, those of its keys among them."""
+def openings(shown: str) -> int:
+    """Count the expressions in a value of YAML as Python has SHOWN it, by `repr`; those of its keys
+    are among them."""
     # Python writes a brace of a map before a quote or another brace that closes.
-    return repr(value).count(_OPENING)
+    return shown.count(_OPENING)
 
 
 def as_it_stands(expression: str) -> str:

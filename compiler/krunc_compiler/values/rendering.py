@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path, Source, Span
-from krunc_compiler.values.braces import ESCAPE, as_it_stands, has_expressions, openings
+from krunc_compiler.values.braces import ESCAPE, as_it_stands, has_expressions
 from krunc_compiler.values.work import TooMuchWork, Work
 
 # A rendered string longer than this is a mistake or an attack.
@@ -52,9 +52,6 @@ def render(
     A string that is one whole expression takes the expression's type. An expression that fails
     for want of an ABSENT variable, about which there is a finding already, is only broken.
     """
-    # Those in keys are none, and stay as they are.
-    if not openings(value):
-        return Rendered(value, [], frozenset())
     scope = _Scope(source, variables, absent, [], set(), [0, 0], work or Work())
     result = _walk(value, (), scope)
     return Rendered(result, scope.findings, frozenset(scope.broken))
