@@ -223,7 +223,7 @@ def test_the_image_of_the_containerfile_launches_a_plan(
     its own where a plan is launched: by hand, and as a Pod."""
     wheels = tmp_path / "wheels"
     asked = [f"{ROOT}[libkrun]", "hatchling", "cffi"]  # and what krunc's wheel is built with
-    words = [sys.executable, "-m", "pip", "wheel", "-q", "-w", wheels, *asked]
+    words = [sys.executable, "-m", "pip", "wheel", "-q", "-w", str(wheels), *asked]
     subprocess.run(words, check=True, capture_output=True)
     for wheel in wheels.glob("krunc-*"):
         wheel.unlink()  # the image builds its own
