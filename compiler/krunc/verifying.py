@@ -34,7 +34,7 @@ def unstarted(data: bytes, directory: str) -> list[Unstarted]:
     """Tell why the program of a plan with the bytes DATA, which is in DIRECTORY, cannot start, as
     far as a root directory of this host decides it."""
     from krunc_launcher.errors import PlanRefused
-    from krunc_launcher.host.program import unstarted as sentences
+    from krunc_launcher.host.program import unstarted as obstacles
     from krunc_launcher.paths import Directories
     from krunc_launcher.plan.verify import verify
     from krunc_launcher.resolve.resolve import resolve
@@ -46,14 +46,7 @@ def unstarted(data: bytes, directory: str) -> list[Unstarted]:
         return []
     directories = Directories(os.path.abspath(directory), _SHORTEST)
     operations, found = resolve(plan, directories, None)
-    return [] if found else [_split(one) for one in sentences(plan, operations, directories)]
-
-
-def _split(sentence: str) -> Unstarted:
-    """Return the launcher's SENTENCE in its parts: what is wrong; what to do (the key)."""
-    what, _, rest = sentence.rpartition("; ")
-    way_out, _, key = rest.rpartition(" (")
-    return Unstarted(what, way_out, key.removesuffix(")"))
+    return [] if found else [Unstarted(*one) for one in obstacles(plan, operations, directories)]
 
 
 def installed() -> Installed | None:

@@ -13,7 +13,14 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import missing_workdir, opened, program, unmountable, unstartable
+from krunc_launcher.host.program import (
+    missing_workdir,
+    opened,
+    program,
+    sentence,
+    unmountable,
+    unstartable,
+)
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
@@ -207,10 +214,13 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     operations, found = resolve(accepted.plan, accepted.directories, given)
     take(operations)
     starts = program(accepted.plan, operations, accepted.directories)
-    problems = [
-        *preflight(operations, accepted.directories),
+    obstacles = [
         *missing_workdir(accepted.plan, operations, accepted.directories),
         *unstartable(accepted.plan, operations, accepted.directories, starts),
+    ]
+    problems = [
+        *preflight(operations, accepted.directories),
+        *[sentence(one) for one in obstacles],
         *unmountable(accepted.plan, operations, accepted.directories),
         *untold(accepted.plan["operations"], accepted.directories),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -18,8 +19,8 @@ from krunc_compiler.emit.kubernetes import made
 from krunc_compiler.emit.needs import needs_of
 from krunc_compiler.emit.pods import Settings
 from krunc_compiler.plan.reading import read_plan
+from kvmhost import debian
 from places import ROOT
-from processes import PATIENCE
 from roots import runnable
 
 needs_podman = pytest.mark.skipif(
@@ -36,6 +37,7 @@ for word; do echo "<$word>"; done
 /bin/busybox touch /a || echo read-only
 exit 7
 """
+BUILDING = 600
 Podman = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -46,8 +48,13 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
     conf.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n')
     short = tempfile.mkdtemp(prefix="krunc-")  # podman takes 50 characters
     words = ["podman", "--root", f"{tmp_path}/root", "--runroot", f"{short}/run"]
-    words += ["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
-    words += ["--runtime", "runc"]
+    words += ["--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc"]
+    # The other one copies an image for each container, and works on any file system.
+    storage = ["--storage-driver", "overlay"]
+    if subprocess.run([*words, *storage, "info"], capture_output=True, check=False).returncode:
+        shutil.rmtree(f"{tmp_path}/root", ignore_errors=True)
+        storage = ["--storage-driver", "vfs"]
+    words += storage
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -55,13 +62,14 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
             env={**os.environ, "CONTAINERS_CONF": str(conf)},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=BUILDING,
         )
 
     try:
         yield run
     finally:
         run("pod", "rm", "-fa")
+        run("rmi", "-fa")
         shutil.rmtree(short)
 
 
@@ -179,3 +187,94 @@ def test_a_plan_in_a_mounted_volume_is_launched_by_its_digest(
         (mount,) = [one for one in container["Mounts"] if one["Destination"] == "/etc/krunc/plans"]
         assert (mount["Name"], mount["RW"]) == ("plans", False)
         assert podman("pod", "rm", "-fa").returncode == 0
+
+
+USER = 65532  # of the image
+# What the image's Containerfile installs, and what its base has otherwise.
+PACKAGES = ("apt", "python3", "python3-venv", "passt", "ca-certificates")
+_LEFT_OUT_OF_BASE = (
+    *("usr/share/doc", "usr/share/locale", "var/lib/apt/lists/*", "etc/apt/sources.list"),
+)
+
+
+def based(podman: Podman, image: str, archive: Path) -> None:
+    """Make the IMAGE of a Debian on which apt and pip find all that they are asked for without a
+    network: what is installed already, and wheels in a directory."""
+    root = debian.root(PACKAGES, ())
+    left = [f"--exclude=./{path}" for path in _LEFT_OUT_OF_BASE]
+    subprocess.run(["tar", "-C", root, *left, "-cf", archive, "."], check=True)
+    settings = ("ENV PIP_NO_INDEX=1", "ENV PIP_FIND_LINKS=/wheels")
+    changes = [word for setting in settings for word in ("-c", setting)]
+    imported = podman("import", *changes, str(archive), image)
+    assert imported.returncode == 0, imported.stderr
+    archive.unlink()
+
+
+@needs_podman
+@pytest.mark.boot
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11) or not shutil.which("mmdebstrap"),
+    reason="the image's Python is Debian 12's, for which pip makes wheels here; mmdebstrap",
+)
+def test_the_image_of_the_containerfile_launches_a_plan(
+    podman: Podman, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """The Containerfile as it stands, built without a network, with a recording libkrun in place of
+    its own where a plan is launched: by hand, and as a Pod."""
+    wheels = tmp_path / "wheels"
+    asked = [f"{ROOT}[libkrun]", "hatchling", "cffi"]  # and what krunc's wheel is built with
+    words = [sys.executable, "-m", "pip", "wheel", "-q", "-w", str(wheels), *asked]
+    subprocess.run(words, check=True, capture_output=True)
+    for wheel in wheels.glob("krunc-*"):
+        wheel.unlink()  # the image builds its own
+    base, image = "localhost/debian:base", "localhost/krunc:latest"
+    based(podman, base, tmp_path / "base.tar")
+    done = podman(
+        *("build", "--network", "none", "--layers=false", "--from", base),
+        *("--volume", f"{wheels}:/wheels:ro", "-t", image),
+        *("-f", str(ROOT / "examples/kubernetes/Containerfile"), str(ROOT)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = ("run", "--rm", "--network", "none")
+    version = f"krunc {importlib.metadata.version('krunc')}\n"
+    assert podman(*run, image, "--version").stdout == version
+    assert podman(*run, "--entrypoint", "krunc", image, "--version").stdout == version
+    doctor = podman(*run, image, "doctor").stdout
+    assert "\nok       libkrun: /opt/krunc/lib/python3.11/site-packages/smol/libkrun.so" in doctor
+    assert "\nok       passt: /usr/bin/passt" in doctor
+    (config,) = json.loads(podman("image", "inspect", image).stdout)
+    assert config["Config"]["User"] == f"{USER}:{USER}"
+
+    recording = "localhost/krunc:recording"
+    library = build("v2_flat")
+    for one in (library, fake_kvm):
+        shutil.copy(one, tmp_path / "wheels")
+    (tmp_path / "wheels/Containerfile").write_text(
+        f"FROM {image}\nCOPY {library.name} {fake_kvm.name} /lib/\n"
+        f"ENV LD_PRELOAD=/lib/{fake_kvm.name} KRUNC_LIBKRUN=/lib/{library.name}\n"
+        "ENV FAKE_KVM=works KRUN_RECORDER_EXIT=7\n"
+    )
+    done = podman("build", "--network", "none", "-t", recording, str(tmp_path / "wheels"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    place = tmp_path / "place"
+    runnable(place / "rootfs")
+    box = (ROOT / "boxes/hello.yaml").read_text()
+    (place / "hello.yaml").write_text(box)
+    compiled = ["compile", "-q", "--target", "2", str(place / "hello.yaml")]
+    subprocess.run([sys.executable, "-m", "krunc", *compiled], check=True)
+    plan = place / "hello.plan.json"
+    for path in (place, *place.rglob("*")):
+        os.lchown(path, USER, USER)
+    mounted = ("--volume", f"{place}:{place}")
+    assert podman(*run, *mounted, recording, str(plan)).returncode == 7
+    refused = podman(*run, *mounted, recording, "--require-digest", f"sha256:{0:064}", str(plan))
+    assert (refused.returncode, "which is not approved" in refused.stderr) == (125, True)
+
+    needs = needs_of(read_plan("hello", plan.read_text()), str(place))
+    needs = needs._replace(text=plan.read_text())
+    engine = made(Settings(pods=True, image=recording))
+    (piece,) = engine.whole([(needs, engine.part(needs))])
+    (tmp_path / "pod.yaml").write_text(piece.text)
+    played = podman("kube", "play", "--network", "host", str(tmp_path / "pod.yaml"))
+    assert played.returncode == 0, played.stderr
+    assert podman("wait", "krunc-hello-krunc").stdout == "7\n", podman("logs", "krunc-hello-krunc")

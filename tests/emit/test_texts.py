@@ -115,6 +115,6 @@ def test_labels_are_labels_and_stay_apart(names: list[str], room: int) -> None:
 
 def test_a_name_is_given_once() -> None:
     names = Names()
-    assert names.taken("a-b", "a.b") is None
-    assert names.taken("a-c", "a.c") is None
-    assert names.taken("a-b", "a-b") == "a.b"
+    assert names.taken("a-b", "a.b", "1.json") is None
+    assert names.taken("a-c", "a.c", "2.json") is None
+    assert names.taken("a-b", "a-b", "3.json") == ("a.b", "1.json")

@@ -255,6 +255,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         str(Path(text(b'{"krunc_lock": 1, "images": []}', "b.lock.json")).parent),
     ],
     "KR870": lambda: ["digest", "--fleet", plan(str), plan_below("b")],
+    "KR871": lambda: ["compile", box("a"), box("A", "name: b")],
     "KR800": lambda: ["emit", "nomad", planned("a"), planned("b", target="2")],
     "KR801": lambda: ["emit", "nomad", planned("a"), planned("b", "name: a")],
     "KR802": lambda: ["emit", "nomad", planned("a", TERMINAL, target="2")],

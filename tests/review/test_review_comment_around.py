@@ -130,7 +130,7 @@ def test_a_change_leads_to_the_line_of_the_box_that_causes_it(repository: Reposi
     assert re.fullmatch(r"https://lab\.example/a/b/-/blob/[0-9a-f]{40}/boxes/build\.yaml#L6", at)
 
 
-def test_a_box_of_a_matrix_is_found_by_its_name_and_one_that_is_not_beside_its_plan_is_not(
+def test_a_box_of_a_matrix_is_found_by_its_name_and_one_of_a_plan_in_another_directory(
     repository: Repository,
 ) -> None:
     matrix = BUILD.replace("name: build", "name: 'peer-{{ n }}'\nmatrix: {n: [1, 2]}")
@@ -146,8 +146,67 @@ def test_a_box_of_a_matrix_is_found_by_its_name_and_one_that_is_not_beside_its_p
         for shown, at in links(text)
         if shown == "shares[0]" and line_at(at) == "  - tag: src"
     }
-    assert read == {"many.yaml", "a b(c).yaml"}
-    assert "/build.yaml#" not in text
+    assert read == {"many.yaml", "a b(c).yaml", "build.yaml"}
+
+
+def test_a_key_of_a_base_is_linked_in_the_base(repository: Repository) -> None:
+    """As krunc compile merges them: lists by what their items are called."""
+    put("common/one.yaml", "krunc: 1\nnetwork: {mode: none}\nshares:\n  - {tag: a, path: /srv/a}\n")
+    put("common/two.yaml", "# two\n\nextends: one.yaml\nmachine: {cpus: 1, memory: 64MiB}\n")
+    head = "krunc: 1\nname: web\nextends: ../common/two.yaml\nrootfs: {path: ./rootfs}\n"
+    own = "shares:\n  - {tag: b, path: /srv/b}\n  - {tag: a, read_only: false}\n"
+    put("boxes/web.yaml", f"{head}entrypoint: {{executable: /bin/a}}\n{own}")
+    run("krunc", "compile", "-q", "boxes/web.yaml", "-o", "plans/")
+    repository.commit("before")
+    run("git", "branch", "-f", "base-of-this")
+    put("common/one.yaml", Path("common/one.yaml").read_text().replace("none", "tsi"))
+    put("common/two.yaml", Path("common/two.yaml").read_text().replace("cpus: 1", "cpus: 2"))
+    put("boxes/web.yaml", Path("boxes/web.yaml").read_text().replace("b}", "b, read_only: false}"))
+    run("krunc", "compile", "-q", "boxes/web.yaml", "-o", "plans/")
+    repository.commit("after")
+    found = {
+        (key, at.rpartition("/")[2].partition("#")[0]): at
+        for key, at in links(commented(KRUNC_BASE="base-of-this"))
+    }
+    assert {one: line_at(at) for one, at in found.items()} == {
+        ("network", "one.yaml"): "network: {mode: tsi}",
+        ("machine", "two.yaml"): "machine: {cpus: 2, memory: 64MiB}",
+        ("shares[1]", "web.yaml"): "  - {tag: b, path: /srv/b, read_only: false}",
+    }
+
+
+BASE, WEB = "krunc: 1\nnetwork: {mode: none}\n", "name: web\nextends: b.yaml\n"
+FILES: list[tuple[dict[str, str], str, str, str]] = [
+    ({"web.yaml": WEB, "b.yaml": BASE}, "plans/web.plan.json", "network", "b.yaml#L2"),
+    ({"web.yaml": WEB, "b.yaml": BASE}, "web.plan.json", "network.mode", "b.yaml#L2"),
+    ({"web.yaml": WEB, "b.yaml": BASE}, "web.plan.json", "machine", ""),
+    ({"web.yaml": WEB}, "web.plan.json", "name", "web.yaml#L1"),
+    ({"web.yaml": WEB, "b.yaml": "link"}, "web.plan.json", "network", ""),
+    ({"web.yaml": WEB, "b.yaml": "x: [1]\n"}, "web.plan.json", "x", ""),
+    ({"a/web.yaml": WEB, "b.yaml": BASE}, "web.plan.json", "network", ""),
+    ({"a/web.yaml": WEB.replace(" b", " ../b"), "b.yaml": BASE}, "p/web.plan.json", "krunc", "b.yaml#L1"),
+    ({"web.yaml": WEB.replace(" b", " ../b"), "b.yaml": BASE}, "web.plan.json", "network", ""),
+    ({"web.yaml": WEB.replace("b.", "web."), "b.yaml": BASE}, "web.plan.json", "network", ""),
+    # Another tool's file of that name, or another box.
+    ({".github/web.yaml": "name: web\non: push\n", "x/web.yaml": BASE + "name: web\n"}, "web.plan.json", "name", "x/web.yaml#L3"),
+    ({"y/web.yaml": BASE + "name: other\n", "x/v.yaml": BASE + "name: web\n"}, "web.plan.json", "name", "x/v.yaml#L3"),
+    ({"y/web.yaml": BASE + "name: web\n", "x/v.yaml": BASE + "name: web\n"}, "web.plan.json", "name", "y/web.yaml#L3"),
+    # Nobody knows which.
+    ({"y/web.yaml": BASE + "name: web\n", "x/web.yaml": BASE + "name: web\n"}, "web.plan.json", "name", ""),
+    ({"y/a.yaml": BASE + "name: web\n", "x/b.yaml": BASE + "name: web\n"}, "web.plan.json", "name", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "plan", "key", "place"), FILES)
+def test_a_line_is_that_of_the_right_file_or_none(
+    texts: dict[str, str], plan: str, key: str, place: str
+) -> None:
+    files = {
+        path: Entry("120000" if text == "link" else "100644", "0") for path, text in texts.items()
+    }
+    lines = BoxLines(files, lambda path, name: texts[path].encode(), "https://git.example")
+    found = lines.of(plan, "web")(key)
+    assert found == (f"https://git.example/{place}" if place else "")
 
 
 @pytest.mark.parametrize(

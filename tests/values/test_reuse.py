@@ -349,7 +349,7 @@ VARIABLES = {
     "below": (
         "{n: {type: integer, default: 5, minimum: 2, maximum: 9}}",
         (("n", "1"),),
-        "1 is below the minimum of 2\n    = help: allowed: 2 to 9",
+        "1 is below the minimum of 2\n    = help: write 2 to 9",
     ),
     "no whole number": (
         "{n: {type: integer, default: 5}}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +81,11 @@ def test_it_is_told_where_it_is_asked_for(
     assert told.stderr.startswith("krunc: warning: ")
     assert f"({key})\n" in told.stderr
     assert said not in told.stdout
+    # Both have it of the same parts.
+    as_data = krunc("compile", "--this-host", "--format", "json", "a.yaml")
+    (finding,) = json.loads(as_data.stdout)["findings"]
+    parts = f"{finding['message']}; {finding['help']} ({key})"
+    assert told.stderr == f"krunc: warning: {parts}\n"
 
 
 def test_nothing_is_said_of_what_cannot_be_seen(boxes: Path) -> None:

@@ -109,11 +109,12 @@ class Names:
     """The names that an engine's objects have in one run, each once."""
 
     def __init__(self) -> None:
-        self._boxes: dict[str, str] = {}
+        self._plans: dict[str, tuple[str, str]] = {}
 
-    def taken(self, name: str, box: str) -> str | None:
-        """Return the box that has the object's NAME already; None when it is BOX's now."""
-        if name in self._boxes:
-            return self._boxes[name]
-        self._boxes[name] = box
+    def taken(self, name: str, box: str, path: str) -> tuple[str, str] | None:
+        """Return the box that has the object's NAME already, and its plan; None when it is that of
+        BOX, whose plan is at PATH, now."""
+        if name in self._plans:
+            return self._plans[name]
+        self._plans[name] = box, path
         return None

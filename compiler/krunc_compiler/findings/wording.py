@@ -59,13 +59,13 @@ def rewritten(value: Any, rule: dict[str, Any]) -> str:
 
 
 def allowed(found: Any, allowed: list[Any]) -> str:
-    """Return the ALLOWED values, the nearest to FOUND first."""
+    """Tell which of the ALLOWED values to write, the nearest to FOUND first."""
     words = [str(item) for item in allowed]
     if isinstance(found, str) and found in words and found not in allowed:
         return f"write it without quotes: {found}"
     close = nearest(str(found), words) or nearest(str(found).lower(), words)
     guess = f"did you mean {close}? " if close else ""
-    return f"{guess}allowed: {', '.join(words)}"
+    return f"{guess}write {'one of: ' * (len(words) > 1)}{', '.join(words)}"
 
 
 def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
@@ -93,6 +93,12 @@ def nearest_first(word: str, known: list[str]) -> str:
 
     few = (sorted(known, key=unlike) if word else known)[:_FEW]
     return f"{', '.join(few)} and {len(known) - _FEW} more"
+
+
+def added(schema: dict[str, Any]) -> str:
+    """Tell to add a key that is missing, and what it is for, by its SCHEMA."""
+    text = about(schema)
+    return f"add it. {text}" if text else "add it"
 
 
 def bounds(schema: dict[str, Any]) -> str:

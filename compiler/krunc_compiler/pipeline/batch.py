@@ -96,7 +96,8 @@ def compile_file(work: Work, job: Job) -> Done:
             item = item._replace(before=str(before or ""))
             findings += found
         made.append(item._replace(target=one.plan.target, assumed=one.assumed))
-    return Done(made, settled(findings), [_claims(one) for one in compiled])
+    claimed = [_claims(one, item.path) for one, item in zip(compiled, made, strict=True)]
+    return Done(made, settled(findings), claimed)
 
 
 def _kept(job: Job, plans: Plans, name: str, is_matrix: bool) -> Target | None:
@@ -105,8 +106,8 @@ def _kept(job: Job, plans: Plans, name: str, is_matrix: bool) -> Target | None:
     return plans.target_of(path) if path is not None else None
 
 
-def _claims(one: Compiled) -> Claims:
-    return claims(one.box, one.source, one.allowed, one.paths)
+def _claims(one: Compiled, plan: str | None) -> Claims:
+    return claims(one.box, one.source, one.allowed, plan, one.paths)
 
 
 def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
@@ -123,6 +124,8 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
 def unwritten(error: OSError) -> Finding:
     """Return the finding about a plan that cannot be written."""
     hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
+    if isinstance(error, FileNotFoundError):
+        hint = "make its directory, or write -o DIR/, which makes it"
     return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 

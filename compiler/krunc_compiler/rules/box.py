@@ -99,7 +99,7 @@ def _ports(box: Box) -> Iterator[Finding]:
         for side, port in zip(("host", "guest"), text.split(":"), strict=True):
             if not least <= int(port) <= most:
                 message = f"the {side} port {port} is out of range"
-                yield Finding("KR104", message, path, hint=f"allowed: {least} to {most}")
+                yield Finding("KR104", message, path, hint=f"write {least} to {most}")
             first = seen.setdefault((side, port), i)
             if first != i:
                 yield Finding(
@@ -126,7 +126,7 @@ def _published(box: Box) -> Iterator[Finding]:
         for side, number in (("host", port.host), ("guest", port.guest)):
             if not least <= number <= most:
                 message = f"the {side} port {number} is out of range"
-                yield Finding("KR104", message, path, hint=f"allowed: {least} to {most}")
+                yield Finding("KR104", message, path, hint=f"write {least} to {most}")
         first = seen.setdefault((port.protocol, port.host), port.key)
         if first != port.key:
             yield Finding(

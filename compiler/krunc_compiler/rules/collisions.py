@@ -9,9 +9,10 @@ from typing import NamedTuple
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevice, Tsi
 from krunc_compiler.files.hostpath import RUNTIME, STORE, lying_in, normal
+from krunc_compiler.files.one_file import one_file
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
-from krunc_compiler.findings.report import settled
+from krunc_compiler.findings.report import printable, settled
 from krunc_compiler.rules.written import Named
 from krunc_compiler.values import extending
 
@@ -39,12 +40,19 @@ class Claims(NamedTuple):
 
 
 def claims(
-    box: Box, source: Source, allowed: frozenset[str], paths: tuple[Named, ...] = ()
+    box: Box,
+    source: Source,
+    allowed: frozenset[str],
+    plan: str | None,
+    paths: tuple[Named, ...] = (),
 ) -> Claims:
-    """Tell what BOX claims, and the PATHS that it names. There may be many boxes: their texts are
-    read again for a finding."""
+    """Tell what BOX claims, the file of its PLAN too if it has one, and the PATHS that it names.
+    There may be many boxes: their texts are read again for a finding."""
     directory = posixpath.dirname(source.name)
     found = tuple(_claims(box, directory))
+    if plan is not None:
+        claim = Claim("KR871", f"the plan {printable(plan)}", one_file(plan), ("name",), True)
+        found = (claim, *found)
     text = "" if os.path.isfile(source.name) else source.text
     start = posixpath.join(directory, "")
     whole = tuple(
@@ -111,15 +119,15 @@ def _told(one: Claims, finding: Finding) -> list[Located]:
 
 
 def collisions(boxes: Sequence[Claims]) -> list[Located]:
-    """Return the warnings about boxes that one run compiles: what they cannot have at the same
+    """Return the findings about boxes that one run compiles: what they cannot have at the same
     time."""
     _again.cache_clear()  # what an earlier run in this process read may have changed
     findings = []
-    seen: dict[tuple[str, str], tuple[int, Path]] = {}
+    seen: dict[tuple[str, str], tuple[int, Path, str]] = {}
     writers = {(code, name) for one in boxes for code, _, name, _, writes in one.all if writes}
     for i, one in enumerate(boxes):
         for code, what, name, key, _ in one.all:
-            first, first_key = seen.setdefault((code, name), (i, key))
+            first, first_key, first_what = seen.setdefault((code, name), (i, key, what))
             if first == i:
                 continue
             shared = code == "KR612" and (code, name) not in writers
@@ -127,9 +135,16 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             if shared or code in both:
                 continue
             other = boxes[first]
-            at = f"{dotted(first_key)} of {other.source.name}"
+            at = printable(other.source.name)
             at += f" (box {other.box})" if other.source.name == one.source.name else ""
-            finding = Finding(code, f"{what} is in {at} too", key, hint=_AT_ONCE[code])
+            if code != "KR871":
+                message = f"{what} is in {dotted(first_key)} of {at} too"
+            elif what == first_what:
+                message = f"{what} is that of {at} too"
+            else:
+                message = f"{what} would replace {first_what}, that of {at}, where upper and lower "
+                message += "case are one"
+            finding = Finding(code, message, key, hint=_AT_ONCE[code])
             findings += _told(one, finding)
     return findings + list(_replaced(boxes))
 
@@ -168,4 +183,5 @@ _AT_ONCE = {
     "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
     "KR613": "the second box to start would not get it; choose another socket",
     "KR614": "plans and runtime directories are named after it; choose another name",
+    "KR871": "rename one of the two files, or compile them into two directories",
 }

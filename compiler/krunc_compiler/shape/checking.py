@@ -189,7 +189,7 @@ def _const(rule: dict[str, Any], key: str) -> Any:
 
 def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Finding:
     if key not in error.value:
-        hint = f"allowed: {', '.join(kinds)}"
+        hint = f"add it: one of {', '.join(kinds)}"
         return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
     kind = error.value[key]
     message = f"{wording.shown(kind)} is not allowed here"
@@ -246,7 +246,7 @@ def _missing(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
                 "KR102",
                 f"the key {key!r} is missing",
                 path,
-                hint=wording.about(properties.get(key, {})),
+                hint=wording.added(properties.get(key, {})),
                 at_key=True,
             )
 
@@ -262,7 +262,7 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     elif rule == "boolean":
         hint = "write true or false"
     elif "minimum" in error.schema or "maximum" in error.schema:
-        hint = f"allowed: {wording.bounds(error.schema)}"
+        hint = f"write {wording.bounds(error.schema)}"
     else:
         hint = wording.rewritten(error.value, error.schema) or wording.about(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
@@ -296,5 +296,5 @@ def _out_of_range(error: Misfit, path: Path) -> Finding:
         "KR104",
         f"{wording.shown(error.value)} is {side} of {error.rule}",
         path,
-        hint=f"allowed: {wording.bounds(error.schema)}",
+        hint=f"write {wording.bounds(error.schema)}",
     )

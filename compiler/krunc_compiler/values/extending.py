@@ -78,6 +78,12 @@ def load(name: str, text: str, within: Within = ANYWHERE) -> tuple[dict[str, Any
     return _load(Source(name, text, {}), (posixpath.normpath(name),), files)
 
 
+def load_by(name: str, text: str, read: Callable[[str], str]) -> tuple[dict[str, Any], Source]:
+    """Do the same where READ tells the text of a base by its path, or raises Rejected."""
+    files = _Files(_beside, read, [0, 0, 0])
+    return _load(Source(name, text, {}), (posixpath.normpath(name),), files)
+
+
 def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[str, Any], Source]:
     is_base = len(above) > 1
     try:

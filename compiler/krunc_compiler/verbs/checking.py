@@ -86,7 +86,10 @@ def check_box(box: str, home: str, run: Run) -> list[Claims]:
     with contained(box, run.checked.findings):
         made, warned, places = made_by(box, run)
         run.checked.findings.extend(warned)
-        found += [claims(one.box, one.source, one.allowed) for one in made]
+        found += [
+            claims(one.box, one.source, one.allowed, place)
+            for one, place in zip(made, places, strict=True)
+        ]
         directories = dict.fromkeys(os.path.dirname(path) for path in (box, *places))
         policies = run.policies.of(*directories, home)
         for one, place in zip(made, places, strict=True):

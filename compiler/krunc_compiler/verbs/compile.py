@@ -27,7 +27,7 @@ from krunc_compiler.pipeline.existing import PLAN_MARK
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.rules.collisions import collisions
 from krunc_compiler.verbs.compile_jobs import (
-    check_places,
+    check_output,
     files_of,
     is_directory,
     jobs_of,
@@ -146,7 +146,7 @@ def _finished(
     status, and the plans when nothing but their boxes could change them or what was told."""
     made = [item for one in done for item in one.made]
     claimed = [item for one in done for item in one.claims]
-    check_places(made, args.output)
+    check_output(made, args.output)
     findings = [item for one in done for item in one.findings] + collisions(claimed)
     if args.check:
         # A machine's format has standard output for itself.

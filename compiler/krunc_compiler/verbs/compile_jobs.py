@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from krunc_compiler.files.boxfiles import below, is_box_name
@@ -82,17 +81,17 @@ def _job(box: str, output: str | None, into_directory: bool) -> Job:
     return Job(box, output, None) if into_directory else Job(box, *os.path.split(output))
 
 
-def check_places(made: list[Made], output: str | None) -> None:
-    """Raise UsageError when two plans would have one place."""
-    plans = Counter(one.path for one in made)
-    for plan, count in plans.items():
-        if count > 1:
-            if output is None or is_directory(output):
-                raise UsageError(f"two boxes would be written to {plan}")
-            raise UsageError(
-                f"{count} boxes of a matrix and one output: {_name_a_directory(output)}, or "
-                "choose one with --box"
-            )
+def check_output(made: list[Made], output: str | None) -> None:
+    """Raise UsageError when several plans would go into the one file OUTPUT, or to
+    standard output."""
+    together = len(made)
+    if output is None or is_directory(output):
+        together = sum(one.path is None for one in made)
+    if together > 1:
+        raise UsageError(
+            f"{together} boxes of a matrix and one output: {_name_a_directory(output or '-')}, or "
+            "choose one with --box"
+        )
 
 
 def is_directory(output: str | None) -> bool:

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
 
+from krunc_compiler.files.one_file import one_file
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
@@ -121,8 +122,10 @@ def _unlisted(paths: list[str]) -> list[Located]:
             message = f"a plan called {printable(name)!r} cannot be listed"
             hint = "rename it: a name has printed characters alone, and is not . or .."
             findings += only(path, Finding("KR870", message, hint=hint))
-        elif first.setdefault(name, path) != path:
-            message = f"{first[name]} is called {name}, too"
+        elif (other := first.setdefault(one_file(name), path)) != path:
+            message = f"{printable(other)} is called {printable(name)}, too"
+            if name_in_fleet(other) != name:
+                message += ", where upper and lower case are one"
             hint = "rename one of them, or make two fleets of them"
             findings += only(path, Finding("KR870", message, hint=hint))
     return findings

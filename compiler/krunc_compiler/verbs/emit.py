@@ -197,9 +197,9 @@ def _parts(
         if one.needs is None:
             continue
         faults, needs = shared.lost(one.needs)
-        other = names.taken(chosen.object_name(needs.name), needs.name)
+        other = names.taken(chosen.object_name(needs.name), needs.name, one.path)
         if other is not None:
-            faults.append(_same_name(chosen, needs.name, other))
+            faults.append(_same_name(chosen, needs.name, *other))
         target = target or (needs.target, one.path)
         if target[0] != needs.target:
             faults.append(_other_target(needs.target, *target))
@@ -216,9 +216,9 @@ def _parts(
             yield needs, part
 
 
-def _same_name(chosen: Engine, name: str, other: str) -> Finding:
-    message = f"the box {name!r} and {'another' if name == other else f'the box {other!r}'}"
-    message += f" would both be {chosen.object_name(name)!r} of {chosen.name}"
+def _same_name(chosen: Engine, name: str, other: str, path: str) -> Finding:
+    message = f"the box {name!r} and {'another' if name == other else f'the box {other!r}'}, of"
+    message += f" {printable(path)}, would both be {chosen.object_name(name)!r} of {chosen.name}"
     return Finding("KR801", message, ("box",), "give the boxes other names")
 
 

@@ -7,7 +7,7 @@ from krunc_launcher import system
 from krunc_launcher.accept import accept
 from krunc_launcher.as_c import listing
 from krunc_launcher.errors import PlanRefused
-from krunc_launcher.host.program import unstarted
+from krunc_launcher.host.program import sentence, unstarted
 from krunc_launcher.messages import say
 from krunc_launcher.plan.verify import keyed
 from krunc_launcher.resolve.resolve import resolve
@@ -32,7 +32,7 @@ def dry_run(path: str, options: Options) -> str:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
     lines = (f"secret  {secret}: {place}".replace("*/", "* /") for secret, place in origins.items())
     wrong = unstarted(accepted.plan, operations, accepted.directories)
-    say(f"warning: {sentence}" for sentence in wrong)
+    say(f"warning: {sentence(one)}" for one in wrong)
     return "".join([listing(accepted.plan, operations), *(f"/* {line} */\n" for line in lines)])
 
 

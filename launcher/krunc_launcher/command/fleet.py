@@ -65,13 +65,19 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
     plan's file name without its ending, or what a stream of several plans says. Raises
     LaunchError."""
     named: dict[str, Source] = {}
+    alike: dict[str, str] = {}
     for path in paths:
         for name, source in _plans(path):
             # Each has files and a runtime directory of its own, which are called so.
             if name in ("", ".", "..") or "/" in name:
                 raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
-            if name in named:
-                raise LaunchError(f"two plans are called {plain(name)}; their logs would be one")
+            other = alike.setdefault(name.casefold(), name)
+            if other in named:
+                both = f"{plain(named[other].path)} and {plain(source.path)}"
+                # As macOS has them, and a directory of another system's.
+                cases = "" if other == name else " where upper and lower case are one"
+                said = f"two plans are called {plain(name)}{cases}: {both}"
+                raise LaunchError(f"{said}; their logs would be one; rename one of them")
             named[name] = source
     return named
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
 
+    # Why the guest's program cannot start: what is wrong, what to do, and the key of the box that
+    # asks for it.
+    Obstacle = tuple[str, str, str]
+
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _ENOENT = 2  # asm-generic/errno-base.h
 _IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
@@ -88,9 +92,15 @@ def opened(root: str, path: str, directories: Directories) -> int:
     return _within(root, path, directories) if root else -1
 
 
+def sentence(obstacle: Obstacle) -> str:
+    """Return OBSTACLE for a person."""
+    what, fix, origin = obstacle
+    return f"{what}; {fix}{asked_by(origin)}"
+
+
 def missing_workdir(
     plan: dict[str, Any], done: list[Operation], directories: Directories
-) -> list[str]:
+) -> list[Obstacle]:
     """Tell why the guest's program cannot start in its directory: libkrun 1.x then starts it in
     another one without a word. Only a directory that the root has to have is looked for."""
     workdir = origin = ""
@@ -115,13 +125,13 @@ def missing_workdir(
 
         if ffi.errno not in (ENOENT, ENOTDIR):
             return []  # it cannot be told
-    return [
-        f"{plain(workdir)} is not a directory in the guest's root {plain(root)}; make it"
-        f"{asked_by(origin)}"
-    ]
+    told = f"{plain(workdir)} is not a directory in the guest's root {plain(root)}"
+    return [(told, "make it", origin)]
 
 
-def unstarted(plan: dict[str, Any], done: list[Operation], directories: Directories) -> list[str]:
+def unstarted(
+    plan: dict[str, Any], done: list[Operation], directories: Directories
+) -> list[Obstacle]:
     """Tell why the guest's program cannot start, as far as the directory that is its root decides
     it: for those who launch nothing."""
     starts_from = program(plan, done, directories)
@@ -136,7 +146,7 @@ def unstartable(
     done: list[Operation],
     directories: Directories,
     starts_from: tuple[str, str],
-) -> list[str]:
+) -> list[Obstacle]:
     """Tell why the guest's program cannot be started from a root that is a directory or an image,
     as far as that alone decides it; of a program that a script may change, why the script cannot.
     STARTS_FROM is what `program` returns."""
@@ -198,7 +208,7 @@ def unstartable(
         f"the guest's {what}program cannot be started from its root {plain(image or root)}: {why}"
     )
     way = "take another image" if image else "put into the root what is missing"
-    return [f"{told}; {way}, or start another program{asked_by(origin)}"]
+    return [(told, f"{way}, or start another program", origin)]
 
 
 def _image(order: Operation, done: list[Operation]) -> tuple[str, str]:

@@ -280,9 +280,20 @@ def test_wrong_usage(command: list[str], plans: Path) -> None:
     (plans / "none").mkdir()
     (plans / "other").mkdir()
     (plans / "other/box-1.plan.json").write_text("{}")
+    (plans / "Case").mkdir()
+    (plans / "Case/Box-1.plan.json").write_text("{}")
+    one = plans / "box-1.plan.json"
     for words, why in (
+        (
+            [str(plans), str(plans / "Case")],
+            "two plans are called Box-1 where upper and lower case are one: "
+            f"{one} and {plans}/Case/Box-1.plan.json; their logs would be one; rename one of them",
+        ),
         ([str(plans / "none")], "there is no plan (*.plan.json) in this directory"),
-        ([str(plans), str(plans / "other")], "two plans are called box-1"),
+        (
+            [str(plans), str(plans / "other")],
+            f"two plans are called box-1: {one} and {plans}/other/box-1.plan.json; their",
+        ),
         (["--dry-run", "a", "b"], "--dry-run takes one plan"),
     ):
         done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)

@@ -102,10 +102,11 @@ def test_what_cannot_be_written_is_told_by_the_status(prefix: Path) -> None:
 def test_garbage_is_not_looked_for_from_the_first_line_on() -> None:
     """Nor does a process hand its memory back at its end."""
     lines = [line for line in SCRIPT.read_text().splitlines() if line and line[0] not in "#"]
-    assert lines[:2] == [
-        "import gc",
-        "gc.disable()  # before anything: a launch leaves nothing to collect",
-    ]
+    first = lines.index("import gc")
+    # Before it is what lets a Ctrl-C end the process, of a module that is there.
+    assert [line for line in lines[:first] if "import" in line] == ["import _signal"]
+    assert first == 3
+    assert lines[first + 1].startswith("gc.disable()")
     assert lines[-1] == "run()"
     assert boxes._LAUNCHER.startswith("import gc; gc.disable(); ")
     assert boxes._LAUNCHER.endswith("; run()")

@@ -1,4 +1,5 @@
-"""A Debian for emulated machines whose root is their own: systemd, Python, Slurm."""
+"""Debians that are made once: one for emulated machines whose root is their own, with systemd,
+Python and Slurm, and one of other packages for who asks."""
 
 import hashlib
 import shutil
@@ -24,23 +25,23 @@ _MASKED = (
 )
 
 
-def root() -> Path:
+def root(packages: tuple[str, ...] = _PACKAGES, masked: tuple[str, ...] = _MASKED) -> Path:
     """The directory with it, made (350 MB, a minute) when the cache has none."""
-    made_of = repr((_SUITE, _PACKAGES, _MASKED)).encode()
+    made_of = repr((_SUITE, packages, masked)).encode()
     path = kernel.cache() / f"debian-{hashlib.sha256(made_of).hexdigest()[:16]}"
     with locked(kernel.cache()):
         if not path.exists():
-            _make(path)
+            _make(path, packages, masked)
     return path
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, packages: tuple[str, ...], masked: tuple[str, ...]) -> None:
     if not shutil.which("mmdebstrap"):
         raise HostError("missing on this machine: mmdebstrap (apt-get install mmdebstrap)")
     new = path.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
-    words = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(_PACKAGES)}"]
-    for unit in _MASKED:
+    words = ["mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(packages)}"]
+    for unit in masked:
         words.append(f'--customize-hook=ln -sf /dev/null "$1/etc/systemd/system/{unit}"')
     done = subprocess.run([*words, _SUITE, str(new)], capture_output=True, text=True, check=False)
     if done.returncode:
