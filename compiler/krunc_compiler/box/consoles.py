@@ -1,6 +1,6 @@
 """The consoles of a box, libkrun's log, and where each leads."""
 
-from typing import NamedTuple
+from krunc_compiler.tuples import NamedTuple
 
 
 class Descriptor(NamedTuple):

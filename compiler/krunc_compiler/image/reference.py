@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple
+
+from krunc_compiler.tuples import NamedTuple
 
 # Where a name without a registry comes from, as docker and podman take it.
 _REGISTRY, _LIBRARY = "docker.io", "library"

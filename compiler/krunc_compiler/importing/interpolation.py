@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from krunc_compiler.tuples import NamedTuple
 
 # Compose's own: $$ is a dollar, a name may be in braces with a default or an error behind it.
 _PATTERN = re.compile(
