@@ -22,6 +22,7 @@ from krunc_launcher.resolve.resolve import reader, resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal, restore_terminal
+from krunc_launcher.supervise.watch import wait
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.replay import replay, take
 from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
@@ -89,8 +90,6 @@ def launch(path: str, options: Options, begun: float) -> End:
         become(path, ready, options, None, vm)
     del ready
     wipe()
-    from krunc_launcher.supervise.watch import wait
-
     ((_, end),) = wait({vm.pid: vm}, programs, set())
     restore_terminal(*streams)
     return end
