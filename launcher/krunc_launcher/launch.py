@@ -166,6 +166,8 @@ def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:
     staged = False
     for row in rows:
         name = row.get("step")
+        if name is None:
+            continue
         if name == "stop_on_sigterm":
             grace_s = row["args"]["grace_s"]
         elif name == "pass_sigterm":
