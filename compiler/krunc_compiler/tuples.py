@@ -31,7 +31,7 @@ else:
             """Return one with other values for the fields CHANGED."""
             made = _tuple(type(self), map(changed.pop, self._fields, self))
             if changed:
-                raise TypeError(f"Got unexpected field names: {[*changed]!r}")
+                raise ValueError(f"Got unexpected field names: {[*changed]!r}")
             return made
 
         def _asdict(self):
