@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import NamedTuple
 
 from krunc_compiler.__main__ import OF_OTHERS, Parser, verb_parser
 from krunc_compiler.findings import catalogue
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.usage import VERBS
 from krunc_launcher.options import DOCTOR, LAUNCH, OF_A_BOX
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_schema import load
-
-from krunc_compiler.tuples import NamedTuple
 
 Version = tuple[int, ...]
 PATH_KINDS = ("host_path", "socket_path")

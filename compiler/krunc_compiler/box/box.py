@@ -1,11 +1,10 @@
 """The box, typed, with every default filled in. Sizes are in MiB."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krunc_compiler.box.consoles import Console, Descriptor, Log
 from krunc_compiler.box.networks import NetworkDevices, NoNetwork, Tsi
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.tuples import NamedTuple
 
 if TYPE_CHECKING:  # few boxes have an image
     from krunc_compiler.image.lock import LockedImage

@@ -1,6 +1,6 @@
 """The consoles of a box, libkrun's log, and where each leads."""
 
-from krunc_compiler.tuples import NamedTuple
+from typing import NamedTuple
 
 
 class Descriptor(NamedTuple):

@@ -1,7 +1,8 @@
 """How a box reaches a network."""
 
+from typing import NamedTuple
+
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.tuples import NamedTuple
 
 # Where a published port is opened that names no address: only the host itself can connect.
 LOCAL = "127.0.0.1"

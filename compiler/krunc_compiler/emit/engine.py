@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from typing import NamedTuple
 
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import comment
 from krunc_compiler.findings.finding import Finding
-from krunc_compiler.tuples import NamedTuple
 
 # Each is a module of its own in this room with an ENGINE, imported only when it is asked for.
 ENGINES = ("systemd", "slurm", "kubernetes", "nomad")

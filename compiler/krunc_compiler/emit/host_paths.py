@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from krunc_schema import load
 
@@ -13,7 +13,6 @@ from krunc_compiler.emit.ways import Secret
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.plan.operation import Operation
 from krunc_compiler.review.facts.storage import ROOT_TAG
-from krunc_compiler.tuples import NamedTuple
 
 _ROOTS = (ROOT_TAG, load("orders")["share"])
 _OWN = (RUNTIME, LAUNCH, STORE)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.emit.engine import REFUSED, Engine, Piece, Refused, head
 from krunc_compiler.emit.engine import allowed as allowed_losses
@@ -21,7 +21,6 @@ from krunc_compiler.emit.pods import Settings, pod_of
 from krunc_compiler.emit.texts import comment, label
 from krunc_compiler.emit.yaml_text import to_yaml
 from krunc_compiler.findings.finding import Finding
-from krunc_compiler.tuples import NamedTuple
 
 # Kubernetes takes 1 MiB for keys and values together; a part of that is left for names.
 MOST_BYTES = 1_000_000

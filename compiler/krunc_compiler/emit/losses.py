@@ -7,6 +7,7 @@ written. What two plans of one run cannot have at the same time is a loss of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from krunc_compiler.emit.needs import Allowed, Needs
 from krunc_compiler.emit.overlaps import Places
@@ -14,7 +15,6 @@ from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE, normal
 from krunc_compiler.findings.finding import Finding, UsageError
 from krunc_compiler.findings.report import printable
 from krunc_compiler.findings.wording import nearest
-from krunc_compiler.tuples import NamedTuple
 
 
 class Lost(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.emit.host_paths import (
@@ -38,7 +38,6 @@ from krunc_compiler.image.platform import of_arch
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.operation import KINDS, Operation
 from krunc_compiler.plan.plan import Plan, value_of
-from krunc_compiler.tuples import NamedTuple
 
 # What a VM takes beside its guest's RAM: 65 to 77 MiB were measured by cgroup in real boots of both
 # libkruns, 31 of them page cache (docs/engines.md).

@@ -6,10 +6,10 @@ A tree of names, so that each path costs what it is long, however many plans cam
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from krunc_compiler.emit.host_paths import HostPath
 from krunc_compiler.files.hostpath import normal
-from krunc_compiler.tuples import NamedTuple
 
 # What two VMs may write is theirs, whatever it is for. Of these two it is wrong as well that one
 # reads what the other writes: a file system changes under the guest that has it mounted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.emit.engine import PLANS, STORE
 from krunc_compiler.emit.needs import Needs
@@ -14,7 +14,6 @@ from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, normal
 from krunc_compiler.files.hostpath import STORE as IN_STORE
 from krunc_compiler.findings.finding import UsageError
 from krunc_compiler.findings.report import printable
-from krunc_compiler.tuples import NamedTuple
 
 _AFTER_GRACE_S = 10
 _SECRETS = "/etc/krunc/secrets"

@@ -10,6 +10,7 @@ would cost a job step for each plan, and check nothing).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from krunc_compiler.emit.engine import (
     OF_A_SCHEDULER,
@@ -23,7 +24,6 @@ from krunc_compiler.emit.engine import (
 )
 from krunc_compiler.emit.needs import Needs
 from krunc_compiler.emit.texts import shell_word
-from krunc_compiler.tuples import NamedTuple
 
 # Where the secrets of the box NAME are files, in the directory NAME.
 SECRETS = "/etc/krunc/secrets"

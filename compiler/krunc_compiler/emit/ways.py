@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.operation import Operation
-from krunc_compiler.tuples import NamedTuple
 
 # The one descriptor of libkrun's that has to be a terminal (krun.json).
 _TERMINAL = ("krun_add_console_port_tty", "tty_fd")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from krunc_compiler.files.source import MAX_BYTES
 from krunc_compiler.findings.finding import Finding, Rejected
 from krunc_compiler.findings.report import only
-from krunc_compiler.tuples import NamedTuple
 
 # Git's modes of what is no file.
 NOTHING, LINK, SUBMODULE = "000000", "120000", "160000"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Located
 from krunc_compiler.findings.report import only
 from krunc_compiler.findings.wording import why
-from krunc_compiler.tuples import NamedTuple
 
 
 class Tree(NamedTuple):

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Source, reject
-from krunc_compiler.tuples import NamedTuple
 
 
 class Within(NamedTuple):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 from krunc_schema import load
-
-from krunc_compiler.tuples import NamedTuple
 
 
 class Entry(NamedTuple):

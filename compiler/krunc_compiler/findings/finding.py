@@ -1,8 +1,7 @@
 """A finding: what is wrong, where, and the way out."""
 
 from collections.abc import Mapping
-
-from krunc_compiler.tuples import NamedTuple
+from typing import NamedTuple
 
 # Where a value stands in a box or a plan: keys and indexes from the top.
 Path = tuple[str | int, ...]

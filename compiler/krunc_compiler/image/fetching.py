@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.findings.finding import Rejected, dotted
@@ -37,7 +37,6 @@ from krunc_compiler.image.run_config import Config, Run
 from krunc_compiler.image.store import Store
 from krunc_compiler.image.user import MAX_FILE, user
 from krunc_compiler.image.version import WRITER
-from krunc_compiler.tuples import NamedTuple
 
 # What skopeo writes beside the blobs: the manifest, and which version of a directory this is.
 _BESIDE = MAX_MANIFEST + (1 << 12)

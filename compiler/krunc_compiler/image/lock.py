@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_schema import load
 
@@ -17,7 +17,6 @@ from krunc_compiler.image.run_config import Run, User
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.strict_json import source_of, value_of
 from krunc_compiler.text.unseen import escaped
-from krunc_compiler.tuples import NamedTuple
 
 FORMAT = 1
 MAX_IMAGES: int = load("lock.schema")["properties"]["images"]["maxItems"]

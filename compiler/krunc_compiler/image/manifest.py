@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.findings.finding import Rejected
@@ -17,7 +17,6 @@ from krunc_compiler.image.platform import takes
 from krunc_compiler.image.run_config import BadConfig, Config, read_config
 from krunc_compiler.image.unusable import Unusable
 from krunc_compiler.text.strict_json import value_of
-from krunc_compiler.tuples import NamedTuple
 
 # As much as registries take (distribution's registry/handlers/manifests.go) and skopeo reads.
 MAX_MANIFEST = 4 << 20

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.contents import contents
 from krunc_compiler.findings.wording import why
@@ -25,7 +25,6 @@ from krunc_compiler.image.reference import Reference
 from krunc_compiler.image.store import Store
 from krunc_compiler.image.unusable import Unusable
 from krunc_compiler.image.version import WRITER
-from krunc_compiler.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from krunc_compiler.image.fetching import Watch

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-
-from krunc_compiler.tuples import NamedTuple
+from typing import NamedTuple
 
 # Where a name without a registry comes from, as docker and podman take it.
 _REGISTRY, _LIBRARY = "docker.io", "library"

@@ -7,11 +7,10 @@ Healthcheck besides. Podman 4.3.1 was asked where the specification is silent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.text.strict_json import value_of
-from krunc_compiler.tuples import NamedTuple
 
 # Signals as containers name them: signal(7), on x86-64 and arm64.
 _SIGNALS = (

@@ -15,10 +15,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from shutil import which
+from typing import NamedTuple
 
 from krunc_compiler.image.manifest import MAX_MANIFEST, refused
 from krunc_compiler.image.unusable import Unusable
-from krunc_compiler.tuples import NamedTuple
 
 _INSTALL = (
     "install it: apt install skopeo (Debian, Ubuntu), dnf install skopeo (Fedora), "

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from stat import S_IMODE, S_ISDIR, S_ISREG
+from typing import NamedTuple
 
 from krunc_compiler.files.stopping import Cleaned
 from krunc_compiler.findings.wording import why
@@ -30,7 +31,6 @@ from krunc_compiler.image.storefile import (
     sync_directory,
 )
 from krunc_compiler.image.unusable import Unusable
-from krunc_compiler.tuples import NamedTuple
 
 _ROOT = re.compile(r"sha256-([0-9a-f]{64})\.erofs")
 _NOTE = re.compile(r"sha256-([0-9a-f]{64})\.image")

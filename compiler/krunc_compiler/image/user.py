@@ -9,10 +9,10 @@ number that passwd does not have is taken as it is, a name is not.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from krunc_compiler.image.manifest import refused, shown
 from krunc_compiler.image.run_config import User
-from krunc_compiler.tuples import NamedTuple
 
 # Linux has 32 bits of them, and the last means none.
 MAX_ID = (1 << 32) - 2

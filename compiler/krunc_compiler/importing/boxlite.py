@@ -6,12 +6,11 @@ The box compiles to the calls that BoxLite's engine makes for the same spec.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.files.hostpath import plain
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.findings.wording import shown
-from krunc_compiler.tuples import NamedTuple
 
 # What BoxLite's engine uses where the spec says nothing, and its fixed working directory.
 _CPUS, _MEMORY_MIB, _WORKDIR = 4, 4096, "/boxlite"

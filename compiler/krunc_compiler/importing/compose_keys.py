@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.importing import compose_values as values
 from krunc_compiler.importing.draft import At, Draft
 from krunc_compiler.importing.reasons import REASONS
-from krunc_compiler.tuples import NamedTuple
 
 Act = Callable[[Draft, At, Any], None]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 from krunc_compiler.importing import docker_values as values
 from krunc_compiler.importing.draft import At, Draft
 from krunc_compiler.importing.reasons import REASONS
-from krunc_compiler.tuples import NamedTuple
 
 Act = Callable[[Draft, At, str], None]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Path, Span
 from krunc_compiler.importing.boxlite import Imported
-from krunc_compiler.tuples import NamedTuple
 
 # What depends on more than the text that is imported.
 WRONG, OUTSIDE = "KR512", "KR513"

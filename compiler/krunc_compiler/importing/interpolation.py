@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-from krunc_compiler.tuples import NamedTuple
+from typing import NamedTuple
 
 # Compose's own: $$ is a dollar, a name may be in braces with a default or an error behind it.
 _PATTERN = re.compile(

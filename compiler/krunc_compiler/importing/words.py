@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Span
 from krunc_compiler.importing.draft import OUTSIDE, WRONG
-from krunc_compiler.tuples import NamedTuple
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 # The directory in which the command is run.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.plan import kinds
 from krunc_compiler.plan.operation import Kind, Operation
-from krunc_compiler.tuples import NamedTuple
 
 # The guest's kernel command line cannot carry everything; these two can.
 _OTHER_WAYS = (

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE
 from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.operation import Operation
-from krunc_compiler.tuples import NamedTuple
 
 # The steps that demand what a host path leads to, in the order in which they stand in a plan.
 _TARGETS = {"directory": "require_directory", "disk": "require_file", "file": "require_file"}

@@ -1,6 +1,7 @@
 """The order of a plan: one table, read from top to bottom."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.findings.finding import Finding, Path
@@ -22,7 +23,6 @@ from krunc_compiler.lowering import (
     storage,
 )
 from krunc_compiler.plan.operation import Operation
-from krunc_compiler.tuples import NamedTuple
 
 Step = Callable[[Box, Target], Iterator[Operation]]
 

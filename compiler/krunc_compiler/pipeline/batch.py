@@ -3,6 +3,7 @@ text. What is left of it in memory is small, for there may be many files."""
 
 import os
 from functools import partial
+from typing import NamedTuple
 
 from krunc_compiler.files import writing
 from krunc_compiler.files.boxfiles import plan_name
@@ -19,7 +20,6 @@ from krunc_compiler.pipeline.existing import PLAN_MARK, another_target, same_pla
 from krunc_compiler.plan.refusal import Starter
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.inputs import Inputs
 
 

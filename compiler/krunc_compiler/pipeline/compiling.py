@@ -1,6 +1,6 @@
 """From the text of a box to its plans, in one line of stages."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_schema import load
 
@@ -27,7 +27,6 @@ from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.shape.fast_checking import acceptor
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values import braces, extending, matrix, rendering, variables
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.rebasing import rebased

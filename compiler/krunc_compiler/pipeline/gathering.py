@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from krunc_compiler.files.boxfiles import ENDING, LOCK_ENDING, all_below, is_box_name, lock_file
 from krunc_compiler.files.contents import contents
@@ -11,7 +12,6 @@ from krunc_compiler.files.tree import unlisted
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.kind import kind_of_file
 
 # What a lock has at its start, and other tools' files of such a name have not.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source
 from krunc_compiler.image.platform import of_arch
 from krunc_compiler.image.reference import FORM, NotAReference, Reference, parse
 from krunc_compiler.pipeline.compiling import evaluated, load_box
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.inputs import Inputs
 
 KEY = ("rootfs", "image")

@@ -1,10 +1,9 @@
 """The well-formed part of a box: so that a wrong key hides no other mistake."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.shape.checking import check
-from krunc_compiler.tuples import NamedTuple
 
 # Each round cuts a level higher at the latest.
 _ROUNDS = 12

@@ -3,11 +3,10 @@ by itself."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.tuples import NamedTuple
 
 # As in the table, which the type checker does not read.
 Kind = Literal["call", "step", "order", "implicit"]

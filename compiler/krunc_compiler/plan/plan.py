@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krunc_schema import load
 
@@ -17,7 +17,6 @@ from krunc_compiler.findings.finding import Path, dotted
 from krunc_compiler.libkrun import Target, Version
 from krunc_compiler.plan.operation import KINDS, Operation
 from krunc_compiler.text.unseen import escaped
-from krunc_compiler.tuples import NamedTuple
 
 if TYPE_CHECKING:
     # Who reads a plan has no box, and need not import what one is.

@@ -1,10 +1,10 @@
 """The launcher's word on a plan. The compiler does not know the launcher: who runs it, does."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Source, Span
 from krunc_compiler.plan.json_text import places
-from krunc_compiler.tuples import NamedTuple
 
 
 class Refusal(NamedTuple):

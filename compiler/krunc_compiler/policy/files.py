@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_schema import load
 
@@ -14,7 +14,6 @@ from krunc_compiler.policy import rules
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import bare
 from krunc_compiler.shape.checking import check
-from krunc_compiler.tuples import NamedTuple
 
 DIRECTORY = ".krunc"
 

@@ -13,10 +13,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.shape.patterns import of_python
-from krunc_compiler.tuples import NamedTuple
 
 if sys.version_info >= (3, 11):
     from re import _constants as names  # type: ignore[attr-defined]

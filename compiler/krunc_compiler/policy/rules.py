@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.box.storage_from_value import mebibytes
 from krunc_compiler.files.hostpath import RUNTIME
@@ -15,7 +15,6 @@ from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import bare, plain, words
-from krunc_compiler.tuples import NamedTuple
 
 _NETWORKS = {
     "TSI": "tsi",

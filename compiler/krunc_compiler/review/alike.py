@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from krunc_compiler.review.names import PARTS, ranges, shape_of, words_of
-from krunc_compiler.tuples import NamedTuple
 
 # What a part of a text is in all plans of a group: ("=", TEXT), ("word", PLACE), ("variable",
 # NAME), ("line", PLACE, FACTOR, SUM), ("any",).

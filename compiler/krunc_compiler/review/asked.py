@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.markdown import span
 from krunc_compiler.review.words import bare
-from krunc_compiler.tuples import NamedTuple
 
 # The bytes of a name or a reason, and how many plans of one policy are named.
 _NAME, _NAMED = 300, 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from krunc_compiler.files.boxfiles import ENDING, is_box_name
@@ -20,7 +20,6 @@ from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Path, Place, dotted
 from krunc_compiler.review.change_sheet import nowhere
 from krunc_compiler.text.parsing import parse
-from krunc_compiler.tuples import NamedTuple
 
 # So many files beside a plan are read to find the box of a matrix.
 _MOST = 200

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.alike import Said, alike
@@ -20,7 +21,6 @@ from krunc_compiler.review.difference import EFFECTS, Change, Difference
 from krunc_compiler.review.fact import RANK
 from krunc_compiler.review.markdown import MOST, code, linked, more, prose, span, to_markdown
 from krunc_compiler.review.words import bare
-from krunc_compiler.tuples import NamedTuple
 
 # By this line the comment is found again; a reader does not see it.
 MARK = "<!-- krunc review -->"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.plan.ordered import kind_of
@@ -24,7 +24,6 @@ from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import plain, word
-from krunc_compiler.tuples import NamedTuple
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.review.words import plain
-from krunc_compiler.tuples import NamedTuple
 
 Group = Literal["machine", "host_access", "isolation"]
 

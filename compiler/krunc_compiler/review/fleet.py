@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from krunc_compiler.review.alike import Said, Variables, alike
 from krunc_compiler.review.breadth import breadth
@@ -17,7 +17,6 @@ from krunc_compiler.review.difference import EFFECTS, MORE_KINDS, Difference, Ef
 from krunc_compiler.review.fact import RANK
 from krunc_compiler.review.names import family_of
 from krunc_compiler.review.sheet import Detail
-from krunc_compiler.tuples import NamedTuple
 
 Status = Literal["changed", "added", "removed", "renamed", "unchanged"]
 STATUSES: tuple[Status, ...] = ("changed", "added", "removed", "renamed", "unchanged")

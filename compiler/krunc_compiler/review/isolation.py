@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from krunc_compiler.files.hostpath import holds_devices, holds_views
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.tuples import NamedTuple
 
 
 class Topic(NamedTuple):

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from krunc_compiler.review.matching import longest_rise
-from krunc_compiler.tuples import NamedTuple
 
 Sign = Literal["-", "+", " "]
 

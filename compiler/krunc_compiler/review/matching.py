@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.words import word
-from krunc_compiler.tuples import NamedTuple
 
 Identity = tuple[str, ...]
 

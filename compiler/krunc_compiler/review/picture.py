@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from krunc_compiler.findings.wording import plural
 from krunc_compiler.review.difference import Change, Difference
@@ -11,7 +11,6 @@ from krunc_compiler.review.fact import Fact
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.unusual import unusual_in
 from krunc_compiler.review.words import bare, is_marked, split, word
-from krunc_compiler.tuples import NamedTuple
 
 _ROWS = 24
 Mark = Literal["", "new", "changed", "gone"]

@@ -4,12 +4,12 @@ there, which the next launch then opens."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.words import word
-from krunc_compiler.tuples import NamedTuple
 
 
 class _Opened(NamedTuple):

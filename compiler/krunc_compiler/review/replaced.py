@@ -6,13 +6,12 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
 from krunc_compiler.review.words import word
-from krunc_compiler.tuples import NamedTuple
 
 INIT = "/init.krun"
 _OVERLAYS = ("krun_fs_add_overlay_file", "krun_fs_add_overlay_dir")

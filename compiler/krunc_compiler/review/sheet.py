@@ -1,9 +1,8 @@
 """What a reader gets to see, before it is text, markdown or HTML."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from krunc_compiler.review.words import plain
-from krunc_compiler.tuples import NamedTuple
 
 Tone = Literal["", "widens", "other_code", "alters", "narrows", "neutral", "loud"]
 

@@ -7,11 +7,10 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.review.lines import Hunk, changed_part, hunks, lines, matched
 from krunc_compiler.review.words import MOST, bare, part, word
-from krunc_compiler.tuples import NamedTuple
 
 # A row with longer strings is hard to compare by eye.
 _ROW = 160

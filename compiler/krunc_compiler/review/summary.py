@@ -7,7 +7,7 @@ says that its parameters mean, and an operation that no table has is shown as it
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.plan.digest import digest
@@ -23,7 +23,6 @@ from krunc_compiler.review.isolation import isolation
 from krunc_compiler.review.replaceable import replaceable
 from krunc_compiler.review.replaced import INIT, replaced
 from krunc_compiler.review.words import marked, shown, word
-from krunc_compiler.tuples import NamedTuple
 
 
 class Review(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box
@@ -10,7 +11,6 @@ from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.libkrun import Target
 from krunc_compiler.lowering import command_line
 from krunc_compiler.plan.operation import Operation
-from krunc_compiler.tuples import NamedTuple
 
 
 class _Asked(NamedTuple):

@@ -4,6 +4,7 @@ import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevice, Tsi
@@ -12,7 +13,6 @@ from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
 from krunc_compiler.findings.report import settled
 from krunc_compiler.rules.written import Named
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values import extending
 
 

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.files.hostpath import RUNTIME, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.rules import image, program_words, written
-from krunc_compiler.tuples import NamedTuple
 
 # When it is first used: most runs use none of them.
 _compiled = cache(re.compile)

@@ -2,12 +2,12 @@
 what the plan names, and the next launch would follow it."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.plan.operation import Operation
-from krunc_compiler.tuples import NamedTuple
 
 
 class Named(NamedTuple):

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from krunc_compiler.findings.finding import Path
 from krunc_compiler.shape.patterns import of_python
 from krunc_compiler.shape.refs import resolved
-from krunc_compiler.tuples import NamedTuple
 
 
 class Misfit(NamedTuple):

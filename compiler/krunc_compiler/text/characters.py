@@ -6,10 +6,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Span
 from krunc_compiler.findings.report import LINE_END
-from krunc_compiler.tuples import NamedTuple
 
 # What may stand before a scalar in its place: an anchor, a tag that means nothing, a comment.
 _BEFORE = re.compile(r"(?:[&!]\S*\s+|#[^\n]*\n\s*)*")

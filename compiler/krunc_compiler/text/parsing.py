@@ -4,7 +4,7 @@ Its partner for short, plain texts is fast_parsing.
 tests/text/test_composing.py holds the two equal.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,7 +21,6 @@ from krunc_compiler.findings.finding import (
 from krunc_compiler.text.fast_parsing import composed
 from krunc_compiler.text.scalars import NotFinite, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH, finding_of, too_deep
-from krunc_compiler.tuples import NamedTuple
 
 # Far above any real box; it bounds time and memory for hostile ones.
 MAX_NODES = 20_000

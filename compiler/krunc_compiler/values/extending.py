@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.files.source import read_file
 from krunc_compiler.files.within import ANYWHERE, Within
@@ -18,7 +18,6 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.text.parsing import parse_on
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.boxlike import IGNORED, is_like_box, looks_like_box
 from krunc_compiler.values.fitting import fits
 

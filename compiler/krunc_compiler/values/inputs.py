@@ -1,12 +1,11 @@
 """What a compilation depends on beside the box."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Source
 from krunc_compiler.libkrun import Target
-from krunc_compiler.tuples import NamedTuple
 
 
 class Values(NamedTuple):

@@ -8,14 +8,13 @@ word `krunc`, is looked for in its bytes first, so that most files are not parse
 import json
 import re
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.boxfiles import ENDING, is_box_name
 from krunc_compiler.files.contents import contents
 from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Rejected
-from krunc_compiler.tuples import NamedTuple
 
 KEY, PLAN_KEY = "krunc", "krunc_plan"
 _MARK = b"\xef\xbb\xbf"

@@ -1,11 +1,10 @@
 """{{ }} expressions inside the strings of a box; sandboxed Jinja2, nothing undefined."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path, Source, Span
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.braces import ESCAPE, as_it_stands, has_expressions, openings
 from krunc_compiler.values.work import TooMuchWork, Work
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from jinja2 import TemplateError
 
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.expressions import environment
 
 # Each box of a matrix has the same texts, of which few have more expressions than this.

@@ -1,13 +1,12 @@
 """The variables of a box: its own vars, then --vars files, then --set."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Source
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.scalars import scalar
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.fitting import fits
 from krunc_compiler.values.inputs import Values
 

@@ -7,7 +7,7 @@ import json
 import os
 from argparse import Namespace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.boxfiles import plan_name
 from krunc_compiler.files.contents import contents
@@ -27,7 +27,6 @@ from krunc_compiler.review.change_sheet import counted
 from krunc_compiler.review.difference import Difference, compare
 from krunc_compiler.review.fleet import PlanChange, told
 from krunc_compiler.review.summary import Review, review
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.verbs.makers import Makers, astray
 from krunc_compiler.verbs.options import inputs
 from krunc_compiler.verbs.plan_homes import PlanHomes

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from krunc_compiler.emit.engine import ENGINES, PLANS, Engine, Refused, engine
 from krunc_compiler.emit.losses import LOSSES, Shared, allowances, lost
@@ -22,7 +23,6 @@ from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.plan.many import Rows
 from krunc_compiler.plan.reading import source_of
 from krunc_compiler.plan.refusal import Verifier, refused
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.verbs.emitting import to_directory, to_stdout
 from krunc_compiler.verbs.options import add_findings_format
 

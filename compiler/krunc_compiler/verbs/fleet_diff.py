@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import cache
+from typing import NamedTuple
 
 from krunc_compiler.files import git
 from krunc_compiler.files.boxfiles import ENDING, all_below, is_box_name
@@ -28,7 +29,6 @@ from krunc_compiler.review.fleet_sheet import fleet_document, fleet_sheet
 from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.values.kind import is_plan, kind_of_file
 from krunc_compiler.verbs.reviewed import NOTHING, directory_of, terminal
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from typing import NamedTuple
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.boxfiles import plan_file
@@ -11,7 +12,6 @@ from krunc_compiler.files.source import read
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.plan.plan import Plan, to_text
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.verbs.options import inputs
 
 # A plan that lies elsewhere is compiled again from so many boxes that could have made it.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from krunc_compiler.files.within import Within
 from krunc_compiler.pipeline.existing import box_of
-from krunc_compiler.tuples import NamedTuple
 
 
 class PlanHomes(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from krunc_compiler.files.source import MAX_BYTES
 from krunc_compiler.files.writing import whole, write
@@ -18,7 +18,6 @@ from krunc_compiler.image.platform import platforms
 from krunc_compiler.image.pull import Pulled, Wanted, pull, pull_locked
 from krunc_compiler.image.store import Store, default
 from krunc_compiler.image.unusable import Unusable
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.verbs.options import add_store, add_variables
 from krunc_compiler.verbs.pulling import Box, Line, boxes, mib
 

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files.boxfiles import lock_file
 from krunc_compiler.files.source import read
@@ -22,7 +22,6 @@ from krunc_compiler.image.store import Store
 from krunc_compiler.image.unusable import Unusable
 from krunc_compiler.pipeline.gathering import gather
 from krunc_compiler.pipeline.naming import KEY, Named, images_of
-from krunc_compiler.tuples import NamedTuple
 from krunc_compiler.verbs.options import inputs
 
 if TYPE_CHECKING:
