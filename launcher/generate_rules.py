@@ -26,7 +26,7 @@ _OF_A_PARAMETER = ("doc", "c", "means")
 _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 # Sets of names, each a string.
 _NAMES = ("guest_own", "no_disks", "no_disks_why", "no_layers", "no_layers_why")
-_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "steps", "search")
+_STAGE = ("port", "never_ended", "share", "program", "root", "socket", "search")
 # A run of characters, or a group of runs, and how often it stands.
 _RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
 _OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
@@ -136,6 +136,8 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
     }
     rare = {
         "ARCHITECTURES": table["architectures"],
+        # What can fail in the guest: asked for when something has.
+        "FAILURES": orders["steps"],
         "FUNCTIONS": {name: row for name, row in functions.items() if name not in _COMMON},
         "STEPS": {
             name: row for name, row in host.items() if name not in (*_COMMON, *_OF_THE_STAGE)

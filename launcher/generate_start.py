@@ -113,8 +113,7 @@ run = _of("krunc_launcher.__main__").run
 # What a launch imports, with what these import; all but the first late, by others, where the plan
 # has a use for it.
 _ROOTS = (
-    "__main__", "accept", "launch", "host.ports", "supervise.watch", "supervise.end", "vm.confine",
-    "vm.sigterm",
+    "__main__", "accept", "launch", "host.ports", "supervise.end", "vm.confine", "vm.sigterm",
 )  # fmt: skip
 # What some plans take besides: those with the stage, its process above the VM's, and an image's.
 _OTHERS = {

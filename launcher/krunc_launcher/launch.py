@@ -29,6 +29,7 @@ from krunc_launcher.resolve.resolve import reader, resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal, restore_terminal
+from krunc_launcher.supervise.watch import wait
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.replay import replay, take
 from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
@@ -96,8 +97,6 @@ def launch(path: str, options: Options, begun: float) -> End:
         become(path, ready, options, None, vm)
     del ready
     wipe()
-    from krunc_launcher.supervise.watch import wait
-
     ((_, end),) = wait({vm.pid: vm}, programs, set())
     restore_terminal(*streams)
     return end
@@ -174,6 +173,8 @@ def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:
     staged = False
     for row in rows:
         name = row.get("step")
+        if name is None:
+            continue
         if name == "stop_on_sigterm":
             grace_s = row["args"]["grace_s"]
         elif name == "pass_sigterm":

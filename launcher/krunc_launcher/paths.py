@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _LINUX = sys.platform == "linux"
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _NO_LINKS = 0x04  # RESOLVE_NO_SYMLINKS of linux/openat2.h
-_HERE = -100  # AT_FDCWD of linux/fcntl.h
+# For an argument whose type the declaration of syscall does not tell.
+_HERE = ffi.cast("long", -100)  # AT_FDCWD of linux/fcntl.h
+_HOW_BYTES = ffi.cast("long", 24)  # struct open_how
 _EPERM, _EACCES, _ENOSYS, _ELOOP = 1, 13, 38, 40  # asm-generic/errno.h
 _PROC = 0x9FA0  # PROC_SUPER_MAGIC of linux/magic.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
@@ -181,8 +183,7 @@ def without_links(path: str, flags: int, mode: int = 0) -> int:
         raise OSError(_ENOSYS, system.strerror(_ENOSYS))
     how = ffi.new("uint64_t[3]", [flags | system.O_CLOEXEC, mode, _NO_LINKS])
     name = ffi.new("char[]", system.fsencode(path))
-    size = ffi.cast("long", ffi.sizeof(how))
-    found = int(libc.syscall(_OPENAT2, ffi.cast("long", _HERE), name, how, size))
+    found = int(libc.syscall(_OPENAT2, _HERE, name, how, _HOW_BYTES))
     if found < 0:
         raise OSError(ffi.errno, system.strerror(ffi.errno))
     return found

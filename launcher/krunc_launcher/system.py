@@ -147,6 +147,8 @@ def memfd(name: str) -> int:
 def makedirs(path: str, mode: int) -> None:
     """Make the directory PATH with MODE, and those above it, in which no other user may rename
     it; what is there stays."""
+    if isdir(path):
+        return  # as most are
     path = path.rstrip("/") or "/"
     above = dirname(path)
     if above and not exists(above):

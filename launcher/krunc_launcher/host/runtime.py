@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def runtime_directory(directories: Directories) -> Iterator[str]:
     """Tell why the runtime directory, where it or its parent exists, is not this user's alone."""
     path = directories.runtime
+    above, mine = "", (system.geteuid(), 0)
     for directory in (system.dirname(path), path):
         try:
             status = system.lstat(directory)
@@ -31,15 +32,17 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         others = status.st_mode & 0o022 and not is_shared
         if not system.S_ISDIR(status.st_mode):
             yield f"{plain(directory)} is not a directory; choose another with --runtime-dir"
-        elif status.st_uid not in (system.geteuid(), 0):
+        elif status.st_uid not in mine:
             yield f"{plain(directory)} belongs to uid {status.st_uid}; use another --runtime-dir"
         elif others:
             yield f"{plain(directory)} may be written by others; chmod 700 it, or use --runtime-dir"
         if not system.S_ISDIR(status.st_mode):
             return
-    above = path
-    while not system.lexists(above):
-        above = system.dirname(above)
+        above = directory
+    if not above:
+        above = system.dirname(path)
+        while not system.lexists(above):
+            above = system.dirname(above)
     try:
         directories.status(above)
     except OSError as error:

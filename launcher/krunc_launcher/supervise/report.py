@@ -98,7 +98,7 @@ class Report:
                 case ["started"]:
                     self.started = monotonic()
                     self._forget_orders()
-                case ["failed", _, step, _] if step in STAGE["steps"] and len(numbers) == 2:
+                case ["failed", _, step, _] if len(numbers) == 2 and _can_fail(step):
                     self.failed = numbers[0], step, numbers[1]
             return
         match words:
@@ -130,6 +130,12 @@ class Report:
                 system.close(handle)
         self._listening = self._connection = -1
         remove(self._launch, self._lock)
+
+
+def _can_fail(step: str) -> bool:
+    from krunc_launcher._rare_rules import FAILURES
+
+    return step in FAILURES
 
 
 def _is_number(word: str) -> bool:

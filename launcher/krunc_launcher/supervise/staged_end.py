@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import NOT_STARTED, asked_by, plain
 from krunc_launcher.supervise.end import CONSOLE
 
@@ -55,7 +54,10 @@ def told(end: End, report: Report, entered: bool) -> None:
 def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
     """Tell that the order INDEX failed at STEP; NUMBER is the system's, or the script's."""
     what = _shown(report.orders[index]) if index < len(report.orders) else "the stage"
-    row = STAGE["steps"][step]
+    # Which `report` has asked for: in what has gone well nothing failed.
+    from krunc_launcher._rare_rules import FAILURES
+
+    row = FAILURES[step]
     why = (
         system.strerror(number).lower() if row["number"] == "errno" else f"{row['number']} {number}"
     )

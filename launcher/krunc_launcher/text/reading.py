@@ -153,6 +153,8 @@ def _refused(text: str) -> PlanRefused:
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(LIMITS["plan_depth"]):
+        if not level:
+            break
         held = [one for one in level if type(one) in _NESTED]
         level = []
         for one in held:
