@@ -53,6 +53,7 @@ BOXES: dict[str, tuple[str, str]] = {
     "a variable in many arguments": (program(many("'{{ a }}'", 1600), f"vars: {{a: {LONG}}}\n"), "entrypoint.args[10]"),
     "joined": (program(many("'{{ a }}{{ a }}#'", 900), f"vars: {{a: {LONG[:49_000]}}}\n"), "entrypoint.args[10]"),
     "an alias": (program(many("*a", 900), f"labels: {{a: &a {LONG}}}\n"), "entrypoint.args"),
+    "aliases of gigabytes": (f"{HEAD}{ROOT}{NONE}x-s: &a {'y' * 900_000}\nentrypoint: {{executable: /x, args: {many('*a', 9000)}}}\n", "entrypoint.args"),
     "an alias of an alias": (f"{HEAD}{ROOT}{NONE}{TRUE}labels: {{a: &a {LONG}}}\nx: &b {many('*a', 30)}\nallow: {many('*b', 30)}\n", "allow[0]"),
     "one text": (program(f'["{"é" * 520_000}"]'), ""),
     "escapes": (f'{HEAD}{ROOT}{NONE}entrypoint: {{script: "{"<x>" * 180_000}"}}\n'.replace("<x>", "\\x01"), "entrypoint.script"),
@@ -115,6 +116,18 @@ def test_it_is_refused_or_can_be_read(kind: str, tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, preexec_fn=limited,
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
+
+
+def test_a_base_of_gigabytes(tmp_path: Path) -> None:
+    base = f"x-s: &a {'y' * 900_000}\nentrypoint: {{executable: /x, args: {many('*a', 9000)}}}\n"
+    (tmp_path / "b.yaml").write_text(base)
+    (tmp_path / "x.yaml").write_text(f"extends: b.yaml\n{HEAD}{ROOT}{NONE}")
+    done = subprocess.run(
+        [sys.executable, "-m", "krunc", "compile", "x.yaml", "--target", "2"],
+        cwd=tmp_path, capture_output=True, text=True, preexec_fn=limited,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "entrypoint.args: a plan of this would have 8,1" in done.stderr, done.stderr[-2000:]
 
 
 def chain(directory: Path, number: int, keys: int) -> None:

@@ -73,9 +73,11 @@ def load_box(name: str, text: str, inputs: Inputs) -> Loaded:
     no sense; UsageError when it has no box of the wanted name.
     """
     value, source = extending.load(name, text, inputs.within)
-    shown = repr(value)
-    if too_much := bounds.overweight(value, shown):
+    # Only by an alias, or by its bases, has a box more characters than its text.
+    is_text = "*" not in source.text and not source.extends
+    if not is_text and (too_much := bounds.overweight(value)):
         raise reject(source, too_much)
+    shown = repr(value)
     known = variables.merge(value.get("vars"), source, inputs.files, inputs.settings)
     known.findings.extend(source.faults)
     rows, findings = matrix.rows(value.get("matrix"), known.values)
