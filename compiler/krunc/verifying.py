@@ -31,9 +31,10 @@ def refusals(data: bytes) -> list[Refusal]:
 
 
 def unstarted(data: bytes, directory: str) -> list[Unstarted]:
-    """Tell why the program of a plan with the bytes DATA, which is in DIRECTORY, cannot start, as
-    far as a root directory of this host decides it."""
+    """Tell why a plan with the bytes DATA, which is in DIRECTORY, cannot start, as far as the files
+    and directories of this host decide it."""
     from krunc_launcher.errors import PlanRefused
+    from krunc_launcher.host.files import not_a_directory, not_a_file
     from krunc_launcher.host.program import unstarted as obstacles
     from krunc_launcher.paths import Directories
     from krunc_launcher.plan.verify import verify
@@ -46,7 +47,17 @@ def unstarted(data: bytes, directory: str) -> list[Unstarted]:
         return []
     directories = Directories(os.path.abspath(directory), _SHORTEST)
     operations, found = resolve(plan, directories, None)
-    return [] if found else [Unstarted(*one) for one in obstacles(plan, operations, directories)]
+    if found:
+        return []
+    checks = {"require_directory": not_a_directory, "require_file": not_a_file}
+    missing = [
+        Unstarted(True, sentence, "make it on this host, or name another", operation.origin)
+        for operation in operations
+        if operation.name in checks
+        for sentence in checks[operation.name](operation, directories)
+    ]
+    wrong = obstacles(plan, operations, directories)
+    return missing + [Unstarted(False, *one) for one in wrong]
 
 
 def installed() -> Installed | None:

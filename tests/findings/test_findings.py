@@ -236,6 +236,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR512": lambda: ["import", "docker-run", "docker run --read-onyl alpine"],
     "KR513": lambda: ["import", "docker-run", "docker run --name $USER alpine"],
     "KR530": lambda: ["compile", "--this-host", rooted("/bin/none")],
+    "KR531": lambda: ["compile", "--this-host", box("a")],
     "KR607": lambda: ["compile", "--this-host", box("a", "machine: {memory: 4000000GiB}")],
     "KR611": lambda: two('network: {mode: tsi, ports: ["1:1"]}'),
     "KR612": lambda: two("disks: [{id: a, path: a.img, format: raw}]"),

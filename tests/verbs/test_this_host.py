@@ -1,4 +1,5 @@
-"""A program that a root directory lacks is told of where somebody asks for this host's view."""
+"""What this host lacks of a plan is told where somebody asks for this host's view: files and
+directories, and programs in a root directory."""
 
 from __future__ import annotations
 
@@ -88,14 +89,41 @@ def test_it_is_told_where_it_is_asked_for(
     assert told.stderr == f"krunc: warning: {parts}\n"
 
 
+# Keys that name what is not there, the key that is marked, and what is said.
+ABSENT = [
+    ("shares: [{tag: a, path: ./none}]", "shares[0].path", "/none: no such file or directory; expected a directory"),
+    ("shares: [{tag: a, path: ./file}]", "shares[0].path", "/file is not a directory"),
+    ("disks: [{id: a, format: raw, path: ./none.img}]", "disks[0].path", "/none.img: no such file or directory; expected a file or"),
+    ("disks: [{id: a, format: raw, path: ./rootfs}]", "disks[0].path", "/rootfs is not a file or block device"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "key", "said"), ABSENT)
+def test_what_a_box_names_is_looked_for(keys: str, key: str, said: str, boxes: Path) -> None:
+    Path("file").touch()
+    put(f"entrypoint: {{executable: /bin/good}}\n{keys}")
+    assert "KR531" not in krunc("compile", "a.yaml").stderr, "a pure function"
+    asked = krunc("compile", "--this-host", "a.yaml")
+    assert asked.returncode == 0
+    assert f"warning[KR531]: {key}: {boxes}" in asked.stderr
+    assert said in asked.stderr
+    assert asked.stderr.count("KR53") == 1
+
+
+def test_every_missing_path_is_told_at_once(boxes: Path) -> None:
+    keys = "entrypoint: {executable: /bin/none}\nshares: [{tag: a, path: a}, {tag: b, path: b}]"
+    put(f"{keys}\ndisks: [{{id: c, format: raw, path: c}}]", name="elsewhere/d.yaml")
+    asked = krunc("compile", "--this-host", "elsewhere/d.yaml")
+    assert asked.stderr.count("KR531") == 4  # the root, too, of which nothing can be said then
+    assert "KR530" not in asked.stderr
+
+
 def test_nothing_is_said_of_what_cannot_be_seen(boxes: Path) -> None:
     put("entrypoint: {executable: /bin/good}")
     put("entrypoint: {executable: /bin/none}\nallow: [{code: KR530, reason: x}]", name="b.yaml")
     Path("rootfs/bin/sh").touch(0o755)  # of the script before, which may make the program
     put("entrypoint: {executable: /bin/none, before: a}", name="c.yaml")
-    Path("elsewhere").mkdir()
-    put("entrypoint: {executable: /bin/none}", name="elsewhere/d.yaml")
-    for name in ("a", "b", "c", "elsewhere/d"):
+    for name in ("a", "b", "c"):
         asked = krunc("compile", "--this-host", "--warnings-as-errors", f"{name}.yaml")
         assert (asked.returncode, "KR530" in asked.stderr) == (0, False), asked.stderr
     assert krunc("launch", "--dry-run", "a.plan.json").stderr == ""

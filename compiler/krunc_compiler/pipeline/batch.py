@@ -166,7 +166,8 @@ def _of_this_host(boxes: list[Compiled], job: Job, unstarted: Starter | None) ->
             keys = {dotted(path): path for path in one.source.places}
             for why in unstarted(one.text.encode("utf-8"), job.directory or "."):
                 path = keys.get(why.key, ("entrypoint",))
-                findings.append(Finding("KR530", why.sentence, path, why.way_out))
+                code = "KR531" if why.is_path else "KR530"
+                findings.append(Finding(code, why.sentence, path, why.way_out))
         found += [Located(one.source, item) for item in findings if item.code not in one.allowed]
     return found
 

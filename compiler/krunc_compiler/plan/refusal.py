@@ -17,14 +17,16 @@ class Refusal(NamedTuple):
 
 
 class Unstarted(NamedTuple):
-    """Why the program of a plan cannot start on this host, the way out, and the key of the box."""
+    """Why a plan cannot start on this host, the way out, and the key of the box: for a path that
+    the plan names, or else for what its root directory has."""
 
+    is_path: bool
     sentence: str
     way_out: str
     key: str
 
 
-# Why the program of a plan with these bytes, which is in a directory, cannot start on this host.
+# Why a plan with these bytes, which is in a directory, cannot start on this host.
 Starter = Callable[[bytes, str], list[Unstarted]]
 # What the launcher refuses of a plan with these bytes, on any host.
 Verifier = Callable[[bytes], list[Refusal]]

@@ -88,7 +88,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--this-host",
         action="store_true",
-        help="warn about what this host does not have: CPUs, memory, the program in a root "
+        help="warn about what this host does not have: CPUs, memory, files, the program in a root "
         "directory",
     )
     parser.add_argument(
