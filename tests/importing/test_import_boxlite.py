@@ -300,7 +300,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     ),
     "another format": (
         json.dumps(disks({**DISK, "format": "Vmdk"})),
-        ["block_devices.devices[0].format", "allowed: Raw, Qcow2"],
+        ["block_devices.devices[0].format", "write one of: Raw, Qcow2"],
     ),
     "a variable without a value": (
         json.dumps(program(env=[["A"]])),

@@ -106,7 +106,8 @@ def test_nothing_that_a_plan_has_no_use_for(
     update_golden: bool,
 ) -> None:
     """What the launch of each example box imports: what all do, and what a box takes besides."""
-    (tmp_path / "rootfs").mkdir()
+    runnable(tmp_path / "rootfs", "/bin/busybox", "/bin/sh", "/usr/bin/agent")
+    (tmp_path / "rootfs/work").mkdir()
     every = {}
     for box in BOXES:
         (tmp_path / f"{box}.yaml").write_text((ROOT / f"boxes/{box}.yaml").read_text())
