@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -81,14 +82,24 @@ def open_files(
         path.write_text(json.dumps(box))
         assert main(["compile", str(path), "-o", str(place / "plans")]) == 0
     refused = len(list((place / "plans").iterdir())) - 1
-    words: list[str | Path] = [*LAUNCHER, "--libkrun", build("v1"), "--runtime-dir", place / "run"]
-    words += ["--log-dir", place / "logs", place / "plans"]
+    words: list[str | Path] = [*LAUNCHER, "--libkrun", build("v1"), "--log-dir", place / "logs"]
+    words.append(place / "plans")
     env = {
         **os.environ, "LD_PRELOAD": f"{built(tmp_path)} {fake_kvm}", "KRUN_RECORDER_STAY": "1",
         "KRUN_RECORDER": str(place / "calls"), **({"FAILING_FORK": str(failing)} if failing else {}),
     }  # fmt: skip
+    with TemporaryDirectory() as short:
+        # Below the test's own directory all paths of sockets would be too long; below this one it
+        # is those of boxes with long names.
+        words += ["--runtime-dir", Path(short, "runtime-directory")]
+        return _open_files(words, env, place / "calls", said, refused)
+
+
+def _open_files(
+    words: list[str | Path], env: dict[str, str], calls: Path, said: str, refused: int
+) -> list[str]:
     with started(words, env=env, stderr=subprocess.PIPE) as launcher:
-        entered(place / "calls", launcher)
+        entered(calls, launcher)
         assert launcher.stderr is not None
         ended = 0
         while ended < refused:
