@@ -130,6 +130,26 @@ def test_a_base_of_gigabytes(tmp_path: Path) -> None:
     assert "entrypoint.args: a plan of this would have 8,1" in done.stderr, done.stderr[-2000:]
 
 
+IMPORTED = {
+    "compose": ("services: {a: {image: b, command: MANY}}", "services.a.command"),
+    "oci": ("process: {args: MANY}", "process.args"),
+    "boxlite": ("entrypoint: {args: MANY}", "entrypoint.args"),
+}
+
+
+@pytest.mark.parametrize("tool", IMPORTED)
+def test_an_import_of_gigabytes(tool: str, tmp_path: Path) -> None:
+    text, key = IMPORTED[tool]
+    text = f"x-s: &a {'y' * 900_000}\n{text.replace('MANY', many('*a', 9000))}\n"
+    (tmp_path / "config.json").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "krunc", "import", tool, "." if tool == "oci" else "config.json"],
+        cwd=tmp_path, capture_output=True, text=True, preexec_fn=limited,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"error[KR220]: {key}: a plan of this would have 8,1" in done.stderr, done.stderr[-500:]
+
+
 def chain(directory: Path, number: int, keys: int) -> None:
     """NUMBER boxes, each of which extends the next."""
     for i in range(number):

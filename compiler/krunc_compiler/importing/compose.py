@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from krunc_schema import load
-
 from krunc_compiler.findings.finding import Finding, Path, Source, reject
 from krunc_compiler.findings.wording import allowed
 from krunc_compiler.importing import compose_values, network, program, storage
 from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.compose_keys import keys
+from krunc_compiler.importing.configuration import configuration
 from krunc_compiler.importing.draft import OUTSIDE, WRONG, At, Draft, box_name, shown
 from krunc_compiler.importing.extending import extended
 from krunc_compiler.importing.interpolation import fill
 from krunc_compiler.rules.lints import names_a_secret
-from krunc_compiler.shape.checking import check
-from krunc_compiler.text.parsing import parse
 
 _SHOWN = 12
 _DOLLAR = "write $$ for the character; a default has no variable in it here"
@@ -28,11 +25,7 @@ def convert(name: str, text: str, service: str | None, home: str) -> Imported:
     None stands for the only one. HOME leads from the box's directory to the file's. Raises Rejected
     with everything that is wrong with the service.
     """
-    value, source = parse(name, text)
-    schema = load("compose.schema")
-    findings = check(value, schema)
-    if findings:
-        raise reject(source, findings)
+    value, source = configuration(name, text, "compose.schema")
     chosen = _chosen(value, source, service)
     draft = Draft(home)
     whole = extended(value["services"], chosen, draft)

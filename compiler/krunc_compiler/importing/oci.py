@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from krunc_schema import load
-
 from krunc_compiler.findings.finding import reject
 from krunc_compiler.importing import network, program, storage
 from krunc_compiler.importing.boxlite import Imported
+from krunc_compiler.importing.configuration import configuration
 from krunc_compiler.importing.draft import At, Draft, box_name, shown
 from krunc_compiler.importing.mount_options import is_read_only
 from krunc_compiler.importing.oci_keys import BECOMES, TOLD
 from krunc_compiler.importing.reasons import REASONS
-from krunc_compiler.shape.checking import check
-from krunc_compiler.text.parsing import parse
 
 CONFIG = "config.json"
 # What the stage mounts by itself, whatever its options.
@@ -31,10 +28,7 @@ def convert(name: str, text: str, directory: str, home: str) -> Imported:
 
     HOME leads from the box's directory to the bundle. Raises Rejected with all that is wrong.
     """
-    value, source = parse(name, text)
-    findings = check(value, load("oci.schema"))
-    if findings:
-        raise reject(source, findings)
+    value, source = configuration(name, text, "oci.schema")
     draft = Draft(home)
     draft.name = box_name(value.get("hostname") or directory)
     _root(draft, value["root"])

@@ -7,8 +7,6 @@ import re
 import sys
 from argparse import ArgumentParser, Namespace
 
-from krunc_schema import load
-
 from krunc_compiler.files.source import MAX_BYTES, decode, read
 from krunc_compiler.files.writing import write
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, reject
@@ -17,9 +15,8 @@ from krunc_compiler.findings.wording import why
 from krunc_compiler.importing import boxlite, compose, docker_run, oci
 from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.boxtext import to_yaml
+from krunc_compiler.importing.configuration import configuration
 from krunc_compiler.pipeline.compiling import compile_all
-from krunc_compiler.shape.checking import check
-from krunc_compiler.text.parsing import parse
 from krunc_compiler.values.inputs import Inputs
 
 EXAMPLES = """\
@@ -117,10 +114,7 @@ def _is_open(item: Located) -> bool:
 
 def _boxlite(args: Namespace) -> tuple[str, Imported]:
     name, text = read(args.file)
-    spec, source = parse(name, _PAIR.sub(_joined, text))
-    findings = check(spec, load("boxlite.schema"))
-    if findings:
-        raise reject(source, findings)
+    spec, source = configuration(name, _PAIR.sub(_joined, text), "boxlite.schema")
     box, findings = boxlite.convert(spec)
     if findings:
         raise reject(source, findings)
