@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import guests
@@ -98,6 +99,13 @@ def boot(
     def repeated(why: str) -> None:
         request.node.user_properties.append((_REPEATED, why))
 
+    def repeat(why: str, before: str) -> None:
+        repeated(why)
+        # What a guest has written, and what its launcher, which is gone, could not remove.
+        for made in boxes.iterdir():
+            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
+        _copy(before, boxes)
+
     while _HUNG:
         repeated(_HUNG.pop())
 
@@ -127,33 +135,36 @@ def boot(
         console = boxes / "run/console.log"
         # Without site: a fifth of a second of emulation.
         driver = [python, "-I", "-S", str(TOOLS / "hostside.py")]
-        for left in reversed(range(_TRIES)):
-            try:
-                done = job.run(emulated, driver, stdin=order, timeout=seconds, env=environment)
-            except (subprocess.TimeoutExpired, HostError):
-                if left < _TRIES - 2:
-                    raise
-                repeated(f"{box}: the boot hung, or its machine was lost")
-                # A machine in which one VM hung is not trusted with another.
-                machine.down(emulated)
-                machine.up(emulated, machine.IDLE, guests.kind())
-                # What its launcher, which is gone with it, could not remove.
-                for made in (boxes / "run").glob("launch-*"):
-                    shutil.rmtree(made)
-                continue
-            assert done.returncode == 0, done
-            result = Boot(**json.loads(done.stdout.splitlines()[-1]))
-            written = console.read_text(errors="replace") if console.exists() else ""
-            said = result.stderr + result.stdout + written
-            gave_up = _GAVE_UP in said and start is _KRUNC
-            broken = _NO_CONSOLE in said or _PANIC in said or gave_up
-            if (broken and not panics) or (prints and not result.stdout):
-                repeated(f"{box}: the guest's console or kernel failed")
-                continue
-            break
+        with TemporaryDirectory(prefix="boot-before-") as before:
+            _copy(boxes, before)
+            for left in reversed(range(_TRIES)):
+                try:
+                    done = job.run(emulated, driver, stdin=order, timeout=seconds, env=environment)
+                except (subprocess.TimeoutExpired, HostError):
+                    if left < _TRIES - 2:
+                        raise
+                    # A machine in which one VM hung is not trusted with another.
+                    machine.down(emulated)
+                    machine.up(emulated, machine.IDLE, guests.kind())
+                    repeat(f"{box}: the boot hung, or its machine was lost", before)
+                    continue
+                assert done.returncode == 0, done
+                result = Boot(**json.loads(done.stdout.splitlines()[-1]))
+                written = console.read_text(errors="replace") if console.exists() else ""
+                said = result.stderr + result.stdout + written
+                gave_up = _GAVE_UP in said and start is _KRUNC
+                broken = _NO_CONSOLE in said or _PANIC in said or gave_up
+                if left and ((broken and not panics) or (prints and not result.stdout)):
+                    repeat(f"{box}: the guest's console or kernel failed", before)
+                    continue
+                break
         return result
 
     return run
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    subprocess.run(["cp", "-a", "--sparse=always", f"{source}/.", str(target)], check=True)
 
 
 def _fit(box: Path) -> None:
