@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from krunc_compiler.libkrun import Installed
-from krunc_compiler.plan.refusal import Refusal, Unstarted
+if TYPE_CHECKING:  # a compile that is right asks for none of them
+    from krunc_compiler.libkrun import Installed
+    from krunc_compiler.plan.refusal import Refusal, Unstarted
 
 # The host that has the most: no directory is shorter than this, and no plan's path is longer for
 # it.
@@ -14,6 +16,7 @@ _SHORTEST = "/"
 
 def refusals(data: bytes) -> list[Refusal]:
     """Tell what the launcher refuses of a plan with the bytes DATA, whatever the host is."""
+    from krunc_compiler.plan.refusal import Refusal
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.paths import Directories
     from krunc_launcher.plan.verify import keyed, verify
@@ -33,6 +36,7 @@ def refusals(data: bytes) -> list[Refusal]:
 def unstarted(data: bytes, directory: str) -> list[Unstarted]:
     """Tell why a plan with the bytes DATA, which is in DIRECTORY, cannot start, as far as the files
     and directories of this host decide it."""
+    from krunc_compiler.plan.refusal import Unstarted
     from krunc_launcher.errors import PlanRefused
     from krunc_launcher.host.files import not_a_directory, not_a_file
     from krunc_launcher.host.program import unstarted as obstacles
@@ -62,6 +66,7 @@ def unstarted(data: bytes, directory: str) -> list[Unstarted]:
 
 def installed() -> Installed | None:
     """Tell which libkrun the launcher would load on this host; None when it finds none."""
+    from krunc_compiler.libkrun import Installed
     from krunc_launcher._rules import ERAS
     from krunc_launcher.errors import LaunchError
     from krunc_launcher.host.libkrun import locate

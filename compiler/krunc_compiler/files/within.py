@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from stat import S_ISLNK
 from typing import NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Source, reject
@@ -91,13 +92,17 @@ def _upwards(path: str) -> Iterator[str]:
 
 
 def _links(text: str, place: str) -> bool:
-    """Tell whether PLACE, or anything from there to TEXT, a path in it, is a link; // may be."""
-    while text != place:
-        above = os.path.dirname(text)
-        if above == text or os.path.islink(text):
-            return True
-        text = above
-    return os.path.islink(place)
+    """Tell whether PLACE, or anything from there to TEXT, a path in it, is a link."""
+    while True:
+        # By hand: os.path's functions take twice as long, for each directory of each file.
+        try:
+            if S_ISLNK(os.lstat(text).st_mode):
+                return True
+        except OSError:
+            pass  # what is not there is none
+        if len(text) <= len(place):
+            return False
+        text = text.rpartition("/")[0] or "/"
 
 
 def is_in(real: str, place: str) -> bool:

@@ -31,7 +31,7 @@ MOST = 200
 # Of places of which the same is said, so many are named beside the first.
 _PLACES = 8
 # What YAML takes for the end of a line.
-LINE_END = re.compile("[\n\r\x85\u2028\u2029]")
+LINE_END = "[\n\r\x85\u2028\u2029]"
 # Letters and signs by their category, but nothing is seen of them.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = (f"\x1b[{code}m" for code in ("31;1", "33;1", "36", "1", "0"))
@@ -163,7 +163,7 @@ def settled(findings: list[Located]) -> list[Located]:
 
 @lru_cache(4)
 def _lines(text: str) -> list[str]:
-    return LINE_END.split(text)
+    return re.split(LINE_END, text)
 
 
 def printable(text: str) -> str:

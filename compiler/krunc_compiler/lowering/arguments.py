@@ -1,7 +1,5 @@
 """A call's arguments against libkrun's API table: what the table says, and nothing else."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -27,7 +25,7 @@ class _Ruled(NamedTuple):
 
     name: str
     rules: dict[str, Any]
-    look: _Look
+    look: "_Look"
     unique: str | None
     least: int
     most: int

@@ -3,7 +3,7 @@ text. What is left of it in memory is small, for there may be many files."""
 
 import os
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krunc_compiler.files import writing
 from krunc_compiler.files.boxfiles import plan_name
@@ -15,10 +15,12 @@ from krunc_compiler.findings.wording import why
 from krunc_compiler.libkrun import Target
 from krunc_compiler.pipeline.compiling import Compiled, compile_all
 from krunc_compiler.pipeline.existing import PLAN_MARK, Plans, another_target, same_plan, way
-from krunc_compiler.plan.refusal import Starter
 from krunc_compiler.rules import lints
 from krunc_compiler.rules.collisions import Claims, claims
 from krunc_compiler.values.inputs import Inputs
+
+if TYPE_CHECKING:
+    from krunc_compiler.plan.refusal import Starter
 
 
 class Job(NamedTuple):
@@ -46,7 +48,7 @@ class Work(NamedTuple):
     inputs: Inputs
     mark: str | None
     this_host: bool
-    unstarted: Starter | None = None
+    unstarted: "Starter | None" = None
 
 
 class Made(NamedTuple):
@@ -156,7 +158,7 @@ def _compared(path: str, compiled: Compiled, box: str, plans: Plans) -> tuple[st
     return "".join(printable(line) + "\n" for line in lines), only(path, finding)
 
 
-def _of_this_host(boxes: list[Compiled], job: Job, unstarted: Starter | None) -> list[Located]:
+def _of_this_host(boxes: list[Compiled], job: Job, unstarted: "Starter | None") -> list[Located]:
     cpus = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     found = []

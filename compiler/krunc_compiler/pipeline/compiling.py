@@ -11,6 +11,7 @@ from krunc_compiler.box.image_from_value import with_image
 from krunc_compiler.findings.finding import (
     Finding,
     Located,
+    Path,
     Rejected,
     Source,
     UsageError,
@@ -25,10 +26,9 @@ from krunc_compiler.rules import architectures, lints, written
 from krunc_compiler.rules import box as box_rules
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.rules.host_paths import host_paths
-from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.defaults import filled
 from krunc_compiler.shape.fast_checking import acceptor
-from krunc_compiler.values import braces, extending, matrix, rendering, variables
+from krunc_compiler.values import braces, extending, matrix, variables
 from krunc_compiler.values.inputs import Inputs
 from krunc_compiler.values.rebasing import rebased
 from krunc_compiler.values.variables import Known
@@ -108,6 +108,8 @@ def named_rows(loaded: Loaded) -> list[tuple[Any, dict[str, Any]]]:
 
 
 def _name(loaded: Loaded, row: dict[str, Any]) -> Any:
+    from krunc_compiler.values import rendering
+
     name = {"name": loaded.value.get("name")}
     return rendering.render(name, loaded.variables(row), loaded.source, work=loaded.work).value[
         "name"
@@ -168,24 +170,30 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     """Return the value of one box without expressions and defaults, and what is wrong with its
     shape."""
     schema = load("box.schema")
-    rendered = rendering.Rendered(loaded.value, [], frozenset())
+    value: Any = loaded.value
+    findings: list[Finding] = []
+    failed: frozenset[Path] = frozenset()
     # Those in keys are none, and stay as they are.
     if braces.openings(loaded.shown):
-        rendered = rendering.render(
-            loaded.value, loaded.variables(row), loaded.source, loaded.known.absent, loaded.work
+        from krunc_compiler.values import rendering
+
+        value, findings, failed = rendering.render(
+            value, loaded.variables(row), loaded.source, loaded.known.absent, loaded.work
         )
-    value = rebased(rendered.value, loaded.source, schema)
+    value = rebased(value, loaded.source, schema)
     # Of a map that lost keys nothing more can be said.
     lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
-    broken = rendered.broken | lost
+    broken = failed | lost
     misfits = [found for found in _misfits(value, schema) if found.path not in broken]
-    return value, Pieces([*rendered.findings, *misfits], broken)
+    return value, Pieces([*findings, *misfits], broken)
 
 
 def _misfits(value: Any, schema: dict[str, Any]) -> list[Finding]:
     if acceptor(schema).accepts(value):
         return []
-    from krunc_compiler.shape import habits  # a box that is right needs none
+    # A box that is right needs none of them.
+    from krunc_compiler.shape import habits
+    from krunc_compiler.shape.checking import check
 
     return habits.advised(check(value, schema, habits.meant), value)
 

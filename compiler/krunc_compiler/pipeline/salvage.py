@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.shape.checking import check
 
 # Each round cuts a level higher at the latest.
 _ROUNDS = 12
@@ -30,7 +29,10 @@ def cut(value: Any, pieces: Pieces, schema: dict[str, Any]) -> tuple[Any, set[Pa
     A list ends before its first wrong item, so that the others keep their numbers. None when
     nothing sensible is left.
     """
-    from copy import deepcopy  # a box that is right is not cut
+    # A box that is right is not cut.
+    from copy import deepcopy
+
+    from krunc_compiler.shape.checking import check
 
     value = deepcopy(value)
     removed: set[Path] = set()

@@ -1,7 +1,5 @@
 """The plan: its head, its operations, and its text with one operation a line."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
@@ -38,7 +36,9 @@ class Plan(NamedTuple):
     waivers: tuple[dict[str, str], ...] = ()
 
 
-def make(box: Box, target: Target, meaning: Any, operations: list[Operation], prefix: str) -> Plan:
+def make(
+    box: "Box", target: Target, meaning: Any, operations: list[Operation], prefix: str
+) -> Plan:
     """Return the plan of BOX; MEANING is its value with variables and expressions worked out.
 
     PREFIX is the way from the plan's directory to the box's, `.` when they are the same.

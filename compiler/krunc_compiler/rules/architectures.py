@@ -1,7 +1,5 @@
 """What only some architectures can do, or what reaches no guest on any that the box may run on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple

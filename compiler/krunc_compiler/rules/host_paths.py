@@ -1,7 +1,5 @@
 """Every path of the host that a box names: of its operations, and of files that hold secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple

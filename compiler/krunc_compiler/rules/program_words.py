@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -68,6 +67,8 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 def _split(text: str) -> str:
     """Tell how the command line TEXT is written as a program and its arguments."""
+    import shlex
+
     try:
         words = shlex.split(text)
     except ValueError:  # quotes that are not closed

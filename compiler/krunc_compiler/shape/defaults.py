@@ -30,12 +30,14 @@ def _filler(schema: dict[str, Any]) -> Fill | None:
 def _part(schema: dict[str, Any], whole: Acceptor) -> Fill | None:
     """Tell what fills a value of SCHEMA in; None where there is nothing to fill in."""
     schema = whole.resolved(schema)
-    own = _own(schema, whole)
-    branches = [(whole.part(branch), _part(branch, whole)) for branch in schema.get("oneOf", ())]
-    if not any(inner for _, inner in branches):
-        return own if not branches else None
-
-    *others, (_, last) = branches
+    if "oneOf" not in schema:
+        return _own(schema, whole)
+    inners = [_part(branch, whole) for branch in schema["oneOf"]]
+    if not any(inners):
+        return None
+    # Only now: to make the tests takes longer than all of this.
+    tests = map(whole.part, schema["oneOf"])
+    *others, (_, last) = zip(tests, inners, strict=True)
 
     def fill(value: Any) -> Any:
         inner = last  # of which a value that fits is when it is of no other
@@ -49,6 +51,8 @@ def _part(schema: dict[str, Any], whole: Acceptor) -> Fill | None:
 
 
 def _own(schema: dict[str, Any], whole: Acceptor) -> Fill | None:
+    if "properties" not in schema and "items" not in schema:
+        return None  # as most are
     items = _part(schema["items"], whole) if "items" in schema else None
     fills: list[tuple[str, Fill]] = []
     defaults: list[tuple[str, Any]] = []

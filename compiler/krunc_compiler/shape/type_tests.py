@@ -36,8 +36,11 @@ def typed(name: str, tests: list[Accept]) -> Accept:
     one = _CLASSES.get(name)
     if one is None:
         return joined([_TYPES[name], *tests])
-    if not tests:
-        return lambda value: isinstance(value, one)
+    match tests:
+        case []:
+            return lambda value: isinstance(value, one)
+        case [first, second]:
+            return lambda value: isinstance(value, one) and first(value) and second(value)
     test = joined(tests)
     return lambda value: isinstance(value, one) and test(value)
 

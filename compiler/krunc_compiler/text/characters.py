@@ -53,7 +53,7 @@ def characters(source: str, span: Span) -> Characters:
 
 @lru_cache(4)
 def _line_starts(source: str) -> list[int]:
-    return [0, *(end.end() for end in LINE_END.finditer(source))]
+    return [0, *(end.end() for end in re.finditer(LINE_END, source))]
 
 
 def _read(raw: str, start: int) -> Iterator[tuple[int, str]]:

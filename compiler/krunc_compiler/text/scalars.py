@@ -15,6 +15,8 @@ _WORDS = {
 }
 # All that stands in the numbers below.
 _CHARACTERS = frozenset("+-.0123456789abcdefABCDEFxoinIN")
+# What a number starts with, but for its sign.
+_STARTS = frozenset(".0123456789")
 # Compiled when a box has a number that is no plain integer, which few have.
 _OCT = r"0o[0-7]{1,40}"
 _HEX = r"0x[0-9a-fA-F]{1,40}"
@@ -35,6 +37,8 @@ def scalar(text: str) -> Any:
     if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):
         return text
     digits = text[1:] if text[0] in "+-" else text
+    if digits[:1] not in _STARTS:  # -f is an option of a program
+        return text
     if digits.isdecimal() and len(digits) <= _MOST_DIGITS:
         return int(text)
     if re.fullmatch(_OCT, text):

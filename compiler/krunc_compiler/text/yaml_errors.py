@@ -72,7 +72,7 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
 def _escape(behind: Span, text: str) -> Finding:
     """Return the finding about an escape of no character; BEHIND is where its digits start."""
     line, start = behind.line, max(0, behind.column - 2)
-    written = LINE_END.split(text)[line][start:]
+    written = re.split(LINE_END, text)[line][start:]
     found = re.match(_ESCAPE, written)
     said = found.group() if found else written[:2]
     is_half = found is not None and 0xD800 <= int(said[2:], 16) <= 0xDFFF

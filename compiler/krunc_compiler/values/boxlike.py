@@ -10,7 +10,7 @@ from krunc_schema import load
 
 # What the keys of a box start with that say nothing.
 IGNORED = "x-"
-_PLAIN = re.compile(r"""(?m)^\ufeff?(?:krunc|"krunc"|'krunc')[ \t]*:[ \t]+1[ \t]*$""")
+_PLAIN = r"""(?m)^\ufeff?(?:krunc|"krunc"|'krunc')[ \t]*:[ \t]+1[ \t]*$"""
 
 
 def is_like_box(value: Any) -> bool:
@@ -23,4 +23,4 @@ def is_like_box(value: Any) -> bool:
 
 def looks_like_box(text: str) -> bool:
     """Tell whether TEXT, which is not YAML, has the line of a box."""
-    return _PLAIN.search(text) is not None
+    return re.search(_PLAIN, text) is not None

@@ -12,10 +12,10 @@ from krunc_compiler.files.within import Within
 from krunc_compiler.findings.finding import Rejected, UsageError
 from krunc_compiler.findings.report import printable
 from krunc_compiler.pipeline.batch import Job, Made
-from krunc_compiler.values.kind import Seen, kind_of_file
 
 if TYPE_CHECKING:
     from krunc_compiler.pipeline.unchanged import Earlier
+    from krunc_compiler.values.kind import Seen
 
 
 def files_of(given: str, within: Within) -> list[str]:
@@ -46,7 +46,12 @@ def others(
     named = set(args.boxes)
     if earlier is not None:  # it has read them
         return {path: seen for path, seen in earlier.others.items() if path not in named}
-    seen = {path: kind_of_file(path, within) for path in files if path not in named}
+    unnamed = [path for path in files if path not in named]
+    if not unnamed:
+        return {}
+    from krunc_compiler.values.kind import kind_of_file
+
+    seen = {path: kind_of_file(path, within) for path in unnamed}
     return {path: one for path, one in seen.items() if one.kind != "box"}
 
 
