@@ -243,16 +243,15 @@ def test_a_lost_node_is_never_told_as_done(
         script, plans = array(1, stays=True, at=at)
         given = [*options, f"--nodelist={NODES[0]}"]
         jobs[name] = slurm.submit(script, str(plans), cwd=at, options=given)
-    for name in jobs:
-        record = tmp_path / name / "calls-0"
-        wait_until(lambda at=record: at.exists() and "start_enter" in at.read_text())
+    records = [tmp_path / name / "calls-0" for name in jobs]
+    wait_until(lambda: all(at.exists() and "start_enter" in at.read_text() for at in records))
     pids = slurm.kill_node(NODES[0])
     assert len(pids) >= 6  # of each: the daemon of the step, the launcher, and the VM's process
     assert all(map(gone, pids))
     states = {"as-written": ("NODE_FAIL", "FAILED"), "requeue": ("PENDING", "REQUEUED")}
     try:
+        wait_until(lambda: all(slurm.tasks(job)[0].state != "RUNNING" for job in jobs.values()))
         for name, job in jobs.items():
-            wait_until(lambda job=job: slurm.tasks(job)[0].state != "RUNNING")
             assert slurm.tasks(job)[0].state in states[name]
         assert not list(tmp_path.rglob("*.exit.json"))
     finally:

@@ -27,7 +27,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
     sources = sorted(STAGE.glob("*.c"))
-    command = ["cc", *options, *checks, *sources, "-o"]
+    command: list[str | Path] = ["cc", *options, *checks, *sources, "-o"]
     return once(
         tmp_path_factory, "stage/stage", lambda out: subprocess.run([*command, out], check=True)
     )
