@@ -109,8 +109,16 @@ def test_mutated_boxes(value: Any) -> None:
     assert acceptor(schema).accepts(value) == validator(schema).is_valid(value)
 
 
+# With few operations each: a plan's schema judges each by itself, and jsonschema takes long for one.
+PARTS = [
+    {**plan, "operations": plan["operations"][start : start + 3]}
+    for plan in PLANS
+    for start in range(0, len(plan["operations"]), 3)
+]
+
+
 @settings(max_examples=400, deadline=None)
-@given(mutated(PLANS))
+@given(mutated(PARTS))
 def test_mutated_plans(value: Any) -> None:
     schema = CONTRACTS["plan, whole"]
     assert acceptor(schema).accepts(value) == validator(schema).is_valid(value)

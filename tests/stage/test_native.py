@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from once import once
 from places import ROOT
 from stages import TABLE, Native, Order, encode, orders
 from terminals import terminal
@@ -23,12 +24,13 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stage with checks of what C leaves undefined; they end it."""
-    out = tmp_path_factory.mktemp("stage") / "stage"
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     options = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", '-DTEST_SOCKET="/report/socket"']
     sources = sorted(STAGE.glob("*.c"))
-    subprocess.run(["cc", *options, *checks, *sources, "-o", out], check=True)
-    return out
+    command: list[str | Path] = ["cc", *options, *checks, *sources, "-o"]
+    return once(
+        tmp_path_factory, "stage/stage", lambda out: subprocess.run([*command, out], check=True)
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import py_compile
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import krunc_launcher
 import pytest
 from generate_start import made
+from once import once
 from processes import PATIENCE
 
 from recorder.source import source
@@ -22,13 +24,17 @@ from recorder.source import source
 HERE = Path(__file__).parent
 # The launcher as a wheel has it, all modules in one; and as the console script starts it: `python
 # -m` would import more.
-_MADE = tempfile.TemporaryDirectory(prefix="krunc-start-")
-for _name, _text in made(Path(krunc_launcher.__path__[0])).items():
-    (Path(_MADE.name) / _name).parent.mkdir(exist_ok=True)
-    (Path(_MADE.name) / _name).write_text(_text, "utf-8")
-    py_compile.compile(f"{_MADE.name}/{_name}")
+_KNOWN = "KRUNC_TEST_START"
+if _KNOWN not in os.environ:
+    _MADE = tempfile.TemporaryDirectory(prefix="krunc-start-")
+    for _name, _text in made(Path(krunc_launcher.__path__[0])).items():
+        (Path(_MADE.name) / _name).parent.mkdir(exist_ok=True)
+        (Path(_MADE.name) / _name).write_text(_text, "utf-8")
+        py_compile.compile(f"{_MADE.name}/{_name}")
+    # pytest's workers, which this process starts and outlives, take the same.
+    os.environ[_KNOWN] = _MADE.name
 _START = (
-    f"import gc; gc.disable(); import krunc_launcher; krunc_launcher.__path__[:0] = {[_MADE.name]!r}; "
+    f"import gc; gc.disable(); import krunc_launcher; krunc_launcher.__path__[:0] = {[os.environ[_KNOWN]]!r}; "
     "from krunc_launcher.start import run; run()"
 )
 LAUNCHER = [sys.executable, "-c", _START]
@@ -46,17 +52,17 @@ class Launch(NamedTuple):
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Builds a recording library of an era, optionally without some functions; once each."""
-    directory = tmp_path_factory.mktemp("recorder")
-    made: dict[tuple[str, frozenset[str]], Path] = {}
 
     def make(era: str, *without: str) -> Path:
-        key = (era, frozenset(without))
-        if key not in made:
-            text = directory / f"krun{len(made)}.c"
-            text.write_text(source(era, key[1]))
-            made[key] = directory / f"libkrun{len(made)}.so"
-            _cc(text, made[key])
-        return made[key]
+        left_out = frozenset(without)
+
+        def compiled(library: Path) -> None:
+            text = library.with_suffix(".c")
+            text.write_text(source(era, left_out))
+            _cc(text, library)
+
+        key = hashlib.sha256(" ".join(sorted(left_out)).encode()).hexdigest()[:16]
+        return once(tmp_path_factory, f"recorder-{era}-{key}/libkrun.so", compiled)
 
     return make
 
@@ -64,9 +70,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def fake_kvm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The LD_PRELOAD library that pretends a /dev/kvm."""
-    library = tmp_path_factory.mktemp("kvm") / "fakekvm.so"
-    _cc(HERE / "fakekvm.c", library, "-ldl")
-    return library
+    return once(
+        tmp_path_factory,
+        "fakekvm/fakekvm.so",
+        lambda library: _cc(HERE / "fakekvm.c", library, "-ldl"),
+    )
 
 
 def _cc(text: Path, library: Path, *more: str) -> None:
