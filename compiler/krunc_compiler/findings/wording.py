@@ -33,7 +33,13 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
     """Return the advice to quote VALUE, where RULES want a text."""
     wants_text = any(rule.get("type") == "string" for rule in rules)
     if value is None and wants_text:
-        return 'write "" for an empty string'
+        may_be_empty = any(
+            rule.get("type") == "string" and not rule.keys() & {"pattern", "minLength", "enum"}
+            for rule in rules
+        )
+        if may_be_empty:
+            return 'write "" for an empty string'
+        return "write a value, and ~ in quotes: in YAML, ~ and nothing are null"
     return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
 
 

@@ -255,7 +255,7 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     rule = error.rule
     kinds = " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))
     form = error.schema.get("x-form")
-    if form:
+    if form and not _fits_in_quotes(error):
         hint = f"write {form}"
     elif rule == "string" and not isinstance(error.value, dict | list):
         hint = wording.quotes(error.value, [error.schema])
@@ -266,6 +266,13 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     else:
         hint = wording.rewritten(error.value, error.schema) or wording.about(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
+
+
+def _fits_in_quotes(error: Misfit) -> bool:
+    """Tell whether a number or a boolean is the string that is wanted, but for its quotes."""
+    if not isinstance(error.value, bool | int | float) or error.rule != "string":
+        return False
+    return acceptor(error.schema).accepts(str(error.value))
 
 
 def _is(value: Any, wanted: str) -> str:
