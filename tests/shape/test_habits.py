@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from krunc_compiler import libkrun as api
+from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Finding, Path, Rejected
 from krunc_compiler.pipeline.compiling import compile_all, compile_box
 from krunc_compiler.shape.checking import check
-from krunc_compiler.__main__ import main
 from krunc_compiler.shape.habits import advised
-from krunc_compiler.usage import HELP, VERBS
 from krunc_compiler.shape.refs import resolved
+from krunc_compiler.usage import HELP, VERBS
 from krunc_compiler.values.inputs import Inputs
 from krunc_schema import load
 
@@ -148,7 +148,10 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
         {"log": {"hosts": {}}},
         "hosts belongs at the top of the box or under extensions.smolmachines.egress",
     ),
-    ({"machine": {"x-a": 1}}, "keys that start with x- are allowed only at the top of the box"),
+    (
+        {"machine": {"x-a": 1}},
+        "move it to the top of the box, where alone keys that start with x- are allowed",
+    ),
 ]
 
 
@@ -178,7 +181,7 @@ def test_every_key_at_every_wrong_place_is_told_where_it_belongs() -> None:
     for place in {place for place, _ in every}:
         own = {key for at, rule in every if at == place for key in rule["properties"]}
         for key in keys - own:
-            finding = Finding("KR101", "", (*place, key), "known keys: a, b")
+            finding = Finding("KR101", "", (*place, key), "use a known key: a, b")
             (told,) = advised([finding], {})
             assert told.hint != finding.hint, (place, key)
 
@@ -186,7 +189,7 @@ def test_every_key_at_every_wrong_place_is_told_where_it_belongs() -> None:
 @pytest.mark.parametrize("key", ["hostname", "tables", "wages", "shields", "mesh"])
 def test_a_key_that_is_no_near_miss_has_no_guess(key: str) -> None:
     if key not in SCHEMA["properties"]:
-        assert hint({**REST, key: 1}).startswith("known keys: ")
+        assert hint({**REST, key: 1}).startswith("use a known key: ")
 
 
 @pytest.mark.parametrize(
@@ -263,10 +266,10 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"disks": ["data.img"]}, "write {id: data, path: data.img, format: raw}, or the format that it has"),
     ({"network": "host"}, "write {mode: tsi}, with which the guest reaches what the host user reaches, or {mode: none}"),
     *(({"network": {"mode": "tsi", "ports": [port]}}, said) for port, said in {
-        "127.0.0.1:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
-        "[::1]:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
+        "127.0.0.1:8080:80": 'write "8080:80" with tsi, for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
+        "[::1]:8080:80": 'write "8080:80" with tsi, for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
         "8080-8090:80-90": 'write each pair on its own: "8080:80" up to "8090:90"',
-        "53:53/udp": "tsi publishes TCP ports alone; passt takes HOST:GUEST/udp",
+        "53:53/udp": "use passt, which takes HOST:GUEST/udp: tsi publishes TCP ports alone",
         "80:80/tcp": 'write "80:80", which is a TCP port',
         "9000": 'write "9000:9000", HOST:GUEST',
         9000: 'write "9000:9000", HOST:GUEST',

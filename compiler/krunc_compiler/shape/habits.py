@@ -67,7 +67,7 @@ def _of_key(path: Path, key: str, known: str) -> str:
     row = _row(path, key)
     if row is None:
         if path and key.startswith("x-"):
-            return "keys that start with x- are allowed only at the top of the box"
+            return "move it to the top of the box, where alone keys that start with x- are allowed"
         return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
     guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
     if {place.rpartition(".")[2] for place in row.get("to", ())} == {key}:

@@ -26,7 +26,7 @@ _WAYS_OUT = {
     "did not find expected '-' indicator": "start the items of one list in the same column",
     "block sequence entries are not allowed": "start a list on the line below its key",
     "mapping keys are not allowed": "put a string that starts with ? in quotes",
-    "comment or line break": "start the string on the line below | or >",
+    "expected comment or": "start the string on the line below | or >",
     "indentation indicator equal to 0": "write | or > alone, and indent the lines below it",
     "found character that cannot start any token": "put the string in quotes",
     "found unexpected ':'": "put a string with a colon in quotes",
