@@ -46,7 +46,7 @@ WRONG: dict[str, tuple[str, tuple[str | int, ...], str, str]] = {
     "cut behind a key": ('{"a"§', ("a",), "expected a colon behind the key", "cut off"),
     "no key": ("{§a: 1}", (), 'expected a key in double quotes, got "a:"', "by hand"),
     "a line in a string": ('["a§\n"]', (0,), "U+000A is in a string", "\\u000a"),
-    "an escape": ('["a§\\q"]', (0,), "\\q means nothing in a string", "allowed: "),
+    "an escape": ('["a§\\q"]', (0,), "\\q means nothing in a string", "write one of "),
     "an escape of three": ('["§\\u12g4"]', (0,), "\\u means nothing", "four hexadecimal"),
     "deep lists": ("[" * DEPTH + "§" + "[" * 300_000, (0,) * DEPTH, "too deeply", "16 levels"),
     "deep maps": ('{"a":' * DEPTH + "§" + '{"a":' * 99_999, ("a",) * DEPTH, "deeply", "16"),
