@@ -33,7 +33,7 @@ WRONG: dict[str, tuple[str, tuple[str | int, ...], str, str]] = {
     "a key spelt": ('{"ab": 1,§"\\u0061b": 2}', ("ab",), 'duplicate key "ab"', "keep one"),
     "a key twice, deep": ('{"a":[{"b":1,§"b":1}]}', ("a", 0, "b"), "duplicate key \"b\"", "keep"),
     "NaN": ('{"a": [1, §NaN]}', ("a", 1), "NaN is not an integer", "write an integer"),
-    "infinite": ('{"a": §-Infinity}', ("a",), "-Infinity is not an integer", "integers"),
+    "infinite": ('{"a": §-Infinity}', ("a",), "-Infinity is not an integer", "write an integer"),
     "a fraction": ('{"a": §1.0}', ("a",), "1.0 is not an integer", "write an integer"),
     "an exponent": ('{"a": §1e9}', ("a",), "1e9 is not an integer", "write an integer"),
     "a thousand digits": (f"[§{'7' * 9_000}]", (0,), "a number of 9,000 digits", "20 digits"),
