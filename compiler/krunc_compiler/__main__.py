@@ -174,9 +174,14 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
         sys.stderr.write(HELP)
         raise SystemExit(2)
     if name not in VERBS or name in OF_OTHERS:
-        guess = f"did you mean {close}? " if (close := nearest(name, VERBS)) else ""
-        said = f"there is no command {name!r}; "
-        sys.stderr.write(f"krunc: {said}{guess}commands: {', '.join(VERBS)}; see krunc --help\n")
+        from krunc_compiler.shape.habits import of_command  # a command that there is needs none
+
+        said = of_command(name) or (
+            f"did you mean {near}?" if (near := nearest(name, VERBS)) else ""
+        )
+        commands = f"commands: {', '.join(VERBS)}; see krunc --help"
+        advice = " ".join(filter(None, (said, commands)))
+        sys.stderr.write(f"krunc: there is no command {printable(name)!r}; {advice}\n")
         raise SystemExit(2)
     parser = verb_parser(name)
     given, unknown = parser.parse_known_args(argv[1:])

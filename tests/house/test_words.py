@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from help_lines import lines
+from krunc_schema import load
 from places import ROOT
-from words import Text, files, found_in, hits, of_json, of_markdown, of_python, of_yaml
+from words import Text, files, found_in, hits, is_fix, of_json, of_markdown, of_python, of_yaml
 
 FILES = list(files())
 
@@ -91,3 +97,70 @@ def test_what_is_read_of_other_files() -> None:
 )
 def test_a_fix_starts_with_a_verb(fix: str, is_one: bool) -> None:
     assert (not list(found_in(Text(1, fix, is_fix=True), "findings.json"))) == is_one
+
+
+def _starts_of_tables() -> Iterator[str]:
+    """The texts of the schemas that are help lines as they are."""
+    for rows in load("habits")["keys"].values():
+        yield from (row["say"] for row in rows if "say" in row and "to" not in row)
+    for rows in load("habits")["values"].values():
+        yield from (row["say"] for row in rows)
+
+    def of_schema(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            yield from (text for key, text in value.items() if key == "x-not")
+            value = list(value.values())
+        if isinstance(value, list):
+            for item in value:
+                yield from of_schema(item)
+
+    yield from of_schema(load("box.schema"))
+
+
+def test_every_help_line_that_the_compiler_can_make_is_a_fix() -> None:
+    """Followed from each Finding to the texts that its hint can start with."""
+    found = lines()
+    assert len(found) > 250
+    assert len({line.place.partition(":")[0] for line in found}) > 50
+    # Of a policy's rules, what is said follows `keep to POLICY` (policy/files.py).
+    said = [line for line in found if "/policy/rules.py:" not in line.place]
+    wrong = [f"{line.place}: {line.text}" for line in said if not is_fix(line.text)]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def test_every_help_line_of_the_tables_is_a_fix() -> None:
+    starts = list(_starts_of_tables())
+    assert len(starts) > 50
+    assert not [text for text in starts if not is_fix(text)]
+
+
+def test_every_help_line_of_the_bad_boxes_is_a_fix() -> None:
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests" / "bad").glob("*.stderr")]
+    found = [line for text in texts for line in re.findall("^ +(?:= )?help: (.+)$", text, re.M)]
+    assert len(found) > 150
+    assert not sorted({line for line in found if not is_fix(line)})
+
+
+@pytest.mark.parametrize(
+    ("hint", "found"),
+    [
+        ('"the key"', ["the key"]),
+        ('f"the {key}"', ["the "]),
+        ('key and "the key" or "remove it"', ["the key", "remove it"]),
+        ('"remove it" if key else _WORDS[key]', ["remove it", "the words", "more words"]),
+        ("_made(key)", ["made"]),
+        ("local", ["of the function", "or this"]),
+        ("given", ["by a call"]),
+    ],
+)
+def test_where_help_lines_are_looked_for(hint: str, found: list[str], tmp_path: Path) -> None:
+    """The follower sees what it is to see, whichever way a hint is written."""
+    (tmp_path / "a.py").write_text(
+        '_WORDS = {1: "the words", 2: "more words"}\n'
+        'def _made(key):\n    return f"made {key}"\n'
+        "def find(key, given):\n"
+        '    local = "of the function"\n    if key:\n        local = "or this"\n'
+        f"    return Finding(1, 2, 3, hint={hint})\n"
+        'find(1, given="by a call")\n'
+    )
+    assert [line.text.strip() for line in lines(tmp_path)] == [text.strip() for text in found]

@@ -313,15 +313,15 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "cpus as a string": (json.dumps(spec(cpus="2")), ["cpus", "is a string, not an integer"]),
     "a root that is made in another way": (
         json.dumps(spec(guest_rootfs={"path": "/r", "strategy": "Snapshot"})),
-        ['made by "Snapshot"', "allowed: Direct, Extracted, OverlayMount, Disk"],
+        ['made by "Snapshot"', "write one of: Direct, Extracted, OverlayMount, Disk"],
     ),
     "a root that is made in another way, with more": (
         json.dumps(spec(guest_rootfs={"path": "/r", "strategy": {"Erofs": {"layers": 2}}})),
-        ['made by "Erofs"', "allowed: Direct, Extracted, OverlayMount, Disk"],
+        ['made by "Erofs"', "write one of: Direct, Extracted, OverlayMount, Disk"],
     ),
     "a root that is made by nothing": (
         json.dumps(spec(guest_rootfs={"path": "/r", "strategy": {}})),
-        ["guest_rootfs.strategy", "allowed: Direct, Extracted, OverlayMount, Disk"],
+        ["guest_rootfs.strategy", "write one of: Direct, Extracted, OverlayMount, Disk"],
     ),
     "a root on no disk": (
         json.dumps(disks(root=ON_VDA)),
@@ -421,4 +421,4 @@ def test_an_escaped_pair_is_one_character(place: Path) -> None:
 def test_another_engine_is_refused(engine: object) -> None:
     _, (found,) = convert(spec(engine=engine))
     assert (found.code, found.path) == ("KR511", ("engine",))
-    assert found.hint == "allowed: Libkrun"
+    assert found.hint == "write Libkrun"

@@ -246,7 +246,7 @@ def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "boxes/open.yaml:11:2: error[KR501]: network: network: any address that the host user can reach"
         in said
     )
-    assert "= help: policy.yaml: allow.networks: nothing; ask us" in said
+    assert "= help: keep to policy.yaml: allow.networks: nothing; ask us" in said
     assert main(["check", "boxes/well.yaml"]) == 0
     assert capsys.readouterr().out == "krunc: checked 1 box, 1 plan, 1 policy: no problems found\n"
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from krunc_compiler import libkrun as api
+from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Finding, Path, Rejected
 from krunc_compiler.pipeline.compiling import compile_all, compile_box
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.habits import advised
 from krunc_compiler.shape.refs import resolved
+from krunc_compiler.usage import HELP, VERBS
 from krunc_compiler.values.inputs import Inputs
 from krunc_schema import load
 
@@ -146,7 +148,10 @@ ELSEWHERE: list[tuple[dict[str, Any], str]] = [
         {"log": {"hosts": {}}},
         "hosts belongs at the top of the box or under extensions.smolmachines.egress",
     ),
-    ({"machine": {"x-a": 1}}, "keys that start with x- are allowed only at the top of the box"),
+    (
+        {"machine": {"x-a": 1}},
+        "move it to the top of the box, where alone keys that start with x- are allowed",
+    ),
 ]
 
 
@@ -176,7 +181,7 @@ def test_every_key_at_every_wrong_place_is_told_where_it_belongs() -> None:
     for place in {place for place, _ in every}:
         own = {key for at, rule in every if at == place for key in rule["properties"]}
         for key in keys - own:
-            finding = Finding("KR101", "", (*place, key), "known keys: a, b")
+            finding = Finding("KR101", "", (*place, key), "use a known key: a, b")
             (told,) = advised([finding], {})
             assert told.hint != finding.hint, (place, key)
 
@@ -184,7 +189,7 @@ def test_every_key_at_every_wrong_place_is_told_where_it_belongs() -> None:
 @pytest.mark.parametrize("key", ["hostname", "tables", "wages", "shields", "mesh"])
 def test_a_key_that_is_no_near_miss_has_no_guess(key: str) -> None:
     if key not in SCHEMA["properties"]:
-        assert hint({**REST, key: 1}).startswith("known keys: ")
+        assert hint({**REST, key: 1}).startswith("use a known key: ")
 
 
 @pytest.mark.parametrize(
@@ -261,10 +266,10 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"disks": ["data.img"]}, "write {id: data, path: data.img, format: raw}, or the format that it has"),
     ({"network": "host"}, "write {mode: tsi}, with which the guest reaches what the host user reaches, or {mode: none}"),
     *(({"network": {"mode": "tsi", "ports": [port]}}, said) for port, said in {
-        "127.0.0.1:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
-        "[::1]:8080:80": 'with tsi write "8080:80", for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
+        "127.0.0.1:8080:80": 'write "8080:80" with tsi, for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
+        "[::1]:8080:80": 'write "8080:80" with tsi, for the program in the guest chooses the address; passt takes an IPv4 address in front, as in 127.0.0.1:8080:80',
         "8080-8090:80-90": 'write each pair on its own: "8080:80" up to "8090:90"',
-        "53:53/udp": "tsi publishes TCP ports alone; passt takes HOST:GUEST/udp",
+        "53:53/udp": "use passt, which takes HOST:GUEST/udp: tsi publishes TCP ports alone",
         "80:80/tcp": 'write "80:80", which is a TCP port',
         "9000": 'write "9000:9000", HOST:GUEST',
         9000: 'write "9000:9000", HOST:GUEST',
@@ -279,6 +284,28 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"entrypoint": "make all"}, 'write a map: {script: "make all"}'),
     ({"entrypoint": ["/bin/a", "-b"]}, "write a map: {executable: /bin/a, args: [...]}"),
     ({"limits": {"nofile": {"soft": 1, "hard": 2}}}, 'write "1:2", SOFT:HARD'),
+    *(({"arch": arch}, "did you mean x86_64? write one of: x86_64, arm64") for arch in ("amd64", "AMD64", "x86-64", "x64", "linux/amd64")),
+    *(({"arch": arch}, "did you mean arm64? write one of: x86_64, arm64") for arch in ("aarch64", "ARM64", "arm64/v8", "linux/arm64")),
+    *(({"network": {"mode": mode}}, "did you mean none? write one of: tsi, none, passt, unixstream, unixgram, tap, devices") for mode in ("no", "off", "disabled", "isolated")),
+    *(({"network": {"mode": mode}}, "write passt for a network of its own, tsi with which the guest reaches what the host user reaches, or none; allowed: tsi, none, passt, unixstream, unixgram, tap, devices")
+      for mode in ("on", "yes", "host", "default")),
+    *(({"network": {"mode": mode}}, "write passt, with which the guest has a network of its own, or none; allowed: tsi, none, passt, unixstream, unixgram, tap, devices") for mode in ("bridge", "nat", "slirp4netns")),
+    ({"rootfs": "alpine:3.20"}, 'write a map: {image: "alpine:3.20"}'),
+    ({"rootfs": "docker://alpine"}, 'write a map: {image: "docker://alpine"}'),
+    ({"rootfs": "./rootfs"}, "write a map: {path: ./rootfs}"),
+    ({"rootfs": "alpine"}, "write a map: {path: alpine} for a directory, or {image: alpine} for an image"),
+    *(({"timeout": time}, said) for time, said in {30: "write its unit, as in 30s", "30": "write its unit, as in 30s",
+        "30 minutes": "did you mean 30m?", "5min": "did you mean 5m?", "2 h": "did you mean 2h?",
+        "1h30m": "write it in one unit, as in 90m for 1h30m"}.items()),
+    ({"stop": {"grace": "10s"}}, "write the seconds without a unit: 10"),
+    ({"entrypoint": ["ls", "-l"]}, "write a map: {executable: /usr/bin/ls, args: [...]}, with the whole path that ls has in the guest"),
+    ({"entrypoint": {"executable": ["sh", "-c", "ls"]}}, "write executable: /usr/bin/sh, the whole path that sh has in the guest, and the rest in args"),
+    *(({key: None}, "write its keys below it, further to the right") for key in ("rootfs", "entrypoint")),
+    ({"disks": [{"id": "a", "path": "a.img", "format": "img"}]}, "did you mean raw? write one of: raw, qcow2, vmdk"),
+    ({"disks": [{"id": "a", "path": "a.img", "format": "QCOW2"}]}, "did you mean qcow2? write one of: raw, qcow2, vmdk"),
+    *(({"name": name}, "put it in quotes") for name in (12, 1000.0)),
+    ({"rootfs": {"path": None}}, "write a value, and ~ in quotes: in YAML, ~ and nothing are null"),
+    ({"entrypoint": {"executable": "/bin/a", "args": [None]}}, 'write "" for an empty string'),
 ]  # fmt: skip
 
 
@@ -286,6 +313,25 @@ VALUES: list[tuple[dict[str, Any], str]] = [
 def test_a_value_of_another_tool(part: dict[str, Any], said: str) -> None:
     (found,) = findings({**REST, **part})
     assert found.hint == said
+
+
+COMMANDS = [(name, row) for row in HABITS["commands"] for name in row["names"]]
+
+
+@pytest.mark.parametrize(("name", "row"), COMMANDS, ids=lambda value: str(value)[:10])
+def test_a_command_of_another_tool(
+    name: str, row: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert name not in VERBS
+    assert [other for other, _ in COMMANDS].count(name) == 1
+    if "to" in row:
+        word = row["to"].split()[1]
+        assert word in VERBS or f" {word} " in f" {HELP} "
+    with pytest.raises(SystemExit) as ended:
+        main([name, "a"])
+    assert ended.value.code == 2
+    said = row.get("say") or f"did you mean {row['to']}?"
+    assert f"krunc: there is no command '{name}'; {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("places", HABITS["values"])

@@ -166,4 +166,4 @@ def test_a_pair_of_escapes_as_json_writes_it() -> None:
     with pytest.raises(Rejected) as refusal:
         parse("box.yaml", r'a: "\uD83D\uDE00"')
     (located,) = refusal.value.findings
-    assert r"\U0001f600; write that" in located.finding.hint
+    assert r"write the one escape that YAML has for it, \U0001f600" in located.finding.hint

@@ -17,7 +17,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 TEXTS: dict[str, tuple[str | bytes, str]] = {
     "a duplicate key": (BOX + "name: again\n", "x.yaml:6:1: error[KR005]: duplicate key 'name'; the first is on line 2"),
     "a tab": (BOX + "machine:\n\tcpus: 1\n", "x.yaml:7:1: error[KR003]"),
-    "a tab's way out": (BOX + "machine:\n\tcpus: 1\n", "help: YAML is indented with spaces; replace the tab"),
+    "a tab's way out": (BOX + "machine:\n\tcpus: 1\n", "help: replace the tab: YAML is indented with spaces"),
     "on for true": (BOX + "shares: [{tag: a, path: a, read_only: on}]\n", '"on" is a string, not true or false'),
     "no for false": (BOX + "shares: [{tag: a, path: a, read_only: no}]\n", "help: write true or false"),
     "a name that YAML 1.1 takes for false": (BOX.replace("good", "no"), ""),

@@ -154,6 +154,13 @@ def bare(text: str) -> str:
     return re.sub(r"<[^<>]*>", "", text)
 
 
+def is_fix(text: str) -> bool:
+    """Tell whether a help line starts with what to do, or with the guess that a message has."""
+    first = re.match(r"\w*", text.lstrip("`"))
+    asked = text.startswith("did you mean ") or bool(re.match(r"\w+ belongs ", text))
+    return asked or (first is not None and first[0].lower() in _rules()[2])
+
+
 def found_in(given: Text, file: str) -> Iterator[Hit]:
     """Yield what is to be written in another way in one text."""
     swaps, longest, verbs = _rules()

@@ -108,7 +108,7 @@ def test_it_is_refused_with_the_way_out(text: str) -> None:
         assert "{{ '{{" in hint
     # What each finding advises, done.
     for hint in hints:
-        advised = re.findall(r"\{\{ '(.*)' \}\}$", hint)[0]
+        advised = re.findall(r"\{\{ '(.*)' \}\} where", hint)[0]
         assert advised == "{{" or advised in text
         text = (
             text.replace(advised, f"{{{{ '{advised}' }}}}", 1) if advised != "{{" else literal(text)

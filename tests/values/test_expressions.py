@@ -65,7 +65,7 @@ def test_what_expressions_make(text: str, value: object) -> None:
 
 # A box's line; what is marked in it, or in the lines below; what is said; a part of the way out.
 FAILING: dict[str, tuple[str, str, str, str]] = {
-    "plain": ("a: x{{ prot }}", "prot", "'prot' is undefined", "did you mean port? variables: port, half, word, yes"),
+    "plain": ("a: x{{ prot }}", "prot", "'prot' is undefined", "did you mean port? use a variable that vars declares: port, half, word, yes"),
     "plain over lines": ("a: x\n  y {{ prot\n   }}", "prot", "'prot' is undefined", "did you mean port?"),
     "quoted": ("a: 'it''s {{ prot }}'", "prot", "'prot' is undefined", ""),
     "double quotes": (r'a: "\"\x41\u00e4\t {{ prot }}"', "prot", "'prot' is undefined", ""),

@@ -282,6 +282,21 @@ def test_wrong_words(words: list[str], said: str, capsys: pytest.CaptureFixture[
     assert said in capsys.readouterr().err
 
 
+def test_a_plan_for_a_box_and_a_box_for_a_plan(
+    box: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compile", "good.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["compile", "good.plan.json"]) == 2
+    assert "is a plan already; start it with krunc launch good.plan.json" in capsys.readouterr().err
+    for words in (["digest", "good.yaml"], ["digest", "--fleet", "good.yaml"]):
+        assert main(words) == 2
+        assert "is a box; write its plan: krunc compile good.yaml" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["good.yaml"])
+    assert "did you mean krunc launch FILE?" in capsys.readouterr().err
+
+
 def test_a_directory_that_is_not_there_is_made(
     box: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,3 +85,17 @@ def test_starters_are_closed(target: str, capsys: pytest.CaptureFixture[str]) ->
         )
         capsys.readouterr()
         assert main(["check", f"{kind}.plan.json", "--policy", "p.yaml"]) == 0, kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_is_a_kind_is_that_kind(kind: str) -> None:
+    assert main(["init", "--kind", kind]) == 0
+    path = Path(".krunc/policy.yaml" if kind == "policy" else f"{kind}.yaml")
+    whole = path.read_text()
+    path.unlink()
+    assert main(["init", kind]) == 0
+    assert path.read_text() == whole
+    path.unlink()
+    if kind != "policy":
+        assert main(["init", kind, "--kind", "hello"]) == 0
+        assert "greeting" in path.read_text()

@@ -59,7 +59,7 @@ def part(settings: Settings, needs: Needs) -> str:
     Refused for a plan that fits no ConfigMap, Unspeakable for a path that no volume can have."""
     if len(needs.text.encode()) > MOST_BYTES - 1000:
         message = f"the plan has more than the {MOST_BYTES} bytes that a ConfigMap takes"
-        hint = "--plans-volume CLAIM takes the plans from a volume of the cluster"
+        hint = "give --plans-volume CLAIM, a volume of the cluster that has the plans"
         raise Refused(Finding("KR830", message, hint=hint))
     told = [comment(f"{needs.name} {needs.digest}: {needs.memory_mib} MiB"), *_told(needs)]
     return "\n".join([*told, json.dumps(pod_of(settings, needs))])

@@ -42,7 +42,7 @@ def read(name: str) -> str:
         finding = Finding(
             "KR001",
             f"neither a file nor in git: {said}",
-            hint="REV:path starts at the top of the repository, REV:./path at this directory",
+            hint="write REV:PATH from the top of the repository, or REV:./PATH from this directory",
         )
         raise Rejected(only(name, finding))
     return decode(name, data)

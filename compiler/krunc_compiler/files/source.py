@@ -65,7 +65,7 @@ def decode(name: str, data: bytes) -> str:
                 Finding(
                     "KR001",
                     f"the file has more than {MAX_BYTES:,} bytes",
-                    hint="a box is a short text file; is this the right file?",
+                    hint="check that this is the right file: a box is a short text",
                 )
             ],
         )

@@ -26,6 +26,6 @@ def contained(name: str, findings: list[Located]) -> Iterator[None]:
         raise
     except Exception as fault:  # noqa: BLE001
         said = printable(f"{type(fault).__name__}: {fault}"[:_SAID])
-        hint = "the other files were worked on; report this, with the file, as a fault of krunc"
+        hint = "report this, with the file, as a fault of krunc; the other files were worked on"
         finding = Finding("KR012", f"krunc failed on this file: {said}", hint=hint)
         findings.extend(only(name, finding))

@@ -33,7 +33,13 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
     """Return the advice to quote VALUE, where RULES want a text."""
     wants_text = any(rule.get("type") == "string" for rule in rules)
     if value is None and wants_text:
-        return 'write "" for an empty string'
+        may_be_empty = any(
+            rule.get("type") == "string" and not rule.keys() & {"pattern", "minLength", "enum"}
+            for rule in rules
+        )
+        if may_be_empty:
+            return 'write "" for an empty string'
+        return "write a value, and ~ in quotes: in YAML, ~ and nothing are null"
     return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
 
 
@@ -117,6 +123,12 @@ def about(schema: dict[str, Any]) -> str:
     return text.split(". ")[0].rstrip(".")
 
 
+def meant(schema: dict[str, Any]) -> str:
+    """Tell what to write by what SCHEMA is for."""
+    text = about(schema)
+    return f"write what it is for: {text}" if text else ""
+
+
 def too_few(value: Any, least: int) -> str:
     """Tell that VALUE has not LEAST items, keys or characters."""
     return f"this has {len(value)} of at least {least}" if len(value) else "this is empty"
@@ -125,7 +137,7 @@ def too_few(value: Any, least: int) -> str:
 def filled(least: int, schema: dict[str, Any], may_go: bool) -> str:
     """Tell what to write where there is nothing, which MAY_GO."""
     if not may_go:
-        return about(schema) or "write a value"
+        return meant(schema) or "write a value"
     things = {"array": "item", "object": "key"}.get(schema.get("type", ""), "character")
     return f"write at least {least} {things}{'s' if least > 1 else ''}, or remove it"
 

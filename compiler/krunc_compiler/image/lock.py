@@ -20,7 +20,7 @@ from krunc_compiler.text.unseen import escaped
 
 FORMAT = 1
 MAX_IMAGES: int = load("lock.schema")["properties"]["images"]["maxItems"]
-_AGAIN = "a lock is not edited by hand: run krunc pull BOX"
+_AGAIN = "run krunc pull BOX: a lock is not edited by hand"
 # execve(2): what a program is given together; more would not start.
 _MOST_BYTES = 1 << 20
 

@@ -47,7 +47,7 @@ def convert(spec: dict[str, Any]) -> tuple[Imported, list[Finding]]:
     engine = spec.get("engine", "Libkrun")
     if engine not in ("Libkrun", None):
         message = f"the spec is for the engine {shown(engine)}, and a box is for libkrun"
-        findings.append(Finding("KR511", message, ("engine",), "allowed: Libkrun"))
+        findings.append(Finding("KR511", message, ("engine",), "write Libkrun"))
     value: dict[str, Any] = {"krunc": 1, "name": _name(spec["box_id"], notes)}
     value["machine"] = {
         "cpus": _CPUS if spec.get("cpus") is None else spec["cpus"],
@@ -98,7 +98,7 @@ def _root(
     kind = strategy if isinstance(strategy, str) else next(iter(strategy), "")
     if kind not in _STRATEGIES:
         message = f"a root that is made by {shown(kind)} is not known"
-        hint = f"allowed: {', '.join(_STRATEGIES)}"
+        hint = f"write one of: {', '.join(_STRATEGIES)}"
         findings.append(Finding("KR511", message, ("guest_rootfs", "strategy"), hint))
         return {"path": plain(root["path"])}
     disk = strategy.get("Disk") if isinstance(strategy, dict) else None
@@ -113,7 +113,7 @@ def _root(
     if number < 0:
         where = ("guest_rootfs", "strategy", "Disk", "device_path")
         known = ", ".join(f"/dev/vd{chr(ord('a') + i)}" for i in range(min(len(disks), 26)))
-        hint = f"the block devices are {known or 'none'}"
+        hint = f"name one of the block devices: {known or 'none'}"
         findings.append(Finding("KR511", f"no block device is {device}", where, hint))
         return {"path": plain(root["path"])}
     return {"disk": disks[number]["block_id"], "device": device, "fstype": "ext4"}

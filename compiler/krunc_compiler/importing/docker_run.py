@@ -33,7 +33,7 @@ def convert(name: str, text: str) -> Imported:
     Raises Rejected with everything that is wrong with it.
     """
     if len(text) > _MOST:
-        hint = "Linux takes no longer one; is this the right text?"
+        hint = "check that this is the right text: Linux takes no longer command"
         found = Finding(WRONG, f"the command has more than {_MOST:,} characters", hint=hint)
         raise reject(Source(name, "", {}), [found])
     given, findings = words(text)

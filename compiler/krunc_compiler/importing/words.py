@@ -99,7 +99,7 @@ class _Reader:
                 self._wrong(WRONG, f"{character} is for the shell, not the command", hint, self._at)
                 break
             elif len(found) == _MOST_WORDS:
-                hint = "is this the right text?"
+                hint = "check that this is the right text"
                 self._wrong(WRONG, f"more than {_MOST_WORDS:,} words", hint, self._at)
                 break
             else:

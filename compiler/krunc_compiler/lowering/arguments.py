@@ -72,7 +72,7 @@ def _repeated(kind: Kind, space: str, value: Any, path: Path, first: Path) -> Fi
         "KR201",
         f"the {space} {value!r} is already that of {dotted(first)}",
         path,
-        hint=f"{'one would hide the other' if kind == 'order' else why}; choose another",
+        hint=f"choose another: {'one would hide the other' if kind == 'order' else why}",
     )
 
 
@@ -80,7 +80,7 @@ def _number(value: Any, ruled: _Ruled) -> list[Finding]:
     if ruled.least <= value <= ruled.most:
         return []
     unit = f" {ruled.rules['unit']}" if "unit" in ruled.rules else ""
-    hint = f"allowed: {ruled.least} to {ruled.most}{unit}"
+    hint = f"write {ruled.least} to {ruled.most}{unit}"
     return [Finding("KR104", f"{value}{unit} is out of range", hint=hint)]
 
 
@@ -154,7 +154,7 @@ def _readable(text: str) -> list[Finding]:
     if bad is None:
         return []
     message = f"{name_of(bad)} cannot reach the guest unchanged"
-    return [Finding("KR202", message, hint=f"{rules['doc']}; use entrypoint.script")]
+    return [Finding("KR202", message, hint=f"use entrypoint.script: {rules['doc']}")]
 
 
 def _count(value: Any, ruled: _Ruled) -> list[Finding]:
@@ -163,9 +163,9 @@ def _count(value: Any, ruled: _Ruled) -> list[Finding]:
         return []
     if "command_line" not in ruled.rules:
         return _items(value, ruled)
-    hint = "with more, the kernel gives up before the program starts and libkrun's exit status is 0"
+    why = "with more, the kernel gives up before the program starts, and libkrun's exit code is 0"
     message = f"{len(value)} are too many; the guest's kernel takes {most}"
-    return [Finding("KR203", message, hint=f"{hint}; {_OTHER_WAYS}")]
+    return [Finding("KR203", message, hint=f"{_OTHER_WAYS}; {why}")]
 
 
 def _items(value: Any, ruled: _Ruled) -> list[Finding]:
@@ -210,7 +210,7 @@ def _text(text: str, ruled: _Ruled) -> list[Finding]:
         message = f"{name_of(bad)} cannot reach the guest unchanged"
         # What is not on the guest's kernel command line has no other way.
         other = f"; {_OTHER_WAYS}" if "command_line" in ruled.rules else ""
-        hint = f"allowed is {row['doc']}{other}"
+        hint = f"write {row['doc']}{other}"
         findings.append(Finding("KR202", message, hint=hint))
     return findings
 

@@ -140,7 +140,7 @@ def _compared(path: str, compiled: Compiled, box: str, plans: Plans) -> tuple[st
         return "", rejected.findings
     except OSError as error:
         message = f"the plan cannot be read: {why(error)}"
-        finding = Finding("KR301", message, hint="krunc compile makes it")
+        finding = Finding("KR301", message, hint="run krunc compile, which makes it")
         return "", only(path, finding)
     if same_plan(data, text.encode("utf-8")):
         return "", []

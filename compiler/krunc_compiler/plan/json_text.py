@@ -115,7 +115,7 @@ class _Scanner:
     def _value(self, at: int, path: Path, key: Span | None) -> int:
         """Find the value at AT, and return where it ends."""
         if len(path) >= most("depth"):
-            hint = f"allowed: {most('depth')} levels"
+            hint = f"write at most {most('depth')} levels"
             raise self._flaw(at, path, "the plan is nested too deeply", hint)
         self._count(at, path)
         self.places[path] = Place(self._span(at, at + 1), key)
@@ -187,12 +187,12 @@ class _Scanner:
             return end + 1
         if not wrong:
             said = "this is not JSON: the string that starts here does not end"
-            raise self._flaw(at, path, said, f"is the file cut off? {_AGAIN}")
+            raise self._flaw(at, path, said, f"check whether the file is cut off; {_AGAIN}")
         if wrong != "\\":
             said = f"this is not JSON: the character U+{ord(wrong):04X} is in a string"
             raise self._flaw(end, path, said, f"write it as \\u{ord(wrong):04x}")
         said = f"this is not JSON: \\{self._text[end + 1 : end + 2]} means nothing in a string"
-        hint = 'allowed: \\" \\\\ \\/ \\b \\f \\n \\r \\t, and \\u with four hexadecimal digits'
+        hint = 'write one of \\" \\\\ \\/ \\b \\f \\n \\r \\t, and \\u with four hexadecimal digits'
         raise self._flaw(end, path, said, hint, end + 2)
 
     def _word(self, at: int, path: Path) -> int:
@@ -205,11 +205,13 @@ class _Scanner:
         if not (digits.isascii() and digits.isdigit()):
             if digits in ("NaN", "Infinity") or digits[:1] in tuple("0123456789"):
                 said = f"{word[: most('digits')]} is not an integer"
-                raise self._flaw(at, path, said, "a plan has integers only", end)
+                raise self._flaw(
+                    at, path, said, "write an integer: a plan has no other numbers", end
+                )
             raise self._no_json(at, path, "a value")
         if len(word) > most("digits"):
             said = f"a number of {len(word):,} digits"
-            raise self._flaw(at, path, said, f"allowed: {most('digits')} digits", end)
+            raise self._flaw(at, path, said, f"write at most {most('digits')} digits", end)
         if digits[0] == "0" and digits != "0":
             said = f"this is not JSON: {word} starts with 0"
             raise self._flaw(at, path, said, "write a number without zeros before it", end)
@@ -218,7 +220,7 @@ class _Scanner:
     def _count(self, at: int, path: Path) -> None:
         self._left -= 1
         if self._left < 0:
-            hint = f"no plan needs so many; {_AGAIN}"
+            hint = f"{_AGAIN}: no plan needs so many"
             raise self._flaw(at, path, f"the plan has more than {most('values'):,} values", hint)
 
     def _behind(self, at: int) -> int:
@@ -243,7 +245,7 @@ class _Scanner:
     def _no_json(self, at: int, path: Path, wanted: str) -> _Flaw:
         said = f"this is not JSON: expected {wanted}, got {self._found(at)}"
         end = at + max(1, len(self._upto(at)))
-        hint = f"is the file cut off? {_AGAIN}" if at == len(self._text) else _BY_HAND
+        hint = f"check whether the file is cut off; {_AGAIN}" if at == len(self._text) else _BY_HAND
         return self._flaw(at, path, said, hint, end)
 
     def _flaw(self, at: int, path: Path, said: str, hint: str, end: int = 0) -> _Flaw:

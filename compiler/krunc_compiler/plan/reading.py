@@ -15,7 +15,7 @@ from krunc_compiler.plan.schema import head_schema, operation_schemas
 from krunc_compiler.shape.checking import check
 
 # What is not known here can be of a later krunc, whose plans have the same format.
-_NEWER = "if a newer krunc made the plan, update krunc here, or compile the box with this one"
+_NEWER = "update krunc here if a newer one made the plan, or compile the box with this one"
 
 
 def read_plan(name: str, text: str) -> Plan:
@@ -83,7 +83,7 @@ def row_findings(index: int, row: dict[str, Any]) -> list[Finding]:
         names = [name for known, name in operation_schemas() if known == kind]
         close = wording.nearest(str(row[kind]), names)
         known = wording.nearest_first(str(row[kind]), names)
-        hint = f"did you mean {close}?" if close else f"known: {known}"
+        hint = f"did you mean {close}?" if close else f"write one of: {known}"
         message = f"{row[kind]!r} is not a {kind} of a plan"
         return [_by_whom(Finding("KR403", message, (*where, kind), hint))]
     schema = _operation(kind, row[kind])

@@ -47,7 +47,9 @@ class Policy(NamedTuple):
         """Return FOUND with the policy's name and message; a warning when the box has a waiver for
         it."""
         rule = name if self.is_schema else rules.rule_of(found)
-        hint = "; ".join(filter(None, [f"{name}: {found.hint}" if found.hint else name, message]))
+        hint = "; ".join(
+            filter(None, [f"keep to {name}{': ' * bool(found.hint)}{found.hint}", message])
+        )
         for waiver in review.value.get("waivers", ()):
             if waiver["rule"] == rule:
                 text = f"{found.message}; waived: {bare(waiver['reason'])}"

@@ -120,4 +120,4 @@ def _way_out(key: str) -> str:
     if key in _INSTEAD:
         return f"write {_INSTEAD[key]}"
     close = wording.nearest(key, sorted(_KNOWN))
-    return f"did you mean {close}?" if close else "a note of your own starts with x-"
+    return f"did you mean {close}?" if close else "remove it, or start a note of your own with x-"

@@ -79,8 +79,8 @@ def _devices(operations: list[Operation], names: list[str]) -> Iterator[_Asked]:
             last[-1].origin[:1],
             f"a machine of libkrun has interrupt lines for {_most('virtio_devices')}",
             "KR207",
-            "libkrun's own (balloon, rng, console, vsock) count too; put several directories "
-            "under one share, or several disks into one",
+            "put several directories under one share, or several disks into one; libkrun's own "
+            "devices (balloon, rng, console, vsock) count too",
             at_key=True,
         )
 
@@ -96,9 +96,9 @@ def _line(line: dict[str, int]) -> Iterator[_Asked]:
             ("entrypoint",),
             f"it holds {command_line.room(first)}",
             "KR204",
-            "the guest would silently lose the end; put long strings into a file in "
-            "the root directory or a share, or with a root directory use --target 1.19 or 2, "
-            "whose libkrun reads a configuration file",
+            "put long strings into a file in the root directory or a share, or with a root "
+            "directory use --target 1.19 or 2, whose libkrun reads a configuration file; the guest "
+            "would silently lose the end",
             at_key=True,
         )
 

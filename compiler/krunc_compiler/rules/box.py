@@ -50,9 +50,12 @@ def _root_disk(box: Box) -> Iterator[Finding]:
     root = box.rootfs
     whole = device_of(box, root.disk)
     if whole is None:
-        ids = ", ".join(disk.id for disk in box.disks) or "there are no disks"
+        ids = ", ".join(disk.id for disk in box.disks) or "none"
         yield Finding(
-            "KR206", f"no disk has the id {root.disk!r}", ("rootfs", "disk"), hint=f"disks: {ids}"
+            "KR206",
+            f"no disk has the id {root.disk!r}",
+            ("rootfs", "disk"),
+            hint=f"name one of the disks: {ids}",
         )
         return
     part = (root.device or whole).removeprefix(whole)
@@ -83,8 +86,8 @@ def _disks(box: Box) -> Iterator[Finding]:
                 "KR201",
                 f"the image {disk.path} is already that of disks[{first}]",
                 ("disks", i, "path"),
-                hint="two disks of one image destroy its file system; give each its own, or write "
-                "`read_only: true` for both",
+                hint="give each its own, or write `read_only: true` for both: two disks of one "
+                "image destroy its file system",
             )
 
 
@@ -106,7 +109,7 @@ def _ports(box: Box) -> Iterator[Finding]:
                     "KR201",
                     f"the {side} port {port} is already in network.ports[{first}]",
                     path,
-                    hint="libkrun refuses it; choose another port",
+                    hint="choose another port: libkrun refuses it",
                 )
 
 
@@ -122,7 +125,7 @@ def _published(box: Box) -> Iterator[Finding]:
         path: Path = ("network", "ports", port.key)
         if not all(_is_byte(part) for part in port.address.split(".")):
             message = f"{port.address} is not an address"
-            yield Finding("KR104", message, path, hint=rules("ipv4")["form"])
+            yield Finding("KR104", message, path, hint=f"write {rules('ipv4')['form']}")
         for side, number in (("host", port.host), ("guest", port.guest)):
             if not least <= number <= most:
                 message = f"the {side} port {number} is out of range"
@@ -134,7 +137,7 @@ def _published(box: Box) -> Iterator[Finding]:
                 f"the host's {port.protocol.upper()} port {port.host} is already in "
                 f"network.ports[{first}]",
                 path,
-                hint="passt opens it once, for any address; choose another port",
+                hint="choose another port: passt opens it once, for any address",
             )
 
 
@@ -153,7 +156,9 @@ def _limits(box: Box) -> Iterator[Finding]:
     for name, text in box.limits.items():
         soft, hard = map(int, text.split(":"))
         if hard > most:
-            yield Finding("KR104", f"{hard} is out of range", ("limits", name), hint=f"0 to {most}")
+            yield Finding(
+                "KR104", f"{hard} is out of range", ("limits", name), hint=f"write 0 to {most}"
+            )
         if soft > hard:
             yield Finding(
                 "KR104",

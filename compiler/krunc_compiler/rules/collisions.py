@@ -179,9 +179,9 @@ def _replaced(boxes: Sequence[Claims]) -> Iterator[Located]:
 
 
 _AT_ONCE = {
-    "KR611": "the two boxes cannot run at the same time; choose another host port",
-    "KR612": "two running boxes would destroy its file system; give each its own, or read_only",
-    "KR613": "the second box to start would not get it; choose another socket",
-    "KR614": "plans and runtime directories are named after it; choose another name",
+    "KR611": "choose another host port, or the two boxes cannot run at the same time",
+    "KR612": "give each its own, or read_only: two running boxes would destroy its file system",
+    "KR613": "choose another socket: the second box to start would not get it",
+    "KR614": "choose another name: plans and runtime directories are named after it",
     "KR871": "rename one of the two files, or compile them into two directories",
 }

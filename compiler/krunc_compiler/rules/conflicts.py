@@ -35,10 +35,10 @@ def _together(path: Path, one: str, other: str, hint: str) -> Finding:
 def _boot(box: Box) -> Iterator[Finding]:
     boot = box.boot
     if boot.kernel is not None and boot.firmware is not None:
-        hint = "firmware loads its own kernel; leave one out"
+        hint = "leave one out: firmware loads its own kernel"
         yield _together(("boot", "firmware"), "boot.kernel", "boot.firmware", hint)
     if boot.init is not None and not isinstance(box.rootfs, DirectoryRoot):
-        hint = "libkrun lays an init over a root directory only; put it on the disk"
+        hint = "put it on the disk: libkrun lays an init over a root directory only"
         yield _together(("boot", "init"), "boot.init", "a root disk", hint)
     cmdline = boot.kernel.cmdline if boot.kernel is not None else None
     if box.console.kernel is not None and cmdline is not None and "console=" not in cmdline:
@@ -46,8 +46,8 @@ def _boot(box: Box) -> Iterator[Finding]:
             "KR210",
             "the kernel's command line has no console= for console.kernel to change",
             ("console", "kernel"),
-            hint="libkrun aborts on it; write console= into boot.kernel.cmdline, or leave "
-            "console.kernel out",
+            hint="write console= into boot.kernel.cmdline, or leave console.kernel out: "
+            "libkrun aborts on it",
             at_key=True,
         )
 
@@ -87,8 +87,8 @@ def _overlay(overlay: tuple[Overlay, ...], path: Path) -> Iterator[Finding]:
                 "KR211",
                 f"{item.path!r} lies in no directory of the overlay",
                 (*where, "path"),
-                hint=f"an overlay cannot change the host's directory /{parent}: write a file at "
-                f"the top, or put {{path: /{parent}, directory: true}} before it, which hides it",
+                hint=f"write a file at the top, or put {{path: /{parent}, directory: true}} before "
+                f"it: an overlay does not change the host's directory /{parent}, it hides it",
             )
         if item.directory:
             directories.add(name)
@@ -103,10 +103,13 @@ def _content(item: Overlay, where: Path) -> Iterator[Finding]:
             "KR209",
             f"expected one of file, text, base64 and directory; found {found}",
             where,
-            hint="text and base64 are in the plan, file is read at launch, directory is empty",
+            hint="write one: text and base64 are in the plan, file is read at launch, directory "
+            "is empty",
         )
     if item.directory and item.once:
-        yield _together((*where, "once"), "once", "directory", "libkrun has it for files only")
+        yield _together(
+            (*where, "once"), "once", "directory", "remove once: libkrun has it for files only"
+        )
 
 
 def _tsi(box: Box) -> Iterator[Finding]:
@@ -121,7 +124,7 @@ def _tsi(box: Box) -> Iterator[Finding]:
             at_key=True,
         )
     elif box.network.ports != ():
-        hint = "without inet no port is opened; remove ports"
+        hint = "remove ports: without inet no port is opened"
         yield _together(("network", "ports"), "network.ports", "inet: false", hint)
 
 
@@ -141,15 +144,15 @@ def _socket(device: SocketDevice, where: Path) -> Iterator[Finding]:
             "KR102",
             "the key 'socket' is missing",
             where,
-            hint="the socket of the network backend, or fd: a file descriptor that the "
+            hint="add the socket of the network backend, or fd: a file descriptor that the "
             "launching program passes",
             at_key=True,
         )
     if device.socket is not None and device.fd is not None:
-        hint = "the device has one output; remove one of them"
+        hint = "remove one of them: the device has one output"
         yield _together((*where, "fd"), "socket", "fd", hint)
     if device.fd is not None and device.vfkit:
-        hint = "libkrun greets only where it connects itself; write `vfkit: false`"
+        hint = "write `vfkit: false`: libkrun greets only where it connects itself"
         yield _together((*where, "fd"), "fd", "vfkit: true", hint)
 
 
@@ -185,7 +188,7 @@ def _displays(box: Box) -> Iterator[Finding]:
     for i, display in enumerate(box.displays):
         for key in ("dpi", "size_mm", "refresh_rate"):
             if display.edid is not None and getattr(display, key) is not None:
-                hint = "the EDID says it already; remove one of them"
+                hint = "remove one of them: the EDID says it already"
                 yield _together(("displays", i, key), "edid", key, hint)
 
 
@@ -202,7 +205,7 @@ def _consoles(box: Box) -> Iterator[Finding]:
 def _port(port: ConsolePort, where: Path) -> Iterator[Finding]:
     ends = (port.input, port.output)
     if port.terminal is not None and ends != ("none", "none"):
-        hint = "a terminal is both; remove one of them"
+        hint = "remove one of them: a terminal is both"
         yield _together((*where, "terminal"), "terminal", "input or output", hint)
     if port.terminal is None and ends == ("none", "none"):
         yield Finding(
@@ -219,7 +222,7 @@ def _egress(box: Box) -> Iterator[Finding]:
         return
     where: Path = ("extensions", "smolmachines", "egress")
     if not isinstance(box.network, Tsi):
-        hint = "only TSI heeds it: remove it, or write `network: {mode: tsi}`"
+        hint = "remove it, or write `network: {mode: tsi}`: only TSI heeds it"
         yield _together(where, "egress", "a network that is not TSI", hint)
     if egress.hosts and not egress.resolvers:
         yield Finding(

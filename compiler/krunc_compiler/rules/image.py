@@ -32,7 +32,7 @@ def check(box: Box) -> Iterator[Finding]:
     user = box.image.run.user
     if user is not None and user.uid == 0 and user.gid and not box.origin("entrypoint", "user"):
         message = f"the image runs its program as root in the group {user.gid}"
-        hint = "the stage starts root in its own group: write `user: root` under entrypoint"
+        hint = "write `user: root` under entrypoint: the stage starts root in its own group"
         yield Finding("KR704", message, IMAGE, hint=hint)
 
 

@@ -90,7 +90,7 @@ def _nested(directories: list[_Directory]) -> Iterator[Finding]:
                 "KR601",
                 f"this directory is reached through {dotted(other.key)} ({other.path}) too; {can}",
                 directory.key,
-                hint="the guest has the wider access; share directories that do not overlap",
+                hint="share directories that do not overlap: the guest has the wider access",
             )
 
 
@@ -148,7 +148,7 @@ def _commands(socket: str, key: Path) -> Finding:
         "KR605",
         f"the guest reaches {socket}, which commands a host daemon",
         key,
-        hint="a guest that may use it can become root on the host; give it a proxy that filters",
+        hint="give it a proxy that filters: a guest that may use it can become root on the host",
     )
 
 
@@ -198,7 +198,7 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
                 "KR607",
                 f"{box.machine.cpus} vCPUs; this host has {cpus} CPUs",
                 ("machine", "cpus"),
-                hint="the vCPUs would take turns; ask for fewer",
+                hint="ask for fewer: the vCPUs would take turns",
             )
         )
     if box.machine.memory_mib > memory_mib:
@@ -207,7 +207,7 @@ def check_host(box: Box, cpus: int, memory_mib: int) -> list[Finding]:
                 "KR607",
                 f"{box.machine.memory_mib} MiB of memory; this host has {memory_mib} MiB",
                 ("machine", "memory"),
-                hint="the host would kill the VM when it uses what it was given",
+                hint="ask for less: the host would kill the VM when it uses what it was given",
             )
         )
     return found
@@ -235,7 +235,7 @@ def silenced(
                     "KR608",
                     f"{code} is not a warning, so it cannot be allowed",
                     at,
-                    hint="`krunc explain` lists the warnings; an error has to be fixed",
+                    hint="name a warning, which `krunc explain` lists; an error has to be fixed",
                 )
             )
         elif code not in raised and not known.depends_on_run:

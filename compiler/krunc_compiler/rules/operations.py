@@ -110,7 +110,7 @@ def _confined(operations: list[Operation]) -> Iterator[Finding]:
                 "KR209",
                 f"confine: required and {dotted(operation.origin)} are mutually exclusive",
                 ("confine",),
-                hint="the host access that it needs is not known; write `confine: best-effort`",
+                hint="write `confine: best-effort`: the host access that it needs is not known",
                 at_key=True,
             )
 

@@ -27,7 +27,7 @@ def check(box: Box) -> list[Finding]:
 def _other_init(box: Box) -> Iterator[Finding]:
     key = stage.asked(box)
     if key and not stage.possible(box):
-        hint = "krunc's own first program does it, which libkrun's init starts; leave one out"
+        hint = "leave one out: krunc's own first program does it, which libkrun's init starts"
         other = "boot.init"
         if box.boot.firmware is not None:
             hint = "remove it, and set it up in the system that the firmware boots"
@@ -41,13 +41,13 @@ def _changes(box: Box) -> Iterator[Finding]:
     root, changes = box.rootfs, box.rootfs.changes
     where: Path = ("rootfs", "changes")
     if changes is not None and root.read_only:
-        hint = "nothing is changed then; remove one of them"
+        hint = "remove one of them: nothing is changed then"
         yield Finding("KR209", "read_only: true and changes are mutually exclusive", where, hint)
     if isinstance(root, DiskRoot):
         yield from _root_disk(box, root)
     size = box.origin("rootfs", "size")
     if size and (changes is None or changes.keep != "discard"):
-        hint = "it bounds discarded changes; write `changes: discard`, or remove it"
+        hint = "write `changes: discard`, or remove it: it bounds discarded changes"
         yield Finding("KR210", "size needs `changes: discard`", size, hint, at_key=True)
     if changes is None or changes.keep != "disk":
         return
@@ -59,7 +59,7 @@ def _changes(box: Box) -> Iterator[Finding]:
         hint = "write `read_only: false` for it, or choose another"
         yield Finding("KR206", f"the disk {disk.id!r} is read-only", where, hint)
     elif isinstance(root, DiskRoot) and root.disk == disk.id:
-        hint = "changes are kept beside the root, on another disk"
+        hint = "name another disk: changes are kept beside the root"
         yield Finding("KR206", f"the disk {disk.id!r} is the root itself", where, hint)
 
 
@@ -83,8 +83,10 @@ def _disk(box: Box, name: str) -> Disk | None:
 
 def _no_disk(box: Box, name: str, where: Path) -> Finding:
     own = box.disks[:-1] if box.image is not None else box.disks
-    ids = ", ".join(disk.id for disk in own) or "there are no disks"
-    return Finding("KR206", f"no disk has the id {name!r}", where, hint=f"disks: {ids}")
+    ids = ", ".join(disk.id for disk in own) or "none"
+    return Finding(
+        "KR206", f"no disk has the id {name!r}", where, hint=f"name one of the disks: {ids}"
+    )
 
 
 def _mounts(box: Box) -> Iterator[Finding]:
@@ -111,10 +113,10 @@ def _mounts(box: Box) -> Iterator[Finding]:
                 "KR201",
                 f"the disk {disk.id!r} is already that of {dotted(used[disk.id])}",
                 ("disks", i, "mount"),
-                hint="one file system is mounted once; leave one out, or name another disk",
+                hint="leave one out, or name another disk: one file system is mounted once",
             )
         if disk.mount is None and disk.options is not None:
-            hint = "they are those of its mount; write `mount: /PATH` too, or remove them"
+            hint = "write `mount: /PATH` too, or remove them: they are those of its mount"
             where = ("disks", i, "options")
             yield Finding("KR210", "options need `mount`", where, hint, at_key=True)
 
@@ -166,7 +168,7 @@ def _sizes(box: Box) -> Iterator[Finding]:
                 "KR104",
                 f"{size} MiB are more than the machine's memory",
                 where,
-                hint=f"allowed: up to {most} MiB, which is machine.memory",
+                hint=f"write at most {most} MiB, which is machine.memory",
             )
 
 
@@ -188,5 +190,5 @@ def _addresses(box: Box) -> Iterator[Finding]:
 def _user(box: Box) -> Iterator[Finding]:
     for part in (box.entrypoint.user or "").split(":"):
         if part.isascii() and part.isdigit() and int(part) > _MOST_ID:
-            hint = f"allowed: 0 to {_MOST_ID}"
+            hint = f"write 0 to {_MOST_ID}"
             yield Finding("KR104", f"{part} is out of range", ("entrypoint", "user"), hint)

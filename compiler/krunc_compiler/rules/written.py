@@ -41,8 +41,20 @@ def named(paths: Sequence[HostPath]) -> tuple[Named, ...]:
     return tuple(found)
 
 
+def _is_of_windows(path: str) -> bool:
+    """Tell whether PATH has a drive: krunc, which runs on Linux, takes it for a relative path."""
+    return path[1:2] == ":" and path[2:3] in ("\\", "/") and path[0].isalpha()
+
+
 def unexpanded(path: str, key: Path) -> Iterator[Finding]:
-    """Yield the warning about a PATH that stands at KEY for a shell to expand."""
+    """Yield the warning about a PATH at KEY that means what it says to a shell or to Windows."""
+    if _is_of_windows(path):
+        yield Finding(
+            "KR604",
+            f"{path[:3]!r} is taken literally: this is a directory below the box's own",
+            key,
+            hint=f"write the path that Linux has for it, as in /mnt/{path[0].lower()}/Users in WSL",
+        )
     if path.startswith(_OF_SHELLS):
         yield Finding(
             "KR604",
@@ -56,7 +68,7 @@ def check(paths: Sequence[Named]) -> tuple[list[Finding], list[Finding]]:
     """Tell what is wrong with PATHS of one box, and the warnings about them."""
     errors, warnings = [], []
     # The directories are among what lints looks at, with those that a guest only reads.
-    named = [one for one in paths if not one.writes and one.path.startswith(_OF_SHELLS)]
+    named = [one for one in paths if not one.writes]
     warnings += [item for one in named for item in unexpanded(one.path, one.key)]
     directories = {normal(one.path): one for one in reversed(paths) if one.writes}
     for one in paths:

@@ -60,10 +60,8 @@ def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
             yield from ()
         case "type":
             yield _mistyped(error, path)
-        case "enum":
-            yield _not_allowed(error, path, rule)
-        case "const":
-            yield _not_allowed(error, path, [rule])
+        case "enum" | "const":
+            yield _not_allowed(error, path, rule if error.keyword == "enum" else [rule])
         case "not":
             message = f"{wording.shown(error.value)} is not allowed here"
             yield Finding("KR105", message, path, hint=error.schema.get("x-not", ""))
@@ -77,7 +75,7 @@ def _findings(error: Misfit, above: Path, meant: Meant) -> Iterator[Finding]:
             yield Finding("KR104", message, path, wording.filled(rule, error.schema, error.may_go))
         case _:
             things = {"maxItems": "items", "maxProperties": "keys"}
-            size = f"at most {rule} {things.get(error.keyword, 'characters')}"
+            size = f"write at most {rule} {things.get(error.keyword, 'characters')}"
             yield Finding("KR104", f"{wording.shown(error.value)} is too long", path, hint=size)
 
 
@@ -112,7 +110,7 @@ def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
             hint=wording.forms_of(rules)
             or wording.quotes(error.value, rules)
             or wording.rewritten(error.value, _wanted(rules))
-            or wording.about(error.schema),
+            or wording.meant(error.schema),
         )
         return
     key = _discriminator(rules)
@@ -125,7 +123,8 @@ def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     ways = [rule.get("required", [""])[0] for rule in rules]
     if not error.value and all(ways):
         keys = " or ".join(map(repr, ways))
-        yield Finding("KR102", f"the key {keys} is missing", path, hint=wording.about(error.schema))
+        hint = f"add one of them. {wording.about(error.schema)}".rstrip(". ")
+        yield Finding("KR102", f"the key {keys} is missing", path, hint)
         return
     nearest = min(fitting, key=lambda index: _distance(branches[index]))
     for inner in branches[nearest]:
@@ -213,7 +212,7 @@ def _unknown(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     for number, (key, close) in enumerate(_guesses(error, path, meant).items()):
         # Comparing takes time, which a hostile box has keys to use up.
         told = wording.nearest_first(key if number < _MOST_GUESSES else "", free)
-        hint = f"did you mean {close}?" if close else f"known keys: {told}"
+        hint = f"did you mean {close}?" if close else f"use a known key: {told}"
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
 
 
@@ -255,7 +254,8 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     rule = error.rule
     kinds = " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))
     form = error.schema.get("x-form")
-    if form:
+    quotes = error.value is not None and wording.quotes(error.value, [error.schema])
+    if form and not (quotes and acceptor(error.schema).accepts(str(error.value))):
         hint = f"write {form}"
     elif rule == "string" and not isinstance(error.value, dict | list):
         hint = wording.quotes(error.value, [error.schema])
@@ -264,7 +264,7 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     elif "minimum" in error.schema or "maximum" in error.schema:
         hint = f"write {wording.bounds(error.schema)}"
     else:
-        hint = wording.rewritten(error.value, error.schema) or wording.about(error.schema)
+        hint = wording.rewritten(error.value, error.schema) or wording.meant(error.schema)
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
 
 

@@ -37,12 +37,29 @@ def advised(findings: list[Finding], value: Any) -> list[Finding]:
     return [finding._replace(hint=hint) if hint else finding for finding, hint in hints]
 
 
+def of_command(name: str) -> str:
+    """Tell which command of krunc does what the command NAME does in other tools, if one does."""
+    if name.lower().endswith((".yaml", ".yml", ".json")):
+        return "did you mean krunc launch FILE?"
+    rows = (row for row in load("habits")["commands"] if name.lower() in row["names"])
+    row = next(rows, None)
+    if row is None:
+        return ""
+    said: str = row["say"] + ";" if "say" in row else f"did you mean {row['to']}?"
+    return said
+
+
 def _hint(finding: Finding, value: Any) -> str:
     if finding.code == "KR101":
         return _of_key(finding.path[:-1], str(finding.path[-1]), finding.hint)
-    if finding.code in ("KR103", "KR106") and not finding.at_key:
-        return _of_value(finding.path, _at(value, finding.path))
-    return ""
+    if finding.code not in ("KR103", "KR105", "KR106") or finding.at_key:
+        return ""
+    found = _at(value, finding.path)
+    said = "" if found is None else _of_value(finding.path, found)
+    if said and finding.code == "KR105":  # of a few values, all are said
+        known = finding.hint.rpartition("one of: ")[2]
+        return f"{said} write one of: {known}" if said[-1] == "?" else f"{said}; allowed: {known}"
+    return said
 
 
 def _of_key(path: Path, key: str, known: str) -> str:
@@ -50,7 +67,7 @@ def _of_key(path: Path, key: str, known: str) -> str:
     row = _row(path, key)
     if row is None:
         if path and key.startswith("x-"):
-            return "keys that start with x- are allowed only at the top of the box"
+            return "move it to the top of the box, where alone keys that start with x- are allowed"
         return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
     guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
     if {place.rpartition(".")[2] for place in row.get("to", ())} == {key}:

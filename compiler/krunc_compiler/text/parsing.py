@@ -110,7 +110,7 @@ class _Composer:
                 Finding(
                     "KR004",
                     "the file is empty",
-                    hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
+                    hint="start the box with `krunc: 1`; `krunc schema box` shows its keys",
                     span=Span(0, 0, 0, 0),
                 )
             )
@@ -197,7 +197,7 @@ class _Composer:
                 Finding(
                     "KR006",
                     f"more than {MAX_NODES:,} values, counting what aliases repeat",
-                    hint="no box needs so many; write fewer, or fewer aliases of aliases",
+                    hint="write fewer, or fewer aliases of aliases: no box needs so many",
                     span=span,
                 )
             )

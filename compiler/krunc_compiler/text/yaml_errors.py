@@ -12,21 +12,34 @@ from krunc_compiler.findings.report import LINE_END
 
 # A part of libyaml's words, and what to do.
 _WAYS_OUT = {
-    "mapping values are not allowed": "keys of one map start in the same column, each with a "
+    "mapping values are not allowed": "start the keys of one map in the same column, each with a "
     "space after its colon; put a string with a colon in quotes",
     "could not find expected ':'": "write KEY: VALUE, with a space after the colon",
     "did not find expected ',' or": "close the bracket or brace, or write the comma",
     "did not find expected node content": "write a value, or close the bracket or brace",
     "unexpected end of stream": "close the quote",
+    "unexpected document indicator": "close the quote",
+    "number, while parsing a quoted scalar": "use single quotes, or write the backslash twice",
     "unknown escape character": "use single quotes, or write the backslash twice",
     "expected <document start>": "write each box into a file of its own",
-    "did not find expected key": "keys of one map start in the same column",
-    "did not find expected '-' indicator": "items of one list start in the same column",
+    "did not find expected key": "start the keys of one map in the same column",
+    "did not find expected '-' indicator": "start the items of one list in the same column",
+    "block sequence entries are not allowed": "start a list on the line below its key",
+    "mapping keys are not allowed": "put a string that starts with ? in quotes",
+    "expected comment or": "start the string on the line below | or >",
+    "indentation indicator equal to 0": "write | or > alone, and indent the lines below it",
     "found character that cannot start any token": "put the string in quotes",
+    "found unexpected ':'": "put a string with a colon in quotes",
     "while scanning an alias": "put a string that starts with * in quotes",
     "while scanning an anchor": "put a string that starts with & in quotes",
-    "while scanning a tag": "put a string that starts with ! in quotes",
+    "scanning a tag": "put a string that starts with ! in quotes",
+    "parsing a tag": "put a string that starts with ! in quotes",
+    "tag handle": "put a string that starts with ! in quotes",
+    "directive": "remove the line, or put a string that starts with % in quotes",
+    "YAML document": "remove the line that starts with %",
 }
+# What is left of libyaml's words are about its own tables.
+_ANY = "put strings in quotes, and close brackets and quotes before this place"
 
 _ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 # As JSON writes a character beyond U+FFFF.
@@ -37,7 +50,7 @@ MAX_DEPTH = 32
 
 def too_deep(span: Span) -> Finding:
     """Return the finding about the level too many at SPAN."""
-    hint = "no box needs so many; is a bracket left open?"
+    hint = "close the bracket that is open, or write fewer levels"
     return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
 
 
@@ -51,6 +64,7 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
     if "maximum nesting depth" in str(getattr(error, "problem", None)):
         return too_deep(span)
     words = str(getattr(error, "problem", None) or "cannot be read")
+    words = words.replace("hexdecimal", "hexadecimal")  # libyaml's spelling
     if "invalid Unicode character escape code" in words:
         return _escape(span, text)
     context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
@@ -58,14 +72,14 @@ def finding_of(error: yaml.YAMLError, text: str) -> Finding:
         words += f", {context}"
         if start is not None and start.line < mark.line:
             words += f" that starts on line {start.line + 1}"
-    hint = next((way for part, way in _WAYS_OUT.items() if part in words), "")
+    hint = next((way for part, way in _WAYS_OUT.items() if part in words), _ANY)
     first = mark.line if start is None else start.line
     lines = text.split("\n")[first : mark.line + 1]
     like_a_space = next((c for c in "".join(lines) if c != " " and category(c) == "Zs"), None)
     if "\\t" in words or (lines and "\t" in lines[-1][: mark.column + 1]):
-        hint = "YAML is indented with spaces; replace the tab"
+        hint = "replace the tab: YAML is indented with spaces"
     elif like_a_space is not None:
-        hint = f"the character U+{ord(like_a_space):04X} only looks like a space; write a space"
+        hint = f"write a space: the character U+{ord(like_a_space):04X} only looks like one"
     return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
 
 
@@ -80,10 +94,10 @@ def _escape(behind: Span, text: str) -> Finding:
     hint = "write the character itself, or escape a backslash that is meant: \\\\"
     if is_half:
         pair = re.match(_PAIR, written)
-        hint = "JSON writes a character beyond U+FFFF as two escapes, \\ud83d\\ude00; write both"
+        hint = "write both escapes that JSON has for a character beyond U+FFFF, \\ud83d\\ude00"
         if pair:
             code = ord(bytes.fromhex(pair[1] + pair[2]).decode("utf-16-be"))
-            hint = f"YAML has one escape for it, \\U{code:08x}; write that"
+            hint = f"write the one escape that YAML has for it, \\U{code:08x}"
         hint += ", or the character itself"
     span = Span(line, start, line, start + len(said))
     return Finding("KR003", f"the escape {said} stands for {what}", span=span, hint=hint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _OPENING = "{{"
 # How a text is written that would open an expression.
-ESCAPE = "where {{ is meant literally, write {{ '{{' }}"
+ESCAPE = "write {{ '{{' }} where {{ is meant literally"
 _SHORT = 60
 
 
@@ -29,7 +29,7 @@ def as_it_stands(expression: str) -> str:
     text = f"{{{{{expression}}}}}"
     if len(text) > _SHORT or not text.isprintable() or {"'", "\\"}.intersection(text):
         return ESCAPE
-    return f"where it is meant literally, write {{{{ '{text}' }}}}"
+    return f"write {{{{ '{text}' }}}} where it is meant literally"
 
 
 def literal(text: str) -> str:

@@ -102,7 +102,7 @@ def _load(source: Source, above: tuple[str, ...], files: _Files) -> tuple[dict[s
         finding = Finding(
             "KR004",
             f"the file holds {kind}; a box is a mapping",
-            hint="a box starts with `krunc: 1`; `krunc schema box` shows its keys",
+            hint="start the box with `krunc: 1`; `krunc schema box` shows its keys",
         )
         raise reject(source, [finding])
     # They are a place for anchors, which are followed by now.
@@ -141,7 +141,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
     too_many = files.too_many(files=1)
     if name in above:
         problem = f"{base} extends this box again: {' -> '.join((*above, name))}"
-        hint = "a box cannot extend itself, nor one that extends it"
+        hint = "remove one of them: a box cannot extend itself, nor one that extends it"
     elif too_many:
         problem, hint = too_many, _FEWER
     elif "{{" in base:
@@ -157,7 +157,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         if found.finding.code == "KR011":
             finding = Finding("KR011", message, at, hint=found.finding.hint)
         else:
-            hint = "relative names start at the directory of the box that says extends"
+            hint = "check the name, which starts at the directory of the box that says extends"
             finding = Finding("KR023", message, at, hint=hint)
         raise reject(source, [finding]) from None
     if too_many := files.too_many(characters=len(text)):
@@ -167,7 +167,7 @@ def _base(source: Source, base: str, at: Path, above: tuple[str, ...], files: _F
         value, loaded = _load(Source(name, text, {}, directory), (*above, name), files)
     except _NoBox as none:
         message = f"{name}: {none}; nothing of it is shown"
-        hint = "a file without a line `krunc: 1` has to have keys of a box alone"
+        hint = "write `krunc: 1` as its first line, or leave keys of a box alone in it"
         raise reject(source, [Finding("KR023", message, at, hint=hint)]) from None
     places = {
         path: place._replace(source=place.source or loaded)

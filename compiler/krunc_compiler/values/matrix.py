@@ -113,7 +113,10 @@ def names(matrix: Any) -> set[str]:
 
 def _backwards(name: str) -> Finding:
     return Finding(
-        "KR024", "this range has no numbers", ("matrix", name), hint="from is at most to"
+        "KR024",
+        "this range has no numbers",
+        ("matrix", name),
+        hint="write a from that is at most to",
     )
 
 

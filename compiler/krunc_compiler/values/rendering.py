@@ -107,7 +107,10 @@ def _string(text: str, path: Path, scope: _Scope) -> Any:
     result = parts[0] if whole else "".join(parts)
     if isinstance(result, str) and len(result) > MAX_TEXT:
         scope.broken.add(path)
-        message, most = "the expression's result is too long", f"at most {MAX_TEXT:,} characters"
+        message, most = (
+            "the expression's result is too long",
+            f"write at most {MAX_TEXT:,} characters",
+        )
         scope.findings.append(Finding("KR020", message, path, hint=most))
         return text
     scope.met[0] += size(result)
@@ -146,7 +149,7 @@ def _failed(
     if missing is not None:
         close = wording.nearest(missing, scope.variables)
         guess = f"did you mean {close}? " if close else ""
-        hint = f"{guess}variables: {_known(scope)}; they are declared under vars"
+        hint = f"{guess}use a variable that vars declares: {_known(scope)}"
     hint = f"{hint}; {way_out}" if hint else way_out
     span = _span(scope.source, path, number, missing)
     scope.findings.append(Finding(code, message, path, hint=hint, span=span))

@@ -111,7 +111,7 @@ def _change(
     if name not in rules:
         close = wording.nearest(name, rules)
         declared = ", ".join(rules) or "none"
-        hint = f"did you mean {close}?" if close else f"declared: {declared}"
+        hint = f"did you mean {close}?" if close else f"use a declared variable: {declared}"
         finding = Finding("KR021", f"the box declares no variable {name!r}", hint=hint, at_key=True)
         known.findings.append(Located(text, finding))
         return False

@@ -152,7 +152,7 @@ def _compare(one: Compiled, box: str, plan: str, policies: list[Policy], run: Ru
         # As read from its text: a box and its plan are reviewed alike.
         current = review(plan_of_value(json.loads(made)))
     if text is None:
-        hint = f"{_command(box, plan)} makes it"
+        hint = f"run {_command(box, plan)}"
         run.tell(plan, Finding("KR301", f"{box} has no plan", hint=hint))
     elif text != made:
         difference = compare(committed, current) if committed else None

@@ -23,6 +23,8 @@ def files_of(given: str, within: Within) -> list[str]:
     the directory is not WITHIN what may be read."""
     if given == "-" or not os.path.isdir(given):
         if os.path.isfile(given) and not is_box_name(given):
+            if given.endswith(".plan.json"):
+                raise UsageError(f"{given} is a plan already; start it with krunc launch {given}")
             # krunc check would not find it.
             way_out = "rename it, or give it as standard input: krunc compile -"
             raise UsageError(f"{given}: a box is called NAME.yaml or NAME.yml; {way_out}")

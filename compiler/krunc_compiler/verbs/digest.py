@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
 
+from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.files.one_file import one_file
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError
@@ -51,6 +52,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print a line for each plan, or one for all; nothing when one is wrong."""
+    if boxes := [path for path in args.plans if is_box_name(path)]:
+        raise UsageError(f"{boxes[0]} is a box; write its plan: krunc compile {boxes[0]}")
     if not args.fleet:
         if args.output is not None:
             raise UsageError("-o is for --fleet")

@@ -21,7 +21,8 @@ from krunc_compiler.libkrun import Installed
 _EXAMPLES = """\
 examples:
   krunc init                               hello.yaml
-  krunc init web --kind agent              web.yaml
+  krunc init web                           web.yaml, a web server
+  krunc init mine --kind agent             mine.yaml
   krunc init boxes/build.yaml --kind build
   krunc init - --kind disk                 to standard output
   krunc init --kind policy                 .krunc/policy.yaml
@@ -51,14 +52,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--kind",
         choices=KINDS,
-        default="hello",
         metavar="KIND",
-        help="which starter, see below (default: hello)",
+        help="which starter, see below (default: the one that NAME names, else hello)",
     )
 
 
 def run(args: Namespace) -> int:
     """Write one box, or a policy; a file that exists is left alone."""
+    if args.kind is None:  # who writes `krunc init web` wants the web server
+        args.kind = args.file if args.file in KINDS else "hello"
+        args.file = None if args.file == args.kind else args.file
     path = _policy(args.file) if args.kind == "policy" else _box(args.file or args.kind)
     name = args.kind if path == "-" else Path(path).stem
     rule = load("box.schema")["properties"]["name"]

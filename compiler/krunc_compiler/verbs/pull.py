@@ -174,7 +174,7 @@ def _pulled(box: Box, pulling: Run) -> list[str]:
     text = lock_text(Lock(images))
     if len(images) > MAX_IMAGES or len(text.encode()) > MAX_BYTES:
         said = f"its lock would have {len(images):,} images and {len(text.encode()):,} bytes"
-        hint = f"at most {MAX_IMAGES:,} and {MAX_BYTES:,}: make several files of it"
+        hint = f"make several files of it, each with at most {MAX_IMAGES:,} and {MAX_BYTES:,}"
         pulling.findings.extend(only(box.path, Finding("KR302", said, hint=hint)))
         return []
     try:

@@ -79,7 +79,7 @@ class Box(NamedTuple):
             message = f"there is no lock {self.lock_path}"
         else:
             message = f"{self.lock_path} does not have {text} for {' and '.join(platforms)}"
-        return Finding("KR713", message, KEY, f"krunc pull {self.path} writes it")
+        return Finding("KR713", message, KEY, f"run krunc pull {self.path}, which writes it")
 
     def known(self, wanted: Wanted) -> LockedImage | None:
         """Return what the lock says of the image WANTED."""
@@ -115,7 +115,7 @@ def boxes(args: Namespace, findings: list[Located], is_locked: bool) -> list[Box
     gathered = gather(args.boxes, ANYWHERE)
     findings += gathered.findings
     for path in gathered.named:
-        message, hint = "this is not a box", "a pull is about boxes: krunc pull BOX.yaml"
+        message, hint = "this is not a box", "name a box: krunc pull BOX.yaml"
         findings += only(path, Finding("KR001", message, hint=hint))
     given = inputs(Namespace(**vars(args), target=None))
     found = []
