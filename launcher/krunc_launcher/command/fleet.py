@@ -71,15 +71,32 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
             # Each has files and a runtime directory of its own, which are called so.
             if name in ("", ".", "..") or "/" in name:
                 raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
-            other = alike.setdefault(name.casefold(), name)
+            other = alike.setdefault(_one_file(name), name)
             if other in named:
                 both = f"{plain(named[other].path)} and {plain(source.path)}"
-                # As macOS has them, and a directory of another system's.
-                cases = "" if other == name else " where upper and lower case are one"
-                said = f"two plans are called {plain(name)}{cases}: {both}"
+                said = f"two plans are called {plain(name)}{_difference(other, name)}: {both}"
                 raise LaunchError(f"{said}; their logs would be one; rename one of them")
             named[name] = source
     return named
+
+
+def _one_file(name: str) -> str:
+    """Return what NAME has in common with all names of which macOS, or a directory of another
+    system's, makes one file: the rule of krunc_compiler.files.one_file, as a test compares."""
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize  # few names need it
+
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def _difference(one: str, other: str) -> str:
+    """Tell what file systems make no difference of, between two names that are one file there."""
+    if one == other:
+        return ""
+    if one.casefold() == other.casefold():
+        return " where upper and lower case are one"
+    return " where accents can be written in two ways"
 
 
 def _plans(path: str) -> Iterator[tuple[str, Source]]:
