@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Directories
 
 _OPENED = system.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
-# The sticky bit is the mark of a launch's own directory, which no other has that is closed to all but
-# its owner: it has no use there, and mkdir sets it in the same call.
+# The sticky bit is the mark of a launch's own directory: it has no use where only the owner may
+# enter, so that no other has it, and mkdir sets it in the same call.
 MODE = 0o1700
 # What the launcher makes in it, before a guest can.
 CONTENT = (STAGE["root"].partition(":")[2], STAGE["socket"].partition(":")[2])
