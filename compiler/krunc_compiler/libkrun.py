@@ -95,6 +95,14 @@ def limits_that_spare_root() -> frozenset[str]:
     return frozenset(name for name, row in limits.items() if row.get("spares_root"))
 
 
+@cache
+def limits_that_stop_init(family: int) -> frozenset[str]:
+    """The resource limits with which libkrun's own init starts no program where they are 0: in this
+    FAMILY it sets them for itself and then writes (tests/boot/test_stage.py)."""
+    limits = table()["enums"]["rlimit"]
+    return frozenset(name for name, row in limits.items() if row.get("stops_init_of") == family)
+
+
 def is_root(user: str) -> bool:
     """Tell whether the USER of a guest, NAME, UID or UID:GID, may do everything there."""
     first = user.partition(":")[0]
