@@ -17,6 +17,7 @@ from zlib import compressobj, decompressobj
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import Accepted, accept, placed
+from krunc_launcher.command.one_file import difference, one_file
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
@@ -71,32 +72,13 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
             # Each has files and a runtime directory of its own, which are called so.
             if name in ("", ".", "..") or "/" in name:
                 raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
-            other = alike.setdefault(_one_file(name), name)
+            other = alike.setdefault(one_file(name), name)
             if other in named:
                 both = f"{plain(named[other].path)} and {plain(source.path)}"
-                said = f"two plans are called {plain(name)}{_difference(other, name)}: {both}"
+                said = f"two plans are called {plain(name)}{difference(other, name)}: {both}"
                 raise LaunchError(f"{said}; their logs would be one; rename one of them")
             named[name] = source
     return named
-
-
-def _one_file(name: str) -> str:
-    """Return what NAME has in common with all names of which macOS, or a directory of another
-    system's, makes one file: the rule of krunc_compiler.files.one_file, as a test compares."""
-    if name.isascii():
-        return name.lower()
-    from unicodedata import normalize  # few names need it
-
-    return normalize("NFC", normalize("NFC", name).casefold())
-
-
-def _difference(one: str, other: str) -> str:
-    """Tell what file systems make no difference of, between two names that are one file there."""
-    if one == other:
-        return ""
-    if one.casefold() == other.casefold():
-        return " where upper and lower case are one"
-    return " where accents can be written in two ways"
 
 
 def _plans(path: str) -> Iterator[tuple[str, Source]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_compiler.files.one_file import one_file
-from krunc_launcher.command.fleet import _one_file
+from krunc_launcher.command import one_file as launchers
 from ports import free_ports
 from processes import (
     PATIENCE,
@@ -315,7 +315,7 @@ def test_names_of_one_file(
     ],
 )
 def test_a_compilation_compares_names_alike(name: str) -> None:
-    assert _one_file(name) == one_file(name)
+    assert launchers.one_file(name) == one_file(name)
 
 
 def test_wrong_usage(command: list[str], plans: Path) -> None:
