@@ -96,11 +96,12 @@ def limits_that_spare_root() -> frozenset[str]:
 
 
 @cache
-def limits_that_stop_init(family: int) -> frozenset[str]:
-    """The resource limits with which libkrun's own init starts no program where they are 0: in this
-    FAMILY it sets them for itself and then writes (tests/boot/test_stage.py)."""
+def limits_of_init(family: int) -> dict[str, int]:
+    """The least of each resource limit with which libkrun's own init was seen to start the program:
+    in this FAMILY it has them itself when it writes. With fsize 0 and 1 it starts nothing."""
     limits = table()["enums"]["rlimit"]
-    return frozenset(name for name, row in limits.items() if row.get("stops_init_of") == family)
+    every = {name: row.get("init_needs", {}).get(str(family), 0) for name, row in limits.items()}
+    return {name: least for name, least in every.items() if least}
 
 
 def is_root(user: str) -> bool:

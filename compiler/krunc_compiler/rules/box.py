@@ -8,7 +8,7 @@ from krunc_compiler.box.box import Box, DiskRoot
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Published, Tsi
 from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.libkrun import Target, limits_that_stop_init
+from krunc_compiler.libkrun import Target, limits_of_init
 from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.stage import asked as stage_asked
 from krunc_compiler.lowering.storage import device_of
@@ -161,10 +161,11 @@ def _limits(box: Box, target: Target) -> Iterator[Finding]:
                 ("limits", name),
                 hint=f"write {hard}:{hard} or a higher hard limit",
             )
-        if not soft and name in limits_that_stop_init(target.family):
+        least = limits_of_init(target.family).get(name, 0)
+        if soft < least:
             yield Finding(
                 "KR898",
-                f"with {name} 0 the init of libkrun {target} starts no program",
+                f"with {name} {soft} the init of libkrun {target} starts no program",
                 ("limits", name),
-                hint="write a soft limit of 1 or more, or set it in the program (ulimit)",
+                hint=f"write a soft limit of {least} or more, or set it in the program (ulimit)",
             )
