@@ -167,5 +167,5 @@ def _limits(box: Box, target: Target) -> Iterator[Finding]:
                 "KR898",
                 f"with {name} {soft} the init of libkrun {target} starts no program",
                 ("limits", name),
-                hint=f"write a soft limit of {least} or more, or set it in the program (ulimit)",
+                hint="remove it, and set it in the program instead (ulimit)",
             )
