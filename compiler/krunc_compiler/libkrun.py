@@ -97,7 +97,7 @@ def limits_that_spare_root() -> frozenset[str]:
 
 @cache
 def limits_of_init(family: int) -> dict[str, int]:
-    """What is too small of each resource limit for libkrun's own init, which has them itself in this
+    """What each resource limit has to be for libkrun's own init, which has them itself in this
     FAMILY when it writes. Seen: with fsize 0 and 1 it starts nothing; the bound is a guess."""
     limits = table()["enums"]["rlimit"]
     every = {name: row.get("init_needs", {}).get(str(family), 0) for name, row in limits.items()}
