@@ -95,6 +95,15 @@ def limits_that_spare_root() -> frozenset[str]:
     return frozenset(name for name, row in limits.items() if row.get("spares_root"))
 
 
+@cache
+def limits_of_init(family: int) -> dict[str, int]:
+    """What each resource limit has to be for libkrun's own init, which has them itself in this
+    FAMILY when it writes. Seen: with fsize 0 and 1 it starts nothing; the bound is a guess."""
+    limits = table()["enums"]["rlimit"]
+    every = {name: row.get("init_needs", {}).get(str(family), 0) for name, row in limits.items()}
+    return {name: least for name, least in every.items() if least}
+
+
 def is_root(user: str) -> bool:
     """Tell whether the USER of a guest, NAME, UID or UID:GID, may do everything there."""
     first = user.partition(":")[0]

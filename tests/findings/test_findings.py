@@ -196,6 +196,7 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
     "KR011": lambda: ["check", leading_out()],
     "KR021": lambda: ["compile", box("a", "vars: {port: 1}"), "--set", "prot=1"],
     "KR208": lambda: ["compile", box("a", "shares: [{tag: a, path: ./a}]"), "--target", "1.16"],
+    "KR898": lambda: ["compile", box("a", "limits: {fsize: 0}"), "--target", "2"],
     "KR220": lambda: [
         "compile",
         box("a", f"vars: {{a: {'y' * 90_000}}}", f"entrypoint: {{executable: /x, args: [{LONG}]}}"),

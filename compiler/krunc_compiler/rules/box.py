@@ -8,7 +8,7 @@ from krunc_compiler.box.box import Box, DiskRoot
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Published, Tsi
 from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.libkrun import Target
+from krunc_compiler.libkrun import Target, limits_of_init
 from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.stage import asked as stage_asked
 from krunc_compiler.lowering.storage import device_of
@@ -24,7 +24,7 @@ def check(box: Box, target: Target) -> list[Finding]:
         *_disks(box),
         *_ports(box),
         *_published(box),
-        *_limits(box),
+        *_limits(box, target),
         *_stop(box, target),
         *stage.check(box),
         *image.check(box),
@@ -151,7 +151,7 @@ def _is_byte(text: str) -> bool:
     return int(text) <= 255 and (text == "0" or text[0] != "0")
 
 
-def _limits(box: Box) -> Iterator[Finding]:
+def _limits(box: Box, target: Target) -> Iterator[Finding]:
     most = rules("limit")["numbers"]["max"]
     for name, text in box.limits.items():
         soft, hard = map(int, text.split(":"))
@@ -165,4 +165,12 @@ def _limits(box: Box) -> Iterator[Finding]:
                 f"the soft limit {soft} is above the hard limit {hard}",
                 ("limits", name),
                 hint=f"write {hard}:{hard} or a higher hard limit",
+            )
+        least = limits_of_init(target.family).get(name, 0)
+        if soft < least:
+            yield Finding(
+                "KR898",
+                f"with {name} {soft} the init of libkrun {target} starts no program",
+                ("limits", name),
+                hint="remove it, and set it in the program instead (ulimit)",
             )

@@ -17,6 +17,7 @@ from zlib import compressobj, decompressobj
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import Accepted, accept, placed
+from krunc_launcher.command.one_file import difference, one_file
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
@@ -71,12 +72,10 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
             # Each has files and a runtime directory of its own, which are called so.
             if name in ("", ".", "..") or "/" in name:
                 raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
-            other = alike.setdefault(name.casefold(), name)
+            other = alike.setdefault(one_file(name), name)
             if other in named:
                 both = f"{plain(named[other].path)} and {plain(source.path)}"
-                # As macOS has them, and a directory of another system's.
-                cases = "" if other == name else " where upper and lower case are one"
-                said = f"two plans are called {plain(name)}{cases}: {both}"
+                said = f"two plans are called {plain(name)}{difference(other, name)}: {both}"
                 raise LaunchError(f"{said}; their logs would be one; rename one of them")
             named[name] = source
     return named

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from krunc_launcher.paths import Directories
 
 _OPENED = system.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
+# The sticky bit is the mark of a launch's own directory: it has no use where only the owner may
+# enter, so that no other has it, and mkdir sets it in the same call.
+MODE = 0o1700
+# What the launcher makes in it, before a guest can.
+CONTENT = (STAGE["root"].partition(":")[2], STAGE["socket"].partition(":")[2])
 _LOCK_EX = 2  # asm-generic/fcntl.h
 _EEXIST = 17  # asm-generic/errno-base.h
 _TRIES = 100
@@ -94,7 +99,7 @@ def _made(path: str) -> int:
     """Make the directory PATH and return it, locked; raises OSError. Another launch may take it for
     a dead one's before it is locked, and remove it: then it is made again."""
     for _ in range(_TRIES):
-        system.mkdir(path, 0o700)
+        system.mkdir(path, MODE)
         handle = opened(path)
         if handle < 0:
             continue

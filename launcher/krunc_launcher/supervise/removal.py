@@ -1,17 +1,20 @@
 """Removes the directory of a launch, also the next launch's when its own was killed: nothing here
-follows a link, leaves a directory's file system, or removes another user's directory."""
+follows a link or leaves a directory's file system, and what another user has, or no launch has
+made, stays, whatever it is called."""
 
 from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher.paths import LAUNCH_NAME
-from krunc_launcher.supervise.launch_directory import is_at, locked, opened
+from krunc_launcher.supervise.launch_directory import CONTENT, MODE, is_at, locked, opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCK_EX, _LOCK_NB = 2, 4  # asm-generic/fcntl.h
+# What waits there for its removal is called so: a launch can be killed meanwhile.
+_WAITING = ".removed-"
 
 
 def remove(path: str, lock: int) -> None:
@@ -35,8 +38,12 @@ def remove_dead(runtime: str, owners: set[int]) -> None:
         handle = opened(path)
         if handle < 0:
             continue
-        is_theirs = system.fstat(handle).st_uid in owners
-        if is_theirs and locked(handle, _LOCK_EX | _LOCK_NB) and is_at(handle, path):
+        if (
+            _is_marked(handle, owners)
+            and locked(handle, _LOCK_EX | _LOCK_NB)
+            and is_at(handle, path)
+            and _has_no_other(handle)
+        ):
             _remove(path, handle)
         system.close(handle)
 
@@ -46,12 +53,28 @@ def _is_of_a_launch(name: str) -> bool:
     return f"{start}-" == LAUNCH_NAME and len(number) == 12 and not number.strip("0123456789abcdef")
 
 
+def _is_marked(handle: int, owners: set[int]) -> bool:
+    """Tell whether the directory HANDLE is one of OWNERS', as a launch makes its own."""
+    status = system.fstat(handle)
+    # mkdir(2): below a directory with the bit of its group a new one has it, too.
+    return status.st_uid in owners and status.st_mode & 0o5777 == MODE
+
+
+def _has_no_other(handle: int) -> bool:
+    """Tell whether the directory HANDLE has nothing that a launch does not put there."""
+    try:
+        names = system.listdir(handle)
+    except OSError:
+        return False
+    return all(name in CONTENT or name.startswith(_WAITING) for name in names)
+
+
 def _remove(path: str, top: int) -> None:
     """Remove the directory PATH, open as TOP. What it holds in directories comes up to it first:
     however deep they are, two are open at once."""
     device = system.fstat(top).st_dev
     waiting = list(_emptied(top))
-    prefix, count = system.urandom(6).hex(), 0  # no name that is there
+    prefix, count = _WAITING + system.urandom(6).hex(), 0  # no name that is there
     while waiting:
         name = waiting.pop()
         inner = opened(name, top)

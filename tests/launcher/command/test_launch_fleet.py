@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from krunc_compiler.files.one_file import one_file
+from krunc_launcher.command import one_file as launchers
 from ports import free_ports
 from processes import (
     PATIENCE,
@@ -274,6 +276,46 @@ def test_they_die_with_the_launcher(command: list[str], plans: Path, fake_kvm: P
         launcher.kill()
         launcher.wait()
         assert all(gone(vm) for vm in vms)
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("one", "other", "why"), [
+    (NFC, NFD, "where accents can be written in two ways"),
+    (NFC.upper(), NFD, "where accents can be written in two ways"),
+    (NFC.upper(), NFC, "where upper and lower case are one"),
+    ("stra\u00dfe", "STRASSE", "where upper and lower case are one"),
+])  # fmt: skip
+def test_names_of_one_file(
+    one: str, other: str, why: str, command: list[str], tmp_path: Path
+) -> None:
+    """Each VM has a log that is called as its plan: a file system may take two of these for one."""
+    for directory, name in (("a", one), ("b", other)):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / f"{name}.plan.json").write_text("{}")
+    words = [*command, str(tmp_path / "a"), str(tmp_path / "b")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, why in done.stderr) == (2, True), done
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "box",
+        "Box-1",
+        NFC,
+        NFD,
+        NFD.upper(),
+        "\u1e9e",
+        "\u0130x",
+        "\u212b",
+        "\u03a9\u0345",
+        "a\udcff",
+    ],
+)
+def test_a_compilation_compares_names_alike(name: str) -> None:
+    assert launchers.one_file(name) == one_file(name)
 
 
 def test_wrong_usage(command: list[str], plans: Path) -> None:

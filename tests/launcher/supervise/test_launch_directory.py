@@ -124,6 +124,15 @@ def victim(tmp_path: Path) -> Iterator[Path]:
     assert (path / "in/file").read_text() == "kept"
 
 
+def dead(runtime: Path, name: str = DEAD) -> Path:
+    """The directory of a launch that was killed."""
+    path = runtime / name
+    os.close(make(str(path)))
+    (path / "stage").mkdir()
+    os.mknod(path / "report", stat.S_IFSOCK | 0o600)
+    return path
+
+
 def removed(runtime: Path, owners: set[int] | None = None) -> None:
     remove_dead(str(runtime), owners or {os.geteuid()})
 
@@ -173,9 +182,8 @@ def _other_kinds(at: Path, victim: Path) -> None:
 def test_what_a_guest_left_in_it(
     fill: Callable[[Path, Path], None], runtime: Path, victim: Path
 ) -> None:
-    for made in (runtime / DEAD, runtime / DEAD / "root"):
-        made.mkdir()
-    fill(runtime / DEAD / "root", victim)
+    dead(runtime)
+    fill(runtime / DEAD / "stage", victim)
     removed(runtime)
     assert list(runtime.iterdir()) == []
 
@@ -195,9 +203,66 @@ def test_the_own_directory_goes_in_the_same_way(runtime: Path, victim: Path) -> 
      "launch-0123456789a/", "other-0123456789ab", "launch-0123456789a\u0661"],
 )  # fmt: skip
 def test_other_names_stay(name: str, runtime: Path) -> None:
-    (runtime / name).mkdir()
+    dead(runtime, name)
     removed(runtime)
-    assert (runtime / name).exists()
+    assert (runtime / name / "stage").exists()
+
+
+def test_in_a_directory_whose_group_is_inherited(runtime: Path) -> None:
+    runtime.chmod(0o2770)
+    dead(runtime)
+    assert (runtime / DEAD).stat().st_mode & stat.S_ISGID
+    removed(runtime)
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o750, 0o1755, 0o1777, 0o2700, 0o500])
+def test_a_directory_of_a_person_stays(mode: int, runtime: Path) -> None:
+    """Which is called as a launch's by chance, or by who wants to see what happens."""
+    for name, content in ((DEAD, "stage"), (f"{DEAD[:-1]}c", "other")):
+        (runtime / name / content).mkdir(parents=True)
+        (runtime / name).chmod(mode)
+    removed(runtime)
+    assert (runtime / DEAD / "stage").exists()
+    assert (runtime / f"{DEAD[:-1]}c" / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["file", "Stage", "stage ", "report.1", "removed-1", ".x"])
+def test_what_no_launch_puts_there_stays(name: str, runtime: Path) -> None:
+    (dead(runtime) / name).touch()
+    removed(runtime)
+    assert (runtime / DEAD / name).exists()
+    assert (runtime / DEAD / "stage").exists()
+
+
+def test_a_removal_that_was_killed_is_ended_by_the_next(runtime: Path) -> None:
+    (dead(runtime) / "stage/a/b/c").mkdir(parents=True)
+    code = (
+        f"{KILLING.replace('NAME', 'rmdir')}import sys\n"
+        "from krunc_launcher.supervise.removal import remove_dead\n"
+        "remove_dead(sys.argv[1], {os.geteuid()})"
+    )
+    done = subprocess.run([LAUNCHER[0], "-c", code, str(runtime)])
+    assert done.returncode == -signal.SIGKILL
+    assert any(path.name not in ("stage", "report") for path in (runtime / DEAD).iterdir())
+    removed(runtime)
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [DEAD, "launch-ffffffffffff"])
+def test_a_share_that_is_called_so_stays(
+    name: str, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    share = {"tag": "t", "path": f"runtime:{name}", "mount": "/t"}
+    (plan.parent / "box.yaml").write_text(json.dumps({**BOX, "shares": [share]}))
+    assert main(["compile", str(plan.parent / "box.yaml")]) == 0
+    (plan.parent / "run").mkdir(mode=0o700)
+    for content in ("stage", "own"):
+        (plan.parent / "run" / name / content).mkdir(parents=True)
+    for _ in range(2):
+        done = launch(plan, KRUN_RECORDER_SAYS=SAYS)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (plan.parent / "run" / name).iterdir()) == ["own", "stage"]
 
 
 def test_links_and_files_of_that_name_stay(runtime: Path, victim: Path) -> None:
@@ -211,7 +276,7 @@ def test_links_and_files_of_that_name_stay(runtime: Path, victim: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
 def test_directories_of_other_users_stay(runtime: Path) -> None:
     for name, uid in ((DEAD, 1000), (f"{DEAD[:-1]}c", 1001)):
-        (runtime / name).mkdir()
+        dead(runtime, name)
         os.chown(runtime / name, uid, uid)
     removed(runtime)
     assert len(list(runtime.iterdir())) == 2
@@ -222,17 +287,27 @@ def test_directories_of_other_users_stay(runtime: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_what_is_mounted_in_it_stays(runtime: Path, victim: Path) -> None:
     """In a mount namespace of its own."""
+    dead(runtime)
     for name in ("at", "in/deep"):
-        (runtime / DEAD / name).mkdir(parents=True)
+        (runtime / DEAD / "stage" / name).mkdir(parents=True)
     code = (
         "import sys; from krunc_launcher.supervise.removal import remove_dead; "
         "remove_dead(sys.argv[1], {0})"
     )
     script = """
 for at in at in/deep; do mount -t tmpfs none "$1/$at" && echo kept >"$1/$at/file"; done
-"$2" -c "$3" "$4" && cat "$1/at/file" "$1/in/deep/file"
+"$2" -c "$3" "$4" && find "$1/.." -name file -exec cat {} +
 """
-    command = ["unshare", "-m", "sh", "-c", script, "sh", str(runtime / DEAD), LAUNCHER[0]]
+    command = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        str(runtime / DEAD / "stage"),
+        LAUNCHER[0],
+    ]
     done = subprocess.run([*command, code, str(runtime)], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "kept\nkept\n", "")
 
@@ -268,7 +343,7 @@ for i in range(40):
     lock = make(path)
     remove_dead(sys.argv[1], {os.geteuid()})
     assert os.path.samestat(os.stat(path), os.fstat(lock))
-    open(f"{path}/file", "w").close()
+    open(f"{path}/report", "w").close()
     if i % 5:
         remove(path, lock)
         assert not os.path.exists(path)

@@ -92,9 +92,11 @@ def limits(row: Row) -> Iterator[Fact]:
     as root, which some do not hold (tests/boot/test_claims.py boots NPROC)."""
     rlimits = row.args["rlimits"]
     spared = api.limits_that_spare_root()
+    needed = api.limits_of_init(api.table()["eras"][row.api]["family"])
     text = ", ".join(
         f"{word(name)} {word(limit)}"
         + (" (does not hold the guest's root)" if row.as_root and name in spared else "")
+        + (" (no program starts)" if int(limit.partition(":")[0]) < needed.get(name, 0) else "")
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")
