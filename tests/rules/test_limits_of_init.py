@@ -14,10 +14,11 @@ from krunc_compiler.__main__ import main
     [
         ({"fsize": 0}, "2", True),
         ({"fsize": "0:0"}, "2", True),
-        ({"fsize": "0:4096"}, "2", True),
-        ({"nofile": 64, "fsize": "0:99999"}, "2", True),
+        ({"fsize": "0:4194304"}, "2", True),
+        ({"nofile": 64, "fsize": "1048576:4194304"}, "2", True),
         ({"fsize": 1}, "2", True),
-        ({"fsize": "4096:8192"}, "2", False),
+        ({"fsize": 2097151}, "2", True),
+        ({"fsize": "2097152:4194304"}, "2", False),
         ({"core": 0}, "2", False),
         ({"fsize": 0}, "1", False),  # seen: the program starts, and is ended when it writes
         ({"fsize": "0:4096"}, "1.18", False),
@@ -51,14 +52,14 @@ def test_show_tells_it_of_a_plan_that_was_edited(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box = {"krunc": 1, "name": "a", "rootfs": {"path": "./rootfs"}, "network": {"mode": "tsi"},
-           "entrypoint": {"executable": "/bin/a"}, "limits": {"fsize": 5000}}  # fmt: skip
+           "entrypoint": {"executable": "/bin/a"}, "limits": {"fsize": 5000000}}  # fmt: skip
     for target, is_told in (("1", False), ("2", True)):
         (tmp_path / "a.yaml").write_text(json.dumps(box))
         assert main(["compile", str(tmp_path / "a.yaml"), "--target", target]) == 0
         plan = tmp_path / "a.plan.json"
-        plan.write_text(plan.read_text().replace('"fsize": "5000:5000"', '"fsize": "0:5000"'))
+        plan.write_text(plan.read_text().replace('"fsize": "5000000:5000000"', '"fsize": "0:5000000"'))
         capsys.readouterr()
         assert main(["show", str(plan)]) == 0
         shown = capsys.readouterr().out
-        assert "fsize 0:5000" in shown
+        assert "fsize 0:5000000" in shown
         assert ("no program starts" in shown) == is_told
