@@ -57,7 +57,9 @@ def test_show_tells_it_of_a_plan_that_was_edited(
         (tmp_path / "a.yaml").write_text(json.dumps(box))
         assert main(["compile", str(tmp_path / "a.yaml"), "--target", target]) == 0
         plan = tmp_path / "a.plan.json"
-        plan.write_text(plan.read_text().replace('"fsize": "5000000:5000000"', '"fsize": "0:5000000"'))
+        plan.write_text(
+            plan.read_text().replace('"fsize": "5000000:5000000"', '"fsize": "0:5000000"')
+        )
         capsys.readouterr()
         assert main(["show", str(plan)]) == 0
         shown = capsys.readouterr().out
