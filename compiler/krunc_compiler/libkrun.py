@@ -98,7 +98,8 @@ def limits_that_spare_root() -> frozenset[str]:
 @cache
 def limits_of_init(family: int) -> dict[str, int]:
     """What each resource limit has to be for libkrun's own init, which has them itself in this
-    FAMILY when it writes. Seen with 2.0-dev in a VM: an fsize of 1 MiB starts nothing, 2 MiB does."""
+    FAMILY when it writes. Seen in VMs of 2.0-dev: with an fsize of 1 MiB nothing starts, with
+    2 MiB the program."""
     limits = table()["enums"]["rlimit"]
     every = {name: row.get("init_needs", {}).get(str(family), 0) for name, row in limits.items()}
     return {name: least for name, least in every.items() if least}
