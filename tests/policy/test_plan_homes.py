@@ -51,7 +51,7 @@ def test_a_box_that_changed_or_has_more_rows(capsys: pytest.CaptureFixture[str])
     assert found(capsys) == [("KR301", "plans/m-3.plan.json"), ("KR301", "plans/one.plan.json")]
     assert main(["check"]) == 1
     told = " ".join(capsys.readouterr().out.split())
-    assert "krunc compile boxes/m.yaml -o plans/ makes it" in told
+    assert "has no plan = help: run krunc compile boxes/m.yaml -o plans/" in told
     assert "run krunc compile boxes/one.yaml -o plans/ and review the difference" in told
     for box in ("m", "one"):
         assert main(["compile", f"boxes/{box}.yaml", "-o", "plans/"]) == 0

@@ -42,7 +42,7 @@ NOTHING: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "misspelt": ({"propertys": {}}, "propertys", '"propertys" is not known', "mean properties"),
     "another case": ({"Required": ["box"]}, "Required", "is not known", "did you mean required"),
     "krunc's own": ({"allow": {"networks": []}}, "allow", "would hold nothing", ""),
-    "of OpenAPI": ({"nullable": True}, "nullable", "is not known", "starts with x-"),
+    "of OpenAPI": ({"nullable": True}, "nullable", "is not known", "start a note of your own with x-"),
     "dependencies": ({"dependencies": {"a": ["b"]}}, "dependencies", "not known", "dependentReq"),
     "more items": ({"additionalItems": False}, "additionalItems", "not known", "prefixItems"),
     "then alone": ({"then": {"required": ["labels"]}}, "then", "without 'if'", "add it"),
