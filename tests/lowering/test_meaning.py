@@ -56,7 +56,7 @@ CHANGES: list[tuple[str, str, str]] = [
     (DIRECTORY, "from_env: C", "from_env: D"),
     (DIRECTORY, "workdir: /a", "workdir: /b"),
     *(
-        (DIRECTORY, "limits: {", f"limits: {{{name}: 5, ")
+        (DIRECTORY, "limits: {", f"limits: {{{name}: 5000000, ")
         for name in load("krun")["enums"]["rlimit"]
         if name not in ("nproc", "nofile")
     ),

@@ -62,9 +62,9 @@ def test_none_is_what_it_is_without_the_key(
         (
             {"network": {"mode": "devices", "devices": []}},
             "network.devices: this is empty",
-            "The devices, each with its mode",
+            "write a value that fits: The devices, each with its mode",
         ),
-        ({"rootfs": {"path": ""}}, "rootfs.path: this is empty", "A host path: absolute"),
+        ({"rootfs": {"path": ""}}, "rootfs.path: this is empty", "write a value that fits: A host path: absolute"),
         (
             {"gpu": {"flags": ["use_egl"]}, "displays": [{"width": 9, "height": 9, "size_mm": [1]}]},
             "displays[0].size_mm: this has 1 of at least 2",

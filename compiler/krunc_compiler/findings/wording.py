@@ -126,7 +126,7 @@ def about(schema: dict[str, Any]) -> str:
 def meant(schema: dict[str, Any]) -> str:
     """Tell what to write by what SCHEMA is for."""
     text = about(schema)
-    return f"write what it is for: {text}" if text else ""
+    return f"write a value that fits: {text}" if text else ""
 
 
 def too_few(value: Any, least: int) -> str:

@@ -43,7 +43,7 @@ def test_no_box_names_one(
     box = {**BOX, **keys, **({"hostname": "here"} if staged else {})}
     (tmp_path / "box.yaml").write_text(json.dumps(box))
     assert main(["compile", str(tmp_path / "box.yaml"), "--target", "2"]) == 1
-    assert "launch: is krunc's own" in capsys.readouterr().err
+    assert "launch: and store: are krunc's own" in capsys.readouterr().err
 
 
 def compiled(tmp_path: Path, **keys: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ WRITTEN: list[dict[str, Any]] = [
 def test_no_box_names_one(keys: dict[str, Any]) -> None:
     with pytest.raises(Rejected) as refused:
         compiled(json.dumps({**BOX, **keys}), "2")
-    assert "krunc's own, as store: is" in report(refused.value.findings)
+    assert "launch: and store: are krunc's own" in report(refused.value.findings)
 
 
 def value(box: str = IMAGE, target: str = "2") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +88,12 @@ def workdir(row: Row) -> Iterator[Fact]:
     yield row.fact("workdir", "workdir", word(row.args["workdir_path"]))
 
 
+def _is_below(limit: str, least: int) -> bool:
+    """Tell whether LIMIT, a text of which a plan may make anything, is a number below LEAST."""
+    soft = limit.partition(":")[0]
+    return re.fullmatch("[0-9]{1,20}", soft) is not None and int(soft) < least
+
+
 def limits(row: Row) -> Iterator[Fact]:
     """Limits inside the guest: they protect nothing of the host. libkrun's init starts the program
     as root, which some do not hold (tests/boot/test_claims.py boots NPROC)."""
@@ -96,7 +103,7 @@ def limits(row: Row) -> Iterator[Fact]:
     text = ", ".join(
         f"{word(name)} {word(limit)}"
         + (" (does not hold the guest's root)" if row.as_root and name in spared else "")
-        + (" (no program starts)" if int(limit.partition(":")[0]) < needed.get(name, 0) else "")
+        + (" (no program starts)" if _is_below(limit, needed.get(name, 0)) else "")
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")
