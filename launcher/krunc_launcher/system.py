@@ -29,6 +29,7 @@ from posix import (
     _exit,
     access,
     chdir,
+    chmod,
     chown,
     close,
     closerange,

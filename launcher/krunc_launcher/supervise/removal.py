@@ -1,11 +1,11 @@
 """Removes the directory of a launch, also the next launch's when its own was killed: nothing here
 follows a link or leaves a directory's file system, and what another user has, or no launch has
-made, stays, whatever it is called."""
+made, stays, whatever it is called. What a guest has closed to its owner is opened, and goes."""
 
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher.paths import LAUNCH_NAME
+from krunc_launcher.paths import LAUNCH_NAME, LOOK
 from krunc_launcher.supervise.launch_directory import CONTENT, MODE, is_at, locked, opened
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCK_EX, _LOCK_NB = 2, 4  # asm-generic/fcntl.h
+_CLOSED = LOOK | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 # What waits there for its removal is called so: a launch can be killed meanwhile.
 _WAITING = ".removed-"
 
@@ -72,21 +73,18 @@ def _has_no_other(handle: int) -> bool:
 def _remove(path: str, top: int) -> None:
     """Remove the directory PATH, open as TOP. What it holds in directories comes up to it first:
     however deep they are, two are open at once."""
-    device = system.fstat(top).st_dev
+    launch = system.fstat(top)
     waiting = list(_emptied(top))
     prefix, count = _WAITING + system.urandom(6).hex(), 0  # no name that is there
     while waiting:
         name = waiting.pop()
-        inner = opened(name, top)
+        inner = opened_to_change(name, top)
         if inner < 0:
             continue
-        for below in _emptied(inner) if system.fstat(inner).st_dev == device else ():
+        for below in _emptied(inner) if _is_of(launch, system.fstat(inner)) else ():
             count += 1
-            try:
-                system.replace(below, f"{prefix}{count}", src_dir_fd=inner, dst_dir_fd=top)
-            except OSError:
-                continue  # a mount
-            waiting.append(f"{prefix}{count}")
+            if _has_come_up(below, inner, f"{prefix}{count}", top):
+                waiting.append(f"{prefix}{count}")
         system.close(inner)
         try:
             system.rmdir(name, dir_fd=top)
@@ -96,6 +94,48 @@ def _remove(path: str, top: int) -> None:
         system.rmdir(path)
     except OSError:
         pass
+
+
+def _has_come_up(name: str, inner: int, waiting: str, top: int) -> bool:
+    """Move the directory NAME from the directory INNER to the directory TOP, there called WAITING;
+    a mount stays."""
+    for _ in range(2):
+        try:
+            system.replace(name, waiting, src_dir_fd=inner, dst_dir_fd=top)
+        except OSError:
+            # rename(2): one that may not be written does not move, for it names what it is in.
+            handle = opened_to_change(name, inner)
+            if handle >= 0:
+                system.close(handle)
+        else:
+            return True
+    return False
+
+
+def opened_to_change(name: str, above: int) -> int:
+    """Return the directory NAME in the directory ABOVE, which its owner may read and change from
+    now on; -1 for none."""
+    handle = opened(name, above)
+    try:
+        if handle < 0:
+            closed = system.open(name, _CLOSED, dir_fd=above)
+            try:
+                system.chmod(f"/proc/self/fd/{closed}", 0o700)
+            finally:
+                system.close(closed)
+            return opened(name, above)
+        if system.fstat(handle).st_mode & 0o700 != 0o700:
+            system.fchmod(handle, 0o700)
+    except OSError:
+        pass  # another user's
+    return handle
+
+
+def _is_of(launch: system.stat_result, inner: system.stat_result) -> bool:
+    """Tell whether the directory INNER may be emptied, for the directory LAUNCH: the user of a VM,
+    who may bring anything there, has only its own removed by a launcher that may remove more."""
+    is_theirs = launch.st_uid in (inner.st_uid, system.geteuid())
+    return is_theirs and inner.st_dev == launch.st_dev
 
 
 def _emptied(handle: int) -> Iterator[str]:

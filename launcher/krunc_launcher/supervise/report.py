@@ -12,9 +12,8 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._stage_rules import STAGE
-from krunc_launcher.paths import absolute
 from krunc_launcher.supervise.launch_directory import given
-from krunc_launcher.supervise.removal import remove, remove_dead
+from krunc_launcher.supervise.removal import opened_to_change, remove, remove_dead
 from krunc_launcher.supervise.wake import wake
 
 TYPE_CHECKING = False
@@ -37,8 +36,8 @@ class Report:
     system or of the script's end). It has the launch's own directory, and removes it."""
 
     __slots__ = (
-        "_connection", "_heard", "_launch", "_left", "_listening", "_lock", "_orders", "ended",
-        "failed", "orders", "started",
+        "_connection", "_heard", "_launch", "_left", "_listening", "_lock", "ended", "failed",
+        "orders", "started",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +52,6 @@ class Report:
         self._connection = -1
         self._heard = b""
         self._left = _MOST_BYTES
-        self._orders = absolute(STAGE["root"] + STAGE["program"][1], directories)
         self._launch, self._lock, self._listening = directories.launch, lock, listening
         wake(listening)
         self.look()  # what came before it says no more
@@ -116,11 +114,16 @@ class Report:
                 pass  # it ends now
 
     def _forget_orders(self) -> None:
-        """Remove the orders, which may have secrets in them: the stage has read them."""
+        """Remove the orders, which may have secrets in them: the stage has read them. Where the
+        guest or its user may write, it may have put anything in the place of their directory."""
+        root = opened_to_change(STAGE["root"].partition(":")[2], self._lock)
+        if root < 0:
+            return
         try:
-            system.unlink(self._orders)
+            system.unlink(STAGE["program"][1].strip("/"), dir_fd=root)
         except OSError:
-            pass  # the guest was quicker, where it may write there
+            pass  # the guest was quicker
+        system.close(root)
 
     def end(self) -> None:
         """Take the last words, and remove the launch's directory: the VM has ended."""

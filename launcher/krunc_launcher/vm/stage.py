@@ -36,8 +36,10 @@ def lay(directory: str, done: list[Operation]) -> None:
     if uid is not None and gid is not None:
         launch = system.dirname(directory)
         socket = system.join(launch, STAGE["socket"].rpartition(":")[2])
-        for path in (launch, socket, directory, directory + program, directory + orders):
-            system.chown(path, uid, gid)
+        # From the inside outwards, and no link is followed: until the last of them nobody of this
+        # user can change a name in it, and so have another file given to it.
+        for path in (directory + orders, directory + program, directory, socket, launch):
+            system.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _program(machine: str) -> bytes:

@@ -1,0 +1,188 @@
+"""What a guest, or the user whom its VM has become, does to the directory of a launch: it gains
+nothing there by a launcher that may do more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from krunc_launcher import system
+from krunc_launcher.supervise.launch_directory import make
+from krunc_launcher.supervise.removal import opened_to_change, remove, remove_dead
+from krunc_launcher.supervise.report import Report
+from krunc_launcher.vm import stage
+
+UID = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+DEAD = "launch-0123456789ab"
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def as_user(uid: int, act: Callable[[], None]) -> None:
+    """Let another process, of the user UID, ACT; for root's own there is none."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+            act()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def laid(launch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay the stage in the directory of a LAUNCH, for the VM of another user."""
+    (launch / "report").touch()
+    monkeypatch.setattr(stage, "encoded", lambda done: b"orders")
+    monkeypatch.setattr(stage, "meant", lambda done, what: UID)
+    stage.lay(str(launch / "stage"), [])
+    return launch
+
+
+def test_nothing_is_given_away_below_what_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a directory changes names in it, and the next would be another's file."""
+    given: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(system, "chown", lambda path, uid, gid, **how: given.append((path, how)))
+    (tmp_path / DEAD).mkdir()
+    laid(tmp_path / DEAD, monkeypatch)
+    paths = [path for path, _ in given]
+    assert sorted(os.path.relpath(path, tmp_path) for path in paths) == sorted(
+        [DEAD, f"{DEAD}/report", f"{DEAD}/stage", f"{DEAD}/stage/orders", f"{DEAD}/stage/stage"]
+    )
+    for i, path in enumerate(paths):
+        assert not [above for above in paths[:i] if path.startswith(f"{above}/")], path
+    assert all(how == {"follow_symlinks": False} for _, how in given)
+
+
+@as_root
+@pytest.mark.parametrize("replaced", ["stage", "stage/orders", "stage/stage", "report"])
+def test_a_link_in_the_place_of_what_is_given_away(
+    replaced: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its user, as soon as that can write where it is."""
+    victim = place / "victim"
+    victim.mkdir(0o700)
+    for name in ("orders", "stage"):
+        (victim / name).touch()
+    given = system.chown
+
+    def attack() -> None:
+        path = place / DEAD / replaced
+        path.rename(f"{path}.x")
+        path.symlink_to(victim if replaced == "stage" else victim / "orders")
+
+    def chown(path: str, uid: int, gid: int, **how: Any) -> None:
+        given(path, uid, gid, **how)
+        with suppress(AssertionError):  # not yet
+            as_user(UID, attack)
+
+    (place / DEAD).mkdir(0o1700)
+    monkeypatch.setattr(system, "chown", chown)
+    with suppress(OSError):
+        laid(place / DEAD, monkeypatch)
+    assert [path.stat().st_uid for path in (victim, *victim.iterdir())] == [0, 0, 0]
+    assert (place / DEAD).stat().st_uid == UID
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("kind", ["link", "another directory"])
+def test_orders_of_another_directory_stay(kind: str, closed: bool, place: Path) -> None:
+    victim = place / "victim"
+    victim.mkdir()
+    (victim / "orders").touch()
+    lock = make(str(place / DEAD))
+    (place / DEAD / "stage").mkdir()
+    (place / DEAD / "stage/orders").touch()
+    report = Report.__new__(Report)
+    report._lock = lock
+    if kind == "link":
+        (place / DEAD / "stage").rename(place / DEAD / "x")
+        (place / DEAD / "stage").symlink_to(victim)
+    elif closed:
+        (place / DEAD / "stage").chmod(0o500)
+    report._forget_orders()
+    assert (victim / "orders").exists()
+    assert (place / DEAD / "stage/orders").exists() == (kind == "link")
+    os.close(lock)
+
+
+def _fill(at: Path) -> None:
+    at.mkdir()
+    for mode in (0o000, 0o100, 0o300, 0o400, 0o500, 0o1000):
+        for name in (f"{mode:o}", f"{mode:o}/in", f"{mode:o}/in/deeper"):
+            (at / name).mkdir()
+            (at / name / "file").touch(0o000)
+        for name in (f"{mode:o}/in/deeper", f"{mode:o}/in", f"{mode:o}"):
+            (at / name).chmod(mode)
+    at.chmod(0o000)
+
+
+@pytest.mark.parametrize("by", ["its own launch", "the next launch"])
+def test_what_a_guest_has_closed_goes(by: str, place: Path) -> None:
+    """The launcher of another user than root may not enter it as it is."""
+    place.chmod(0o777)
+
+    def act() -> None:
+        run = place / "run"
+        run.mkdir()
+        lock = make(str(run / DEAD))
+        _fill(run / DEAD / "stage")
+        if by == "its own launch":
+            remove(str(run / DEAD), lock)
+        else:
+            os.close(lock)
+            remove_dead(str(run), {os.geteuid()})
+        assert list(run.iterdir()) == []
+
+    as_user(UID, act)
+
+
+@as_root
+@pytest.mark.parametrize("owners", [{0, UID}, {UID}])
+def test_what_that_user_cannot_remove_stays(owners: set[int], place: Path) -> None:
+    """Directories that are others', moved there with its own around them."""
+    own = place / "own"
+    (own / "of-root").mkdir(parents=True)
+    (own / "of-root/file").touch()
+    (own / "of-root").chmod(0o700)
+    os.chown(own, UID, UID)
+    (place / "run").mkdir()
+    os.close(make(str(place / "run" / DEAD)))
+    (place / "run" / DEAD / "stage").mkdir()
+    (place / "run" / DEAD / "stage/m").mkdir()  # root's, which is empty
+    os.chown(place / "run" / DEAD, UID, UID)
+    os.chown(place / "run" / DEAD / "stage", UID, UID)
+    own.rename(place / "run" / DEAD / "stage/own")
+    remove_dead(str(place / "run"), owners)
+    (kept,) = (place / "run").rglob("file")
+    assert not list((place / "run").rglob("m"))
+    assert kept.parent.stat().st_uid == 0
+
+
+def test_what_is_opened_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(0o500)
+    (tmp_path / "link").symlink_to("there")
+    above = os.open(tmp_path, os.O_RDONLY)
+    assert opened_to_change("link", above) == -1
+    assert opened_to_change("not there", above) == -1
+    assert (tmp_path / "there").stat().st_mode & 0o777 == 0o500
+    os.close(above)
