@@ -286,6 +286,52 @@ def test_the_picture_of_a_difference_marks_what_is_new() -> None:
     assert drawn.marks == ("new", "changed", "gone")
 
 
+# What both plans of a pair have, red in the picture of either plan alone.
+BOTH: list[dict[str, Any]] = [
+    {"network": {"mode": "tsi"}},
+    {"shares": [{"tag": "a", "path": "/srv", "read_only": False}]},
+    {"rootfs": {"path": "/"}},
+    {"vsock": [{"port": 5, "socket": "./s", "listen": True}]},
+]
+
+
+@pytest.mark.parametrize("both", BOTH, ids=range(len(BOTH)))
+@pytest.mark.parametrize("more", [{}, {"machine": {"cpus": 4}}, {"hostname": "other"}])
+def test_of_two_plans_what_stays_is_not_red(both: dict[str, Any], more: dict[str, Any]) -> None:
+    """The legend says so: red is what the VM can access more than before."""
+    old, new = reviewed_box({**BOX, **both}), reviewed_box({**BOX, **both, **more})
+    assert any(arrow.loud for arrow in picture(new).arrows)
+    drawn = changed_picture(compare(old, new))
+    assert drawn is not None
+    assert not drawn.is_loud
+    widened = changed_picture(compare(reviewed_box(BOX), new))
+    assert widened is not None
+    assert widened.is_loud
+
+
+@pytest.mark.parametrize("width", [320, 390, 900])
+def test_no_line_ends_behind_the_dash_of_a_word(
+    width: int, chromium: Browser, tmp_path: Path
+) -> None:
+    """Neither in -> nor in an option, wherever the line is full."""
+    args = [f"{'x' * n} --notify -f" for n in range(40)]
+    old, new = ({**BOX, "entrypoint": {"executable": "/a", "args": args[:n]}} for n in (39, 40))
+    file = tmp_path / "review.html"
+    file.write_text(difference_page(compare(reviewed_box(old), reviewed_box(new))), "utf-8")
+    with page_of(chromium, width) as page:
+        page.goto(file.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        split, seen = page.evaluate(
+            """() => {
+                const whole = [...document.querySelectorAll('.whole')];
+                return [whole.filter(s => s.getClientRects().length > 1).length, whole.length];
+            }"""
+        )
+        assert seen > 80
+        assert split == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("sides", [(None, BOX), (BOX, None)])
 def test_a_plan_that_comes_or_goes_has_a_picture_without_marks(sides: tuple[Any, Any]) -> None:
     drawn = changed_picture(compare(*(reviewed_box(one) if one else None for one in sides)))

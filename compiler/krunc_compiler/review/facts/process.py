@@ -11,6 +11,9 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.words import word
 
+# No limit has more: it is 64 bits wide.
+_DIGITS = 20
+
 
 def executed(row: Row) -> Iterator[Fact]:
     """krun_set_exec; the stage's own is no program of the box."""
@@ -96,7 +99,13 @@ def limits(row: Row) -> Iterator[Fact]:
     text = ", ".join(
         f"{word(name)} {word(limit)}"
         + (" (does not hold the guest's root)" if row.as_root and name in spared else "")
-        + (" (no program starts)" if int(limit.partition(":")[0]) < needed.get(name, 0) else "")
+        + (" (no program starts)" if _is_below(limit, needed.get(name, 0)) else "")
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")
+
+
+def _is_below(limit: str, least: int) -> bool:
+    """Tell whether the soft LIMIT is a number below LEAST; a plan can hold any text."""
+    soft = limit.partition(":")[0]
+    return len(soft) <= _DIGITS and soft.isdecimal() and int(soft) < least
