@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 
@@ -18,8 +17,8 @@ from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import pieces
 
 _CODE = Markup("<code>{}</code>")
-# How a word with a dash in front begins: -> and --flag. A browser would end a line behind the dash.
-_DASHED = re.compile(r"(?<!\S)(-[^\s-]{0,8}|--[^\s-]{0,8})")
+# Between what was and what is. A browser would end a line behind its dash.
+_ARROW = Markup('<span class="whole">-&gt;</span>')
 
 
 @cache
@@ -35,16 +34,8 @@ def _template() -> Template:
 def _prose(sentence: str) -> Markup:
     """Return SENTENCE as HTML, its values as code."""
     return Markup("").join(
-        _CODE.format(_whole(text)) if is_value else _whole(text)
+        _CODE.format(text) if is_value else _ARROW.join(escape(part) for part in text.split("->"))
         for is_value, text in pieces(sentence)
-    )
-
-
-def _whole(text: str) -> Markup:
-    """Return TEXT as HTML that does not end a line behind the dash of a word."""
-    return Markup("").join(
-        Markup('<span class="whole">{}</span>').format(part) if i % 2 else escape(part)
-        for i, part in enumerate(_DASHED.split(text))
     )
 
 
