@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests/tools"))
 
 from boots import ROUTE  # noqa: E402
 from kvmhost import architecture, job, machine  # noqa: E402
+from kvmhost.errors import HostError  # noqa: E402
 from pages import Block, blocks, commands, environment, file_of, fits, outputs, script  # noqa: E402
 
 PAGE = ROOT / "docs/recipes.md"
@@ -88,7 +89,8 @@ def main() -> None:
                     continue
                 try:
                     told = f"{_took(parts, host, directory, env):.0f} s"
-                except AssertionError as failed:  # a command of a block of hosts
+                # A command of a block of hosts failed, or the host is lost with two VMs at once.
+                except (AssertionError, HostError) as failed:
                     told = "-"
                     sys.stderr.write(f"{failed}\n")
                 print(f"{title}: {told}", flush=True)

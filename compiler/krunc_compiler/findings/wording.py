@@ -102,9 +102,11 @@ def nearest_first(word: str, known: list[str]) -> str:
 
 
 def added(schema: dict[str, Any]) -> str:
-    """Tell to add a key that is missing, and what it is for, by its SCHEMA."""
+    """Tell to add a key that is missing, what it can be, and what it is for, by its SCHEMA."""
+    values = ", ".join(map(str, schema.get("enum", ())))
+    add = f"add it: one of {values}" if values else "add it"
     text = about(schema)
-    return f"add it. {text}" if text else "add it"
+    return f"{add}. {text}" if text else add
 
 
 def bounds(schema: dict[str, Any]) -> str:
