@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+# Of a number or a boolean where a string is wanted.
+QUOTES = "put it in quotes"
 _SHOWN = 60
 _LONGEST = 100
 _MOST = 1_000
@@ -40,7 +42,7 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
         if may_be_empty:
             return 'write "" for an empty string'
         return "write a value, and ~ in quotes: in YAML, ~ and nothing are null"
-    return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
+    return QUOTES if isinstance(value, bool | int | float) and wants_text else ""
 
 
 def rewritten(value: Any, rule: dict[str, Any]) -> str:
