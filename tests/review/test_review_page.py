@@ -245,6 +245,12 @@ def test_text_is_in_a_text_face_and_values_in_that_of_code(
         assert "monospace" in row.locator("code").first.evaluate(face)
 
 
+def test_an_address_of_a_port_is_one_value() -> None:
+    """Also in markdown, where a * outside of code has to be escaped."""
+    shown = plan_page(reviewed(call("krun_set_port_map", port_map=["8080:80"])))
+    assert "(<code>0.0.0.0</code>: <code>*:8080</code>)" in shown
+
+
 # The text of a fact, and the two sides of its arrow.
 SIDES = [
     (call("krun_add_virtiofs", tag="t", path="a (share b"), ('directory "a (share b"', "share t")),
