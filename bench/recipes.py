@@ -1,10 +1,10 @@
-"""How long the recipes of docs/recipes.md take: python bench/recipes.py [--docs].
+"""How long the recipes of docs/recipes.md take: python bench/recipes.py [--docs] [TITLE...].
 
 Each recipe's commands run as they are written, in their order, in the emulated host of the tests,
 where a VM boots in 10 to 20 seconds. What they print is compared with the page. The time is from
 the start of a recipe's first command to the end of its last one. A recipe that the
-emulated host cannot run, which has no bridge, is told with a dash. With --docs the table of the
-page gets the times; tests/house/test_pages.py holds its other columns.
+emulated host cannot run is told with a dash. With --docs the table of the page gets the times;
+tests/house/test_pages.py holds its other columns. Words of titles choose recipes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests/tools"))
 
 from boots import ROUTE  # noqa: E402
-from kvmhost import job, machine  # noqa: E402
+from kvmhost import architecture, job, machine  # noqa: E402
+from kvmhost.errors import HostError  # noqa: E402
 from pages import Block, blocks, commands, environment, file_of, fits, outputs, script  # noqa: E402
 
 PAGE = ROOT / "docs/recipes.md"
@@ -64,14 +65,18 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--docs", action="store_true", help="write the times into docs/recipes.md")
+    parser.add_argument("titles", nargs="*", help="words of the recipes' titles; else all")
     args = parser.parse_args()
     recipes = _recipes()
+    # Of the tests none needs a bridge, and each module costs each of their boots.
+    kind = architecture.own()
+    kind = kind._replace(other_modules=(*kind.other_modules, "bridge"))
     with tempfile.TemporaryDirectory(prefix="krunc-recipes-") as name:
         host, directory = Path(name, "host"), Path(name, "page")
         host.mkdir()
         directory.mkdir()
         env = environment(Path(name, "home"))
-        machine.up(host)
+        machine.up(host, kind=kind)
         try:
             for words in ROUTE:
                 job.run(host, words, timeout=_PATIENCE)
@@ -80,9 +85,12 @@ def main() -> None:
             for title, parts in recipes.items():
                 if not any(commands(block) for block in parts if block.language == "console"):
                     continue
+                if args.titles and not any(word in title for word in args.titles):
+                    continue
                 try:
                     told = f"{_took(parts, host, directory, env):.0f} s"
-                except AssertionError as failed:  # a command of a block of hosts
+                # A command of a block of hosts failed, or the host is lost with two VMs at once.
+                except (AssertionError, HostError) as failed:
                     told = "-"
                     sys.stderr.write(f"{failed}\n")
                 print(f"{title}: {told}", flush=True)

@@ -1,6 +1,7 @@
 """Writes krunc_launcher/_krun.py and the tables that plans are checked by from those in
 schema/krunc_schema: _rules.py, and in modules of their own what few plans have, _stage_rules.py and
-_rare_rules.py; and _look_alikes.py, the compiler's rule which characters a text is told with.
+_rare_rules.py; _box_options.py, what is said of other tools' options; and _look_alikes.py, the
+compiler's rule which characters a text is told with.
 
 Runs as the build hook of a wheel or an editable install, and by hand after a change of a table:
 python launcher/generate_krun.py

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from generate_filters import filters
+from generate_options import box_options
 
 ROOT = Path(__file__).parent.parent
 _RULES_HEAD = '''\
@@ -143,7 +144,10 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             name: row for name, row in host.items() if name not in (*_COMMON, *_OF_THE_STAGE)
         },
     }
-    modules = {"_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare}
+    told = {"BOX_OPTIONS": box_options(load("habits"), load("box.schema"))}
+    modules = {
+        "_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare, "_box_options": told,
+    }  # fmt: skip
     return {name: _literals(tables) for name, tables in modules.items()}
 
 

@@ -133,7 +133,7 @@ def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], di
         elif word == "-" or not word.startswith("-"):
             words.append(word)
         elif option is None or (equals and not option.value):
-            raise UsageError(f"there is no option {plain(word)}")
+            raise UsageError(f"there is no option {plain(word)}{_advice(word)}")
         elif option.value:
             value = value if equals else next(rest, "")
             if not value:
@@ -142,6 +142,19 @@ def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], di
         else:
             given.setdefault(option.name, [])
     return words, given
+
+
+def _advice(word: str) -> str:
+    """Tell what to write instead of the option WORD, where it is known from other tools."""
+    from krunc_launcher._box_options import BOX_OPTIONS
+
+    name = word.partition("=")[0]
+    if any(name == option.name for option in OF_A_BOX):
+        return ": it is for a box, as in krunc launch BOX.yaml; a plan is compiled already"
+    if name[1:2] != "-" and not name[1:].isalpha():  # -p8080:80
+        name = name[:2]
+    said = BOX_OPTIONS.get(name, "")
+    return f": {said}" if said else ""
 
 
 class Options:

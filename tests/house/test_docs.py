@@ -80,17 +80,6 @@ def test_the_page_of_plans_is_current() -> None:
         )
 
 
-def test_the_table_of_recipes_counts_their_commands() -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
-    *recipes, table = re.split(r"(?m)^## ", text)[1:]
-    rows = dict(re.findall(r"(?m)^\| ([A-Z][^|]*) \| (\d+) \|", table))
-    counted = {}
-    for recipe in recipes:
-        blocks = re.findall(r"(?s)```console\n(.*?)```", recipe)
-        counted[recipe.partition("\n")[0]] = str("".join(blocks).count("$ "))
-    assert rows == counted
-
-
 # What the page calls the tests that run on the other architecture.
 _CALLED = {
     "tests/boot/test_boot.py": "`test_boot.py`",

@@ -16,7 +16,14 @@ MODULES = sorted(
     for directory in ("schema", "compiler", "launcher")
     for path in (ROOT / directory).rglob("*.py")
     if path.name
-    not in ("_krun.py", "_rules.py", "_rare_rules.py", "_stage_rules.py", "_look_alikes.py")
+    not in (
+        "_krun.py",
+        "_rules.py",
+        "_rare_rules.py",
+        "_stage_rules.py",
+        "_look_alikes.py",
+        "_box_options.py",
+    )
 )
 REFUSED = {"utils", "helpers", "common", "core", "base", "misc", "types", "constants", "manager"}
 

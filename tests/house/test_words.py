@@ -57,6 +57,8 @@ LONG = " ".join(["word"] * 31)
         ("Files of the host's user, limits of the host user.", []),
         ("A descriptor.", ["descriptor"]),
         ("A file descriptor; `--allow-loss`, descriptor=...", []),
+        ("Nested virtualisation is off, nested virtualization too.", ["virtualisation"]),
+        ("Coloured behaviour: a promise to advise four hours.", ["Coloured", "behaviour"]),
         ("There is no longer a limit; there is no box.", []),
         (f"{LONG}.", [f"{LONG[:60]}..."]),
         (f"{LONG[:-5]}. Another sentence.", []),

@@ -189,6 +189,15 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "text", [".nan", ".inf", "-.inf", "1e999", "010", "007", "0x1F", "no", "~"]
+)
+def test_a_word_that_looks_like_a_number_stays_a_word(text: str) -> None:
+    written = to_yaml({"entrypoint": {"args": [text], "env": {"A": text}}}, [], "a box")
+    value, _ = parse("x", written)
+    assert value == {"entrypoint": {"args": [text], "env": {"A": text}}}
+
+
 @pytest.mark.parametrize(("command", "args"), PROGRAMS)
 def test_the_words_are_those_of_a_shell(command: str, args: list[str]) -> None:
     assert ran(command).value["entrypoint"] == {"args": args}

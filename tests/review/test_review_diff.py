@@ -16,6 +16,7 @@ from krunc_compiler.review.difference import EFFECTS, FOLLOWING, compare
 from krunc_compiler.review.fact import KINDS
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
+from krunc_compiler.review.words import plain
 from places import ROOT
 from reviews import BOX, call, compiled, plan, reviewed, reviewed_box, step
 
@@ -338,3 +339,12 @@ def test_any_two_lists_of_operations(data: st.DataObject) -> None:
     assert bool(difference.changes) == (old != new)
     to_text(change_sheet(difference))
     json.dumps(difference_document(difference))
+
+
+def test_what_libkrun_is_built_with_is_told_by_names() -> None:
+    """Not as the text of a list."""
+    disk = {"disks": [{"id": "a", "path": "./a.img", "format": "raw"}]}
+    old, new = reviewed_box({**BOX, **disk}), reviewed_box(BOX)
+    made = compare(old, new).changes
+    told = {plain(change.sentence) for change in made if change.kind == "metadata"}
+    assert "features blk -> none" in told

@@ -245,6 +245,12 @@ def test_text_is_in_a_text_face_and_values_in_that_of_code(
         assert "monospace" in row.locator("code").first.evaluate(face)
 
 
+def test_an_address_of_a_port_is_one_value() -> None:
+    """Also in markdown, where a * outside of code has to be escaped."""
+    shown = plan_page(reviewed(call("krun_set_port_map", port_map=["8080:80"])))
+    assert "(<code>0.0.0.0</code>: <code>*:8080</code>)" in shown
+
+
 # The text of a fact, and the two sides of its arrow.
 SIDES = [
     (call("krun_add_virtiofs", tag="t", path="a (share b"), ('directory "a (share b"', "share t")),
@@ -284,6 +290,49 @@ def test_the_picture_of_a_difference_marks_what_is_new() -> None:
     ]
     assert drawn.changed == "program"
     assert drawn.marks == ("new", "changed", "gone")
+
+
+# What both plans of a pair have, red in the picture of either plan alone.
+BOTH: list[dict[str, Any]] = [
+    {"network": {"mode": "tsi"}},
+    {"shares": [{"tag": "a", "path": "/srv", "read_only": False}]},
+    {"rootfs": {"path": "/"}},
+    {"vsock": [{"port": 5, "socket": "./s", "listen": True}]},
+]
+
+
+@pytest.mark.parametrize("both", BOTH, ids=range(len(BOTH)))
+@pytest.mark.parametrize("more", [{}, {"machine": {"cpus": 4}}, {"hostname": "other"}])
+def test_of_two_plans_what_stays_is_not_red(both: dict[str, Any], more: dict[str, Any]) -> None:
+    """The legend says so: red is what the VM can access more than before."""
+    old, new = reviewed_box({**BOX, **both}), reviewed_box({**BOX, **both, **more})
+    assert any(arrow.loud for arrow in picture(new).arrows)
+    drawn = changed_picture(compare(old, new))
+    assert drawn is not None
+    assert not drawn.is_loud
+    widened = changed_picture(compare(reviewed_box(BOX), new))
+    assert widened is not None
+    assert widened.is_loud
+
+
+@pytest.mark.parametrize("width", [320, 390, 900])
+def test_no_line_ends_within_an_arrow(width: int, chromium: Browser, tmp_path: Path) -> None:
+    """Neither where the line is full; a value that holds one is told as it is."""
+    env = [{f"V{n}": f"{'x' * n} -> {old}" for n in range(40)} for old in ("a", "b")]
+    old, new = ({**BOX, "entrypoint": {"executable": "/a", "env": one}} for one in env)
+    file = tmp_path / "review.html"
+    file.write_text(difference_page(compare(reviewed_box(old), reviewed_box(new))), "utf-8")
+    with page_of(chromium, width) as page:
+        page.goto(file.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        split, seen = page.evaluate(
+            """() => {
+                const arrows = [...document.querySelectorAll('.whole')];
+                return [arrows.filter(s => s.getClientRects().length > 1).length, arrows.length];
+            }"""
+        )
+        assert (split, seen) == (0, 40)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("sides", [(None, BOX), (BOX, None)])

@@ -358,3 +358,21 @@ def test_no_value_takes_long(piece: str) -> None:
             except Rejected as rejected:
                 assert all(len(item.finding.hint) < 1000 for item in rejected.findings)
     assert time.process_time() - start < 20
+
+
+# A number by an expression, where a string is wanted, and what the fix writes.
+EXPRESSIONS: list[tuple[dict[str, Any], str]] = [
+    ({"args": ["{{ n }}"]}, "write {{ n | string }}"),
+    ({"args": ["a", "{{n}}"]}, "write {{ n | string }}"),
+    ({"env": {"N": "{{ n + 1 }}"}}, "write {{ (n + 1) | string }}"),
+    ({"args": [5]}, "put it in quotes"),
+    ({"args": "{{ [n] }}"}, "put it in quotes"),
+]
+
+
+@pytest.mark.parametrize(("keys", "fix"), EXPRESSIONS, ids=range(len(EXPRESSIONS)))
+def test_an_expression_that_must_be_a_string(keys: dict[str, Any], fix: str) -> None:
+    """It is in quotes already: the filter makes it a string."""
+    entrypoint = {"executable": "/bin/a", **keys}
+    box = {**REST, "vars": {"n": 1}, "entrypoint": entrypoint}
+    assert hint(box, "KR103") == fix

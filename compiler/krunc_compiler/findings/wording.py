@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+# Of a number or a boolean where a string is wanted.
+QUOTES = "put it in quotes"
 _SHOWN = 60
 _LONGEST = 100
 _MOST = 1_000
@@ -40,7 +42,7 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
         if may_be_empty:
             return 'write "" for an empty string'
         return "write a value, and ~ in quotes: in YAML, ~ and nothing are null"
-    return "put it in quotes" if isinstance(value, bool | int | float) and wants_text else ""
+    return QUOTES if isinstance(value, bool | int | float) and wants_text else ""
 
 
 def rewritten(value: Any, rule: dict[str, Any]) -> str:
@@ -102,9 +104,11 @@ def nearest_first(word: str, known: list[str]) -> str:
 
 
 def added(schema: dict[str, Any]) -> str:
-    """Tell to add a key that is missing, and what it is for, by its SCHEMA."""
+    """Tell to add a key that is missing, what it can be, and what it is for, by its SCHEMA."""
+    values = ", ".join(map(str, schema.get("enum", ())))
+    add = f"add it: one of {values}" if values else "add it"
     text = about(schema)
-    return f"add it. {text}" if text else "add it"
+    return f"{add}. {text}" if text else add
 
 
 def bounds(schema: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from krunc_compiler.findings.report import printable
-from krunc_compiler.text.scalars import scalar
+from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.values.braces import literal
 
 _WIDTH = 96
@@ -52,8 +52,15 @@ def _flow(item: Any) -> str:
     return json.dumps(item)
 
 
+def _is_word(text: str) -> bool:
+    try:
+        return bool(scalar(text) == text)
+    except NoNumber:
+        return False
+
+
 def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text) and not text.endswith(":") and scalar(text) == text:
+    if _PLAIN.fullmatch(text) and not text.endswith(":") and _is_word(text):
         return text
     # A JSON string is a YAML one but for the characters that YAML wants escaped.
     quoted = json.dumps(text, ensure_ascii=False)

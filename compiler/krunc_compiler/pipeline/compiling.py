@@ -184,18 +184,18 @@ def evaluated(loaded: Loaded, row: dict[str, Any]) -> tuple[Any, Pieces]:
     # Of a map that lost keys nothing more can be said.
     lost = {item.finding.path for item in loaded.source.faults if item.finding.code == "KR003"}
     broken = failed | lost
-    misfits = [found for found in _misfits(value, schema) if found.path not in broken]
+    misfits = [found for found in _misfits(value, schema, loaded.value) if found.path not in broken]
     return value, Pieces([*findings, *misfits], broken)
 
 
-def _misfits(value: Any, schema: dict[str, Any]) -> list[Finding]:
+def _misfits(value: Any, schema: dict[str, Any], written: Any) -> list[Finding]:
     if acceptor(schema).accepts(value):
         return []
     # A box that is right needs none of them.
     from krunc_compiler.shape import habits
     from krunc_compiler.shape.checking import check
 
-    return habits.advised(check(value, schema, habits.meant), value)
+    return habits.advised(check(value, schema, habits.meant), value, written)
 
 
 def _compile(

@@ -291,6 +291,9 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
         if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            text = f"{word(name)} {_brief(was.get(name))} -> {_brief(now.get(name))}"
+            texts = (_brief(one.get(name)) for one in (was, now))
+            if name == "features":
+                texts = (", ".join(map(_brief, one[name])) or "none" for one in (was, now))
+            text = f"{word(name)} {' -> '.join(texts)}"
             effect: Effect = "alters" if name == "api" else "neutral"
             yield Change(effect, "metadata", text, "")

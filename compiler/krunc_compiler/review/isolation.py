@@ -78,7 +78,7 @@ TOPICS = (
     ),
     Topic(
         "nesting",
-        (("without", "nested virtualisation off"),),
+        (("without", "nested virtualization off"),),
         "nested virtualization is off",
         "the guest can run VMs of its own",
     ),

@@ -17,6 +17,8 @@ from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import pieces
 
 _CODE = Markup("<code>{}</code>")
+# Between what was and what is. A browser would end a line behind its dash.
+_ARROW = Markup('<span class="whole">-&gt;</span>')
 
 
 @cache
@@ -32,7 +34,8 @@ def _template() -> Template:
 def _prose(sentence: str) -> Markup:
     """Return SENTENCE as HTML, its values as code."""
     return Markup("").join(
-        _CODE.format(text) if is_value else escape(text) for is_value, text in pieces(sentence)
+        _CODE.format(text) if is_value else _ARROW.join(escape(part) for part in text.split("->"))
+        for is_value, text in pieces(sentence)
     )
 
 

@@ -86,15 +86,13 @@ def changed_picture(difference: Difference) -> Picture | None:
         either = new or old
         return picture(either) if either else None
     by_new = {id(change.new): change for change in difference.changes if change.new}
-    is_unusual = unusual_in(new)
     rows = []
     for fact in new.exposure:
         if fact.kind in _WAYS:
             change = by_new.get(id(fact))
             mark: Mark = "" if change is None else "changed" if change.old else "new"
-            # Of two plans it is the change that is to be seen.
-            loud = change.effect == "widens" if change else is_unusual(fact)
-            rows.append(_arrow(fact, loud, mark))
+            # Of two plans it is the change that is to be seen: what stays was approved before.
+            rows.append(_arrow(fact, change is not None and change.effect == "widens", mark))
     for change in difference.changes:
         if change.new is None and change.old is not None and change.old.kind in _WAYS:
             rows.append(_arrow(change.old, False, "gone"))

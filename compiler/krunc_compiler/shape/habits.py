@@ -31,9 +31,12 @@ def meant(path: Path, key: str) -> str | None:
     return own[0].rpartition(".")[2] if len(own) == 1 else None
 
 
-def advised(findings: list[Finding], value: Any) -> list[Finding]:
-    """Return FINDINGS about the box VALUE, those of a known habit with what to write instead."""
-    hints = ((finding, _hint(finding, value)) for finding in findings)
+def advised(findings: list[Finding], value: Any, written: Any = None) -> list[Finding]:
+    """Return FINDINGS about the box VALUE, those of a known habit with what to write instead.
+    WRITTEN is the box with its expressions."""
+    hints = (
+        (finding, _as_string(finding, written) or _hint(finding, value)) for finding in findings
+    )
     return [finding._replace(hint=hint) if hint else finding for finding, hint in hints]
 
 
@@ -47,6 +50,22 @@ def of_command(name: str) -> str:
         return ""
     said: str = row["say"] + ";" if "say" in row else f"did you mean {row['to']}?"
     return said
+
+
+def _as_string(finding: Finding, written: Any) -> str:
+    """Tell how an expression makes a string, where one is wanted: it is in quotes already."""
+    if finding.code != "KR103" or finding.hint != wording.QUOTES:
+        return ""
+    text = written
+    for part in finding.path:
+        if isinstance(text, str):  # an expression that gives a list or a map
+            return ""
+        text = text[part]
+    if not isinstance(text, str) or not (text.startswith("{{") and text.endswith("}}")):
+        return ""
+    inner = text[2:-2].strip()
+    # A filter binds more tightly than what is in an expression.
+    return f"write {{{{ {inner if inner.isidentifier() else f'({inner})'} | string }}}}"
 
 
 def _hint(finding: Finding, value: Any) -> str:

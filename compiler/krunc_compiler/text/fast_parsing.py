@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from krunc_compiler.findings.finding import Path, Place, Span
-from krunc_compiler.text.scalars import NotFinite, scalar
+from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH
 
 # The composer descends by recursion in C, and crashes at some 30,000 levels; a level takes a
@@ -69,7 +69,7 @@ def composed(text: str) -> tuple[Any, Places] | None:
     try:
         node = _Loader(text).get_single_node()
         return None if node is None else (_value(node, 0), Places(node))
-    except (yaml.YAMLError, NotFinite, _Odd):
+    except (yaml.YAMLError, NoNumber, _Odd):
         return None
 
 

@@ -19,7 +19,7 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.text.fast_parsing import composed
-from krunc_compiler.text.scalars import NotFinite, scalar
+from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH, finding_of, too_deep
 
 # Far above any real box; it bounds time and memory for hostile ones.
@@ -216,8 +216,9 @@ def _join(start: Span, end: Span) -> Span:
 def _scalar(text: str, span: Span) -> Any:
     try:
         return scalar(text)
-    except NotFinite as error:
-        raise _Refused(Finding("KR003", str(error), hint="use a number", span=span)) from None
+    except NoNumber as error:
+        found = Finding(error.code, str(error), hint=error.hint, span=span)
+        raise _Refused(found) from None
 
 
 def _value(node: _Node, path: Path, places: _Places, key: Span | None = None) -> Any:

@@ -25,13 +25,19 @@ _NOT_FINITE = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 _MOST_DIGITS = 40
 
 
-class NotFinite(ValueError):
-    """The scalar is a number without a value: infinite, not a number, or out of range."""
+class NoNumber(ValueError):
+    """The scalar is a number without a value: infinite, not a number, out of range, or one that
+    readers of YAML read in several ways. CODE and HINT are of what is said of it."""
+
+    def __init__(self, said: str, code: str, hint: str) -> None:
+        super().__init__(said)
+        self.code = code
+        self.hint = hint
 
 
 def scalar(text: str) -> Any:
-    """Return the value of the plain scalar TEXT (as in --set); raises NotFinite for .nan and
-    .inf."""
+    """Return the value of the plain scalar TEXT (as in --set); raises NoNumber for .nan and .inf,
+    and for 010."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):
@@ -40,16 +46,20 @@ def scalar(text: str) -> Any:
     if digits[:1] not in _STARTS:  # -f is an option of a program
         return text
     if digits.isdecimal() and len(digits) <= _MOST_DIGITS:
-        return int(text)
+        number = int(text)
+        if digits[0] == "0" and digits != "0":  # eight in YAML 1.1, ten in YAML 1.2
+            hint = f'write {number}, or "{text}" in quotes if it is a string'
+            raise NoNumber(f"the number {text} starts with a zero", "KR532", hint)
+        return number
     if re.fullmatch(_OCT, text):
         return int(text[2:], 8)
     if re.fullmatch(_HEX, text):
         return int(text[2:], 16)
     if re.fullmatch(_FLOAT, text):
-        number = float(text)
-        if math.isfinite(number):
-            return number
+        real = float(text)
+        if math.isfinite(real):
+            return real
     if re.fullmatch(_FLOAT, text) or re.fullmatch(_NOT_FINITE, text):
         shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-        raise NotFinite(f"{shown} is not a finite number")
+        raise NoNumber(f"{shown} is not a finite number", "KR003", "use a number")
     return text

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Located, Path, Place, Source
-from krunc_compiler.text.scalars import scalar
+from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.values.fitting import fits
 from krunc_compiler.values.inputs import Values
 
@@ -59,9 +59,10 @@ def merge(
         else:
             try:
                 typed = scalar(word)
-            except ValueError as error:
+            except NoNumber as error:
                 broken.add(name)
-                known.findings.append(Located(text, Finding("KR021", str(error))))
+                fault = Finding("KR021", str(error), hint=error.hint)
+                known.findings.append(Located(text, fault))
                 continue
         if not _change(known, rules, name, typed, "--set", text):
             broken.add(name)

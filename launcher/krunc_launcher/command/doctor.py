@@ -81,16 +81,16 @@ def _host() -> Iterator[Check]:
         else "",
     )
     memory = system.sysconf("SC_PAGE_SIZE") * system.sysconf("SC_PHYS_PAGES") >> 20
-    yield Check("machine", OK, f"{_processors()}, {memory} MiB of memory")
+    yield Check("machine", OK, f"{_cpus()}, {memory} MiB of memory")
     yield _files()
     yield _confinement()
     yield _runtime()
     yield _passt()
 
 
-def _processors() -> str:
+def _cpus() -> str:
     count = system.cpu_count()
-    return f"{count} processor{'' if count == 1 else 's'}"
+    return f"{count} CPU{'' if count == 1 else 's'}"
 
 
 def _files() -> Check:

@@ -147,7 +147,7 @@ def _smoke(kvm: int) -> str | None:
         return (
             f"{_DEVICE} is there, but cannot run an ordinary guest: it emulates instructions that "
             "a processor would run (as kvm_pvm does in a rented VM); use a host with hardware or "
-            "nested virtualisation"
+            "nested virtualization"
         )
     return f"{_DEVICE} is there, but a test guest ended with KVM exit reason {reason}"
 

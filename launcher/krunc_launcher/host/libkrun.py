@@ -241,7 +241,7 @@ def fits(library: Library, plan: dict[str, Any], path: str = "") -> list[str]:
         lacking.append(f"the box wants {wanted} vCPUs; this host gives a VM {most} at most")
     check = library.function("krun_check_nested_virt") if nested else None
     if check is not None and check() == 0:
-        lacking.append(f"{plain(library.path)} finds no nested virtualisation on this host")
+        lacking.append(f"{plain(library.path)} finds no nested virtualization on this host")
     return lacking
 
 

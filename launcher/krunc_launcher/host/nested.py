@@ -22,7 +22,7 @@ def unavailable(modules: str = _MODULES) -> Iterator[str]:
     """Tell why a guest of this host cannot run VMs, as far as the kernel tells."""
     if not here().get("nested", True) and sys.platform == "linux":
         machine = plain(system.uname().machine)
-        yield f"libkrun gives guests no nested virtualisation on {machine} with Linux"
+        yield f"libkrun gives guests no nested virtualization on {machine} with Linux"
         return
     for kind in _KINDS:
         try:
@@ -32,8 +32,8 @@ def unavailable(modules: str = _MODULES) -> Iterator[str]:
             continue
         if allowed in ("N", "0"):
             yield (
-                f"the host's {kind} does not allow nested virtualisation; load it with "
+                f"the host's {kind} does not allow nested virtualization; load it with "
                 f"nested=1: modprobe -r {kind} && modprobe {kind} nested=1"
             )
         return
-    yield "neither kvm_intel nor kvm_amd is loaded: nested virtualisation is not available here"
+    yield "neither kvm_intel nor kvm_amd is loaded: nested virtualization is not available here"

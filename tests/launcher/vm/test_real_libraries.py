@@ -44,7 +44,7 @@ def without(box: str, *lines: str) -> str:
 
 
 # The whole surface, as far as the builds of the two libraries go: neither is for TEEs, neither
-# has vhost-user, and no machine here has a tap interface, a terminal or nested virtualisation.
+# has vhost-user, and no machine here has a tap interface, a terminal or nested virtualization.
 _TAP = next(line for line in DEVICES.splitlines(True) if "mode: tap" in line)
 _VHOST = next(line for line in DEVICES.splitlines(True) if line.startswith("vhost_user"))
 _SERVED = without(DEVICES, _TAP, _VHOST, "{name: p, terminal: /dev/null}, ")

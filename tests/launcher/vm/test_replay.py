@@ -24,7 +24,7 @@ from whole_boxes import LOCK, ONLY, STREAM, WHOLE, for_here
 
 
 def without_host(box: str) -> str:
-    """BOX without what this machine may not have: nested virtualisation, a tap interface, a port
+    """BOX without what this machine may not have: nested virtualization, a tap interface, a port
     with that number to listen on, a passt there, and a user who may open /dev/kvm."""
     box = box.replace(', "192.0.2.1:2:2/udp"', "").replace("/opt/passt", "/usr/bin/passt")
     box = for_here(box)

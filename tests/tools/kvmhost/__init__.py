@@ -1,7 +1,7 @@
 """Run a command of this machine inside an emulated machine that has a working /dev/kvm.
 
 QEMU's software emulation (TCG) includes AMD's SVM, so a stock Debian kernel inside it offers real
-KVM on hosts without usable hardware virtualisation. The emulated machine's root file system is
+KVM on hosts without usable hardware virtualization. The emulated machine's root file system is
 this machine's own, read-write, through virtiofs: the command finds the same paths, environment,
 working directory and user, and its output and exit status come back.
 

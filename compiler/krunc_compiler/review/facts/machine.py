@@ -204,7 +204,7 @@ def nesting(row: Row, enabled: bool) -> Fact:
     if not enabled:
         return row.fact("nested", "nested", "off")
     text = "the guest can run VMs of its own"
-    return row.fact("nested", "nested", text, Reach("without", "nested virtualisation off"))
+    return row.fact("nested", "nested", text, Reach("without", "nested virtualization off"))
 
 
 def interrupts(row: Row) -> Iterator[Fact]:

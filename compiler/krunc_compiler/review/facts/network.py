@@ -9,7 +9,7 @@ from krunc_compiler.files.hostpath import LAUNCH
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.storage import same
 from krunc_compiler.review.facts.streams import PASST, stream
-from krunc_compiler.review.words import word, words
+from krunc_compiler.review.words import marked, plain, word, words
 
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
@@ -118,7 +118,7 @@ def published(row: Row, port_map: list[str]) -> Iterator[Fact]:
     for text in port_map:
         host, _, guest = text.partition(":")
         shown = f"host port {word(host)} to guest port {word(guest)}, on the address that the guest"
-        shown += f" binds (0.0.0.0: *:{word(host)})"
+        shown += f" binds ({word('0.0.0.0')}: {marked(f'*:{plain(word(host))}')})"
         yield row.fact("listen", ("TCP port", host), shown, Reach("listen", "TCP port", text))
 
 

@@ -12,6 +12,9 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.words import word
 
+# No limit has more: it is 64 bits wide.
+_DIGITS = 20
+
 
 def executed(row: Row) -> Iterator[Fact]:
     """krun_set_exec; the stage's own is no program of the box."""
@@ -107,3 +110,9 @@ def limits(row: Row) -> Iterator[Fact]:
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")
+
+
+def _is_below(limit: str, least: int) -> bool:
+    """Tell whether the soft LIMIT is a number below LEAST; a plan can hold any text."""
+    soft = limit.partition(":")[0]
+    return len(soft) <= _DIGITS and soft.isdecimal() and int(soft) < least
