@@ -30,6 +30,7 @@ from krunc_compiler.text.parsing import parse
         ("12", 12),
         ("-7", -7),
         ("+7", 7),
+        ("007", 7),
         ("0", 0),
         ("-0", 0),
         ("0.5", 0.5),
@@ -59,32 +60,6 @@ def test_scalars(text: str, value: Any) -> None:
     found, _ = parse("x", f"k: {text}\n" if text != "-" else "k:\n-\n")
     assert found == {"k": value}
     assert type(found["k"]) is type(value)
-
-
-# In a list, a map, a base's key; by itself, with a sign, of digits that are none of octal numbers.
-WITH_A_ZERO = ["010", "007", "08", "00", "-010", "+010", "0000000000000000000000000000000000000001"]
-AROUND = [
-    "k: {}\n",
-    "k: [1, {}]\n",
-    "- {}\n",
-    "a: &a {}\nb: *a\n",
-    "a:\n  b:\n  - c: {}\n",
-    "{}: k\n",
-]
-
-
-@pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("text", WITH_A_ZERO)
-def test_a_number_with_a_zero_in_front_is_none(text: str, around: str) -> None:
-    """010 is 8 to readers of YAML 1.1, and 10 to those of 1.2."""
-    with pytest.raises(Rejected) as caught:
-        parse("x", around.replace("{}", text))
-    (found,) = (item.finding for item in caught.value.findings)
-    assert (found.code, found.message) == ("KR532", f"the number {text} starts with a zero")
-    assert found.hint == f'write {int(text)}, or "{text}" in quotes if it is a string'
-    assert found.span is not None
-    lines = around.replace("{}", text).split("\n")
-    assert text in lines[found.span.line][found.span.column :]  # behind its anchor
 
 
 FORMS = (r"[-+]?[0-9]{1,40}", scalars._OCT, scalars._HEX, scalars._FLOAT, scalars._NOT_FINITE)

@@ -381,12 +381,6 @@ VARIABLES = {
         (("n", ".inf"),),
         "--set n=.inf: error[KR021]: .inf is not a finite number",
     ),
-    "a number that starts with a zero": (
-        "{n: 1}",
-        (("n", "010"),),
-        "--set n=010: error[KR021]: the number 010 starts with a zero\n"
-        '    = help: write 10, or "010" in quotes if it is a string',
-    ),
 }
 
 

@@ -26,8 +26,8 @@ _MOST_DIGITS = 40
 
 
 class NoNumber(ValueError):
-    """The scalar is a number without a value: infinite, not a number, out of range, or one that
-    readers of YAML read in several ways. CODE and HINT are of what is said of it."""
+    """The scalar is a number without a value: infinite, not a number, or out of range. CODE and
+    HINT are of what is said of it."""
 
     def __init__(self, said: str, code: str, hint: str) -> None:
         super().__init__(said)
@@ -36,8 +36,8 @@ class NoNumber(ValueError):
 
 
 def scalar(text: str) -> Any:
-    """Return the value of the plain scalar TEXT (as in --set); raises NoNumber for .nan and .inf,
-    and for 010."""
+    """Return the value of the plain scalar TEXT (as in --set); raises NoNumber for .nan and
+    .inf."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789" or not _CHARACTERS.issuperset(text):
@@ -46,11 +46,7 @@ def scalar(text: str) -> Any:
     if digits[:1] not in _STARTS:  # -f is an option of a program
         return text
     if digits.isdecimal() and len(digits) <= _MOST_DIGITS:
-        number = int(text)
-        if digits[0] == "0" and digits != "0":  # eight in YAML 1.1, ten in YAML 1.2
-            hint = f'write {number}, or "{text}" in quotes if it is a string'
-            raise NoNumber(f"the number {text} starts with a zero", "KR532", hint)
-        return number
+        return int(text)
     if re.fullmatch(_OCT, text):
         return int(text[2:], 8)
     if re.fullmatch(_HEX, text):

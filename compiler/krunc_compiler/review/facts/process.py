@@ -110,9 +110,3 @@ def limits(row: Row) -> Iterator[Fact]:
         for name, limit in rlimits.items()
     )
     yield row.fact("limits", "limits", text or "the guest kernel's")
-
-
-def _is_below(limit: str, least: int) -> bool:
-    """Tell whether the soft LIMIT is a number below LEAST; a plan can hold any text."""
-    soft = limit.partition(":")[0]
-    return len(soft) <= _DIGITS and soft.isdecimal() and int(soft) < least
