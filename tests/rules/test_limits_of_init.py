@@ -48,6 +48,15 @@ def test_no_plan_whose_program_never_starts(
     assert ("KR898" in said, status == 0) == (is_refused, not is_refused), said
 
 
+def test_an_init_of_the_box_needs_none(tmp_path: Path) -> None:
+    (tmp_path / "init").touch(0o755)
+    box = {"krunc": 1, "name": "a", "rootfs": {"path": "./rootfs"}, "network": {"mode": "none"},
+           "boot": {"init": "./init"}, "entrypoint": {"executable": "/bin/a"},
+           "limits": {"fsize": 0}}  # fmt: skip
+    (tmp_path / "a.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(tmp_path / "a.yaml"), "--target", "2"]) == 0
+
+
 def test_show_tells_it_of_a_plan_that_was_edited(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

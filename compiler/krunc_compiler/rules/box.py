@@ -167,10 +167,10 @@ def _limits(box: Box, target: Target) -> Iterator[Finding]:
                 hint=f"write {hard}:{hard} or a higher hard limit",
             )
         least = limits_of_init(target.family).get(name, 0)
-        if soft < least:
+        if soft < least and not box.boot.init:
             yield Finding(
                 "KR898",
                 f"with {name} {soft} the init of libkrun {target} starts no program",
                 ("limits", name),
-                hint="remove it, and set it in the program instead (ulimit)",
+                hint=f"write at least {least}, or set it in the program instead (ulimit)",
             )

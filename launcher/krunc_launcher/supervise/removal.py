@@ -10,17 +10,20 @@ from krunc_launcher.supervise.launch_directory import CONTENT, MODE, is_at, lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _LOCK_EX, _LOCK_NB = 2, 4  # asm-generic/fcntl.h
 _CLOSED = LOOK | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
+# So many directories and other names are removed at once. A launch leaves some ten; what is more is
+# a guest's, of which other VMs and signals do not wait for the end.
+_AT_ONCE = 500
 # What waits there for its removal is called so: a launch can be killed meanwhile.
 _WAITING = ".removed-"
 
 
 def remove(path: str, lock: int) -> None:
     """Remove the directory PATH with what is in it, and give LOCK up. What cannot be removed
-    stays."""
+    stays; what is much goes on being removed by a process of its own."""
     _remove(path, lock)
     system.close(lock)
 
@@ -71,21 +74,50 @@ def _has_no_other(handle: int) -> bool:
 
 
 def _remove(path: str, top: int) -> None:
-    """Remove the directory PATH, open as TOP. What it holds in directories comes up to it first:
-    however deep they are, two are open at once."""
+    """Remove the directory PATH, open as TOP; what is much, by another process."""
+    names = _removing(path, top)
+    for _ in range(_AT_ONCE):
+        if next(names, None) is None:
+            return
+    names.close()
+    try:
+        if system.fork():
+            return
+    except OSError:
+        return  # the next launch removes it
+    try:
+        # Whoever reads what the launch says does not wait for this.
+        system.closerange(0, top)
+        system.closerange(top + 1, 1 << 20)
+        for _ in _removing(path, top):
+            pass
+    finally:
+        system._exit(0)
+
+
+def _removing(path: str, top: int) -> Generator[str, None, None]:
+    """Remove the directory PATH, open as TOP, name by name, which are told. What it holds in
+    directories comes up to it first: however deep they are, two are open at once."""
     launch = system.fstat(top)
-    waiting = list(_emptied(top))
+    waiting: list[str] = []
+    yield from _emptied(top, waiting)
     prefix, count = _WAITING + system.urandom(6).hex(), 0  # no name that is there
     while waiting:
         name = waiting.pop()
         inner = opened_to_change(name, top)
         if inner < 0:
             continue
-        for below in _emptied(inner) if _is_of(launch, system.fstat(inner)) else ():
-            count += 1
-            if _has_come_up(below, inner, f"{prefix}{count}", top):
-                waiting.append(f"{prefix}{count}")
-        system.close(inner)
+        below: list[str] = []
+        try:
+            if _is_of(launch, system.fstat(inner)):
+                yield from _emptied(inner, below)
+            for one in below:
+                count += 1
+                if _has_come_up(one, inner, f"{prefix}{count}", top):
+                    waiting.append(f"{prefix}{count}")
+                yield one
+        finally:
+            system.close(inner)
         try:
             system.rmdir(name, dir_fd=top)
         except OSError:
@@ -138,8 +170,9 @@ def _is_of(launch: system.stat_result, inner: system.stat_result) -> bool:
     return is_theirs and inner.st_dev == launch.st_dev
 
 
-def _emptied(handle: int) -> Iterator[str]:
-    """Remove what the directory HANDLE holds but for directories, whose names are returned."""
+def _emptied(handle: int, directories: list[str]) -> Iterator[str]:
+    """Remove what the directory HANDLE holds, name by name, which are told, but for DIRECTORIES,
+    which learns of their names."""
     try:
         names = system.listdir(handle)
     except OSError:
@@ -148,6 +181,7 @@ def _emptied(handle: int) -> Iterator[str]:
         try:
             system.unlink(name, dir_fd=handle)
         except IsADirectoryError:
-            yield name
+            directories.append(name)
         except OSError:
             pass
+        yield name

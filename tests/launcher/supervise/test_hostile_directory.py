@@ -178,6 +178,65 @@ def test_what_that_user_cannot_remove_stays(owners: set[int], place: Path) -> No
     assert kept.parent.stat().st_uid == 0
 
 
+def _many_files(at: Path) -> None:
+    for i in range(1500):
+        (at / str(i)).touch()
+
+
+def _many_directories(at: Path) -> None:
+    for i in range(1500):
+        (at / str(i)).mkdir()
+
+
+def _much_below_others(at: Path) -> None:
+    for i in range(40):
+        (at / f"{i}/a/b").mkdir(parents=True)
+        for j in range(40):
+            (at / f"{i}/a/{j}").touch()
+
+
+@pytest.mark.parametrize("fill", [_many_files, _many_directories, _much_below_others])
+@pytest.mark.parametrize("by", ["its own launch", "the next launch"])
+def test_for_what_is_much_no_signal_and_no_other_vm_waits(
+    by: str, fill: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Its rest goes by another process, which has nothing else open."""
+    lock = make(str(tmp_path / DEAD))
+    (tmp_path / DEAD / "stage/m").mkdir(parents=True)
+    fill(tmp_path / DEAD / "stage/m")
+    reading, writing = os.pipe()
+    open_before = len(os.listdir("/proc/self/fd"))
+    stopped: list[int] = []
+    fork = system.fork
+
+    def forked() -> int:
+        child = fork()
+        if child:
+            stopped.append(child)
+        else:  # until it has been seen that there is something left
+            os.read(reading, 1)
+        return child
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system, "fork", forked)
+        if by == "its own launch":
+            remove(str(tmp_path / DEAD), lock)
+        else:
+            os.close(lock)
+            remove_dead(str(tmp_path), {os.geteuid()})
+    (child,) = stopped
+    assert len(os.listdir("/proc/self/fd")) == open_before - 1  # the lock
+    left = sum(1 for _ in (tmp_path / DEAD).rglob("*"))
+    assert 500 < left < 2000
+    remove_dead(str(tmp_path), {os.geteuid()})
+    assert left == sum(1 for _ in (tmp_path / DEAD).rglob("*")), "another process has its lock"
+    os.write(writing, b"x")
+    assert os.waitpid(child, 0) == (child, 0)
+    assert list(tmp_path.iterdir()) == []
+    os.close(reading)
+    os.close(writing)
+
+
 def test_what_is_opened_is_no_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir(0o500)
     (tmp_path / "link").symlink_to("there")

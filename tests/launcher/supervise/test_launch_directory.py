@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,8 @@ def dead(runtime: Path, name: str = DEAD) -> Path:
 
 def removed(runtime: Path, owners: set[int] | None = None) -> None:
     remove_dead(str(runtime), owners or {os.geteuid()})
+    with suppress(ChildProcessError):  # what was much goes by another process
+        os.waitpid(-1, 0)
 
 
 @pytest.fixture
