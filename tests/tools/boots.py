@@ -143,7 +143,9 @@ def boot(
                 except (subprocess.TimeoutExpired, HostError):
                     if left < _TRIES - 2:
                         raise
-                    # A machine in which one VM hung is not trusted with another.
+                    # Seen: the emulated host's timer had lost an interrupt. QEMU 7.2 changes the
+                    # mask of those of a CPU without a lock when a guest exits (do_vmexit in
+                    # svm_helper.c). A machine in which one VM hung is not trusted with another.
                     machine.down(emulated)
                     machine.up(emulated, machine.IDLE, guests.kind())
                     repeat(f"{box}: the boot hung, or its machine was lost", before)

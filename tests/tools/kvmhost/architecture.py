@@ -52,12 +52,8 @@ _KINDS = (
         orders_tty="ttyS1",
         root_modules=("virtio_pci", "virtiofs"),
         other_modules=("kvm_amd", "tun"),
-        # tsc: a fifth of the time to boot. TCG's time stamp counter is the host's: the same on all
-        # CPUs. nohz, highres: a timer that comes by itself again. QEMU 7.2 can lose an
-        # interrupt that comes while a guest's CPU exits (do_vmexit in target/i386's svm_helper.c
-        # changes the mask of interrupts without a lock); one of a timer that is set anew each time
-        # was the last one of that CPU: in one of some 100 boots the host stood still.
-        parameters=("tsc=reliable", "nohz=off", "highres=off"),
+        # A fifth of the time to boot. TCG's time stamp counter is the host's: the same on all CPUs.
+        parameters=("tsc=reliable",),
         memory=3072,
     ),
     Architecture(
