@@ -9,21 +9,13 @@ from pathlib import Path
 
 import pytest
 from krunc_schema import load
-from places import ROOT
+from places import GENERATED, ROOT
 
 MODULES = sorted(
     path
     for directory in ("schema", "compiler", "launcher")
     for path in (ROOT / directory).rglob("*.py")
-    if path.name
-    not in (
-        "_krun.py",
-        "_rules.py",
-        "_rare_rules.py",
-        "_stage_rules.py",
-        "_look_alikes.py",
-        "_box_options.py",
-    )
+    if path.name not in GENERATED
 )
 REFUSED = {"utils", "helpers", "common", "core", "base", "misc", "types", "constants", "manager"}
 

@@ -146,25 +146,24 @@ def _has_come_up(name: str, inner: int, waiting: str, top: int) -> bool:
 
 def opened_to_change(name: str, above: int) -> int:
     """Return the directory NAME in the directory ABOVE, which its owner may read and change from
-    now on; -1 for none."""
+    now on where it may be emptied; -1 for none."""
     handle = opened(name, above)
     try:
-        if handle < 0:
-            closed = system.open(name, _CLOSED, dir_fd=above)
-            try:
-                system.chmod(f"/proc/self/fd/{closed}", 0o700)
-            finally:
-                system.close(closed)
-            return opened(name, above)
-        if system.fstat(handle).st_mode & 0o700 != 0o700:
-            system.fchmod(handle, 0o700)
+        found = handle if handle >= 0 else system.open(name, _CLOSED, dir_fd=above)
+        try:
+            status = system.fstat(found)
+            if status.st_mode & 0o700 != 0o700 and _is_of(system.fstat(above), status):
+                system.chmod(f"/proc/self/fd/{found}", 0o700)
+        finally:
+            if found != handle:
+                system.close(found)
     except OSError:
         pass  # another user's
-    return handle
+    return handle if handle >= 0 else opened(name, above)
 
 
 def _is_of(launch: system.stat_result, inner: system.stat_result) -> bool:
-    """Tell whether the directory INNER may be emptied, for the directory LAUNCH: the user of a VM,
+    """Tell whether the directory INNER may be emptied, for LAUNCH or one in it: the user of a VM,
     who may bring anything there, has only its own removed by a launcher that may remove more."""
     is_theirs = launch.st_uid in (inner.st_uid, system.geteuid())
     return is_theirs and inner.st_dev == launch.st_dev

@@ -157,13 +157,14 @@ def test_what_a_guest_has_closed_goes(by: str, place: Path) -> None:
 
 
 @as_root
+@pytest.mark.parametrize("mode", [0o700, 0o555, 0o000])
 @pytest.mark.parametrize("owners", [{0, UID}, {UID}])
-def test_what_that_user_cannot_remove_stays(owners: set[int], place: Path) -> None:
-    """Directories that are others', moved there with its own around them."""
+def test_what_that_user_cannot_remove_stays(owners: set[int], mode: int, place: Path) -> None:
+    """As it is: directories that are others', moved there with its own around them."""
     own = place / "own"
     (own / "of-root").mkdir(parents=True)
     (own / "of-root/file").touch()
-    (own / "of-root").chmod(0o700)
+    (own / "of-root").chmod(mode)
     os.chown(own, UID, UID)
     (place / "run").mkdir()
     os.close(make(str(place / "run" / DEAD)))
@@ -176,6 +177,7 @@ def test_what_that_user_cannot_remove_stays(owners: set[int], place: Path) -> No
     (kept,) = (place / "run").rglob("file")
     assert not list((place / "run").rglob("m"))
     assert kept.parent.stat().st_uid == 0
+    assert kept.parent.stat().st_mode & 0o7777 == mode
 
 
 def _many_files(at: Path) -> None:

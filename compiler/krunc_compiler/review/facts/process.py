@@ -12,9 +12,6 @@ from krunc_compiler import libkrun as api
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.words import word
 
-# No limit has more: it is 64 bits wide.
-_DIGITS = 20
-
 
 def executed(row: Row) -> Iterator[Fact]:
     """krun_set_exec; the stage's own is no program of the box."""
@@ -94,6 +91,7 @@ def workdir(row: Row) -> Iterator[Fact]:
 def _is_below(limit: str, least: int) -> bool:
     """Tell whether LIMIT, a text of which a plan may make anything, is a number below LEAST."""
     soft = limit.partition(":")[0]
+    # No limit has more digits: it is 64 bits wide.
     return re.fullmatch("[0-9]{1,20}", soft) is not None and int(soft) < least
 
 
