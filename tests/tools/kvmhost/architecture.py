@@ -22,6 +22,7 @@ class Architecture(NamedTuple):
     other_modules: tuple[str, ...]  # loaded while that is being mounted
     parameters: tuple[str, ...]  # of the kernel, besides those of all
     memory: int  # MiB; this machine's is taken only as the emulated one touches its own
+    processors: tuple[str, ...] = ("-accel", "tcg,thread=multi", "-smp", "2")
 
     @property
     def kernel(self) -> str:
@@ -83,6 +84,15 @@ def of(name: str) -> Architecture:
     """The kind with this name."""
     (kind,) = (kind for kind in _KINDS if kind.name == name)
     return kind
+
+
+def counted() -> Architecture:
+    """The kind on which programs of this machine run, with a clock that counts what its only
+    processor executes: what else this machine does is not in a time of there. It is some five times
+    slower. In what waits for this machine's files real time goes by.
+    """
+    counting = ("-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1")  # of 2 ns each
+    return own()._replace(processors=counting)
 
 
 def own() -> Architecture:

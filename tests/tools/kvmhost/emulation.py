@@ -11,8 +11,6 @@ from kvmhost import detached
 from kvmhost.architecture import Architecture
 from kvmhost.needs import Programs
 
-CPUS = 2
-
 # Where a host with a root of its own has the machine's directory.
 SHARED = Path("/srv")
 # kernel-command-line(7) of systemd; nobody is there to be asked at a first boot.
@@ -144,8 +142,8 @@ def _qemu(
     return [
         program,
         *("-name", "kvmhost", "-nodefaults", "-display", "none", "-no-reboot"),
-        *(*kind.board, "-accel", "tcg,thread=multi"),
-        *("-smp", str(CPUS), "-m", str(kind.memory), "-numa", "node,memdev=memory"),
+        *(*kind.board, *kind.processors),
+        *("-m", str(kind.memory), "-numa", "node,memdev=memory"),
         # Shared: virtiofsd works on the emulated machine's memory.
         *("-object", f"memory-backend-memfd,id=memory,size={kind.memory}M,share=on"),
         *(word for tag, handle in connected.items() for word in _share(tag, handle)),
