@@ -1,5 +1,5 @@
-"""What a box costs, in calls of functions: of many boxes, all but their parsing is Python, and these
-counts do not depend on what else the machine does."""
+"""What a box costs, in calls of functions: of many boxes, all but their parsing is Python. One box
+alone is mostly imports, and counted in instructions. Neither depends on what else the machine does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from instructions_of import counted as with_valgrind
+from instructions_of import executed
 from krunc_compiler.__main__ import main
 from places import ROOT
 
@@ -20,6 +22,8 @@ entrypoint: {executable: /bin/httpd}
 """
 # A fiftieth more than was counted. The standard library's own calls differ between versions.
 CEILINGS = {"long": 3380, "short": 1585}
+# Multiples of a Python that does nothing; also a fiftieth more than was counted.
+ONE = {"plain": 5.86, "with an expression": 9.94}
 
 
 def counted(*command: str) -> int:
@@ -47,7 +51,12 @@ def boxes(directory: Path, text: str, count: int) -> None:
         )
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the counts are of CPython 3.11")
+of_this_python = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="the counts are of CPython 3.11"
+)
+
+
+@of_this_python
 @pytest.mark.parametrize("name", CEILINGS)
 def test_calls_for_a_box(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -69,3 +78,18 @@ def test_calls_for_a_box(
     each = (calls[1] - calls[0]) / (many - few)
     print(each)
     assert each < CEILINGS[name]
+
+
+@of_this_python
+@with_valgrind
+def test_instructions_of_one_compile(tmp_path: Path) -> None:
+    """Where this fails, see with -X importtime what is imported, and whether each box needs it."""
+    text = SHORT.replace("NUMBER", "1")
+    (tmp_path / "plain.yaml").write_text(text.replace("PORT", "8080"))
+    templated = text.replace("PORT", "{{ port }}") + "vars: {port: 8080}\n"
+    (tmp_path / "with an expression.yaml").write_text(templated)
+    compiling = [sys.executable, "-I", "-c", "from krunc import run; run()", "compile"]
+    bare = executed(tmp_path, sys.executable, "-I", "-c", "pass")
+    found = {name: executed(tmp_path, *compiling, f"{name}.yaml") / bare for name in ONE}
+    print(found)
+    assert {name: many for name, many in found.items() if many >= ONE[name]} == {}

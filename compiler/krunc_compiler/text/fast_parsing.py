@@ -11,9 +11,15 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from krunc_compiler.findings.finding import Path, Place, Span
+from krunc_compiler.text.libyaml import (
+    CParser,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    YAMLError,
+)
 from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH
 
@@ -26,7 +32,6 @@ _ODD = ("&", "*", "!", "<<")
 
 # Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
 _scalar = lru_cache(1024)(scalar)
-_Scalar = yaml.ScalarNode
 
 
 class _Odd(Exception):
@@ -37,7 +42,7 @@ class Places(Mapping[Path, Place]):
     """The places of composed nodes, worked out when they are asked for: of a box that is right,
     few are."""
 
-    def __init__(self, root: yaml.Node) -> None:
+    def __init__(self, root: Node) -> None:
         self._root = root
         self._all: dict[Path, Place] | None = None
 
@@ -69,65 +74,63 @@ def composed(text: str) -> tuple[Any, Places] | None:
     try:
         node = _Loader(text).get_single_node()
         return None if node is None else (_value(node, 0), Places(node))
-    except (yaml.YAMLError, NoNumber, _Odd):
+    except (YAMLError, NoNumber, _Odd):
         return None
 
 
-def _value(node: yaml.Node, depth: int) -> Any:
-    if type(node) is _Scalar:
+def _value(node: Node, depth: int) -> Any:
+    if type(node) is ScalarNode:
         return node.value if node.style else _scalar(node.value)
     if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
-    if type(node) is yaml.SequenceNode:
+    if type(node) is SequenceNode:
         return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
-        if type(named) is not _Scalar:
+        if type(named) is not ScalarNode:
             raise _Odd
         name = named.value if named.style else _scalar(named.value)
         if type(name) is not str or name in result:
             raise _Odd
-        if type(item) is _Scalar:  # as most are: without a call
+        if type(item) is ScalarNode:  # as most are: without a call
             result[name] = item.value if item.style else _scalar(item.value)
         else:
             result[name] = _value(item, depth + 1)
     return result
 
 
-def _child(node: yaml.Node, part: str | int) -> tuple[Span | None, yaml.Node]:
+def _child(node: Node, part: str | int) -> tuple[Span | None, Node]:
     """Tell what PART of NODE is called in the text, if it has a name, and its node; or a
     KeyError."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
         return None, node.value[part]
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, MappingNode):
         for named, item in node.value:
             if named.value == part:
                 return _span(named), item
     raise KeyError(part)
 
 
-def _places(node: yaml.Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
+def _places(node: Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
     yield path, Place(_span(node), key)
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, SequenceNode):
         for i, item in enumerate(node.value):
             yield from _places(item, (*path, i), None)
-    elif isinstance(node, yaml.MappingNode):
+    elif isinstance(node, MappingNode):
         for named, item in node.value:
             yield from _places(item, (*path, named.value), _span(named))
 
 
-def _span(node: yaml.Node) -> Span:
+def _span(node: Node) -> Span:
     start, end = node.start_mark, node.end_mark
     return Span(start.line, start.column, end.line, end.column)
 
 
 def _loader() -> Any:
-    try:
-        from yaml.cyaml import CParser  # type: ignore[attr-defined]
-    except ImportError:  # PyYAML was built without libyaml
+    if CParser is None:
         return None
 
-    class Loader(CParser):
+    class Loader(CParser):  # type: ignore[misc]
         """Nodes as they are written: their tags are not looked up, which takes Python's time."""
 
         def resolve(self, kind: object, value: object, implicit: object) -> str:

@@ -6,8 +6,6 @@ tests/text/test_composing.py holds the two equal.
 
 from typing import Any, NamedTuple
 
-import yaml
-
 from krunc_compiler.findings.finding import (
     Finding,
     Located,
@@ -19,6 +17,18 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.text.fast_parsing import composed
+from krunc_compiler.text.libyaml import (
+    AliasEvent,
+    CollectionStartEvent,
+    Event,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    YAMLError,
+    events,
+)
 from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH, finding_of, too_deep
 
@@ -30,8 +40,6 @@ _TAGS = {
     "!reset": "write null to drop a key of the base",
     "!override": "remove it; docs/boxes.md describes how lists and maps of a base are replaced",
 }
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Refused(Exception):
@@ -88,7 +96,7 @@ def parse_by_events(name: str, text: str) -> tuple[Any, Source]:
         value = _value(node, (), places)
     except _Refused as refused:
         raise reject(source, [refused.finding]) from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise reject(source, [finding_of(error, text)]) from None
     faults = tuple(Located(source, finding) for finding in places.faults)
     return value, source._replace(faults=faults)
@@ -98,14 +106,14 @@ class _Composer:
     """Events to nodes. Stops at the first level too many while events still stream."""
 
     def __init__(self, text: str) -> None:
-        self._events = yaml.parse(text, Loader=_LOADER)
+        self._events = events(text)
         self._anchors: dict[str, _Node | None] = {}
         self._nodes = 0
 
     def document(self) -> _Node:
         next(self._events)  # StreamStart
         event = next(self._events)
-        if isinstance(event, yaml.StreamEndEvent):
+        if isinstance(event, StreamEndEvent):
             raise _Refused(
                 Finding(
                     "KR004",
@@ -117,7 +125,7 @@ class _Composer:
         node = self._node(next(self._events), 0)
         next(self._events)  # DocumentEnd
         event = next(self._events)
-        if not isinstance(event, yaml.StreamEndEvent):
+        if not isinstance(event, StreamEndEvent):
             raise _Refused(
                 Finding(
                     "KR007",
@@ -128,12 +136,12 @@ class _Composer:
             )
         return node
 
-    def _node(self, event: yaml.Event, depth: int) -> _Node:
+    def _node(self, event: Event, depth: int) -> _Node:
         span = _span(event)
         self._count(1, span)
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, AliasEvent):
             return self._alias(event, span)
-        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+        if not isinstance(event, ScalarEvent | CollectionStartEvent):
             raise TypeError(f"no node starts with {event}")
         if event.tag is not None and event.tag != "!":
             raise _Refused(
@@ -156,28 +164,26 @@ class _Composer:
             self._anchors[anchor] = node
         return node
 
-    def _anchored(
-        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, span: Span, depth: int
-    ) -> _Node:
-        if isinstance(event, yaml.ScalarEvent):
+    def _anchored(self, event: ScalarEvent | CollectionStartEvent, span: Span, depth: int) -> _Node:
+        if isinstance(event, ScalarEvent):
             plain = event.tag is None and event.implicit[0] and not event.style
             kind = "merge" if plain and event.value == "<<" else "scalar"
             return _Node(span, _scalar(event.value, span) if plain else event.value, kind, 1)
         children: list[Any] = []
         size = 1
-        if isinstance(event, yaml.SequenceStartEvent):
-            while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
+        if isinstance(event, SequenceStartEvent):
+            while not isinstance(inner := next(self._events), SequenceEndEvent):
                 children.append(node := self._node(inner, depth + 1))
                 size += node.size
             return _Node(_join(span, _span(inner)), children, "list", size)
-        while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
+        while not isinstance(inner := next(self._events), MappingEndEvent):
             key = self._node(inner, depth + 1)
             node = self._node(next(self._events), depth + 1)
             children.append((key, node))
             size += key.size + node.size
         return _Node(_join(span, _span(inner)), children, "map", size)
 
-    def _alias(self, event: yaml.AliasEvent, span: Span) -> _Node:
+    def _alias(self, event: AliasEvent, span: Span) -> _Node:
         if event.anchor not in self._anchors:
             hint = f"write &{event.anchor} before the value that it repeats, above this line"
             said = f"no anchor &{event.anchor} before this"
@@ -203,7 +209,7 @@ class _Composer:
             )
 
 
-def _span(event: yaml.Event) -> Span:
+def _span(event: Event) -> Span:
     start: Any = event.start_mark
     end: Any = event.end_mark
     return Span(start.line, start.column, end.line, end.column)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from unicodedata import category
-
-import yaml
 
 from krunc_compiler.findings.finding import Finding, Span
 from krunc_compiler.findings.report import LINE_END
+
+if TYPE_CHECKING:
+    from krunc_compiler.text.libyaml import YAMLError
 
 # A part of libyaml's words, and what to do.
 _WAYS_OUT = {
@@ -54,7 +56,7 @@ def too_deep(span: Span) -> Finding:
     return Finding("KR006", f"more than {MAX_DEPTH} levels of nesting", hint=hint, span=span)
 
 
-def finding_of(error: yaml.YAMLError, text: str) -> Finding:
+def finding_of(error: YAMLError, text: str) -> Finding:
     """Return the finding for ERROR about TEXT."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
@@ -103,7 +105,7 @@ def _escape(behind: Span, text: str) -> Finding:
     return Finding("KR003", f"the escape {said} stands for {what}", span=span, hint=hint)
 
 
-def _character(error: yaml.YAMLError, text: str) -> Finding:
+def _character(error: YAMLError, text: str) -> Finding:
     position = int(getattr(error, "position", 0))
     character = getattr(error, "character", 0)
     code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")

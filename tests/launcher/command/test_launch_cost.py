@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from generate_start import made
 from golden import agree
+from instructions_of import counted, executed
 from krunc_compiler.__main__ import main
 from locks import ARCH, PLATFORM, image, stored_root, text
 from locks import ROOT as ROOT_FILE
@@ -27,10 +28,6 @@ _DEAR = (
     "importlib.metadata", "inspect", "json", "logging", "pathlib", "re", "socket", "subprocess",
     "tempfile", "threading", "typing", "yaml", "jsonschema", "jinja2", "krunc_compiler", "krunc_schema",
 )  # fmt: skip
-
-counted = pytest.mark.skipif(
-    shutil.which("valgrind") is None, reason="valgrind counts instructions, and is not here"
-)
 
 
 def imported(*command: str, **variables: str) -> set[str]:
@@ -132,20 +129,6 @@ def test_help_imports_no_compiler(word: str) -> None:
     found = imported(sys.executable, "-c", start, word)
     found -= imported(sys.executable, "-c", "pass")
     assert len(found - {"krunc", "krunc_compiler", "krunc_launcher"}) < 4, found
-
-
-def executed(directory: Path, *command: str, **variables: str) -> int:
-    """The instructions of the one of a command's processes that executes most."""
-    # What valgrind does not have, and the kernel has, see recorder/fakekvm.c.
-    variables = {**variables, "FAKE_OPENAT2": "1"}
-    counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    # The first run may have to compile modules, which is not what is counted.
-    for words in ([*command], [*counting, *command]):
-        done = subprocess.run(
-            words, cwd=directory, env={**os.environ, **variables}, capture_output=True, check=False
-        )
-        assert done.returncode == int(variables.get("KRUN_RECORDER_EXIT", 0)), done.stderr
-    return max(int(count) for count in re.findall(rb"Collected : (\d+)", done.stderr))
 
 
 @counted
