@@ -42,6 +42,7 @@ def main(
     try:
         args = _parsed(argv)
         args.verify, args.installed, args.unstarted = verify, installed, unstarted
+        os.getcwd()  # or the paths that are given, and those of boxes, lead nowhere
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
@@ -109,6 +110,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line, and end with 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse an empty value, which no argument takes: most likely it is a shell's variable that
+        is not set. An empty word of another tool's command is one of it."""
+        if value == "" and action.dest != "words":
+            name = "/".join(action.option_strings) or str(action.metavar)
+            self.error(f"{name} needs a value, got an empty string")
+        super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -187,10 +196,20 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
     given, unknown = parser.parse_known_args(argv[1:])
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
-        close = nearest(unknown[0].partition("=")[0], options)
-        guess = f"; did you mean {close}?" if close else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+        said = _key_of_box(name, unknown[0])
+        if not said and (near := nearest(unknown[0].partition("=")[0], options)):
+            said = f"did you mean {near}?"
+        told = (f"unrecognized arguments: {' '.join(unknown)}", said)
+        parser.error("; ".join(filter(None, told)))
     return given
+
+
+def _key_of_box(verb: str, word: str) -> str:
+    """Tell by which key a box has what the option WORD of other tools says; import takes such
+    options, in a command of theirs."""
+    from krunc_compiler.shape.box_options import of_option  # what is right needs none
+
+    return of_option(word) if verb != "import" else ""
 
 
 if __name__ == "__main__":

@@ -9,7 +9,15 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._rules import VERSION
 from krunc_launcher.command.streams import harmless, ready, show
-from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
+from krunc_launcher.errors import (
+    NOT_STARTED,
+    NOWHERE,
+    LaunchError,
+    PlanRefused,
+    leads_nowhere,
+    plain,
+    why,
+)
 from krunc_launcher.messages import refuse, say
 from krunc_launcher.options import UsageError, options
 
@@ -72,7 +80,7 @@ def _dry_run(path: str, given: Options) -> int:
     try:
         return show(dry_run(path, given))
     except (PlanRefused, LaunchError) as error:
-        refuse(path, error)
+        refuse(path, _cause(error, path))
         return 1
 
 
@@ -86,7 +94,7 @@ def _launch(path: str, given: Options) -> int:
     except (PlanRefused, LaunchError) as error:
         from krunc_launcher.supervise.end import End
 
-        end = End("not_started", NOT_STARTED, refuse(path, error), said=True)
+        end = End("not_started", NOT_STARTED, refuse(path, _cause(error, path)), said=True)
         end.start_s = monotonic() - begun
     end.place("", "")
     _tell(end, "", given.exit_record)
@@ -118,10 +126,15 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
             tally.draw()
             worst = worst or end.status
     except LaunchError as error:
-        say(error.lines)
+        say(_cause(error, directory, *paths).args)
         return 2
     say(tally.summary())
     return 1 if worst else 0
+
+
+def _cause(error: PlanRefused | LaunchError, *paths: str) -> PlanRefused | LaunchError:
+    """Return ERROR, or what is behind it: PATHS that lead nowhere."""
+    return LaunchError(NOWHERE) if any(map(leads_nowhere, paths)) else error
 
 
 def _ended(end: End) -> str:
