@@ -190,7 +190,7 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
         )
         commands = f"commands: {', '.join(VERBS)}; see krunc --help"
         advice = " ".join(filter(None, (said, commands)))
-        sys.stderr.write(f"krunc: there is no command {printable(name)!r}; {advice}\n")
+        sys.stderr.write(f"krunc: there is no command '{printable(name)}'; {advice}\n")
         raise SystemExit(2)
     parser = verb_parser(name)
     given, unknown = parser.parse_known_args(argv[1:])

@@ -112,6 +112,8 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
 
     worst = 0
     try:
+        if any(map(leads_nowhere, (directory, *paths))):
+            raise LaunchError(NOWHERE)
         plans = plans_of(paths)
         tally = Tally([*plans], directory)
         for name, end in launch_all(plans, directory, given):
@@ -126,15 +128,15 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
             tally.draw()
             worst = worst or end.status
     except LaunchError as error:
-        say(_cause(error, directory, *paths).args)
+        say(error.lines)
         return 2
     say(tally.summary())
     return 1 if worst else 0
 
 
-def _cause(error: PlanRefused | LaunchError, *paths: str) -> PlanRefused | LaunchError:
-    """Return ERROR, or what is behind it: PATHS that lead nowhere."""
-    return LaunchError(NOWHERE) if any(map(leads_nowhere, paths)) else error
+def _cause(error: PlanRefused | LaunchError, path: str) -> PlanRefused | LaunchError:
+    """Return ERROR, or what is behind it: a PATH that leads nowhere."""
+    return LaunchError(NOWHERE) if leads_nowhere(path) else error
 
 
 def _ended(end: End) -> str:

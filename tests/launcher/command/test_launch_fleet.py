@@ -286,6 +286,11 @@ NFC, NFD = "caf\u00e9", "cafe\u0301"
     (NFC.upper(), NFD, "where accents can be written in two ways"),
     (NFC.upper(), NFC, "where upper and lower case are one"),
     ("stra\u00dfe", "STRASSE", "where upper and lower case are one"),
+    ("a", "a\u00ad", "called a\\u00ad for a reader, who does not see what they differ in"),
+    ("a\u200d", "A", "for a reader"),
+    ("a\ufe0f", "a\U000e0041", "for a reader"),
+    ("web", "w\u0435b", "called w\\u0435b for a reader"),
+    ("a", "a\x7f", "for a reader"),
 ])  # fmt: skip
 def test_names_of_one_file(
     one: str, other: str, why: str, command: list[str], tmp_path: Path
@@ -312,6 +317,10 @@ def test_names_of_one_file(
         "\u212b",
         "\u03a9\u0345",
         "a\udcff",
+        "a\u00ad",
+        "w\u0435b",
+        "\u3164",
+        "a\x01",
     ],
 )
 def test_a_compilation_compares_names_alike(name: str) -> None:
