@@ -329,8 +329,8 @@ def test_stars_end(stars: str) -> None:
 # A rule of krunc's own form, and the box that it is asked about.
 COMPARES = {
     "paths": {"sockets": [f"./d{i}" for i in range(9_000)]},
-    "patterns": {"reads": [f"./**{i}*{'a*' * 20}" for i in range(8_000)]},
-    "long patterns": {"reads": ["*a" * 5_000] * 40},
+    "patterns": {"writes": [f"./**{i}*{'a*' * 20}" for i in range(8_000)]},
+    "long patterns": {"sockets": ["*a" * 5_000] * 40},
     "names of variables": {"secrets": [f"A{i}*B*C" for i in range(9_000)]},
     "paths of files": {"secrets": [f"./s/{i}*" for i in range(9_000)]},
     "sockets": {"sockets": [f"./x{i}*y" for i in range(9_000)]},

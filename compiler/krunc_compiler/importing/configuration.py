@@ -11,7 +11,6 @@ from krunc_compiler.plan import bounds
 from krunc_compiler.shape.checking import check
 from krunc_compiler.text.parsing import parse
 
-
 _HINT = "name the file that the other tool reads"
 
 

@@ -148,5 +148,7 @@ def _write(path: str, text: str) -> None:
     try:
         write(path, text, replaces=MARK.encode())
     except OSError as error:
-        finding = Finding("KR302", f"the list cannot be written: {why(error)}")
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = "name a file in a directory that is there" if is_missing else ""
+        finding = Finding("KR302", f"the list cannot be written: {why(error)}", hint=hint)
         raise Rejected(only(path, finding)) from None
