@@ -90,7 +90,9 @@ def policy_in(path: str, name: str, text: str) -> Policy:
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
     none = Finding("KR503", "this is not a policy", hint=_START)
-    value, source = parse(name, text, none._replace(message="the file is empty: a policy has rules"))
+    value, source = parse(
+        name, text, none._replace(message="the file is empty: a policy has rules")
+    )
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
         raise reject(source, [none])
     is_schema = "krunc_policy" not in value
