@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import (
     DEVICES,
     FUNCTIONS,
@@ -63,7 +64,8 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
         for param, value in given[i]:
             said = ""
             if "unique" in param and value is not None:
-                first = unique.setdefault((param["unique"], value), i)
+                taken = system.normpath(value) if param["kind"] == "socket_path" else value
+                first = unique.setdefault((param["unique"], taken), i)
                 if first != i:
                     said = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
                 if param["unique"] == _OF_A_FILE:
