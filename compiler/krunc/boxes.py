@@ -9,6 +9,7 @@ import _cffi_backend as ffi
 import krunc_launcher
 from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.findings.report import printable
 from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.launching import compile_box_texts
 from krunc_launcher.errors import NOT_STARTED, NOWHERE, LaunchError, leads_nowhere
@@ -71,7 +72,7 @@ def launch(argv: list[str]) -> int:
 
 
 def _misused(error: Exception) -> int:
-    sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
+    sys.stderr.write(f"krunc launch: {printable(str(error))}; see krunc launch --help\n")
     return 2
 
 

@@ -46,7 +46,7 @@ def main(
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        return _said(f"krunc {verb}: {error}\n", 2)
+        return _said(f"krunc {verb}: {printable(str(error))}\n", 2)
     except Rejected as rejected:
         return _said(report(rejected.findings, coloured(sys.stderr)), 1)
     except BrokenPipeError:
@@ -109,7 +109,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line, and end with 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse an empty value, which no argument takes: most likely it is a shell's variable that
