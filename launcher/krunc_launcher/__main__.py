@@ -159,7 +159,7 @@ def _tell(end: End, name: str, record: str | None, says: bool = True) -> None:
         try:
             write(record, end)
         except OSError as error:
-            say([f"{name}the exit record cannot be written: {why(error)}"])
+            say([f"{name}the exit record {plain(record)} cannot be written: {why(error)}"])
 
 
 if __name__ == "__main__":

@@ -119,21 +119,22 @@ def _removing(path: str, top: int, kept: list[str]) -> Generator[str, None, None
         try:
             status = system.fstat(inner)
             count += 1
-            if status.st_dev == launch.st_dev and not _is_of(launch, status):
-                kept.append(f"user {status.st_uid} has {plain(name)} in it")
-            elif status.st_dev != launch.st_dev or not (
-                name.startswith(prefix) or _has_come_up(name, top, f"{prefix}{count}", top)
-            ):
-                kept.append(f"{_MOUNTED} {plain(name)} in it")
+            mine = name if name.startswith(prefix) else f"{prefix}{count}"
+            if status.st_dev != launch.st_dev:
+                _keep(kept, f"{_MOUNTED} {plain(name)} in it")
+            elif not _is_of(launch, status):
+                _keep(kept, f"user {status.st_uid} has {plain(name)} in it")
+            elif mine != name and not _has_come_up(name, top, mine, top):
+                _keep(kept, f"{_MOUNTED} {plain(name)} in it")
             else:
-                name = name if name.startswith(prefix) else f"{prefix}{count}"
+                name = mine
                 yield from _emptied(inner, below, kept)
             for one in below:
                 count += 1
                 if _has_come_up(one, inner, f"{prefix}{count}", top):
                     waiting.append(f"{prefix}{count}")
                 else:
-                    kept.append(f"{_MOUNTED} {plain(one)} in it")
+                    _keep(kept, f"{_MOUNTED} {plain(one)} in it")
                 yield one
         finally:
             system.close(inner)
@@ -144,9 +145,15 @@ def _removing(path: str, top: int, kept: list[str]) -> Generator[str, None, None
     try:
         system.rmdir(path)
     except OSError as error:
-        kept.append(why(error))
+        _keep(kept, why(error))
     else:
         kept.clear()  # others were quicker
+
+
+def _keep(kept: list[str], why: str) -> None:
+    """Note WHY something is KEPT: the first reason, for a guest may give any number."""
+    if not kept:
+        kept.append(why)
 
 
 def _has_come_up(name: str, inner: int, waiting: str, top: int) -> bool:
@@ -196,7 +203,7 @@ def _emptied(handle: int, directories: list[str], kept: list[str]) -> Iterator[s
     try:
         names = system.listdir(handle)
     except OSError as error:
-        kept.append(why(error))
+        _keep(kept, why(error))
         return
     for name in names:
         try:
@@ -204,5 +211,5 @@ def _emptied(handle: int, directories: list[str], kept: list[str]) -> Iterator[s
         except IsADirectoryError:
             directories.append(name)
         except OSError as error:
-            kept.append(f"{plain(name)} in it: {why(error)}")
+            _keep(kept, f"{plain(name)} in it: {why(error)}")
         yield name
