@@ -65,14 +65,12 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
             said = ""
             if "unique" in param and value is not None:
                 taken = system.normpath(value) if param["kind"] == "socket_path" else value
-                first = unique.setdefault((param["unique"], taken), i)
-                if first != i:
+                if (first := unique.setdefault((param["unique"], taken), i)) != i:
                     said = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
                 if param["unique"] == _OF_A_FILE:
                     opened.add(value)
-            if type(value) is str:
-                if value.startswith(LAUNCH):
-                    touching.append((i, param, value))
+            if type(value) is str and value.startswith(LAUNCH):
+                touching.append((i, param, value))
             elif param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 said = f"no open_file before it opens {shown(value['opened'])}"
             if said:
