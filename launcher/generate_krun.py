@@ -1,7 +1,7 @@
 """Writes krunc_launcher/_krun.py and the tables that plans are checked by from those in
 schema/krunc_schema: _rules.py, and in modules of their own what few plans have, _stage_rules.py and
 _rare_rules.py; _box_options.py, what is said of other tools' options; and _look_alikes.py, the
-compiler's rule which characters a text is told with.
+compiler's rules which characters a text is told with, and which names are read as one.
 
 Runs as the build hook of a wheel or an editable install, and by hand after a change of a table:
 python launcher/generate_krun.py
@@ -10,6 +10,7 @@ python launcher/generate_krun.py
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,11 @@ def hidden(text: str) -> set[int]:
     """Return the indexes of the characters of TEXT that a reader does not see as themselves."""
     return doubtful(text) | {i for i, c in enumerate(text) if not is_seen(c)}
 '''
+# How names are compared (files/one_file.py).
+_OF_NAMES = (
+    "LIKE_LATIN", "_LATIN_ALIKE", "_OF_NO_WIDTH", "alike", "difference", "_like_latin",
+    "_is_unseen",
+)  # fmt: skip
 # One for all: it keeps what it was asked for once.
 _LIBC = """
 TYPE_CHECKING = False
@@ -92,14 +98,28 @@ def look_alikes() -> str:
     compiler's: neither imports the other."""
     compiler = HERE.parent / "compiler" / "krunc_compiler"
     rule = (compiler / "review" / "look_alikes.py").read_text("utf-8")
-    report = (compiler / "findings" / "report.py").read_text("utf-8")
+    taken = {"findings/report.py": {"is_seen", "_BLANK"}, "files/one_file.py": {*_OF_NAMES}}
     parts = [
-        str(ast.get_source_segment(report, node))
-        for node in ast.parse(report).body
-        if (isinstance(node, ast.FunctionDef) and node.name == "is_seen")
-        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_BLANK")
+        _segment(text, node)
+        for file, names in taken.items()
+        for text in ((compiler / file).read_text("utf-8"),)
+        for node in ast.parse(text).body
+        if (isinstance(node, ast.FunctionDef) and node.name in names)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in names)
     ]
-    return "\n\n\n".join([rule.rstrip("\n"), *parts, _HIDDEN])
+    # What its own constants are made of comes before them.
+    table = "\n".join(one for one in parts if one.startswith("LIKE_LATIN"))
+    own = re.sub(r"from krunc_compiler\..*", lambda _: table, rule)
+    own = own.replace("import lru_cache", "import cache, lru_cache")
+    rest = [one for one in parts if one != table]
+    return "\n\n\n".join([own.rstrip("\n"), *rest, _HIDDEN])
+
+
+def _segment(text: str, node: ast.stmt) -> str:
+    """Return the text of NODE with its decorators."""
+    decorators = [one.lineno for one in getattr(node, "decorator_list", ())]
+    first = min([node.lineno, *decorators])
+    return "\n".join(text.split("\n")[first - 1 : node.end_lineno])
 
 
 def declarations(table: dict[str, Any]) -> str:

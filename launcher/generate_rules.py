@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from generate_filters import filters
-from generate_options import box_options
 
 ROOT = Path(__file__).parent.parent
+# The tree's own: what builds krunc has none that is installed.
+sys.path[:0] = [str(ROOT / "compiler"), str(ROOT / "schema")]
+from krunc_compiler.shape.box_options import box_options  # noqa: E402
+
 _RULES_HEAD = '''\
 """Generated from schema/krunc_schema by launcher/generate_krun.py."""
 

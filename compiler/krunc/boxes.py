@@ -9,9 +9,10 @@ import _cffi_backend as ffi
 import krunc_launcher
 from krunc_compiler.files.boxfiles import is_box_name
 from krunc_compiler.findings.finding import UsageError
+from krunc_compiler.findings.report import printable
 from krunc_compiler.values.kind import kind_of_file
 from krunc_compiler.verbs.launching import compile_box_texts
-from krunc_launcher.errors import NOT_STARTED, LaunchError
+from krunc_launcher.errors import NOT_STARTED, NOWHERE, LaunchError, leads_nowhere
 from krunc_launcher.host.libkrun import locate, packaged
 from krunc_launcher.options import LAUNCH, OF_A_BOX, Options, checked, parse
 from krunc_launcher.options import UsageError as WrongOptions
@@ -43,6 +44,9 @@ def launch(argv: list[str]) -> int:
         if len(paths) > 1:
             raise UsageError("several VMs are started from plans: krunc compile makes them")
         (box,) = boxes
+        if leads_nowhere(box):
+            sys.stderr.write(f"krunc launch: {NOWHERE}\n")
+            return NOT_STARTED
         target = of_box["--target"][-1] if of_box["--target"] else None
         chosen = of_box["--box"][-1] if of_box["--box"] else None
         variables = of_box["--set"], of_box["--vars"]
@@ -68,7 +72,7 @@ def launch(argv: list[str]) -> int:
 
 
 def _misused(error: Exception) -> int:
-    sys.stderr.write(f"krunc launch: {error}; see krunc launch --help\n")
+    sys.stderr.write(f"krunc launch: {printable(str(error))}; see krunc launch --help\n")
     return 2
 
 

@@ -42,10 +42,11 @@ def main(
     try:
         args = _parsed(argv)
         args.verify, args.installed, args.unstarted = verify, installed, unstarted
+        os.getcwd()  # or the paths that are given, and those of boxes, lead nowhere
         status: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
-        return _said(f"krunc {verb}: {error}\n", 2)
+        return _said(f"krunc {verb}: {printable(str(error))}\n", 2)
     except Rejected as rejected:
         return _said(report(rejected.findings, coloured(sys.stderr)), 1)
     except BrokenPipeError:
@@ -108,7 +109,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the command line, and end with 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse an empty value, which no argument takes: most likely it is a shell's variable that
+        is not set. An empty word of another tool's command is one of it."""
+        if value == "" and action.dest != "words":
+            name = "/".join(action.option_strings) or str(action.metavar)
+            self.error(f"{name} needs a value, got an empty string")
+        super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -181,16 +190,26 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
         )
         commands = f"commands: {', '.join(VERBS)}; see krunc --help"
         advice = " ".join(filter(None, (said, commands)))
-        sys.stderr.write(f"krunc: there is no command {printable(name)!r}; {advice}\n")
+        sys.stderr.write(f"krunc: there is no command '{printable(name)}'; {advice}\n")
         raise SystemExit(2)
     parser = verb_parser(name)
     given, unknown = parser.parse_known_args(argv[1:])
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
-        close = nearest(unknown[0].partition("=")[0], options)
-        guess = f"; did you mean {close}?" if close else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+        said = _key_of_box(name, unknown[0])
+        if not said and (near := nearest(unknown[0].partition("=")[0], options)):
+            said = f"did you mean {near}?"
+        told = (f"unrecognized arguments: {' '.join(unknown)}", said)
+        parser.error("; ".join(filter(None, told)))
     return given
+
+
+def _key_of_box(verb: str, word: str) -> str:
+    """Tell by which key a box has what the option WORD of other tools says; import takes such
+    options, in a command of theirs."""
+    from krunc_compiler.shape.box_options import of_option  # what is right needs none
+
+    return of_option(word) if verb != "import" else ""
 
 
 if __name__ == "__main__":

@@ -9,7 +9,15 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._rules import VERSION
 from krunc_launcher.command.streams import harmless, ready, show
-from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
+from krunc_launcher.errors import (
+    NOT_STARTED,
+    NOWHERE,
+    LaunchError,
+    PlanRefused,
+    leads_nowhere,
+    plain,
+    why,
+)
 from krunc_launcher.messages import refuse, say
 from krunc_launcher.options import UsageError, options
 
@@ -72,7 +80,7 @@ def _dry_run(path: str, given: Options) -> int:
     try:
         return show(dry_run(path, given))
     except (PlanRefused, LaunchError) as error:
-        refuse(path, error)
+        refuse(path, _cause(error, path))
         return 1
 
 
@@ -86,7 +94,7 @@ def _launch(path: str, given: Options) -> int:
     except (PlanRefused, LaunchError) as error:
         from krunc_launcher.supervise.end import End
 
-        end = End("not_started", NOT_STARTED, refuse(path, error), said=True)
+        end = End("not_started", NOT_STARTED, refuse(path, _cause(error, path)), said=True)
         end.start_s = monotonic() - begun
     end.place("", "")
     _tell(end, "", given.exit_record)
@@ -104,6 +112,8 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
 
     worst = 0
     try:
+        if any(map(leads_nowhere, (directory, *paths))):
+            raise LaunchError(NOWHERE)
         plans = plans_of(paths)
         tally = Tally([*plans], directory)
         for name, end in launch_all(plans, directory, given):
@@ -122,6 +132,11 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
         return 2
     say(tally.summary())
     return 1 if worst else 0
+
+
+def _cause(error: PlanRefused | LaunchError, path: str) -> PlanRefused | LaunchError:
+    """Return ERROR, or what is behind it: a PATH that leads nowhere."""
+    return LaunchError(NOWHERE) if leads_nowhere(path) else error
 
 
 def _ended(end: End) -> str:
@@ -144,7 +159,7 @@ def _tell(end: End, name: str, record: str | None, says: bool = True) -> None:
         try:
             write(record, end)
         except OSError as error:
-            say([f"{name}the exit record cannot be written: {why(error)}"])
+            say([f"{name}the exit record {plain(record)} cannot be written: {why(error)}"])
 
 
 if __name__ == "__main__":

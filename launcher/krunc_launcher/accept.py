@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher._rules import FUNCTIONS, OPENING
-from krunc_launcher.errors import LaunchError, PlanRefused
+from krunc_launcher.errors import NOWHERE, LaunchError, PlanRefused
 from krunc_launcher.paths import Directories, absolute
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
@@ -63,8 +63,7 @@ def placed(plan: dict[str, Any], text: str, path: str, options: Options) -> Acce
         secrets = system.abspath(options.secrets) if options.secrets is not None else ""
         directories = Directories(system.abspath(base), system.abspath(runtime), (), store, secrets)
     except FileNotFoundError:
-        what = "the working directory is not there any more; change to another"
-        raise LaunchError(what) from None
+        raise LaunchError(NOWHERE) from None
     for shared, how in _directories(plan["operations"]):
         directories.shared.append(absolute(shared, directories))
         if how != "read":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # The exit status when the VM was not started, or libkrun failed: the container engines' convention.
 NOT_STARTED = 125
+NOWHERE = "the working directory is not there any more; change to another"
 
 
 class LaunchError(Exception):
@@ -43,6 +44,17 @@ class PlanRefused(Exception):
 def why(error: OSError) -> str:
     """Tell what the system says of ERROR, for the end of a sentence."""
     return (error.strerror or str(error)).lower()
+
+
+def leads_nowhere(path: str) -> bool:
+    """Tell whether PATH is relative, and there is no working directory."""
+    if path.startswith("/"):
+        return False
+    try:
+        system.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def returned(result: int) -> str:

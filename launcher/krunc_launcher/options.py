@@ -141,6 +141,8 @@ def parse(argv: Iterable[str], table: tuple[Option, ...]) -> tuple[list[str], di
             given.setdefault(option.name, []).append(value)
         else:
             given.setdefault(option.name, [])
+    if "" in words:  # most likely a shell's variable that is not set
+        raise UsageError("PLAN needs a value, got an empty string")
     return words, given
 
 

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from krunc_compiler.__main__ import main
-from krunc_compiler.policy.paths import allowed, named
+from krunc_compiler.policy.asked import Unusable
+from krunc_compiler.policy.paths import TooMuch, allowed, bounded, named
 from krunc_compiler.policy.patterns import Pattern, Unmatchable
-from krunc_compiler.policy.schemas import Unusable, judge, wrong
+from krunc_compiler.policy.schemas import judge, wrong
 from reviews import BOX, compiled
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -48,9 +49,9 @@ ENDLESS: dict[str, tuple[dict[str, Any], str]] = {
     "in a not": ({"not": {"$ref": "#"}}, "$ref"),
     "in an if": ({"if": {"$ref": "#"}, "then": True}, "$ref"),
     "by a schema of another draft": ({"$defs": {"a": {"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"}, "$ref"),
-    "doubling": ({"$defs": twos(True, 35), "$ref": "#/$defs/d0"}, "$ref"),
+    "doubling": ({"$defs": twos(True, 35), "$ref": "#/$defs/d0"}, "allOf"),
     "doubling, too deep": ({"$defs": twos(True, 60), "$ref": "#/$defs/d0"}, "$ref"),
-    "doubling, unevaluated": ({"$defs": twos(True, 35), "$ref": "#/$defs/d0", "unevaluatedProperties": False}, "$ref"),
+    "doubling, unevaluated": ({"$defs": twos(True, 35), "$ref": "#/$defs/d0", "unevaluatedProperties": False}, "allOf"),
     "a wide pattern": ({"properties": {"box": {"pattern": "a"}, "operations": {"items": {"allOf": [{"properties": {"from": {"pattern": f"(a|b|{i})*x"}}} for i in range(1500)]}}}}, ""),
 }  # fmt: skip
 
@@ -67,6 +68,96 @@ def test_a_schema_ends(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (found["code"], found["file"]) == ("KR503", str(tmp_path / "schema.json"))
     assert found["key"].endswith(key)
     assert found["line"] == 1
+
+
+def each(schema: dict[str, Any]) -> dict[str, Any]:
+    """A policy that asks SCHEMA of each operation."""
+    return {"properties": {"operations": {"items": schema}}}
+
+
+MANY: dict[str, Any] = {
+    "box": "ab" * 150_000,
+    "operations": [{"call": f"krun_{i}", "args": {"x": i, "y": "b" * 20}} for i in range(2_000)],
+}
+LOTS = [f"k{i}" for i in range(3_000)]
+ASKS: dict[str, dict[str, Any]] = {
+    "schemas that hold": each({"allOf": [{}] * 2_000}),
+    "schemas that are true": each({"allOf": [True] * 2_000}),
+    "schemas that are false": each({"anyOf": [False] * 2_000}),
+    "schemas with notes": each({"allOf": [{f"x-{i}": 1 for i in range(1_000)}] * 50}),
+    "schemas with a draft": each({"allOf": [{"$schema": DRAFT, **{f"x-{i}": 1 for i in range(200)}}] * 500}),
+    "large values to compare": each({"not": {"enum": [{"call": "krun_0", "args": {"x": i}} for i in range(3_000)]}}),
+    "long strings to compare": each({"not": {"enum": ["b" * 2_000 + str(i) for i in range(300)]}}),
+    "what is there once": {"properties": {"operations": {"allOf": [{"uniqueItems": True}] * 500}}},
+    "keys that are there": each({"not": {"required": LOTS}}),
+    "keys beside others": each({"dependentRequired": {key: ["x"] for key in LOTS}}),
+    "keys by patterns": each({"patternProperties": dict.fromkeys(LOTS, True)}),
+    "names of keys": each({"allOf": [{"propertyNames": {"maxLength": 9}}] * 100}),
+    "other keys": {"allOf": [{"properties": {"operations": {"items": {"additionalProperties": True}}}}] * 900},
+    "what it contains": {"properties": {"operations": {"allOf": [{"contains": {"const": 1}}] * 100}}},
+    "words of errors": {"properties": {"operations": {"anyOf": [*[{"type": "string"}] * 3_000, {}]}}},
+    "an anchor among many": {"$defs": {f"n{i}": {"$anchor": f"z{i}"} for i in range(2_000)}, **each({"allOf": [{"$ref": "#z1"}] * 100})},
+    "a dynamic anchor": {"$defs": {f"n{i}": {"$dynamicAnchor": f"z{i}"} for i in range(900)}, **each({"allOf": [{"$dynamicRef": "#z1"}] * 100})},
+    "an id among many": {"$defs": {f"n{i}": {"$id": f"urn:x:{i}"} for i in range(900)}, **each({"allOf": [{"$ref": "urn:x:7"}] * 100})},
+    "references": {"$defs": {"a": {}}, **each({"allOf": [{"$ref": "#/$defs/a"}] * 1_000})},
+    "a long text, often": {"properties": {"box": {"not": {"anyOf": [{"pattern": "x"}] * 400}}}},
+    "words in a long text": {"properties": {"box": {"not": {"anyOf": [{"pattern": r"\bx"}] * 40}}}},
+    "classes of characters": {"properties": {"box": {"not": {"anyOf": [{"pattern": f"[c-z{''.join(map(chr, range(0x4E00, 0x5500, 2)))}]{{1,50}}{i}$"} for i in range(400)]}}}},
+    "numbers": each({"allOf": [{"properties": {"args": {"properties": {"x": {"multipleOf": 0.0001}}}}}] * 60}),
+    "what is left over": each({"allOf": [{"properties": {"call": {}}}] * 50, "unevaluatedProperties": True}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_what_takes_long_is_refused(name: str) -> None:
+    """Whatever takes the time: the longest of these took a minute, and each a second at most now."""
+    assert wrong(ASKS[name]) == []
+    with soon(10), pytest.raises(Unusable, match="asks too much"):
+        list(judge(ASKS[name], MANY))
+
+
+def test_what_is_sensible_is_far_from_that() -> None:
+    """Two dozen questions about each of 500 operations."""
+    asked = {
+        "required": ["args"],
+        "properties": {
+            "call": {
+                "pattern": "^krun_[a-z0-9_]+$",
+                "not": {"enum": [f"krun_{i}x" for i in range(30)]},
+            },
+            "args": {"properties": {"x": {"maximum": 9_999}, "y": {"maxLength": 99}}},
+        },
+    }
+    few = {**MANY, "box": "web", "operations": MANY["operations"][:500]}
+    assert list(judge(each({"allOf": [asked] * 3}), few)) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{}] * 5_000},
+        {"allOf": [True] * 5_000},
+        {"properties": {str(i): {"properties": {"a": {}}} for i in range(2_500)}},
+        {"allOf": [1] * 200_000},
+        {"$defs": {str(i): {} for i in range(5_000)}},
+    ],
+    ids=["maps", "true", "within", "none", "definitions"],
+)
+def test_a_schema_of_too_many(schema: dict[str, Any]) -> None:
+    """To check that a schema is one takes two tenths of a millisecond for each within it."""
+    with soon(5):
+        (found,) = wrong(schema)
+    assert (found.code, found.message) == (
+        "KR503",
+        "there are more than 4,000 schemas within this one",
+    )
+
+
+def test_words_that_are_not_known_are_guessed_at_for_a_while() -> None:
+    with soon(10):
+        found = wrong({f"propertes{i}": 1 for i in range(20_000)})
+    assert len(found) == 20_000
+    assert sum("did you mean properties?" in one.hint for one in found) == 100
 
 
 HANGS = {
@@ -233,6 +324,57 @@ def test_stars_end(stars: str) -> None:
         assert not allowed("images/" + "-" * 900_000, "/r", [f"./images/{stars * 30}.img"], "/r")
         assert not named("-" * 900_000, [f"{stars * 30}x"])
     assert allowed("images/a-b-c.img/x", "/r", ["./images/*-**-*.img"], "/r")
+
+
+# A rule of krunc's own form, and the box that it is asked about.
+COMPARES = {
+    "paths": {"sockets": [f"./d{i}" for i in range(9_000)]},
+    "patterns": {"writes": [f"./**{i}*{'a*' * 20}" for i in range(8_000)]},
+    "long patterns": {"sockets": ["*a" * 5_000] * 40},
+    "names of variables": {"secrets": [f"A{i}*B*C" for i in range(9_000)]},
+    "paths of files": {"secrets": [f"./s/{i}*" for i in range(9_000)]},
+    "sockets": {"sockets": [f"./x{i}*y" for i in range(9_000)]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPARES)
+def test_rules_that_compare_too_much(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    value = {
+        "krunc": 1, "name": "many", "rootfs": {"path": "./r"},
+        "shares": [{"tag": f"t{i}", "path": f"./{'a/' * 40}{i}", "read_only": False} for i in range(5)],
+        "network": {"mode": "tsi", "ports": [f"{1000 + i}:{80 + i}" for i in range(200)]},
+        "vsock": [{"port": 3000 + i, "socket": f"./{'a' * 60}{i}", "listen": True} for i in range(200)],
+        "entrypoint": {"executable": "/x", "env": {f"V{i}": {"from_env": f"A{i}B"} for i in range(200)}
+                       | {f"F{i}": {"from_file": f"./s/{i}x"} for i in range(200)}},
+    }  # fmt: skip
+    (tmp_path / "a.yaml").write_text(json.dumps(value))
+    assert main(["compile", "a.yaml", "-q", "--target", "1.18"]) == 0
+    capsys.readouterr()
+    policy = {"krunc_policy": 1, "allow": COMPARES[name]}
+    (tmp_path / "p.json").write_text(json.dumps(policy))
+    with soon():
+        assert main(["check", "a.plan.json", "--policy", "p.json", "--format", "json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["code"], found["file"]) == ("KR503", "p.json")
+    assert "compares too much with a plan" in found["message"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 2_000, "**" * 40_000, "b" * 100_000, "./*b", "x", "a/" * 50]
+)
+@pytest.mark.parametrize("path", ["a" * 4_000, "a/" * 100, "x"])
+def test_comparing_takes_a_second_at_most(pattern: str, path: str) -> None:
+    def ask() -> None:
+        with bounded():
+            while True:
+                allowed(path, "/r", [pattern], "/r")
+                named(path, [pattern])
+
+    with soon(10), pytest.raises(TooMuch):
+        ask()
 
 
 @settings(max_examples=400, deadline=None)

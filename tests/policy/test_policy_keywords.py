@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from krunc_compiler.policy.asked import Unusable
 from krunc_compiler.policy.keywords import DRAFTS, FORMATS
-from krunc_compiler.policy.schemas import Unusable, judge, wrong
+from krunc_compiler.policy.schemas import judge, wrong
 from reviews import BOX, compiled
 
 PLAN = json.loads(compiled(BOX))

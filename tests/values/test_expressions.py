@@ -75,6 +75,11 @@ FAILING: dict[str, tuple[str, str, str, str]] = {
     "an anchor": ("a: &x '{{ prot }}'", "prot", "'prot' is undefined", ""),
     "braces within texts": ("a: \"{{ '}} {{' }} {{ prot }}\"", "prot", "'prot' is undefined", ""),
     "a name that is an attribute too": ("a: '{{ word.prot ~ prot }}'", "{{ word.prot ~ prot }}", "a string has no 'prot'", ""),
+    **{
+        f"an unknown name as the index of {what}": (f"a: '{{{{ {what} }}}}'", "prot", "'prot' is undefined", "did you mean port?")
+        for what in ("port[prot]", "word[prot]", "[1][prot]", "none[prot ~ port]", "word[prot:]", "word[:prot]", "word[0:2:prot]", "word[prot[port]]", "word[prot.port]")
+    },
+    "an item of null": ("a: '{{ (none if yes else none)[port] }}'", "{{ (none if yes else none)[port] }}", "null has no 8080", ""),
     "the second of one kind": ("a: '{{ port }} {{ port // 0 }}'", "{{ port // 0 }}", "integer division or modulo by zero", ""),
     "beyond the first plane": ("a: 😀ä{{ prot }}", "prot", "'prot' is undefined", ""),
     "two kinds": ("a: '{{ word + 1 }}'", "{{ word + 1 }}", "+ does not take a string and a number", "join strings and numbers with ~"),

@@ -99,3 +99,33 @@ def test_a_name_that_is_a_kind_is_that_kind(kind: str) -> None:
     if kind != "policy":
         assert main(["init", kind, "--kind", "hello"]) == 0
         assert "greeting" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (["boxes/"], "boxes/hello.yaml"),
+        (["a/b/c/", "--kind", "agent"], "a/b/c/agent.yaml"),
+        (["a//b/", "--kind", "web"], "a/b/web.yaml"),
+        (["here/", "--kind", "policy"], "here/.krunc/policy.yaml"),
+    ],
+)
+def test_a_directory_is_made_as_for_other_outputs(
+    words: list[str], made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", *words]) == 0
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.yaml")] == [made]
+    assert main(["init", *words]) == 1  # it exists now
+
+
+def test_a_directory_that_was_made_for_nothing_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main(["init", "file/"]) == 1
+    assert "file is a regular file" in capsys.readouterr().err
+    assert main(["init", "a/b/x"]) == 1
+    assert "mkdir -p a/b" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -40,7 +40,22 @@ ALIKE = [
     ("a/web.yaml", "b/WEB.yaml", "plans/", False),
     ("stra\u00dfe.yaml", "STRASSE.yaml", None, False),
     ("caf\u00e9.yaml", "cafe\u0301.yaml", None, False),  # one letter, or two that are seen as it
+    ("web.yaml", "we\u00adb.yaml", None, False),
+    ("w\u0435b.yaml", "web.yaml", None, False),
+    ("\ufb01ne.yaml", "fine.yaml", None, False),
+    ("a/web.yaml", "a\u200b/web.yaml", None, False),
+    ("a/web.yaml", "b/web\u2060.yaml", "plans/", False),
+    ("web.yaml", "w\x01eb.yaml", None, False),
 ]
+# What is told of two names that are one, where they are not written as one.
+WHY = {
+    "caf\u00e9.yaml": "where accents can be written in two ways",
+    **dict.fromkeys(
+        ("web.yamlwe\u00adb.yaml", "w\u0435b.yamlweb.yaml", "a/web.yamla\u200b/web.yaml",
+         "a/web.yamlb/web\u2060.yaml", "web.yamlw\x01eb.yaml"),
+        "for a reader, who does not see what they differ in",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("first", "second", "output", "is_one"), ALIKE)
@@ -61,7 +76,8 @@ def test_both_places_are_told(
     (told,) = [line for line in done.stderr.splitlines() if "error" in line and "KR871" in line]
     assert told.startswith(f"{printable(second)}:2:7: error[KR871]: name: the plan ")
     assert printable(first) in told
-    assert ("upper and lower case" in told) != is_one
+    why = WHY.get(first + second, WHY.get(first, "where upper and lower case are one"))
+    assert (f" are one {why}" in told) != is_one
     assert list(tmp_path.rglob("*.plan.json")) == []
     assert not Path("plans").exists()
     if output is None:
@@ -97,7 +113,40 @@ def test_a_fleet_has_each_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert krunc("compile", "a", "b").returncode == 0
     done = krunc("digest", "--fleet", "a", "b")
     assert done.returncode == 1
-    assert "b/Web.plan.json: error[KR870]: a/web.plan.json is called Web, too, where" in done.stderr
+    assert (
+        "b/Web.plan.json: error[KR870]: Web and web, the name of a/web.plan.json, are one where "
+        "upper and lower case are one"
+    ) in done.stderr
+
+
+@pytest.mark.parametrize("other", ["a/web.plan.json", "b/w\u0435b.plan.json", "b/web.json"])
+def test_a_name_in_a_fleet_that_is_read_as_another(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put("web.yaml", "web")
+    assert krunc("compile", "web.yaml").returncode == 0
+    Path(other).parent.mkdir()
+    Path(other).write_bytes(Path("web.plan.json").read_bytes())
+    done = krunc("digest", "--fleet", "web.plan.json", other)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = "web.plan.json is called web, too"
+    if "\u0435" in other:
+        said = r"w\u0435b and web, the name of web.plan.json, are one for a reader"
+        said = said.replace(r"\u0435", "\u0435")
+    assert f"{other}: error[KR870]: {said}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a\u00adb", "a\u200bb", "a\nb", " a", "a\u2028"])
+def test_a_name_that_no_line_can_have_is_escaped_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put("web.yaml", "web")
+    assert krunc("compile", "web.yaml").returncode == 0
+    Path("web.plan.json").rename(f"{name}.plan.json")
+    done = krunc("digest", "--fleet", ".")
+    assert f"error[KR870]: a plan called '{printable(name)}' cannot be listed" in done.stderr
 
 
 def test_several_plans_never_share_standard_output(
@@ -119,3 +168,34 @@ def test_what_one_name_is() -> None:
     assert one_file("\u017f") == one_file("s") == one_file("S")
     assert one_file("a/../b") == "b"
     assert one_file("web-1") != one_file("web_1")
+    assert one_file("\u65e5\u672c") != one_file("\u65e5\u6728")
+    assert one_file("\u043c\u0438\u0440") != one_file("\u043f\u0438\u0440")
+
+
+# What Unicode calls ignorable by default, or has no width: a reader sees nothing of it.
+UNSEEN = [
+    0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180E, 0x180F, 0x200B, 0x200C,
+    0x200D, 0x200E, 0x200F, 0x202A, 0x202E, 0x2060, 0x2064, 0x2066, 0x2069, 0x206F, 0x2800, 0x3164,
+    0xFE00, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF0, 0xFFF9, 0x1BCA0, 0x1D173, 0xE0001, 0xE0041, 0xE007F,
+    0xE0100, 0xE01EF, 0x7F, 0x1, 0x9F,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", UNSEEN, ids=hex)
+@pytest.mark.parametrize("form", ["{}web", "we{}b", "web{}", "{0}we{0}b{0}"])
+def test_what_is_not_seen_makes_no_other_name(code: int, form: str) -> None:
+    assert one_file(form.format(chr(code))) == one_file("web")
+
+
+# As they are written, not as they are escaped; of each script that has such letters.
+LOOKING_ALIKE = {
+    "paypal": "p\u0430yp\u0430l", "scope": "\u0455\u0441\u043e\u0440\u0435", "BOX": "\u0412\u041e\u0425",
+    "kiev": "\u03ba\u03b9\u03b5\u03bd", "on": "\u0585\u057c", "web": "\uff57\uff45\uff42", "fine": "\ufb01ne",
+    "min": "m\u0131n", "a b": "a\u00a0b", "box": "\U0001d41b\U0001d428\U0001d431", "Boy": "\u0432oy",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plain", LOOKING_ALIKE)
+def test_what_looks_like_a_name_makes_no_other(plain: str) -> None:
+    assert one_file(LOOKING_ALIKE[plain]) == one_file(plain)
+    assert one_file(LOOKING_ALIKE[plain].upper()) == one_file(plain.lower())

@@ -25,10 +25,11 @@ from processes import PATIENCE, started, wait_until
 
 HELLO = ROOT / "boxes/hello.plan.json"
 COMPOSE = "services:\n  web:\n    image: web:1\n"
-# By command: its words before the output's place. The first three make a directory there.
+# By command: its words before the output's place. The first make a directory there.
 DIRECTORIES = {
     **{one: ["emit", one, "plans", "--base", "/srv"] for one in ("systemd", "slurm")},
     "compile to a directory": ["compile", "hello.yaml"],
+    "import to a directory": ["import", "compose", "compose.yaml"],
 }
 FILES = {
     "compile": ["compile", "hello.yaml"],
@@ -51,9 +52,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def words(command: str, place: str) -> list[str]:
     """The command line that writes to PLACE."""
+    slash = "/" * (command.endswith("to a directory") and not place.endswith("/"))
     if command.startswith("import"):
-        return [*FILES[command][:2], "-o", place, *FILES[command][2:]]
-    slash = "/" * (command == "compile to a directory" and not place.endswith("/"))
+        return [*FILES["import"][:2], "-o", place + slash, *FILES["import"][2:]]
     return [*(DIRECTORIES | FILES)[command], "-o", place + slash]
 
 
@@ -134,8 +135,10 @@ def test_a_variable_that_is_not_set_is_no_place(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = state()
-    assert main(words(command, ""), refusals) == 1
-    assert "no such file or directory" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(words(command, ""), refusals)
+    assert ended.value.code == 2
+    assert "-o/--output needs a value, got an empty string" in capsys.readouterr().err
     assert state() == before
 
 
@@ -256,7 +259,7 @@ def test_where_nothing_can_be_written(command: str, is_small: bool) -> None:
     done = krunc(words(command, "in/it"), small_files if is_small else powerless)
     out, err = done.communicate(timeout=PATIENCE)
     if is_small and done.returncode == 0:  # it fits
-        assert command in ("digest", "import")
+        assert command in ("digest", "import", "import to a directory")
         return
     assert done.returncode == 1
     assert "cannot be " in err

@@ -98,6 +98,27 @@ def test_no_traceback(around: str, words: str, directory: Path) -> None:
         assert (directory / name).read_text().startswith("# ")  # whole, or not there
 
 
+# What needs the working directory, by a path of its own or a box's.
+NOWHERE = [
+    "init", "init new", "init d/new", "init --kind policy", "compile good.yaml", "compile .",
+    "compile {}/good.yaml", "compile {}/good.yaml -o x", "compile {}/good.yaml -o x/", "check",
+    "check good.plan.json", "show good.plan.json", "diff a b", "digest a", "digest --fleet .",
+    "emit systemd {}/good.plan.json -o x", "import compose x", "import oci x", "pull good.yaml",
+    "launch good.plan.json", "launch good.yaml", "launch .", "launch --dry-run -",
+    "launch --log-dir x {}/good.plan.json", "launch --log-dir {}/x good.plan.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", NOWHERE)
+def test_a_working_directory_that_is_gone_is_what_is_told(words: str, directory: Path) -> None:
+    status, said = run(words, directory, leave)
+    verb = words.split()[0]
+    assert status == (1 if "--dry-run" in words else 2 if "--log-dir" in words
+                      else {"diff": 2, "launch": 125}.get(verb, 1))  # fmt: skip
+    named = "krunc" if verb == "launch" and ".yaml" not in words else f"krunc {verb}"
+    assert said == f"{named}: the working directory is not there any more; change to another\n"
+
+
 @pytest.mark.parametrize("words", ["show {}/good.plan.json", "schema box", "doctor", "--help"])
 def test_a_full_output_is_an_error(words: str, directory: Path) -> None:
     status, said = run(words, directory, lambda: full(1))

@@ -59,7 +59,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     for name, (allowed, told) in _NAMES.items():
         text = given.get(name)
         if text is not None and not re.fullmatch(allowed, text):
-            raise UsageError(f"--{name.replace('_', '-')} {printable(text)!r}: it has to be {told}")
+            raise UsageError(f"--{name.replace('_', '-')} '{printable(text)}': it has to be {told}")
     return Settings(**given)
 
 

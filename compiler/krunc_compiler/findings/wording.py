@@ -103,12 +103,13 @@ def nearest_first(word: str, known: list[str]) -> str:
     return f"{', '.join(few)} and {len(known) - _FEW} more"
 
 
-def added(schema: dict[str, Any]) -> str:
-    """Tell to add a key that is missing, what it can be, and what it is for, by its SCHEMA."""
-    values = ", ".join(map(str, schema.get("enum", ())))
-    add = f"add it: one of {values}" if values else "add it"
+def added(key: str, schema: dict[str, Any]) -> str:
+    """Tell to add a KEY that is missing, what it is for, and what it can be, by its SCHEMA."""
     text = about(schema)
-    return f"{add}. {text}" if text else add
+    if text[1:2].islower() or text[1:2] == " ":
+        text = text[0].lower() + text[1:]  # not a name of capitals
+    values = ", ".join(map(str, schema.get("enum", ())))
+    return f"add `{key}`{f' ({text})' * bool(text)}{f': one of {values}' * bool(values)}"
 
 
 def bounds(schema: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler import libkrun as api
+from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.plan import kinds
 from krunc_compiler.plan.operation import Kind, Operation
@@ -50,7 +51,9 @@ def check(operations: list[Operation]) -> list[Finding]:
             if ruled.unique is None:
                 continue
             path = operation.place(ruled.name)
-            first = seen.setdefault((ruled.unique, value), path)
+            # One file may have many paths.
+            taken = normal(value) if ruled.rules["kind"] == "socket_path" else value
+            first = seen.setdefault((ruled.unique, taken), path)
             if first != path:
                 findings.append(_repeated(operation.kind, ruled.unique, value, path, first))
     return findings

@@ -123,11 +123,14 @@ def _staged(path: str, text: str, mark: str) -> tuple[Made, list[Located]]:
     return Made(path, hexdigest(data), staged, ""), []
 
 
+NO_DIRECTORY = "make its directory, or write -o DIR/, which makes it"
+
+
 def unwritten(error: OSError) -> Finding:
     """Return the finding about a plan that cannot be written."""
     hint = "remove it, or choose another with -o" if isinstance(error, FileExistsError) else ""
     if isinstance(error, FileNotFoundError):
-        hint = "make its directory, or write -o DIR/, which makes it"
+        hint = NO_DIRECTORY
     return Finding("KR302", f"the plan cannot be written: {why(error)}", hint=hint)
 
 

@@ -36,9 +36,10 @@ def kind_schema(kind: str) -> dict[str, Any]:
     return schema
 
 
-def text_schema(
-    row: dict[str, Any], pattern: str = _TEXT, form: str = "a string without a NUL character"
-) -> dict[str, Any]:
+_FORM = "a string without NUL or lone surrogates"
+
+
+def text_schema(row: dict[str, Any], pattern: str = _TEXT, form: str = _FORM) -> dict[str, Any]:
     """Make the schema of a text of the rules in ROW and of PATTERN, which FORM tells. Its bytes are
     counted as characters, of which there are no more."""
     begin = re.escape(row.get("prefix", ""))

@@ -11,11 +11,14 @@ from krunc_compiler.files.source import read
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, reject
 from krunc_compiler.policy import rules
+from krunc_compiler.policy.asked import Unusable
+from krunc_compiler.policy.paths import TooMuch, bounded
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import bare
 from krunc_compiler.shape.checking import check
 
 DIRECTORY = ".krunc"
+_START = "write krunc_policy: 1 (krunc schema policy), or $schema and a schema"
 
 
 class Policy(NamedTuple):
@@ -35,13 +38,22 @@ class Policy(NamedTuple):
 
             try:
                 found = list(schemas.judge(self.value, review.value))
-            except schemas.Unusable as error:
+            except Unusable as error:
                 finding = Finding("KR503", str(error), error.path, error.way_out)
                 raise reject(self.source, [finding]) from None
         else:
-            found = list(rules.judge(self.value, review, rules.Place(directory, self.base)))
+            found = self._rules(review, directory)
         message = self.value.get("message", "") if not self.is_schema else ""
         return [self._shown(one, name, message, review) for one in found]
+
+    def _rules(self, review: Review, directory: str) -> list[Finding]:
+        try:
+            with bounded():
+                return list(rules.judge(self.value, review, rules.Place(directory, self.base)))
+        except TooMuch:
+            message = "the policy compares too much with a plan: some millions of names"
+            way_out = "name directories, and one pattern for many: **"
+            raise reject(self.source, [Finding("KR503", message, hint=way_out)]) from None
 
     def _shown(self, found: Finding, name: str, message: str, review: Review) -> Finding:
         """Return FOUND with the policy's name and message; a warning when the box has a waiver for
@@ -63,8 +75,7 @@ class Policy(NamedTuple):
 
             name = os.path.basename(self.source.name)
             return {name} if any(schemas.judge(self.value, review.value)) else set()
-        place = rules.Place(directory, self.base)
-        return set(map(rules.rule_of, rules.judge(self.value, review, place)))
+        return set(map(rules.rule_of, self._rules(review, directory)))
 
 
 def policy_of(path: str, within: Within = ANYWHERE) -> Policy:
@@ -78,18 +89,12 @@ def policy_in(path: str, name: str, text: str) -> Policy:
     Rejected."""
     from krunc_compiler.text.parsing import parse  # where there is no policy, nobody needs YAML
 
-    value, source = parse(name, text)
+    none = Finding("KR503", "this is not a policy", hint=_START)
+    value, source = parse(
+        name, text, none._replace(message="the file is empty: a policy has rules")
+    )
     if not isinstance(value, dict) or not ("krunc_policy" in value or "$schema" in value):
-        raise reject(
-            source,
-            [
-                Finding(
-                    "KR503",
-                    "this is not a policy",
-                    hint="write krunc_policy: 1 (krunc schema policy), or $schema and a schema",
-                )
-            ],
-        )
+        raise reject(source, [none])
     is_schema = "krunc_policy" not in value
     if is_schema:
         from krunc_compiler.policy import schemas

@@ -41,6 +41,8 @@ _BESIDE = {
 }
 _KNOWN = {*Draft202012Validator.VALIDATORS, *_SCHEMA, *_SCHEMAS, *_NAMED, *_NOTES, *_BESIDE}
 _NOWHERE = object()
+# Looking for the nearest takes time, and a hostile schema has keys to use up.
+_MOST_GUESSES = 100
 # Of older drafts.
 _INSTEAD = {
     "additionalItems": "items, beside prefixItems",
@@ -54,7 +56,8 @@ _INSTEAD = {
 def unknown(schema: dict[str, Any]) -> list[Finding]:
     """Tell what in SCHEMA, which is one, would hold nothing."""
     parts = list(_parts(schema))
-    findings = [finding for part, path in parts for finding in _in_part(part, path)]
+    guesses = iter(range(_MOST_GUESSES))
+    findings = [finding for part, path in parts for finding in _in_part(part, path, guesses)]
     schemas = {id(part) for part, _ in parts}
     for part, path in parts:
         target = _target(schema, part.get("$ref"))
@@ -66,13 +69,18 @@ def unknown(schema: dict[str, Any]) -> list[Finding]:
 
 
 def _parts(schema: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Yield each schema in SCHEMA."""
+    """Yield each schema in SCHEMA that is a map."""
+    return ((part, path) for part, path in within(schema) if isinstance(part, dict))
+
+
+def within(schema: dict[str, Any]) -> Iterator[tuple[Any, Path]]:
+    """Yield what is in SCHEMA in the place of a schema."""
     left: list[tuple[Any, Path]] = [(schema, ())]
     while left:
         part, path = left.pop()
+        yield part, path
         if not isinstance(part, dict):
             continue
-        yield part, path
         for key, value in part.items():
             if key in _SCHEMA:
                 left.append((value, (*path, key)))
@@ -98,7 +106,8 @@ def _target(schema: Any, ref: Any) -> Any:
     return schema
 
 
-def _in_part(part: dict[str, Any], path: Path) -> Iterator[Finding]:
+def _in_part(part: dict[str, Any], path: Path, guesses: Iterator[int]) -> Iterator[Finding]:
+    """Tell what in PART would hold nothing; as many GUESSES as there are say what was meant."""
     for key, value in part.items():
         where = (*path, key)
         if key == "$schema" and str(value).rstrip("#") not in DRAFTS:
@@ -113,11 +122,12 @@ def _in_part(part: dict[str, Any], path: Path) -> Iterator[Finding]:
             yield Finding("KR503", message, where, "add it", at_key=True)
         elif key not in _KNOWN and not key.startswith(_EXTENSION):
             message = f"the keyword {wording.shown(key)} is not known, and would hold nothing"
-            yield Finding("KR503", message, where, _way_out(key), at_key=True)
+            way_out = _way_out(key, next(guesses, None) is not None)
+            yield Finding("KR503", message, where, way_out, at_key=True)
 
 
-def _way_out(key: str) -> str:
+def _way_out(key: str, may_guess: bool) -> str:
     if key in _INSTEAD:
         return f"write {_INSTEAD[key]}"
-    close = wording.nearest(key, sorted(_KNOWN))
+    close = wording.nearest(key, sorted(_KNOWN)) if may_guess else ""
     return f"did you mean {close}?" if close else "remove it, or start a note of your own with x-"

@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 from krunc_compiler.files.hostpath import RUNTIME
 
 # No path of the host is longer (PATH_MAX), so none that is longer is allowed.
 _LONGEST = 4095
+# Far above what any policy compares with a plan; they bound time for hostile ones: to a second or
+# so.
+MOST_STEPS = 4_000_000
+# What it takes to compare one name, and how much of a pattern is followed in one step.
+_NAME, _TOGETHER = 10, 256
+_spent: ContextVar[list[int]] = ContextVar("spent")
+
+
+class TooMuch(Exception):
+    """A policy compares more with a plan than is sensible."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Compare no more than MOST_STEPS within: else TooMuch is raised."""
+    token = _spent.set([0])
+    try:
+        yield
+    finally:
+        _spent.reset(token)
+
+
+def spend(steps: int) -> None:
+    """Count STEPS of what is compared."""
+    spent = _spent.get(None)
+    if spent is not None:
+        spent[0] += steps
+        if spent[0] > MOST_STEPS:
+            raise TooMuch
 
 
 def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bool:
@@ -42,30 +73,41 @@ def _whole(path: str, base: str) -> str:
 
 
 def _fits(path: str, pattern: str) -> bool:
+    spend(_steps(path, pattern))
     if "*" not in pattern:
         return path == pattern or path.startswith(f"{pattern}/")
     return len(path) <= _LONGEST and _Wildcards(pattern).fits(path, and_below=True)
 
 
+def _steps(text: str, pattern: str) -> int:
+    """Tell what it takes to compare TEXT with PATTERN."""
+    if "*" not in pattern or len(text) > _LONGEST:
+        return _NAME + len(pattern) // 64
+    return _NAME + len(pattern) + len(text) * (2 + len(pattern) // _TOGETHER)
+
+
 def is_image(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether the NAME of an image is one of PATTERNS, in which * stands for any characters
     but /, ** for any."""
-    return any(
-        name == pattern
-        if "*" not in pattern
-        else len(name) <= _LONGEST and _Wildcards(pattern).fits(name)
-        for pattern in patterns
-    )
+    return any(_is_image(name, pattern) for pattern in patterns)
+
+
+def _is_image(name: str, pattern: str) -> bool:
+    spend(_steps(name, pattern))
+    if "*" not in pattern:
+        return name == pattern
+    return len(name) <= _LONGEST and _Wildcards(pattern).fits(name)
 
 
 def named(text: str, patterns: Iterable[str]) -> bool:
     """Tell whether TEXT is one of PATTERNS, in which * stands for any characters."""
-    return any(
-        text == pattern if "*" not in pattern else _named(text, pattern) for pattern in patterns
-    )
+    return any(_named(text, pattern) for pattern in patterns)
 
 
 def _named(text: str, pattern: str) -> bool:
+    spend(_steps(text, pattern))
+    if "*" not in pattern:
+        return text == pattern
     return len(text) <= _LONGEST and _Wildcards(re.sub(r"\*+", "**", pattern)).fits(text)
 
 

@@ -30,6 +30,8 @@ _MOST_STATES = 2_000
 MOST_TOGETHER = 100_000
 # As many states of a matcher are remembered as no pattern has that is sensible.
 _REMEMBERED = 5_000
+# What it takes to start, and to tell what is around a character, in steps.
+_SEARCH, _PLACED = 10, 8
 _FITS: dict[str, Callable[[str], Any]] = {
     f"CATEGORY_{prefix}{kind}": re.compile(written).match
     for kind, letter in (("DIGIT", "d"), ("SPACE", "s"), ("WORD", "w"))
@@ -54,11 +56,12 @@ _Place = tuple[bool, ...]
 
 
 class _State(NamedTuple):
-    """Whether the end is reached without another character, the rows that take one, and the states
-    that are known to follow one at a place."""
+    """Whether the end is reached without another character, the rows that take one, how much these
+    compare it with, and the states that are known to follow one at a place."""
 
     ends: bool
     taking: list[int]
+    weight: int
     next: dict[tuple[str, _Place], _State]
 
 
@@ -71,6 +74,7 @@ class Pattern:
 
     def __init__(self, pattern: str) -> None:
         self._rows: list[_Row] = []
+        self._weights: dict[int, int] = {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what may mean something else one day
@@ -93,7 +97,7 @@ class Pattern:
 
     def search(self, text: str, spend: Callable[[int], None]) -> bool:
         """Tell whether the pattern is found in TEXT; SPEND is told of each step and may raise."""
-        spend(len(text))
+        spend(_SEARCH + len(text) * (_PLACED if self._has_places else 1))
         where = _place(text, 0) if self._has_places else ()
         state = self._state(frozenset([0]), where, spend)
         for i, character in enumerate(text, 1):
@@ -103,7 +107,7 @@ class Pattern:
                 where = _place(text, i)
             next_state = state.next.get((character, where))
             if next_state is None:
-                spend(len(state.taking))
+                spend(state.weight)
                 took = (row + 1 for row in state.taking if self._rows[row][1](character))
                 next_state = self._state(frozenset([0, *took]), where, spend)
                 state.next[character, where] = next_state
@@ -138,7 +142,7 @@ class Pattern:
                 ends = True
             elif where[value]:
                 waiting.append(row + 1)
-        return _State(ends, taking, {})
+        return _State(ends, taking, sum(self._weights[row] for row in taking), {})
 
     def _add(self, kind: str, value: Any) -> int:
         if len(self._rows) >= _MOST_STATES:
@@ -150,6 +154,7 @@ class Pattern:
         for name, value in nodes:
             kind = str(name)
             if kind in ("LITERAL", "NOT_LITERAL", "ANY", "IN"):
+                self._weights[len(self._rows)] = len(value) if kind == "IN" else 1
                 self._add("take", _one(kind, value))
             elif kind == "BRANCH":
                 self._branch(value[1])

@@ -10,7 +10,7 @@ from krunc_compiler.box.storage_from_value import mebibytes
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.image.reference import NotAReference, Reference, parse
-from krunc_compiler.policy.paths import allowed, as_policy, is_image, named
+from krunc_compiler.policy.paths import allowed, as_policy, is_image, named, spend
 from krunc_compiler.review.fact import Fact, Reach
 from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
 from krunc_compiler.review.summary import Review
@@ -236,6 +236,7 @@ def _ports(review: Review, ports: list[int | str], place: Place) -> Found:
             continue
         host = str(reach.target).partition(":")[0] if reach.target is not None else ""
         number = int(host) if host.isascii() and host.isdigit() else -1
+        spend(len(spans))
         if not any(first <= number <= last for first, last in spans):
             yield fact, None
 
@@ -251,6 +252,7 @@ def _secrets(review: Review, names: list[str], place: Place) -> Found:
 
 def _is_path_of(path: str, names: list[str], place: Place) -> bool:
     """Tell whether PATH is one that NAMES, of which those with a / are paths, allow."""
+    spend(len(names))
     paths = [name for name in names if "/" in name]
     return "*" in names or allowed(path, place.plan, paths, place.policy)
 

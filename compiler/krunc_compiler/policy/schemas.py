@@ -6,64 +6,42 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError, validators
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from krunc_compiler.findings.finding import Finding, Path
-from krunc_compiler.policy.keywords import FORMATS, unknown
+from krunc_compiler.findings.finding import Finding
+from krunc_compiler.policy.asked import (
+    ENTRY,
+    FINDING,
+    KEYWORD,
+    MOST_REFS,
+    MOST_SCHEMAS,
+    REFS,
+    Asked,
+    Unusable,
+    bare_schema,
+)
+from krunc_compiler.policy.keywords import FORMATS, unknown, within
 from krunc_compiler.policy.patterns import MOST_TOGETHER, Unmatchable, pattern, patterns_of
 from krunc_compiler.review.words import bare
 
 MESSAGE = "x-message"
-# Far above what any policy asks of a plan; they bound time for hostile ones.
-MOST_STEPS = 2_000_000
-MOST_REFS = 40
-# What a keyword takes, and what a finding takes that somebody has to read, in steps of a pattern.
-_KEYWORD = 20
-_FINDING = 1_000
 _FORMATS = FormatChecker(FORMATS)
 _NO_PATTERN = "ask the same with enum, const or not: {pattern: ...}"
 
 
-class Unusable(ValueError):
-    """The schema cannot be followed: why, where in it, and what to do."""
-
-    def __init__(self, message: str, path: Path = (), way_out: str = "") -> None:
-        super().__init__(message)
-        self.path = path
-        self.way_out = way_out
-
-
-class _Asked:
-    """One question to a schema: what it took, and how many $ref it is in."""
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        self.schema = schema
-        self.steps = self.refs = 0
-
-    def spend(self, at: Any, keyword: str, steps: int) -> None:
-        """Count STEPS for KEYWORD of the schema AT."""
-        self.steps += steps
-        if self.steps > MOST_STEPS:
-            message = "the schema asks too much of a plan: some millions of questions"
-            way_out = "ask less often; a $ref or pattern that leads to many others is one too many"
-            raise Unusable(message, self.path(at, keyword), way_out)
-
-    def path(self, at: Any, keyword: str) -> Path:
-        """Tell where KEYWORD of the schema AT stands."""
-        return (*next(_places(self.schema, at, ()), ()), keyword)
-
-
-_asked: ContextVar[_Asked] = ContextVar("asked")
+_asked: ContextVar[Asked] = ContextVar("asked")
 
 
 def wrong(schema: dict[str, Any]) -> list[Finding]:
     """Tell what is wrong with the SCHEMA itself."""
-    # First: jsonschema gives each pattern to Python.
-    findings = _unmatchable(schema)
+    # First: what it takes to check a schema grows with it, and jsonschema gives each pattern to
+    # Python.
+    findings = _too_many(schema) or _unmatchable(schema)
     if findings:
         return findings
     try:
@@ -76,6 +54,13 @@ def wrong(schema: dict[str, Any]) -> list[Finding]:
     except RecursionError:
         return [Finding("KR503", "a pattern has too many groups within groups")]
     return unknown(schema)
+
+
+def _too_many(schema: dict[str, Any]) -> list[Finding]:
+    if next(islice(within(schema), MOST_SCHEMAS, None), None) is None:
+        return []
+    message = f"there are more than {MOST_SCHEMAS:,} schemas within this one"
+    return [Finding("KR503", message, hint="ask less, or write several policies")]
 
 
 def _unmatchable(schema: dict[str, Any]) -> list[Finding]:
@@ -99,12 +84,12 @@ def judge(schema: dict[str, Any], plan: dict[str, Any]) -> Iterator[Finding]:
     Nothing is fetched: a $ref leads into the schema itself. Raises Unusable for a schema that
     cannot be followed, or not in the time that a policy has.
     """
-    token = _asked.set(_Asked(schema))
+    token = _asked.set(Asked(schema))
     try:
         # An empty registry: the default one would ask the network.
         validator = _Validator(schema, registry=Registry(), format_checker=_FORMATS)
         for error in validator.iter_errors(plan):
-            _asked.get().spend(error.schema, str(error.validator), _FINDING)
+            _asked.get().spend(error.schema, str(error.validator), FINDING)
             path = tuple(error.absolute_path)
             yield Finding("KR502", _message(schema, error) or _said(error), path)
     except Unresolvable as error:
@@ -133,25 +118,6 @@ def _message(schema: Any, error: ValidationError) -> str:
 
 def _said(error: ValidationError | SchemaError) -> str:
     return bare(error.message)
-
-
-def _places(schema: Any, wanted: Any, path: Path) -> Iterator[Path]:
-    if not isinstance(schema, dict | list):
-        return
-    if schema is wanted or (
-        isinstance(schema, dict) and "$schema" in schema and _bare(schema) == wanted
-    ):
-        yield path
-    elif isinstance(schema, dict):
-        for key, item in schema.items():
-            yield from _places(item, wanted, (*path, key))
-    else:
-        for i, item in enumerate(schema):
-            yield from _places(item, wanted, (*path, i))
-
-
-def _bare(schema: Any) -> Any:
-    return {key: item for key, item in schema.items() if key != "$schema"}
 
 
 def _found(at: Any, keyword: str, written: str, text: str) -> bool:
@@ -224,17 +190,22 @@ def _canonical(value: Any) -> Any:
 
 def _bounded(keyword: str, function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     """Yield FUNCTION, which judges KEYWORD, within the steps and references that a question has."""
-    is_ref = keyword in ("$ref", "$dynamicRef")
+    is_ref = keyword in REFS
 
     def judged(validator: Any, rule: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
         asked = _asked.get()
-        asked.spend(schema, keyword, _KEYWORD)
+        asked.spend(schema, keyword, KEYWORD + asked.cost(keyword, rule, value))
         asked.refs += is_ref
         try:
             if asked.refs > MOST_REFS:
                 message = f"a {keyword} leads through more than {MOST_REFS} others, or to itself"
                 raise Unusable(message, asked.path(schema, keyword), "end it somewhere")
-            yield from function(validator, rule, value, schema) or ()
+            for error in function(validator, rule, value, schema) or ():
+                # Its words have the value and the rule, unless they are of a schema within.
+                is_own = not isinstance(error.validator, str)
+                told = asked.size(value) + asked.size(rule) if is_own else 0
+                asked.spend(schema, keyword, KEYWORD + told)
+                yield error
         finally:
             asked.refs -= is_ref
 
@@ -258,11 +229,13 @@ _evolve = _Validator.evolve
 
 
 def _evolved(validator: Any, **changes: Any) -> Any:
-    """Return VALIDATOR for another part of the schema. Where that has a `$schema`, jsonschema would
-    take its own validator of that draft instead, which is not bounded."""
+    """Return VALIDATOR for another part of the schema, which is counted. Where that has a
+    `$schema`, jsonschema would take its own validator of that draft, which is not bounded."""
     schema = changes.get("schema", validator.schema)
-    if isinstance(schema, dict) and "$schema" in schema:
-        changes["schema"] = _bare(schema)
+    if isinstance(schema, dict):
+        _asked.get().spend(schema, "", KEYWORD + ENTRY * len(schema))
+        if "$schema" in schema:
+            changes["schema"] = bare_schema(schema)
     return _evolve(validator, **changes)
 
 

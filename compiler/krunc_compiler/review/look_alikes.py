@@ -11,6 +11,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from krunc_compiler.files.one_file import LIKE_LATIN
+
 _WORD = re.compile(r"[^\W_]+")
 # Scripts that are in everyday use (UAX 31, table 5); of others few readers know the letters.
 _SCRIPTS = {
@@ -28,14 +30,8 @@ _TOGETHER = (
 _LATIN = frozenset("ßẞÆæŒœØøĐđÐðÞþŁłŊŋƏəĦħŦŧ")
 # Signs that are no letters and like nothing in ASCII.
 _SIGNS = frozenset("¡¿§、。€£¥©®")
+_LIKE_LATIN = frozenset(pair[0] for pair in LIKE_LATIN.split())
 _PICTURES = (range(0x1F300, 0x1F700), range(0x1F900, 0x1FB00))
-# Letters that look like ASCII letters or digits: a word of nothing else looks like one of ASCII.
-_LIKE_LATIN = frozenset(
-    "аеорсухіјѕһԁԛԝӏүѵгпкьбАВЕЗКМНОРСТУХЅІЈҮԌԚԜѴБЬӀӕӔӠꙄҽꙇґѡꚙꚘЫЮ"  # Cyrillic
-    "αορνικυγσϲωετηΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϜϳͿϺᴦ"  # Greek
-    "օոսհցզյքԼՍՏՕռգա"  # Armenian
-    "ഠଠဝဠዐሀፐॽჿყ"  # of others
-)
 # Letters of scripts that are written with Latin in one word, and that look like signs of ASCII.
 _LIKE_SIGNS = "一丨丶丿亅ノヽヾゝ〆〇ーㄧ口ロ工エ二ニ八ハ"
 

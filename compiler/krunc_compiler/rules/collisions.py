@@ -9,7 +9,7 @@ from typing import NamedTuple
 from krunc_compiler.box.box import Box
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, SocketDevice, Tsi
 from krunc_compiler.files.hostpath import RUNTIME, STORE, lying_in, normal
-from krunc_compiler.files.one_file import one_file
+from krunc_compiler.files.one_file import difference, one_file
 from krunc_compiler.files.source import read_file
 from krunc_compiler.findings.finding import Finding, Located, Path, Source, dotted
 from krunc_compiler.findings.report import printable, settled
@@ -51,7 +51,7 @@ def claims(
     directory = posixpath.dirname(source.name)
     found = tuple(_claims(box, directory))
     if plan is not None:
-        claim = Claim("KR871", f"the plan {printable(plan)}", one_file(plan), ("name",), True)
+        claim = Claim("KR871", f"the plan {plan}", one_file(plan), ("name",), True)
         found = (claim, *found)
     text = "" if os.path.isfile(source.name) else source.text
     start = posixpath.join(directory, "")
@@ -142,8 +142,8 @@ def collisions(boxes: Sequence[Claims]) -> list[Located]:
             elif what == first_what:
                 message = f"{what} is that of {at} too"
             else:
-                message = f"{what} would replace {first_what}, that of {at}, where upper and lower "
-                message += "case are one"
+                message = f"{what} and {first_what}, that of {at}, are one"
+                message += difference(first_what, what)
             finding = Finding(code, message, key, hint=_AT_ONCE[code])
             findings += _told(one, finding)
     return findings + list(_replaced(boxes))

@@ -20,6 +20,7 @@ def check(box: Box) -> list[Finding]:
         *_file_systems(box),
         *_sizes(box),
         *_addresses(box),
+        *_host_names(box),
         *_user(box),
     ]
 
@@ -185,6 +186,17 @@ def _addresses(box: Box) -> Iterator[Finding]:
         except ValueError:
             hint = "write one as in 10.0.0.5 or fd00::5"
             yield Finding("KR106", f"{text!r} is not an IPv4 or IPv6 address", where, hint)
+
+
+def _host_names(box: Box) -> Iterator[Finding]:
+    """Yield names of /etc/hosts of which programs find the first alone: to them case is nothing."""
+    first: dict[str, str] = {}
+    for name in box.hosts:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            message = f"to programs the host {name} is {other}, which has an address already"
+            hint = "remove one of them: upper and lower case are one in names of hosts"
+            yield Finding("KR201", message, ("hosts", name), hint, at_key=True)
 
 
 def _user(box: Box) -> Iterator[Finding]:

@@ -188,7 +188,7 @@ def _const(rule: dict[str, Any], key: str) -> Any:
 
 def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Finding:
     if key not in error.value:
-        hint = f"add it: one of {', '.join(kinds)}"
+        hint = wording.added(key, {"enum": kinds})
         return Finding("KR102", f"the key {key!r} is missing", path, hint, at_key=True)
     kind = error.value[key]
     message = f"{wording.shown(kind)} is not allowed here"
@@ -245,7 +245,7 @@ def _missing(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
                 "KR102",
                 f"the key {key!r} is missing",
                 path,
-                hint=wording.added(properties.get(key, {})),
+                hint=wording.added(key, properties.get(key, {})),
                 at_key=True,
             )
 

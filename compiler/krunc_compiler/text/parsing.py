@@ -64,13 +64,20 @@ class _Node(NamedTuple):
     size: int
 
 
-def parse(name: str, text: str) -> tuple[Any, Source]:
-    """Return the value of one YAML document and the source with its places.
+def parse(name: str, text: str, empty: Finding | None = None) -> tuple[Any, Source]:
+    """Return the value of one YAML document and the source with its places. EMPTY is what is told
+    of a text without one that is to be no box.
 
     Raises Rejected for text that is not YAML, repeated keys, tags, endless aliases, more than
     one document, and more than MAX_DEPTH levels or MAX_NODES values.
     """
-    value, source = parse_on(name, text)
+    try:
+        value, source = parse_on(name, text)
+    except Rejected as rejected:
+        (item,) = rejected.findings
+        if empty is None or item.finding.code != "KR004":
+            raise
+        raise Rejected([item._replace(finding=empty._replace(span=item.finding.span))]) from None
     if source.faults:
         raise Rejected(list(source.faults))
     return value, source
@@ -130,7 +137,7 @@ class _Composer:
                 Finding(
                     "KR007",
                     "a second document starts here",
-                    hint="write each box into a file of its own",
+                    hint="write each document into a file of its own",
                     span=_span(event),
                 )
             )
@@ -147,7 +154,7 @@ class _Composer:
             raise _Refused(
                 Finding(
                     "KR007",
-                    f"the tag {event.tag!r} is not known in a box",
+                    f"the tag {event.tag!r} is not known here",
                     hint=_TAGS.get(
                         event.tag, "remove it; put a value in quotes to make it a string"
                     ),

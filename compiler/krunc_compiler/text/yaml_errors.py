@@ -23,7 +23,7 @@ _WAYS_OUT = {
     "unexpected document indicator": "close the quote",
     "number, while parsing a quoted scalar": "use single quotes, or write the backslash twice",
     "unknown escape character": "use single quotes, or write the backslash twice",
-    "expected <document start>": "write each box into a file of its own",
+    "expected <document start>": "write each document into a file of its own",
     "did not find expected key": "start the keys of one map in the same column",
     "did not find expected '-' indicator": "start the items of one list in the same column",
     "block sequence entries are not allowed": "start a list on the line below its key",

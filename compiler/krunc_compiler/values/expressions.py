@@ -76,6 +76,14 @@ class _Generator(CodeGenerator):
         self.visit(node.arg, frame)
         self.write("]")
 
+    def visit_Slice(self, node: nodes.Slice, frame: Frame) -> None:
+        for i, part in enumerate((node.start, node.stop, node.step)):
+            self.write(":" * (i > 0))
+            if part is not None:
+                self.write("environment.known(")
+                self.visit(part, frame)
+                self.write(")")
+
     def _weighed(self, node: nodes.Node, frame: Frame) -> None:
         self.write("environment.weighed(")
         self.visit(node, frame)
@@ -115,6 +123,16 @@ class _Bounded(SandboxedEnvironment):
         """Raise what was raised: nobody reads a traceback of the template, which takes long to
         make."""
         raise
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return the item of OBJ that ARGUMENT names."""
+        return super().getitem(obj, self.known(argument))
+
+    def known(self, value: Any) -> Any:
+        """Return VALUE; raises UndefinedError, which names the variable that it misses."""
+        if isinstance(value, StrictUndefined):
+            str(value)
+        return value
 
     def joined(self, parts: tuple[Any, ...]) -> str:
         """Tell what ~ makes."""
@@ -245,7 +263,7 @@ def explained(error: BaseException) -> tuple[str, str]:
         return "there is more after its end", "join strings with ~, as in {{ name ~ '-' ~ n }}"
     if "unexpected char" in said:
         return said.rpartition(" at ")[0], "put strings in quotes"
-    if found := re.match(r"'?(\w+) object'? has no (?:attribute|element) (.+)$", said):
+    if found := re.match(r"'?(\w+?)(?: object)?'? has no (?:attribute|element) (.+)$", said):
         return f"{_KINDS.get(found[1], 'that value')} has no {found[2]}", ""
     if isinstance(error, TypeError | AttributeError | LookupError):
         return _plainly(said)
@@ -260,7 +278,7 @@ _OPERANDS = (
 )
 _KINDS = {
     "str": "a string", "int": "a number", "float": "a number", "list": "a list", "tuple": "a list",
-    "dict": "a map", "bool": "true or false", "NoneType": "null",
+    "dict": "a map", "bool": "true or false", "NoneType": "null", "None": "null",
 }  # fmt: skip
 
 

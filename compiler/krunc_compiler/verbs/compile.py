@@ -12,16 +12,14 @@ from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.stopping import Cleaned, unstopped
 from krunc_compiler.files.within import ANYWHERE, around
 from krunc_compiler.files.writing import (
-    make_directory,
     new_mark,
     remove_empty,
     settle,
     sweep,
     write,
 )
-from krunc_compiler.findings.finding import Finding, Located, Rejected, ordered
+from krunc_compiler.findings.finding import Located, Rejected, ordered
 from krunc_compiler.findings.report import coloured, only, printable, report, summary
-from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.batch import Done, Job, Made, Work, compile_file, unwritten
 from krunc_compiler.pipeline.existing import PLAN_MARK
 from krunc_compiler.pipeline.parallel import MANY, spread
@@ -31,6 +29,7 @@ from krunc_compiler.verbs.compile_jobs import (
     files_of,
     is_directory,
     jobs_of,
+    made_directory,
     others,
     tell_people,
 )
@@ -129,7 +128,7 @@ def run(args: Namespace) -> int:
     with Cleaned(swept):
         if mark is not None and is_directory(args.output):
             with unstopped():
-                made_directories += _made_directory(args.output)
+                made_directories += made_directory(args.output)
         with closing(spread(partial(compile_file, work), jobs)) as results:
             done = list(results)
         status, made = _finished(args, done, jobs, mark)
@@ -210,15 +209,6 @@ def _tell(findings: list[Located], form: str, plan_on_stdout: bool) -> None:
     stream.write(formatted(findings, form))
     if findings and stream is sys.stdout:
         sys.stderr.write(f"krunc: {summary(ordered(findings))}\n")
-
-
-def _made_directory(output: str) -> list[str]:
-    """Make the directory OUTPUT; return those that were made for it. Raises Rejected."""
-    try:
-        return make_directory(output)
-    except OSError as error:
-        finding = Finding("KR302", f"the directory cannot be made: {why(error)}")
-        raise Rejected(only(output, finding)) from None
 
 
 def _settle(made: Made, mark: str) -> None:

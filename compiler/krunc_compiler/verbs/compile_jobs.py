@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from krunc_compiler.files.boxfiles import below, is_box_name
 from krunc_compiler.files.within import Within
-from krunc_compiler.findings.finding import Rejected, UsageError
-from krunc_compiler.findings.report import printable
+from krunc_compiler.files.writing import make_directory
+from krunc_compiler.findings.finding import Finding, Rejected, UsageError
+from krunc_compiler.findings.report import only, printable
+from krunc_compiler.findings.wording import why
 from krunc_compiler.pipeline.batch import Job, Made
 
 if TYPE_CHECKING:
@@ -104,6 +106,15 @@ def check_output(made: list[Made], output: str | None) -> None:
 def is_directory(output: str | None) -> bool:
     """Tell whether OUTPUT names a directory: one that is there, or one to be made."""
     return output is not None and (output.endswith("/") or os.path.isdir(output))
+
+
+def made_directory(output: str) -> list[str]:
+    """Make the directory OUTPUT; return those that were made for it. Raises Rejected."""
+    try:
+        return make_directory(output)
+    except OSError as error:
+        finding = Finding("KR302", f"the directory cannot be made: {why(error)}")
+        raise Rejected(only(output, finding)) from None
 
 
 def _name_a_directory(output: str) -> str:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 
 from krunc_compiler.files.boxfiles import is_box_name
-from krunc_compiler.files.one_file import one_file
+from krunc_compiler.files.one_file import difference, one_file
 from krunc_compiler.files.source import read
 from krunc_compiler.findings.finding import Finding, Located, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
@@ -122,13 +122,17 @@ def _unlisted(paths: list[str]) -> list[Located]:
     for path in paths:
         name = name_in_fleet(path)
         if not is_listable(name):
-            message = f"a plan called {printable(name)!r} cannot be listed"
+            message = f"a plan called '{printable(name)}' cannot be listed"
             hint = "rename it: a name has printed characters alone, and is not . or .."
             findings += only(path, Finding("KR870", message, hint=hint))
         elif (other := first.setdefault(one_file(name), path)) != path:
-            message = f"{printable(other)} is called {printable(name)}, too"
-            if name_in_fleet(other) != name:
-                message += ", where upper and lower case are one"
+            theirs = name_in_fleet(other)
+            message = f"{printable(other)} is called {printable(theirs)}, too"
+            if theirs != name:
+                message = (
+                    f"{printable(name)} and {printable(theirs)}, the name of {printable(other)}, "
+                )
+                message += f"are one{difference(theirs, name)}"
             hint = "rename one of them, or make two fleets of them"
             findings += only(path, Finding("KR870", message, hint=hint))
     return findings
@@ -144,5 +148,7 @@ def _write(path: str, text: str) -> None:
     try:
         write(path, text, replaces=MARK.encode())
     except OSError as error:
-        finding = Finding("KR302", f"the list cannot be written: {why(error)}")
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = "name a file in a directory that is there" if is_missing else ""
+        finding = Finding("KR302", f"the list cannot be written: {why(error)}", hint=hint)
         raise Rejected(only(path, finding)) from None

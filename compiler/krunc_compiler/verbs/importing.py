@@ -8,7 +8,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from krunc_compiler.files.source import MAX_BYTES, decode, read
-from krunc_compiler.files.writing import write
+from krunc_compiler.files.stopping import Cleaned, unstopped
+from krunc_compiler.files.writing import remove_empty, write
 from krunc_compiler.findings.finding import Finding, Located, Rejected, Source, reject
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
@@ -16,8 +17,10 @@ from krunc_compiler.importing import boxlite, compose, docker_run, oci
 from krunc_compiler.importing.boxlite import Imported
 from krunc_compiler.importing.boxtext import to_yaml
 from krunc_compiler.importing.configuration import configuration
+from krunc_compiler.pipeline.batch import NO_DIRECTORY
 from krunc_compiler.pipeline.compiling import compile_all
 from krunc_compiler.values.inputs import Inputs
+from krunc_compiler.verbs.compile_jobs import is_directory, made_directory
 
 EXAMPLES = """\
 examples:
@@ -25,6 +28,7 @@ examples:
   krunc import docker-run -- podman run --rm alpine:3.20 uname -r
   krunc import docker-run - <run.sh           one command; docker, podman or nerdctl
   krunc import compose compose.yaml web -o web.yaml
+  krunc import compose compose.yaml web -o boxes/    boxes/web.yaml; boxes/ is made
   krunc import oci ./bundle -o app.yaml       a runtime bundle: config.json and its root
   krunc import boxlite spec.json >web.yaml    a BoxLite InstanceSpec, as its shim gets it
 
@@ -72,14 +76,16 @@ def add_arguments(parser: ArgumentParser) -> None:
             "-o",
             "--output",
             dest="o",
-            metavar="FILE|-",
+            metavar="FILE|DIR/|-",
             default="-",
-            help="the file of the box; default: -, standard output",
+            help="where the box goes; DIR/ is made, for NAME.yaml; default: -, standard output",
         )
 
 
 def run(args: Namespace) -> int:
     """Write the box of one configuration."""
+    if into_directory := args.o != "-" and is_directory(args.o):
+        args.o = os.path.join(args.o, "")  # relative paths start there
     name, box = _TOOLS[args.what][1](args)
     title = f"Made by krunc import {args.what} from {name}."
     made = to_yaml(box.value, box.notes, title)
@@ -88,14 +94,24 @@ def run(args: Namespace) -> int:
     if args.o == "-":
         sys.stdout.write(made)
         return 0
-    try:
-        changed = write(args.o, made)
-    except OSError as error:
-        raise Rejected(
-            only(args.o, Finding("KR302", f"the box cannot be written: {why(error)}"))
-        ) from None
-    sys.stderr.write(f"krunc: {'wrote' if changed else 'unchanged:'} {printable(args.o)}\n")
+    path = f"{args.o}{box.value['name']}.yaml" if into_directory else args.o
+    directories: list[str] = []
+    with Cleaned(lambda: remove_empty(directories)):
+        if into_directory:
+            with unstopped():
+                directories += made_directory(args.o)
+        changed = _written(path, made)
+    sys.stderr.write(f"krunc: {'wrote' if changed else 'unchanged:'} {printable(path)}\n")
     return 0
+
+
+def _written(path: str, made: str) -> bool:
+    try:
+        return write(path, made)
+    except OSError as error:
+        hint = NO_DIRECTORY if isinstance(error, FileNotFoundError) else ""
+        finding = Finding("KR302", f"the box cannot be written: {why(error)}", hint=hint)
+        raise Rejected(only(path, finding)) from None
 
 
 def _compiles(name: str, made: str) -> None:

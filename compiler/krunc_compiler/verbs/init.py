@@ -12,7 +12,7 @@ from pathlib import Path
 from krunc_schema import load
 
 from krunc_compiler.files.boxfiles import is_box_name
-from krunc_compiler.files.writing import create, make_directory
+from krunc_compiler.files.writing import create, make_directory, remove_empty
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only, printable
 from krunc_compiler.findings.wording import why
@@ -24,6 +24,7 @@ examples:
   krunc init web                           web.yaml, a web server
   krunc init mine --kind agent             mine.yaml
   krunc init boxes/build.yaml --kind build
+  krunc init boxes/                        boxes/hello.yaml; boxes/ is made
   krunc init - --kind disk                 to standard output
   krunc init --kind policy                 .krunc/policy.yaml
 
@@ -46,8 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file",
         nargs="?",
-        metavar="NAME|FILE|-",
-        help="the name or file of the box, or of the policy; default: the kind",
+        metavar="NAME|FILE|DIR/|-",
+        help="the name or file of the box, or of the policy; default: the kind; DIR/ is made",
     )
     parser.add_argument(
         "--kind",
@@ -62,7 +63,8 @@ def run(args: Namespace) -> int:
     if args.kind is None:  # who writes `krunc init web` wants the web server
         args.kind = args.file if args.file in KINDS else "hello"
         args.file = None if args.file == args.kind else args.file
-    path = _policy(args.file) if args.kind == "policy" else _box(args.file or args.kind)
+    into_directory = args.kind == "policy" or (args.file or "").endswith("/")
+    path = _policy(args.file) if args.kind == "policy" else _box(args.file or "", args.kind)
     name = args.kind if path == "-" else Path(path).stem
     rule = load("box.schema")["properties"]["name"]
     if args.kind != "policy" and not re.fullmatch(rule["pattern"], name):
@@ -74,23 +76,29 @@ def run(args: Namespace) -> int:
     if path == "-":
         sys.stdout.write(text)
         return 0
+    made: list[str] = []
     try:
-        if args.kind == "policy":
-            make_directory(os.path.dirname(path) or ".")
+        if into_directory:
+            made = make_directory(os.path.dirname(path) or ".")
         create(path, text)
     except FileExistsError:
+        remove_empty(made)
         raise _refused(path, "the file exists", "choose another name, or remove it") from None
     except FileNotFoundError:
         hint = f"make the directory first: mkdir -p {printable(os.path.dirname(path))}"
         raise _refused(path, "its directory does not exist", hint) from None
     except OSError as error:
+        remove_empty(made)
         raise _refused(path, f"it cannot be written: {why(error)}", "") from None
     next_ = "krunc check" if args.kind == "policy" else f"krunc compile {printable(path)}"
     sys.stderr.write(f"krunc: wrote {printable(path)}; next: {next_}\n")
     return 0
 
 
-def _box(given: str) -> str:
+def _box(given: str, kind: str) -> str:
+    """Return the file of the box that is GIVEN: by its name, or its directory; else of the KIND."""
+    if not given or given.endswith("/"):
+        return f"{given}{kind}.yaml"
     return given if given == "-" or is_box_name(given) else f"{given}.yaml"
 
 
@@ -98,8 +106,10 @@ def _policy(given: str | None) -> str:
     """Return the file of the policy that is GIVEN: by its name, in .krunc."""
     from krunc_compiler.policy.files import DIRECTORY  # and with it the review
 
-    if given is None or given == "-" or is_box_name(given):
-        return given or f"{DIRECTORY}/policy.yaml"
+    if given is None or given.endswith("/"):
+        return f"{given or ''}{DIRECTORY}/policy.yaml"
+    if given == "-" or is_box_name(given):
+        return given
     return f"{DIRECTORY}/policy-{given}.yaml"
 
 

@@ -85,7 +85,8 @@ def inputs(args: Namespace, within: Within = ANYWHERE) -> Inputs:
     for path in args.vars:
         from krunc_compiler.text.parsing import parse  # a plan, and most boxes, need no file
 
-        value, source = parse(*read(path, within))
+        none = Finding("KR021", "the file is empty: it has no variables", hint="write NAME: VALUE")
+        value, source = parse(*read(path, within), none)
         if not isinstance(value, dict):
             raise reject(source, [Finding("KR021", "a file of variables is a mapping")])
         files.append(Values(value, source))

@@ -17,8 +17,8 @@ from zlib import compressobj, decompressobj
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import Accepted, accept, placed
-from krunc_launcher.command.one_file import difference, one_file
-from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, why
+from krunc_launcher.command.one_file import one_file
+from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, quoted, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
 from krunc_launcher.supervise.child import die_with_parent, hold
@@ -71,9 +71,11 @@ def plans_of(paths: list[str]) -> dict[str, Source]:
         for name, source in _plans(path):
             # Each has files and a runtime directory of its own, which are called so.
             if name in ("", ".", "..") or "/" in name:
-                raise LaunchError(f"{plain(source.path)}: a VM cannot be called {plain(name)!r}")
+                raise LaunchError(f"{plain(source.path)}: a VM cannot be called {quoted(name)}")
             other = alike.setdefault(one_file(name), name)
             if other in named:
+                from krunc_launcher._look_alikes import difference
+
                 both = f"{plain(named[other].path)} and {plain(source.path)}"
                 said = f"two plans are called {plain(name)}{difference(other, name)}: {both}"
                 raise LaunchError(f"{said}; their logs would be one; rename one of them")

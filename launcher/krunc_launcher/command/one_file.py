@@ -1,22 +1,14 @@
-"""Which names of VMs are those of one file on some file system."""
+"""Which names of VMs are those of one file on some file system, or are read as one."""
 
 from __future__ import annotations
 
 
 def one_file(name: str) -> str:
     """Return what NAME has in common with all names of which macOS, or a directory of another
-    system's, makes one file: the rule of krunc_compiler.files.one_file, as a test compares."""
-    if name.isascii():
+    system's, makes one file, or a reader: the rule of krunc_compiler.files.one_file, as a test
+    compares."""
+    if name.isascii() and name.isprintable():
         return name.lower()
-    from unicodedata import normalize  # few names need it
+    from krunc_launcher._look_alikes import alike  # few names need it
 
-    return normalize("NFC", normalize("NFC", name).casefold())
-
-
-def difference(one: str, other: str) -> str:
-    """Tell what file systems make no difference of, between two names that are one file there."""
-    if one == other:
-        return ""
-    if one.casefold() == other.casefold():
-        return " where upper and lower case are one"
-    return " where accents can be written in two ways"
+    return alike(name)

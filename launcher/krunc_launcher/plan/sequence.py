@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from krunc_launcher import system
 from krunc_launcher._rules import (
     DEVICES,
     FUNCTIONS,
@@ -63,14 +64,13 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
         for param, value in given[i]:
             said = ""
             if "unique" in param and value is not None:
-                first = unique.setdefault((param["unique"], value), i)
-                if first != i:
+                taken = system.normpath(value) if param["kind"] == "socket_path" else value
+                if (first := unique.setdefault((param["unique"], taken), i)) != i:
                     said = f"the {param['unique']} {shown(value)} is that of operations[{first}]"
                 if param["unique"] == _OF_A_FILE:
                     opened.add(value)
-            if type(value) is str:
-                if value.startswith(LAUNCH):
-                    touching.append((i, param, value))
+            if type(value) is str and value.startswith(LAUNCH):
+                touching.append((i, param, value))
             elif param["kind"] == "fd" and type(value) is dict and value["opened"] not in opened:
                 said = f"no open_file before it opens {shown(value['opened'])}"
             if said:

@@ -5,6 +5,7 @@ made, stays, whatever it is called. What a guest has closed to its owner is open
 from __future__ import annotations
 
 from krunc_launcher import system
+from krunc_launcher.errors import plain, why
 from krunc_launcher.paths import LAUNCH_NAME, LOOK
 from krunc_launcher.supervise.launch_directory import CONTENT, MODE, is_at, locked, opened
 
@@ -19,22 +20,25 @@ _CLOSED = LOOK | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 _AT_ONCE = 500
 # What waits there for its removal is called so: a launch can be killed meanwhile.
 _WAITING = ".removed-"
+_MOUNTED = "something is mounted on"
 
 
-def remove(path: str, lock: int) -> None:
+def remove(path: str, lock: int) -> list[str]:
     """Remove the directory PATH with what is in it, and give LOCK up. What cannot be removed
-    stays; what is much goes on being removed by a process of its own."""
-    _remove(path, lock)
+    stays, which is told; what is much goes on being removed by a process of its own."""
+    told = _remove(path, lock)
     system.close(lock)
+    return told
 
 
-def remove_dead(runtime: str, owners: set[int]) -> None:
+def remove_dead(runtime: str, owners: set[int]) -> list[str]:
     """Remove the directories in RUNTIME of launches that were killed, as far as one of OWNERS has
-    them: those that no living launch has locked."""
+    them: those that no living launch has locked. What stays is told."""
+    told: list[str] = []
     try:
         names = system.listdir(runtime)
     except OSError:
-        return  # it may be written and not read
+        return told  # it may be written and not read
     for name in names:
         if not _is_of_a_launch(name):
             continue
@@ -48,8 +52,9 @@ def remove_dead(runtime: str, owners: set[int]) -> None:
             and is_at(handle, path)
             and _has_no_other(handle)
         ):
-            _remove(path, handle)
+            told += _remove(path, handle)
         system.close(handle)
+    return told
 
 
 def _is_of_a_launch(name: str) -> bool:
@@ -73,34 +78,37 @@ def _has_no_other(handle: int) -> bool:
     return all(name in CONTENT or name.startswith(_WAITING) for name in names)
 
 
-def _remove(path: str, top: int) -> None:
-    """Remove the directory PATH, open as TOP; what is much, by another process."""
-    names = _removing(path, top)
+def _remove(path: str, top: int) -> list[str]:
+    """Remove the directory PATH, open as TOP; what is much, by another process. Tells what keeps it
+    from being removed; what keeps the other process from it, the next launch tells."""
+    kept: list[str] = []
+    names = _removing(path, top, kept)
     for _ in range(_AT_ONCE):
         if next(names, None) is None:
-            return
+            return [f"{plain(path)} stays: {kept[0]}; remove it by hand"] if kept else []
     names.close()
     try:
         if system.fork():
-            return
+            return []
     except OSError:
-        return  # the next launch removes it
+        return []  # the next launch removes it
     try:
         # Whoever reads what the launch says does not wait for this.
         system.closerange(0, top)
         system.closerange(top + 1, 1 << 20)
-        for _ in _removing(path, top):
+        for _ in _removing(path, top, kept):
             pass
     finally:
         system._exit(0)
 
 
-def _removing(path: str, top: int) -> Generator[str, None, None]:
+def _removing(path: str, top: int, kept: list[str]) -> Generator[str, None, None]:
     """Remove the directory PATH, open as TOP, name by name, which are told. What it holds in
-    directories comes up to it first: however deep they are, two are open at once."""
+    directories comes up to it first: however deep they are, two are open at once. KEPT learns of
+    what stays."""
     launch = system.fstat(top)
     waiting: list[str] = []
-    yield from _emptied(top, waiting)
+    yield from _emptied(top, waiting, kept)
     prefix, count = _WAITING + system.urandom(6).hex(), 0  # no name that is there
     while waiting:
         name = waiting.pop()
@@ -109,12 +117,24 @@ def _removing(path: str, top: int) -> Generator[str, None, None]:
             continue
         below: list[str] = []
         try:
-            if _is_of(launch, system.fstat(inner)):
-                yield from _emptied(inner, below)
+            status = system.fstat(inner)
+            count += 1
+            mine = name if name.startswith(prefix) else f"{prefix}{count}"
+            if status.st_dev != launch.st_dev:
+                _keep(kept, f"{_MOUNTED} {plain(name)} in it")
+            elif not _is_of(launch, status):
+                _keep(kept, f"user {status.st_uid} has {plain(name)} in it")
+            elif mine != name and not _has_come_up(name, top, mine, top):
+                _keep(kept, f"{_MOUNTED} {plain(name)} in it")
+            else:
+                name = mine
+                yield from _emptied(inner, below, kept)
             for one in below:
                 count += 1
                 if _has_come_up(one, inner, f"{prefix}{count}", top):
                     waiting.append(f"{prefix}{count}")
+                else:
+                    _keep(kept, f"{_MOUNTED} {plain(one)} in it")
                 yield one
         finally:
             system.close(inner)
@@ -124,8 +144,16 @@ def _removing(path: str, top: int) -> Generator[str, None, None]:
             pass
     try:
         system.rmdir(path)
-    except OSError:
-        pass
+    except OSError as error:
+        _keep(kept, why(error))
+    else:
+        kept.clear()  # others were quicker
+
+
+def _keep(kept: list[str], why: str) -> None:
+    """Note WHY something is KEPT: the first reason, for a guest may give any number."""
+    if not kept:
+        kept.append(why)
 
 
 def _has_come_up(name: str, inner: int, waiting: str, top: int) -> bool:
@@ -169,18 +197,19 @@ def _is_of(launch: system.stat_result, inner: system.stat_result) -> bool:
     return is_theirs and inner.st_dev == launch.st_dev
 
 
-def _emptied(handle: int, directories: list[str]) -> Iterator[str]:
+def _emptied(handle: int, directories: list[str], kept: list[str]) -> Iterator[str]:
     """Remove what the directory HANDLE holds, name by name, which are told, but for DIRECTORIES,
-    which learns of their names."""
+    which learns of their names, and for what is KEPT from that."""
     try:
         names = system.listdir(handle)
-    except OSError:
+    except OSError as error:
+        _keep(kept, why(error))
         return
     for name in names:
         try:
             system.unlink(name, dir_fd=handle)
         except IsADirectoryError:
             directories.append(name)
-        except OSError:
-            pass
+        except OSError as error:
+            _keep(kept, f"{plain(name)} in it: {why(error)}")
         yield name

@@ -12,6 +12,7 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher._stage_rules import STAGE
+from krunc_launcher.messages import say
 from krunc_launcher.supervise.launch_directory import given
 from krunc_launcher.supervise.removal import opened_to_change, remove, remove_dead
 from krunc_launcher.supervise.wake import wake
@@ -56,7 +57,8 @@ class Report:
         wake(listening)
         self.look()  # what came before it says no more
         users = given(rows, "uid")
-        remove_dead(directories.runtime, {system.geteuid(), *users})
+        told = remove_dead(directories.runtime, {system.geteuid(), *users})
+        say(f"warning: of a launch that was killed, {one}" for one in told)
 
     def look(self) -> None:
         """Take what the stage has said since."""
@@ -132,7 +134,7 @@ class Report:
             if handle >= 0:
                 system.close(handle)
         self._listening = self._connection = -1
-        remove(self._launch, self._lock)
+        say(f"warning: of the launch, {one}" for one in remove(self._launch, self._lock))
 
 
 def _can_fail(step: str) -> bool:

@@ -173,11 +173,56 @@ def test_what_that_user_cannot_remove_stays(owners: set[int], mode: int, place: 
     os.chown(place / "run" / DEAD, UID, UID)
     os.chown(place / "run" / DEAD / "stage", UID, UID)
     own.rename(place / "run" / DEAD / "stage/own")
-    remove_dead(str(place / "run"), owners)
+    (told,) = remove_dead(str(place / "run"), owners)
+    assert told.startswith(f"{place}/run/{DEAD} stays: user 0 has ")
+    assert told.endswith(" in it; remove it by hand")
     (kept,) = (place / "run").rglob("file")
     assert not list((place / "run").rglob("m"))
     assert kept.parent.stat().st_uid == 0
     assert kept.parent.stat().st_mode & 0o7777 == mode
+
+
+def _others(launch: Path) -> None:
+    (launch / "stage/of-root").mkdir(parents=True)
+    (launch / "stage/of-root/file").touch()
+
+
+@as_root
+@pytest.mark.parametrize("by", ["its own launch", "the next launch"])
+def test_what_stays_is_told_at_the_end(
+    by: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the path and the reason: nobody else would know of it."""
+    launch = place / DEAD
+    lock = make(str(launch))
+    _others(launch)
+    os.chown(launch, UID, UID)
+    os.chown(launch / "stage", UID, UID)
+    report = Report.__new__(Report)
+    report._launch, report._lock = str(launch), lock
+    report._listening = report._connection = -1
+    if by == "its own launch":
+        report.end()
+        which = "the launch"
+    else:
+        os.close(lock)
+        rows: list[dict[str, Any]] = [{"call": "krun_setuid", "args": {"uid": UID}}]
+        directories = type("_", (), {"launch": str(place / "x"), "runtime": str(place)})()
+        lock = make(str(place / "x"))
+        Report(rows, directories, lock, -1)
+        which = "a launch that was killed"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"krunc: warning: of {which}, {launch} stays: user 0 has ")
+    assert line.endswith(" in it; remove it by hand")
+    assert len(list(launch.rglob("file"))) == 1
+
+
+def test_nothing_is_told_where_nothing_stays(tmp_path: Path) -> None:
+    lock = make(str(tmp_path / DEAD))
+    (tmp_path / DEAD / "stage").mkdir()
+    (tmp_path / DEAD / "stage/file").touch()
+    assert remove(str(tmp_path / DEAD), lock) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def _many_files(at: Path) -> None:

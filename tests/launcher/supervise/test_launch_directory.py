@@ -298,7 +298,7 @@ def test_what_is_mounted_in_it_stays(runtime: Path, victim: Path) -> None:
     )
     script = """
 for at in at in/deep; do mount -t tmpfs none "$1/$at" && echo kept >"$1/$at/file"; done
-"$2" -c "$3" "$4" && find "$1/.." -name file -exec cat {} +
+"$2" -c "$3" "$4" && find "$4" -name file -exec cat {} +
 """
     command = [
         "unshare",
@@ -312,6 +312,44 @@ for at in at in/deep; do mount -t tmpfs none "$1/$at" && echo kept >"$1/$at/file
     ]
     done = subprocess.run([*command, code, str(runtime)], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "kept\nkept\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("at", ["stage", "mine", "stage/in", "stage/in/deep", "stage/orders"])
+def test_what_is_bound_in_it_stays(at: str, runtime: Path, victim: Path) -> None:
+    """Of the same file system too, at any depth, be it a directory or a file: and it is told."""
+    dead(runtime)
+    launch = runtime / DEAD
+    if at == "mine":
+        (launch / "stage").rename(launch / ".removed-mine")
+        at = ".removed-mine"
+    (victim / "file").write_text("kept\n")
+    (victim / "below").mkdir(exist_ok=True)
+    (victim / "below/file").write_text("kept\n")
+    source = victim
+    if at == "stage/orders":
+        (launch / at).write_text("")
+        source = victim / "file"
+    else:
+        (launch / at).mkdir(parents=True, exist_ok=True)
+    assert source.stat().st_dev == (launch / at).stat().st_dev
+    code = (
+        "import sys; from krunc_launcher.supervise.removal import remove_dead; "
+        "print(*remove_dead(sys.argv[1], {0}), sep='\\n')"
+    )
+    script = 'mount --bind "$1" "$2" && "$3" -c "$4" "$5"'
+    words = ["sh", str(source), str(launch / at), LAUNCHER[0], code, str(runtime)]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (victim / "file").read_text() == (victim / "below/file").read_text() == "kept\n"
+    assert done.stdout.startswith(f"{launch} stays: "), done
+    assert done.stdout.endswith("; remove it by hand\n")
+    named = "orders in it: device or resource busy" if at == "stage/orders" else " in it"
+    assert named in done.stdout
+    removed(runtime)  # where nothing is mounted
+    assert list(runtime.iterdir()) == []
 
 
 def test_launches_that_start_and_clean_at_once(runtime: Path) -> None:

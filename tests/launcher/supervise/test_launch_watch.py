@@ -364,7 +364,8 @@ def test_an_exit_record_that_cannot_be_written_is_told(
 ) -> None:
     done = launch(plan, "--exit-record", "/nowhere/x", TOKEN="x", KRUN_RECORDER_EXIT="7")
     assert done.returncode == 7
-    assert done.stderr == "krunc: the exit record cannot be written: no such file or directory\n"
+    said = "krunc: the exit record /nowhere/x cannot be written: no such file or directory\n"
+    assert done.stderr == said
 
 
 def test_the_terminal_is_as_before(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:

@@ -1,13 +1,31 @@
-"""The options that people write for krunc launch and that a box has as keys, as a table that the
-launcher asks when it refuses one: of schema/krunc_schema/habits.json and the schema of boxes."""
+"""The options that people write and that a box has as keys: of krunc_schema/habits.json and the
+schema of boxes. The launcher has the table as a module of its own (launcher/generate_krun.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
+
+from krunc_schema import load
 
 # Whose keys people know as options, beside those at the top of a box.
 _UNDER = ("machine", "entrypoint", "network", "rootfs")
+
+
+# How advice starts that holds for each command; other advice is about a launch alone.
+_KEY = "its box has it"
+
+
+def of_option(word: str) -> str:
+    """Tell by which key a box has what the option WORD says in other tools, if one does."""
+    said = _table().get(word.partition("=")[0], "")
+    return said if said.startswith(_KEY) else ""
+
+
+@cache
+def _table() -> dict[str, str]:
+    return box_options(load("habits"), load("box.schema"))
 
 
 def box_options(habits: dict[str, Any], schema: dict[str, Any]) -> dict[str, str]:
@@ -35,7 +53,7 @@ def _box_has(keys: list[str], examples: dict[str, str]) -> str:
     if not keys:
         return ""
     write = f"; write {examples[keys[0]]}" if keys[0] in examples else ""
-    return f"its box has it, as {' or '.join(keys)}{write}"
+    return f"{_KEY}, as {' or '.join(keys)}{write}"
 
 
 def _below(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
