@@ -44,13 +44,16 @@ def program(
     program's file cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
-    is looked for in PATH, and files that an overlay may hide.
+    is looked for in PATH, and files that an overlay may hide. With the stage, which reports the
+    program's start itself, nobody looks at the file.
     """
     rows = plan["operations"]
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
     path = ""
     for row in rows:
+        if "order" in row:
+            return "", ""
         name = row.get("call")
         if name in MEANT["laid_at"]:
             process = _process(row)
@@ -113,9 +116,10 @@ def missing_workdir(
             if process is None:
                 return []
             workdir, origin = process["cwd"], row["from"]
+    if workdir in ("", "/") or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
+        return []
     root = _root(done)
-    known = directories.is_directory(root) and workdir not in ("", "/")
-    if not known or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
+    if not directories.is_directory(root):
         return []
     found = _within(root, workdir, directories)
     if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
