@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ _COMMON = frozenset((
     "require_directory", "require_hypervisor", "require_socket", "stop_on_sigterm",
 ))  # fmt: skip
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm", "end_after")
+_ROOT = 1  # the rank of the orders that say what the guest's root is
 
 
 def rules(table: dict[str, Any]) -> dict[str, str]:
@@ -121,7 +123,11 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "FILTERS": filters(load("syscalls")),
     }
     of_the_stage = {
-        "STAGE": {key: value for key, value in orders.items() if key in _STAGE},
+        "STAGE": {
+            **{key: value for key, value in orders.items() if key in _STAGE},
+            "required": [name for name, row in orders["orders"].items() if "required" in row],
+            "roots": [name for name, row in orders["orders"].items() if row["rank"] == _ROOT],
+        },
         "ORDERS": {
             name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
             for name, row in orders["orders"].items()
@@ -179,12 +185,22 @@ def _devices(table: dict[str, Any]) -> dict[str, int]:
 
 
 def _literals(tables: dict[str, Any]) -> str:
-    """Return the text of a module with TABLES."""
+    """Return the text of a module with TABLES. A parameter that several rows have is made once."""
     kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
-    lines = [
+    text = "".join(
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in tables.items()
-    ]
-    return _RULES_HEAD + "".join(lines)
+    )
+    params = Counter(
+        repr(param)
+        for table in tables.values()
+        for row in (table.values() if isinstance(table, dict) else ())
+        for param in (row.get("params", ()) if isinstance(row, dict) else ())
+    )
+    repeated = [param for param, times in params.items() if times > 1]
+    shared = "".join(f"_{i}: dict[str, Any] = {param}\n" for i, param in enumerate(repeated))
+    for i, param in enumerate(repeated):
+        text = text.replace(param, f"_{i}")
+    return f"{_RULES_HEAD}{shared}{text}"
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

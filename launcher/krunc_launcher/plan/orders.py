@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import FUNCTIONS, MEANT, OPENING
-from krunc_launcher._stage_rules import ORDERS, ROOT_TAG, STAGE
+from krunc_launcher._stage_rules import ROOT_TAG, STAGE
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 _TAGS = "virtiofs tag"
 _LOOKED_AT = {"lay_stage", "report", *MEANT["program"], *MEANT["workdir"], *MEANT["laid_in"]}
-_ROOT = 1  # the rank of those that say what the root is
-_REQUIRED = [name for name, rule in ORDERS.items() if "required" in rule]
 
 
 def check(
@@ -34,19 +33,21 @@ def check(
 def _in_order(operations: list[dict[str, Any]], orders: list[int], found: Findings) -> None:
     """Check that the ORDERS of OPERATIONS stand in the order of their ranks, in which the stage can
     follow them, and without anything between them."""
-    names = [operations[i]["order"] for i in orders]
-    ranks = [ORDERS[name]["rank"] for name in names]
-    for at in range(1, len(orders)):
-        path: Path = ("operations", orders[at])
-        if ranks[at] < max(ranks[:at]):
-            found.append((path, f"the order {names[at]} is before those of a later kind"))
-        if orders[at] != orders[at - 1] + 1:
-            found.append((path, "the orders have to be next to each other"))
-    for name in _REQUIRED:
+    names: list[str] = []
+    rows, last = ROWS["order"], 0
+    for i in orders:
+        name = operations[i]["order"]
+        if rows[name]["rank"] < last:
+            found.append((("operations", i), f"the order {name} is before those of a later kind"))
+        if names and i != orders[len(names) - 1] + 1:
+            found.append((("operations", i), "the orders have to be next to each other"))
+        last = max(last, rows[name]["rank"])
+        names.append(name)
+    for name in STAGE["required"]:
         if name not in names:
             found.append((("operations",), f"the order {name} is missing"))
-    if ranks.count(_ROOT) != 1:
-        which = " and ".join(name for name, rule in ORDERS.items() if rule["rank"] == _ROOT)
+    if sum(map(names.count, STAGE["roots"])) != 1:
+        which = " and ".join(STAGE["roots"])
         found.append((("operations",), f"expected exactly one of the orders {which}"))
 
 
