@@ -6,10 +6,11 @@ from __future__ import annotations
 import sys
 
 from krunc_launcher import system
-from krunc_launcher._krun import ffi, libc
+from krunc_launcher._krun import ffi
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, MOUNTS, NAMES, OPENING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
+from krunc_launcher.paths import IN_ROOT, openat2
 from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     # asks for it.
     Obstacle = tuple[str, str, str]
 
-_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _ENOENT = 2  # asm-generic/errno-base.h
-_IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
 _TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
 _OWN_WAY = frozenset(("init", "kernel"))
@@ -289,10 +288,6 @@ def _within(root: str, path: str, directories: Directories) -> int:
         directory = directories.open(root, system.O_PATH | system.O_DIRECTORY)
     except OSError:
         return -1
-    how = ffi.new("uint64_t[3]", [system.O_PATH | system.O_CLOEXEC, 0, _IN_ROOT])
-    name = ffi.new("char[]", system.fsencode(path))
-    found = libc.syscall(
-        _OPENAT2, ffi.cast("long", directory), name, how, ffi.cast("long", ffi.sizeof(how))
-    )
+    found = openat2(directory, path, system.O_PATH, IN_ROOT)
     system.close(directory)
-    return int(found)
+    return found

@@ -179,8 +179,8 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> Given:
     if kind == "call" and not exists(rule, era):
         found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
         return given
-    params = {param["name"]: param for param in rule["params"] if param["kind"] not in _UNPLANNED}
-    if row.keys() != ({kind, "args", "from"} if params else {kind, "from"}):
+    params = [param for param in rule["params"] if param["kind"] not in _UNPLANNED]
+    if len(row) != (3 if params else 2) or (params and "args" not in row):
         warn = ("on_failure",) if rule.get("role") == "log" else ()
         _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
         if row.get("on_failure", "warn") != "warn":
@@ -190,19 +190,21 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> Given:
         found.append(((*path, "args"), f"found {shown(args)}; expected an object"))
         return given
     where = (*path, "args")
-    if args.keys() != params.keys():
-        _keys(args, tuple(params), (), where, found)
+    for param in params:
+        if param["name"] in args:
+            given.append((param, args[param["name"]]))
+    if len(args) != len(params) or len(given) != len(params):
+        _keys(args, tuple(param["name"] for param in params), (), where, found)
     before = len(found)
-    for key, param in params.items():
-        if key in args:
-            given.append((param, args[key]))
-            values.check(args[key], param, (*where, key), found)
+    for param, value in given:
+        values.check(value, param, (*where, param["name"]), found)
     one_of = rule.get("one_of")
     if one_of and len(found) == before and all(name in args for name in one_of):
         chosen = [name for name in one_of if args[name] not in (None, "none")]
         if len(chosen) != 1:
             found.append((where, f"expected exactly one of {' and '.join(one_of)}"))
-    for key, param in params.items() if name in COUNTED else ():
+    for param in params if name in COUNTED else ():
+        key = param["name"]
         if "count" in param and len(found) == before and args.get(key) is not None:
             values.counted(args, param, (*where, key), found)
     return given

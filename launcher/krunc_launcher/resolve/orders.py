@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher.resolve.operation import Named, Variable
+from krunc_launcher.resolve.operation import Named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from krunc_launcher.resolve.operation import Operation
 
 
@@ -17,20 +15,17 @@ def encoded(done: list[Operation]) -> bytes:
     value of each parameter; a list is the number of its items and each of them."""
     words: list[str] = []
     for operation in done:
-        if operation.kind == "order":
-            words.append(operation.name)
-            for value in operation.values:
-                words += _words(value)
+        if operation.kind != "order":
+            continue
+        words.append(operation.name)
+        for value in operation.values:
+            if type(value) is list:
+                words.append(str(len(value)))
+                words += [
+                    item if type(item) is str else f"{item.name}={item.text}" for item in value
+                ]
+            elif isinstance(value, Named):
+                words.append(value.c)
+            else:
+                words.append("" if value is None else str(value))
     return system.fsencode("\0".join([*words, ""]))
-
-
-def _words(value: Any) -> list[str]:
-    if isinstance(value, Named):
-        return [value.c]
-    if isinstance(value, list):
-        return [str(len(value)), *map(_item, value)]
-    return ["" if value is None else str(value)]
-
-
-def _item(item: str | Variable) -> str:
-    return f"{item.name}={item.text}" if isinstance(item, Variable) else item
