@@ -113,11 +113,10 @@ run = _of("krunc_launcher.__main__").run
 # What a launch imports, with what these import; all but the first late, by others, where the plan
 # has a use for it.
 _ROOTS = (
-    "__main__", "accept", "launch", "host.ports", "supervise.end", "vm.confine", "vm.sigterm",
+    "__main__", "accept", "launch", "host.ports", "supervise.end", "vm.confine", "vm.sigterm", "plan.orders", "supervise.launch_directory", "vm.stage",
 )  # fmt: skip
 # What some plans take besides: those with the stage, its process above the VM's, and an image's.
 _OTHERS = {
-    "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
     "start_report": ("supervise.report", "supervise.staged_end"),
     "start_image": ("host.image_root", "host.store", "vm.store"),
 }

@@ -82,7 +82,7 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
     _conditions(operations, given, found)
     _served(operations, found)
     _configuration(operations, names, found)
-    most, count = LIMITS["virtio_devices"], devices(operations)
+    most, count = LIMITS["virtio_devices"], devices(every)
     if not found and count > most:
         what = f"{count} virtio devices, libkrun's own among them"
         found.append((("operations",), f"{what}; a machine has room for {most}"))
@@ -274,6 +274,7 @@ def is_configuration(row: dict[str, Any]) -> bool:
     )
 
 
-def devices(operations: list[dict[str, Any]]) -> int:
-    """Return the virtio devices of the machine, libkrun's own among them."""
-    return sum(DEVICES.get(row.get("call") or row.get("implicit") or "", 0) for row in operations)
+def devices(names: list[str]) -> int:
+    """Return the virtio devices of the machine that operations of these NAMES make, libkrun's own
+    among them."""
+    return sum(DEVICES[name] for name in names if name in DEVICES)
