@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from krunc_launcher.plan.text import Findings, Given, Path
 
-    Staged = tuple[list[str], list[tuple[int, dict[str, Any], str]]]
+    Staged = tuple[list[str], list[str], list[tuple[int, dict[str, Any], str]]]
 
 _OF_A_FILE = "name of an opened file"
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
@@ -34,7 +34,8 @@ _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Staged | None:
     """Append what is wrong with the operations of PLAN, each of which is well by itself, GIVEN the
-    parameters of each; return, if it has the stage, their names and the paths of the launch."""
+    parameters of each; return, if it has the stage, their kinds, their names and the paths of the
+    launch."""
     operations, era = plan["operations"], plan["api"]
     kinds = list(map(kind_of, operations))
     every = [row[kind] for row, kind in zip(operations, kinds, strict=True)]
@@ -88,7 +89,7 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
         found.append((("operations",), f"{what}; a machine has room for {most}"))
     needs.check(plan, given, found)
     staged = touching or "order" in kinds or not seen.isdisjoint(_OF_THE_STAGE)
-    return (every, touching) if staged else None
+    return (kinds, every, touching) if staged else None
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
