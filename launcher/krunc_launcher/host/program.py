@@ -46,13 +46,13 @@ def program(
     is looked for in PATH, and files that an overlay may hide. With the stage, which reports the
     program's start itself, nobody looks at the file.
     """
+    if any(operation.kind == "order" for operation in done):
+        return "", ""
     rows = plan["operations"]
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
     path = ""
     for row in rows:
-        if "order" in row:
-            return "", ""
         name = row.get("call")
         if name in MEANT["laid_at"]:
             process = _process(row)
@@ -153,7 +153,8 @@ def unstartable(
     """Tell why the guest's program cannot be started from a root that is a directory or an image,
     as far as that alone decides it; of a program that a script may change, why the script cannot.
     STARTS_FROM is what `program` returns."""
-    orders = {operation.name: operation for operation in done if operation.kind == "order"}
+    listed = [operation for operation in done if operation.kind == "order"]
+    orders = {operation.name: operation for operation in listed}
     hidden = set(_OF_THE_GUEST)
     search: list[str] = []
     image = what = ""
@@ -164,7 +165,7 @@ def unstartable(
             return []  # the disk with changes may have it
         starts = orders["program"]
         path, origin = starts.argument("exec_path"), starts.origin
-        hidden.update(system.normpath(one.argument("path")) for one in done if one.name in MOUNTS)
+        hidden.update(system.normpath(one.argument("path")) for one in listed if one.name in MOUNTS)
         if "before" in orders:
             what, path, origin = "script before the ", "/bin/sh", orders["before"].origin
         elif "/" not in path:
