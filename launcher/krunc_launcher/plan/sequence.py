@@ -127,7 +127,8 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
-    threads, end = [], ""
+    threads: list[int] = []
+    end = ""
     for i, row in enumerate(operations):
         name = names[i]
         step = STEPS[name] if "step" in row else {}
