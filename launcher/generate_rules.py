@@ -128,11 +128,6 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
             "required": [name for name, row in orders["orders"].items() if "required" in row],
             "roots": [name for name, row in orders["orders"].items() if row["rank"] == _ROOT],
         },
-        "ORDERS": {
-            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
-            for name, row in orders["orders"].items()
-        },
-        "STEPS": {name: host[name] for name in _OF_THE_STAGE},
         # What the call that shares the root itself names it.
         "ROOT_TAG": next(
             tag
@@ -154,7 +149,28 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
     modules = {
         "_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare, "_box_options": told,
     }  # fmt: skip
-    return {name: _literals(tables) for name, tables in modules.items()}
+    texts = {name: _literals(tables) for name, tables in modules.items()}
+    texts["_stage_rules"] += _made_when_asked_for(
+        {
+            "order": {
+                name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+                for name, row in orders["orders"].items()
+            },
+            "step": {name: host[name] for name in _OF_THE_STAGE},
+        }
+    )
+    return texts
+
+
+def _made_when_asked_for(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the text of a function that makes one of ROWS, of which a plan has few."""
+    lines = ["\n\ndef row(kind: str, name: str) -> dict[str, Any] | None:"]
+    lines.append('    """Return the row of an operation that only a plan with the stage has."""')
+    for kind, named in rows.items():
+        lines.append(f"    if kind == {kind!r}:")
+        for name, row in named.items():
+            lines += [f"        if name == {name!r}:", f"            return {row!r}"]
+    return "\n".join([*lines, "    return None", ""])
 
 
 def _limits(architectures: dict[str, Any]) -> dict[str, int]:
