@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ _COMMON = frozenset((
     "require_directory", "require_hypervisor", "require_socket", "stop_on_sigterm",
 ))  # fmt: skip
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm", "end_after")
+_ROOT = 1  # the rank of the orders that say what the guest's root is
 
 
 def rules(table: dict[str, Any]) -> dict[str, str]:
@@ -124,12 +126,11 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "FILTERS": filters(load("syscalls")),
     }
     of_the_stage = {
-        "STAGE": {key: value for key, value in orders.items() if key in _STAGE},
-        "ORDERS": {
-            name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
-            for name, row in orders["orders"].items()
+        "STAGE": {
+            **{key: value for key, value in orders.items() if key in _STAGE},
+            "required": [name for name, row in orders["orders"].items() if "required" in row],
+            "roots": [name for name, row in orders["orders"].items() if row["rank"] == _ROOT],
         },
-        "STEPS": {name: host[name] for name in _OF_THE_STAGE},
         # What the call that shares the root itself names it.
         "ROOT_TAG": next(
             tag
@@ -151,7 +152,28 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
     modules = {
         "_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare, "_box_options": told,
     }  # fmt: skip
-    return {name: _literals(tables) for name, tables in modules.items()}
+    texts = {name: _literals(tables) for name, tables in modules.items()}
+    texts["_stage_rules"] += _made_when_asked_for(
+        {
+            "order": {
+                name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
+                for name, row in orders["orders"].items()
+            },
+            "step": {name: host[name] for name in _OF_THE_STAGE},
+        }
+    )
+    return texts
+
+
+def _made_when_asked_for(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the text of a function that makes one of ROWS, of which a plan has few."""
+    lines = ["\n\ndef row(kind: str, name: str) -> dict[str, Any] | None:"]
+    lines.append('    """Return the row of an operation that only a plan with the stage has."""')
+    for kind, named in rows.items():
+        lines.append(f"    if kind == {kind!r}:")
+        for name, row in named.items():
+            lines += [f"        if name == {name!r}:", f"            return {row!r}"]
+    return "\n".join([*lines, "    return None", ""])
 
 
 def _limits(architectures: dict[str, Any]) -> dict[str, int]:
@@ -182,12 +204,22 @@ def _devices(table: dict[str, Any]) -> dict[str, int]:
 
 
 def _literals(tables: dict[str, Any]) -> str:
-    """Return the text of a module with TABLES."""
+    """Return the text of a module with TABLES. A parameter that several rows have is made once."""
     kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
-    lines = [
+    text = "".join(
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in tables.items()
-    ]
-    return _RULES_HEAD + "".join(lines)
+    )
+    params = Counter(
+        repr(param)
+        for table in tables.values()
+        for row in (table.values() if isinstance(table, dict) else ())
+        for param in (row.get("params", ()) if isinstance(row, dict) else ())
+    )
+    repeated = [param for param, times in params.items() if times > 1]
+    shared = "".join(f"_{i}: dict[str, Any] = {param}\n" for i, param in enumerate(repeated))
+    for i, param in enumerate(repeated):
+        text = text.replace(param, f"_{i}")
+    return f"{_RULES_HEAD}{shared}{text}"
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Makes the launcher of a wheel: of the modules of every launch one, krunc_launcher/start.py, which
 is one file to find and to read where there were three dozen. What runs is their text without its
 annotations, each in a namespace of its own, when it is first imported. Those that a plan with the
-stage takes besides are another such file, start_stage.py; what only the process above the VM's has
-of these is start_report.py, which is read behind the fork; start_image.py is for a plan with an
-image. The other modules are files as before, without annotations too: `from __future__` is a real
-import, as long as that of two.
+stage takes are among them: a file of their own takes such a launch twice as long to read as they
+take the others here. What only the process above the VM's has of these is start_report.py, which is
+read behind the fork; start_image.py is for a plan with an image. The other modules are files as
+before, without annotations too: `from __future__` is a real import, as long as that of two.
 
 A third of the functions of a launch run only where it is refused, or is no launch: these are in a
 file of their own, start_rest.py, and each module's are made when the first of them is called.
@@ -113,11 +113,11 @@ run = _of("krunc_launcher.__main__").run
 # What a launch imports, with what these import; all but the first late, by others, where the plan
 # has a use for it.
 _ROOTS = (
-    "__main__", "accept", "launch", "host.ports", "supervise.end", "vm.confine", "vm.sigterm",
+    "__main__", "accept", "launch", "host.ports", "plan.orders", "supervise.end",
+    "supervise.launch_directory", "vm.confine", "vm.sigterm", "vm.stage",
 )  # fmt: skip
-# What some plans take besides: those with the stage, its process above the VM's, and an image's.
+# What some plans take besides: the process above the VM's of those with the stage, and an image's.
 _OTHERS = {
-    "start_stage": ("plan.orders", "supervise.launch_directory", "vm.stage"),
     "start_report": ("supervise.report", "supervise.staged_end"),
     "start_image": ("host.image_root", "host.store", "vm.store"),
 }

@@ -125,7 +125,9 @@ def start(
         if staged and not (isinstance(begin, Ready) and (begin.found or begin.problems)):
             from krunc_launcher.supervise.launch_directory import prepare
 
-            place = prepare(accepted.plan["operations"], accepted.directories)
+            looked = isinstance(begin, Ready)
+            is_known = looked and any(one.name == "make_runtime_directory" for one in done)
+            place = prepare(accepted.plan["operations"], accepted.directories, is_known)
         try:
             passt = _beside(mask, begin, done)
             handle = opened(root, path, accepted.directories)

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 _LINUX = sys.platform == "linux"
 _OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
-_NO_LINKS = 0x04  # RESOLVE_NO_SYMLINKS of linux/openat2.h
-# For an argument whose type the declaration of syscall does not tell.
-_HERE = ffi.cast("long", -100)  # AT_FDCWD of linux/fcntl.h
-_HOW_BYTES = ffi.cast("long", 24)  # struct open_how
+# RESOLVE_NO_SYMLINKS and RESOLVE_IN_ROOT of linux/openat2.h
+NO_LINKS, IN_ROOT = 0x04, 0x10
+_HERE = -100  # AT_FDCWD of linux/fcntl.h
+_HOW = ffi.new("uint64_t[3]")  # struct open_how
+_HOW_BYTES = ffi.cast("void *", ffi.sizeof(_HOW))
 _EPERM, _EACCES, _ENOSYS, _ELOOP = 1, 13, 38, 40  # asm-generic/errno.h
 _PROC = 0x9FA0  # PROC_SUPER_MAGIC of linux/magic.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
@@ -181,12 +182,17 @@ def without_links(path: str, flags: int, mode: int = 0) -> int:
     """Open PATH, which no link is part of; raises OSError."""
     if not _LINUX:
         raise OSError(_ENOSYS, system.strerror(_ENOSYS))
-    how = ffi.new("uint64_t[3]", [flags | system.O_CLOEXEC, mode, _NO_LINKS])
-    name = ffi.new("char[]", system.fsencode(path))
-    found = int(libc.syscall(_OPENAT2, _HERE, name, how, _HOW_BYTES))
+    found = openat2(_HERE, path, flags, NO_LINKS, mode)
     if found < 0:
         raise OSError(ffi.errno, system.strerror(ffi.errno))
     return found
+
+
+def openat2(directory: int, path: str, flags: int, how: int, mode: int = 0) -> int:
+    """Open PATH in the open DIRECTORY, HOW links may lead: a descriptor, or -1 and ffi.errno."""
+    _HOW[0], _HOW[1], _HOW[2] = flags | system.O_CLOEXEC, mode, how
+    at = ffi.cast("void *", directory)
+    return int(libc.syscall(_OPENAT2, at, system.fsencode(path), _HOW, _HOW_BYTES, ffi.NULL))
 
 
 def absolute(path: str, directories: Directories) -> str:

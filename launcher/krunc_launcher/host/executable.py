@@ -7,11 +7,10 @@ before they are read, and of each a few bytes are.
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._krun import ffi, libc
+from krunc_launcher._krun import ffi
 from krunc_launcher.errors import plain
+from krunc_launcher.paths import IN_ROOT, NO_LINKS, openat2
 
-_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
-_IN_ROOT, _NO_LINKS = 0x10, 0x04  # RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS of linux/openat2.h
 _ENOENT, _ENOTDIR, _ELOOP = 2, 20, 40  # asm-generic/errno.h
 _MOST_LINKS = 40  # as the kernel, path_resolution(7)
 _MOST_SCRIPTS = 5  # that interpret each other, execve(2)
@@ -71,7 +70,7 @@ class Root:
     def is_taken(self, path: str) -> bool:
         """Tell whether something is at the absolute PATH, or a link or a file is on the way."""
         try:
-            self._look(path, _NO_LINKS)
+            self._look(path, NO_LINKS)
         except FileNotFoundError as error:
             return error.errno == _ENOTDIR
         except OSError:
@@ -158,7 +157,7 @@ class Root:
             if ".." not in path and not any(
                 f"{path}/".startswith(f"{one}/") for one in self._hidden
             ):
-                mode, _ = self._look(path, _NO_LINKS)
+                mode, _ = self._look(path, NO_LINKS)
                 if not system.S_ISLNK(mode):
                     return path, mode
         except FileNotFoundError:
@@ -214,18 +213,14 @@ class Root:
             system.close(handle)
 
     def _open(self, path: str, flags: int, how: int = 0) -> int:
-        """Open PATH, of which a link at its end is opened itself. HOW may be _NO_LINKS. Raises
+        """Open PATH, of which a link at its end is opened itself. HOW may be NO_LINKS. Raises
         FileNotFoundError, and OSError for all else: of _ELOOP where a link is on the way then."""
-        given = [flags | system.O_NOFOLLOW | system.O_CLOEXEC, 0, _IN_ROOT | how]
         try:
-            name = ffi.new("char[]", system.fsencode(path))
+            found = openat2(self._handle, path, flags | system.O_NOFOLLOW, IN_ROOT | how)
         except UnicodeError:
             raise OSError(_UNTOLD) from None
-        words = ffi.new("uint64_t[3]", given)
-        size = ffi.cast("long", ffi.sizeof(words))
-        found = libc.syscall(_OPENAT2, ffi.cast("long", self._handle), name, words, size)
         if found >= 0:
-            return int(found)
+            return found
         if ffi.errno in (_ENOENT, _ENOTDIR):
             raise FileNotFoundError(ffi.errno, system.strerror(ffi.errno))
         raise OSError(ffi.errno, system.strerror(ffi.errno))

@@ -48,8 +48,8 @@ def held(version: int) -> str:
 
 def call(number: int, *args: Any) -> int:
     """Tell what the system call NUMBER returns; ffi.errno has the error of a negative one."""
-    words = [arg if isinstance(arg, ffi.CData) else ffi.cast("long", arg) for arg in args]
-    return int(libc.syscall(number, *words))
+    words = [arg if isinstance(arg, ffi.CData) else ffi.cast("void *", arg) for arg in args]
+    return int(libc.syscall(number, *words, *[ffi.NULL] * (5 - len(words))))
 
 
 def unmet(operation: Operation, done: list[Operation]) -> Iterator[str]:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import sys
 
 from krunc_launcher import system
-from krunc_launcher._krun import ffi, libc
+from krunc_launcher._krun import ffi
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, MOUNTS, NAMES, OPENING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
+from krunc_launcher.paths import IN_ROOT, openat2
 from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     # asks for it.
     Obstacle = tuple[str, str, str]
 
-_OPENAT2 = 437  # asm-generic/unistd.h, Linux 5.6
 _ENOENT = 2  # asm-generic/errno-base.h
-_IN_ROOT = 0x10  # RESOLVE_IN_ROOT of linux/openat2.h
 _TAGS = "virtiofs tag"  # the space of names in the table
 # What takes the place of libkrun's init and kernel may start the program in its own way.
 _OWN_WAY = frozenset(("init", "kernel"))
@@ -44,8 +43,11 @@ def program(
     program's file cannot be told.
 
     It cannot for a root on a disk, a program that another thing than libkrun's init starts or that
-    is looked for in PATH, and files that an overlay may hide.
+    is looked for in PATH, and files that an overlay may hide. With the stage, which reports the
+    program's start itself, nobody looks at the file.
     """
+    if any(operation.kind == "order" for operation in done):
+        return "", ""
     rows = plan["operations"]
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""
@@ -113,9 +115,10 @@ def missing_workdir(
             if process is None:
                 return []
             workdir, origin = process["cwd"], row["from"]
+    if workdir in ("", "/") or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
+        return []
     root = _root(done)
-    known = directories.is_directory(root) and workdir not in ("", "/")
-    if not known or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
+    if not directories.is_directory(root):
         return []
     found = _within(root, workdir, directories)
     if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
@@ -150,7 +153,8 @@ def unstartable(
     """Tell why the guest's program cannot be started from a root that is a directory or an image,
     as far as that alone decides it; of a program that a script may change, why the script cannot.
     STARTS_FROM is what `program` returns."""
-    orders = {operation.name: operation for operation in done if operation.kind == "order"}
+    listed = [operation for operation in done if operation.kind == "order"]
+    orders = {operation.name: operation for operation in listed}
     hidden = set(_OF_THE_GUEST)
     search: list[str] = []
     image = what = ""
@@ -161,7 +165,7 @@ def unstartable(
             return []  # the disk with changes may have it
         starts = orders["program"]
         path, origin = starts.argument("exec_path"), starts.origin
-        hidden.update(system.normpath(one.argument("path")) for one in done if one.name in MOUNTS)
+        hidden.update(system.normpath(one.argument("path")) for one in listed if one.name in MOUNTS)
         if "before" in orders:
             what, path, origin = "script before the ", "/bin/sh", orders["before"].origin
         elif "/" not in path:
@@ -285,10 +289,6 @@ def _within(root: str, path: str, directories: Directories) -> int:
         directory = directories.open(root, system.O_PATH | system.O_DIRECTORY)
     except OSError:
         return -1
-    how = ffi.new("uint64_t[3]", [system.O_PATH | system.O_CLOEXEC, 0, _IN_ROOT])
-    name = ffi.new("char[]", system.fsencode(path))
-    found = libc.syscall(
-        _OPENAT2, ffi.cast("long", directory), name, how, ffi.cast("long", ffi.sizeof(how))
-    )
+    found = openat2(directory, path, system.O_PATH, IN_ROOT)
     system.close(directory)
-    return int(found)
+    return found

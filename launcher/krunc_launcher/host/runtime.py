@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from krunc_launcher import system
 from krunc_launcher.errors import plain, why
+from krunc_launcher.paths import LOOK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         while not system.lexists(above):
             above = system.dirname(above)
     try:
-        directories.status(above)
+        system.close(directories.open(above, LOOK))
     except OSError as error:
         yield f"the runtime directory {plain(path)}: {why(error)}"
         return

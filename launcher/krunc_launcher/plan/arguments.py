@@ -177,8 +177,9 @@ def _text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> None
         found.append((path, f"found {shown(value)}; no part of it is empty, '.' or '..'"))
     if whole and "outside" in rule and (value == "/" or lies_in(value, NAMES["guest_own"].split())):
         found.append((path, f"found {shown(value)}; the guest's own are / {NAMES['guest_own']}"))
-    unfit = [name for name in rule.get("not_of", "").split() if value in NAMES[name].split()]
-    found += [(path, f"found {shown(value)}; {NAMES[f'{name}_why']}") for name in unfit if whole]
+    for name in rule["not_of"].split() if whole and "not_of" in rule else ():
+        if value in NAMES[name].split():
+            found.append((path, f"found {shown(value)}; {NAMES[f'{name}_why']}"))
 
 
 _CHECKS: dict[str, Callable[[Any, dict[str, Any], Path, Findings], None]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import FUNCTIONS, MEANT, OPENING
-from krunc_launcher._stage_rules import ORDERS, ROOT_TAG, STAGE
+from krunc_launcher._stage_rules import ROOT_TAG, STAGE
 from krunc_launcher.errors import shown
+from krunc_launcher.plan.rows import ROWS
 from krunc_launcher.plan.sequence import opening
 
 TYPE_CHECKING = False
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 _TAGS = "virtiofs tag"
 _LOOKED_AT = {"lay_stage", "report", *MEANT["program"], *MEANT["workdir"], *MEANT["laid_in"]}
-_ROOT = 1  # the rank of those that say what the root is
-_REQUIRED = [name for name, rule in ORDERS.items() if "required" in rule]
 
 
 def check(
@@ -25,35 +24,42 @@ def check(
 ) -> None:
     """Append what is wrong with the orders of OPERATIONS, each of which is well by itself, GIVEN
     the parameters of each; STAGED is what `together` returns."""
-    orders = [i for i, row in enumerate(operations) if "order" in row]
-    _in_order(operations, orders, found)
-    _wired(operations, staged, found)
-    _named(operations, orders, given, found)
+    kinds, names, touching = staged
+    orders = [i for i, kind in enumerate(kinds) if kind == "order"]
+    _in_order(names, orders, found)
+    _wired(operations, names, touching, found)
+    _named(operations, names, orders, given, found)
 
 
-def _in_order(operations: list[dict[str, Any]], orders: list[int], found: Findings) -> None:
-    """Check that the ORDERS of OPERATIONS stand in the order of their ranks, in which the stage can
-    follow them, and without anything between them."""
-    names = [operations[i]["order"] for i in orders]
-    ranks = [ORDERS[name]["rank"] for name in names]
-    for at in range(1, len(orders)):
-        path: Path = ("operations", orders[at])
-        if ranks[at] < max(ranks[:at]):
-            found.append((path, f"the order {names[at]} is before those of a later kind"))
-        if orders[at] != orders[at - 1] + 1:
-            found.append((path, "the orders have to be next to each other"))
-    for name in _REQUIRED:
-        if name not in names:
+def _in_order(names: list[str], orders: list[int], found: Findings) -> None:
+    """Check that the ORDERS, of operations with these NAMES, stand in the order of their ranks, in
+    which the stage can follow them, and without anything between them."""
+    rows, last, behind = ROWS["order"], 0, -1
+    for i in orders:
+        rank = rows[names[i]]["rank"]
+        if rank < last:
+            what = f"the order {names[i]} is before those of a later kind"
+            found.append((("operations", i), what))
+        if behind not in (-1, i):
+            found.append((("operations", i), "the orders have to be next to each other"))
+        last, behind = max(last, rank), i + 1
+    given = [names[i] for i in orders]
+    for name in STAGE["required"]:
+        if name not in given:
             found.append((("operations",), f"the order {name} is missing"))
-    if ranks.count(_ROOT) != 1:
-        which = " and ".join(name for name, rule in ORDERS.items() if rule["rank"] == _ROOT)
+    if sum(map(given.count, STAGE["roots"])) != 1:
+        which = " and ".join(STAGE["roots"])
         found.append((("operations",), f"expected exactly one of the orders {which}"))
 
 
-def _wired(operations: list[dict[str, Any]], staged: Staged, found: Findings) -> None:
+def _wired(
+    operations: list[dict[str, Any]],
+    names: list[str],
+    touching: list[tuple[int, dict[str, Any], str]],
+    found: Findings,
+) -> None:
     """Check that the VM's first program is the stage, from its own directory, which is the root;
     that its report leads to the launcher, and that nothing else of the plan touches these."""
-    names, touching = staged
     program, orders = STAGE["program"]
     root, socket, port = STAGE["root"], STAGE["socket"], STAGE["port"]
     wanted, laid = {"program": 0, "root": 0, "socket": 0}, False
@@ -103,26 +109,34 @@ def _is_root(row: dict[str, Any]) -> bool:
 
 
 def _named(
-    operations: list[dict[str, Any]], orders: list[int], given: list[Given], found: Findings
+    operations: list[dict[str, Any]],
+    names: list[str],
+    orders: list[int],
+    given: list[Given],
+    found: Findings,
 ) -> None:
     """Check that the ORDERS of OPERATIONS mount what the calls attach, and write only where these
     let them."""
     shares: dict[str, bool] = {}
     disks: list[bool] = []
-    for row, pairs in zip(operations, given, strict=True):
-        for param, value in pairs if row.get("call") in OPENING else ():
+    for i, name in enumerate(names):
+        if name not in OPENING or "call" not in operations[i]:
+            continue
+        for param, value in given[i]:
             if param.get("unique") == _TAGS:
-                shares[value] = row["args"].get("read_only") is True
+                shares[value] = operations[i]["args"].get("read_only") is True
             elif param.get("target") == "disk":
-                disks.append(row["args"].get("read_only") is True)
-    named = [(i, *pair) for i in orders for pair in given[i] if "names" in pair[0]]
-    for i, param, value in named:
-        path: Path = ("operations", i, "args", param["name"])
-        read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
-        if read_only is None or value == ROOT_TAG:
-            found.append((path, f"no call of the plan attaches {shown(value)}"))
-        elif read_only and operations[i]["args"].get("access", "read-write") != "read":
-            found.append((path, f"{shown(value)} is attached read-only"))
+                disks.append(operations[i]["args"].get("read_only") is True)
+    for i in orders:
+        for param, value in given[i]:
+            if "names" not in param:
+                continue
+            path: Path = ("operations", i, "args", param["name"])
+            read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
+            if read_only is None or value == ROOT_TAG:
+                found.append((path, f"no call of the plan attaches {shown(value)}"))
+            elif read_only and operations[i]["args"].get("access", "read-write") != "read":
+                found.append((path, f"{shown(value)} is attached read-only"))
 
 
 def _disk(device: str, disks: list[bool]) -> bool | None:

@@ -20,8 +20,11 @@ def known(kind: str, name: str) -> dict[str, Any] | None:
     no table has."""
     found: dict[str, Any] | None = ROWS[kind].get(name)
     if found is None and kind != "call":
-        of_the_stage()
-        found = ROWS[kind].get(name)
+        from krunc_launcher._stage_rules import row
+
+        found = row(kind, name)
+        if found is not None:
+            ROWS[kind][name] = found
     if found is None and kind != "order":
         from krunc_launcher import _rare_rules as rare
 
@@ -37,11 +40,3 @@ def kind_of(row: dict[str, Any]) -> str:
         "call" if "call" in row else "step" if "step" in row
         else "order" if "order" in row else "implicit"
     )  # fmt: skip
-
-
-def of_the_stage() -> None:
-    """Have the rows of the stage among the others."""
-    from krunc_launcher import _stage_rules as stage
-
-    STEPS.update(stage.STEPS)
-    ROWS["order"].update(stage.ORDERS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from krunc_launcher.plan.text import Findings, Given, Path
 
-    Staged = tuple[list[str], list[tuple[int, dict[str, Any], str]]]
+    Staged = tuple[list[str], list[str], list[tuple[int, dict[str, Any], str]]]
 
 _OF_A_FILE = "name of an opened file"
 _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
@@ -35,7 +35,8 @@ _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Staged | None:
     """Append what is wrong with the operations of PLAN, each of which is well by itself, GIVEN the
-    parameters of each; return, if it has the stage, their names and the paths of the launch."""
+    parameters of each; return, if it has the stage, their kinds, their names and the paths of the
+    launch."""
     operations, era = plan["operations"], plan["api"]
     kinds = list(map(kind_of, operations))
     every = [row[kind] for row, kind in zip(operations, kinds, strict=True)]
@@ -82,13 +83,13 @@ def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Stage
     _conditions(operations, given, found)
     _served(operations, found)
     _configuration(operations, names, found)
-    most, count = LIMITS["virtio_devices"], devices(operations)
+    most, count = LIMITS["virtio_devices"], devices(every)
     if not found and count > most:
         what = f"{count} virtio devices, libkrun's own among them"
         found.append((("operations",), f"{what}; a machine has room for {most}"))
     needs.check(plan, given, found)
     staged = touching or "order" in kinds or not seen.isdisjoint(_OF_THE_STAGE)
-    return (every, touching) if staged else None
+    return (kinds, every, touching) if staged else None
 
 
 def _taken(operations: list[dict[str, Any]]) -> dict[tuple[str, Any], int]:
@@ -126,16 +127,20 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
-    steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
-    last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
-    end = operations[last]["step"] if last < len(steps) else ""
-    for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
-        name, path = names[i], ("operations", i)
-        if end and i < last and "threads" in step:
+    threads: list[int] = []
+    end = ""
+    for i, row in enumerate(operations):
+        name = names[i]
+        step = STEPS[name] if "step" in row else {}
+        if "last" in step and not end:
+            end = name
             free = "or the thread that it starts is not confined"
-            found.append((path, f"{name} is behind {end}, {free}"))
-        elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
-            found.append((path, f"{name} is before {end}"))
+            for j in threads:
+                found.append((("operations", j), f"{names[j]} is behind {end}, {free}"))
+        elif "threads" in step:
+            threads.append(i)
+        elif end and not ("implicit" in row or name == ROLES["enter"]):
+            found.append((("operations", i), f"{name} is before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -232,6 +237,8 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
     """Check that there is one program, and nothing else in the file in which init finds it."""
+    if names.isdisjoint(MEANT["laid_at"]):
+        return
     stated = 0
     for i, row in enumerate(operations):
         data = content(row)
@@ -269,6 +276,7 @@ def is_configuration(row: dict[str, Any]) -> bool:
     )
 
 
-def devices(operations: list[dict[str, Any]]) -> int:
-    """Return the virtio devices of the machine, libkrun's own among them."""
-    return sum(DEVICES.get(row.get("call") or row.get("implicit") or "", 0) for row in operations)
+def devices(names: list[str]) -> int:
+    """Return the virtio devices of the machine that operations of these NAMES make, libkrun's own
+    among them."""
+    return sum(DEVICES[name] for name in names if name in DEVICES)

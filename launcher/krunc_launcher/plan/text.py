@@ -37,12 +37,11 @@ def text(value: Any, rule: dict[str, Any], path: Path, found: Findings) -> bool:
     least, most = rule.get("min_bytes", 0), rule.get("max_bytes")
     if size < least or (most is not None and size > most):
         found.append((path, f"found {size} bytes; allowed: {least} to {most}"))
-    if not value.startswith(rule.get("prefix", "")):
+    if "prefix" in rule and not value.startswith(rule["prefix"]):
         found.append((path, f"found {shown(value)}; it starts with {rule['prefix']}"))
-    charset = rule.get("charset")
-    if charset is not None and value.strip(CHARSETS[charset][0]):
+    if "charset" in rule and value.strip(CHARSETS[rule["charset"]][0]):
         # strip leaves something when a character of another kind stands anywhere.
-        found.append((path, f"found {shown(value)}; allowed: {CHARSETS[charset][1]}"))
+        found.append((path, f"found {shown(value)}; allowed: {CHARSETS[rule['charset']][1]}"))
     return len(found) == before
 
 

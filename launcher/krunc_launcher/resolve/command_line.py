@@ -8,16 +8,14 @@ from krunc_launcher.plan.sequence import devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from krunc_launcher.plan.text import Findings
     from krunc_launcher.resolve.operation import Operation, Variable
 
 
-def fit(plan: dict[str, Any], done: list[Operation], found: Findings) -> None:
+def fit(done: list[Operation], found: Findings) -> None:
     """Append to FOUND when the kernel would cut off what libkrun puts on its command line."""
     on_line = KERNEL_CMDLINE["device_bytes"].get(system.uname().machine, 0)
-    size = len(KERNEL_CMDLINE["prolog"]) + devices(plan["operations"]) * on_line
+    size = len(KERNEL_CMDLINE["prolog"]) + devices([operation.name for operation in done]) * on_line
     last = 0
     for operation in done:
         if operation.name not in CARRIED:

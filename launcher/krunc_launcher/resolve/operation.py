@@ -143,7 +143,7 @@ def has_disks(done: list[Operation]) -> bool:
     return any(
         rule.get("target") == "disk"
         for each in done
-        if each.name in OPENING
+        if "disk" in each.name and each.name in OPENING  # other calls open no disk
         for rule, _, _ in each.opens()
     )
 

@@ -50,7 +50,7 @@ def resolve(
             if is_sized:
                 args = _sized(rules, args)
         done.append(Operation(i, kind, name, args, row["from"], "on_failure" in row))
-    command_line.fit(plan, done, found)
+    command_line.fit(done, found)
     return done, found
 
 

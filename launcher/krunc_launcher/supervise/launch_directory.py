@@ -36,13 +36,22 @@ _UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
 _SOCKADDR = 110
 
 
-def prepare(rows: list[dict[str, Any]], directories: Directories) -> tuple[int, int]:
+def prepare(
+    rows: list[dict[str, Any]], directories: Directories, is_known: bool
+) -> tuple[int, int]:
     """Make the launch's own directory and the socket in it, for a plan of the operations ROWS: its
     lock and what listens there. The lock is held as long as a process of the launch has it open.
-    Raises LaunchError."""
-    problems = list(runtime_directory(directories))
-    if problems:
-        raise LaunchError(*problems)
+    A runtime directory that IS_KNOWN to be this user's alone was looked at if it was there: nobody
+    else can have replaced it. Raises LaunchError."""
+    if not is_known or not system.isdir(directories.runtime):
+        try:
+            system.makedirs(directories.runtime, 0o700)
+        except OSError as error:
+            raise _none(error) from None
+        # Behind that: below /tmp somebody else may have been first.
+        problems = list(runtime_directory(directories))
+        if problems:
+            raise LaunchError(*problems)
     is_another = next(given(rows, "uid"), None) is not None
     lock = make(directories.launch, next(given(rows, "gid"), None) if is_another else None)
     try:
@@ -74,16 +83,19 @@ def given(rows: list[dict[str, Any]], what: str) -> Iterator[int]:
 
 def make(path: str, group: int | None = None) -> int:
     """Make the directory PATH, in a runtime directory that is this user's, and return its lock;
-    raises LaunchError. A runtime directory that is made with it, or is unused, lets the GROUP
-    through, which sees no names in it; another one stays as it is."""
+    raises LaunchError. A runtime directory that is unused, as one that was made just now, lets the
+    GROUP through, which sees no names in it; another one stays as it is."""
     runtime = system.dirname(path)
     try:
-        system.makedirs(runtime, 0o700)
         if group is not None and is_unused(runtime):
             _open_to(runtime, group)
         return _made(path)
     except OSError as error:
-        raise LaunchError(f"the launch has no directory of its own: {why(error)}") from None
+        raise _none(error) from None
+
+
+def _none(error: OSError) -> LaunchError:
+    return LaunchError(f"the launch has no directory of its own: {why(error)}")
 
 
 def _open_to(runtime: str, group: int) -> None:

@@ -7,8 +7,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError
-from krunc_launcher.resolve.operation import meant
-from krunc_launcher.resolve.orders import encoded
+from krunc_launcher.resolve.operation import Named, meant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def lay(directory: str, done: list[Operation]) -> None:
     stage = _program(machine)
     system.mkdir(directory, 0o700)
     for name in _EMPTY:
-        system.mkdir(system.join(directory, name), 0o755)
+        system.mkdir(f"{directory}/{name}", 0o755)
     program, orders = STAGE["program"]
     _write(directory + program, stage, 0o700)
     _write(directory + orders, encoded(done), 0o600)
@@ -42,14 +41,39 @@ def lay(directory: str, done: list[Operation]) -> None:
             system.chown(path, uid, gid, follow_symlinks=False)
 
 
+def encoded(done: list[Operation]) -> bytes:
+    """Return the file of the orders in DONE: strings that end in NUL, an order's name and then the
+    value of each parameter; a list is the number of its items and each of them."""
+    words: list[str] = []
+    for operation in done:
+        if operation.kind != "order":
+            continue
+        words.append(operation.name)
+        for value in operation.values:
+            if type(value) is list:
+                words.append(str(len(value)))
+                words += [
+                    item if type(item) is str else f"{item.name}={item.text}" for item in value
+                ]
+            elif isinstance(value, Named):
+                words.append(value.c)
+            else:
+                words.append("" if value is None else str(value))
+    return system.fsencode("\0".join([*words, ""]))
+
+
 def _program(machine: str) -> bytes:
     """Return the stage for a processor; raises LaunchError where there is none."""
     for package in sys.modules["krunc_launcher"].__path__:
         try:
-            with open(f"{package}/stage/{machine}", "rb") as file:
-                return file.read()
+            # Python's own open takes as long as all that is written here.
+            handle = system.open(f"{package}/stage/{machine}", system.O_RDONLY | system.O_CLOEXEC)
         except FileNotFoundError:
             continue
+        try:
+            return system.read(handle, system.fstat(handle).st_size)
+        finally:
+            system.close(handle)
     raise LaunchError(f"this krunc has no stage for the processor {machine}")
 
 

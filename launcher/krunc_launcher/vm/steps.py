@@ -50,6 +50,8 @@ def act(operation: Operation, host: Host) -> None:
 
 def _runtime(operation: Operation, host: Host) -> None:
     directory = host.directories.runtime
+    if system.lexists(host.directories.launch):
+        return  # with the stage that is done, or there were no directory of this launch in it
     system.makedirs(system.dirname(directory), 0o700)
     if not system.isdir(directory):
         system.mkdir(directory, 0o700)

@@ -152,8 +152,8 @@ def test_instructions(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
     # With the end of the process above; the rest is for others. A fiftieth of it opens paths without
     # links and overwrites the environment, the look at the program's file is a hundredth.
     assert plain < 1.26 * bare
-    # A quarter of it is to read start_stage.py; what is left are the plan's other nine operations.
-    assert staged < 1.07 * plain
+    # The plan's other nine operations, and the launch's directory. Their code is in what all read.
+    assert staged < 1.04 * plain
     helped = executed(
         tmp_path, sys.executable, "-I", "-c", "from krunc import run; run()", "--help"
     )
