@@ -34,8 +34,7 @@ _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Staged | None:
     """Append what is wrong with the operations of PLAN, each of which is well by itself, GIVEN the
-    parameters of each; return, if it has the stage, their kinds, their names and the paths of the
-    launch."""
+    parameters of each; return, if it has the stage, kinds, names and the launch's paths."""
     operations, era = plan["operations"], plan["api"]
     kinds = list(map(kind_of, operations))
     every = [row[kind] for row, kind in zip(operations, kinds, strict=True)]
@@ -127,20 +126,16 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
-    threads: list[int] = []
-    end = ""
-    for i, row in enumerate(operations):
-        name = names[i]
-        step = STEPS[name] if "step" in row else {}
-        if "last" in step and not end:
-            end = name
+    steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
+    last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
+    end = operations[last]["step"] if last < len(steps) else ""
+    for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
+        name, path = names[i], ("operations", i)
+        if end and i < last and "threads" in step:
             free = "or the thread that it starts is not confined"
-            for j in threads:
-                found.append((("operations", j), f"{names[j]} is behind {end}, {free}"))
-        elif "threads" in step:
-            threads.append(i)
-        elif end and not ("implicit" in row or name == ROLES["enter"]):
-            found.append((("operations", i), f"{name} is before {end}"))
+            found.append((path, f"{name} is behind {end}, {free}"))
+        elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
+            found.append((path, f"{name} is before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -277,6 +272,5 @@ def is_configuration(row: dict[str, Any]) -> bool:
 
 
 def devices(names: list[str]) -> int:
-    """Return the virtio devices of the machine that operations of these NAMES make, libkrun's own
-    among them."""
+    """Return the virtio devices that operations of these NAMES make, libkrun's own among them."""
     return sum(DEVICES[name] for name in names if name in DEVICES)
