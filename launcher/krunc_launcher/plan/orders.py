@@ -119,14 +119,13 @@ def _named(
                 disks.append(operations[i]["args"].get("read_only") is True)
     for i, kind in enumerate(kinds):
         for param, value in given[i] if kind == "order" else ():
-            if "names" not in param:
-                continue
-            path: Path = ("operations", i, "args", param["name"])
-            read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
-            if read_only is None or value == ROOT_TAG:
-                found.append((path, f"no call of the plan attaches {shown(value)}"))
-            elif read_only and operations[i]["args"].get("access", "read-write") != "read":
-                found.append((path, f"{shown(value)} is attached read-only"))
+            if "names" in param:
+                path: Path = ("operations", i, "args", param["name"])
+                read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
+                if read_only is None or value == ROOT_TAG:
+                    found.append((path, f"no call of the plan attaches {shown(value)}"))
+                elif read_only and operations[i]["args"].get("access", "read-write") != "read":
+                    found.append((path, f"{shown(value)} is attached read-only"))
 
 
 def _disk(device: str, disks: list[bool]) -> bool | None:

@@ -126,16 +126,17 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 
 def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
-    steps = [STEPS[row["step"]] if "step" in row else {} for row in operations]
-    last = next((i for i, step in enumerate(steps) if "last" in step), len(steps))
-    end = operations[last]["step"] if last < len(steps) else ""
-    for i, (row, step) in enumerate(zip(operations, steps, strict=True)):
-        name, path = names[i], ("operations", i)
-        if end and i < last and "threads" in step:
-            free = "or the thread that it starts is not confined"
-            found.append((path, f"{name} is behind {end}, {free}"))
-        elif i > last and not ("implicit" in row or "threads" in step or name == ROLES["enter"]):
-            found.append((path, f"{name} is before {end}"))
+    threads: list[int] = []
+    end, free = "", "or the thread that it starts is not confined"
+    for i, row in enumerate(operations):
+        step = STEPS[names[i]] if "step" in row else {}
+        if "last" in step and not end:
+            end = names[i]
+            found += [(("operations", j), f"{names[j]} is behind {end}, {free}") for j in threads]
+        elif "threads" in step:
+            threads.append(i)
+        elif end and not ("implicit" in row or names[i] == ROLES["enter"]):
+            found.append((("operations", i), f"{names[i]} is before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -232,10 +233,8 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
     """Check that there is one program, and nothing else in the file in which init finds it."""
-    if names.isdisjoint(MEANT["laid_at"]):
-        return
     stated = 0
-    for i, row in enumerate(operations):
+    for i, row in () if names.isdisjoint(MEANT["laid_at"]) else enumerate(operations):
         data = content(row)
         if data is None:
             continue

@@ -189,7 +189,9 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> Given:
     if type(args) is not dict:
         found.append((where, f"found {shown(args)}; expected an object"))
         return given
-    given += [(param, args[param["name"]]) for param in params if param["name"] in args]
+    for param in params:
+        if param["name"] in args:
+            given.append((param, args[param["name"]]))
     if len(args) != len(params) or len(given) != len(params):
         _keys(args, tuple(param["name"] for param in params), (), where, found)
     before = len(found)
