@@ -133,7 +133,7 @@ def declarations(table: dict[str, Any]) -> str:
             lines.append(f"void {marker['symbol']}(void);")
     # The C library's own, for what Python does not offer without importing much.
     lines += [
-        # Linux passes what follows `...` as it passes the rest, and cffi takes twice as long for it.
+        # Linux passes what follows `...` as it passes the rest; cffi takes twice as long for it.
         "long syscall(long, const void *, const void *, const void *, const void *, const void *);",
         "int prctl(int option, unsigned long, unsigned long, unsigned long, unsigned long);",
         "int ioctl(int fd, unsigned long request, unsigned long argument);",

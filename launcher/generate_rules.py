@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -153,27 +152,20 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "_rules": values, "_stage_rules": of_the_stage, "_rare_rules": rare, "_box_options": told,
     }  # fmt: skip
     texts = {name: _literals(tables) for name, tables in modules.items()}
-    texts["_stage_rules"] += _made_when_asked_for(
-        {
-            "order": {
-                name: {key: value for key, value in row.items() if key not in _FOR_PEOPLE}
-                for name, row in orders["orders"].items()
-            },
-            "step": {name: host[name] for name in _OF_THE_STAGE},
-        }
-    )
+    asked = {name: _row(row) for name, row in orders["orders"].items()}
+    steps_asked = {name: host[name] for name in _OF_THE_STAGE}
+    texts["_stage_rules"] += _made_when_asked_for({"order": asked, "step": steps_asked})
     return texts
 
 
 def _made_when_asked_for(rows: dict[str, dict[str, Any]]) -> str:
-    """Return the text of a function that makes one of ROWS, of which a plan has few."""
-    lines = ["\n\ndef row(kind: str, name: str) -> dict[str, Any] | None:"]
-    lines.append('    """Return the row of an operation that only a plan with the stage has."""')
+    """Return the text of a function that makes one of ROWS, which few plans have, by its name."""
+    text = "\n\ndef row(kind: str, name: str) -> dict[str, Any] | None:\n"
     for kind, named in rows.items():
-        lines.append(f"    if kind == {kind!r}:")
+        text += f"    if kind == {kind!r}:\n"
         for name, row in named.items():
-            lines += [f"        if name == {name!r}:", f"            return {row!r}"]
-    return "\n".join([*lines, "    return None", ""])
+            text += f"        if name == {name!r}:\n            return {row!r}\n"
+    return f"{text}    return None\n"
 
 
 def _limits(architectures: dict[str, Any]) -> dict[str, int]:
@@ -204,22 +196,12 @@ def _devices(table: dict[str, Any]) -> dict[str, int]:
 
 
 def _literals(tables: dict[str, Any]) -> str:
-    """Return the text of a module with TABLES. A parameter that several rows have is made once."""
+    """Return the text of a module with TABLES."""
     kinds = {"str": "str", "dict": "dict[str, Any]", "list": "list[Any]"}
-    text = "".join(
+    lines = [
         f"{name}: {kinds[type(value).__name__]} = {value!r}\n" for name, value in tables.items()
-    )
-    params = Counter(
-        repr(param)
-        for table in tables.values()
-        for row in (table.values() if isinstance(table, dict) else ())
-        for param in (row.get("params", ()) if isinstance(row, dict) else ())
-    )
-    repeated = [param for param, times in params.items() if times > 1]
-    shared = "".join(f"_{i}: dict[str, Any] = {param}\n" for i, param in enumerate(repeated))
-    for i, param in enumerate(repeated):
-        text = text.replace(param, f"_{i}")
-    return f"{_RULES_HEAD}{shared}{text}"
+    ]
+    return _RULES_HEAD + "".join(lines)
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from krunc_launcher.errors import NOWHERE, LaunchError, PlanRefused
 from krunc_launcher.paths import Directories, absolute
 from krunc_launcher.plan.sequence import opening
 from krunc_launcher.plan.verify import verify
-from krunc_launcher.text.reading import directory, parse, read, scanned, text_of
+from krunc_launcher.text.reading import directory, parse, read, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:
     LaunchError."""
     text = read(path) if data is None else text_of(data)
     try:
-        value = scanned(text)
+        value = parse(text, may_be_deep=True)
         try:
             plan = verify(value)
         except PlanRefused:

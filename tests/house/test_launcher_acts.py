@@ -125,7 +125,7 @@ _OF_ITS_OWN = {
     "host/tap.py: open(path)", "resolve/operation.py: open(handle)",
     "vm/strip.py: system.open('/proc/self/stat')",
     # The stage itself, and the directory that is made for one launch.
-    "vm/stage.py: open(f'{package}/stage/{machine}')", "vm/stage.py: system.open(path)",
+    "vm/stage.py: system.open(f'{package}/stage/{machine}')", "vm/stage.py: system.open(path)",
 }  # fmt: skip
 
 

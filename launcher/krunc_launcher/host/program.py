@@ -46,8 +46,9 @@ def program(
     is looked for in PATH, and files that an overlay may hide. With the stage, which reports the
     program's start itself, nobody looks at the file.
     """
-    if any(operation.kind == "order" for operation in done):
-        return "", ""
+    for operation in done:
+        if operation.kind == "order":
+            return "", ""
     rows = plan["operations"]
     if not _OWN_WAY.issubset([row.get("implicit") for row in rows]) or sys.platform != "linux":
         return "", ""

@@ -24,11 +24,11 @@ def check(
 ) -> None:
     """Append what is wrong with the orders of OPERATIONS, each of which is well by itself, GIVEN
     the parameters of each; STAGED is what `together` returns."""
-    kinds, names, touching = staged
+    kinds, names, _ = staged
     orders = [i for i, kind in enumerate(kinds) if kind == "order"]
     _in_order(names, orders, found)
-    _wired(operations, names, touching, found)
-    _named(operations, names, orders, given, found)
+    _wired(operations, staged, found)
+    _named(operations, staged, given, found)
 
 
 def _in_order(names: list[str], orders: list[int], found: Findings) -> None:
@@ -36,10 +36,9 @@ def _in_order(names: list[str], orders: list[int], found: Findings) -> None:
     which the stage can follow them, and without anything between them."""
     rows, last, behind = ROWS["order"], 0, -1
     for i in orders:
-        rank = rows[names[i]]["rank"]
+        name, rank = names[i], rows[names[i]]["rank"]
         if rank < last:
-            what = f"the order {names[i]} is before those of a later kind"
-            found.append((("operations", i), what))
+            found.append((("operations", i), f"the order {name} is before those of a later kind"))
         if behind not in (-1, i):
             found.append((("operations", i), "the orders have to be next to each other"))
         last, behind = max(last, rank), i + 1
@@ -48,18 +47,14 @@ def _in_order(names: list[str], orders: list[int], found: Findings) -> None:
         if name not in given:
             found.append((("operations",), f"the order {name} is missing"))
     if sum(map(given.count, STAGE["roots"])) != 1:
-        which = " and ".join(STAGE["roots"])
-        found.append((("operations",), f"expected exactly one of the orders {which}"))
+        what = f"expected exactly one of the orders {' and '.join(STAGE['roots'])}"
+        found.append((("operations",), what))
 
 
-def _wired(
-    operations: list[dict[str, Any]],
-    names: list[str],
-    touching: list[tuple[int, dict[str, Any], str]],
-    found: Findings,
-) -> None:
+def _wired(operations: list[dict[str, Any]], staged: Staged, found: Findings) -> None:
     """Check that the VM's first program is the stage, from its own directory, which is the root;
     that its report leads to the launcher, and that nothing else of the plan touches these."""
+    _, names, touching = staged
     program, orders = STAGE["program"]
     root, socket, port = STAGE["root"], STAGE["socket"], STAGE["port"]
     wanted, laid = {"program": 0, "root": 0, "socket": 0}, False
@@ -109,34 +104,28 @@ def _is_root(row: dict[str, Any]) -> bool:
 
 
 def _named(
-    operations: list[dict[str, Any]],
-    names: list[str],
-    orders: list[int],
-    given: list[Given],
-    found: Findings,
+    operations: list[dict[str, Any]], staged: Staged, given: list[Given], found: Findings
 ) -> None:
-    """Check that the ORDERS of OPERATIONS mount what the calls attach, and write only where these
+    """Check that the orders of OPERATIONS mount what the calls attach, and write only where these
     let them."""
     shares: dict[str, bool] = {}
     disks: list[bool] = []
+    kinds, names, _ = staged
     for i, name in enumerate(names):
-        if name not in OPENING or "call" not in operations[i]:
-            continue
-        for param, value in given[i]:
+        for param, value in given[i] if name in OPENING else ():
             if param.get("unique") == _TAGS:
                 shares[value] = operations[i]["args"].get("read_only") is True
             elif param.get("target") == "disk":
                 disks.append(operations[i]["args"].get("read_only") is True)
-    for i in orders:
-        for param, value in given[i]:
-            if "names" not in param:
-                continue
-            path: Path = ("operations", i, "args", param["name"])
-            read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
-            if read_only is None or value == ROOT_TAG:
-                found.append((path, f"no call of the plan attaches {shown(value)}"))
-            elif read_only and operations[i]["args"].get("access", "read-write") != "read":
-                found.append((path, f"{shown(value)} is attached read-only"))
+    for i, kind in enumerate(kinds):
+        for param, value in given[i] if kind == "order" else ():
+            if "names" in param:
+                path: Path = ("operations", i, "args", param["name"])
+                read_only = _disk(value, disks) if param["names"] == "disk" else shares.get(value)
+                if read_only is None or value == ROOT_TAG:
+                    found.append((path, f"no call of the plan attaches {shown(value)}"))
+                elif read_only and operations[i]["args"].get("access", "read-write") != "read":
+                    found.append((path, f"{shown(value)} is attached read-only"))
 
 
 def _disk(device: str, disks: list[bool]) -> bool | None:

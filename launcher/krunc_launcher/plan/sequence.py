@@ -35,8 +35,7 @@ _OF_THE_STAGE = ("lay_stage", "pass_sigterm")
 
 def together(plan: dict[str, Any], given: list[Given], found: Findings) -> Staged | None:
     """Append what is wrong with the operations of PLAN, each of which is well by itself, GIVEN the
-    parameters of each; return, if it has the stage, their kinds, their names and the paths of the
-    launch."""
+    parameters of each; return, if it has the stage, kinds, names and the launch's paths."""
     operations, era = plan["operations"], plan["api"]
     kinds = list(map(kind_of, operations))
     every = [row[kind] for row, kind in zip(operations, kinds, strict=True)]
@@ -128,19 +127,16 @@ def _order(operations: list[dict[str, Any]], found: Findings) -> None:
 def _confined(operations: list[dict[str, Any]], names: list[str], found: Findings) -> None:
     """Check that no thread stands before a last step, and only threads, notes, the entry behind."""
     threads: list[int] = []
-    end = ""
+    end, free = "", "or the thread that it starts is not confined"
     for i, row in enumerate(operations):
-        name = names[i]
-        step = STEPS[name] if "step" in row else {}
+        step = STEPS[names[i]] if "step" in row else {}
         if "last" in step and not end:
-            end = name
-            free = "or the thread that it starts is not confined"
-            for j in threads:
-                found.append((("operations", j), f"{names[j]} is behind {end}, {free}"))
+            end = names[i]
+            found += [(("operations", j), f"{names[j]} is behind {end}, {free}") for j in threads]
         elif "threads" in step:
             threads.append(i)
-        elif end and not ("implicit" in row or name == ROLES["enter"]):
-            found.append((("operations", i), f"{name} is before {end}"))
+        elif end and not ("implicit" in row or names[i] == ROLES["enter"]):
+            found.append((("operations", i), f"{names[i]} is before {end}"))
 
 
 def _implied(operations: list[dict[str, Any]], era: str, found: Findings) -> None:
@@ -237,10 +233,8 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
     """Check that there is one program, and nothing else in the file in which init finds it."""
-    if names.isdisjoint(MEANT["laid_at"]):
-        return
     stated = 0
-    for i, row in enumerate(operations):
+    for i, row in () if names.isdisjoint(MEANT["laid_at"]) else enumerate(operations):
         data = content(row)
         if data is None:
             continue
@@ -277,6 +271,5 @@ def is_configuration(row: dict[str, Any]) -> bool:
 
 
 def devices(names: list[str]) -> int:
-    """Return the virtio devices of the machine that operations of these NAMES make, libkrun's own
-    among them."""
+    """Return the virtio devices that operations of these NAMES make, libkrun's own among them."""
     return sum(DEVICES[name] for name in names if name in DEVICES)

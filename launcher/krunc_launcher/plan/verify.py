@@ -179,34 +179,28 @@ def _operation(row: Any, era: str, path: Path, found: Findings) -> Given:
     if kind == "call" and not exists(rule, era):
         found.append(((*path, kind), f"{name} is not in {ERAS[era]['name']}"))
         return given
-    stated = row.get("args", {})
-    args = stated if type(stated) is dict else {}
-    params = 0
-    for param in rule["params"]:
-        if param["kind"] not in _UNPLANNED:
-            params += 1
-            if param["name"] in args:
-                given.append((param, args[param["name"]]))
+    params = [param for param in rule["params"] if param["kind"] not in _UNPLANNED]
     if len(row) != (3 if params else 2) or (params and "args" not in row):
         warn = ("on_failure",) if rule.get("role") == "log" else ()
         _keys(row, (kind, "args", "from") if params else (kind, "from"), warn, path, found)
         if row.get("on_failure", "warn") != "warn":
             found.append(((*path, "on_failure"), 'allowed: "warn"'))
-    where = (*path, "args")
-    if args is not stated:
-        found.append((where, f"found {shown(stated)}; expected an object"))
+    args, where = row.get("args", {}), (*path, "args")
+    if type(args) is not dict:
+        found.append((where, f"found {shown(args)}; expected an object"))
         return given
-    if len(args) != params or len(given) != params:
-        names = [param["name"] for param in rule["params"] if param["kind"] not in _UNPLANNED]
-        _keys(args, tuple(names), (), where, found)
+    for param in params:
+        if param["name"] in args:
+            given.append((param, args[param["name"]]))
+    if len(args) != len(params) or len(given) != len(params):
+        _keys(args, tuple(param["name"] for param in params), (), where, found)
     before = len(found)
     for param, value in given:
         values.check(value, param, (*where, param["name"]), found)
-    if "one_of" in rule and len(found) == before and len(given) == params:
-        one_of = rule["one_of"]
-        chosen = [name for name in one_of if args[name] not in (None, "none")]
+    if "one_of" in rule and len(found) == before and len(given) == len(params):
+        chosen = [name for name in rule["one_of"] if args[name] not in (None, "none")]
         if len(chosen) != 1:
-            found.append((where, f"expected exactly one of {' and '.join(one_of)}"))
+            found.append((where, f"expected exactly one of {' and '.join(rule['one_of'])}"))
     for param, value in given if name in COUNTED else ():
         if "count" in param and len(found) == before and value is not None:
             values.counted(args, param, (*where, param["name"]), found)

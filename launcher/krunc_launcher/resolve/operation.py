@@ -148,6 +148,27 @@ def has_disks(done: list[Operation]) -> bool:
     )
 
 
+def encoded(done: list[Operation]) -> bytes:
+    """Return the orders in DONE as the stage reads them: strings that end in NUL, an order's name
+    and then the value of each parameter; a list is the number of its items and each of them."""
+    words: list[str] = []
+    for operation in done:
+        if operation.kind != "order":
+            continue
+        words.append(operation.name)
+        for value in operation.values:
+            if type(value) is list:
+                words.append(str(len(value)))
+                words += [
+                    item if type(item) is str else f"{item.name}={item.text}" for item in value
+                ]
+            elif isinstance(value, Named):
+                words.append(value.c)
+            else:
+                words.append("" if value is None else str(value))
+    return system.fsencode("\0".join([*words, ""]))
+
+
 def read(path: str, directories: Directories) -> bytes:
     """Return the bytes of a regular file; raises OSError."""
     most = LIMITS["content_bytes"]

@@ -123,25 +123,16 @@ _CONTEXT: Any = _NAMESPACE(
 )
 
 
-def parse(text: str) -> Any:
-    """Return the JSON value of TEXT: no key twice, only whole numbers, nothing behind it, and not
-    nested too deep. Raises PlanRefused."""
-    value = scanned(text)
-    if _is_too_deep(value):
-        raise _refused(text)
-    return value
-
-
-def scanned(text: str) -> Any:
-    """Return the same, which may be nested too deep: for `verify`, which takes nothing that is.
-    Raises PlanRefused."""
+def parse(text: str, may_be_deep: bool = False) -> Any:
+    """Return the JSON value of TEXT: no key twice, only whole numbers, nothing behind it. It is
+    nested too deep only where it MAY_BE_DEEP: `verify` takes no such plan. Raises PlanRefused."""
     start = len(text) - len(text.lstrip(_BLANKS))
     try:
         value, end = make_scanner(_CONTEXT)(text, start)
     except (StopIteration, ValueError, RecursionError, SystemError):
         # SystemError: the scanner has something to say, for which it would need json.decoder.
         raise _refused(text) from None
-    if text[end:].strip(_BLANKS):
+    if text[end:].strip(_BLANKS) or (not may_be_deep and _is_too_deep(value)):
         raise _refused(text)
     # A value takes two characters or more, so few texts need counting.
     if len(text) > 2 * LIMITS["plan_values"] and _count(value) > LIMITS["plan_values"]:

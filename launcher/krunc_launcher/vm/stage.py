@@ -7,7 +7,7 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._stage_rules import STAGE
 from krunc_launcher.errors import LaunchError
-from krunc_launcher.resolve.operation import Named, meant
+from krunc_launcher.resolve.operation import encoded, meant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,27 +39,6 @@ def lay(directory: str, done: list[Operation]) -> None:
         # user can change a name in it, and so have another file given to it.
         for path in (directory + orders, directory + program, directory, socket, launch):
             system.chown(path, uid, gid, follow_symlinks=False)
-
-
-def encoded(done: list[Operation]) -> bytes:
-    """Return the file of the orders in DONE: strings that end in NUL, an order's name and then the
-    value of each parameter; a list is the number of its items and each of them."""
-    words: list[str] = []
-    for operation in done:
-        if operation.kind != "order":
-            continue
-        words.append(operation.name)
-        for value in operation.values:
-            if type(value) is list:
-                words.append(str(len(value)))
-                words += [
-                    item if type(item) is str else f"{item.name}={item.text}" for item in value
-                ]
-            elif isinstance(value, Named):
-                words.append(value.c)
-            else:
-                words.append("" if value is None else str(value))
-    return system.fsencode("\0".join([*words, ""]))
 
 
 def _program(machine: str) -> bytes:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from krunc_compiler.plan.plan import Plan, to_text
+from krunc_launcher.accept import accept
 from krunc_launcher.errors import PlanRefused
+from krunc_launcher.options import Options
 from krunc_launcher.text.positions import position
 from krunc_launcher.text.reading import parse
 from places import ROOT
@@ -123,6 +127,37 @@ def test_agrees_with_json(parts: list[str], start: int, cut: int, alone: bool) -
         assert caught.value.findings[0][1] != "this is not the JSON of a plan"
     else:
         assert parse(text) == wanted
+
+
+# Plans with secrets, disks, an overlay with a process, and the stage.
+PLANS = sorted((ROOT / "boxes").glob("*.plan.json")) + sorted(
+    (ROOT / "examples").rglob("*.plan.json")
+)
+
+
+def everywhere(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each place in VALUE: what holds it, and its key or index there."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], (dict, list)):
+            yield from everywhere(value[key])
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_plan_that_is_too_deep_anywhere_is_refused_as_such(path: Path) -> None:
+    """Only a plan that is refused is asked how deep it is: so none that is too deep may be verified."""
+    plan = json.loads(path.read_text("utf-8"))
+    options = Options({})
+    accept(str(path), options)
+    for holder, key in list(everywhere(plan)):
+        before = holder[key]
+        for opening, closing in ("[]", ('{"a":', "}")):
+            holder[key] = json.loads(opening * DEPTH + "1" + closing * DEPTH)
+            with pytest.raises(PlanRefused) as caught:
+                accept(str(path), options, json.dumps(plan).encode())
+            ((_, sentence),) = caught.value.findings
+            assert "nested too deeply" in sentence, (key, before)
+        holder[key] = before
 
 
 def test_a_position_in_any_layout() -> None:
