@@ -27,7 +27,7 @@ ROUTE = [
 ]
 _KRUNC = ["-m", "krunc"]
 # A boot takes 5 to 20 s of emulation, 40 s with a passt; this only ends what hangs.
-TIMEOUT = 60
+TIMEOUT = 75
 # The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
 # both processors were busy: then nothing that the program prints is left, whatever its status.
 _NO_CONSOLE = "unable to open an initial console"
