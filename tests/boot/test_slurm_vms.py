@@ -11,7 +11,8 @@ from debian_host import DebianHost, guest_root
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 
-pytestmark = pytest.mark.boot
+# In one of pytest's processes, so that there is one such host.
+pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("debian_host")]
 
 # One node, which is the host itself; it has the loopback interface alone.
 CONFIGURATION = """\

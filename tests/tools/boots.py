@@ -224,6 +224,17 @@ def pytest_configure(config: pytest.Config) -> None:
     guests.choose(config.getoption("--arch"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Boots that need more than the emulated host of all come first: they take longest, and the last
+    of them would be waited for while a processor is idle."""
+
+    def comes_later(item: pytest.Item) -> bool:
+        of_all = isinstance(item, pytest.Function) and "emulated" in item.fixturenames
+        return of_all or item.get_closest_marker("boot") is None
+
+    items.sort(key=comes_later)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a boot has told."""
     if report.when == "call":
