@@ -11,8 +11,7 @@ from debian_host import DebianHost, guest_root
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 
-# In one of pytest's processes, so that there is one such host.
-pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("debian_host")]
+pytestmark = pytest.mark.boot
 
 # One node, which is the host itself; it has the loopback interface alone.
 CONFIGURATION = """\

@@ -13,8 +13,7 @@ from debian_host import DebianHost, guest_root
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 
-# In one of pytest's processes, so that there is one such host.
-pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("debian_host")]
+pytestmark = pytest.mark.boot
 
 GUESTS = "/var/lib/guests"
 UNITS = "etc/systemd/system"
