@@ -73,8 +73,8 @@ class TestCommandLine:
 
     def test_a_command_that_takes_too_long_is_killed_with_all_it_started(self) -> None:
         script = "echo begun; setsid sleep 98765 & sleep 98765; wait"
-        done = kvmhost("run", "-t", "20", "sh", "-c", script)
-        message = f"kvmhost: timed out after 20 s, killed: sh -c '{script}'\n"
+        done = kvmhost("run", "-t", "8", "sh", "-c", script)
+        message = f"kvmhost: timed out after 8 s, killed: sh -c '{script}'\n"
         assert (done.returncode, done.stdout, done.stderr) == (124, "begun\n", message)
         assert "98765" not in kvmhost("run", "ps", "-eo", "args").stdout
 
@@ -137,7 +137,7 @@ class TestJob:
 
     def test_a_timeout_carries_the_output_so_far(self, directory: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as raised:
-            job.run(directory, ["sh", "-c", "echo begun; sleep 98765"], timeout=20)
+            job.run(directory, ["sh", "-c", "echo begun; sleep 98765"], timeout=8)
         assert raised.value.output == b"begun\n"
 
     def test_jobs_run_at_the_same_time(self, directory: Path, tmp_path: Path) -> None:
@@ -231,6 +231,20 @@ class TestMachine:
 
 
 class TestWithoutMachine:
+    def test_a_machine_that_hangs_is_told_to_kill_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(machine, "is_up", lambda at: True)
+        monkeypatch.setattr(machine, "alive", lambda at: True)
+        monkeypatch.setattr(machine, "order", lambda at, line: told.append(line.split()[0]))
+        monkeypatch.setattr(job, "_KILL_TIMEOUT", 0.1)
+        machine.state(tmp_path).mkdir()
+        with pytest.raises(HostError, match="does not kill a job"):
+            job.run(tmp_path, ["true"], timeout=0.1)
+        assert told == ["run", "kill"]
+        assert not list(machine.state(tmp_path).iterdir())
+
     def test_a_library_call_needs_a_machine(self, tmp_path: Path) -> None:
         with pytest.raises(HostError, match="no emulated machine is up"):
             job.run(tmp_path, ["true"])

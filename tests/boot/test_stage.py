@@ -207,9 +207,10 @@ def test_a_panic_of_a_kernel_that_is_not_libkruns(
     kernel = {"path": "./vmlinux", "format": "elf", "cmdline": LINE + more}
     full = [{"path": "/full", "size": "256MiB"}]
     name = staged(
-        boxes, PANIC, tmpfs=full, boot={"kernel": kernel}, timeout="60s", stop={"grace": 1}
+        boxes, PANIC, tmpfs=full, boot={"kernel": kernel}, timeout="30s", stop={"grace": 1}
     )
     done = boot(name, panics=True)
+    assert "Kernel panic" in done.stderr, done
     assert done.status == status, done
     shown("a kernel of the box's own that panics, with panic= and without")
 

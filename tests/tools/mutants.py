@@ -1,8 +1,9 @@
-"""Mutants of plans against a recording libkrun, in one process under AddressSanitizer:
-python tests/tools/mutants.py LIBRARY_V1 LIBRARY_V2 DIRECTORY MUTANTS REPLAYS PLAN...
+"""Mutants of plans against a recording libkrun:
+python tests/tools/mutants.py LIBRARY_V1 LIBRARY_V2 DIRECTORY MUTANTS REPLAYS PRELOAD PLAN...
 
-For each plan MUTANTS are made and verified, and up to REPLAYS of those that the verifier takes are
-replayed. Prints the figures as JSON; what goes wrong ends it with a traceback.
+For each plan MUTANTS are made and verified, which is Python alone, and up to REPLAYS of those that the
+verifier takes are replayed: in another process, with PRELOAD (AddressSanitizer) and the libraries. Prints
+the figures as JSON; what goes wrong ends it with a traceback.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,17 +129,8 @@ def replayed(plan: Path, value: dict[str, Any], library: str, directory: Path) -
 
 
 def main() -> None:
-    """Run the mutants of all plans."""
-    v1, v2, where, mutants, replays, *plans = sys.argv[1:]
-    directory = Path(where)
-    (directory / "run").mkdir(mode=0o700)
-    (directory / "x").write_bytes(b"what is in \xff it")
-    os.environ.update(
-        VARIABLES, KRUN_RECORDER=str(directory / "calls.jsonl"), KRUN_RECORDER_EXIT="7"
-    )
-    # What the host lacks would hide nearly all that is replayed.
-    preflight.preflight = lambda done, directories: []
-    mark.missing_workdir = lambda plan, done, directories: []
+    """Make the mutants of all plans, verify them, and have some of them replayed."""
+    v1, v2, where, mutants, replays, preload, *plans = sys.argv[1:]
     dice = random.Random(1)
     values = [json.loads(Path(plan).read_text("utf-8")) for plan in plans]
     seen: dict[Any, list[Any]] = {}
@@ -145,23 +138,20 @@ def main() -> None:
         for path in places(value):
             if path:
                 seen.setdefault(path[-1], []).append(_at(value, path))
-    figures = {"mutants": 0, "verified": 0, "replayed": 0, "entered": 0}
+    figures = {"mutants": 0, "verified": 0}
+    chosen: list[tuple[str, Any]] = []
     for value in values:
         library = v1 if value["api"] == "v1" else v2
         left = int(replays)
         for _ in range(int(mutants)):
             mutant = changed(value, seen, dice)
-            text = json.dumps(mutant, ensure_ascii=False)
             figures["mutants"] += 1
-            if not taken(text):
+            if not taken(json.dumps(mutant, ensure_ascii=False)):
                 continue
             figures["verified"] += 1
             if left:
                 left -= 1
-                plan = directory / "mutant.plan.json"
-                plan.write_text(text, "utf-8")
-                figures["replayed"] += 1
-                figures["entered"] += replayed(plan, mutant, library, directory) == _ENDED
+                chosen.append((library, mutant))
     # Bytes, too: these are only verified, for their paths could lead anywhere.
     for value in values:
         for _ in range(int(mutants)):
@@ -173,7 +163,34 @@ def main() -> None:
                 figures["verified"] += taken(data.decode("utf-8"))
             except (UnicodeDecodeError, LaunchError):
                 continue
-    print(json.dumps(figures))
+    done = subprocess.run(
+        [sys.executable, __file__, "--replay", where],
+        input=json.dumps(chosen).encode(),
+        # Each object is an allocation of its own, so that reading behind it is seen.
+        env={**os.environ, "LD_PRELOAD": preload, "PYTHONMALLOC": "malloc"}
+        | {"ASAN_OPTIONS": "detect_leaks=0:exitcode=99"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    print(json.dumps({**figures, "replayed": len(chosen), "entered": int(done.stdout)}))
+
+
+def replay(directory: Path) -> None:
+    """Replay the mutants that standard input has; print how many VMs were entered."""
+    (directory / "run").mkdir(mode=0o700)
+    (directory / "x").write_bytes(b"what is in \xff it")
+    os.environ.update(
+        VARIABLES, KRUN_RECORDER=str(directory / "calls.jsonl"), KRUN_RECORDER_EXIT="7"
+    )
+    # What the host lacks would hide nearly all that is replayed.
+    preflight.preflight = lambda done, directories: []
+    mark.missing_workdir = lambda plan, done, directories: []
+    entered = 0
+    for library, mutant in json.load(sys.stdin):
+        plan = directory / "mutant.plan.json"
+        plan.write_text(json.dumps(mutant, ensure_ascii=False), "utf-8")
+        entered += replayed(plan, mutant, library, directory) == _ENDED
+    print(entered)
 
 
 def _at(value: Any, path: tuple[Any, ...]) -> Any:
@@ -182,4 +199,7 @@ def _at(value: Any, path: tuple[Any, ...]) -> Any:
     return value
 
 
-main()
+if sys.argv[1] == "--replay":
+    replay(Path(sys.argv[2]))
+else:
+    main()

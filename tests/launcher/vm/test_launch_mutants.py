@@ -54,15 +54,9 @@ def test_no_mutant_escapes(
             directory,
             str(MUTANTS),
             str(MUTANTS // 20),
+            f"{asan.stdout.strip()} {fake_kvm}",
             *plans,
         ],
-        env={
-            **os.environ,
-            "LD_PRELOAD": f"{asan.stdout.strip()} {fake_kvm}",
-            "ASAN_OPTIONS": "detect_leaks=0:exitcode=99",
-            # Each object is an allocation of its own, so that reading behind it is seen.
-            "PYTHONMALLOC": "malloc",
-        },
         capture_output=True,
         text=True,
     )

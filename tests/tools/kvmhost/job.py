@@ -16,7 +16,7 @@ from kvmhost.errors import HostError
 
 # Seconds between two looks at a job: it may take 2 % longer than it does, within these limits.
 _POLL_MIN, _POLL_MAX, _POLL_SHARE = 0.005, 0.05, 0.02
-_KILL_TIMEOUT = 60  # seconds that a killed job may take to be gone; a tenth on an idle machine
+_KILL_TIMEOUT = 30  # seconds that a killed job may take to be gone; a fifth on an idle machine
 _CHUNK = 1 << 20  # bytes
 
 
@@ -83,8 +83,9 @@ def stream(
                 _kill(directory, files)
                 _pass_on(pairs)
                 raise
-            finally:
+            except BaseException:
                 _kill(directory, files)
+                raise
     finally:
         shutil.rmtree(files, ignore_errors=True)
 
