@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
+from krunc_compiler.pipeline.existing import way
 from reviews import BOX
 
 MATRIX = {**BOX, "name": "m-{{ n }}", "matrix": {"n": [1, 2]}}
@@ -17,6 +18,7 @@ ROW = {**MATRIX, "matrix": {"n": [1, 2, 3]}}
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    way.cache_clear()  # one run has one working directory; where another test was, plans was a link
     for name, box in (("m", MATRIX), ("one", BOX)):
         box_file(name, box)
     assert main(["compile", "boxes", "-o", "plans/"]) == 0
