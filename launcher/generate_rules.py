@@ -105,6 +105,11 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         },
         # Those with an argument of a kind, for a quick look.
         "OPENING": _with("opens", table["functions"], steps["steps"]),
+        "DISKS": {
+            name: True
+            for name, row in table["functions"].items()
+            if any(param.get("target") == "disk" for param in row["params"])
+        },
         "CARRIED": _with("command_line", table["functions"]),
         "COUNTED": _with("count", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},

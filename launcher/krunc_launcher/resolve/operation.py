@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher._rules import LIMITS, MEANT, OPENING
+from krunc_launcher._rules import DISKS, LIMITS, MEANT, OPENING
 from krunc_launcher.plan.rows import ROWS, known
 from krunc_launcher.plan.sequence import opening
 
@@ -140,12 +140,7 @@ def made(done: list[Operation]) -> list[str]:
 
 def has_disks(done: list[Operation]) -> bool:
     """Tell whether a guest of DONE gets a disk."""
-    return any(
-        rule.get("target") == "disk"
-        for each in done
-        if "disk" in each.name and each.name in OPENING  # other calls open no disk
-        for rule, _, _ in each.opens()
-    )
+    return any(each.name in DISKS for each in done)
 
 
 def encoded(done: list[Operation]) -> bytes:
