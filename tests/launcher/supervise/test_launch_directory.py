@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +134,17 @@ def dead(runtime: Path, name: str = DEAD) -> Path:
 
 
 def removed(runtime: Path, owners: set[int] | None = None) -> None:
-    remove_dead(str(runtime), owners or {os.geteuid()})
-    with suppress(ChildProcessError):  # what was much goes by another process
-        os.waitpid(-1, 0)
+    started: list[int] = []
+
+    def fork() -> int:
+        started.append(os.fork())
+        return started[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(system, "fork", fork)
+        remove_dead(str(runtime), owners or {os.geteuid()})
+    for process in started:  # what was much goes by another process
+        os.waitpid(process, 0)
 
 
 @pytest.fixture
