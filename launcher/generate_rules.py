@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from generate_filters import filters
+from generate_runs import characters, runs
 
 ROOT = Path(__file__).parent.parent
 # The tree's own: what builds krunc has none that is installed.
@@ -31,10 +32,6 @@ _PLAN = ("format", "ending", "operations", "runtime", "launch", "store")
 # Sets of names, each a string.
 _NAMES = ("guest_own", "no_disks", "no_disks_why", "no_layers", "no_layers_why")
 _STAGE = ("port", "never_ended", "share", "program", "root", "socket", "search")
-# A run of characters, or a group of runs, and how often it stands.
-_RUN = re.compile(r"(\[[^]]+]|\([^()]+\)|[A-Za-z0-9:=])(?:\{([0-9]+)(?:,([0-9]+))?}|([*+?]))?")
-_OFTEN = {"*": (0, None), "+": (1, None), "?": (0, 1)}
-_ENDLESS = 1 << 30
 _PLANNED = ("log", "create", "configure", "enter")
 _SINGLE = ("create", "enter", "free")  # the roles of one function each
 # What the plans of common boxes have. A launch reads these rows, whatever its plan; it reads the
@@ -65,7 +62,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         "ERAS": table["eras"],
         "MARKERS": table["markers"],
         "CHARSETS": {
-            name: (_characters(row["pattern"]), row["doc"])
+            name: (characters(row["pattern"]), row["doc"])
             for name, row in table["charsets"].items()
         },
         "NAMES": {name: orders[name] for name in _NAMES},
@@ -105,11 +102,7 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         },
         # Those with an argument of a kind, for a quick look.
         "OPENING": _with("opens", table["functions"], steps["steps"]),
-        "DISKS": {
-            name: True
-            for name, row in table["functions"].items()
-            if any(param.get("target") == "disk" for param in row["params"])
-        },
+        "DISKS": _with("target", table["functions"], value="disk"),
         "CARRIED": _with("command_line", table["functions"]),
         "COUNTED": _with("count", table["functions"]),
         "MEANT": {meaning: _meant(table, meaning) for meaning in table["meanings"]},
@@ -229,13 +222,13 @@ def _meant(table: dict[str, Any], meaning: str) -> dict[str, str]:
     }
 
 
-def _with(key: str, *tables: dict[str, Any]) -> dict[str, bool]:
-    """Return the functions or steps with a parameter that has KEY."""
+def _with(key: str, *tables: dict[str, Any], value: str | None = None) -> dict[str, bool]:
+    """Return the functions or steps with a parameter that has KEY, with VALUE if that is told."""
     return {
         name: True
         for rows in tables
         for name, row in rows.items()
-        if any(key in param for param in row["params"])
+        if any(key in param and value in (None, param[key]) for param in row["params"])
     }
 
 
@@ -255,42 +248,6 @@ def _kind(row: dict[str, Any]) -> dict[str, Any]:
         rule["runs"] = runs(row["pattern"])
         rule["except"] = [runs(pattern) for pattern in row.get("except", ())]
     return rule
-
-
-def runs(pattern: str) -> list[tuple[str, int, int]]:
-    """Return the runs of characters that PATTERN describes: which, and how many at least and at
-    most.
-
-    Raises ValueError where a walk that takes as many characters as a run can have, and never goes
-    back, would not tell what PATTERN tells.
-    """
-    found: list[tuple[str, int, int]] = []
-    at = 0
-    while at < len(pattern):
-        run = _RUN.match(pattern, at)
-        if run is None:
-            raise ValueError(f"{pattern}: {pattern[at:]} is not a run of characters")
-        what, least, most, often = run.groups()
-        low, high = _OFTEN.get(often, (1, 1)) if least is None else (int(least), int(most or least))
-        if what.startswith("("):
-            if low != high:
-                raise ValueError(f"{pattern}: the group {what} is repeated more or less often")
-            found += runs(what[1:-1]) * low
-        else:
-            found.append((_characters(what), low, _ENDLESS if high is None else high))
-        at = run.end()
-    for i, (taken, low, high) in enumerate(found):
-        for following, needed, _ in found[i + 1 :]:
-            if low != high and set(taken) & set(following):
-                raise ValueError(f"{pattern}: where a run ends cannot be seen")
-            if needed:
-                break
-    return found
-
-
-def _characters(pattern: str) -> str:
-    expression = re.compile(pattern.removesuffix("*"))
-    return "".join(chr(code) for code in range(128) if expression.fullmatch(chr(code)))
 
 
 def load(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from generate_rules import runs
+from generate_runs import runs
 from krunc_compiler import libkrun as api
 from krunc_compiler.findings.finding import Rejected
 from krunc_compiler.pipeline.compiling import compile_box

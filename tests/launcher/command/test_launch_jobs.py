@@ -377,7 +377,7 @@ def test_a_plan_whose_file_name_leads_elsewhere(name: str, fleet: Fleet) -> None
     given = [plans] if name.endswith(".plan.json") else [plans / name, plans / "other.plan.json"]
     done = fleet.run(*map(str, given))
     assert done.returncode == 2
-    assert f"{plans}/{name}: a VM cannot be called '" in done.stderr
+    assert f'{plans}/{name}: a VM cannot be called "' in done.stderr
     for made in ("logs", "run", "ends", "calls"):
         assert not (fleet.place / made).exists()
     listed = main(["digest", "--fleet", str(plans), "-o", str(fleet.place / "list")])
