@@ -75,6 +75,7 @@ class Pattern:
     def __init__(self, pattern: str) -> None:
         self._rows: list[_Row] = []
         self._weights: dict[int, int] = {}
+        self._written: dict[tuple[str, int], _Fits] = {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what may mean something else one day
@@ -87,6 +88,7 @@ class Pattern:
         except RecursionError:
             raise Unmatchable("a pattern has too many groups within groups") from None
         self._add("end", None)
+        self._written.clear()  # its numbers are those of what was parsed
         self._has_places = any(kind == "at" for kind, _ in self._rows)
         self._states: dict[tuple[frozenset[int], _Place], _State] = {}
 
@@ -155,7 +157,10 @@ class Pattern:
             kind = str(name)
             if kind in ("LITERAL", "NOT_LITERAL", "ANY", "IN"):
                 self._weights[len(self._rows)] = len(value) if kind == "IN" else 1
-                self._add("take", _one(kind, value))
+                same = (kind, id(value))
+                if same not in self._written:  # of what is repeated, each time the same
+                    self._written[same] = _one(kind, value)
+                self._add("take", self._written[same])
             elif kind == "BRANCH":
                 self._branch(value[1])
             elif kind == "SUBPATTERN":
@@ -223,22 +228,20 @@ def _one(kind: str, value: Any) -> _Fits:
         return chr(value).__eq__
     if kind == "NOT_LITERAL":
         return chr(value).__ne__
-    negated, items = False, []
-    for name, item in value:
-        if str(name) == "NEGATE":
-            negated = True
-        else:
-            items.append(_item(str(name), item))
-    return lambda character: any(fits(character) for fits in items) != negated
+    named = [(str(name), item) for name, item in value]
+    negated = ("NEGATE", None) in named
+    ranges = [(chr(item[0]), chr(item[1])) for name, item in named if name == "RANGE"]
+    kinds = [_FITS[str(item)] for name, item in named if name == "CATEGORY"]
+    literals = "".join(chr(item) for name, item in named if name == "LITERAL")
 
+    def fits(character: str) -> bool:
+        return negated != (
+            character in literals
+            or any(first <= character <= last for first, last in ranges)
+            or any(kind(character) for kind in kinds)
+        )
 
-def _item(kind: str, value: Any) -> _Fits:
-    if kind == "LITERAL":
-        return chr(value).__eq__
-    if kind == "RANGE":
-        first, last = chr(value[0]), chr(value[1])
-        return lambda character: first <= character <= last
-    return _FITS[str(value)]
+    return fits
 
 
 @lru_cache(20_000)  # all of any one schema
