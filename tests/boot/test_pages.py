@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from boots import ROUTE
+from boots import REPEATED, ROUTE, copy, renew, restore
 from kvmhost import job
+from kvmhost.errors import HostError
 from pages import PAGES, blocks, environment, run
 
 pytestmark = pytest.mark.boot
@@ -18,12 +20,22 @@ TIMEOUT = 240
 
 
 @pytest.mark.parametrize("page", BOOTING, ids=lambda page: page.stem)
-def test_a_page_boots(page: Path, emulated: Path, tmp_path: Path, update_golden: bool) -> None:
+def test_a_page_boots(
+    page: Path,
+    emulated: Path,
+    tmp_path: Path,
+    update_golden: bool,
+    request: pytest.FixtureRequest,
+) -> None:
     directory = tmp_path / "page"
     directory.mkdir()
     env = environment(tmp_path / "home")
-    for command in ROUTE:
-        assert job.run(emulated, command, timeout=TIMEOUT).returncode == 0
+
+    def route() -> None:
+        for command in ROUTE:
+            assert job.run(emulated, command, timeout=TIMEOUT).returncode == 0
+
+    route()
 
     def shell(script: str) -> str:
         command = ["bash", "-c", script]
@@ -31,11 +43,22 @@ def test_a_page_boots(page: Path, emulated: Path, tmp_path: Path, update_golden:
         return done.stdout + done.stderr
 
     def emulating(script: str) -> str:
-        # A guest's kernel that panics under emulation, or whose console is late, is started again.
+        command = ["bash", "-c", script]
+        # A guest that hangs, that panics under emulation or whose console is late starts again.
         for left in (2, 1, 0):
-            done = job.run(
-                emulated, ["bash", "-c", script], cwd=directory, env=env, timeout=TIMEOUT
-            )
+            with TemporaryDirectory(prefix="page-before-") as before:
+                copy(tmp_path, before)
+                try:
+                    done = job.run(emulated, command, cwd=directory, env=env, timeout=TIMEOUT)
+                except (subprocess.TimeoutExpired, HostError):
+                    if left < 2:
+                        raise
+                    why = f"{page.name}: a boot hung, or its machine was lost"
+                    request.node.user_properties.append((REPEATED, why))
+                    renew(emulated)
+                    route()
+                    restore(tmp_path, before)
+                    continue
             printed = (done.stdout + done.stderr).decode()
             if "the guest ended before its program was started" not in printed or not left:
                 break

@@ -27,7 +27,7 @@ ROUTE = [
 ]
 _KRUNC = ["-m", "krunc"]
 # A boot takes 5 to 20 s of emulation, 40 s with a passt; this only ends what hangs.
-TIMEOUT = 75
+TIMEOUT = 90
 # The guest of libkrun 1.16.0 can start before its console is there, seen in 1 of 10 boots while
 # both processors were busy: then nothing that the program prints is left, whatever its status.
 _NO_CONSOLE = "unable to open an initial console"
@@ -97,14 +97,11 @@ def boot(
     """
 
     def repeated(why: str) -> None:
-        request.node.user_properties.append((_REPEATED, why))
+        request.node.user_properties.append((REPEATED, why))
 
     def repeat(why: str, before: str) -> None:
         repeated(why)
-        # What a guest has written, and what its launcher, which is gone, could not remove.
-        for made in boxes.iterdir():
-            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-        _copy(before, boxes)
+        restore(boxes, before)
 
     while _HUNG:
         repeated(_HUNG.pop())
@@ -138,18 +135,14 @@ def boot(
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **variables, **env}
         console = boxes / "run/console.log"
         with TemporaryDirectory(prefix="boot-before-") as before:
-            _copy(boxes, before)
+            copy(boxes, before)
             for left in reversed(range(_TRIES)):
                 try:
                     done = job.run(emulated, command, stdin=order, timeout=seconds, env=environment)
                 except (subprocess.TimeoutExpired, HostError):
                     if left < _TRIES - 2:
                         raise
-                    # Seen: the emulated host's timer had lost an interrupt. QEMU 7.2 changes the
-                    # mask of those of a CPU without a lock when a guest exits (do_vmexit in
-                    # svm_helper.c). A machine in which one VM hung is not trusted with another.
-                    machine.down(emulated)
-                    machine.up(emulated, machine.IDLE, guests.kind())
+                    renew(emulated)
                     repeat(f"{box}: the boot hung, or its machine was lost", before)
                     continue
                 said, told = (
@@ -172,8 +165,26 @@ def boot(
     return run
 
 
-def _copy(source: str | Path, target: str | Path) -> None:
+def renew(emulated: Path) -> None:
+    """Start the emulated host anew, in which a VM hung: it is not trusted with another.
+
+    Seen: its timer had lost an interrupt. QEMU 7.2 changes the mask of those of a CPU without a lock
+    when a guest exits (do_vmexit in svm_helper.c)."""
+    machine.down(emulated)
+    machine.up(emulated, machine.IDLE, guests.kind())
+
+
+def copy(source: str | Path, target: str | Path) -> None:
+    """Copy what is in the directory SOURCE into the directory TARGET."""
     subprocess.run(["cp", "-a", "--sparse=always", f"{source}/.", str(target)], check=True)
+
+
+def restore(place: Path, before: str) -> None:
+    """Have in the directory PLACE what its copy BEFORE has: a guest has written there, and its
+    launcher, which is gone, could not remove all."""
+    for made in place.iterdir():
+        shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
+    copy(before, place)
 
 
 def _fit(box: Path) -> None:
@@ -192,7 +203,7 @@ def _fit(box: Path) -> None:
 
 
 # Names of a test's properties, by which its process tells the one that prints the summary.
-_SHOWN, _REPEATED = "boot showed", "boot repeated"
+_SHOWN, REPEATED = "boot showed", "boot repeated"
 # Of the matrix. No package index has a 1.16.0 for arm64.
 COLUMNS = (("x86_64", "1.16.0"), ("x86_64", "2.0-dev"), ("arm64", "2.0-dev"))
 _HUNG: list[str] = []
@@ -238,7 +249,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what a boot has told."""
     if report.when == "call":
-        _TOLD.extend(one for one in report.user_properties if one[0] in (_SHOWN, _REPEATED))
+        _TOLD.extend(one for one in report.user_properties if one[0] in (_SHOWN, REPEATED))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -262,5 +273,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             marks = "".join(f"{'yes' if ' '.join(one) in seen else '-':9}" for one in COLUMNS)
             terminalreporter.write_line(f"{what:{width}}  {marks.rstrip()}")
     for name, why in _TOLD:
-        if name == _REPEATED:
+        if name == REPEATED:
             terminalreporter.write_line(f"repeated: {why}")
