@@ -51,11 +51,11 @@ def test_a_page_boots(
                 try:
                     done = job.run(emulated, command, cwd=directory, env=env, timeout=TIMEOUT)
                 except (subprocess.TimeoutExpired, HostError):
+                    renew(emulated)
                     if left < 2:
                         raise
                     why = f"{page.name}: a boot hung, or its machine was lost"
                     request.node.user_properties.append((REPEATED, why))
-                    renew(emulated)
                     route()
                     restore(tmp_path, before)
                     continue

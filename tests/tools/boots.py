@@ -140,9 +140,9 @@ def boot(
                 try:
                     done = job.run(emulated, command, stdin=order, timeout=seconds, env=environment)
                 except (subprocess.TimeoutExpired, HostError):
+                    renew(emulated)
                     if left < _TRIES - 2:
                         raise
-                    renew(emulated)
                     repeat(f"{box}: the boot hung, or its machine was lost", before)
                     continue
                 said, told = (
