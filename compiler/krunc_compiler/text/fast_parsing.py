@@ -12,14 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from krunc_compiler.findings.finding import Path, Place, Span
-from krunc_compiler.text.libyaml import (
-    CParser,
-    MappingNode,
-    Node,
-    ScalarNode,
-    SequenceNode,
-    YAMLError,
-)
+from krunc_compiler.text.libyaml import CParser, YAMLError, nodes
 from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH
 
@@ -32,6 +25,7 @@ _ODD = ("&", "*", "!", "<<")
 
 # Most are keys, or words that stand in many boxes; none is longer than a text that is read here.
 _scalar = lru_cache(1024)(scalar)
+_Scalar, _Sequence = nodes.ScalarNode, nodes.SequenceNode
 
 
 class _Odd(Exception):
@@ -42,7 +36,7 @@ class Places(Mapping[Path, Place]):
     """The places of composed nodes, worked out when they are asked for: of a box that is right,
     few are."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: nodes.Node) -> None:
         self._root = root
         self._all: dict[Path, Place] | None = None
 
@@ -78,50 +72,50 @@ def composed(text: str) -> tuple[Any, Places] | None:
         return None
 
 
-def _value(node: Node, depth: int) -> Any:
-    if type(node) is ScalarNode:
+def _value(node: nodes.Node, depth: int) -> Any:
+    if type(node) is _Scalar:
         return node.value if node.style else _scalar(node.value)
     if depth >= MAX_DEPTH:  # what is inside is too deep, if anything is
         raise _Odd
-    if type(node) is SequenceNode:
+    if type(node) is _Sequence:
         return [_value(item, depth + 1) for item in node.value]
     result = {}
     for named, item in node.value:
-        if type(named) is not ScalarNode:
+        if type(named) is not _Scalar:
             raise _Odd
         name = named.value if named.style else _scalar(named.value)
         if type(name) is not str or name in result:
             raise _Odd
-        if type(item) is ScalarNode:  # as most are: without a call
+        if type(item) is _Scalar:  # as most are: without a call
             result[name] = item.value if item.style else _scalar(item.value)
         else:
             result[name] = _value(item, depth + 1)
     return result
 
 
-def _child(node: Node, part: str | int) -> tuple[Span | None, Node]:
+def _child(node: nodes.Node, part: str | int) -> tuple[Span | None, nodes.Node]:
     """Tell what PART of NODE is called in the text, if it has a name, and its node; or a
     KeyError."""
-    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+    if isinstance(node, _Sequence) and isinstance(part, int) and part < len(node.value):
         return None, node.value[part]
-    if isinstance(node, MappingNode):
+    if isinstance(node, nodes.MappingNode):
         for named, item in node.value:
             if named.value == part:
                 return _span(named), item
     raise KeyError(part)
 
 
-def _places(node: Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
+def _places(node: nodes.Node, path: Path, key: Span | None) -> Iterator[tuple[Path, Place]]:
     yield path, Place(_span(node), key)
-    if isinstance(node, SequenceNode):
+    if isinstance(node, _Sequence):
         for i, item in enumerate(node.value):
             yield from _places(item, (*path, i), None)
-    elif isinstance(node, MappingNode):
+    elif isinstance(node, nodes.MappingNode):
         for named, item in node.value:
             yield from _places(item, (*path, named.value), _span(named))
 
 
-def _span(node: Node) -> Span:
+def _span(node: nodes.Node) -> Span:
     start, end = node.start_mark, node.end_mark
     return Span(start.line, start.column, end.line, end.column)
 

@@ -89,39 +89,13 @@ def _alone() -> Any:
 
 CParser = _parser()
 
+from yaml import events, nodes  # noqa: E402
 from yaml.error import YAMLError  # noqa: E402
-from yaml.events import (  # noqa: E402
-    AliasEvent,
-    CollectionStartEvent,
-    Event,
-    MappingEndEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # noqa: E402
 
-__all__ = [
-    "AliasEvent",
-    "CParser",
-    "CollectionStartEvent",
-    "Event",
-    "MappingEndEvent",
-    "MappingNode",
-    "Node",
-    "ScalarEvent",
-    "ScalarNode",
-    "SequenceEndEvent",
-    "SequenceNode",
-    "SequenceStartEvent",
-    "StreamEndEvent",
-    "YAMLError",
-    "events",
-]
+__all__ = ["CParser", "YAMLError", "events", "events_of", "nodes"]
 
 
-def events(text: str) -> Iterator[Any]:
+def events_of(text: str) -> Iterator[Any]:
     """Read the events of TEXT, whose errors are a YAMLError."""
     parser: Any
     if CParser is None:

@@ -17,18 +17,7 @@ from krunc_compiler.findings.finding import (
     reject,
 )
 from krunc_compiler.text.fast_parsing import composed
-from krunc_compiler.text.libyaml import (
-    AliasEvent,
-    CollectionStartEvent,
-    Event,
-    MappingEndEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-    YAMLError,
-    events,
-)
+from krunc_compiler.text.libyaml import YAMLError, events, events_of
 from krunc_compiler.text.scalars import NoNumber, scalar
 from krunc_compiler.text.yaml_errors import MAX_DEPTH, finding_of, too_deep
 
@@ -113,14 +102,14 @@ class _Composer:
     """Events to nodes. Stops at the first level too many while events still stream."""
 
     def __init__(self, text: str) -> None:
-        self._events = events(text)
+        self._events = events_of(text)
         self._anchors: dict[str, _Node | None] = {}
         self._nodes = 0
 
     def document(self) -> _Node:
         next(self._events)  # StreamStart
         event = next(self._events)
-        if isinstance(event, StreamEndEvent):
+        if isinstance(event, events.StreamEndEvent):
             raise _Refused(
                 Finding(
                     "KR004",
@@ -132,7 +121,7 @@ class _Composer:
         node = self._node(next(self._events), 0)
         next(self._events)  # DocumentEnd
         event = next(self._events)
-        if not isinstance(event, StreamEndEvent):
+        if not isinstance(event, events.StreamEndEvent):
             raise _Refused(
                 Finding(
                     "KR007",
@@ -143,12 +132,12 @@ class _Composer:
             )
         return node
 
-    def _node(self, event: Event, depth: int) -> _Node:
+    def _node(self, event: events.Event, depth: int) -> _Node:
         span = _span(event)
         self._count(1, span)
-        if isinstance(event, AliasEvent):
+        if isinstance(event, events.AliasEvent):
             return self._alias(event, span)
-        if not isinstance(event, ScalarEvent | CollectionStartEvent):
+        if not isinstance(event, events.ScalarEvent | events.CollectionStartEvent):
             raise TypeError(f"no node starts with {event}")
         if event.tag is not None and event.tag != "!":
             raise _Refused(
@@ -171,26 +160,28 @@ class _Composer:
             self._anchors[anchor] = node
         return node
 
-    def _anchored(self, event: ScalarEvent | CollectionStartEvent, span: Span, depth: int) -> _Node:
-        if isinstance(event, ScalarEvent):
+    def _anchored(
+        self, event: events.ScalarEvent | events.CollectionStartEvent, span: Span, depth: int
+    ) -> _Node:
+        if isinstance(event, events.ScalarEvent):
             plain = event.tag is None and event.implicit[0] and not event.style
             kind = "merge" if plain and event.value == "<<" else "scalar"
             return _Node(span, _scalar(event.value, span) if plain else event.value, kind, 1)
         children: list[Any] = []
         size = 1
-        if isinstance(event, SequenceStartEvent):
-            while not isinstance(inner := next(self._events), SequenceEndEvent):
+        if isinstance(event, events.SequenceStartEvent):
+            while not isinstance(inner := next(self._events), events.SequenceEndEvent):
                 children.append(node := self._node(inner, depth + 1))
                 size += node.size
             return _Node(_join(span, _span(inner)), children, "list", size)
-        while not isinstance(inner := next(self._events), MappingEndEvent):
+        while not isinstance(inner := next(self._events), events.MappingEndEvent):
             key = self._node(inner, depth + 1)
             node = self._node(next(self._events), depth + 1)
             children.append((key, node))
             size += key.size + node.size
         return _Node(_join(span, _span(inner)), children, "map", size)
 
-    def _alias(self, event: AliasEvent, span: Span) -> _Node:
+    def _alias(self, event: events.AliasEvent, span: Span) -> _Node:
         if event.anchor not in self._anchors:
             hint = f"write &{event.anchor} before the value that it repeats, above this line"
             said = f"no anchor &{event.anchor} before this"
@@ -216,7 +207,7 @@ class _Composer:
             )
 
 
-def _span(event: Event) -> Span:
+def _span(event: events.Event) -> Span:
     start: Any = event.start_mark
     end: Any = event.end_mark
     return Span(start.line, start.column, end.line, end.column)
