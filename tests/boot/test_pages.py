@@ -31,20 +31,6 @@ def test_a_page_boots(
     directory.mkdir()
     env = environment(tmp_path / "home")
 
-    def route() -> None:
-        for left in (1, 0):
-            try:
-                for command in ROUTE:
-                    assert job.run(emulated, command, timeout=60).returncode == 0
-            except (subprocess.TimeoutExpired, HostError):
-                renew(emulated)
-                if not left:
-                    raise
-            else:
-                break
-
-    route()
-
     def shell(script: str) -> str:
         command = ["bash", "-c", script]
         done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)
@@ -57,6 +43,8 @@ def test_a_page_boots(
             with TemporaryDirectory(prefix="page-before-") as before:
                 copy(tmp_path, before)
                 try:
+                    for words in ROUTE:
+                        assert job.run(emulated, words, timeout=60).returncode == 0
                     done = job.run(emulated, command, cwd=directory, env=env, timeout=TIMEOUT)
                 except (subprocess.TimeoutExpired, HostError):
                     renew(emulated)
@@ -64,7 +52,6 @@ def test_a_page_boots(
                         raise
                     why = f"{page.name}: a boot hung, or its machine was lost"
                     request.node.user_properties.append((REPEATED, why))
-                    route()
                     restore(tmp_path, before)
                     continue
             printed = (done.stdout + done.stderr).decode()
