@@ -7,6 +7,7 @@ holds pid files, logs, the line for orders and a directory per job.
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from kvmhost.architecture import Architecture
 from kvmhost.errors import HostError
 from kvmhost.lock import locked
 
-BOOT_TIMEOUT = 120  # seconds; 3 on an idle machine
+# Seconds; 3 on an idle machine. One that hangs there, as they do under emulation, is started anew.
+_BOOT_TIMEOUT, _TRIES = 90, 3
 IDLE = 1800  # seconds
 _NEVER = 1_000_000  # seconds without a job, for a machine that ends with its only job
 
@@ -146,23 +148,36 @@ def _boot(
     tree = kernel.fetch(kind) if kind.is_own else foreign.tree(kind)
     archive = initrd.prepare(kind, tree, programs.busybox)
     at = state(directory)
-    at.mkdir(mode=0o700)
-    (at / "architecture").write_text(kind.name)
-    emulation.start(
-        kind,
-        programs,
-        kernel.image(tree),
-        archive,
-        at,
-        foreign=None if kind.is_own else foreign.root(kind),
-        root=root,
-        idle=idle,
-        die_with_parent=die_with_parent,
-    )
-    end = time.monotonic() + BOOT_TIMEOUT
-    while not (at / "ready").exists():
+    for left in reversed(range(_TRIES)):
+        at.mkdir(mode=0o700)
+        (at / "architecture").write_text(kind.name)
+        emulation.start(
+            kind,
+            programs,
+            kernel.image(tree),
+            archive,
+            at,
+            foreign=None if kind.is_own else foreign.root(kind),
+            root=root,
+            idle=idle,
+            die_with_parent=die_with_parent,
+        )
+        try:
+            _await(directory)
+            return
+        except HostError as error:
+            if not left:
+                raise
+            _stop(directory)
+            print(f"kvmhost: {str(error).splitlines()[0]}; started anew", file=sys.stderr)
+
+
+def _await(directory: Path) -> None:
+    """Wait until the machine takes jobs."""
+    end = time.monotonic() + _BOOT_TIMEOUT
+    while not (state(directory) / "ready").exists():
         if not alive(directory):
             raise lost(directory, "did not boot")
         if time.monotonic() > end:
-            raise lost(directory, f"did not boot within {BOOT_TIMEOUT} s")
+            raise lost(directory, f"did not boot within {_BOOT_TIMEOUT} s")
         time.sleep(0.01)
