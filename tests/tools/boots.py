@@ -35,6 +35,8 @@ _NO_CONSOLE = "unable to open an initial console"
 _PANIC = "Kernel Offset: disabled"
 # What krunc says of a guest that ended before its program; one test provokes it.
 _GAVE_UP = "the guest ended before its program was started"
+# What libkrun says where the host is too busy to run a vCPU within a second.
+LATE = "VcpuResume"
 _TRIES = 4
 
 
@@ -155,9 +157,9 @@ def boot(
                 written = console.read_text(errors="replace") if console.exists() else ""
                 said = result.stderr + result.stdout + written
                 gave_up = _GAVE_UP in said and start is _KRUNC
-                broken = _NO_CONSOLE in said or _PANIC in said or gave_up
+                broken = _NO_CONSOLE in said or _PANIC in said or LATE in said or gave_up
                 if left and ((broken and not panics) or (prints and not result.stdout)):
-                    repeat(f"{box}: the guest's console or kernel failed", before)
+                    repeat(f"{box}: the guest's console, kernel or vCPU failed", before)
                     continue
                 break
         return result

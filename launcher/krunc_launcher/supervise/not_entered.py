@@ -14,6 +14,12 @@ _ADVICE = {
     -13: "something cannot be opened; look for denials of SELinux or AppArmor (ausearch, dmesg)",
     -24: "the open file limit is too low; raise it: ulimit -Hn, or LimitNOFILE= of the unit",
 }
+# libkrun waits a second for each vCPU (resume_vcpus in src/vmm/src/lib.rs).
+_SLOW = "VcpuResume"
+_BUSY = (
+    "a vCPU did not run within a second, which is as long as libkrun waits: the host is too busy; "
+    "launch it again, or fewer VMs at a time (--jobs)"
+)
 _OTHER = "the hypervisor of this host works; set log: {level: debug} in the box"
 
 
@@ -25,7 +31,8 @@ def reasons(noted: str) -> list[str]:
     lines = [f"the VM was not started: krun_start_enter {returned(number)}"]
     if said:
         lines.append(f"libkrun says: {plain(said)}")
-    lines += full(int(memory) if _short(memory) else 0) or [_ADVICE.get(number, _OTHER)]
+    advice = _BUSY if said.endswith(_SLOW) else _ADVICE.get(number, _OTHER)
+    lines += full(int(memory) if _short(memory) else 0) or [advice]
     return lines
 
 

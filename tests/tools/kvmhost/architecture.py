@@ -47,9 +47,9 @@ _KINDS = (
         package="qemu-system-x86",
         # Of the models that TCG can do this boots a microVM quickest: 7.2 s against 8.6 s with EPYC
         # (median of 10, QEMU 7.2), whose AVX costs emulation. rdrand: without it the kernel has
-        # random numbers only after 10 s. cx16: QEMU 7.2 computes wrong flags of a cmpxchg16b, by
-        # which Linux allocates memory: 20 of 36 starts of a Linux 6.12 ended in a panic (0 of 12
-        # without), and now and then a host or a guest of 6.1 hung.
+        # random numbers only after 10 s. cx16: QEMU 7.2's cmpxchg16b, by which Linux allocates memory,
+        # is not right. 20 of 36 starts of a Linux 6.12 ended in a panic, 0 of 12 without; boots of
+        # microVMs on 6.1 took 18 minutes instead of 25, and 1 of them hung instead of 5.
         board=("-M", "pc,usb=off", "-bios", "qboot.rom", "-cpu", _CPU),
         console="ttyS0",
         orders=("-serial", "chardev:orders"),
