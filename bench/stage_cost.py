@@ -1,6 +1,6 @@
 """What the stage costs, with it and without it in turn: python bench/stage_cost.py [option...].
 
-    --repeat N     pairs of boots with each library (default 16)
+    --repeat N     pairs of boots with each library, an even number (default 16)
     --docs         write the table into docs/guest.md
 
 Real microVMs boot in the emulated KVM host of the tests, of which the clock counts the instructions

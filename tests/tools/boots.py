@@ -35,7 +35,7 @@ _NO_CONSOLE = "unable to open an initial console"
 _PANIC = "Kernel Offset: disabled"
 # What krunc says of a guest that ended before its program; one test provokes it.
 _GAVE_UP = "the guest ended before its program was started"
-# What libkrun says where the host is too busy to run a vCPU within a second.
+# What libkrun's log says where the host is too busy to run a vCPU within a second.
 LATE = "VcpuResume"
 _TRIES = 4
 

@@ -31,7 +31,7 @@ def reasons(noted: str) -> list[str]:
     lines = [f"the VM was not started: krun_start_enter {returned(number)}"]
     if said:
         lines.append(f"libkrun says: {plain(said)}")
-    advice = _BUSY if said.endswith(_SLOW) else _ADVICE.get(number, _OTHER)
+    advice = _BUSY if _SLOW in said else _ADVICE.get(number, _OTHER)
     lines += full(int(memory) if _short(memory) else 0) or [advice]
     return lines
 

@@ -10,7 +10,10 @@ BUILD = "build microVM: Internal error while starting microVM: "
     ("said", "advice"),
     [
         pytest.param(f"{BUILD}VcpuResume", "fewer VMs at a time (--jobs)", id="a busy host"),
-        pytest.param(f"{BUILD}VcpuResume of another kind", "set log: ", id="other words"),
+        pytest.param(
+            "Internal(VcpuResume)", "fewer VMs at a time (--jobs)", id="as its log says it"
+        ),
+        pytest.param(f"{BUILD}VcpuPause", "set log: ", id="another error"),
         pytest.param("", "set log: ", id="none"),
     ],
 )
