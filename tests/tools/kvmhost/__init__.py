@@ -20,5 +20,5 @@ Debian's packages and Python's wheels for it, see foreign.py. Of this machine it
 that is not the system's.
 
 Needs root, and from apt: qemu-system-x86 or qemu-system-arm, virtiofsd (part of qemu-system-common
-in Debian 12), busybox-static. The kernel package is fetched with apt and never installed.
+in Debian 12), busybox-static, gcc, libc6-dev. The kernel package is fetched with apt and never installed.
 """

@@ -61,6 +61,7 @@ ip link set lo up
 
 wait $other
 chmod 666 /dev/kvm /dev/net/tun
+if [ -e /keep_branches ]; then /keep_branches; fi
 
 # /proc last: the shell finds its applets by /proc/self/exe.
 for directory in dev sys proc; do mount -o move /$directory /root/$directory; done

@@ -1,6 +1,7 @@
 """The first file system of the emulated machine, as the kernel wants it: a "newc" cpio archive."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,31 +11,36 @@ from kvmhost.lock import locked
 
 # For a root of its own, of which nothing is written.
 _OVERLAY_MODULES = ("overlay",)
-_SCRIPTS = Path(__file__).parent
+_SOURCES = Path(__file__).parent
+_KEEPS = "keep_branches"
 _DIRECTORY, _PROGRAM, _FILE = 0o40755, 0o100755, 0o100644  # st_mode, inode(7)
 
 
 def prepare(kind: Architecture, tree: Path, busybox: Path) -> Path:
-    """The archive for this kernel, this busybox and these scripts, made when the cache has none."""
-    scripts = {name: (_SCRIPTS / name).read_bytes() for name in ("init.sh", "serve.sh")}
-    origin = (kind, str(tree), _OVERLAY_MODULES, busybox.stat().st_mtime_ns, scripts)
+    """The archive for this kernel, this busybox and these sources, made when the cache has none."""
+    sources = {
+        name: (_SOURCES / name).read_bytes() for name in ("init.sh", "serve.sh", f"{_KEEPS}.c")
+    }
+    origin = (kind, str(tree), _OVERLAY_MODULES, busybox.stat().st_mtime_ns, sources)
     path = kernel.cache() / f"initrd-{hashlib.sha256(repr(origin).encode()).hexdigest()[:16]}"
     with locked(kernel.cache()):
         if not path.exists():
             new = path.with_suffix(".new")
-            new.write_bytes(_archive(_contents(kind, tree, busybox, scripts)))
+            new.write_bytes(_archive(_contents(kind, tree, busybox, sources)))
             new.rename(path)
     return path
 
 
 def _contents(
-    kind: Architecture, tree: Path, busybox: Path, scripts: Mapping[str, bytes]
+    kind: Architecture, tree: Path, busybox: Path, sources: Mapping[str, bytes]
 ) -> Iterator[tuple[str, int, bytes]]:
     """Name, mode and content of each file; directories come before what is in them."""
     for directory in ("bin", "dev", "proc", "sys", "root", "host", "lower", "upper", "modules"):
         yield directory, _DIRECTORY, b""
-    yield "init", _PROGRAM, scripts["init.sh"]
-    yield "serve.sh", _FILE, scripts["serve.sh"]
+    yield "init", _PROGRAM, sources["init.sh"]
+    yield "serve.sh", _FILE, sources["serve.sh"]
+    if kind.is_own:
+        yield _KEEPS, _PROGRAM, _compiled(f"{_KEEPS}.c")
     yield "bin/busybox", _PROGRAM, busybox.read_bytes()
     for group, names in (
         ("root", kind.root_modules),
@@ -44,6 +50,14 @@ def _contents(
         yield f"modules/{group}", _DIRECTORY, b""
         for i, (name, data) in enumerate(kernel.modules(tree, names).items()):
             yield f"modules/{group}/{i:02}-{name}.ko", _FILE, data
+
+
+def _compiled(name: str) -> bytes:
+    """A source as a static program of this machine."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory, "program")
+        kernel.run(["cc", "-Os", "-static", "-o", str(program), str(_SOURCES / name)])
+        return program.read_bytes()
 
 
 def _archive(files: Iterator[tuple[str, int, bytes]]) -> bytes:

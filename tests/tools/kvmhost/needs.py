@@ -13,6 +13,7 @@ from kvmhost.errors import HostError
 # Debian 12 keeps virtiofsd with QEMU's own programs, Debian 13 below libexec.
 _VIRTIOFSD_PATH = "/usr/lib/qemu:/usr/libexec:/usr/bin"
 _VIRTIOFSD = "virtiofsd (apt-get install qemu-system-common, from Debian 13 on virtiofsd)"
+_COMPILER = "a C compiler (apt-get install gcc libc6-dev)"
 _BUSYBOX = "a statically linked busybox (apt-get install busybox-static)"
 
 _PT_INTERP = 3  # elf(5): names the dynamic loader; a static program has none
@@ -32,6 +33,7 @@ def find(kind: Architecture) -> Programs:
     busybox: str | None = None
     if kind.is_own:
         busybox = shutil.which("busybox")
+        wanted[_COMPILER] = shutil.which("cc")
         has_kernel = kernel.cached(kind) or kernel.current_package(kind)
         wanted[_BUSYBOX] = busybox if busybox and _is_static(Path(busybox)) else None
         wanted[f"the kernel package {kind.kernel} (apt-get update)"] = has_kernel and "there"
