@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,11 @@ class DebianHost:
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a program there as root, and return its output."""
-        done = job.run(self._directory, words, timeout=PATIENCE, cwd=Path("/"), env={"PATH": _PATH})
+        place, env = Path("/"), {"PATH": _PATH}
+        try:
+            done = job.run(self._directory, words, timeout=PATIENCE, cwd=place, env=env)
+        except subprocess.TimeoutExpired as error:
+            raise self._lost(str(error)) from error
         said = done.stdout.decode("utf-8", "replace")
         assert not check or done.returncode == 0, (words, said, done.stderr.decode())
         return said
@@ -58,33 +63,43 @@ class DebianHost:
         """Wait until TRUE; the script TOLD says what is the matter when it never is."""
         deadline = time.monotonic() + PATIENCE
         while not true():
-            assert time.monotonic() < deadline, self.sh(told, check=False)
+            if time.monotonic() > deadline:
+                raise self._lost(self.sh(told, check=False))
             time.sleep(0.5)
+
+    def _lost(self, told: str) -> HostError:
+        """End the host, and return the error by which the test is run once more, on a new one: a VM
+        or the host hangs now and then under emulation."""
+        error = machine.lost(self._directory, f"or a VM in it does not go on:\n{told}")
+        machine.down(self._directory)
+        return error
 
 
 @pytest.fixture(scope="session")
-def debian_host(tmp_path_factory: pytest.TempPathFactory, libkrun_2: Path) -> Iterator[DebianHost]:
-    """A host with systemd as process 1, krunc as /usr/bin/krunc-launch, and libkrun 2.0-dev."""
+def debian_place(
+    tmp_path_factory: pytest.TempPathFactory, libkrun_2: Path
+) -> Iterator[tuple[Path, Path]]:
+    """Where the host of all tests is, and what is installed there."""
     directory = tmp_path_factory.mktemp("debian")
-    root = debian.root()
-    for left in (1, 0):
-        try:
-            machine.up(directory, machine.IDLE, root=root)
-            break
-        except HostError:
-            # The emulation's own start hangs now and then, seen in 2 of some 300.
-            machine.down(directory)
-            if not left:
-                raise
-    try:
-        host = DebianHost(directory)
+    yield directory, _installed(tmp_path_factory.mktemp("installed"), libkrun_2)
+    machine.down(directory)
+
+
+@pytest.fixture
+def debian_host(
+    debian_place: tuple[Path, Path],
+) -> DebianHost:
+    """A host with systemd as process 1, krunc as /usr/bin/krunc-launch, and libkrun 2.0-dev: the one of
+    the test before, unless that was lost."""
+    directory, installed = debian_place
+    host = DebianHost(directory)
+    if not machine.is_up(directory):
+        machine.up(directory, machine.IDLE, root=debian.root())
         # Its socket is there once systemd takes orders; a degraded system ends with 1.
         host.sh("until [ -S /run/systemd/private ]; do sleep 0.2; done")
         host.run("systemctl", "is-system-running", "--wait", check=False)
-        host.put(_installed(tmp_path_factory.mktemp("installed"), libkrun_2))
-        yield host
-    finally:
-        machine.down(directory)
+        host.put(installed)
+    return host
 
 
 def guest_root(root: Path) -> None:
