@@ -13,14 +13,8 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import (
-    missing_workdir,
-    opened,
-    program,
-    sentence,
-    unmountable,
-    unstartable,
-)
+from krunc_launcher.host.program import opened, program, sentence, unmountable, unstartable
+from krunc_launcher.host.workdir import missing_workdir
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed

@@ -37,36 +37,49 @@ static void copy(char to[PATH_MAX], const char *path) {
     strcpy(to, path);
 }
 
-/* Makes what is missing of a directory and of those above it. */
-void make_directories(const char *path) {
-    char name[PATH_MAX];
-    copy(name, path);
-    for (char *at = name + 1, *end;; at = end + 1) {
-        if ((end = strchr(at, '/'))) *end = 0;
-        if (mkdir(name, 0755) && errno != EEXIST) fail(MKDIR_STEP);
-        if (!end) return;
-        *end = '/';
-    }
+/* The number of the mount that a file lies on, and whether it is a link. */
+unsigned long long mount_of(int fd, int *is_link) {
+    struct statx is = {0};
+    if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_TYPE | MNT_ID, &is)) return 0;
+    if (is_link) *is_link = S_ISLNK(is.stx_mode);
+    return ((uint64_t *)&is)[MNT_ID_AT]; /* which musl has no name for; 0 before Linux 5.8 */
 }
 
-/* Makes an empty file where none is, at the end of links that lead to none. */
-void make_file(const char *path) {
-    char name[PATH_MAX], link[PATH_MAX], above[PATH_MAX];
-    if (access(path, F_OK) == 0) return;
-    copy(name, path);
-    for (int links = 0; links < 40; links++) {
-        ssize_t size = readlink(name, link, sizeof link - 1);
-        if (size < 0) break;
-        link[size] = 0;
-        char *file = *link == '/' ? name : strrchr(name, '/') + 1;
-        if ((size_t)(file - name + size) >= sizeof name) break;
-        strcpy(file, link);
+/* What is at a path, as a descriptor; what is missing of it is made, at its end a directory or, with is_file, an empty
+   file. Links of the root lead where they lead in the guest. Others are an error: who can write to a share or a disk
+   could lead the mount to any place with them. */
+int reach(const char *path, int is_file) {
+    char rest[PATH_MAX], link[PATH_MAX];
+    copy(rest, path);
+    int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), links = 0, is_link = 0;
+    if (at < 0) fail(OPEN_STEP);
+    unsigned long long root = mount_of(at, NULL);
+    for (char *name = rest; *name;) {
+        size_t size = strcspn(name, "/"), more = strspn(name + size, "/");
+        char *after = name + size + more;
+        name[size] = 0;
+        int is_last_file = is_file && !*after;
+        int found = *name ? openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : dup(at);
+        if (found < 0 && errno == ENOENT) {
+            if (!is_last_file && mkdirat(at, name, 0755) && errno != EEXIST) fail(MKDIR_STEP);
+            found = openat(at, name, is_last_file ? O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC : O_PATH | O_NOFOLLOW | O_CLOEXEC, 0644);
+        }
+        if (found < 0) fail(is_last_file ? OPEN_STEP : MKDIR_STEP);
+        unsigned long long here = mount_of(found, &is_link);
+        if (is_link) {
+            ssize_t got = readlinkat(found, "", link, sizeof link);
+            if (got <= 0 || here != root || links++ == 40 || (size_t)got + 1 + strlen(after) >= sizeof link) errno = ELOOP, fail(LINK_STEP);
+            link[got] = '/';
+            strcpy(link + got + 1, after);
+            strcpy(rest, link);
+            after = rest;
+            close(found);
+            found = *rest == '/' ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : dup(at);
+            if (found < 0) fail(OPEN_STEP);
+        }
+        close(at);
+        at = found;
+        name = after;
     }
-    copy(above, name);
-    char *slash = strrchr(above, '/');
-    *slash = 0;
-    if (*above) make_directories(above);
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) fail(OPEN_STEP);
-    close(fd);
+    return at;
 }

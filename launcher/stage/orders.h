@@ -4,12 +4,12 @@
 enum { NEVER_ENDED = 125, MOST_VALUES = 5 };
 enum name { REPORT, ROOT_SHARE, ROOT_DISK, DISCARD_CHANGES, KEEP_CHANGES, MOUNT_TMPFS, MOUNT_SHARE, MOUNT_DISK, INTERFACE, HOSTNAME, HOST, NAMESERVER, USER, BEFORE, WORKDIR, PROGRAM, NAMES };
 enum guest_access { READ, READ_WRITE };
-enum step { NO_STEP, ORDERS_STEP, DIAL_STEP, SPACE_STEP, MOUNT_STEP, CHANGES_STEP, MKDIR_STEP, OPEN_STEP, WRITE_STEP, PIVOT_STEP, HOSTNAME_STEP, INTERFACE_STEP, LOOPBACK_STEP, USER_STEP, GROUP_STEP, START_STEP, TERMINAL_STEP, WORKDIR_STEP, EXEC_STEP, EXITED_STEP, SIGNAL_STEP };
+enum step { NO_STEP, ORDERS_STEP, DIAL_STEP, SPACE_STEP, MOUNT_STEP, CHANGES_STEP, MKDIR_STEP, LINK_STEP, HIDDEN_STEP, OPEN_STEP, WRITE_STEP, PIVOT_STEP, HOSTNAME_STEP, INTERFACE_STEP, LOOPBACK_STEP, USER_STEP, GROUP_STEP, START_STEP, TERMINAL_STEP, WORKDIR_STEP, EXEC_STEP, EXITED_STEP, SIGNAL_STEP };
 #define SEARCH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 enum { REQUIRED = 1u << REPORT | 1u << WORKDIR | 1u << PROGRAM, A_ROOT = 1u << ROOT_SHARE | 1u << ROOT_DISK };
 #endif
 #ifdef STEP_WORDS
-static const char *const step_words[] = { "", "orders", "dial", "space", "mount", "changes", "mkdir", "open", "write", "pivot", "hostname", "interface", "loopback", "user", "group", "start", "terminal", "workdir", "exec", "exited", "signal" };
+static const char *const step_words[] = { "", "orders", "dial", "space", "mount", "changes", "mkdir", "link", "hidden", "open", "write", "pivot", "hostname", "interface", "loopback", "user", "group", "start", "terminal", "workdir", "exec", "exited", "signal" };
 #endif
 #ifdef ORDERS_TABLE
 enum kind { INT, TEXT, ENUM, LIST, VARIABLES };

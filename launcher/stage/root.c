@@ -11,6 +11,8 @@ static const struct { const char *source, *path, *type; unsigned long flags; con
     {"proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
     {"sys", "/sys", NULL, MS_BIND | MS_REC, NULL}};
 
+enum { MOST_MOUNTS = 4096 }; /* as many as a plan has operations */
+
 static const struct { const char *name, *to; } streams[] = {
     {"/dev/stdin", "fd/0"}, {"/dev/stdout", "fd/1"}, {"/dev/stderr", "fd/2"}}; /* init makes /dev/fd */
 
@@ -39,9 +41,40 @@ unsigned long mount_options(char *text) {
     return flags;
 }
 
+/* The mounts of what the guest sees below its root, in their order. */
+static unsigned long long mounted[MOST_MOUNTS];
+static size_t mounts;
+
+/* The mount that a path leads to. */
+static unsigned long long seen_at(const char *path) {
+    int at = reach(path, 0);
+    unsigned long long found = mount_of(at, NULL);
+    close(at);
+    return found;
+}
+
+/* Whether what is mounted at a place would hide the root, or what every guest has below it. */
+static int hides(int at) {
+    struct stat here, root;
+    for (size_t i = 0; i < mounts && i < sizeof own / sizeof *own; i++)
+        if (mounts >= sizeof own / sizeof *own && mount_of(at, NULL) == mounted[i]) return 1;
+    return fstat(at, &here) || stat("/", &root) || (here.st_dev == root.st_dev && here.st_ino == root.st_ino);
+}
+
+/* Mounts over what a descriptor is, and closes it: the name may lead to another place by now. */
+static void mount_over(int at, const char *source, const char *type, unsigned long flags, const char *data) {
+    char target[32] = "proc/self/fd/"; /* of the first root, also for a guest's root that has none yet */
+    put_number(target + strlen(target), at);
+    if (mount(source, target, type, flags, data)) fail(MOUNT_STEP);
+    close(at);
+}
+
 static void mount_at(const char *source, const char *path, const char *type, unsigned long flags, const char *data) {
-    make_directories(path);
-    if (mount(source, path, type, flags, data)) fail(MOUNT_STEP);
+    int at = reach(path, 0);
+    if (hides(at)) errno = EBUSY, fail(HIDDEN_STEP);
+    mount_over(at, source, type, flags, data);
+    if (mounts == MOST_MOUNTS) errno = ENOSPC, fail(MOUNT_STEP);
+    mounted[mounts++] = seen_at(path);
 }
 
 static void mount_disk(struct value *device, const char *path, struct value *type, char *data, unsigned long flags) {
@@ -60,8 +93,7 @@ static void mount_tmpfs(const char *path, unsigned mib, const char *mode) {
 /* Linux before 6.17 can change nothing of a share below an overlay, since libkrun's virtiofs has an error of its own for
    ioctls ("failed to retrieve lower fileattr"). Tried on the first root, which is one, too. */
 static void try_changes(void) {
-    make_directories("/m/try/upper");
-    make_directories("/m/try/work");
+    close(reach("/m/try/upper", 0)), close(reach("/m/try/work", 0));
     mount_at("try", "/m/try/new", "overlay", 0, "lowerdir=/,upperdir=/m/try/upper,workdir=/m/try/work");
     if (chmod("/m/try/new/tmp", 0700) && errno == EOPNOTSUPP) fail(CHANGES_STEP);
     if (umount("/m/try/new")) fail(MOUNT_STEP);
@@ -78,8 +110,7 @@ static const char *mount_root(struct orders *orders) {
     if (!below) return "/m/root";
     if (orders->now.name == DISCARD_CHANGES) mount_tmpfs("/m/changes", value[0].number, "0755");
     else mount_at(value[0].text, "/m/changes", value[1].text, MS_NOSUID | MS_NODEV, NULL);
-    make_directories("/m/changes/upper");
-    make_directories("/m/changes/work");
+    close(reach("/m/changes/upper", 0)), close(reach("/m/changes/work", 0));
     mount_at("overlay", "/m/new", "overlay", 0, "lowerdir=/m/root,upperdir=/m/changes/upper,workdir=/m/changes/work");
     next(orders);
     return "/m/new";
@@ -94,8 +125,7 @@ static void add(const char *file, const char *path, const char *head, const char
     if (!write_all(fd, a) || !write_all(fd, b) || !write_all(fd, "\n")) fail(WRITE_STEP);
     close(fd);
     if (!is_new) return;
-    make_file(path);
-    if (mount(file, path, NULL, MS_BIND, NULL)) fail(MOUNT_STEP);
+    mount_over(reach(path, 1), file, NULL, MS_BIND, NULL);
 }
 
 static void add_host(const char *head, const char *address, const char *name) {
@@ -112,6 +142,18 @@ static int is_given(struct orders ahead, const char *name) {
     while (!found && next(&ahead));
     order_index = index;
     return found;
+}
+
+/* Fails with the order whose mount is not what its path leads to: another mount hides it. */
+static void check_mounts(struct orders ahead) {
+    int index = order_index;
+    for (size_t i = sizeof own / sizeof *own; i < mounts; next(&ahead))
+        if (ahead.now.name == MOUNT_TMPFS || ahead.now.name == MOUNT_SHARE || ahead.now.name == MOUNT_DISK) {
+            order_index = ahead.now.index;
+            if (!mounted[i] || seen_at(ahead.now.value[0].text) != mounted[i]) errno = EBUSY, fail(HIDDEN_STEP);
+            i++;
+        }
+    order_index = index;
 }
 
 /* Brings an interface up: 0 where that cannot be. */
@@ -155,9 +197,11 @@ void build(struct orders *orders) {
     const char *root = mount_root(orders);
     /* Paths now lead where they lead for the guest; those without "/" at the start still in the first root. */
     if (chroot(root)) fail(PIVOT_STEP);
+    mounts = 0;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         mount_at(own[i].source, own[i].path, own[i].type, own[i].flags, own[i].data);
     for (int i = 0; i < 3; i++) if (symlink(streams[i].to, streams[i].name) && errno != EEXIST) fail(OPEN_STEP);
+    struct orders first = *orders;
     const char *hosts = is_given(*orders, "localhost") ? "" : "127.0.0.1 localhost\n::1 localhost\n";
     for (;; next(orders))
         switch (orders->now.name) {
@@ -184,6 +228,7 @@ void build(struct orders *orders) {
             add("m/resolv.conf", "/etc/resolv.conf", "", "nameserver ", value[0].text);
             break;
         default:
+            check_mounts(first);
             if (chroot(".") || chdir(root) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
                 fail(PIVOT_STEP);
             raise_loopback();

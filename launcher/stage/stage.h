@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -56,8 +57,10 @@ void finish(void);
 char *read_file(const char *path, size_t most, size_t *size);
 void write_file(const char *path, const char *text);
 int write_all(int fd, const char *text);
-void make_directories(const char *path);
-void make_file(const char *path);
+#define MNT_ID 0x1000u /* linux/stat.h: STATX_MNT_ID, and the place of stx_mnt_id, as one of uint64_t */
+#define MNT_ID_AT 18
+unsigned long long mount_of(int fd, int *is_link);
+int reach(const char *path, int is_file);
 
 /* root.c */
 unsigned long mount_options(char *options);

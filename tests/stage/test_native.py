@@ -203,7 +203,60 @@ def test_links_of_the_guest_lead_where_they_lead_in_the_guest(stage: Native) -> 
 def test_a_circle_of_links_is_an_error(stage: Native) -> None:
     (stage.lower / "etc" / "hosts").symlink_to("hosts")
     said = stage.run(sh("true", ("host", {"name": "db", "address": "10.0.0.1"})))
-    assert said[:2] == (125, ["failed 3 open 17"])
+    assert said[:2] == (125, ["failed 3 link 40"])
+
+
+def tmpfs(path: str) -> tuple[str, dict[str, object]]:
+    """An order for an empty file system at PATH."""
+    return "mount_tmpfs", {"path": path, "size_mib": 1, "mode": "755"}
+
+
+# What is mounted at /work has links of its own, as one that a guest could write may have.
+LINKS = ["self", "self/x", "thread-self/a/b", "net", "mounts", "1/root", "1/root/etc", "1/cwd"]
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("at", ["/work", "/data"])
+def test_no_link_of_what_is_mounted_leads_a_mount_away(at: str, link: str, stage: Native) -> None:
+    (stage.lower / "data").symlink_to("work")
+    work = {"path": "/work", "device": "/dev/null", "fstype": "proc", "options": ""}
+    said = stage.run(
+        sh("echo started", ("mount_disk", {**work, "access": "read"}), tmpfs(f"{at}/{link}"))
+    )
+    assert said[:2] == (125, ["failed 4 link 40"])
+    assert "started" not in said.stdout
+
+
+HIDDEN = {
+    "the root": ({"src": "/"}, ["/src"], 3),
+    "the root, from below": ({"src": "a/../.."}, ["/src"], 3),
+    "a file system of every guest": ({"src": "proc"}, ["/src"], 3),
+    "a mount below another": ({"home": "var/home"}, ["/home/out", "/var"], 3),
+    "one place by two names": ({"data": "/srv"}, ["/data", "/srv"], 3),
+    "the same, from the other side": ({"srv": "/data"}, ["/data", "/srv"], 3),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_a_mount_that_a_link_hides_is_an_error(case: str, stage: Native) -> None:
+    links, paths, index = HIDDEN[case]
+    (stage.lower / "a").mkdir()
+    for name, to in links.items():
+        place = stage.lower / name
+        if place.is_dir():
+            place.rmdir()
+        place.symlink_to(to)
+    said = stage.run(sh("echo started", *map(tmpfs, paths)))
+    assert said[:2] == (125, [f"failed {index} hidden 16"])
+    assert "started" not in said.stdout
+
+
+def test_a_link_of_the_root_may_lead_into_a_mount(stage: Native) -> None:
+    (stage.lower / "log").symlink_to("run/log")
+    said = stage.run(
+        sh("grep -c /run.log /proc/mounts", tmpfs("/a"), tmpfs("/run"), tmpfs("/run/log"))
+    )
+    assert (said.status, said.stdout) == (0, "1\n"), said
 
 
 def test_changes_are_kept_on_a_disk(stage: Native) -> None:

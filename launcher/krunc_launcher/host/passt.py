@@ -1,4 +1,4 @@
-"""Whether passt can be started as a plan has it."""
+"""Whether passt can be started as a plan has it, and its ports listened on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _INSTALL = "install passt (the package passt of most systems), or name yours: ne
 
 
 def unfit(step: Operation, directories: Directories) -> Iterator[str]:
-    """Tell why the program of STEP cannot be started."""
+    """Tell why the program of STEP cannot be started, and which of its ports are taken."""
+    from krunc_launcher.host.ports import taken_of
+
     yield from unfit_program(step.argument("program"), directories)
+    yield from taken_of(step.argument("tcp_ports"))
 
 
 def unfit_program(path: str, directories: Directories) -> Iterator[str]:

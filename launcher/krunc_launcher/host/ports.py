@@ -1,5 +1,7 @@
-"""Whether the TCP ports that lead into the guest are free: libkrun binds one when the guest listens
-on it, and then only the guest's program is told that it cannot.
+"""Whether the TCP ports that lead into the guest are free.
+
+libkrun binds one when the guest listens on it, and then only the guest's program is told that it
+cannot.
 
 libkrun's socket has SO_REUSEPORT and no more (its tsi_stream.rs). So what is left of connections to
 an earlier VM is not in its way, of connections to most other programs it is. And it shares a port
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # bits/socket.h, asm-generic/socket.h and net/tcp_states.h of Linux
-_INET, _STREAM_CLOEXEC, _SOCKET, _REUSEPORT = 2, 0o2000001, 1, 15
+_INET, _STREAM_CLOEXEC, _SOCKET, _REUSEADDR, _REUSEPORT = 2, 0o2000001, 1, 2, 15
+_ANY = bytes(4)  # the address 0.0.0.0
 _LISTENING = "0A"
 
 _FIRST_FREE = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
@@ -30,7 +33,7 @@ def taken(port_map: list[str]) -> Iterator[str]:
         return
     for pair in port_map:
         port = int(pair.partition(":")[0])
-        why = _bound(port, False)
+        why = _bound(port, 0)
         if not why:
             continue
         from errno import EACCES, EADDRINUSE
@@ -40,7 +43,7 @@ def taken(port_map: list[str]) -> Iterator[str]:
                 f"TCP port {port} of this host is in use; stop what listens there (ss -ltnp), "
                 "or choose another"
             )
-        elif why == EADDRINUSE and _bound(port, True):
+        elif why == EADDRINUSE and _bound(port, _REUSEPORT):
             yield (
                 f"TCP port {port} of this host is held by connections (ss -tanp), which the kernel "
                 "keeps for a minute when their program has ended; wait, or choose another"
@@ -52,19 +55,32 @@ def taken(port_map: list[str]) -> Iterator[str]:
             )
 
 
-def _bound(port: int, as_libkrun: bool) -> int:
-    """Return the error of binding a socket to PORT of all addresses, and of closing it again; 0 for
-    none. A plain one finds anything that holds the port. By libc: the import of Python's sockets
-    would be a thirtieth of a launch."""
+def taken_of(published: list[str]) -> Iterator[str]:
+    """Tell which TCP ports of PUBLISHED, "ADDRESS:HOST:GUEST" each, others listen on. passt binds
+    them with SO_REUSEADDR (its util.c): what is left of connections is not in its way."""
+    for one in published if sys.platform == "linux" else ():
+        address, number, _ = one.split(":")
+        ipv4 = bytes(map(int, address.split(".")))
+        if _bound(int(number), _REUSEADDR, ipv4) == 98:  # EADDRINUSE of asm-generic/errno.h
+            yield (
+                f"TCP port {number} of {address} is in use; stop what listens there (ss -ltnp), "
+                "or choose another"
+            )
+
+
+def _bound(port: int, option: int, address: bytes = _ANY) -> int:
+    """Return the error of binding a socket to PORT of ADDRESS, with the OPTION of sockets if it is
+    not 0, and of closing it again; 0 for none. A plain one finds anything that holds the port. By
+    libc: the import of Python's sockets would be a thirtieth of a launch."""
     probe = libc.socket(_INET, _STREAM_CLOEXEC, 0)
     if probe < 0:
         return 0
     try:
-        if as_libkrun:
-            libc.setsockopt(probe, _SOCKET, _REUSEPORT, ffi.new("int *", 1), 4)
+        if option:
+            libc.setsockopt(probe, _SOCKET, option, ffi.new("int *", 1), 4)
         # struct sockaddr_in: the family in the host's order, the port in the network's.
-        address = _INET.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big") + bytes(12)
-        return ffi.errno if libc.bind(probe, address, len(address)) else 0
+        name = _INET.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big") + address + bytes(8)
+        return ffi.errno if libc.bind(probe, name, len(name)) else 0
     finally:
         system.close(probe)
 

@@ -10,8 +10,9 @@ from krunc_launcher._krun import ffi
 from krunc_launcher._rules import GUEST_CONFIGURATION, MEANT, MOUNTS, NAMES, OPENING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.host.executable import Root
+from krunc_launcher.host.root import laid, process, root_of
+from krunc_launcher.host.workdir import missing_workdir
 from krunc_launcher.paths import IN_ROOT, openat2
-from krunc_launcher.plan.sequence import content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,28 +57,16 @@ def program(
     for row in rows:
         name = row.get("call")
         if name in MEANT["laid_at"]:
-            process = _process(row)
-            if process is not None:
-                path = process["args"][0]
+            started = process(row)
+            if started is not None:
+                path = started["args"][0]
         elif name in MEANT["program"]:
             path = row["args"][MEANT["program"][name]]
-    root = _root(done)
-    laid = _laid(plan, GUEST_CONFIGURATION["fs_tag"])
-    if not root or not path.startswith("/") or any(_hides(root, one, directories) for one in laid):
+    root = root_of(done)
+    over = laid(plan, GUEST_CONFIGURATION["fs_tag"])
+    if not root or not path.startswith("/") or any(_hides(root, one, directories) for one in over):
         return "", ""
     return root, path
-
-
-def _laid(plan: dict[str, Any], tag: str) -> list[str]:
-    """Return where a call lays something over the directory that has TAG."""
-    places = MEANT["laid_at"]
-    return [
-        row["args"][places[name]]
-        for row in plan["operations"]
-        if (name := row.get("call")) in places
-        and row["args"][MEANT["laid_in"][name]] == tag
-        and _process(row) is None
-    ]
 
 
 def _hides(root: str, path: str, directories: Directories) -> bool:
@@ -99,38 +88,6 @@ def sentence(obstacle: Obstacle) -> str:
     """Return OBSTACLE for a person."""
     what, fix, origin = obstacle
     return f"{what}; {fix}{asked_by(origin)}"
-
-
-def missing_workdir(
-    plan: dict[str, Any], done: list[Operation], directories: Directories
-) -> list[Obstacle]:
-    """Tell why the guest's program cannot start in its directory: libkrun 1.x then starts it in
-    another one without a word. Only a directory that the root has to have is looked for."""
-    workdir = origin = ""
-    for row in plan["operations"]:
-        name = row.get("call")
-        if name in MEANT["workdir"]:
-            workdir, origin = row["args"][MEANT["workdir"][name]], row["from"]
-        elif name in MEANT["laid_at"]:
-            process = _process(row)
-            if process is None:
-                return []
-            workdir, origin = process["cwd"], row["from"]
-    if workdir in ("", "/") or "/" + workdir.split("/")[1] in _OF_THE_GUEST:
-        return []
-    root = _root(done)
-    if not directories.is_directory(root):
-        return []
-    found = _within(root, workdir, directories)
-    if found >= 0 and system.S_ISDIR(system.fstat(found).st_mode):
-        return []
-    if found < 0:
-        from errno import ENOENT, ENOTDIR
-
-        if ffi.errno not in (ENOENT, ENOTDIR):
-            return []  # it cannot be told
-    told = f"{plain(workdir)} is not a directory in the guest's root {plain(root)}"
-    return [(told, "make it", origin)]
 
 
 def unstarted(
@@ -178,8 +135,8 @@ def unstartable(
             path = system.join(orders["workdir"].argument("workdir_path"), path)
         if "root_share" in orders:
             tag = orders["root_share"].argument("tag")
-            root = _root(done, tag)
-            if any(_hides(root, one, directories) for one in _laid(plan, tag)):
+            root = root_of(done, tag)
+            if any(_hides(root, one, directories) for one in laid(plan, tag)):
                 return []
         else:
             root, image = _image(orders["root_disk"], done)
@@ -252,36 +209,12 @@ def unmountable(plan: dict[str, Any], done: list[Operation], directories: Direct
             return []
     elif not _OWN_WAY.issubset([row.get("implicit") for row in plan["operations"]]):
         return []
-    root = _root(done, tag)
+    root = root_of(done, tag)
     if not root or (not orders and root in directories.written):
         return []
     from krunc_launcher.host.mount_points import missing
 
-    return list(missing(done, root, origin, _laid(plan, tag), directories))
-
-
-def _root(done: list[Operation], tag: str = GUEST_CONFIGURATION["fs_tag"]) -> str:
-    """Return the directory that the guest gets by TAG; empty when its root is on a disk."""
-    for operation in done:
-        if operation.name not in OPENING:
-            continue
-        rule = operation.rule
-        tags = [name for space, name in rule.get("takes", ()) if space == _TAGS]
-        for param, value in zip(rule["params"], operation.values, strict=True):
-            if param.get("unique") == _TAGS:
-                tags.append(value)
-        if tag in tags:
-            for param, path, _ in operation.opens():
-                if param.get("target") == "directory":
-                    return str(path)
-    return ""
-
-
-def _process(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the program in the configuration file that a call lays over the root; None for
-    another."""
-    data = content(row)
-    return data[1].get("process") if data is not None else None
+    return list(missing(done, root, origin, laid(plan, tag), directories))
 
 
 def _within(root: str, path: str, directories: Directories) -> int:

@@ -39,8 +39,8 @@ _FILTERED = (
     "confinement takes, which is @sandbox in SystemCallFilter= of a systemd unit"
 )
 _NEVER_RAN = (
-    "the guest ended before its program was started: its kernel panicked or gave up, which libkrun "
-    f"reports as success; what the kernel said is {CONSOLE}"
+    "the guest ended before its program was started: its kernel panicked, or libkrun's init could "
+    f"not start it, which libkrun reports as success; what they said is {CONSOLE}"
 )
 
 

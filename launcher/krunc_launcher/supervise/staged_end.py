@@ -72,5 +72,7 @@ def _fail(end: End, index: int, step: str, number: int, report: Report) -> None:
 def _shown(row: dict[str, Any]) -> str:
     """Tell a person which order ROW is: its name, what it is about, and the key of the box."""
     about = next((text for text in row["args"].values() if type(text) is str), "")
-    subject = f" {plain(about)}" if about and len(about) < _MOST_SHOWN else ""
+    # Of a script the first line says little, and all of it is in the way of what went wrong.
+    is_short = about and len(about) < _MOST_SHOWN and "\n" not in about
+    subject = f" {plain(about)}" if is_short else ""
     return f"{row['order']}{subject}{asked_by(row['from'])}"

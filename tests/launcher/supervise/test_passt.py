@@ -237,9 +237,46 @@ def test_one_that_cannot_be_started(
     assert "(network)" in done.stderr
 
 
-def test_a_port_that_is_taken(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+@pytest.mark.parametrize(
+    ("listens", "published", "meets"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.0.0", True),
+        ("127.0.0.2", "127.0.0.1", False),
+    ],
+)
+def test_a_port_that_is_taken(
+    listens: str, published: str, meets: bool, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    """passt would say so, too, but only when the VM is about to start."""
+    with socket.create_server((listens, 0)) as server:
+        port = server.getsockname()[1]
+        plan = planned(tmp_path, port=port)
+        plan.write_text(plan.read_text().replace(f"127.0.0.1:{port}:80", f"{published}:{port}:80"))
+        done = launch(plan, KRUN_RECORDER_EXIT="7")
+        shown = launch(plan, "--dry-run")
+    if not meets:
+        assert (done.returncode, done.stderr) == (7, ""), done
+        return
+    assert (done.returncode, done.calls) == (125, []), done
+    for one in (done, shown):
+        assert f"TCP port {port} of {published} is in use; stop what listens there" in one.stderr
+        assert "(network)" in one.stderr
+
+
+def test_what_is_left_of_connections(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    """passt takes a port that the kernel keeps for ended connections (TIME_WAIT)."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        done = launch(planned(tmp_path, port=server.getsockname()[1]))
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+    assert launch(planned(tmp_path, port=port), KRUN_RECORDER_EXIT="7").returncode == 7
+
+
+def test_a_port_that_passt_cannot_have(tmp_path: Path, launch: Callable[..., Launch]) -> None:
+    fails = script(tmp_path, 'echo "Failed to bind port 80" >&2; exit 1')
+    done = launch(planned(tmp_path, fails))
     assert (done.returncode, done.calls) == (125, []), done
     assert "Failed to bind" in done.stderr
     assert "a port is in use (ss -ltnup)" in done.stderr
