@@ -125,6 +125,10 @@ class Directories:
         """Tell whether a guest may replace PATH by another file; raises OSError."""
         return self._followed(system.dirname(path), True)[1]
 
+    def is_written_by_own(self, directory: str) -> bool:
+        """Tell whether the guest may write DIRECTORY, or one that it lies in; raises OSError."""
+        return self._followed(directory, True, self.written, set())[1]
+
     def is_shared(self, directory: str) -> bool:
         """Tell whether a guest gets DIRECTORY, a path without links; raises OSError."""
         return self._followed(directory, True, self.shared, self.others[1])[1]

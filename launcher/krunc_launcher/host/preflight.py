@@ -17,7 +17,8 @@ from krunc_launcher.host.files import (
     unwritable,
 )
 from krunc_launcher.host.kvm import closed_to, quick
-from krunc_launcher.host.runtime import closed, replaceable, runtime_directory
+from krunc_launcher.host.root import overwritten
+from krunc_launcher.host.runtime import closed, exposed, runtime_directory
 from krunc_launcher.resolve.operation import Content, made, meant
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def preflight(done: list[Operation], directories: Directories) -> list[str]:
     """Tell what of DONE this host does not meet: a sentence each, with the key of the box."""
-    problems = []
+    problems = [*exposed(directories), *overwritten(done, directories)]
     devices = 0
     if sys.platform == "linux" and not system.exists("/proc/self/fd"):
         problems.append("/proc is not mounted; libkrun opens the files of shares through it")
@@ -231,7 +232,6 @@ _CHECKS: dict[str, Callable[[Operation, Directories], Iterator[str]]] = {
     "require_image": _of_the_store,
     "require_socket": _socket,
     "make_runtime_directory": lambda _, directories: runtime_directory(directories),
-    "lay_stage": lambda _, directories: replaceable(directories),
     "clear_stale_socket": _stale,
     "open_file": not_to_be_opened,
     "open_device": not_a_device,

@@ -57,18 +57,21 @@ def runtime_directory(directories: Directories) -> Iterator[str]:
         )
 
 
-def replaceable(directories: Directories) -> Iterator[str]:
-    """Tell why a guest can replace the stage, which the VM of another starts with."""
+def exposed(directories: Directories) -> Iterator[str]:
+    """Tell why a guest gets the runtime directory: the orders of other VMs are there, with their
+    secrets, and the stage, which they start with."""
     try:
+        if not directories.is_shared(directories.runtime):
+            return
         is_written = directories.is_written(directories.launch)
     except OSError:
         return  # which runtime_directory tells
-    if is_written:
-        yield (
-            f"the runtime directory {plain(directories.runtime)} is in a directory that a guest "
-            "may write, who could replace krunc's first program there; choose another with "
-            "--runtime-dir"
-        )
+    what = "write to, who could replace krunc's first program there"
+    yield (
+        f"the runtime directory {plain(directories.runtime)} is in a directory that a guest may "
+        f"{what if is_written else 'read, and with it the secrets of other VMs'}; share less, or "
+        "choose another with --runtime-dir"
+    )
 
 
 def is_unused(directory: str) -> bool:
