@@ -21,7 +21,7 @@ from typing import Any
 from krunc_launcher import __main__ as launcher
 from krunc_launcher.errors import LaunchError, PlanRefused
 from krunc_launcher.host import preflight
-from krunc_launcher.host import program as mark
+from krunc_launcher.host import workdir as mark
 from krunc_launcher.plan.verify import verify
 from krunc_launcher.text.reading import parse
 from recorder.expected import LAUNCH, VARIABLES, expected

@@ -76,7 +76,7 @@ def _host() -> Iterator[Check]:
         "hypervisor",
         FAILED if problems else OK,
         "; ".join(problems) or f"/dev/kvm is there, may be opened, and {well}",
-        "the VM's host, its firmware or its groups decide this; see launch.md of krunc's documentation"
+        "the VM's host, its firmware or its groups decide this; see krunc's launch.md"
         if problems
         else "",
     )
