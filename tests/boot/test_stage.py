@@ -88,6 +88,35 @@ def test_mounts(boot: Booting, boxes: Path, can_forbid: bool, shown: Shown) -> N
     shown("shares and tmpfs are mounted")
 
 
+# A user who is not root moves a mount point away, by the directory above it.
+SWAP = """\
+cd /work && /bin/busybox mv target away && /bin/busybox mkdir target && /bin/busybox ln -s / target/cache
+id -u; ls -l target
+"""
+
+
+def test_a_link_that_a_guest_has_left_leads_no_mount_away(
+    boot: Booting, boxes: Path, shown: Shown
+) -> None:
+    """The guest's share would be the root of the next VM otherwise, whose root runs what is in it."""
+    for name in ("work/target/cache", "cache"):
+        (boxes / name).mkdir(parents=True)
+    for path in (boxes / "work", boxes / "work/target", boxes / "cache"):
+        os.chown(path, 1000, 1000)
+    shares = [
+        {"tag": "work", "path": "./work", "mount": "/work", "read_only": False},
+        {"tag": "cache", "path": "./cache", "mount": "/work/target/cache", "read_only": False},
+    ]
+    user = {"user": "1000:1000", "before": "true"}
+    done = boot(staged(boxes, SWAP, shares=shares, entrypoint=user), prints=True)
+    assert done.stdout.startswith("1000\n"), done
+    assert (boxes / "work/target/cache").is_symlink()
+    done = boot(staged(boxes, "echo started", shares=shares, entrypoint=user))
+    assert (done.status, done.stdout) == (125, ""), done
+    assert "mount_share /work/target/cache (shares[1].mount): a link is on the way" in done.stderr
+    shown("a link in a share leads no mount away")
+
+
 def test_a_read_only_share_stays_so(
     boot: Booting, boxes: Path, can_forbid: bool, shown: Shown
 ) -> None:
