@@ -9,10 +9,18 @@ import pytest
 from krunc_compiler.review.difference import compare
 from reviews import BOX, reviewed_box
 
-SHARE = {"tag": "s", "path": "./data"}
+SHARE: dict[str, Any] = {"tag": "s", "path": "./data"}
 OTHER = {"tag": "o", "path": "./other"}
-DISK = {"id": "d", "path": "d.img", "format": "raw", "read_only": True, "fstype": "ext4"}
-UNMOUNTED = {key: value for key, value in DISK.items() if key != "fstype"}
+DISK: dict[str, Any] = {
+    "id": "d",
+    "path": "d.img",
+    "format": "raw",
+    "read_only": True,
+    "fstype": "ext4",
+}
+UNMOUNTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    key: value for key, value in DISK.items() if key != "fstype"
+}
 USER = {"entrypoint": {**BOX["entrypoint"], "user": "1000:1000"}}
 
 
@@ -22,7 +30,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> set[tuple[str, str]]:
     return {(change.effect, change.kind) for change in compare(*sides).changes}
 
 
-MOUNTED = {
+MOUNTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "share": ({"shares": [SHARE]}, {"shares": [{**SHARE, "mount": "/data"}]}),
     "writable share": (
         {"shares": [{**SHARE, "read_only": False}]},
