@@ -93,7 +93,7 @@ def test_nothing_allows_all_ports_of_the_guest() -> None:
 
 # What a policy may not have, the code, and what is said of it.
 WRONG = {
-    '"9000-8000"': ("KR860", "allows no port: FROM is above TO", 'write "8000-9000"'),
+    '"9000-8000"': ("KR860", "has no port: FROM is above TO", 'write "8000-9000"'),
     '"127.0.0.1:9000-8000"': ("KR860", "FROM is above TO", 'write "127.0.0.1:8000-9000"'),
     '"8000-65536"': ("KR860", "has a port above 65535", "write numbers up to 65535"),
     '"127.0.0.1:65536"': ("KR860", "has a port above 65535", "write numbers up to 65535"),

@@ -44,23 +44,25 @@ def wrong(policy: dict[str, Any]) -> Iterator[Finding]:
     """Tell which ports of POLICY, which fits its schema, no plan can have: they would allow
     nothing."""
     for i, written in enumerate(policy.get("allow", {}).get("ports", ())):
-        why = _why(written)
-        if why:
-            message, hint = why
-            path = ("allow", "ports", i)
-            yield Finding("KR860", f"{wording.shown(written)} {message}", path, hint)
+        found = _wrong(written)
+        if found:
+            yield found._replace(path=("allow", "ports", i))
 
 
-def _why(written: int | str) -> tuple[str, str] | None:
+def _wrong(written: int | str) -> Finding | None:
     address, first, last = _ports(written)
     on = f"{address}:" if address else ""
+    shown = wording.shown(written)
     if first > last:
-        return "allows no port: FROM is above TO", f'write "{on}{last}-{first}"'
+        message = f"{shown} has no port: FROM is above TO"
+        return Finding("KR860", message, hint=f'write "{on}{last}-{first}"')
     if last > _MOST:
-        return f"has a port above {_MOST}", f"write numbers up to {_MOST}"
+        hint = f"write numbers up to {_MOST}"
+        return Finding("KR860", f"{shown} has a port above {_MOST}", hint=hint)
     numbers = address.split(".") if address else []
     if any(int(one) > 255 or str(int(one)) != one for one in numbers):
-        return "has no IPv4 address", f"write four numbers up to 255, as in 127.0.0.1:{first}"
+        hint = f"write four numbers up to 255, as in 127.0.0.1:{first}"
+        return Finding("KR860", f"{shown} has no IPv4 address", hint=hint)
     return None
 
 
