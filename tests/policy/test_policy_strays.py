@@ -78,3 +78,25 @@ def test_what_is_applied_or_no_policy_is_not_told(
     Path(path).write_text(text)
     assert main(["check"]) == 0
     assert "KR861" not in capsys.readouterr().out
+
+
+def test_a_policy_that_is_given_by_its_name_is_no_box(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("policy.yaml").write_text(CLOSED)
+    capsys.readouterr()
+    assert main(["check", "policy.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "krunc check: no box and no plan in policy.yaml; skipped 1 file (policy.yaml): this policy is "
+        "not applied: policies are read from .krunc; move it to .krunc/policy.yaml, for the files in "
+        "this directory and below, or give it with --policy policy.yaml\n"
+    )
+    assert main(["check", "policy.yaml", "boxes/a.yaml"]) == 0
+    assert "policy.yaml: warning[KR861]" in capsys.readouterr().out
+    Path(".krunc").mkdir()
+    Path("policy.yaml").rename(".krunc/policy.yaml")
+    assert main(["check", ".krunc/policy.yaml"]) == 0
+    assert capsys.readouterr().out == "krunc: checked 1 policy: no problems found\n"
+    Path(".krunc/policy.yaml").write_text("krunc_policy: 2\n")
+    assert main(["check", ".krunc/policy.yaml"]) == 1
+    assert ".krunc/policy.yaml:1:15: error[KR105]" in capsys.readouterr().out

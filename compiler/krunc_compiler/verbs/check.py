@@ -86,6 +86,13 @@ def run(args: Namespace) -> int:
     _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within, homes))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
+    asked = set(map(os.path.realpath, policies.read))
+    skipped = {
+        path: why for path, why in found.skipped.items() if os.path.realpath(path) not in asked
+    }
+    # With --policy nobody expects another to be applied.
+    policies_apart = [path for path, why in skipped.items() if why == IS_POLICY and not args.policy]
+    strays = [one for path in policies_apart for one in unapplied(path)]
     if not (
         found.boxes
         or found.plans
@@ -95,16 +102,11 @@ def run(args: Namespace) -> int:
         or found.findings
     ):
         few = f"; skipped {_skipped(found.skipped)}" if found.skipped else ""
-        raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}")
-    asked = set(map(os.path.realpath, policies.read))
-    skipped = {
-        path: why for path, why in found.skipped.items() if os.path.realpath(path) not in asked
-    }
-    # With --policy nobody expects another to be applied.
-    strays = [path for path, why in skipped.items() if why == IS_POLICY and not args.policy]
+        told = "".join(f": {one.finding.message}; {one.finding.hint}" for one in strays[:1])
+        raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}{told}")
     looked = Checked(
         [*policies.read, *checked.files],
-        [*policies.findings, *checked.findings, *(one for at in strays for one in unapplied(at))],
+        [*policies.findings, *checked.findings, *strays],
         checked.differences,
         checked.changes,
     )
