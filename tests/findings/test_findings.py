@@ -122,6 +122,13 @@ def unapplied() -> str:
     return "."
 
 
+def stray() -> str:
+    """A directory with a box, and a policy beside it."""
+    box("a")
+    text(b"krunc_policy: 1\n", "policy.yaml")
+    return "."
+
+
 def spec_without_its_disk() -> str:
     """A BoxLite spec whose root is on a disk that it does not have."""
     root = {"path": "./root", "strategy": {"Disk": {"disk_path": "a", "device_path": "/dev/vdb"}}}
@@ -222,6 +229,8 @@ BY_COMMAND: dict[str, Callable[[], list[str]]] = {
         "p.json",
     ),
     "KR503": lambda: checked("allow: {tsi: false}\n", "p.yaml"),
+    "KR860": lambda: checked('krunc_policy: 1\nallow: {ports: ["9000-8000"]}\n', "p.yaml"),
+    "KR861": lambda: ["check", stray()],
     "KR504": lambda: checked(
         "krunc_policy: 1\n",
         "p.yaml",

@@ -11,6 +11,7 @@ from krunc_compiler.findings.finding import Rejected, dotted
 from krunc_compiler.pipeline.compiling import compile_all
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.policy import rules
+from krunc_compiler.policy.way_out import Place
 from krunc_compiler.review.difference import compare
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.values.inputs import Inputs
@@ -127,7 +128,7 @@ def test_another_box_needs_both_and_none_has_half_of_one(change: str, said: set[
 def test_a_policy_of_roots_is_held_to_the_disks(roots: list[str], fine: bool) -> None:
     found, _, _ = made(BOX)
     policy: dict[str, Any] = {"krunc_policy": 1, "allow": {"roots": roots}}
-    judged = list(rules.judge(policy, found, rules.Place("/d", "/d")))
+    judged = list(rules.judge(policy, found, Place("/d", "/d")))
     assert bool(judged) != fine
     without, _, _ = made(BOX.replace("disks", "x-disks"))
-    assert list(rules.judge(policy, without, rules.Place("/d", "/d"))), "no disk, no known root"
+    assert list(rules.judge(policy, without, Place("/d", "/d"))), "no disk, no known root"

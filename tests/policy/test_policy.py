@@ -15,8 +15,9 @@ import yaml
 from jsonschema import Draft7Validator
 from krunc_compiler.__main__ import main
 from krunc_compiler.policy.paths import allowed
-from krunc_compiler.policy.rules import Place, judge
+from krunc_compiler.policy.rules import judge
 from krunc_compiler.policy.schemas import judge as judge_schema
+from krunc_compiler.policy.way_out import Place
 from krunc_compiler.shape.checking import check
 from krunc_compiler.shape.misfits import validator
 from krunc_schema import load
@@ -246,7 +247,9 @@ def test_text(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "boxes/open.yaml:11:2: error[KR501]: network: network: any address that the host user can reach"
         in said
     )
-    assert "= help: keep to policy.yaml: allow.networks: nothing; ask us" in said
+    assert (
+        "= help: keep to policy.yaml: allow.networks: nothing; to allow it, add tsi; ask us" in said
+    )
     assert main(["check", "boxes/well.yaml"]) == 0
     assert capsys.readouterr().out == "krunc: checked 1 box, 1 plan, 1 policy: no problems found\n"
 

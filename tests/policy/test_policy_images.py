@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from krunc_compiler.plan.plan import to_text
 from krunc_compiler.plan.reading import read_plan
-from krunc_compiler.policy.rules import Place, judge
+from krunc_compiler.policy.rules import judge
+from krunc_compiler.policy.way_out import Place
 from krunc_compiler.review.summary import Review, review
 from krunc_compiler.shape.checking import check
 from krunc_schema import load

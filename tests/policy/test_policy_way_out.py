@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from krunc_compiler.__main__ import main
 
 BOX = {
@@ -66,3 +68,69 @@ def test_what_is_printed_is_what_is_written(
         assert "./b.sock" in allow["sockets"]
         assert allow["secrets"] == ["./secrets/token"]
         assert "../rootfs" in allow["roots"]
+
+
+PASST = {
+    "mode": "passt",
+    "program": "./passt",
+    "host_loopback": True,
+    "ports": ["127.0.0.1:8080:80", "0.0.0.0:53:53/udp"],
+}
+SECRETS = {"A": {"from_env": "APP_TOKEN"}, "B": {"from_env": "TRUE"}, "C": {"from_fd": 7}}
+# What a box has beside what all have, the libkrun that it is for, and the keys that forbid it.
+FORBIDDEN: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "passt, its program and the loopback": ({"network": PASST}, "1", {"networks": [], "ports": []}),
+    "passt, of which a part is allowed": ({"network": PASST}, "1", {"networks": ["passt"]}),
+    "TSI": ({"network": {"mode": "tsi", "ports": ["8080:80"]}}, "2", {"networks": [], "ports": []}),
+    "a socket": ({"network": {"mode": "unixgram", "socket": "/n"}}, "1", {"networks": []}),
+    "variables and descriptors": (
+        {"entrypoint": {"executable": "/a", "env": SECRETS}},
+        "1",
+        {"secrets": []},
+    ),
+    "a GPU": ({"gpu": {"flags": ["venus"]}}, "1", {"devices": []}),
+    "how much": ({"machine": {"cpus": 4, "memory": "3GiB"}}, "1", {"cpus": 1, "memory": "1GiB"}),
+    "how long": ({"timeout": "2h"}, "1", {"timeout": "1h"}),
+}
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_what_is_said_of_any_other_key_allows_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys, target, allow = FORBIDDEN[name]
+    plain = {"krunc": 1, "name": "w", "rootfs": {"path": "./r"}, "network": {"mode": "none"}}
+    Path("w.yaml").write_text(json.dumps({**plain, "entrypoint": {"executable": "/a"}, **keys}))
+    assert main(["compile", "-q", "--target", target, "w.yaml"]) == 0
+    policy = Path("p.yaml")
+    policy.write_text(json.dumps({"krunc_policy": 1, "allow": allow}))
+    capsys.readouterr()
+    assert main(["check", "w.yaml", "--policy", "p.yaml"]) == 1
+    told = capsys.readouterr().out
+    rows = re.findall(
+        r"help: keep to p.yaml: allow\.(\w+): .*; to allow it, (add|write) (.+)\n", told
+    )
+    assert len(rows) == told.count("error[KR501]"), told
+    more = {key: list(value) if isinstance(value, list) else value for key, value in allow.items()}
+    for key, verb, values in rows:
+        if verb == "add":
+            more[key] += yaml.safe_load(f"[{values}]")
+        else:
+            more[key] = yaml.safe_load(values)
+    policy.write_text(json.dumps({"krunc_policy": 1, "allow": more}))
+    assert main(["check", "w.yaml", "--policy", "p.yaml"]) == 0, capsys.readouterr().out
+
+
+def test_an_isolation_is_allowed_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("w.yaml").write_text(json.dumps({**BOX, "rootfs": {"path": "./r"}}))
+    assert main(["compile", "-q", "w.yaml"]) == 0
+    Path("p.yaml").write_text("krunc_policy: 1\nisolation: [nesting, files]\n")
+    capsys.readouterr()
+    assert main(["check", "w.yaml", "--policy", "p.yaml"]) == 1
+    assert (
+        "keep to p.yaml: isolation: files; to allow it, remove files\n" in capsys.readouterr().out
+    )

@@ -162,7 +162,6 @@ OTHERS = {
     "empty": "",
     "a template": "{{ if .Values.a }}\na: 1\n{{ end }}\n",
     "a part of boxes": "machine: {cpus: 2}\n",
-    "a policy": "krunc_policy: 1\n",
 }
 
 

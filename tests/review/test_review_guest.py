@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from krunc_compiler.review.difference import compare
+from krunc_schema import load
 from reviews import call, reviewed, step
 
 Operation = dict[str, Any]
@@ -123,7 +124,7 @@ def test_init_is_not_called_libkruns_where_another_runs() -> None:
     assert said == ["what the plan lays over /init.krun, not libkrun's"]
 
 
-VARIABLES = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "PYTHONPATH", "PYTHONSTARTUP", "PERL5OPT", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "GCONV_PATH", "RUBYOPT"]  # fmt: skip
+VARIABLES = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "PYTHONPATH", "PYTHONSTARTUP", "PERL5OPT", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "GCONV_PATH", "RUBYOPT", "GOFLAGS", "JAVA_HOME", "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT", "NPM_CONFIG_REGISTRY", "LUA_INIT_5_4"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", VARIABLES)
@@ -138,6 +139,31 @@ def test_a_variable_that_loads_code_opens(name: str, how: str) -> None:
     value = {"from_env": "X"} if how == "secret" else "/x"
     assert "widens" in effects([program({})], [program({name: value})])
     assert "widens" in effects([program({name: "/y"})], [program({name: value})])
+
+
+def started(env: dict[str, Any]) -> Operation:
+    return call("krun_set_exec", exec_path="/a", argv=[], envp=env)
+
+
+# Each is of a family of which another variable loads code.
+HARMLESS = ["NODE_ENV", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "GIT_AUTHOR_NAME", "GIT_TERMINAL_PROMPT", "RUBY_ENV", "PERL_UNICODE", "JAVA_VERSION", "GOMAXPROCS", "GOOS", "CARGO_TERM_COLOR", "DOTNET_NOLOGO", "DENO_NO_UPDATE_CHECK", "npm_config_loglevel", "LUA_X", "BASHPID", "OPENSSL_X", "PATHS", "XLD_PRELOAD", "path"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_variable_that_only_sets_how_a_program_behaves_alters(name: str) -> None:
+    assert effects([started({})], [started({name: "/x"})]) == {"alters"}
+
+
+def test_each_variable_of_the_table_opens_and_has_a_source() -> None:
+    names = []
+    for row in load("variables")["programs"]:
+        assert row["of"]
+        assert row["source"]
+        assert row.get("names") or row.get("starts")
+        names += [*row.get("names", ()), *(f"{start}X" for start in row.get("starts", ()))]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert "widens" in effects([started({})], [started({name: "/x"})]), name
 
 
 def test_other_words_of_a_custom_kernel_open() -> None:

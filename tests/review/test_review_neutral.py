@@ -38,6 +38,8 @@ ALTERS = {
     "where it can be launched": [("require_architecture", "architecture")],
     "what the stage does in the guest": [
         ("end_after", "seconds"), ("*", "size_mib"), ("mount_tmpfs", "mode"), ("hostname", "name"),
+        # What is attached can be used without a mount (tests/review/test_review_mounts.py).
+        *((name, "path") for name in ("mount_tmpfs", "mount_share", "mount_disk")),
         ("host", "name"), ("host", "address"), ("nameserver", "address"),
         ("mount_disk", "options"), ("root_disk", "options"), ("user", "user"),
         # What of the host can be written to is told of the call that attaches it.

@@ -346,4 +346,6 @@ def test_no_box(krunc: Krunc) -> None:
     assert "KR001" in krunc("pull", "missing.yaml", status=1)
     Path("x.plan.json").write_text("{}")
     assert "this is not a box" in krunc("pull", "x.plan.json", status=1)
+    Path("policy.yaml").write_text("krunc_policy: 1\n")
+    assert "policy.yaml: error[KR001]: this is not a box" in krunc("pull", "policy.yaml", status=1)
     assert not Path("store").exists()

@@ -95,7 +95,7 @@ def from_filled(
         ),
         confine=value["confine"],
         stop=Stop(value["stop"].get("on_sigterm"), value["stop"]["grace"]),
-        timeout_s=_seconds(value["timeout"]) if "timeout" in value else None,
+        timeout_s=seconds(value["timeout"]) if "timeout" in value else None,
         run_as=RunAs(**value["run_as"]) if "run_as" in value else None,
         smolmachines=_smolmachines(value.get("extensions", {}).get("smolmachines")),
         image=image,
@@ -103,7 +103,7 @@ def from_filled(
     )
 
 
-def _seconds(text: str) -> int:
+def seconds(text: str) -> int:
     """10m as 600."""
     return int(text[:-1]) * _SECONDS[text[-1]]
 

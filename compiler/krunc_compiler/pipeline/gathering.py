@@ -12,7 +12,7 @@ from krunc_compiler.files.tree import unlisted
 from krunc_compiler.files.within import Within
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located
-from krunc_compiler.values.kind import kind_of_file
+from krunc_compiler.values.kind import IS_POLICY, kind_of_file
 
 # What a lock has at its start, and other tools' files of such a name have not.
 _MARK, _HEAD_BYTES = b'"krunc_lock"', 4096
@@ -53,11 +53,14 @@ def gather(paths: Iterable[str], within: Within) -> Gathered:
 
 
 def _file(given: str, found: Gathered, within: Within) -> None:
-    """Add a file that was named: what is neither box nor plan is what its name says."""
+    """Add a file that was named: what is none of box, plan and policy is what its name says."""
     home = os.path.dirname(given) or "."
     is_box = given == "-" or is_box_name(given)
     if os.path.isfile(given):
-        kind = kind_of_file(given, within).kind
+        kind, why = kind_of_file(given, within)
+        if why == IS_POLICY:
+            found.skipped[given] = why
+            return
         is_box = kind == "box" or (kind == "neither" and is_box)
     if is_box:
         found.boxes[given] = home

@@ -10,9 +10,10 @@ from krunc_schema import load
 from krunc_compiler.files.source import read
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Finding, Source, reject
-from krunc_compiler.policy import rules
+from krunc_compiler.policy import ports, rules
 from krunc_compiler.policy.asked import Unusable
 from krunc_compiler.policy.paths import TooMuch, bounded
+from krunc_compiler.policy.way_out import Place
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.words import bare
 from krunc_compiler.shape.checking import check
@@ -49,7 +50,7 @@ class Policy(NamedTuple):
     def _rules(self, review: Review, directory: str) -> list[Finding]:
         try:
             with bounded():
-                return list(rules.judge(self.value, review, rules.Place(directory, self.base)))
+                return list(rules.judge(self.value, review, Place(directory, self.base)))
         except TooMuch:
             message = "the policy compares too much with a plan: some millions of names"
             way_out = "name directories, and one pattern for many: **"
@@ -101,7 +102,7 @@ def policy_in(path: str, name: str, text: str) -> Policy:
 
         findings = schemas.wrong(value)
     else:
-        findings = check(value, load("policy.schema"))
+        findings = check(value, load("policy.schema")) or list(ports.wrong(value))
     if findings:
         raise reject(source, findings)
     directory = os.path.dirname(os.path.abspath(path))

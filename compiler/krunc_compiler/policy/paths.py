@@ -54,6 +54,11 @@ def allowed(path: str, directory: str, patterns: Iterable[str], base: str) -> bo
     return any(_fits(whole, _whole(pattern, base).rstrip("/")) for pattern in patterns)
 
 
+def allows(target: object, directory: str, patterns: Iterable[str], base: str) -> bool:
+    """Tell whether TARGET is a path that is `allowed`; what is no path is not."""
+    return isinstance(target, str) and allowed(target, directory, patterns, base)
+
+
 def as_policy(path: str, directory: str, base: str) -> str:
     """Return PATH, of a plan in DIRECTORY, as a policy names it whose relative paths start at
     BASE."""

@@ -105,6 +105,18 @@ def _listed(home: str) -> tuple[list[str], list[Located]]:
     return paths, wrong
 
 
+def unapplied(path: str) -> list[Located]:
+    """Tell that the policy PATH, which is in no `.krunc`, holds nothing, and where it would."""
+    home, name = os.path.split(path)
+    if DIRECTORY in home.split(os.sep):
+        return []  # it is that of files which are not checked, or has a wrong name and is told of
+    there = os.path.join(home, DIRECTORY, name if is_policy_name(name) else f"policy-{name}")
+    below = f"{home}/ and below" if home else "this directory and below"
+    hint = f"move it to {there}, for the files in {below}, or give it with --policy {path}"
+    message = f"this policy is not applied: policies are read from {DIRECTORY}"
+    return only(path, Finding("KR861", message, hint=hint))
+
+
 def is_policy_name(name: str) -> bool:
     """Tell whether a file called NAME in `.krunc` is a policy."""
     return name.startswith("policy") and name.endswith((".yaml", ".yml", ".json"))

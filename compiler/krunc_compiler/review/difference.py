@@ -16,7 +16,7 @@ from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_text import changed, removed
-from krunc_compiler.review.fact import BY_NAME, RANK, Fact, Reach, Reached
+from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
 from krunc_compiler.review.isolation import TOPICS
 from krunc_compiler.review.matching import Pair, match, named, turned
@@ -128,7 +128,7 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
             effect = "other_code"
     elif now and not all(map(old.covers, now.reach)):
         effect = "widens"
-    elif was and not all(map(new.covers, was.reach)):
+    elif was and not all(new.covers(one) for one in was.reach if one.verb not in LASTING):
         effect = "narrows"
     if now is None:
         assert was is not None

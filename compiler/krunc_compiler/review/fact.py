@@ -107,8 +107,8 @@ class Kind(NamedTuple):
     """How a kind of fact is shown, and what it means that such a fact comes or goes.
 
     `verbs` are those of the reaches that its facts can have: a new reach widens, a lost one
-    narrows. Any other change of it alters what runs in the guest or what the guest finds, unless
-    the kind is `still`: then the change is neutral.
+    narrows, but for those of LASTING. Any other change of it alters what runs in the guest or what
+    the guest finds, unless the kind is `still`: then the change is neutral.
     """
 
     name: str
@@ -141,7 +141,7 @@ KINDS = (
     _access("device", True, "device"),
     _access("connect", True, "connect"),
     _access("vmm-only", True, "admit"),
-    Kind("run", "machine", True, ("run",)),
+    Kind("run", "machine", True, ("run", "mount")),
     _access("waiver", True, "waive"),
     Kind("isolation", "isolation", True, ("without", "user")),
     _access("read", False, "read without"),
@@ -157,7 +157,7 @@ KINDS = (
     _machine("guest user", "as"),
     _machine("root", "change"),
     _machine("changes"),
-    _machine("mount", "mount"),
+    _machine("mount"),
     *map(
         _machine,
         (
@@ -171,6 +171,11 @@ KINDS = (
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}
+
+
+# Their end takes nothing from the guest: its root can use what was mounted as long as it is
+# attached.
+LASTING = frozenset({"mount"})
 
 
 class Reached:

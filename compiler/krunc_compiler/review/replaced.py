@@ -1,12 +1,14 @@
-"""What a plan lays over the guest's init, program, libraries and configuration, and what of the
-program's environment makes other code run, as far as the plan can tell: what a root holds, and what
-a link in it leads to, is not in the plan."""
+"""What a plan lays or mounts over the guest's init, program, libraries and configuration, and what
+of the program's environment makes other code run, as far as the plan can tell: what a root holds,
+and what a link in it leads to, is not in the plan."""
 
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
+
+from krunc_schema import load
 
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
@@ -26,14 +28,8 @@ _SERVICES = (
     r"|cron[^/]*|ssh|nsswitch\.conf|modprobe\.d|modules[^/]*|sysctl[^/]*|udev|alternatives)(/.*)?"
     r"|/(root|home/[^/]+)(/\..*)?|/home|/(linuxrc|init)"
 )  # fmt: skip
-# Variables by which a loader, a shell or an interpreter finds other code.
-_VARIABLES = (
-    r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|NLSPATH|LOCPATH|PATH|IFS|ENV|BASH_ENV|SHELLOPTS|BASHOPTS"
-    r"|BASH_FUNC_.*|PS4|PROMPT_COMMAND|ZDOTDIR|PYTHON.*|PERL.*|RUBY.*|GEM_.*|BUNDLE_.*|NODE_.*"
-    r"|npm_config_.*|DENO_.*|BUN_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|CLASSPATH"
-    r"|PHPRC|PHP_INI_SCAN_DIR|LUA_.*|R_(PROFILE|ENVIRON|LIBS).*|DOTNET_.*|CORECLR_.*|GIT_.*|EDITOR"
-    r"|VISUAL|PAGER|SHELL|OPENSSL_(CONF|ENGINES|MODULES)|GTK_MODULES|QT_PLUGIN_PATH|TCLLIBPATH"
-)  # fmt: skip
+# What the stage mounts of the host's, with where the plan says which it is.
+_MOUNTS = {"mount_share": "tag", "mount_disk": "device"}
 
 
 class _Program(NamedTuple):
@@ -49,7 +45,7 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
     telling = [
         (index, row)
         for index, row in enumerate(operations)
-        if row.get("call") in _OVERLAYS or row.once(_variables)
+        if row.get("call") in _OVERLAYS or row.get("order") in _MOUNTS or row.once(_variables)
     ]
     if not telling:
         return
@@ -64,6 +60,8 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
                 reach = frozenset({Reach("run", what, path)})
                 text = f"{word(path)}, merged onto the root: {what}"
                 yield Fact("run", ("run", path), text, row["from"], index, reach)
+        if row.get("order") in _MOUNTS:
+            yield from _mounted(row, index, programs)
         for name, value in row.once(_variables).items():
             told = value if isinstance(value, str) else " ".join(*value.items())
             reach = frozenset({Reach("run", name, str(told))})
@@ -72,10 +70,37 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
             yield Fact("run", ("run", name), text, row["from"], index, reach)
 
 
+def _mounted(row: Ordered, index: int, programs: list[_Program]) -> Iterator[Fact]:
+    """Yield what of the root's own code a share or a disk takes the place of. What else is mounted
+    runs when something asks for it, as it could be asked for without the mount."""
+    path = posixpath.normpath(row.args["path"])
+    what = _hidden(path, programs)
+    if what:
+        source = row.args[_MOUNTS[row["order"]]]
+        text = f"{word(path)}, where {word(source)} is mounted over the root: {what}"
+        reach = frozenset({Reach("mount", what, f"{path} from {source}")})
+        yield Fact("run", ("run", "mounted", path), text, row["from"], index, reach)
+
+
 def _variables(row: Ordered) -> dict[str, Any]:
     """Return the variables that ROW sets by which programs find other code."""
-    is_one = _compiled(_VARIABLES).fullmatch
-    return {name: value for name, value in _environment(row.args).items() if is_one(name)}
+    env = _environment(row.args)
+    return {name: value for name, value in env.items() if _loads_code(name)} if env else {}
+
+
+def _loads_code(name: str) -> bool:
+    """Tell whether programs find other code by the variable NAME."""
+    names, starts = _known()
+    return name in names or name.startswith(starts)
+
+
+@cache
+def _known() -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the variables of schema/krunc_schema/variables.json, and how the names of others
+    start."""
+    rows = load("variables")["programs"]
+    names = [name for row in rows for name in row.get("names", ())]
+    return frozenset(names), tuple(start for row in rows for start in row.get("starts", ()))
 
 
 def _environment(args: dict[str, Any]) -> dict[str, Any]:
@@ -113,20 +138,37 @@ def _what(path: str, row: dict[str, Any], programs: list[_Program]) -> str | Non
         # What krunc itself writes there is shown as the program.
         is_shown = "process" in args.get("data", {})
         return None if is_shown else "the program, its arguments and its environment"
-    if any(_is_at(path, one) for program in programs for one in _paths(program)):
+    if _is_program(path, programs):
         return "the program"
     if path != f"/{SCRIPT}" and any(
         _is_at(path, one) for program in programs for one in _named(program)
     ):
         return "what the program's arguments or environment name"
+    told = _of_system(path)
+    if told:
+        return told
+    if path != f"/{SCRIPT}" and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
+        return "a program"
+    return None
+
+
+def _hidden(path: str, programs: list[_Program]) -> str | None:
+    """Tell what of the root's code something that is mounted at PATH hides."""
+    return "the program" if _is_program(path, programs) else _of_system(path)
+
+
+def _is_program(path: str, programs: list[_Program]) -> bool:
+    return any(_is_at(path, one) for program in programs for one in _paths(program))
+
+
+def _of_system(path: str) -> str | None:
+    """Tell which of a system's code is at PATH."""
     if _compiled(_LOADER).fullmatch(path):
         return "what the dynamic loader loads into every program"
     if _compiled(_SYSTEM).fullmatch(path):
         return "programs or libraries"
     if _compiled(_SERVICES).fullmatch(path):
         return "what starts services or decides about users"
-    if path != f"/{SCRIPT}" and row["call"] == _OVERLAYS[0] and args.get("mode", 0) & 0o6111:
-        return "a program"
     return None
 
 

@@ -16,7 +16,7 @@ from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.files.within import ANYWHERE, Within
 from krunc_compiler.findings.finding import Rejected
 
-KEY, PLAN_KEY = "krunc", "krunc_plan"
+KEY, PLAN_KEY, POLICY_KEY = "krunc", "krunc_plan", "krunc_policy"
 _MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 # So much of a file that is neither YAML nor JSON is read.
@@ -33,6 +33,7 @@ _LIKE_A_KEY = rb"""(?:^|[\s,{])["']?krunc["']?\s*:"""
 _LIKE_A_PLAN = rb'"krunc_plan"\s*:'
 
 NO_KEY = "no `krunc:` key"
+IS_POLICY = "it is a policy, and not in .krunc"
 OUTSIDE = "it leads out of the repository, or of the directory that is checked"
 
 
@@ -76,7 +77,7 @@ def kind(name: str, data: bytes, within: Within = ANYWHERE) -> Seen:
     if is_plan(name, data):
         return _PLAN
     if not is_box_name(name):
-        return Seen("neither")
+        return Seen("neither", IS_POLICY if _is_policy(data) else "")
     return _of_yaml(name, data, within)
 
 
@@ -97,6 +98,17 @@ def is_plan(name: str, data: bytes) -> bool:
         # In a file of YAML it may be a box, and is read as one.
         return not is_box_name(name) and _compiled(_LIKE_A_PLAN).search(start) is not None
     return isinstance(value, dict) and PLAN_KEY in value
+
+
+def _is_policy(data: bytes) -> bool:
+    """Tell whether DATA is a JSON object with the key of a policy."""
+    if POLICY_KEY.encode() not in data:
+        return False
+    try:
+        value = json.loads(data.removeprefix(_MARK).decode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and POLICY_KEY in value
 
 
 def _of_yaml(name: str, data: bytes, within: Within) -> Seen:
@@ -134,7 +146,7 @@ def _of_value(value: dict[str, Any]) -> Seen:
     if PLAN_KEY in value:
         return _PLAN
     if KEY not in value:
-        return Seen("neither", NO_KEY)
+        return Seen("neither", IS_POLICY if POLICY_KEY in value else NO_KEY)
     if isinstance(value[KEY], dict | list):
         return Seen("neither", "its key `krunc` is not `krunc: 1`: a job of another tool, perhaps")
     return _BOX

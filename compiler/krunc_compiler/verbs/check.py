@@ -20,10 +20,10 @@ from krunc_compiler.findings.report import printable, report
 from krunc_compiler.findings.wording import plural
 from krunc_compiler.pipeline.gathering import Gathered, gather
 from krunc_compiler.pipeline.parallel import MANY, spread
-from krunc_compiler.policy.repository import Policies
+from krunc_compiler.policy.repository import Policies, unapplied
 from krunc_compiler.review.change_sheet import change_sheet
 from krunc_compiler.review.text import to_text as sheet_text
-from krunc_compiler.values.kind import kind_of_file
+from krunc_compiler.values.kind import IS_POLICY, kind_of_file
 from krunc_compiler.verbs.checking import Checked, Run, check_box, check_plan, made_by
 from krunc_compiler.verbs.makers import Makers
 from krunc_compiler.verbs.options import add_allowed, add_inputs
@@ -86,6 +86,13 @@ def run(args: Namespace) -> int:
     _check(found, Run(args, policies, Makers(set(), {}, set(), {}), checked, within, homes))
     for given in args.paths:
         policies.of(given if os.path.isdir(given) else os.path.dirname(given))
+    asked = set(map(os.path.realpath, policies.read))
+    skipped = {
+        path: why for path, why in found.skipped.items() if os.path.realpath(path) not in asked
+    }
+    # With --policy nobody expects another to be applied.
+    policies_apart = [path for path, why in skipped.items() if why == IS_POLICY and not args.policy]
+    strays = [one for path in policies_apart for one in unapplied(path)]
     if not (
         found.boxes
         or found.plans
@@ -95,17 +102,14 @@ def run(args: Namespace) -> int:
         or found.findings
     ):
         few = f"; skipped {_skipped(found.skipped)}" if found.skipped else ""
-        raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}")
+        told = "".join(f": {one.finding.message}; {one.finding.hint}" for one in strays[:1])
+        raise UsageError(f"no box and no plan in {' '.join(args.paths)}{few}{told}")
     looked = Checked(
         [*policies.read, *checked.files],
-        [*policies.findings, *checked.findings],
+        [*policies.findings, *checked.findings, *strays],
         checked.differences,
         checked.changes,
     )
-    asked = set(map(os.path.realpath, policies.read))
-    skipped = {
-        path: why for path, why in found.skipped.items() if os.path.realpath(path) not in asked
-    }
     _print(args, looked, skipped, _counts(found, checked, policies))
     return 1 if any(not item.finding.warning for item in looked.findings) else 0
 

@@ -114,7 +114,8 @@ def boxes(args: Namespace, findings: list[Located], is_locked: bool) -> list[Box
         raise UsageError("a lock lies beside a box: name a file, not standard input")
     gathered = gather(args.boxes, ANYWHERE)
     findings += gathered.findings
-    for path in gathered.named:
+    # A plan or a policy that is named.
+    for path in [*gathered.named, *(path for path in args.boxes if path in gathered.skipped)]:
         message, hint = "this is not a box", "name a box: krunc pull BOX.yaml"
         findings += only(path, Finding("KR001", message, hint=hint))
     given = inputs(Namespace(**vars(args), target=None))

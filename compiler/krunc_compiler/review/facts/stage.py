@@ -85,7 +85,7 @@ def tmpfs(row: Row) -> Iterator[Fact]:
     args = row.args
     size = f"at most {args['size_mib']} MiB" if args["size_mib"] is not None else "half at most"
     what = f"an empty file system in the guest's memory, {size}, mode {word(args['mode'])}"
-    yield _mounted(row, what, Reach("mount", "tmpfs", args["path"]))
+    yield _mounted(row, what)
 
 
 def share(row: Row) -> Iterator[Fact]:
@@ -94,7 +94,7 @@ def share(row: Row) -> Iterator[Fact]:
     path = row.shares.get(tag)
     directory = f"directory {word(path)}" if path is not None else "no share of this plan"
     what = f"{directory} (share {word(tag)}), {_mode(row, tag)}"
-    yield _mounted(row, what, Reach("mount", "share", row.args["path"]))
+    yield _mounted(row, what)
 
 
 def disk(row: Row) -> Iterator[Fact]:
@@ -106,7 +106,7 @@ def disk(row: Row) -> Iterator[Fact]:
     options = f", options {word(args['options'])}" if args["options"] else ""
     what = f"disk {word(args['device'])} ({image}), {word(args['fstype'])}{options}"
     what += f", {_mode(row, name)}"
-    yield _mounted(row, what, Reach("mount", "disk", args["path"]))
+    yield _mounted(row, what)
 
 
 def _mode(row: Row, name: str) -> str:
@@ -115,9 +115,11 @@ def _mode(row: Row, name: str) -> str:
     return "mounted read-only, but attached for writing" if name in row.written else "read-only"
 
 
-def _mounted(row: Row, what: str, reach: Reach) -> Fact:
+def _mounted(row: Row, what: str) -> Fact:
+    """Return what is mounted. It reaches nothing: with or without the mount, the guest's root can
+    use whatever the plan attaches, and a tmpfs is memory that the guest has anyway."""
     path = row.args["path"]
-    return row.fact("mount", ("mount", path), f"{word(path)}: {what}", reach)
+    return row.fact("mount", ("mount", path), f"{word(path)}: {what}")
 
 
 def interface(row: Row) -> Iterator[Fact]:
