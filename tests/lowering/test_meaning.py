@@ -171,7 +171,7 @@ CHANGES: list[tuple[str, str, str]] = [
     (STAGED, "10m", "11m"),
     (STAGED, "terminate", "interrupt"),
     (STAGED_DISK, "changes: {disk: c}", "changes: {disk: d}"),
-    (STAGED_DISK, "fstype: btrfs", "fstype: ext4"),
+    (STAGED_DISK, "c.img, format: raw", "c.img, format: raw, fstype: btrfs"),
     (READ_ONLY_DISK, "read_only: true}\nshares", "changes: discard}\nshares"),
     (IMAGE, "app:1.4", "app:1.5"),
     (IMAGE, "arch: x86_64", "arch: arm64"),

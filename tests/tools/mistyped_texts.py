@@ -53,6 +53,11 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "infinity": (BOX + "machine: {cpus: .inf}\n", "error[KR003]: .inf is not a finite number"),
     "an end-less quote": (BOX.replace("good", "'good"), "help: close the quote"),
     "no space after a colon": (BOX.replace("name: good", "name:good"), "error[KR003]"),
+    "a colon in a value": (BOX + "labels: {note: a: b}\n", "x.yaml:6:17: error[KR003]"),
+    "a colon in a value, what to do": (BOX + "labels: {note: a: b}\n", "help: put a string with a colon and a space in quotes, or close"),
+    "a colon in an item": (BOX.replace("true}", "true, args: [a: b: c]}"), "help: put a string with a colon and a space in quotes"),
+    "a comma that is missing": (BOX + "labels: {a: b c: d}\n", "or close the bracket or brace, or write the comma"),
+    "a brace that is missing": (BOX.replace("true}", "true") + "labels: {a: b}\n", "or close the bracket or brace, or write the comma"),
     "empty": ("", "error[KR004]: the file is empty"),
     "only comments": ("# nothing\n", "error[KR004]: the file is empty"),
 }  # fmt: skip

@@ -116,7 +116,7 @@ shares: [{tag: a, path: ./a, read_only: true, mount: /a}]
 disks:
   - {id: a, path: a.img, format: raw, read_only: true}
   - {id: b, path: b.img, format: raw, mount: /a/b, fstype: xfs, options: noatime}
-  - {id: c, path: c.img, format: raw, fstype: btrfs}
+  - {id: c, path: c.img, format: raw}
   - {id: d, path: d.img, format: raw}
 tmpfs: [/tmp, {path: /run, size: 8MiB, mode: "0755"}]
 hostname: here
@@ -150,7 +150,7 @@ name: one
 arch: x86_64
 rootfs: {image: "oci:layout:1", changes: {disk: c}}
 disks:
-  - {id: c, path: c.img, format: raw, fstype: btrfs}
+  - {id: c, path: c.img, format: raw}
   - {id: d, path: d.img, format: raw}
 network: {mode: none}
 entrypoint: {script: "echo a", user: root, workdir: /w}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -45,8 +46,32 @@ def quotes(value: Any, rules: list[dict[str, Any]]) -> str:
     return QUOTES if isinstance(value, bool | int | float) and wants_text else ""
 
 
+def octal(value: Any, rule: dict[str, Any]) -> str:
+    """Return the string that RULE wants for VALUE, the number that YAML makes of 0o755, if it is
+    meant like that."""
+    is_small = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 0o10000
+    if not is_small or "pattern" not in rule or re.search(rule["pattern"], str(value)):
+        return ""
+    digits = f"{value:04o}"
+    return f'"{digits}"' if re.search(rule["pattern"], digits) else ""
+
+
+def _one_string(value: Any, rule: dict[str, Any]) -> str:
+    """Tell how VALUE, a list or a map, is written as the string that RULE wants."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return ""
+    if rule.get("x-items") == "lines":
+        return "write | in its place, and each command on a line of its own below it"
+    if len(value) == 1 or "x-items" in rule:
+        return f"write one string: {shown(','.join(value))}"
+    return ""
+
+
 def rewritten(value: Any, rule: dict[str, Any]) -> str:
-    """Tell how VALUE, which is neither, is written as the list or the map that RULE wants."""
+    """Tell how VALUE, which is of another type, is written as the string, the list or the map that
+    RULE wants."""
+    if rule.get("type") == "string":
+        return _one_string(value, rule)
     if rule.get("type") == "array":
         if value is None:
             return "write its items below it, each with - before it"
@@ -131,7 +156,9 @@ def about(schema: dict[str, Any]) -> str:
 def meant(schema: dict[str, Any]) -> str:
     """Tell what to write by what SCHEMA is for."""
     text = about(schema)
-    return f"write a value that fits: {text}" if text else ""
+    if text:
+        return f"write a value that fits: {text}"
+    return "write one string" if schema.get("type") == "string" else ""
 
 
 def too_few(value: Any, least: int) -> str:

@@ -22,7 +22,7 @@ from krunc_compiler.pipeline.images import Images
 from krunc_compiler.pipeline.salvage import Pieces, cut, holds
 from krunc_compiler.plan import bounds
 from krunc_compiler.plan.plan import Plan, make, to_text
-from krunc_compiler.rules import architectures, lints, written
+from krunc_compiler.rules import architectures, lints, scripts, written
 from krunc_compiler.rules import box as box_rules
 from krunc_compiler.rules import operations as operation_rules
 from krunc_compiler.rules.host_paths import host_paths
@@ -228,6 +228,8 @@ def _compile(
     of_machine = list(architectures.check(box, operations, line, target))
     found += [one for one in of_machine if not one.warning]
     doubts += [one for one in of_machine if one.warning]
+    if scripts.are_in(box):
+        doubts += scripts.joined(box, loaded.source)
     warned, allowed = lints.silenced(
         lints.check(box, loaded.shown) + doubts, complete.get("allow", [])
     )

@@ -13,7 +13,7 @@ from krunc_compiler.lowering.machine import can_interrupt
 from krunc_compiler.lowering.stage import asked as stage_asked
 from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.plan.kinds import rules
-from krunc_compiler.rules import conflicts, image, stage
+from krunc_compiler.rules import conflicts, guest_paths, image, mount_options, scripts, stage
 
 
 def check(box: Box, target: Target) -> list[Finding]:
@@ -27,6 +27,9 @@ def check(box: Box, target: Target) -> list[Finding]:
         *_limits(box, target),
         *_stop(box, target),
         *stage.check(box),
+        *guest_paths.check(box),
+        *mount_options.check(box),
+        *(scripts.check(box) if scripts.are_in(box) else ()),
         *image.check(box),
     ]
 

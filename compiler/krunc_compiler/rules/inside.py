@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from krunc_compiler import libkrun as api
 from krunc_compiler.box.box import Box
-from krunc_compiler.findings.finding import Finding
+from krunc_compiler.box.networks import NetworkDevices, NoNetwork, PasstDevice
+from krunc_compiler.findings.finding import Finding, Path
 
 _MOST_SERVERS = 3  # MAXNS of resolv.h, in glibc and musl
 # As the kernel reads its command line: a name may stand in quotes with its value.
@@ -18,6 +19,8 @@ def check(box: Box) -> Iterator[Finding]:
     """Yield the warnings about what is in the guest."""
     yield from _limits(box)
     yield from _names(box)
+    if box.dns or box.hosts:
+        yield from _unreached(box)
     yield from _panics(box)
 
 
@@ -56,6 +59,25 @@ def _names(box: Box) -> Iterator[Finding]:
             ("dns", _MOST_SERVERS),
             hint=f"remove all but {_MOST_SERVERS}",
         )
+
+
+def _unreached(box: Box) -> Iterator[Finding]:
+    """Yield the addresses that no network of the box leads to."""
+    addresses: list[tuple[str, Path]] = [(one, ("dns", i)) for i, one in enumerate(box.dns)]
+    addresses += [(one, ("hosts", name)) for name, one in box.hosts.items()]
+    has_none = isinstance(box.network, NoNetwork)
+    devices = box.network.devices if isinstance(box.network, NetworkDevices) else ()
+    is_passt = bool(devices) and all(isinstance(device, PasstDevice) for device in devices)
+    for address, where in addresses if has_none or is_passt else ():
+        is_own = address.startswith("127.") or address in ("::1", "::", "0.0.0.0")
+        # A name may have any address, as long as nothing says that it leads somewhere.
+        if is_own or (":" not in address if is_passt else where[0] == "hosts"):
+            continue
+        why = (
+            "with mode: passt the guest has IPv4 alone" if is_passt else "the guest has no network"
+        )
+        ways = "write an IPv4 address" if is_passt else "remove dns, or choose a network"
+        yield Finding("KR854", f"{address} cannot be reached: {why}", where, hint=ways)
 
 
 def _panics(box: Box) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ def check(box: Box, shown: str) -> list[Finding]:
             *_tilde(directories),
             *_daemons(box, directories),
         ),
-        *(*_unused_channels(box), *_literal_secrets(box)),
+        *(*_unused_channels(box), *_literals(box)),
         *inside.check(box),
         *image.lints(box),
         *program_words.check(box, shown),
@@ -170,11 +170,13 @@ def _unused_channels(box: Box) -> Iterator[Finding]:
             )
 
 
-def _literal_secrets(box: Box) -> Iterator[Finding]:
+def _literals(box: Box) -> Iterator[Finding]:
     for name, value in box.entrypoint.env.items():
         # What an image holds is no secret any more.
         if not isinstance(value, str) or not box.origin("entrypoint", "env", name):
             continue
+        if name == "PATH":
+            yield from written.unsearched(value, ("entrypoint", "env", name))
         # A path is where a secret is, not the secret.
         is_named = (
             _compiled(_SECRET_NAME).fullmatch(name) and value and not value.startswith(("/", "./"))

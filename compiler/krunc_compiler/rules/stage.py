@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from krunc_compiler.box.box import Box, Disk, DiskRoot
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.lowering import stage
+from krunc_compiler.rules import guest_paths
 
 _MOST_ID = 4294967294  # -1 is no user, for setresuid(2)
 
@@ -91,9 +92,8 @@ def _no_disk(box: Box, name: str, where: Path) -> Finding:
 
 
 def _mounts(box: Box) -> Iterator[Finding]:
-    points = list(_points(box))
     own = stage.named("guest_own")
-    for path, where in points:
+    for path, where in guest_paths.points(box):
         top = "/" + path.split("/")[1]
         if top in own:
             yield Finding(
@@ -116,10 +116,6 @@ def _mounts(box: Box) -> Iterator[Finding]:
                 ("disks", i, "mount"),
                 hint="leave one out, or name another disk: one file system is mounted once",
             )
-        if disk.mount is None and disk.options is not None:
-            hint = "write `mount: /PATH` too, or remove them: they are those of its mount"
-            where = ("disks", i, "options")
-            yield Finding("KR210", "options need `mount`", where, hint, at_key=True)
 
 
 def _file_systems(box: Box) -> Iterator[Finding]:
@@ -142,18 +138,6 @@ def _file_systems(box: Box) -> Iterator[Finding]:
             message = f"{disk.fstype!r} cannot keep changes to the root"
             hint = "choose another disk, with ext4 for example: an overlay has to write to it"
             yield Finding("KR105", message, ("disks", i, "fstype"), hint)
-
-
-def _points(box: Box) -> Iterator[tuple[str, Path]]:
-    for i, tmpfs in enumerate(box.tmpfs):
-        whole: Path = ("tmpfs", i)
-        yield tmpfs.path, box.origin(*whole, "path") or whole
-    for i, share in enumerate(box.shares):
-        if share.mount is not None:
-            yield share.mount, ("shares", i, "mount")
-    for i, disk in enumerate(box.disks):
-        if disk.mount is not None:
-            yield disk.mount, ("disks", i, "mount")
 
 
 def _sizes(box: Box) -> Iterator[Finding]:

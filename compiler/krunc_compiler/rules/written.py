@@ -4,6 +4,8 @@ what the plan names, and the next launch would follow it."""
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from krunc_schema import load
+
 from krunc_compiler import libkrun as api
 from krunc_compiler.files.hostpath import UPS, lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
@@ -61,6 +63,23 @@ def unexpanded(path: str, key: Path) -> Iterator[Finding]:
             f"{path.split('/')[0]!r} is taken literally: no shell expands it",
             key,
             hint=f"write the whole path, or ./{path} when a file has that name",
+        )
+
+
+def unsearched(search: str, key: Path) -> Iterator[Finding]:
+    """Yield the warning about the directories SEARCH of a PATH at KEY, of which one is for a
+    shell."""
+    directories = search.split(":")
+    lost = [one for one in directories if one.startswith(_OF_SHELLS)]
+    if lost:
+        kept = [one for one in directories if one and one not in lost]
+        usual = load("orders")["search"].split(":")
+        whole = ":".join([*kept, *(one for one in usual if one not in kept)])
+        yield Finding(
+            "KR604",
+            f"{lost[0]!r} is taken literally: programs are not looked for where it leads",
+            key,
+            hint=f"write the directories, as in {whole}; a script can export PATH itself",
         )
 
 

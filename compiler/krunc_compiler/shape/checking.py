@@ -253,7 +253,7 @@ def _missing(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
 def _mistyped(error: Misfit, path: Path) -> Finding:
     rule = error.rule
     kinds = " or ".join(_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule))
-    form = error.schema.get("x-form")
+    form = wording.octal(error.value, error.schema) or error.schema.get("x-form")
     quotes = error.value is not None and wording.quotes(error.value, [error.schema])
     if form and not (quotes and acceptor(error.schema).accepts(str(error.value))):
         hint = f"write {form}"

@@ -75,6 +75,8 @@ def finding_of(error: YAMLError, text: str) -> Finding:
         if start is not None and start.line < mark.line:
             words += f" that starts on line {start.line + 1}"
     hint = next((way for part, way in _WAYS_OUT.items() if part in words), _ANY)
+    if "did not find expected ',' or" in words and _at(span, text) == ":":
+        hint = f"put a string with a colon and a space in quotes, or {hint}"
     first = mark.line if start is None else start.line
     lines = text.split("\n")[first : mark.line + 1]
     like_a_space = next((c for c in "".join(lines) if c != " " and category(c) == "Zs"), None)
@@ -83,6 +85,12 @@ def finding_of(error: YAMLError, text: str) -> Finding:
     elif like_a_space is not None:
         hint = f"write a space: the character U+{ord(like_a_space):04X} only looks like one"
     return Finding("KR003", f"this is not YAML: {words}", span=span, hint=hint)
+
+
+def _at(span: Span, text: str) -> str:
+    return "".join(re.split(LINE_END, text)[span.line : span.line + 1])[
+        span.column : span.end_column
+    ]
 
 
 def _escape(behind: Span, text: str) -> Finding:

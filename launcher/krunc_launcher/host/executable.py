@@ -90,7 +90,7 @@ class Root:
         """Return PATH without links, and why nobody can execute what is there."""
         real, mode = self._real(path)
         if not real:
-            return "", f"{plain(path)} is not there"
+            return "", f"{plain(path)} is not there{self._astray(path)}"
         if system.S_ISDIR(mode):
             return "", f"{plain(path)} is a directory"
         if not system.S_ISREG(mode):
@@ -98,6 +98,20 @@ class Root:
         if not mode & 0o111:
             return "", f"{plain(path)} cannot be executed by anybody (chmod +x)"
         return real, ""
+
+    def _astray(self, path: str) -> str:
+        """Tell which link on the way to PATH, where nothing is, is the reason, if one is."""
+        real = ""
+        for name in filter(None, path.split("/")):
+            here = f"{real}/{name}"
+            try:
+                mode, target = self._look(here, 0)
+                real = self._real(here)[0]
+            except OSError:
+                break
+            if not real and system.S_ISLNK(mode):
+                return f": {plain(here)} is a link to {plain(target)}, behind which nothing is"
+        return ""
 
     def _script(self, path: str, head: bytes, scripts: int) -> str:
         line, end, _ = head[2:].partition(b"\n")

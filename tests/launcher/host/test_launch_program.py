@@ -102,12 +102,21 @@ def chain(root: Path, count: int) -> None:
 WRONG: dict[str, tuple[Fill, str]] = {
     "nothing": (lambda root: root.mkdir(), "/bin/a is not there"),
     "another": (lambda root: runnable(root, "/bin/b"), "/bin/a is not there"),
-    "a dangling link": (lambda root: link(root, "/bin/a", "/usr/a"), "/bin/a is not there"),
+    "a dangling link": (lambda root: link(root, "/bin/a", "/usr/a"), "/bin/a is not there: /bin/a is a link to /usr/a, behind which nothing is"),
+    "a dangling link to a directory": (lambda root: link(root, "/bin", "usr/bin"), "/bin/a is not there: /bin is a link to usr/bin, behind which nothing is"),
+    "a dangling link behind a link": (
+        both(
+            lambda root: link(root, "/bin", "usr/bin"),
+            lambda root: link(root, "/usr/bin/a", "b"),
+        ),
+        "/bin/a is not there: /usr/bin/a is a link to b, behind which nothing is",
+    ),
+    "a link to itself": (lambda root: link(root, "/bin/a", "a"), "/bin/a is not there: /bin/a is a link to a, behind which nothing is"),
     "a link out of the root": (
         lambda root: link(root, "/bin/a", "/" + "../" * 9 + str(root.parent / "outside")),
         "/bin/a is not there",
     ),
-    "links in a circle": (loop, "/bin/a is not there"),
+    "links in a circle": (loop, "/bin/a is not there: /bin/a is a link to b, behind which nothing is"),
     "below a file": (lambda root: file(root, "/bin"), "/bin/a is not there"),
     "a directory": (lambda root: (root / "bin/a").mkdir(parents=True), "/bin/a is a directory"),
     "a FIFO": (
@@ -338,8 +347,7 @@ def test_a_program_that_may_start(
 
 # What the stage does before the program: then the directory alone does not tell.
 UNTOLD: dict[str, dict[str, Any]] = {
-    "a mount at it": {"tmpfs": ["/bin"]},
-    "a mount above it": {
+    "a mount at it": {
         "shares": [{"tag": "s", "path": "./share", "mount": "/bin", "read_only": False}]
     },
     "a mount that a link leads to": {"tmpfs": ["/mnt"], "entrypoint": {"executable": "/to/a"}},
@@ -347,7 +355,10 @@ UNTOLD: dict[str, dict[str, Any]] = {
     "a script in an image": {
         **AN_IMAGE, "entrypoint": {"executable": "/bin/a", "before": "cp /x /bin/a"}
     },
-    "a mount at it in an image": {**AN_IMAGE, "tmpfs": ["/bin"]},
+    "a mount at it in an image": {
+        **AN_IMAGE,
+        "shares": [{"tag": "s", "path": "./share", "mount": "/bin", "read_only": False}],
+    },
     "changes of earlier launches of an image": {
         **AN_IMAGE,
         "rootfs": {"image": "app:1.4", "changes": {"disk": "kept"}},
