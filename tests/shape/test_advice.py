@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -144,10 +144,10 @@ def test_what_is_written_out_for_a_value_fits(value: Any) -> None:
     for path, _ in EVERY:
         for found in findings(boxed(path, value)):
             shown = _WRITTEN.search(found.hint) if found.path == path else None
-            if shown is None or "..." in shown[1] or "NAME" in shown[1] or "KEY" in shown[1]:
+            if shown is None or "..." in shown[1]:
                 continue
             written += 1
-            fixed = boxed(path, yaml.safe_load(shown[1]))
+            fixed = boxed(path, yaml.safe_load(shown[1].replace("NAME", "n")))
             left = [again for again in findings(fixed) if again.path[: len(path)] == path]
             assert all(again.code == "KR102" for again in left), (path, found.hint, left)
     assert written or not isinstance(value, str | int) or value in (1.5, "a b")
@@ -180,6 +180,24 @@ def test_a_value_of_the_wrong_type_is_told_as_that(value: Any) -> None:
         unknown = [one for one in at if one.code == "KR101" and one.path == (*path, key)]
         assert not unknown, (path, key)
     assert count > 50
+
+
+@pytest.mark.parametrize("spelled", [lambda key: f"{key}s", lambda key: key[:-1], str.upper])
+def test_a_misspelt_key_is_of_the_form_that_has_it(spelled: Callable[[str], str]) -> None:
+    """Another form, which has no such key, is not what was meant."""
+    count = 0
+    for path, key, form, others in several_maps():
+        near = spelled(key)
+        known = {name for one in (form, *others) for name in one["properties"]}
+        if not others or near in known or len(key) < 4 or "const" in whole(form["properties"][key]):
+            continue
+        needed = form.get("required", [form.get("x-own", key)])
+        made = {name: an_example(form["properties"][name]) for name in needed}
+        made[near] = made.pop(key, None) or an_example(form["properties"][key])
+        found = [one for one in findings(boxed(path, made)) if one.path[: len(path)] == path]
+        count += 1
+        assert [(one.path, one.hint) for one in found] == [((*path, near), f"did you mean {key}?")]
+    assert count > 20
 
 
 def test_a_script_that_is_a_list() -> None:
@@ -226,6 +244,10 @@ def test_words_beside_maps_are_not_all_that_may_be_written() -> None:
         ({"machine": 4}, "write a map: {cpus: 4}"),
         ({"rootfs": {"path": ".", "overlay": True}}, "write a list of maps: [{path: ...}]"),
         ({"network": "tsi"}, "write a map: {mode: tsi}"),
+        ({"labels": "foo"}, "write a map: {NAME: foo}"),
+        *(({"hosts": hosts}, 'write a map: {db: "10.0.0.5"}') for hosts in ("db:10.0.0.5", "db=10.0.0.5", ["db:10.0.0.5"], ["db: 10.0.0.5", "a:1.1.1.1"])),
+        ({"hosts": "db.example"}, "write a map: {NAME: ...}"),
+        ({"log": True}, "write a map: {KEY: ...}, where KEY is one of level, target, style, environment"),
         ({"limits": {"nofile": "1024"}}, "write the number without quotes, for soft and hard: 1024"),
         ({"limits": {"nofile": "1:2k"}}, 'write a number for both, as in 1024, or SOFT:HARD in quotes, as in "4096:8192"'),
         ({"limits": {"nofile": "1k"}}, "write all of the number, as in 65536 for 64K"),

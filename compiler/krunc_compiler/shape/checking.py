@@ -12,7 +12,7 @@ from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path
 from krunc_compiler.shape import rewriting
 from krunc_compiler.shape.fast_checking import acceptor
-from krunc_compiler.shape.guesses import Meant, guesses
+from krunc_compiler.shape.guesses import Meant, guesses, keys_named
 from krunc_compiler.shape.type_tests import is_type
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # So much farther from the value is a form, where it lacks a key, or where the value has a key of
 # another form: which keys are there says which form is meant, whatever is below them.
 _FAR = 10
+_OF_KEYS = ("required", "additionalProperties")
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -124,7 +125,8 @@ def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
         hint = f"add one of them. {wording.about(error.schema)}".rstrip(". ")
         yield Finding("KR102", f"the key {keys} is missing", path, hint)
         return
-    nearest = min(fitting, key=lambda index: _distance(branches[index], rules))
+    named = keys_named(error.value, rules, path, meant)
+    nearest = min(fitting, key=lambda i: _distance(branches[i], rules[i], named))
     for inner in branches[nearest]:
         if inner.keyword == "enum" and not inner.path:
             forms = rewriting.forms(inner.value, inner.rule, rules, error.defs)
@@ -196,17 +198,12 @@ def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Findin
     return Finding("KR105", message, (*path, key), hint=wording.allowed(kind, kinds))
 
 
-def _distance(errors: list[Misfit], forms: list[dict[str, Any]]) -> int:
-    """Tell how far a value with these ERRORS is from one of FORMS."""
-    return sum(_FAR if _is_far(error, forms) else 1 for error in errors)
-
-
-def _is_far(error: Misfit, forms: list[dict[str, Any]]) -> bool:
-    if error.path or error.keyword != "additionalProperties":
-        return error.keyword == "required"
-    own = error.schema.get("properties", {})
-    others = {key for form in forms for key in form.get("properties", ())} - own.keys()
-    return not others.isdisjoint(error.value)
+def _distance(errors: list[Misfit], form: dict[str, Any], named: set[str]) -> int:
+    """Tell how far a value is from FORM, with the ERRORS that it has as one, when its keys are
+    those NAMED of any form."""
+    far = (set(form.get("required", ())) | named) - (named & form.get("properties", {}).keys())
+    inner = (error for error in errors if error.path or error.keyword not in _OF_KEYS)
+    return _FAR * len(far) + sum(_FAR if error.keyword == "required" else 1 for error in inner)
 
 
 def _kind(rule: dict[str, Any]) -> str:

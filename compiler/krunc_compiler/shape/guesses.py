@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Path
@@ -26,11 +26,25 @@ _NOT = re.compile("(?:no|not|non|un|dis|disable|without|skip|never)_?")
 
 def guesses(error: Misfit, path: Path, meant: Meant) -> dict[str, str | None]:
     """Return the unknown keys of a map, each with the known one that it is meant to be, if any."""
-    known = list(error.schema.get("properties", {}))
+    known = _known(error.schema)
     unknown = [key for key in error.value if key not in known]
     # Looking for the nearest takes time, which a hostile box has keys to use up.
     near = {key: meant(path, key) or _nearest(key, known) for key in unknown[:_MOST]}
     return {key: near.get(key) for key in unknown}
+
+
+def keys_named(value: Any, forms: list[dict[str, Any]], path: Path, meant: Meant) -> set[str]:
+    """Return the keys of FORMS that VALUE has, or has others for."""
+    if not isinstance(value, dict):
+        return set()
+    known = list(dict.fromkeys(key for form in forms for key in _known(form)))
+    unknown = [key for key in value if key not in known][:_MOST]
+    found = (meant(path, key) or _nearest(key, known) for key in unknown)
+    return {*(value.keys() & known), *filter(None, found)}
+
+
+def _known(rule: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys([*rule.get("properties", ()), *rule.get("required", ())]))
 
 
 def _nearest(key: str, known: list[str]) -> str | None:

@@ -54,7 +54,7 @@ def _as_list(value: Any, rule: dict[str, Any], defs: dict[str, Any]) -> str:
         more = "" if _accepts(rule, defs)([value]) else ", ..."
         return f"write a list: [{wording.shown(value)}{more}]"
     if "enum" in item:
-        return f"write a list of these: {', '.join(map(str, item['enum']))}"
+        return f"write a list of these, [] for none: {', '.join(map(str, item['enum']))}"
     if maps:
         return f"write a list of maps: [{_as_map(value, maps[0], defs)}]"
     said = wording.forms_of(ways).removeprefix("write ")
@@ -69,15 +69,22 @@ def _as_map(value: Any, rule: dict[str, Any], defs: dict[str, Any]) -> str:
         return f"{{{', '.join(f'{key}: ...' for key in known)}}}"
     short = isinstance(value, bool | int | str) and len(str(value)) <= _LONGEST
     if not rules:
-        return f"{{NAME: {value if short else '...'}}}"
-    keys = known or [key for key, inner in rules.items() if not _accepts(inner, defs)(_ANY)]
+        name = next(iter(rule.get("examples", [{}])[0]), "NAME")
+        fits = short and _accepts(rule, defs)({name: value})
+        return f"{{NAME: {_shown(value) if fits else '...'}}}"
+    # What true is about, no key alone can tell.
+    some = [] if isinstance(value, bool) else rules.items()
+    keys = known or [key for key, inner in some if not _accepts(inner, defs)(_ANY)]
     own = [key for key in keys if short and _accepts(rules[key], defs)(value)]
     if len(own) == 1 and value != own[0]:
-        shown = value if isinstance(value, str) else wording.shown(value)
-        return f"{{{own[0]}: {shown}}}"
+        return f"{{{own[0]}: {_shown(value)}}}"
     if known:
         return f"{{{known[0]}: ...}}"
     return f"{{KEY: ...}}, where KEY is one of {', '.join(rules)}"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else wording.shown(value)
 
 
 def _accepts(rule: dict[str, Any], defs: dict[str, Any]) -> Callable[[Any], bool]:
