@@ -27,7 +27,8 @@ def meant(path: Path, key: str) -> str | None:
     """Return the key of the map at PATH that is meant by KEY of another tool, if there is one."""
     row = _row(path, key)
     targets = row.get("to", ()) if row else ()
-    own = [name for name in targets if name.rpartition(".")[0] == _place(path)]
+    here = set(_wildcards(path))
+    own = [name for name in targets if name.rpartition(".")[0] in here]
     return own[0].rpartition(".")[2] if len(own) == 1 else None
 
 
@@ -196,11 +197,9 @@ def _place(path: Path) -> str:
 
 
 def _listed(places: list[str], path: Path) -> str:
-    inside = _place(path)
-    short = [
-        place.rpartition(".")[2] if inside and place.rpartition(".")[0] == inside else place
-        for place in places
-    ]
+    here = set(_wildcards(path)) - {""}
+    parts = (place.rpartition(".") for place in places)
+    short = [key if above in here else f"{above}{dot}{key}" for above, dot, key in parts]
     return " or ".join(short)
 
 
