@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -56,7 +56,7 @@ def octal(value: Any, rule: dict[str, Any]) -> str:
     return f'"{digits}"' if re.search(rule["pattern"], digits) else ""
 
 
-def _one_string(value: Any, rule: dict[str, Any]) -> str:
+def one_string(value: Any, rule: dict[str, Any]) -> str:
     """Tell how VALUE, a list or a map, is written as the string that RULE wants."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return ""
@@ -67,38 +67,16 @@ def _one_string(value: Any, rule: dict[str, Any]) -> str:
     return ""
 
 
-def rewritten(value: Any, rule: dict[str, Any]) -> str:
-    """Tell how VALUE, which is of another type, is written as the string, the list or the map that
-    RULE wants."""
-    if rule.get("type") == "string":
-        return _one_string(value, rule)
-    if rule.get("type") == "array":
-        if value is None:
-            return "write its items below it, each with - before it"
-        if isinstance(value, dict):
-            return "write a list: - before the first key of each item"
-        return f"write a list: [{shown(value)}]"
-    if rule.get("type") != "object":
-        return ""
-    if value is None:
-        return "write its keys below it, further to the right"
-    keys = rule.get("required") or list(rule.get("properties", ("NAME",)))[:1]
-    kinds = rule.get("kinds", [])
-    is_short = isinstance(value, str) and len(value) <= _SHOWN
-    one = is_short and len(keys) == 1 and (not kinds or value in kinds)
-    pairs = ", ".join(f"{key}: {value if one else '...'}" for key in keys)
-    known = f", where {keys[0]} is one of {', '.join(kinds)}" if kinds and not one else ""
-    return f"write a map: {{{pairs}}}{known}"
-
-
-def allowed(found: Any, allowed: list[Any]) -> str:
-    """Tell which of the ALLOWED values to write, the nearest to FOUND first."""
+def allowed(found: Any, allowed: list[Any], forms: Sequence[str] = ()) -> str:
+    """Tell which of the ALLOWED values to write, the nearest to FOUND first, or which of the FORMS
+    that a value can have beside them."""
     words = [str(item) for item in allowed]
     if isinstance(found, str) and found in words and found not in allowed:
         return f"write it without quotes: {found}"
     close = nearest(str(found), words) or nearest(str(found).lower(), words)
     guess = f"did you mean {close}? " if close else ""
-    return f"{guess}write {'one of: ' * (len(words) > 1)}{', '.join(words)}"
+    ways = [*words, *forms]
+    return f"{guess}write {'one of: ' * (len(ways) > 1)}{', '.join(ways)}"
 
 
 def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:

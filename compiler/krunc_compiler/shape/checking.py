@@ -5,24 +5,23 @@ fast_checking gives the quick yes, misfits the why after a no: tests/shape/test_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from krunc_compiler.findings import wording
 from krunc_compiler.findings.finding import Finding, Path
+from krunc_compiler.shape import rewriting
 from krunc_compiler.shape.fast_checking import acceptor
+from krunc_compiler.shape.guesses import Meant, guesses, keys_named
 from krunc_compiler.shape.type_tests import is_type
 
 if TYPE_CHECKING:
     from krunc_compiler.shape.misfits import Misfit
 
-# Which key of the map at a path is meant by another, if one is.
-Meant = Callable[[Path, str], str | None]
-
-_MOST_GUESSES = 100
-# So alike are an unknown key and the one that it is meant to be, in short and in long ones: tga is
-# tag, and hostname is no name.
-_NEAR, _NEAR_LONG = 0.6, 0.7
+# So much farther from the value is a form, where it lacks a key, or where the value has a key of
+# another form: which keys are there says which form is meant, whatever is below them.
+_FAR = 10
+_OF_KEYS = ("required", "additionalProperties")
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -109,7 +108,7 @@ def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
             path,
             hint=wording.forms_of(rules)
             or wording.quotes(error.value, rules)
-            or wording.rewritten(error.value, _wanted(rules))
+            or rewriting.rewritten(error.value, _wanted(rules), error.defs)
             or wording.meant(error.schema),
         )
         return
@@ -126,9 +125,13 @@ def _branch(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
         hint = f"add one of them. {wording.about(error.schema)}".rstrip(". ")
         yield Finding("KR102", f"the key {keys} is missing", path, hint)
         return
-    nearest = min(fitting, key=lambda index: _distance(branches[index]))
+    named = keys_named(error.value, rules, path, meant)
+    nearest = min(fitting, key=lambda i: _distance(branches[i], rules[i], named))
     for inner in branches[nearest]:
-        if inner.keyword == "additionalProperties" and not inner.path:
+        if inner.keyword == "enum" and not inner.path:
+            forms = rewriting.forms(inner.value, inner.rule, rules, error.defs)
+            yield _not_allowed(inner, path, inner.rule, forms)
+        elif inner.keyword == "additionalProperties" and not inner.path:
             yield from _of_another_form(inner, rules, path, meant)
         else:
             yield from _findings(inner, path, meant)
@@ -195,8 +198,12 @@ def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Findin
     return Finding("KR105", message, (*path, key), hint=wording.allowed(kind, kinds))
 
 
-def _distance(errors: list[Misfit]) -> int:
-    return sum(10 if error.keyword == "required" else 1 for error in errors)
+def _distance(errors: list[Misfit], form: dict[str, Any], named: set[str]) -> int:
+    """Tell how far a value is from FORM, with the ERRORS that it has as one, when its keys are
+    those NAMED of any form."""
+    far = (set(form.get("required", ())) | named) - (named & form.get("properties", {}).keys())
+    inner = (error for error in errors if error.path or error.keyword not in _OF_KEYS)
+    return _FAR * len(far) + sum(_FAR if error.keyword == "required" else 1 for error in inner)
 
 
 def _kind(rule: dict[str, Any]) -> str:
@@ -209,36 +216,15 @@ def _kind(rule: dict[str, Any]) -> str:
 def _unknown(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     known = list(error.schema.get("properties", {}))
     free = [name for name in known if name not in error.value] or known
-    for number, (key, close) in enumerate(_guesses(error, path, meant).items()):
-        # Comparing takes time, which a hostile box has keys to use up.
-        told = wording.nearest_first(key if number < _MOST_GUESSES else "", free)
-        hint = f"did you mean {close}?" if close else f"use a known key: {told}"
+    for key, close in guesses(error, path, meant).items():
+        hint = f"did you mean {close}?" if close else f"use a known key: {', '.join(sorted(free))}"
         yield Finding("KR101", f"the key {key!r} is not known", (*path, key), hint, at_key=True)
-
-
-def _guesses(error: Misfit, path: Path, meant: Meant) -> dict[str, str | None]:
-    """Return the unknown keys of a map, each with the known one that it is meant to be, if any."""
-    known = list(error.schema.get("properties", {}))
-    unknown = [key for key in error.value if key not in known]
-    # Looking for the nearest takes time, which a hostile box has keys to use up.
-    near = {key: meant(path, key) or _nearest(key, known) for key in unknown[:_MOST_GUESSES]}
-    return {key: near.get(key) for key in unknown}
-
-
-def _nearest(key: str, known: list[str]) -> str | None:
-    folded = key.lower().replace("-", "_")
-    least = _NEAR if len(key) < 5 else _NEAR_LONG
-    close = wording.nearest(key, known, least) or wording.nearest(folded, known, least)
-    if close is None and len(key) > 2:
-        alike = (name for name in known if name.startswith(key) or key.startswith(name))
-        close = next(alike, None)
-    return close
 
 
 def _missing(error: Misfit, path: Path, meant: Meant) -> Iterator[Finding]:
     properties = error.schema.get("properties", {})
     # A key that is misspelt is one mistake, which the unknown key's finding tells.
-    misspelt = set(_guesses(error, path, meant).values())
+    misspelt = set(guesses(error, path, meant).values())
     for key in error.rule:
         if key not in error.value and key not in misspelt:
             yield Finding(
@@ -264,7 +250,9 @@ def _mistyped(error: Misfit, path: Path) -> Finding:
     elif "minimum" in error.schema or "maximum" in error.schema:
         hint = f"write {wording.bounds(error.schema)}"
     else:
-        hint = wording.rewritten(error.value, error.schema) or wording.meant(error.schema)
+        hint = rewriting.rewritten(error.value, error.schema, error.defs) or wording.meant(
+            error.schema
+        )
     return Finding("KR103", _is(error.value, kinds), path, hint=hint)
 
 
@@ -281,12 +269,14 @@ def _type_of(value: Any) -> str:
     return "something else"
 
 
-def _not_allowed(error: Misfit, path: Path, allowed: list[Any]) -> Finding:
+def _not_allowed(
+    error: Misfit, path: Path, allowed: list[Any], forms: Sequence[str] = ()
+) -> Finding:
     return Finding(
         "KR105",
         f"{wording.shown(error.value)} is not allowed here",
         path,
-        hint=wording.allowed(error.value, allowed),
+        hint=wording.allowed(error.value, allowed, forms),
     )
 
 

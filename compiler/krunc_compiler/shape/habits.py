@@ -27,7 +27,8 @@ def meant(path: Path, key: str) -> str | None:
     """Return the key of the map at PATH that is meant by KEY of another tool, if there is one."""
     row = _row(path, key)
     targets = row.get("to", ()) if row else ()
-    own = [name for name in targets if name.rpartition(".")[0] == _place(path)]
+    here = set(_wildcards(path))
+    own = [name for name in targets if name.rpartition(".")[0] in here]
     return own[0].rpartition(".")[2] if len(own) == 1 else None
 
 
@@ -70,30 +71,40 @@ def _as_string(finding: Finding, written: Any) -> str:
 
 def _hint(finding: Finding, value: Any) -> str:
     if finding.code == "KR101":
-        return _of_key(finding.path[:-1], str(finding.path[-1]), finding.hint)
+        *above, key = finding.path
+        return _of_key(tuple(above), str(key), finding.hint, value)
     if finding.code not in ("KR103", "KR105", "KR106") or finding.at_key:
         return ""
     found = _at(value, finding.path)
-    said = "" if found is None else _of_value(finding.path, found)
+    said = "" if found is None else _of_value(finding.path, found, value)
     if said and finding.code == "KR105":  # of a few values, all are said
         known = finding.hint.rpartition("one of: ")[2]
         return f"{said} write one of: {known}" if said[-1] == "?" else f"{said}; allowed: {known}"
     return said
 
 
-def _of_key(path: Path, key: str, known: str) -> str:
-    """Tell what KEY of the map at PATH is here; KNOWN is the hint of a key that is near it."""
+def _of_key(path: Path, key: str, known: str, box: Any) -> str:
+    """Tell what KEY of the map at PATH of BOX is here; KNOWN is the hint of a key that is near."""
     row = _row(path, key)
     if row is None:
         if path and key.startswith("x-"):
             return "move it to the top of the box, where alone keys that start with x- are allowed"
         return "" if path and known.startswith("did you mean") else _elsewhere(path, key)
+    if row.get("opposite"):
+        return _turned(row["to"][0].rpartition(".")[2], _at(box, (*path, key)))
     guess = f"did you mean {_listed(row['to'], path)}?" if "to" in row else ""
     if {place.rpartition(".")[2] for place in row.get("to", ())} == {key}:
         guess = _belongs(key, [place.rpartition(".")[0] for place in row["to"]])
     rest = [*([f"write {row['write']}"] if "write" in row else ()), row.get("say", "")]
     said = "; ".join(filter(None, rest))
     return f"{guess}{'; ' if said and guess[-1:] not in ('?', '') else ' '}{said}".strip()
+
+
+def _turned(key: str, value: Any) -> str:
+    """Tell how to write by KEY what another key, which says the opposite, has as VALUE."""
+    if isinstance(value, bool):
+        return f"write {key}: {wording.shown(not value)}"
+    return f"write {key}, which says the opposite: true or false"
 
 
 def _elsewhere(path: Path, key: str) -> str:
@@ -121,7 +132,7 @@ def _or(names: list[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _of_value(path: Path, value: Any) -> str:
+def _of_value(path: Path, value: Any, box: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if len(text) > _LONGEST:
         return ""
@@ -130,15 +141,22 @@ def _of_value(path: Path, value: Any) -> str:
         if wanted.isdisjoint(places.split()):
             continue
         for row in rows:
-            if found := re.search(row["like"], text):
-                return _filled(row["say"], found, value)
+            found = re.search(row["like"], text)
+            if found and ("mode" not in row or row["mode"] == _mode(path, box)):
+                return _filled(row["say"], found)
     return ""
 
 
-def _filled(said: str, found: re.Match[str], value: Any) -> str:
-    """Return what is SAID of VALUE with the groups that were FOUND in it."""
+def _mode(path: Path, box: Any) -> Any:
+    """Return the mode beside the value at PATH of BOX: the same text is another mistake in each."""
+    keys = [number for number, part in enumerate(path) if isinstance(part, str)]
+    return _at(box, path[: keys[-1]]).get("mode")
+
+
+def _filled(said: str, found: re.Match[str]) -> str:
+    """Return what is SAID of a value with the groups that were FOUND in it; it itself is quoted."""
     parts = {f"\\{i}": group or "" for i, group in enumerate(found.groups(), 1)}
-    parts |= {"{words}": _words(found.string), "{value}": wording.shown(value)}
+    parts |= {"{words}": _words(found.string), "{value}": wording.shown(found.string)}
     return re.sub(r"\\\d|\{words\}|\{value\}", lambda mark: parts[mark[0]], said)
 
 
@@ -151,10 +169,19 @@ def _words(text: str) -> str:
 
 
 def _row(path: Path, key: str) -> dict[str, Any] | None:
-    folded = re.sub("([a-z0-9])([A-Z])", r"\1_\2", key[:_LONGEST]).lower().replace("-", "_")
-    keys = load("habits")["keys"]
-    rows = (row for place in _wildcards(path) for row in keys.get(place, ()))
-    return next((row for row in rows if folded in row["names"]), None)
+    rows = (_rows().get((place, _bare(key[:_LONGEST]))) for place in _wildcards(path))
+    return next(filter(None, rows), None)
+
+
+def _bare(name: str) -> str:
+    """Return NAME without what tools write differently: nameServers, name_servers, NAMESERVERS."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@cache
+def _rows() -> dict[tuple[str, str], dict[str, Any]]:
+    rows = ((place, row) for place, some in load("habits")["keys"].items() for row in some)
+    return {(place, _bare(name)): row for place, row in rows for name in row["names"]}
 
 
 def _wildcards(path: Path) -> Iterator[str]:
@@ -170,11 +197,9 @@ def _place(path: Path) -> str:
 
 
 def _listed(places: list[str], path: Path) -> str:
-    inside = _place(path)
-    short = [
-        place.rpartition(".")[2] if inside and place.rpartition(".")[0] == inside else place
-        for place in places
-    ]
+    here = set(_wildcards(path)) - {""}
+    parts = (place.rpartition(".") for place in places)
+    short = [key if above in here else f"{above}{dot}{key}" for above, dot, key in parts]
     return " or ".join(short)
 
 

@@ -17,8 +17,9 @@ from krunc_compiler.shape.refs import resolved
 
 
 class Misfit(NamedTuple):
-    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says, and
-    `may_go` whether the value may be left out, as far as its key tells."""
+    """A rule of a schema that a value broke; `context` has what each branch of a oneOf says,
+    `may_go` whether the value may be left out, as far as its key tells, and `defs` what the
+    schema's $refs name."""
 
     keyword: str
     rule: Any
@@ -28,6 +29,7 @@ class Misfit(NamedTuple):
     is_name: bool
     branch: int
     may_go: bool
+    defs: dict[str, Any]
     context: tuple[Misfit, ...]
 
 
@@ -69,6 +71,7 @@ def _misfit(error: ValidationError, defs: dict[str, Any], required: set[str]) ->
         is_name="propertyNames" in where,
         branch=int(where[0]) if where and isinstance(where[0], int) else 0,
         may_go=not path or path[-1] not in required,
+        defs=defs,
         context=tuple(_misfit(inner, defs, required) for inner in error.context or ()),
     )
 
