@@ -1,4 +1,4 @@
-"""A value as the string, the list or the map that a schema wants: only what fits the schema is written out."""
+"""A value as the string, the list or the map that a schema wants: only what fits is written out."""
 
 from __future__ import annotations
 
