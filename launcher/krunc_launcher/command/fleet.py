@@ -24,6 +24,7 @@ from krunc_launcher.launch import NO_PROCESS, ahead, become, start
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
+from krunc_launcher.supervise.trial import survives
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.text.reading import is_stream, parse
 from krunc_launcher.text.reading import start as read_start
@@ -155,7 +156,8 @@ class Fleet:
         self._plans = plans
         self._directory = directory
         self._options = options
-        self._library = _loaded(options)
+        # It may be anything, and what it did to this process it would do to all VMs.
+        self._library = _loaded(options) if survives(lambda: _loaded(options)) else None
         self._most = options.jobs or len(plans)
         # What the guests may write and get, which is closed to links for the others, too.
         self._others: tuple[Identities, Identities] = (set(), set())
