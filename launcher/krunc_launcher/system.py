@@ -137,6 +137,14 @@ def set_variable(name: str, text: str) -> None:
     environ[key] = value
 
 
+def write_all(handle: int, data: bytes | memoryview) -> None:
+    """Write all of DATA into HANDLE; raises OSError. A full disk, or a limit on a file's size,
+    takes a part of it first."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(handle, rest) :]
+
+
 def memfd(name: str) -> int:
     """Open a file that only memory holds."""
     # Here, for it is not in every Python.

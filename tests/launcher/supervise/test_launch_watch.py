@@ -320,16 +320,6 @@ def test_nor_does_a_vm_of_several(
     assert json.loads((ends / "box.json").read_text())["reason"] == "not_started"
 
 
-def test_the_record_says_why_a_plan_is_refused(plan: Path, launch: Callable[..., Launch]) -> None:
-    path = plan.with_name("exit.json")
-    plan.write_text(plan.read_text().replace('"num_vcpus": 4', '"num_vcpus": 0'))
-    done = launch(plan, "--exit-record", str(path), TOKEN="x")
-    record = json.loads(path.read_text())
-    assert "num_vcpus: found 0; allowed: 1 to 255" in record["message"]
-    assert record["message"] in done.stderr
-    assert record["program_seen"] is False
-
-
 BLOCKS = """
 static void blocks(void) {
     sigset_t all;
@@ -404,25 +394,6 @@ def test_a_filter_around_the_launcher_is_named(
         assert done.returncode == status, done.stderr
         assert "a filter of system calls around the launcher" in done.stderr
         assert "libkrun" not in done.stderr
-
-
-def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launch]) -> None:
-    """A rename over a pipe, or over /dev/null, would put a file in its place."""
-    path = plan.with_name("pipe")
-    os.mkfifo(path)
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
-        launch(plan, "--exit-record", str(path), TOKEN="x", KRUN_RECORDER_EXIT="7")
-        assert json.loads(reader.read())["status"] == 7
-    assert path.is_fifo()
-
-
-def test_an_exit_record_that_cannot_be_written_is_told(
-    plan: Path, launch: Callable[..., Launch]
-) -> None:
-    done = launch(plan, "--exit-record", "/nowhere/x", TOKEN="x", KRUN_RECORDER_EXIT="7")
-    assert done.returncode == 7
-    said = "krunc: the exit record /nowhere/x cannot be written: no such file or directory\n"
-    assert done.stderr == said
 
 
 def test_the_terminal_is_as_before(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
