@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 # The exit code where all went well, but nobody who reads the exit record would know.
 _UNTOLD = 1
+_HELPS = {"--help", "-h", "--version"}
+_NO_UTF_8 = (
+    f"this Python takes file names to be {system.ENCODING}, and a plan's are UTF-8: set "
+    "PYTHONUTF8=1, or a locale with UTF-8, such as LC_ALL=C.UTF-8"
+)
 
 
 def run() -> None:
@@ -50,6 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
     argv = sys.argv[1:] if argv is None else argv
     ready()
+    if system.ENCODING != "utf-8" and not _HELPS.intersection(argv):
+        # Names and strings would be others than those of the plan, or could not be at all.
+        say([_NO_UTF_8])
+        return NOT_STARTED
     if argv[:1] == ["doctor"]:
         from krunc_launcher.command.doctor import main as doctor
 
