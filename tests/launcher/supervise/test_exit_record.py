@@ -145,7 +145,7 @@ def test_whatever_a_plan_is_called_the_record_is_json(name: str, plan: Path) -> 
     assert json.loads(record.read_bytes())["message"] == done.stderr.decode().rstrip("\n")
 
 
-PRECIOUS = {
+PRECIOUS: dict[str, Callable[[Path, Path], object]] = {
     "the plan": lambda plan, there: there.write_bytes(plan.read_bytes()),
     "an image": lambda plan, there: there.write_bytes(b"\0" * 512),
     "a word": lambda plan, there: there.write_text("{"),
