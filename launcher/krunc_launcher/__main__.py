@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from krunc_launcher.options import Options
     from krunc_launcher.supervise.end import End
 
+# The exit code where all went well, but nobody who reads the exit record would know.
+_UNTOLD = 1
+_HELPS = {"--help", "-h", "--version"}
+_NO_UTF_8 = (
+    f"this Python takes file names to be {system.ENCODING}, and a plan's are UTF-8: set "
+    "PYTHONUTF8=1, or a locale with UTF-8, such as LC_ALL=C.UTF-8"
+)
+
 
 def run() -> None:
     """Run the command krunc-launch: `main`, and nothing that only a longer life would need."""
@@ -47,6 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run with ARGV; returns an exit status, unless the VM runs: then it ends the process."""
     argv = sys.argv[1:] if argv is None else argv
     ready()
+    if system.ENCODING != "utf-8" and not _HELPS.intersection(argv):
+        # Names and strings would be others than those of the plan, or could not be at all.
+        say([_NO_UTF_8])
+        return NOT_STARTED
     if argv[:1] == ["doctor"]:
         from krunc_launcher.command.doctor import main as doctor
 
@@ -89,6 +101,14 @@ def _launch(path: str, given: Options) -> int:
     begun = monotonic()
     from krunc_launcher.launch import launch
 
+    if given.exit_record is not None:
+        from krunc_launcher.supervise.exit_record import require
+
+        try:
+            require([given.exit_record])
+        except LaunchError as error:
+            say(error.lines)
+            return NOT_STARTED
     try:
         end = launch(path, given, begun)
     except (PlanRefused, LaunchError) as error:
@@ -97,12 +117,12 @@ def _launch(path: str, given: Options) -> int:
         end = End("not_started", NOT_STARTED, refuse(path, _cause(error, path)), said=True)
         end.start_s = monotonic() - begun
     end.place("", "")
-    _tell(end, "", given.exit_record)
+    is_told = _tell(end, "", given.exit_record)
     if end.status < 0:
         from krunc_launcher.supervise.watch import end_by
 
         end_by(-end.status)
-    return end.status
+    return end.status if is_told else end.status or _UNTOLD
 
 
 def _launch_all(paths: list[str], directory: str, given: Options) -> int:
@@ -115,6 +135,10 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
         if any(map(leads_nowhere, (directory, *paths))):
             raise LaunchError(NOWHERE)
         plans = plans_of(paths)
+        if given.exit_record is not None:
+            from krunc_launcher.supervise.exit_record import require
+
+            require(given.of(name).exit_record or "" for name in plans)
         tally = Tally([*plans], directory)
         for name, end in launch_all(plans, directory, given):
             if end is None:
@@ -122,7 +146,8 @@ def _launch_all(paths: list[str], directory: str, given: Options) -> int:
                 continue
             end.place(directory, name)
             told = tally.ended(name, end, plans[name].path)
-            _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told)
+            if not _tell(end, f"{plain(name)}: ", given.of(name).exit_record, told):
+                worst = worst or _UNTOLD
             if told:
                 say([f"{plain(name)}: {_ended(end)}"])
             tally.draw()
@@ -149,8 +174,9 @@ def _ended(end: End) -> str:
     return told
 
 
-def _tell(end: End, name: str, record: str | None, says: bool = True) -> None:
-    """Say how the VM called NAME ended, where there is something to say if SAYS, and in RECORD."""
+def _tell(end: End, name: str, record: str | None, says: bool = True) -> bool:
+    """Say how the VM called NAME ended, where there is something to say if SAYS, and in RECORD;
+    False where that cannot be written."""
     if says and not end.said:
         say(f"{name}{sentence}" for sentence in end.words)
     if record is not None:
@@ -160,6 +186,8 @@ def _tell(end: End, name: str, record: str | None, says: bool = True) -> None:
             write(record, end)
         except OSError as error:
             say([f"{name}the exit record {plain(record)} cannot be written: {why(error)}"])
+            return False
+    return True
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ if sys.platform == "linux":
 DEVNULL = "/dev/null"
 S_ISVTX = 0o1000  # inode(7), as what follows
 _KIND = 0o170000
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def S_ISDIR(mode: int) -> bool:
@@ -116,12 +116,12 @@ def S_ISBLK(mode: int) -> bool:
 
 def fsencode(text: str) -> bytes:
     """Return TEXT as the system has it: what came from there undecodable is as it was."""
-    return text.encode(_ENCODING, _ERRORS)
+    return text.encode(ENCODING, _ERRORS)
 
 
 def fsdecode(data: bytes) -> str:
     """Return DATA of the system as text, from which `fsencode` makes the same."""
-    return data.decode(_ENCODING, _ERRORS)
+    return data.decode(ENCODING, _ERRORS)
 
 
 def variable(name: str) -> str | None:
@@ -135,6 +135,14 @@ def set_variable(name: str, text: str) -> None:
     key, value = fsencode(name), fsencode(text)
     putenv(key, value)
     environ[key] = value
+
+
+def write_all(handle: int, data: bytes | memoryview) -> None:
+    """Write all of DATA into HANDLE; raises OSError. A full disk, or a limit on a file's size,
+    takes a part of it first."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(handle, rest) :]
 
 
 def memfd(name: str) -> int:

@@ -18,12 +18,14 @@ from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import Accepted, accept, placed
 from krunc_launcher.command.one_file import one_file
+from krunc_launcher.command.takers import Takers
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, quoted, why
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
+from krunc_launcher.supervise.trial import survives
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.text.reading import is_stream, parse
 from krunc_launcher.text.reading import start as read_start
@@ -155,7 +157,8 @@ class Fleet:
         self._plans = plans
         self._directory = directory
         self._options = options
-        self._library = _loaded(options)
+        # It may be anything, and what it did to this process it would do to all VMs.
+        self._library = _loaded(options) if survives(lambda: _loaded(options)) else None
         self._most = options.jobs or len(plans)
         # What the guests may write and get, which is closed to links for the others, too.
         self._others: tuple[Identities, Identities] = (set(), set())
@@ -190,14 +193,18 @@ class Fleet:
 
     def _accept(self) -> None:
         """Read and verify all plans before any VM is started, or tell why one cannot be
-        launched."""
+        launched. Raises LaunchError where two would take what one VM alone can have."""
+        takers = Takers()
         for name, source in self._plans.items():
             begin = self._read(name, source)
             source.data = None
+            if isinstance(begin, Accepted):
+                takers.add(name, begin)
             if len(self._looked) < self._most:
                 self._looked[name] = begin
             else:
                 self._waits[name] = self._packed(begin) if isinstance(begin, Accepted) else begin
+        takers.refuse()
 
     def _read(self, name: str, source: Source) -> Accepted | PlanRefused | LaunchError:
         try:

@@ -118,7 +118,10 @@ def load(path: str) -> Library:
 def _opened(path: str) -> Any:
     """Have the loader load a library; raises OSError."""
     # RTLD_LAZY: builds with GPU support leave virglrenderer's symbols unresolved.
-    return ffi.dlopen(path, ffi.RTLD_LAZY)
+    try:
+        return ffi.dlopen(path, ffi.RTLD_LAZY)
+    except UnicodeEncodeError:  # cffi takes no bytes
+        raise OSError("the loader is given paths in UTF-8 alone; rename what is not") from None
 
 
 def _broken(path: str, error: OSError) -> str:
@@ -166,7 +169,7 @@ def _firmware(path: str) -> list[Any]:
     loaded = []
     for name in names:
         try:
-            loaded.append(ffi.dlopen(system.join(directory, name), ffi.RTLD_LAZY))
+            loaded.append(_opened(system.join(directory, name)))
         except OSError as error:
             raise LaunchError(
                 f"{name} beside {plain(path)} cannot be loaded: {plain(str(error))}"

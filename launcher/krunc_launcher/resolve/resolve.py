@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from krunc_launcher import system
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
 from krunc_launcher.paths import absolute
 from krunc_launcher.plan.rows import ROWS, kind_of
@@ -99,7 +98,7 @@ def _value(
         return Named(" | ".join(c for c, _ in rows) or "0", sum(number for _, number in rows))
     if kind in ("host_path", "socket_path"):
         path = absolute(value, directories)
-        size, most = len(system.fsencode(path)), LIMITS["socket_path_bytes"]
+        size, most = len(path.encode("utf-8", "surrogateescape")), LIMITS["socket_path_bytes"]
         if kind == "socket_path" and size > most:
             shorter = "--runtime-dir" if value.startswith((RUNTIME, LAUNCH)) else "path"
             sentence = f"{path} has {size} bytes; a socket's path has {most} at most"

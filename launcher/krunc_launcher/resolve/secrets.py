@@ -77,6 +77,15 @@ class Secrets:
         unset = ", which is not set" if self._variable(given) is None else ""
         return f"the launcher's variable {given}{unset}"
 
+    def descriptor(self, item: dict[str, Any]) -> int | None:
+        """Return the file descriptor that the secret of ITEM would be read from; None where it is
+        read from elsewhere."""
+        number: int | None = item.get("from_fd")
+        try:
+            return None if number is None or self._path("from_fd", number) else number
+        except OSError:
+            return None  # it cannot be read at all, which is told at its place
+
     def _subject(self, kind: str, given: Any) -> str:
         if kind == "from_file":
             return plain(given)

@@ -32,6 +32,7 @@ _CRASHES = {
 # In the words of an end: where the guest's console and libkrun's log are, which `place` tells.
 CONSOLE, LOG = "\0console", "\0log"
 TIMED_OUT = 124  # as timeout(1) has it
+_CALL = "call "
 _RETURNED = "returned "
 _SAID = "said "
 _FILTERED = (
@@ -110,10 +111,17 @@ def explain(
         if back is not None:
             from krunc_launcher.supervise.not_entered import reasons
 
-            return End("not_started", status, reasons(back.removeprefix(_RETURNED)))
+            return End("not_started", NOT_STARTED, reasons(back.removeprefix(_RETURNED)))
         if not entered:
             told = [word.removeprefix(_SAID) for word in notes if word.startswith(_SAID)]
-            return End("not_started", status, told, said=True)
+            if told:
+                return End("not_started", NOT_STARTED, told, said=True)
+            # Only what is not krunc's ends the process without a word, and with any status.
+            words = (
+                f"libkrun ended the VM's process {_when(notes)}, with exit code {status}; what it "
+                f"said of that is {LOG}"
+            )
+            return End("not_started", NOT_STARTED, [words])
         if status == 0 and seen is False:
             return End("guest_kernel", NOT_STARTED, [_NEVER_RAN])
         return End("exited", status, ())
@@ -127,8 +135,7 @@ def explain(
         )
         return End("killed", 128 + SIGKILL, [words], number)
     if number in _CRASHES:
-        doing = notes[-1].partition(" ")[2] if notes and not entered else ""
-        when = "while the VM ran" if entered else f"in {doing}" if doing else "before the VM ran"
+        when = "while the VM ran" if entered else _when(notes)
         words = (
             f"libkrun crashed {when}: {_CRASHES[number]} ended the VM's process; what libkrun said "
             f"of it is {LOG}"
@@ -138,3 +145,9 @@ def explain(
         words = "the VM's process was killed (SIGKILL): by the host for want of memory, or by hand"
         return End("killed", 128 + SIGKILL, [words], number)
     return End("signal", -number, (), number)
+
+
+def _when(notes: list[str]) -> str:
+    """Tell by NOTES in which call the VM's process ended, before the VM ran."""
+    last = notes[-1] if notes else ""
+    return f"in {last.removeprefix(_CALL)}" if last.startswith(_CALL) else "before the VM ran"

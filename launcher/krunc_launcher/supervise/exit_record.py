@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+from _json import encode_basestring_ascii as text
+
 from krunc_launcher import system
 from krunc_launcher._rules import VERSION
-from krunc_launcher.errors import quoted
+from krunc_launcher.errors import LaunchError, plain, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from krunc_launcher.supervise.end import End
 
 FORMAT = 1
+_HEAD = '{"krunc_exit": '
+
+
+def require(paths: Iterable[str]) -> None:
+    """Raise LaunchError for those of PATHS that are something else than what `write` replaces: a
+    record, or nothing. It might be a plan."""
+    taken = []
+    for path in paths:
+        try:
+            _check(path)
+        except OSError as error:
+            taken.append(f"the exit record {plain(path)} cannot be written: {why(error)}")
+    if taken:
+        raise LaunchError(*taken)
 
 
 def write(path: str, end: End) -> None:
-    """Write the record of END to the file PATH, as a whole or not at all; raises OSError."""
+    """Write the record of END to the file PATH, whole or not at all, and only over another record
+    or an empty file; raises OSError."""
     fields = {
-        "krunc_exit": str(FORMAT),
-        "krunc": quoted(VERSION),
+        "krunc": text(VERSION),
         "status": str(end.exit_status()),
-        "reason": quoted(end.reason),
+        "reason": text(end.reason),
         "signal": str(end.signal) if end.signal else "null",
-        "message": quoted("; ".join(end.words)),
+        "message": text("; ".join(end.words)),
         "program_seen": {None: "null", True: "true", False: "false"}[end.program_seen],
-        "ended_by": quoted(end.ended_by) if end.ended_by else "null",
+        "ended_by": text(end.ended_by) if end.ended_by else "null",
         "start_s": f"{end.start_s:.3f}",
         "started_s": "null" if end.started_s is None else f"{end.started_s:.3f}",
         "run_s": "null" if end.run_s is None else f"{end.run_s:.3f}",
     }
-    text = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}\n"
+    rest = "".join(f', "{name}": {value}' for name, value in fields.items())
+    data = f"{_HEAD}{FORMAT}{rest}}}\n".encode("ascii")
     if system.exists(path) and not system.isfile(path):
         # A device or a pipe is written to; a rename would put a file in its place.
         # A pipe that nobody reads would be waited for without end.
@@ -37,22 +56,36 @@ def write(path: str, end: End) -> None:
         )
         try:
             system.set_blocking(handle, True)
-            system.write(handle, text.encode("ascii"))
+            system.write_all(handle, data)
         finally:
             system.close(handle)
         return
-    made = f"{path}.{system.getpid()}.tmp"
+    _check(path)
+    # A name of its own, which nobody knows before, and which is as short as that of any record.
+    made = system.join(system.dirname(path), f".krunc-{system.urandom(8).hex()}")
+    handle = system.open(
+        made, system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_CLOEXEC, 0o644
+    )
     try:
-        handle = system.open(
-            made, system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_CLOEXEC, 0o644
-        )
         try:
-            system.write(handle, text.encode("ascii"))
+            system.write_all(handle, data)
             system.fsync(handle)
         finally:
             system.close(handle)
         system.replace(made, path)
     except OSError:
-        if system.lexists(made):
-            system.unlink(made)
+        system.unlink(made)
         raise
+
+
+def _check(path: str) -> None:
+    """Raise OSError where the file PATH has something else in it than a record."""
+    if not system.isfile(path):
+        return
+    handle = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
+    try:
+        head = system.read(handle, len(_HEAD))
+    finally:
+        system.close(handle)
+    if head not in (b"", _HEAD.encode()):
+        raise OSError("the file that is there is not an exit record; name another one")

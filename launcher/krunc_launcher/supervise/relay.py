@@ -60,7 +60,7 @@ def _copy(source: int, target: int) -> None:
     view = memoryview(buffer)
     try:
         while size := system.readv(source, [view]):
-            _write(target, view[:size])
+            system.write_all(target, view[:size])
     except OSError:
         pass  # one of the two has ended
     system._exit(0)
@@ -82,10 +82,10 @@ def _pick(source: int, target: int) -> None:
             if end > have:
                 break
             if not passes(view[at + _HEAD : end]):
-                _write(target, view[kept:at])
+                system.write_all(target, view[kept:at])
                 kept = end
             at = end
-        _write(target, view[kept:at])
+        system.write_all(target, view[kept:at])
         buffer[: have - at] = buffer[at:have]
         have -= at
 
@@ -96,8 +96,3 @@ def passes(frame: memoryview) -> bool:
     if kind == b"\x08\x06":
         return True
     return kind == b"\x08\x00" and len(frame) >= _LEAST_IPV4 and frame[_TO] not in _THIS_HOST
-
-
-def _write(target: int, data: memoryview) -> None:
-    while data:
-        data = data[system.write(target, data) :]

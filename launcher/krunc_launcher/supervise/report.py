@@ -28,7 +28,8 @@ _CLOEXEC, _NONBLOCK = 0o2000000, 0o4000  # linux/net.h
 # launcher, and with it the timeout and all other VMs.
 _MOST_BYTES = 4096
 _MOST_NUMBER = 65535
-_ENDS = ("exit", "signal", "poweroff", "reboot", "lost")
+# What the number behind each of these can be: an exit code, or a signal of Linux (signal(7)).
+_ENDS = {"exit": range(256), "signal": range(1, 65), "lost": range(256)}
 
 
 class Report:
@@ -104,7 +105,7 @@ class Report:
         match words:
             case ["poweroff" | "reboot" as word]:
                 self.ended = word, 0
-            case [word, _] if word in _ENDS and len(numbers) == 1 and numbers[0] < 256:
+            case [word, _] if len(numbers) == 1 and numbers[0] in _ENDS.get(word, ()):
                 self.ended = word, numbers[0]
 
     def signal(self, number: int) -> None:

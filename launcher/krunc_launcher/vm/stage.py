@@ -61,7 +61,6 @@ def _write(path: str, data: bytes, mode: int) -> None:
         path, system.O_WRONLY | system.O_CREAT | system.O_EXCL | system.O_CLOEXEC, mode
     )
     try:
-        if system.write(handle, data) != len(data):
-            raise OSError(28, system.strerror(28))  # ENOSPC
+        system.write_all(handle, data)
     finally:
         system.close(handle)

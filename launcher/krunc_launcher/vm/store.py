@@ -20,7 +20,7 @@ def remember(directories: Directories) -> None:
         except OSError:
             continue  # another user's store
         try:
-            system.write(handle, record.encode("ascii"))
+            system.write_all(handle, record.encode("ascii"))
             system.replace(made, path)
         except OSError:
             system.unlink(made)

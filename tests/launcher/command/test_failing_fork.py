@@ -62,7 +62,8 @@ def test_of_one_vm(launch: Callable[..., subprocess.CompletedProcess[str]], plan
     assert json.loads(record.read_text())["reason"] == "not_started"
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+# The first is that of the process which tries to load libkrun.
+@pytest.mark.parametrize("number", [0, 2, 3, 4, 5])
 def test_of_some_of_many(
     number: int, launch: Callable[..., subprocess.CompletedProcess[str]], plans: Path
 ) -> None:
@@ -76,3 +77,11 @@ def test_of_some_of_many(
     assert "resource temporarily unavailable" in done.stderr
     calls = (plans / "calls").read_text() if failed < 4 else ""
     assert calls.count("krun_start_enter") == 4 - failed
+
+
+def test_without_a_process_that_tries_libkrun_each_vm_loads_its_own(
+    launch: Callable[..., subprocess.CompletedProcess[str]], plans: Path
+) -> None:
+    done = launch(1, "--log-dir", str(plans / "logs"), str(plans))
+    assert done.stderr.count("ended with status 7") == 4, done.stderr
+    assert (plans / "calls").read_text().count("krun_start_enter") == 4

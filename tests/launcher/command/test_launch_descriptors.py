@@ -31,6 +31,7 @@ STAYS = {**BOX, "name": "stays"}
 MANY = {"matrix": {"n": {"from": 1, "to": 12}}}
 PASST = {"mode": "passt", "program": "./passt"}
 SERVES = 'exec /usr/bin/passt "$@"'
+# The last is the number of the fork that fails; the first one is that which tries libkrun.
 REFUSED: dict[str, tuple[dict[str, Any], str, int]] = {
     "a socket's path that is too long": (
         {"name": "refused-{{ n }}-" + "long" * 12, "hostname": "here", **MANY}, "choose a shorter", 0,
@@ -46,9 +47,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str, int]] = {
     "that of a VM with the stage": (
         {"network": PASST, "hostname": "here", **MANY}, "does not serve", 0,
     ),
-    "no keeper for a passt": ({"network": PASST}, "cannot be started", 1),
+    "no keeper for a passt": ({"network": PASST}, "cannot be started", 2),
     "no process for the VM behind its passt": (
-        {"network": PASST, "hostname": "here"}, "there can be no process", 2,
+        {"network": PASST, "hostname": "here"}, "there can be no process", 3,
     ),
     "a share that is missing": (
         {"shares": [{"tag": "a", "path": "./none"}], "hostname": "here", **MANY}, "no such", 0,

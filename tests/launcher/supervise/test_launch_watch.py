@@ -263,14 +263,61 @@ def test_exit_record(
     assert list(plan.parent.glob("exit.json.*")) == []
 
 
-def test_the_record_says_why_a_plan_is_refused(plan: Path, launch: Callable[..., Launch]) -> None:
-    path = plan.with_name("exit.json")
-    plan.write_text(plan.read_text().replace('"num_vcpus": 4', '"num_vcpus": 0'))
-    done = launch(plan, "--exit-record", str(path), TOKEN="x")
-    record = json.loads(path.read_text())
-    assert "num_vcpus: found 0; allowed: 1 to 255" in record["message"]
-    assert record["message"] in done.stderr
-    assert record["program_seen"] is False
+ENDS = {
+    "when it is loaded": ("static void load(void) {", "before the VM ran"),
+    "in the first call": (" krun_create_ctx(", "in krun_create_ctx"),
+    "in the last but one": (" krun_set_exec(", "in krun_set_exec"),
+}
+
+
+@pytest.fixture
+def ending(tmp_path: Path) -> Callable[[str, int], Path]:
+    """Makes a libkrun that ends its process in one of ENDS, with an exit code."""
+
+    def make(where: str, status: int) -> Path:
+        text = source("v1")
+        at = text.index("{", text.index(ENDS[where][0])) + 1
+        (tmp_path / "krun.c").write_text(f"{text[:at]} _exit({status}); {text[at:]}")
+        library = tmp_path / "libkrun.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "krun.c"], check=True)
+        return library
+
+    return make
+
+
+@pytest.mark.parametrize("status", [0, 3])
+@pytest.mark.parametrize("where", ENDS)
+def test_no_vm_that_was_not_started_ends_with_the_status_of_the_library(
+    where: str,
+    status: int,
+    plan: Path,
+    launch: Callable[..., Launch],
+    ending: Callable[[str, int], Path],
+) -> None:
+    record = plan.with_name("exit.json")
+    options = ("--exit-record", str(record))
+    done = launch(plan, *options, library=ending(where, status), TOKEN="x")
+    said = (
+        f"libkrun ended the VM's process {ENDS[where][1]}, with exit code {status}; what it said of "
+        "that is on standard error"
+    )
+    assert (done.returncode, done.stderr) == (125, f"krunc: {said}\n")
+    found = json.loads(record.read_text())
+    assert (found["reason"], found["status"], found["message"]) == ("not_started", 125, said)
+
+
+@pytest.mark.parametrize("where", ENDS)
+def test_nor_does_a_vm_of_several(
+    where: str, plan: Path, launch: Callable[..., Launch], ending: Callable[[str, int], Path]
+) -> None:
+    logs, ends = plan.with_name("logs"), plan.with_name("ends")
+    options = ("--log-dir", str(logs), "--exit-record", str(ends))
+    done = launch(plan, *options, library=ending(where, 0), TOKEN="x")
+    assert done.returncode == 1, done.stderr
+    said = f"box: libkrun ended the VM's process {ENDS[where][1]}, with exit code 0"
+    assert f"krunc: {said}; what it said of that is in {logs}/box.err\n" in done.stderr
+    assert "krunc: box: ended with status 125" in done.stderr
+    assert json.loads((ends / "box.json").read_text())["reason"] == "not_started"
 
 
 BLOCKS = """
@@ -347,25 +394,6 @@ def test_a_filter_around_the_launcher_is_named(
         assert done.returncode == status, done.stderr
         assert "a filter of system calls around the launcher" in done.stderr
         assert "libkrun" not in done.stderr
-
-
-def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launch]) -> None:
-    """A rename over a pipe, or over /dev/null, would put a file in its place."""
-    path = plan.with_name("pipe")
-    os.mkfifo(path)
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
-        launch(plan, "--exit-record", str(path), TOKEN="x", KRUN_RECORDER_EXIT="7")
-        assert json.loads(reader.read())["status"] == 7
-    assert path.is_fifo()
-
-
-def test_an_exit_record_that_cannot_be_written_is_told(
-    plan: Path, launch: Callable[..., Launch]
-) -> None:
-    done = launch(plan, "--exit-record", "/nowhere/x", TOKEN="x", KRUN_RECORDER_EXIT="7")
-    assert done.returncode == 7
-    said = "krunc: the exit record /nowhere/x cannot be written: no such file or directory\n"
-    assert done.stderr == said
 
 
 def test_the_terminal_is_as_before(plan: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
