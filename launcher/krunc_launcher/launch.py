@@ -58,7 +58,7 @@ class Ready:
     """An accepted plan with its operations, and what is wrong with their late values (FOUND) and
     with the host (PROBLEMS). libkrun may be anything and has not been looked at."""
 
-    __slots__ = ("accepted", "found", "operations", "problems", "program", "writes")
+    __slots__ = ("accepted", "found", "operations", "problems", "program")
 
     def __init__(
         self,
@@ -67,14 +67,12 @@ class Ready:
         found: Findings,
         problems: list[str],
         program: tuple[str, str],
-        writes: list[str],
     ) -> None:
         self.accepted = accepted
         self.operations = operations
         self.found = found
         self.problems = problems
         self.program = program
-        self.writes = writes
 
 
 def launch(path: str, options: Options, begun: float) -> End:
@@ -227,7 +225,11 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
         *unmountable(accepted.plan, operations, accepted.directories),
         *untold(accepted.plan["operations"], accepted.directories),
     ]
-    return Ready(accepted, operations, found, problems, starts, made(operations))
+    if made(operations):
+        from krunc_launcher.host.emptied import used_otherwise
+
+        problems += used_otherwise(operations, accepted)
+    return Ready(accepted, operations, found, problems, starts)
 
 
 def become(
@@ -286,8 +288,6 @@ def _enter(ready: Ready, library: Library, locks: list[int], vm: Vm) -> None:
     VM. Raises LaunchError."""
     operations = ready.operations
     directories = ready.accepted.directories
-    for path in ready.writes:
-        note(vm.notes, f"writes {directories.real(path)}")
     close_descriptors(operations, (vm.notes, *locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)

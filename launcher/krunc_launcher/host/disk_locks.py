@@ -37,13 +37,15 @@ def hold(done: list[Operation], directories: Directories) -> tuple[list[int], li
         except OSError:
             continue  # the condition of the file tells why
         held.append(handle)
-        problem = _taken(handle, path, reads)
+        problem = taken(handle, path, reads)
         if problem:
             problems.append(f"{problem}{asked_by(origin)}")
     return held, problems
 
 
-def _taken(handle: int, path: str, reads: bool) -> str:
+def taken(handle: int, path: str, reads: bool) -> str:
+    """Lock the file that is open as HANDLE, which others may have as well if it READS alone; who
+    has it, empty where nobody has."""
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 
     try:

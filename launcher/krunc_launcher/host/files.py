@@ -61,16 +61,30 @@ def unwritable(path: str, directories: Directories) -> Iterator[str]:
     """Tell why the file PATH cannot be made or emptied."""
     try:
         # A link could lead the launcher to empty another file.
-        mode = directories.status(path, follow=False).st_mode
+        status = directories.status(path, follow=False)
     except (FileNotFoundError, NotADirectoryError):
         yield from no_place(path, "file", directories)
     except OSError as error:
         yield f"{plain(path)}: {why(error)}"
     else:
-        if not system.S_ISREG(mode):
-            yield f"{plain(path)} is not a regular file"
+        problem = not_for_output(path, status)
+        if problem:
+            yield problem
         elif not system.access(path, system.W_OK):
             yield f"{plain(path)}: you (uid {system.geteuid()}) cannot write it"
+
+
+def not_for_output(path: str, status: system.stat_result) -> str:
+    """Tell why the file PATH, of which STATUS tells, must not be emptied; empty where it may be."""
+    if not system.S_ISREG(status.st_mode):
+        return f"{plain(path)} is not a regular file"
+    if status.st_nlink > 1:
+        # A guest that may write the directory can have linked a file there that it may not write.
+        return (
+            f"{plain(path)} has {status.st_nlink} names (hard links), and emptying it would empty "
+            "what the others name, too; remove this one"
+        )
+    return ""
 
 
 def no_place(path: str, what: str, directories: Directories) -> Iterator[str]:
