@@ -82,6 +82,10 @@ def launch(path: str, options: Options, begun: float) -> End:
         die_with_parent()
     streams = read_terminal()
     plan = accept(path, options)
+    if options.exit_record is not None:
+        from krunc_launcher.host.files import check_record
+
+        check_record(options.exit_record, options, plan.directories)
     # As much as can be is done before the fork: whatever the VM's process touches first after it
     # is copied. libkrun is loaded behind it, for it may be anything, and crash.
     ready = look(plan, system.variable)

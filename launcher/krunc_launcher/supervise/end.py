@@ -34,6 +34,7 @@ CONSOLE, LOG = "\0console", "\0log"
 TIMED_OUT = 124  # as timeout(1) has it
 _RETURNED = "returned "
 _SAID = "said "
+_CALL = "call "
 _FILTERED = (
     "a filter of system calls around the launcher ended the VM's process (SIGSYS): allow it what "
     "confinement takes, which is @sandbox in SystemCallFilter= of a systemd unit"
@@ -127,7 +128,8 @@ def explain(
         )
         return End("killed", 128 + SIGKILL, [words], number)
     if number in _CRASHES:
-        doing = notes[-1].partition(" ")[2] if notes and not entered else ""
+        calls = [word.removeprefix(_CALL) for word in notes if word.startswith(_CALL)]
+        doing = calls[-1] if calls and not entered else ""
         when = "while the VM ran" if entered else f"in {doing}" if doing else "before the VM ran"
         words = (
             f"libkrun crashed {when}: {_CRASHES[number]} ended the VM's process; what libkrun said "
