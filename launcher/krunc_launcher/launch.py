@@ -146,6 +146,8 @@ def start(
             vm.join(passt)
         if accepted is not None and place is not None and not vm.is_mine:
             vm.report = _report(accepted, place)
+        if accepted is not None:
+            vm.heed(len(done), len(made(done)) + 2)  # with those of --log-dir
         return vm
     finally:
         if handle >= 0:
