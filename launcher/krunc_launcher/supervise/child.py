@@ -47,7 +47,7 @@ _SPARE_S = 2.0
 _MOST_BEFORE, _MOST_BEHIND = 1 << 25, 1 << 16
 _ENTERS = b"\0enter "
 _GETPIPE_SZ = 1032  # linux/fcntl.h
-_SHORT, _LONG = 64, 5000  # bytes of a note on a call, and of one on a file
+_SHORT, _LONG = 64, 4400  # bytes of a note on a call, and of one on a file (vm/notes.py)
 
 
 class Vm:
