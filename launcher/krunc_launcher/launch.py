@@ -52,7 +52,7 @@ class Ready:
     """An accepted plan with its operations, and what is wrong with their late values (FOUND) and
     with the host (PROBLEMS). libkrun may be anything and has not been looked at."""
 
-    __slots__ = ("accepted", "found", "operations", "problems", "program", "writes")
+    __slots__ = ("accepted", "found", "operations", "problems", "program")
 
     def __init__(
         self,
@@ -61,14 +61,12 @@ class Ready:
         found: Findings,
         problems: list[str],
         program: tuple[str, str],
-        writes: list[str],
     ) -> None:
         self.accepted = accepted
         self.operations = operations
         self.found = found
         self.problems = problems
         self.program = program
-        self.writes = writes
 
 
 def launch(path: str, options: Options, begun: float) -> End:
@@ -78,6 +76,10 @@ def launch(path: str, options: Options, begun: float) -> End:
         die_with_parent()
     streams = read_terminal()
     plan = accept(path, options)
+    if options.exit_record is not None:
+        from krunc_launcher.host.files import check_record
+
+        check_record(options.exit_record, options, plan.directories)
     # As much as can be is done before the fork: whatever the VM's process touches first after it
     # is copied. libkrun is loaded behind it, for it may be anything, and crash.
     ready = look(plan, system.variable)
@@ -138,6 +140,8 @@ def start(
             vm.join(passt)
         if accepted is not None and place is not None and not vm.is_mine:
             vm.report = _report(accepted, place)
+        if accepted is not None:
+            vm.heed(len(done), len(made(done)) + 2)  # with those of --log-dir
         return vm
     finally:
         if handle >= 0:
@@ -221,7 +225,11 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
         *unmountable(accepted.plan, operations, accepted.directories),
         *untold(accepted.plan["operations"], accepted.directories),
     ]
-    return Ready(accepted, operations, found, problems, starts, made(operations))
+    if made(operations):
+        from krunc_launcher.host.emptied import used_otherwise
+
+        problems += used_otherwise(operations, accepted)
+    return Ready(accepted, operations, found, problems, starts)
 
 
 def become(
@@ -280,8 +288,6 @@ def _enter(ready: Ready, library: Library, locks: list[int], vm: Vm) -> None:
     VM. Raises LaunchError."""
     operations = ready.operations
     directories = ready.accepted.directories
-    for path in ready.writes:
-        note(vm.notes, f"writes {directories.real(path)}")
     close_descriptors(operations, (vm.notes, *locks, *vm.given.values()))
     forget_environment(operations)
     drop_capabilities(operations)

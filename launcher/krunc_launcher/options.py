@@ -86,8 +86,8 @@ LAUNCH = (
     Option(
         "--console-max",
         "SIZE",
-        "let no file that a console writes take more than SIZE (10MiB); the newest is kept, the "
-        "file's length stays",
+        "let no file that a console writes, nor one of --log-dir, take more than SIZE (10MiB); the "
+        "newest is kept, the file's length stays",
     ),
     Option("--die-with-parent", "", "end the VM when the process that started the launcher ends"),
     _HELP,

@@ -43,6 +43,7 @@ from posix import (
     fork,
     fstat,
     fsync,
+    ftruncate,
     get_blocking,
     get_inheritable,
     getcwd,

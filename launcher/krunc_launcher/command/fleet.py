@@ -17,11 +17,14 @@ from zlib import compressobj, decompressobj
 from krunc_launcher import system
 from krunc_launcher._rules import PLAN
 from krunc_launcher.accept import Accepted, accept, placed
+from krunc_launcher.command.logs import redirect
 from krunc_launcher.command.one_file import one_file
 from krunc_launcher.command.takers import Takers
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, plain, quoted, why
+from krunc_launcher.host.files import left_to_guests
 from krunc_launcher.host.libkrun import locate
 from krunc_launcher.launch import NO_PROCESS, ahead, become, start
+from krunc_launcher.paths import Directories
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
@@ -29,7 +32,6 @@ from krunc_launcher.supervise.trial import survives
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.text.reading import is_stream, parse
 from krunc_launcher.text.reading import start as read_start
-from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.strip import wipe
 
 TYPE_CHECKING = False
@@ -128,11 +130,6 @@ def launch_all(
     """Launch each of PLANS in a process of its own, its output in DIRECTORY, as many at once as
     OPTIONS say: each VM's name as it is started, and as it ends, with how. Raises LaunchError
     before any is started."""
-    for made in filter(None, (directory, options.exit_record)):
-        try:
-            system.makedirs(made, 0o700)
-        except OSError as error:
-            raise LaunchError(f"{plain(made)}: {why(error)}") from None
     if options.die_with_parent:
         die_with_parent()
     fleet = Fleet(plans, directory, options)
@@ -166,6 +163,7 @@ class Fleet:
         self._like = b""
         self._looked: dict[str, Start] = {}
         self._accept()
+        self._make_directories()
         # The host is looked at when a VM's turn comes: those before it may be what is in its way.
         for name, begin in self._looked.items():
             self._looked[name] = _ahead(begin)
@@ -205,6 +203,24 @@ class Fleet:
             else:
                 self._waits[name] = self._packed(begin) if isinstance(begin, Accepted) else begin
         takers.refuse()
+
+    def _make_directories(self) -> None:
+        """Make those of the logs and records, which no guest may write. Raises LaunchError."""
+        directories = Directories("/", "/")
+        directories.others = self._others
+        for option, made in (
+            ("--log-dir", self._directory),
+            ("--exit-record", self._options.exit_record),
+        ):
+            if made is None:
+                continue
+            problem = left_to_guests(option, made, directories)
+            if problem:
+                raise LaunchError(problem)
+            try:
+                system.makedirs(made, 0o700)
+            except OSError as error:
+                raise LaunchError(f"{plain(made)}: {why(error)}") from None
 
     def _read(self, name: str, source: Source) -> Accepted | PlanRefused | LaunchError:
         try:
@@ -258,7 +274,7 @@ class Fleet:
         except LaunchError as error:
             return End("not_started", NOT_STARTED, error.lines)
         if vm.is_mine:
-            _redirect(system.join(self._directory, name), vm)
+            redirect(system.join(system.abspath(self._directory), name), vm, self._others)
             become(self._plans[name].path, begin, options, self._library, vm)
         self.running[vm.pid] = vm
         self.names[vm] = name
@@ -281,19 +297,3 @@ def _loaded(options: Options) -> Library | None:
         return locate(options.libkrun, None)
     except LaunchError:
         return None
-
-
-def _redirect(stem: str, vm: Vm) -> None:
-    """Read from nowhere, write output and errors to files of their own, and leave the reach of the
-    terminal's Ctrl-C, which is the launcher's to pass on."""
-    system.setsid()
-    flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_APPEND | system.O_NOFOLLOW
-    sources = ((system.DEVNULL, system.O_RDONLY), (f"{stem}.out", flags), (f"{stem}.err", flags))
-    for target, (path, how) in enumerate(sources):
-        try:
-            handle = system.open(path, how, 0o600)
-        except OSError as error:
-            note(vm.notes, f"said {plain(path)}: {why(error)}")
-            system._exit(NOT_STARTED)
-        system.dup2(handle, target)
-        system.close(handle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fcntl import F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH, fcntl, flock
+
 from krunc_launcher import system
 from krunc_launcher.errors import asked_by, plain
 
@@ -37,15 +39,15 @@ def hold(done: list[Operation], directories: Directories) -> tuple[list[int], li
         except OSError:
             continue  # the condition of the file tells why
         held.append(handle)
-        problem = _taken(handle, path, reads)
+        problem = taken(handle, path, reads)
         if problem:
             problems.append(f"{problem}{asked_by(origin)}")
     return held, problems
 
 
-def _taken(handle: int, path: str, reads: bool) -> str:
-    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-
+def taken(handle: int, path: str, reads: bool) -> str:
+    """Lock the file that is open as HANDLE, which others may have as well if it READS alone; who
+    has it, empty where nobody has."""
     try:
         flock(handle, (LOCK_SH if reads else LOCK_EX) | LOCK_NB)
     except BlockingIOError:
@@ -60,8 +62,6 @@ def _taken(handle: int, path: str, reads: bool) -> str:
 
 
 def _qemu(handle: int, reads: bool) -> bool:
-    from fcntl import F_WRLCK, fcntl
-
     first, count = (_QEMU_WRITES, 1) if reads else (_QEMU_FIRST, _QEMU_BYTES)
     # struct flock of 64-bit Linux: type, whence, start, length, pid.
     asked = (F_WRLCK).to_bytes(2, "little") + bytes(6) + first.to_bytes(8, "little")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from krunc_launcher import system
-from krunc_launcher.errors import plain, why
+from krunc_launcher.errors import LaunchError, plain, why
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from krunc_launcher.options import Options
     from krunc_launcher.paths import Directories
     from krunc_launcher.resolve.operation import Operation
+
+_ELOOP = 40  # asm-generic/errno.h
 
 
 def not_a_directory(operation: Operation, directories: Directories) -> Iterator[str]:
@@ -61,16 +64,54 @@ def unwritable(path: str, directories: Directories) -> Iterator[str]:
     """Tell why the file PATH cannot be made or emptied."""
     try:
         # A link could lead the launcher to empty another file.
-        mode = directories.status(path, follow=False).st_mode
+        status = directories.status(path, follow=False)
     except (FileNotFoundError, NotADirectoryError):
         yield from no_place(path, "file", directories)
     except OSError as error:
         yield f"{plain(path)}: {why(error)}"
     else:
-        if not system.S_ISREG(mode):
-            yield f"{plain(path)} is not a regular file"
+        problem = not_for_output(path, status)
+        if problem:
+            yield problem
         elif not system.access(path, system.W_OK):
             yield f"{plain(path)}: you (uid {system.geteuid()}) cannot write it"
+
+
+def not_for_output(path: str, status: system.stat_result) -> str:
+    """Tell why the file PATH, of which STATUS tells, must not be emptied; empty where it may be."""
+    if not system.S_ISREG(status.st_mode):
+        return f"{plain(path)} is not a regular file"
+    if status.st_nlink > 1:
+        # A guest that may write the directory can have linked a file there that it may not write.
+        return (
+            f"{plain(path)} has {status.st_nlink} names (hard links), and emptying it would empty "
+            "what the others name, too; remove this one"
+        )
+    return ""
+
+
+def left_to_guests(option: str, directory: str, directories: Directories) -> str:
+    """Tell why the launcher must not write files in DIRECTORY, which OPTION names: a guest could
+    have them lead elsewhere; empty where none can."""
+    try:
+        if not directories.is_written(system.join(system.abspath(directory), "file")):
+            return ""
+    except OSError as error:
+        if error.errno != _ELOOP:
+            return ""  # who opens it tells
+    return (
+        f"{option}: a guest of this launch may write {plain(directory)}, and could put a link "
+        "there; name a directory that no guest may write"
+    )
+
+
+def check_record(record: str, options: Options, directories: Directories) -> None:
+    """Raise LaunchError where a guest could have the exit record RECORD written elsewhere. OPTIONS
+    name none then: it does not tell of this, either."""
+    problem = left_to_guests("--exit-record", system.dirname(record) or ".", directories)
+    if problem:
+        options.exit_record = None
+        raise LaunchError(problem)
 
 
 def no_place(path: str, what: str, directories: Directories) -> Iterator[str]:

@@ -43,7 +43,11 @@ _SET_PDEATHSIG = 1  # linux/prctl.h
 # So much longer than the VM's process itself the process above waits, for that one may still tell
 # how the guest ended.
 _SPARE_S = 2.0
-_MOST_NOTES = 1 << 16
+# What it may note before the VM is entered, more than 4096 operations take, and behind that.
+_MOST_BEFORE, _MOST_BEHIND = 1 << 25, 1 << 16
+_ENTERS = b"\0enter "
+_GETPIPE_SZ = 1032  # linux/fcntl.h
+_SHORT, _LONG = 64, 4400  # bytes of a note on a call, and of one on a file (vm/notes.py)
 
 
 class Vm:
@@ -56,9 +60,9 @@ class Vm:
     (monotonic)."""
 
     __slots__ = (
-        "_asked", "_console_max", "_deadline", "_for_program", "_grace_s", "_heard", "_passt",
-        "_read", "_signal", "_timeout_s", "_times_out", "_was_late", "begun", "given", "notes",
-        "pid", "program", "report",
+        "_asked", "_console_max", "_deadline", "_for_program", "_grace_s", "_heard", "_heeds",
+        "_most", "_passt", "_read", "_signal", "_timeout_s", "_times_out", "_was_late", "begun",
+        "given", "notes", "pid", "program", "report",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +80,8 @@ class Vm:
         self.report: Report | None = None
         self._read, self.notes = pipe
         self._heard = b""
+        self._most = _MOST_BEFORE
+        self._heeds = False
         self._console_max = console_max
         self._grace_s, self._signal, self._timeout_s = stop
         # When the process is killed, asked to end as it is, and when it is asked to although nobody
@@ -102,6 +108,17 @@ class Vm:
         else:
             passt.part()
             self._passt = passt
+
+    def heed(self, operations: int, files: int) -> None:
+        """Read what the VM's process notes as it comes, in the process above, where so many
+        OPERATIONS and FILES may make more of that than a pipe holds: else it is read at the end."""
+        notes = _SHORT * operations + _LONG * files
+        if not self.is_mine and notes > libc.fcntl(self._read, _GETPIPE_SZ, 0) // 4:
+            from krunc_launcher.supervise.wake import wake
+
+            wake(self._read)
+            self._heeds = True
+            self._said()  # it may be waiting already
 
     def lost(self, pid: int, code: int) -> None:
         """Note that the process PID, which may be of this VM, has ended with CODE."""
@@ -137,7 +154,9 @@ class Vm:
             self.report.signal(number)
 
     def hear(self) -> None:
-        """Take what the stage has said."""
+        """Take what the stage has said, and the VM's process."""
+        if self._heeds:
+            self._said()
         if self.report is not None:
             self.report.look()
             if self.report.started is not None:
@@ -195,8 +214,13 @@ class Vm:
 
     def _said(self) -> list[str]:
         try:
-            while len(self._heard) < _MOST_NOTES and (more := system.read(self._read, _MOST_NOTES)):
+            while len(self._heard) < self._most and (more := system.read(self._read, _MOST_BEHIND)):
                 self._heard += more
+                # From here on a guest that broke out may be who speaks, without end.
+                new = max(0, len(self._heard) - len(more) - len(_ENTERS))
+                at = self._heard.find(_ENTERS, new) if self._most == _MOST_BEFORE else -1
+                if at >= 0:
+                    self._most = at + _MOST_BEHIND
         except BlockingIOError:
             pass  # there is no more yet
         return system.fsdecode(self._heard).split("\0")[:-1]

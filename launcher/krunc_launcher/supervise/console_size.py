@@ -15,16 +15,18 @@ _BLOCK = 4096
 _PUNCH_KEEPING_SIZE = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h
 
 
-def keep(path: str, most: int) -> None:
-    """Free all but about the last MOST bytes of a file that takes more, if no link leads there; a
-    missing one is none."""
+def keep(writes: str, most: int) -> None:
+    """Free all but about the last MOST bytes of a file that takes more. WRITES tells which one was
+    opened, as vm/outputs.py notes it; by now another may be there, which stays as it is."""
+    device, inode, path = writes.split(" ", 2)
     try:
         handle = without_links(path, system.O_WRONLY | system.O_NONBLOCK)
     except OSError:
         return
     try:
         found = system.fstat(handle)
-        if system.S_ISREG(found.st_mode) and found.st_blocks * 512 > most:
+        is_it = (found.st_dev, found.st_ino) == (int(device), int(inode))
+        if is_it and found.st_blocks * 512 > most:
             old = (found.st_size - most // 2) // _BLOCK * _BLOCK
             if old > 0:
                 libc.fallocate(handle, _PUNCH_KEEPING_SIZE, 0, old)

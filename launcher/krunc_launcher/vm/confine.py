@@ -16,7 +16,6 @@ from krunc_launcher._krun import ffi, libc
 from krunc_launcher._rules import FILTERS, IMPLICIT, MEANT
 from krunc_launcher.errors import LaunchError, plain, why
 from krunc_launcher.host.landlock import abi, call
-from krunc_launcher.resolve.operation import made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +79,6 @@ def confine(done: list[Operation], directories: Directories) -> None:
     scope = _ABSTRACT | _SIGNAL if version >= 6 and not tsi else 0
     words = [handled, tcp, scope][: 1 if version < 4 else 2 if version < 6 else 3]
     ruleset = _ruleset(words)
-    # A file has to be there for a rule; libkrun empties it.
-    for path in made([operation for operation in done if operation.kind == "call"]):
-        system.close(
-            directories.open(path, system.O_WRONLY | system.O_CREAT | system.O_NOFOLLOW, 0o600)
-        )
     for path, rights in needed(done, directories):
         _allow(ruleset, path, rights & handled, directories)
     if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):

@@ -8,7 +8,15 @@ from time import monotonic
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, asked_by, returned
-from krunc_launcher.resolve.operation import Content, Named, Opened, Variable, has_disks, meant
+from krunc_launcher.resolve.operation import (
+    Content,
+    Named,
+    Opened,
+    Variable,
+    has_disks,
+    made,
+    meant,
+)
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.steps import Host, act
 
@@ -51,6 +59,8 @@ def take(done: list[Operation]) -> None:
         from krunc_launcher.vm import stage  # noqa: F401
     if has_disks(done):
         from krunc_launcher.host import disk_locks  # noqa: F401
+    if made(done):
+        from krunc_launcher.vm import outputs  # noqa: F401
 
 
 def replay(
@@ -69,6 +79,8 @@ def replay(
         from krunc_launcher.vm.confine import scratch
 
         scratch(done, directories)
+    if made(done):
+        from krunc_launcher.vm import outputs
     keep: list[Any] = []
     becomes_another = meant(done, "uid") is not None or meant(done, "gid") is not None
     if becomes_another:
@@ -76,6 +88,11 @@ def replay(
         from krunc_launcher.vm.end_with_launcher import end_with_reader
     try:
         for operation in done:
+            for path in made([operation]):
+                # What libkrun opens itself, later, is kept from others until the end, too.
+                handle = outputs.output(path, directories, notes, operation.origin)
+                if operation.kind == "step":
+                    host.opened[operation.argument("name")] = handle
             if operation.kind == "step":
                 act(operation, host)
             elif operation.kind == "call" and operation.rule["role"] == "enter":

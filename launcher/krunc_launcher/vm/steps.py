@@ -85,15 +85,6 @@ def _clear(operation: Operation, host: Host) -> None:
         raise LaunchError(f"{plain(path)}: {STATES[state]}; it is not removed")
 
 
-def _open(operation: Operation, host: Host) -> None:
-    path, name = operation.argument("path"), operation.argument("name")
-    flags = system.O_WRONLY | system.O_CREAT | system.O_TRUNC | system.O_NOFOLLOW
-    try:
-        host.opened[name] = host.directories.open(path, flags, 0o600)
-    except OSError as error:
-        raise OSError(error.errno, f"{plain(path)}: {error.strerror}") from None
-
-
 def _open_device(operation: Operation, host: Host) -> None:
     path, name = operation.argument("path"), operation.argument("name")
     flags = system.O_RDWR if operation.argument("access").c == "read-write" else system.O_RDONLY
@@ -148,7 +139,6 @@ _ACTIONS: dict[str, Callable[[Operation, Host], None]] = {
     "make_runtime_directory": _runtime,
     "raise_nofile": _nofile,
     "clear_stale_socket": _clear,
-    "open_file": _open,
     "confine": _confine,
     "open_device": _open_device,
     "stop_on_sigterm": _stop_on_sigterm,
