@@ -16,7 +16,6 @@ from posix import (
     O_NONBLOCK,
     O_RDONLY,
     O_RDWR,
-    O_TRUNC,
     O_WRONLY,
     R_OK,
     W_OK,

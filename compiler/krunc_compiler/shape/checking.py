@@ -201,7 +201,10 @@ def _of_no_kind(error: Misfit, path: Path, key: str, kinds: list[str]) -> Findin
 def _distance(errors: list[Misfit], form: dict[str, Any], named: set[str]) -> int:
     """Tell how far a value is from FORM, with the ERRORS that it has as one, when its keys are
     those NAMED of any form."""
-    far = (set(form.get("required", ())) | named) - (named & form.get("properties", {}).keys())
+    foreign = named - form.get("properties", {}).keys()
+    far = set(form.get("required", ())) - named
+    if form.get("additionalProperties") is False:
+        far |= foreign
     inner = (error for error in errors if error.path or error.keyword not in _OF_KEYS)
     return _FAR * len(far) + sum(_FAR if error.keyword == "required" else 1 for error in inner)
 

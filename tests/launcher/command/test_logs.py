@@ -15,7 +15,8 @@ from processes import PATIENCE, entered, started, wait_until
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
 
-KEPT = "what the host keeps"
+# Of another launch, which would be replaced.
+KEPT = '{"krunc_exit": 1, "status": 0}'
 BOX = """\
 krunc: 1
 name: NAME

@@ -57,7 +57,7 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     "of every guest": ("/proc/1", {}),
     "a mount": ("/new", {"tmpfs": ["/new"]}),
     "above a mount": ("/new", {"tmpfs": ["/new/a/b"]}),
-    "below a mount": ("/new/a", {"tmpfs": ["/new"]}),
+    "below a mount": ("/new/a", {"shares": [{"tag": "s", "path": "./s", "mount": "/new"}]}),
     "a link to above a mount": ("/dangling", {"tmpfs": ["/gone/a"]}),
     "a script makes it": ("/new", {"before": "mkdir /new"}),
     "a file of the box": ("/new", {"overlay": [{"path": "/new", "directory": True}]}),
@@ -69,6 +69,7 @@ def test_a_working_directory_that_may_be_there(
     case: str, tmp_path: Path, launch: Callable[..., Launch]
 ) -> None:
     (tmp_path / "rootfs/here").mkdir(parents=True)
+    (tmp_path / "s").mkdir()
     (tmp_path / "rootfs/link").symlink_to("here")
     (tmp_path / "rootfs/dangling").symlink_to("/gone")
     workdir, keys = MADE[case]

@@ -134,11 +134,11 @@ def _furnish(directory: Path, plan: dict[str, Any], runtime: Path, held: ExitSta
             runnable(place, "/bin/sh")
         workdir = row.get("args", {}).get("workdir_path")
         data = row.get("args", {}).get("data", {})
-        if root is not None and (workdir or "process" in data):
+        if place is not None and (workdir or "process" in data):
             workdir = workdir or data["process"]["cwd"]
             if "process" in data:
-                runnable(root, data["process"]["args"][0])
-            (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
+                runnable(place, data["process"]["args"][0])
+            (place / workdir[1:]).mkdir(parents=True, exist_ok=True)
         if row.get("step") == "require_socket":
             kind = socket.SOCK_STREAM if row["args"]["type"] == "stream" else socket.SOCK_DGRAM
             server = held.enter_context(socket.socket(socket.AF_UNIX, kind))
