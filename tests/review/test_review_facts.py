@@ -166,6 +166,34 @@ LOST: list[tuple[dict[str, Any], set[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("root", "share", "lost"),
+    [
+        ("r", "r", True),
+        ("r", "./r/", True),
+        ("r", "r/etc", True),
+        ("r", ".", True),
+        ("/srv/r", "/srv", True),
+        ("/srv/r", "/srv/x/../r/etc", True),
+        ("/srv/r", "/", True),
+        ("r", "r2", False),
+        ("r", "../r", False),
+        ("/srv/r", "/srv/ro", False),
+        ("/srv/r", "srv/r", False),
+    ],
+)
+def test_a_share_that_writes_the_root_takes_its_isolation(
+    root: str, share: str, lost: bool
+) -> None:
+    rows = [
+        call("krun_add_virtiofs3", tag="/dev/root", path=root, shm_size=0, read_only=True),
+        call("krun_add_virtiofs3", tag="a", path=share, shm_size=0, read_only=False),
+    ]
+    assert held(rows[0])["root"]
+    assert held(*rows)["root"] == (not lost)
+    assert held(*reversed(rows))["root"] == (not lost)
+
+
 @pytest.mark.parametrize(("operation", "lost"), LOST, ids=range(len(LOST)))
 def test_isolation(operation: dict[str, Any], lost: set[str]) -> None:
     found = held(operation)

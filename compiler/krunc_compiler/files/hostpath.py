@@ -76,6 +76,16 @@ def _lies_in(path: str, directories: list[str]) -> bool:
     return any(whole == directory or whole.startswith(directory + "/") for directory in directories)
 
 
+def within(inner: str, outer: str) -> bool:
+    """Tell whether the path INNER is OUTER or below it, both as `normal` returns them, as far as
+    their texts tell."""
+    if inner.startswith("/") != outer.startswith("/"):
+        return False
+    if outer == ".":
+        return not inner.startswith("..")
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
 # The directory of a box and those above it, as `normal` writes them.
 UPS = [".", *("/".join([".."] * count) for count in range(1, 20))]
 

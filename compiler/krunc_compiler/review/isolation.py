@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from krunc_compiler.files.hostpath import holds_devices, holds_views
+from krunc_schema import load
+
+from krunc_compiler.files.hostpath import holds_devices, holds_views, normal, within
 from krunc_compiler.review.fact import Fact, Reach
+from krunc_compiler.review.facts.storage import ROOT_TAG
 
 
 class Topic(NamedTuple):
@@ -91,6 +94,8 @@ TOPICS = (
     ),
 )
 
+# The root's directory in facts that are no change of it.
+_ROOT_TAGS = (ROOT_TAG, load("orders")["share"])
 # Besides topics: that the guest writes to a directory, and that the VMM has a user of its own.
 _SETUID, _USER = "written directory", "own user"
 _AT_PATHS = [(topic.name, topic.lost_at) for topic in TOPICS if topic.lost_at is not None]
@@ -132,7 +137,29 @@ def _taken(facts: list[Fact]) -> dict[str, Fact]:
                 for name, lost_at in _AT_PATHS:
                     if name not in found and lost_at(target):
                         found[name] = fact
+    if "root" not in found and (written := _written_root(facts)) is not None:
+        found["root"] = written
     return found
+
+
+def _written_root(facts: list[Fact]) -> Fact | None:
+    """Return the fact that lets the guest write to the directory that is its root, or to a part of
+    it, by another share."""
+    roots = _directories(facts, "read", lambda fact: fact.subject[-1] in _ROOT_TAGS)
+    for _, root in roots:
+        for fact, path in _directories(facts, "write", lambda _: True):
+            if within(path, root) or within(root, path):
+                return fact
+    return None
+
+
+def _directories(
+    facts: list[Fact], by: str, wanted: Callable[[Fact], bool]
+) -> Iterator[tuple[Fact, str]]:
+    for fact in facts:
+        for verb, noun, target in fact.reach:
+            if (verb, noun) == (by, "directory") and isinstance(target, str) and wanted(fact):
+                yield fact, normal(target)
 
 
 @lru_cache(256)  # few, but for what krunc cannot read

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler.box.box import Box, DirectoryRoot
-from krunc_compiler.files.hostpath import RUNTIME, normal
+from krunc_compiler.files.hostpath import RUNTIME, normal, within
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.rules import image, inside, program_words, written
 
@@ -64,15 +64,6 @@ def _directories(box: Box) -> list[_Directory]:
         key = ("shares", i, "path")
         directories.append(_Directory(share.path, normal(share.path), key, not share.read_only))
     return directories
-
-
-def _within(inner: str, outer: str) -> bool:
-    """Tell whether the path INNER is OUTER or below it, as far as their texts tell."""
-    if inner.startswith("/") != outer.startswith("/"):
-        return False
-    if outer == ".":
-        return not inner.startswith("..")
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
 def _nested(directories: list[_Directory]) -> Iterator[Finding]:
@@ -136,7 +127,7 @@ def _tilde(directories: list[_Directory]) -> Iterator[Finding]:
 def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
     for _, path, key, _ in directories:
         reached = _DAEMONS if path.startswith("/") and path != "/" else ()
-        for socket in [one for one in reached if _within(one, path)][:1]:
+        for socket in [one for one in reached if within(one, path)][:1]:
             yield _commands(socket, key)
     for i, port in enumerate(box.vsock):
         if not port.listen and normal(port.socket) in _DAEMONS:
