@@ -173,9 +173,9 @@ def test_user(boot: Booting, boxes: Path, user: str | int, said: str, shown: Sho
 
 @pytest.mark.parametrize(("entrypoint", "status", "said"), [
     ({"user": "nobody-here"}, 125, "user nobody-here (entrypoint.user)"),
-    ({"workdir": "/missing"}, 125, "workdir /missing (entrypoint.workdir)"),
     ({"before": "exit 3"}, 125, "before"),
-    # The script could make the program: what is missing is seen in the guest alone.
+    # The script could make what is missing: that is seen in the guest alone.
+    ({"workdir": "/missing", "before": "true"}, 125, "workdir /missing (entrypoint.workdir)"),
     ({"executable": "/bin/missing", "user": "app", "before": "true"}, 127, "program /bin/missing (entrypoint)"),
     ({"executable": "/etc/passwd", "user": "app", "before": "true"}, 126, "program /etc/passwd (entrypoint)"),
 ])  # fmt: skip
