@@ -53,16 +53,7 @@ class Boot(NamedTuple):
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One emulated host for all boots."""
     directory = tmp_path_factory.mktemp("kvmhost")
-    for left in (2, 1, 0):
-        try:
-            machine.up(directory, machine.IDLE, guests.kind())
-            break
-        except HostError:
-            # The emulation's own start hangs now and then, seen in 2 of some 300.
-            machine.down(directory)
-            if not left:
-                raise
-            _HUNG.append("the emulated host's start hung")
+    machine.up(directory, machine.IDLE, guests.kind())
     yield directory
     machine.down(directory)
 
@@ -98,15 +89,9 @@ def boot(
     What was repeated is told at the end of the run.
     """
 
-    def repeated(why: str) -> None:
-        request.node.user_properties.append((REPEATED, why))
-
     def repeat(why: str, before: str) -> None:
-        repeated(why)
+        request.node.user_properties.append((REPEATED, why))
         restore(boxes, before)
-
-    while _HUNG:
-        repeated(_HUNG.pop())
 
     def run(
         box: str,
@@ -208,7 +193,6 @@ def _fit(box: Path) -> None:
 _SHOWN, REPEATED = "boot showed", "boot repeated"
 # Of the matrix. No package index has a 1.16.0 for arm64.
 COLUMNS = (("x86_64", "1.16.0"), ("x86_64", "2.0-dev"), ("arm64", "2.0-dev"))
-_HUNG: list[str] = []
 _TOLD: list[tuple[str, Any]] = []
 
 

@@ -86,9 +86,7 @@ def debian_place(
 
 
 @pytest.fixture
-def debian_host(
-    debian_place: tuple[Path, Path],
-) -> DebianHost:
+def debian_host(debian_place: tuple[Path, Path]) -> DebianHost:
     """A host with systemd as process 1, krunc as /usr/bin/krunc-launch, and libkrun 2.0-dev: the one of
     the test before, unless that was lost."""
     directory, installed = debian_place
