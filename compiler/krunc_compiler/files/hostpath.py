@@ -73,7 +73,7 @@ def _lies_in(path: str, directories: list[str]) -> bool:
     if not path.startswith("/"):
         return False
     whole = normal(path)
-    return any(whole == directory or whole.startswith(directory + "/") for directory in directories)
+    return any(within(whole, directory) for directory in directories)
 
 
 def within(inner: str, outer: str) -> bool:
