@@ -7,6 +7,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ class DebianHost:
         place, env = Path("/"), {"PATH": _PATH}
         try:
             done = job.run(self._directory, words, timeout=PATIENCE, cwd=place, env=env)
-        except subprocess.TimeoutExpired as error:
+        except (subprocess.TimeoutExpired, HostError) as error:
             raise self._lost(str(error)) from error
         said = done.stdout.decode("utf-8", "replace")
         assert not check or done.returncode == 0, (words, said, done.stderr.decode())
@@ -48,11 +49,10 @@ class DebianHost:
 
     def put(self, tree: Path, to: str = "/") -> None:
         """Copy what lies in TREE to the directory TO there."""
-        shared = self._directory / "files"
-        shutil.copytree(tree, shared, symlinks=True)
-        to, source = shlex.quote(to), emulation.SHARED / "files"
-        self.sh(f"mkdir -p {to}; cp -R {source}/. {to}")
-        shutil.rmtree(shared)
+        with tempfile.TemporaryDirectory(dir=self._directory) as shared:
+            shutil.copytree(tree, shared, symlinks=True, dirs_exist_ok=True)
+            to, source = shlex.quote(to), emulation.SHARED / Path(shared).name
+            self.sh(f"mkdir -p {to}; cp -R {source}/. {to}")
 
     def json(self, path: str) -> dict[str, Any]:
         """Return the value that a file there holds."""
