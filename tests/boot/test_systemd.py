@@ -13,8 +13,8 @@ from debian_host import DebianHost, guest_root
 from krunc.verifying import refusals
 from krunc_compiler.__main__ import main
 
-# A host that hangs under emulation is lost, and the test is run once more on a new one.
-pytestmark = [pytest.mark.boot, pytest.mark.flaky(reruns=1, only_rerun="HostError")]
+# A host that hangs under emulation is lost, and the test is run anew on another.
+pytestmark = [pytest.mark.boot, pytest.mark.flaky(reruns=2, only_rerun="HostError")]
 
 GUESTS = "/var/lib/guests"
 UNITS = "etc/systemd/system"

@@ -18,8 +18,10 @@ _SYSTEMD_PARAMETERS = ("systemd.firstboot=off", "systemd.show_status=no")
 
 # Documentation/admin-guide/kernel-parameters.txt, in the kernel's source
 _KERNEL_PARAMETERS = (
-    # Any fault ends QEMU (with -no-reboot), and so does a CPU that hangs in the kernel for 60 s.
+    # Any fault ends QEMU (with -no-reboot), and so does a CPU that hangs in the kernel for 60 s, or
+    # gets no interrupts for as long.
     *("quiet", "panic=-1", "oops=panic", "softlockup_panic=1", "watchdog_thresh=30"),
+    *("rcupdate.rcu_cpu_stall_timeout=60", "sysctl.kernel.panic_on_rcu_stall=1"),
     *("mitigations=off", "nokaslr", "cryptomgr.notests"),
 )
 

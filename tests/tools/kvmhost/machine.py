@@ -121,7 +121,7 @@ def lost(directory: Path, what: str) -> HostError:
     message = f"the emulated machine {what}"
     for title, file in (("its console", "console"), ("qemu and virtiofsd", "host.log")):
         with contextlib.suppress(FileNotFoundError):
-            words = (at / file).read_text(errors="replace").strip()[-3000:]
+            words = (at / file).read_text(errors="replace").strip()[-6000:]
             if words:
                 message += f"\n--- the end of {title} ---\n{words}"
     return HostError(message)
