@@ -57,8 +57,18 @@ def _listed(path: str) -> list[str]:
             raise OSError(f"it has more than {_MOST_BYTES} bytes")
     except OSError as error:
         raise LaunchError(f"--require-digest: {plain(path)} cannot be read: {why(error)}") from None
-    text = data.decode("utf-8", "replace")
-    lines = (line.split("#")[0].split() for line in text.splitlines())
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    # What an editor may show as the end of a line, or not at all, is in no line: a reviewer would
+    # see another list than this one.
+    if not text.replace("\n", " ").replace("\t", " ").isprintable():
+        for number, line in enumerate(text.split("\n"), 1):
+            for column, one in enumerate(line.replace("\t", " "), 1):
+                if not one.isprintable():
+                    raise LaunchError(
+                        f"--require-digest: {plain(path)}:{number}:{column}: {plain(one)} cannot "
+                        "be in a list of digests, whose lines end with a newline alone; remove it"
+                    )
+    lines = (line.split("#")[0].split() for line in text.split("\n"))
     return [words[0] for words in lines if words]
 
 

@@ -65,7 +65,7 @@ def _listed(file: BinaryIO, approved: str, name: bytes) -> bytes | None:
         raise ValueError(_UNFIT)
     at = len(head) + 1
     found = None
-    for line in head[len(_MARK) :].splitlines():
+    for line in head[len(_MARK) :].removesuffix(b"\n").split(b"\n"):
         fields = line.split(b"  ", 2)
         if len(fields) != 3 or not fields[1].isdigit() or len(fields[1]) > 7:
             raise ValueError(_UNFIT)
@@ -82,7 +82,7 @@ def _listed(file: BinaryIO, approved: str, name: bytes) -> bytes | None:
     piece = file.read(size)
     if _digest(piece) != known:
         raise ValueError(_UNFIT)
-    for line in piece.splitlines():
+    for line in piece.split(b"\n"):
         listed, _, called = line.partition(b"  ")
         if called == name:
             return listed

@@ -81,6 +81,34 @@ def test_what_is_no_digest(plan: Path, approved: str, sentence: str) -> None:
     assert sentence in done.stderr
 
 
+ENDS = ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+HIDDEN = ["\0", "\x1b", "\x7f", "\u202e", "\u200b", "\ufeff"]
+
+
+@pytest.mark.parametrize("sign", ENDS + HIDDEN, ids=lambda sign: f"{ord(sign):04x}")
+@pytest.mark.parametrize("line", ["# approved, do not use{}{}", "{}{}", "\t# a\r\n#{} {}\r\n"])
+def test_a_line_of_the_list_ends_where_a_reader_sees_it_end(
+    line: str, sign: str, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    approved = plan.with_name("approved.txt")
+    before = line.partition("{")[0].rpartition("\n")[2]
+    own = digest(json.loads(plan.read_text()))
+    approved.write_bytes(line.format(sign, own).encode())
+    done = launch(plan, "--require-digest", str(approved))
+    assert (done.returncode, done.calls) == (125, [])
+    place = f"{approved}:{line.count(chr(10), 0, line.index('{')) + 1}:{len(before) + 1}: "
+    assert place in done.stderr
+    assert "cannot be in a list of digests, whose lines end with a newline alone" in done.stderr
+
+
+def test_lines_that_end_as_on_windows(plan: Path, launch: Callable[..., Launch]) -> None:
+    approved = plan.with_name("approved.txt")
+    own = digest(json.loads(plan.read_text()))
+    approved.write_bytes(f"# gepr\u00fcft\r\n\r\n\t{own}\thello # by two\r\n".encode())
+    done = launch(plan, "--require-digest", str(approved), KRUN_RECORDER_EXIT="7")
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_an_empty_list_approves_nothing(plan: Path, launch: Callable[..., Launch]) -> None:
     empty = plan.with_name("empty.txt")
     empty.write_text("")

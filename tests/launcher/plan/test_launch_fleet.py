@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,19 @@ def test_of_a_long_list_a_piece_is_read(tmp_path: Path, fleet: tuple[str, Path])
     # What is in other pieces is no matter of this plan.
     listing.write_text(text.replace("other-77\n", "other-7x\n"))
     assert dry_run(approved, listing, plan) == 0
+
+
+@pytest.mark.parametrize("sign", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_a_name_of_the_list_ends_where_its_line_does(
+    sign: str, fleet: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a list that another tool than krunc has written, names may be anything."""
+    plan = fleet[1] / "web-1.plan.json"
+    own = digest(json.loads(plan.read_text()))
+    piece = f"{own}  a{sign}{own}  web-1\n".encode()
+    head = f"{MARK}\nsha256:{sha256(piece).hexdigest()}  {len(piece)}  a\n".encode()
+    approved = f"sha256:{sha256(head).hexdigest()}"
+    listing = fleet[1] / "other.list"
+    listing.write_bytes(head + b"\n" + piece)
+    assert dry_run(approved, listing, plan) == 1
+    assert "no plan called web-1" in capsys.readouterr().err
