@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,69 @@ FLAWS = {
     '{"a":' * DEPTH + "\u00a7" + '{"a":' * 200_000: "the plan is nested too deeply",
     "{" + ", ".join(f'"k{i}": 1' for i in range(90_000)) + ', \u00a7"k89999": 1}': "duplicate key",
 }
+
+
+LONG = 2 * 20_000  # of so many characters a plan's values are counted
+
+
+@pytest.mark.parametrize("depth", [DEPTH, DEPTH + 1, 100, 480, 984, 1500, 9_000, 50_000])
+@pytest.mark.parametrize("length", [0, LONG - 1, LONG, LONG + 1, 3 * LONG])
+@pytest.mark.parametrize("kind", ["list", "object", "both"])
+def test_nothing_walks_down_into_what_is_nested_too_deep(
+    kind: str, length: int, depth: int, tmp_path: Path
+) -> None:
+    """Whatever Python's own limit is, and however long the text is."""
+    opens, closes = {"list": ("[", "]"), "object": ('{"a":', "}"), "both": ('[{"a":', "}]")}[kind]
+    levels = (depth - 2) // (2 if kind == "both" else 1)
+    deep = opens * levels + "1" + closes * levels
+    text = '["' + "x" * max(0, length - len(deep) - 5) + '",' + deep + "]"
+    assert length < len(deep) or len(text) == length or not length
+    is_deep = 2 + levels * (2 if kind == "both" else 1) > DEPTH
+    if not is_deep:
+        assert parse(text) == parse(text, may_be_deep=True) == json.loads(text)
+    (tmp_path / "deep.plan.json").write_text(text)
+    with pytest.raises(PlanRefused) as refused:
+        accept(str(tmp_path / "deep.plan.json"), Options({}))
+    (found, *_) = refused.value.findings
+    assert ("the plan is nested too deeply" in found[1]) == is_deep
+
+
+# Each depth in a process of its own: Python's limits are others once a function is warm.
+AROUND_THE_SCANNERS_LIMIT = """
+import json, os, sys
+from krunc_launcher.errors import PlanRefused
+from krunc_launcher.text.reading import parse
+
+least, most = 1, 200_000
+while most - least > 1:
+    depth = (least + most) // 2
+    try:
+        json.loads("[" * depth + "]" * depth)
+        least = depth
+    except RecursionError:
+        most = depth
+for depth in range(least - 40, least + 10):
+    deep = "[" * depth + "1" + "]" * depth
+    text = '["' + "x" * (int(sys.argv[1]) - len(deep)) + '",' + deep + "]"
+    pid = os.fork()
+    if not pid:
+        try:
+            parse(text, may_be_deep=True)
+        except PlanRefused as refused:
+            os._exit("the plan is nested too deeply" not in str(refused))
+        finally:
+            os._exit(2)
+    print(depth, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("length", [LONG, 2 * LONG])
+def test_nor_where_the_scanner_just_reads_it(length: int) -> None:
+    command = [sys.executable, "-c", AROUND_THE_SCANNERS_LIMIT, str(length)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = done.stdout.splitlines()
+    assert len(rows) == 50
+    assert [row for row in rows if not row.endswith(" 0")] == []
 
 
 @pytest.mark.parametrize("marked", FLAWS, ids=lambda marked: repr(marked[:16]))
