@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 class Accepted:
-    """A verified plan, with its text and file for what is found later."""
+    """A verified plan, with its text and file for what is found later. `of_root` is what is wrong
+    with the guest's root, where that was looked at ahead of all else; None where it was not."""
 
-    __slots__ = ("directories", "path", "plan", "text")
+    __slots__ = ("directories", "of_root", "path", "plan", "text")
 
     def __init__(
         self, plan: dict[str, Any], directories: Directories, text: str, path: str
@@ -30,6 +31,7 @@ class Accepted:
         self.directories = directories
         self.text = text
         self.path = path
+        self.of_root: list[str] | None = None
 
 
 def accept(path: str, options: Options, data: bytes | None = None) -> Accepted:

@@ -13,8 +13,7 @@ from krunc_launcher.accept import Accepted, accept
 from krunc_launcher.errors import NOT_STARTED, LaunchError, PlanRefused, why
 from krunc_launcher.host.libkrun import fits, locate
 from krunc_launcher.host.preflight import preflight
-from krunc_launcher.host.program import opened, program, sentence, unmountable, unstartable
-from krunc_launcher.host.workdir import missing_workdir
+from krunc_launcher.host.program import of_root, opened, program
 from krunc_launcher.messages import refuse
 from krunc_launcher.paths import untold
 from krunc_launcher.plan.verify import keyed
@@ -23,7 +22,7 @@ from krunc_launcher.resolve.resolve import reader, resolve, secret
 from krunc_launcher.supervise.child import die_with_parent, fork, hold
 from krunc_launcher.supervise.programs import Programs
 from krunc_launcher.supervise.terminal import read_terminal, restore_terminal
-from krunc_launcher.supervise.watch import wait
+from krunc_launcher.supervise.watch import end_late, wait
 from krunc_launcher.vm.notes import note
 from krunc_launcher.vm.replay import replay, take
 from krunc_launcher.vm.strip import close_descriptors, drop_capabilities, forget_environment, wipe
@@ -86,7 +85,7 @@ def launch(path: str, options: Options, begun: float) -> End:
     mask = hold()
     programs = Programs()
     try:
-        vm = start(mask, ready, programs, options, begun)
+        vm = start(mask, ready, programs, options, begun, {})
     except OSError as error:
         raise LaunchError(f"{NO_PROCESS}: {why(error)}") from None
     if vm.is_mine:
@@ -104,10 +103,12 @@ def start(
     programs: Programs,
     options: Options,
     begun: float,
+    running: dict[int, Vm],
 ) -> Vm:
     """Fork the process that becomes the VM of BEGIN: two processes come back from here. Raises
     OSError, and LaunchError where the VM needs the stage and there is no place for it, or where
-    what runs beside it cannot. See `fork` for MASK and BEGUN."""
+    what runs beside it cannot. See `fork` for MASK and BEGUN; those of the RUNNING VMs whose time
+    is over are ended also while this waits."""
     handle, stop, accepted, place, passt = -1, (0, 0, 0), None, None, None
     if not isinstance(begin, Exception):
         accepted = begin if isinstance(begin, Accepted) else begin.accepted
@@ -125,7 +126,7 @@ def start(
             is_known = looked and any(one.name == "make_runtime_directory" for one in done)
             place = prepare(accepted.plan["operations"], accepted.directories, is_known)
         try:
-            passt = _beside(mask, begin, done)
+            passt = _beside(mask, begin, done, running)
             handle = opened(root, path, accepted.directories)
         except (LaunchError, OSError):
             _end(accepted, place, passt)
@@ -185,27 +186,33 @@ def _stop(rows: list[dict[str, Any]]) -> tuple[tuple[int, int, int], bool]:
     return (grace_s, signal, timeout_s), staged
 
 
-def _beside(mask: Any, begin: Ready | Accepted, done: list[Operation]) -> Passt | None:
+def _beside(
+    mask: Any, begin: Ready | Accepted, done: list[Operation], running: dict[int, Vm]
+) -> Passt | None:
     """Start what runs beside the VM of BEGIN, of which DONE are the operations; nothing where the
     VM's process will tell why it does not start."""
     step = next((operation for operation in done if operation.name == "start_passt"), None)
     if step is None:
         return None
-    if isinstance(begin, Ready):
-        fails = begin.problems or begin.found
-    else:
-        fails = preflight([step], begin.directories)
-    if fails:
+    if isinstance(begin, Ready) and (begin.problems or begin.found):
+        return None
+    if isinstance(begin, Accepted) and preflight([step], begin.directories):
         return None
     from krunc_launcher.supervise.passt import start as start_passt
 
-    return start_passt(done, mask)
+    return start_passt(done, mask, lambda: end_late(running))
 
 
 def ahead(plan: Accepted) -> Ready | Accepted:
     """Do as much of a launch as many VMs' processes may be copies of: all but read secrets, which
-    each reads for itself."""
-    return plan if secret(resolve(plan.plan, plan.directories, None)[0]) else look(plan, None)
+    each reads for itself. No VM's process reads the guest's root: that would look as if a guest
+    started its program."""
+    operations, _ = resolve(plan.plan, plan.directories, None)
+    if not secret(operations):
+        return look(plan, None)
+    starts = program(plan.plan, operations, plan.directories)
+    plan.of_root = of_root(plan.plan, operations, plan.directories, starts)
+    return plan
 
 
 def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Ready:
@@ -215,14 +222,12 @@ def look(accepted: Accepted, variable: Callable[[str], str | None] | None) -> Re
     operations, found = resolve(accepted.plan, accepted.directories, given)
     take(operations)
     starts = program(accepted.plan, operations, accepted.directories)
-    obstacles = [
-        *missing_workdir(accepted.plan, operations, accepted.directories),
-        *unstartable(accepted.plan, operations, accepted.directories, starts),
-    ]
+    looked = accepted.of_root
+    if looked is None:
+        looked = of_root(accepted.plan, operations, accepted.directories, starts)
     problems = [
         *preflight(operations, accepted.directories),
-        *[sentence(one) for one in obstacles],
-        *unmountable(accepted.plan, operations, accepted.directories),
+        *looked,
         *untold(accepted.plan["operations"], accepted.directories),
     ]
     if made(operations):

@@ -28,7 +28,7 @@ from krunc_launcher.paths import Directories
 from krunc_launcher.supervise.child import die_with_parent, hold
 from krunc_launcher.supervise.end import End
 from krunc_launcher.supervise.programs import Programs
-from krunc_launcher.supervise.trial import survives
+from krunc_launcher.supervise.trial import tried
 from krunc_launcher.supervise.watch import wait
 from krunc_launcher.text.reading import is_stream, parse
 from krunc_launcher.text.reading import start as read_start
@@ -155,7 +155,7 @@ class Fleet:
         self._directory = directory
         self._options = options
         # It may be anything, and what it did to this process it would do to all VMs.
-        self._library = _loaded(options) if survives(lambda: _loaded(options)) else None
+        self._library = tried(lambda: _loaded(options))
         self._most = options.jobs or len(plans)
         # What the guests may write and get, which is closed to links for the others, too.
         self._others: tuple[Identities, Identities] = (set(), set())
@@ -261,21 +261,21 @@ class Fleet:
         except LaunchError as error:
             return error
         self._gives(plan)
-        return _ahead(plan)
+        return self.programs.aside(lambda: _ahead(plan))
 
     def _start(self, name: str) -> End | None:
         begun = monotonic()
-        options = self._options.of(name)
-        begin = self._taken(name, options)
+        given = self._options.of(name)
+        begin = self._taken(name, given)
         try:
-            vm = start(self._mask, begin, self.programs, options, begun)
+            vm = start(self._mask, begin, self.programs, given, begun, self.running)
         except OSError as error:
             return End("not_started", NOT_STARTED, [f"{NO_PROCESS}: {why(error)}"])
         except LaunchError as error:
             return End("not_started", NOT_STARTED, error.lines)
         if vm.is_mine:
             redirect(system.join(system.abspath(self._directory), name), vm, self._others)
-            become(self._plans[name].path, begin, options, self._library, vm)
+            become(self._plans[name].path, begin, given, self._library, vm)
         self.running[vm.pid] = vm
         self.names[vm] = name
         return None

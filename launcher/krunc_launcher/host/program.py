@@ -102,6 +102,21 @@ def unstarted(
     ]
 
 
+def of_root(
+    plan: dict[str, Any],
+    done: list[Operation],
+    directories: Directories,
+    starts_from: tuple[str, str],
+) -> list[str]:
+    """Tell a person all that is wrong with the guest's root. STARTS_FROM is what `program`
+    returns."""
+    obstacles = [
+        *missing_workdir(plan, done, directories),
+        *unstartable(plan, done, directories, starts_from),
+    ]
+    return [*[sentence(one) for one in obstacles], *unmountable(plan, done, directories)]
+
+
 def unstartable(
     plan: dict[str, Any],
     done: list[Operation],

@@ -22,6 +22,7 @@ from _signal import (  # type: ignore[import-not-found]
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import NOT_STARTED, why
+from krunc_launcher.supervise.child import end_with
 from krunc_launcher.vm.strip import wipe
 
 TYPE_CHECKING = False
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_CHILD_SUBREAPER = 1, 4, 36  # linux/prctl.h
 _DUPFD = 0  # asm-generic/fcntl.h
 FIRST = 3  # descriptor behind the standard streams
+# What a keeper ends with whose program was killed: killed itself, it would leave that one running.
+KILLED = 128 + SIGKILL
 
 
 def child(begin: Callable[[], object], ends: tuple[int, ...], errors: int, mask: Any) -> int:
@@ -42,21 +45,21 @@ def child(begin: Callable[[], object], ends: tuple[int, ...], errors: int, mask:
     pid = system.fork()
     if pid:
         return pid
+    says = errors
     try:
         _bare(ends, errors, parent)
+        says = 2
         pthread_sigmask(SIG_SETMASK, mask)
         begin()
     except OSError as error:
-        system.write(2, system.fsencode(why(error)))
+        system.write(says, system.fsencode(f"{why(error)}\n"))
     finally:
         system._exit(NOT_STARTED)
 
 
 def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
     """Lose what this process has of its PARENT, with which it ends."""
-    libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    if system.getppid() != parent:
-        system._exit(NOT_STARTED)
+    end_with(parent)
     system.setsid()  # a Ctrl-C of the terminal is not for it
     system.chdir("/")
     nothing = system.open(system.DEVNULL, system.O_RDWR)
@@ -73,8 +76,8 @@ def _bare(ends: tuple[int, ...], errors: int, parent: int) -> None:
 
 def kept(program: str, words: list[str], ends: tuple[int, ...], errors: int, mask: Any) -> int:
     """Start PROGRAM with WORDS, as `child` has it, below a keeper, and return the keeper's process.
-    It ends as the program has, when all that this one has started has ended, too; and with all of
-    them by SIGTERM, or when the launcher ends. Raises OSError."""
+    It ends as the program has, with KILLED by SIGKILL, when all that this one has started has
+    ended, too; and with all of them by SIGTERM, or when the launcher ends. Raises OSError."""
     own = tuple(range(FIRST, FIRST + len(ends)))
 
     def keep() -> None:
@@ -128,7 +131,8 @@ def _end_as(code: int) -> None:
         system._exit(system.WEXITSTATUS(code))
     libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)  # that one may have left its memory, and this has secrets
     number = system.WTERMSIG(code)
-    if number != SIGKILL:
-        signal(number, SIG_DFL)
+    if number == SIGKILL:
+        system._exit(KILLED)
+    signal(number, SIG_DFL)
     pthread_sigmask(SIG_UNBLOCK, (number,))
     system.kill(system.getpid(), number)

@@ -6,6 +6,7 @@ import sys
 from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
     SIG_DFL,
+    SIG_IGN,
     SIG_SETMASK,
     SIGCHLD,
     SIGCONT,
@@ -17,6 +18,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGTERM,
     SIGUSR1,
     SIGUSR2,
+    getsignal,
     pthread_sigmask,
     signal,
 )
@@ -61,8 +63,8 @@ class Vm:
 
     __slots__ = (
         "_asked", "_console_max", "_deadline", "_for_program", "_grace_s", "_heard", "_heeds",
-        "_most", "_passt", "_read", "_signal", "_timeout_s", "_times_out", "_was_late", "begun",
-        "given", "notes", "pid", "program", "report",
+        "_most", "_passt", "_read", "_signal", "_timed_out", "_timeout_s", "_times_out",
+        "_was_late", "begun", "given", "notes", "pid", "program", "report",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +90,7 @@ class Vm:
         # has said so; 0.0 for never.
         self._deadline = 0.0
         self._times_out = monotonic() + self._timeout_s if self._timeout_s else 0.0
-        self._asked = False
+        self._asked = self._timed_out = False
         self._was_late = False
         # Signals that wait for the program's start.
         self._for_program: list[int] = []
@@ -176,6 +178,7 @@ class Vm:
         if self._times_out and now >= self._times_out:
             self._times_out = 0.0
             if not self._asked:
+                self._timed_out = True
                 self.send(SIGTERM)
         elif self._deadline and now >= self._deadline:
             self._was_late = True
@@ -205,7 +208,7 @@ class Vm:
         elif end.reason == "exited" and not end.status and self.program.lost:
             why = self.program.lost
             end.words = (f"whether the guest's program was started is unknown: {why}",)
-        if self._timeout_s and not self._times_out and end.reason != "not_started":
+        if self._timed_out and end.reason != "not_started":
             timed_out(end, self._timeout_s)
         now = monotonic()
         end.start_s = (float(entered[6:]) if entered else now) - self.begun
@@ -239,11 +242,7 @@ class Vm:
 
 
 def fork(
-    mask: Any,
-    program: Program,
-    console_max: int,
-    stop: tuple[int, int, int],
-    begun: float,
+    mask: Any, program: Program, console_max: int, stop: tuple[int, int, int], begun: float
 ) -> Vm:
     """Fork the VM's process off: two processes come back from here. MASK is what `hold` returned;
     see Vm for the others. Raises OSError when there can be no process."""
@@ -262,12 +261,17 @@ def fork(
         system.set_blocking(read, False)
         return vm
     system.close(read)
+    end_with(parent)
+    pthread_sigmask(SIG_SETMASK, mask)
+    return vm
+
+
+def end_with(parent: int) -> None:
+    """End this process from now on when its PARENT ends, which forked it."""
     if sys.platform == "linux":
         libc.prctl(_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if system.getppid() != parent:
         system._exit(NOT_STARTED)
-    pthread_sigmask(SIG_SETMASK, mask)
-    return vm
 
 
 def _kill(pid: int, number: int) -> None:
@@ -287,6 +291,8 @@ def die_with_parent() -> None:
 
 
 def hold() -> Any:
-    """Keep the signals that are waited for; returns the mask from before, for `fork`."""
-    signal(SIGCHLD, SIG_DFL)  # ignored, it would take the exit status away
-    return pthread_sigmask(SIG_BLOCK, WAITED_FOR)
+    """Keep the signals that are waited for; returns the mask from before, for `fork`. What who
+    started the launcher has it ignore (nohup, a script's &) is ignored: held, it would come."""
+    for own in (SIGCHLD, SIGIO):  # ignored, the first would take the exit status away
+        signal(own, SIG_DFL)
+    return pthread_sigmask(SIG_BLOCK, [one for one in WAITED_FOR if getsignal(one) != SIG_IGN])

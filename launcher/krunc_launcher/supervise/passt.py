@@ -23,10 +23,11 @@ from krunc_launcher import system
 from krunc_launcher.errors import LaunchError, asked_by, plain, why
 from krunc_launcher.resolve.passt import command, of, served
 from krunc_launcher.supervise import relay
-from krunc_launcher.supervise.beside import FIRST, child, kept
+from krunc_launcher.supervise.beside import FIRST, KILLED, child, kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from krunc_launcher.resolve.operation import Operation
@@ -131,6 +132,12 @@ class Passt:
             return
         who = "the relay before passt" if relayed else "passt"
         self._told = f"{who} has ended {_how(code)}, and with it the network of the VM"
+        if not relayed and system.WIFSIGNALED(code) and system.WTERMSIG(code) == SIGKILL:
+            # Of a program that was killed its keeper tells with a status.
+            self._told = (
+                "the process above passt was killed (SIGKILL); passt may serve the VM until that "
+                "ends"
+            )
         # Its socket was closed: the VM's process is about to end, most likely.
         self.tells_at = monotonic() + (_TOGETHER_S if well else 0.0)
 
@@ -142,9 +149,9 @@ class Passt:
         return f"{self._told}: {self.words()}"
 
 
-def start(done: list[Operation], mask: Any) -> Passt | None:
-    """Start the passt of DONE, if it has one, and wait until it serves. MASK are the signals that
-    it keeps blocked. Raises LaunchError."""
+def start(done: list[Operation], mask: Any, meanwhile: Callable[[], None]) -> Passt | None:
+    """Start the passt of DONE, if it has one, and wait until it serves; do MEANWHILE, often, what
+    cannot wait. MASK are the signals that it keeps blocked. Raises LaunchError."""
     step = of(done)
     if step is None:
         return None
@@ -154,7 +161,8 @@ def start(done: list[Operation], mask: Any) -> Passt | None:
     except OSError as error:
         raise LaunchError(f"{plain(program)} cannot be started: {why(error)}") from None
     mac = next(value for value in served(done, step).values if isinstance(value, bytes))
-    failed = _asked(passt.socket, mac, step.argument("address"), step.argument("gateway"))
+    between = step.argument("address"), step.argument("gateway")
+    failed = _asked(passt.socket, mac, *between, meanwhile)
     if not failed:
         return passt
     passt.part()
@@ -209,7 +217,9 @@ def _pair() -> tuple[int, int]:
 _ENDED = "ended"
 
 
-def _asked(socket: int, mac: bytes, address: str, gateway: str) -> str:
+def _asked(
+    socket: int, mac: bytes, address: str, gateway: str, meanwhile: Callable[[], None]
+) -> str:
     """Ask the program behind SOCKET for the gateway's MAC, as the guest of MAC and ADDRESS would;
     empty when it answers. It does when it has confined itself and its ports are open."""
     ours, its = (bytes(map(int, one.split("."))) for one in (address, gateway))
@@ -218,10 +228,10 @@ def _asked(socket: int, mac: bytes, address: str, gateway: str) -> str:
     try:
         system.write(socket, len(frame).to_bytes(_HEAD, "big") + frame)
         while True:
-            size = int.from_bytes(_read(socket, _HEAD, deadline), "big")
+            size = int.from_bytes(_read(socket, _HEAD, deadline, meanwhile), "big")
             if size > _MOST_FRAME:
                 return "it does not speak as passt does"
-            answer = _read(socket, size, deadline)
+            answer = _read(socket, size, deadline, meanwhile)
             # What it sends unasked is not for the guest yet.
             if answer[12:14] == _ARP and answer[20:22] == _REPLY:
                 return ""
@@ -233,15 +243,16 @@ def _asked(socket: int, mac: bytes, address: str, gateway: str) -> str:
         return _ENDED
 
 
-def _read(socket: int, size: int, deadline: float) -> bytes:
-    """Read SIZE bytes. Raises EOFError, ConnectionError and TimeoutError, and InterruptedError when
-    a signal waits that ends the launch: all of them are blocked here."""
+def _read(socket: int, size: int, deadline: float, meanwhile: Callable[[], None]) -> bytes:
+    """Read SIZE bytes, and do MEANWHILE. Raises EOFError, ConnectionError and TimeoutError, and
+    InterruptedError when a signal waits that ends the launch: all of them are blocked here."""
     data = b""
     readable = poll()
     readable.register(socket, POLLIN)
     while len(data) < size:
         if sigpending() & _ENDING:
             raise InterruptedError
+        meanwhile()
         left_s = deadline - monotonic()
         if left_s <= 0.0:
             raise TimeoutError
@@ -257,4 +268,5 @@ def _read(socket: int, size: int, deadline: float) -> bytes:
 def _how(code: int) -> str:
     if system.WIFSIGNALED(code):
         return f"by signal {system.WTERMSIG(code)}"
-    return f"with status {system.WEXITSTATUS(code)}"
+    status = system.WEXITSTATUS(code)
+    return f"by signal {int(SIGKILL)}" if status == KILLED else f"with status {status}"

@@ -5,7 +5,8 @@ libkrun with status 0, too.
 One instance serves all VMs of a run, for a user may have few (128, fs.inotify.max_user_instances).
 Where several of them have one root directory, the kernel does not say which opened it: then each
 VM's process is asked, through /proc, whether it has that file. One without it has not opened it
-only if nobody closed the file meanwhile.
+only if nobody closed the file meanwhile. The launcher itself reads programs, too, when it looks at
+the root of a VM whose turn has come: `aside` keeps that from counting as a guest's doing.
 """
 
 from __future__ import annotations
@@ -15,18 +16,26 @@ import sys
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Result = TypeVar("Result")
+
 _IN_OPEN, _IN_CLOSE = 0x20, 0x18  # sys/inotify.h
 _NONBLOCK_CLOEXEC = 0o2004000  # IN_NONBLOCK | IN_CLOEXEC
 _EVENT = 16  # struct inotify_event without a name, which a watched file has none of
 # A guest may open its program as often as it likes: after so many looks the others stay untold.
 _MOST_LOOKS = 1000
 _ANOTHER = "another VM has the same program, and may have opened it"
+_OWN = "krunc read the program's file for another VM when the guest may have opened it"
 
 
 class Program:
     """What is known of a guest's program: `seen` True or False, None where it cannot be told; then
-    `lost` says why, if it is not the plan. `missed` says that the file was opened and closed before
-    anybody could look who had it."""
+    `lost` says why, if it is not the plan. `missed` says so of a file that was opened and closed
+    before anybody could look who had it; empty where none was."""
 
     __slots__ = ("looks", "lost", "missed", "pid", "seen", "watch")
 
@@ -34,7 +43,7 @@ class Program:
         self.lost = lost
         self.watch = watch
         self.seen: bool | None = False if watch >= 0 else None
-        self.missed = False
+        self.missed = ""
         self.pid = 0
         self.looks = 0
 
@@ -78,7 +87,7 @@ class Programs:
     def forget(self, program: Program) -> None:
         """Ask no more about PROGRAM, whose VM has ended: of two of one root, one is then alone."""
         if program.seen is False and program.missed:
-            program.seen, program.lost = None, _ANOTHER
+            program.seen, program.lost = None, program.missed
         together = self._of.get(program.watch, [])
         if program in together:
             together.remove(program)
@@ -96,8 +105,20 @@ class Programs:
                 # Closed before that look, or during it: who has not the file may have had it.
                 if what & _IN_CLOSE and (what & _IN_OPEN or watch in opened):
                     for program in self._of.get(watch, ()):
-                        program.missed = True
+                        program.missed = _ANOTHER
             opened = {watch for watch, what in told.items() if what & _IN_OPEN}
+
+    def aside(self, read: Callable[[], Result]) -> Result:
+        """Return what READ does, in which the launcher may open the files that are watched: who
+        has one of them behind that is a guest, and all else that happened is nobody's."""
+        self.look()
+        result = read()
+        for watch in self._told():
+            for program in self._of.get(watch, ()):
+                if program.seen is False and _has(program.pid, self._files[watch]):
+                    program.seen = True
+                program.missed = program.missed or _OWN
+        return result
 
     def _told(self) -> dict[int, int]:
         """Read what happened to which watched file since; nothing when there is no more."""

@@ -51,10 +51,15 @@ def wait(
             for vm in running.values():
                 vm.lost(pid, code)
         else:
-            for vm in running.values():
-                vm.end_when_late()
+            end_late(running)
             say(f"warning: {told}" for vm in running.values() if (told := vm.tell()))
             _pass_on(running, programs, asked, interrupt)
+
+
+def end_late(running: dict[int, Vm]) -> None:
+    """End those of the RUNNING VMs whose time is over."""
+    for vm in running.values():
+        vm.end_when_late()
 
 
 def _pass_on(running: dict[int, Vm], programs: Programs, asked: set[int], interrupt: int) -> None:

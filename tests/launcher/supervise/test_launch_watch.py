@@ -96,6 +96,55 @@ def test_a_guest_that_never_started_its_program_is_no_success(
     assert (done.returncode, done.stderr) == (3, "")
 
 
+SECRET = ", env: {TOKEN: {from_env: TOKEN}}"
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""], ids=["secret", "none"])
+@pytest.mark.parametrize("starts", [False, True])
+def test_nor_is_one_of_a_fleet(
+    starts: bool, secret: str, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    """Also where the launcher checks the program itself, and so opens it."""
+    box = plan.with_name("box.yaml")
+    box.write_text(BOX.replace(SECRET, secret))
+    assert main(["compile", str(box)]) == 0
+    logs, ends = plan.with_name("logs"), plan.with_name("ends")
+    opens = {"KRUN_RECORDER_REACH": f"r {plan.with_name('rootfs') / 'real'}"} if starts else {}
+    options = ("--log-dir", str(logs), "--exit-record", str(ends))
+    done = launch(plan, *options, TOKEN="x", **opens)
+    assert done.returncode == (0 if starts else 1), done.stderr
+    end = json.loads((ends / "box.json").read_text())
+    told = (end["status"], end["reason"], end["program_seen"])
+    assert told == ((0, "exited", True) if starts else (125, "guest_kernel", False))
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""], ids=["secret", "none"])
+def test_that_the_launcher_looks_at_a_root_is_not_taken_for_a_guest_that_starts(
+    secret: str, plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """While two VMs run, the root of the third is looked at, which is theirs."""
+    box = plan.with_name("box.yaml")
+    matrix = "name: box-{{ n }}\nmatrix: {n: {from: 1, to: 3}}\n"
+    box.write_text(BOX.replace("name: watched\n", matrix).replace(SECRET, secret))
+    plans = plan.with_name("plans")
+    plans.mkdir()
+    assert main(["compile", str(box), "-o", str(plans)]) == 0
+    record, ends = plan.with_name("calls"), plan.with_name("ends")
+    command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", plan.with_name("run")]
+    command += ["--log-dir", plan.with_name("logs"), "--exit-record", ends]
+    env = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(record), "KRUN_RECORDER_STAY": "1"}
+    env |= {**os.environ, **env, "TOKEN": "x"}
+    with started([*command, "-j", "2", plans], env=env, stderr=subprocess.PIPE) as launcher:
+        entered(record, launcher, 2)
+        os.kill(children(launcher.pid)[0], signal.SIGKILL)
+        entered(record, launcher, 3)
+        launcher.send_signal(signal.SIGTERM)
+        launcher.communicate(timeout=PATIENCE)
+    seen = {one.stem: json.loads(one.read_text())["program_seen"] for one in ends.iterdir()}
+    # Of the second nobody knows: it may have opened its program just then.
+    assert seen == {"box-1": False, "box-2": None, "box-3": False}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_are_passed_on(
     number: signal.Signals, plan: Path, build: Callable[..., Path], fake_kvm: Path

@@ -170,6 +170,69 @@ def test_a_close_while_the_launcher_looks(
     assert (first.seen, second.seen) == (None, None)
 
 
+# What happens to the program of one VM, and of two: that the launcher itself reads it (r), all else
+# as above. A guest opens (A) and closes (a) it between that.
+OWN_READS: dict[str, bool | None] = {
+    "r": None,
+    "rr!": None,
+    "!r!": None,
+    "r!!": None,
+    "A!r": True,
+    "Ar": True,
+    "Aar": True,
+    "rA!": True,
+    "rAa!": True,
+    "!": False,
+}
+
+
+@pytest.mark.parametrize("history", OWN_READS)
+def test_what_the_launcher_reads_itself_is_not_taken_for_a_guests_doing(
+    history: str, file: int, tmp_path: Path
+) -> None:
+    programs = Programs()
+    program = programs.watch(file)
+    path = tmp_path / "program"
+    follows = 'while read go; do case $go in o) exec 3<"$1";; c) exec 3<&-;; esac; echo; done'
+    with vm(follows, program, path) as process:
+        for act in history:
+            if act == "!":
+                programs.look()
+            elif act == "r":
+                assert programs.aside(path.read_text) == "x"
+            else:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(b"o\n" if act.isupper() else b"c\n")
+                process.stdin.flush()
+                process.stdout.readline()
+        programs.look()
+        programs.forget(program)
+    assert program.seen is OWN_READS[history]
+    assert bool(program.lost) == (program.seen is None)
+
+
+def test_a_guest_that_opens_its_program_while_the_launcher_reads_it(
+    file: int, tmp_path: Path
+) -> None:
+    """It still has it behind that, or nobody knows."""
+    path = tmp_path / "program"
+    for stays, seen in ((True, True), (False, None)):
+        programs = Programs()
+        one, other = programs.watch(file), programs.watch(file)
+        script = OPENS if stays else 'read go; exec 3<"$1" 3<&-; echo; read end'
+        with vm(script, one, path) as a, vm(STAYS, other, path):
+
+            def read(process: subprocess.Popen[bytes] = a) -> None:
+                go(process)
+                path.read_text()
+
+            programs.aside(read)
+            programs.forget(one)
+            programs.forget(other)
+        assert (one.seen, other.seen) == (seen, None)
+
+
 def test_the_launcher_is_woken(file: int, tmp_path: Path, woken: list[int]) -> None:
     programs = Programs()
     first, second = programs.watch(file), programs.watch(file)
