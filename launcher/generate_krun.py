@@ -136,6 +136,8 @@ def declarations(table: dict[str, Any]) -> str:
         # Linux passes what follows `...` as it passes the rest; cffi takes twice as long for it.
         "long syscall(long, const void *, const void *, const void *, const void *, const void *);",
         "int prctl(int option, unsigned long, unsigned long, unsigned long, unsigned long);",
+        "struct pollfd { int fd; short events; short revents; };",
+        "int poll(struct pollfd *asked, unsigned long number, int timeout);",
         "int ioctl(int fd, unsigned long request, unsigned long argument);",
         "void *mmap(void *at, size_t size, int protection, int flags, int fd, int64_t offset);",
         "int munmap(void *at, size_t size);",

@@ -177,17 +177,20 @@ def _ended(end: End) -> str:
 def _tell(end: End, name: str, record: str | None, says: bool = True) -> bool:
     """Say how the VM called NAME ended, where there is something to say if SAYS, and in RECORD;
     False where that cannot be written."""
-    if says and not end.said:
-        say(f"{name}{sentence}" for sentence in end.words)
+    untold = ""
     if record is not None:
+        # Before anything is said, for which nobody may wait.
         from krunc_launcher.supervise.exit_record import write
 
         try:
             write(record, end)
         except OSError as error:
-            say([f"{name}the exit record {plain(record)} cannot be written: {why(error)}"])
-            return False
-    return True
+            untold = f"{name}the exit record {plain(record)} cannot be written: {why(error)}"
+    if says and not end.said:
+        say(f"{name}{sentence}" for sentence in end.words)
+    if untold:
+        say([untold])
+    return not untold
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def _hidden(text: str) -> set[int]:
 
 def asked_by(origin: str) -> str:
     """Name the key of the box, ORIGIN, behind a sentence; nothing where no key asks for it."""
-    return "" if origin == "default" else f" ({origin})"
+    return "" if origin in ("", "default") else f" ({origin})"
 
 
 def shown(value: Any) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from krunc_launcher import system
 from krunc_launcher.errors import plain
+from krunc_launcher.messages import put
 from krunc_launcher.text.reading import title
 
 TYPE_CHECKING = False
@@ -68,11 +67,11 @@ class Tally:
             failed = self._ended - self._well
             more = f", {failed} not with 0" if failed else ""
             line = f"{self._ended} of {len(self._names)} ended{more}, {len(self._running)} running"
-            _write(f"{_CLEAR}krunc: {line}\r")
+            put(f"{_CLEAR}krunc: {line}\r")
 
     def _clear(self) -> None:
         if self._line:
-            _write(_CLEAR)
+            put(_CLEAR)
 
     def summary(self) -> list[str]:
         """Tell how all ended, in a few sentences; nothing of one VM, which was told."""
@@ -123,12 +122,3 @@ def _line(key: tuple[str, str], group: tuple[list[str], str]) -> str:
     # The sentence as it was said, where it is about one VM.
     why = key[1] if len(names) > 1 else reason
     return f"{len(names)} {key[0]}: {few}" + (f": {why}" if why else "")
-
-
-def _write(text: str) -> None:
-    """Write TEXT to the terminal. That nobody takes it ends no VM."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        pass

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from krunc_compiler.__main__ import main
 from krunc_launcher.options import UsageError, options
 from processes import PATIENCE, children, entered, gone, started, wait_until
 from recorder.fixtures import LAUNCHER
+from recorder.source import source
 from roots import runnable
 from terminals import on_terminal, terminal
 
@@ -202,6 +204,85 @@ def test_a_hangup_starts_no_more(fleet: Fleet) -> None:
     assert sorted(fleet.entered()) == [1, 2]
     reasons = [end["reason"] for end in fleet.ends().values()]
     assert reasons == ["signal"] * 2 + ["not_started"] * 4
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT"])
+def test_a_signal_that_is_ignored_stays_ignored(name: str, fleet: Fleet) -> None:
+    """By nohup, or by a script's &."""
+    number = signal.Signals[name]
+
+    def ignoring() -> None:
+        signal.signal(number, signal.SIG_IGN)
+
+    plans = fleet.made(2)
+    with fleet.staying("-j", "1", str(plans), preexec_fn=ignoring) as launcher:
+        entered(fleet.record, launcher)
+        launcher.send_signal(number)
+        os.kill(children(launcher.pid)[0], signal.SIGKILL)
+        entered(fleet.record, launcher, 2)
+        os.kill(children(launcher.pid)[0], signal.SIGKILL)
+        launcher.communicate(timeout=PATIENCE)
+    assert [end["reason"] for end in fleet.ends().values()] == ["killed"] * 2
+
+
+def loading(fleet: Fleet, act: str) -> None:
+    """Have FLEET load a libkrun that does ACT then."""
+    made = fleet.place / "krun.c"
+    made.write_text(
+        f"{source('v1')}\n#include <pthread.h>\n"
+        "static void *waits(void *none) { for (;;) pause(); return none; }\n"
+        f"__attribute__((constructor)) static void loading(void) {{ {act} }}\n"
+    )
+    library = made.with_name("libkrun.so")
+    command = ["cc", "-shared", "-fPIC", "-pthread", "-o", library, made]
+    subprocess.run(command, check=True)
+    fleet.command[fleet.command.index("--libkrun") + 1] = str(library)
+
+
+def test_a_thread_of_libkruns_takes_no_signal_of_the_launchers(fleet: Fleet) -> None:
+    """Whoever of a process's threads lets a signal through is given it."""
+    loading(fleet, "pthread_t made; pthread_create(&made, NULL, waits, NULL);")
+    plans = fleet.made(2)
+    with fleet.staying(str(plans)) as launcher:
+        entered(fleet.record, launcher, 2)
+        assert len(list(Path(f"/proc/{launcher.pid}/task").iterdir())) == 2
+        for number in (signal.SIGIO, signal.SIGCHLD, signal.SIGUSR1):
+            launcher.send_signal(number)
+        launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 1
+    assert [end["signal"] for end in fleet.ends().values()] == [signal.SIGUSR1] * 2
+
+
+def test_a_libkrun_that_never_loads_is_not_left_behind(fleet: Fleet) -> None:
+    loading(fleet, "for (;;) pause();")
+    plans = fleet.made(2)
+    with fleet.staying(str(plans)) as launcher:
+        fleet.runs(1, launcher)
+        (trial,) = children(launcher.pid)
+        wait_until(lambda: "libkrun.so" in Path(f"/proc/{trial}/maps").read_text(), launcher)
+        launcher.send_signal(signal.SIGTERM)
+        assert launcher.wait(PATIENCE) == -signal.SIGTERM
+        assert gone(trial)
+
+
+def test_a_pipe_that_nobody_reads_holds_no_vm_up(fleet: Fleet) -> None:
+    plans = fleet.made(3)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while os.write(write, b"x" * 4096):
+            pass
+    os.set_blocking(write, True)
+    env = {**fleet.env, "KRUN_RECORDER_STAY": "1"}
+    with started([*fleet.command, "-j", "2", str(plans)], env=env, stderr=write) as launcher:
+        entered(fleet.record, launcher, 2)
+        os.kill(children(launcher.pid)[0], signal.SIGKILL)
+        entered(fleet.record, launcher, 3)
+        launcher.send_signal(signal.SIGTERM)
+        assert launcher.wait(PATIENCE) == 1
+    for handle in (read, write):
+        os.close(handle)
+    assert [end["reason"] for end in fleet.ends().values()] == ["killed", "signal", "signal"]
 
 
 def test_a_signal_for_programs_starts_more(fleet: Fleet) -> None:

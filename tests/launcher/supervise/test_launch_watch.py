@@ -11,13 +11,15 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher._rules import VERSION
+from krunc_launcher.supervise import child
+from krunc_launcher.supervise.programs import Program
 from processes import PATIENCE, children, entered, gone, started, variables, wait_until, waits
 from recorder.fixtures import LAUNCHER, Launch
 from recorder.source import source
@@ -64,7 +66,8 @@ def running(
     }
     command = [*before, *LAUNCHER, "--libkrun", str(build("v1")), *options]
     command += ["--runtime-dir", str(plan.with_name("run")), str(plan)]
-    with started(command, env=environment, stderr=subprocess.PIPE, **more) as launcher:
+    streams = {"stderr": more.get("stdout", subprocess.PIPE), **more}
+    with started(command, env=environment, **streams) as launcher:
         entered(record, launcher)
         (vm,) = children(launcher.pid)
         yield launcher, vm
@@ -130,8 +133,10 @@ def test_that_the_launcher_looks_at_a_root_is_not_taken_for_a_guest_that_starts(
     plans.mkdir()
     assert main(["compile", str(box), "-o", str(plans)]) == 0
     record, ends = plan.with_name("calls"), plan.with_name("ends")
-    command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", plan.with_name("run")]
-    command += ["--log-dir", plan.with_name("logs"), "--exit-record", ends]
+    command = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir"]
+    command += map(
+        str, (plan.with_name("run"), "--log-dir", plan.with_name("logs"), "--exit-record", ends)
+    )
     env = {"LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER": str(record), "KRUN_RECORDER_STAY": "1"}
     env |= {**os.environ, **env, "TOKEN": "x"}
     with started([*command, "-j", "2", plans], env=env, stderr=subprocess.PIPE) as launcher:
@@ -378,6 +383,101 @@ static void blocks(void) {
     signal(SIGINT, SIG_IGN);
 }
 """
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_timeout_is_told_only_where_it_has_ended_the_vm(
+    is_asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may have asked for the end before, which the guest then takes its time for."""
+    now = time.monotonic()
+    monkeypatch.setattr(child, "monotonic", lambda: now)
+    read, write = os.pipe()
+    os.write(write, b"enter 0.0\0")
+    os.close(write)
+    with started(["sleep", "1000"]) as process:
+        vm = child.Vm(process.pid, (read, -1), Program(-1), 0, (600, 0, 3), now)
+        now += 1
+        vm.end_when_late()
+        assert process.poll() is None
+        if is_asked:
+            vm.send(signal.SIGTERM)
+        now += 3
+        vm.end_when_late()
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+        end = vm.ended(0, frozenset([signal.SIGTERM]))
+    assert (end.reason, end.status) == (("exited", 0) if is_asked else ("timeout", 124))
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1"])
+def test_a_signal_that_is_ignored_stays_ignored(
+    name: str, plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """By nohup, or by a script's &."""
+    number = signal.Signals[name]
+
+    def ignoring() -> None:
+        signal.signal(number, signal.SIG_IGN)
+
+    streams = {"stdin": subprocess.DEVNULL, "preexec_fn": ignoring}
+    with running(plan, build, fake_kvm, **streams) as (launcher, vm):
+        launcher.send_signal(number)
+        # It would be taken before this one.
+        launcher.send_signal(signal.SIGUSR2)
+        assert launcher.wait(PATIENCE) == -signal.SIGUSR2
+        assert gone(vm)
+
+
+def filled() -> tuple[int, int]:
+    """A pipe that takes nothing any more."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while os.write(write, b"x" * 4096):
+            pass
+    with suppress(BlockingIOError):
+        while os.write(write, b"x"):
+            pass
+    os.set_blocking(write, True)
+    return read, write
+
+
+def test_a_pipe_that_nobody_reads_holds_nothing_up(
+    plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    read, write = filled()
+    record = plan.with_name("exit.json")
+    options = ("--exit-record", str(record))
+    with running(plan, build, fake_kvm, *options, stdin=subprocess.DEVNULL, stdout=write) as run:
+        launcher, vm = run
+        os.kill(vm, signal.SIGKILL)
+        assert launcher.wait(PATIENCE) == 137
+    for handle in (read, write):
+        os.close(handle)
+    assert json.loads(record.read_text())["reason"] == "killed"
+
+
+SAYS = """
+import sys
+from krunc_launcher.messages import say
+say(["a" * 50_000, "\\u00e4\\U0001f600" * 5_000, "the last"])
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_pipe_that_is_read_slowly_gets_all(encoding: str) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:backslashreplace"}
+    with started([sys.executable, "-c", SAYS], stderr=subprocess.PIPE, env=env) as process:
+        assert process.stderr is not None
+        said = b""
+        while more := os.read(process.stderr.fileno(), 9_000):
+            said += more
+            time.sleep(0.01)
+        assert process.wait(PATIENCE) == 0
+    lines = said.decode(encoding).splitlines()
+    assert [line[:8] for line in lines] == ["krunc: a", "krunc: " + lines[1][7], "krunc: t"]
+    assert len(lines[0]) == len("krunc: ") + 50_000
+    assert lines[1].count(lines[1][-1]) >= 5_000
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -98,6 +98,55 @@ def test_one_that_dies_while_the_vm_runs(
         assert launcher.poll() is None, "the VM runs on"
 
 
+def test_one_whose_keeper_dies(tmp_path: Path, build: Callable[..., Path], fake_kvm: Path) -> None:
+    """It may run on then, for it has become another user."""
+    words = command(build, tmp_path, planned(tmp_path))
+    env = environment(fake_kvm, tmp_path)
+    with started(words, env=env, stderr=subprocess.PIPE) as launcher:
+        entered(tmp_path / "calls", launcher)
+        (keeper,) = (one for one in beside(launcher.pid) if children(one))
+        os.kill(keeper, signal.SIGKILL)
+        assert launcher.stderr is not None
+        said = launcher.stderr.readline().decode()
+        told = (
+            "krunc: warning: the process above passt was killed (SIGKILL); passt may serve the VM"
+        )
+        assert said.startswith(told), said
+        assert launcher.poll() is None, "the VM runs on"
+
+
+def test_one_that_does_not_answer_keeps_no_other_vm_beyond_its_time(
+    tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    quick, slow = tmp_path / "quick", tmp_path / "slow"
+    for place in (quick, slow):
+        place.mkdir()
+    program = script(slow, f"echo $$ >{slow}/pid; exec sleep 1000")
+    plans = [planned(quick, more="timeout: 2s\n"), planned(slow, program)]
+    plans = [plan.rename(plan.with_name(f"{plan.parent.name}.plan.json")) for plan in plans]
+    words = [*command(build, tmp_path, *plans), "--log-dir", str(tmp_path / "logs")]
+    words += ["--exit-record", str(tmp_path / "ends")]
+    with started(words, env=environment(fake_kvm, tmp_path), stderr=subprocess.DEVNULL) as fleet:
+        wait_until(lambda: (slow / "pid").exists(), fleet)
+        (vm,) = set(children(fleet.pid)) - set(beside(fleet.pid)) or {0}
+        assert not vm or gone(vm)
+        assert not list((tmp_path / "ends").iterdir()), "passt was not waited for any more"
+
+
+@pytest.mark.parametrize("most", range(10, 20))
+def test_too_few_files_for_what_runs_beside(
+    most: int, tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """Whoever of them finds it out: what is said is a sentence of krunc's."""
+    words = command(build, tmp_path, planned(tmp_path))
+    env = environment(fake_kvm, tmp_path, KRUN_RECORDER_EXIT="7")
+    del env["KRUN_RECORDER_STAY"]
+    limited = ["prlimit", f"--nofile={most}:{most}", *words]
+    done = subprocess.run(limited, env=env, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode in (7, 125), done
+    assert all(line.startswith("krunc: ") for line in done.stderr.splitlines()), done.stderr
+
+
 def test_one_that_ends_by_itself(
     tmp_path: Path, build: Callable[..., Path], fake_kvm: Path
 ) -> None:
@@ -213,7 +262,7 @@ def starting(program: Path) -> None:
     step = Operation(0, "step", "start_passt", named, "network", False)
     device = [None, None, Opened("passt"), bytes(6), Named("0", 0), Named("0", 0)]
     call = Operation(1, "call", "krun_add_net_unixstream", device, "network", False)
-    passt.start([step, call], ())
+    passt.start([step, call], (), lambda: None)
 
 
 PROGRAMS = {
