@@ -234,7 +234,7 @@ def loading(fleet: Fleet, act: str) -> None:
         f"__attribute__((constructor)) static void loading(void) {{ {act} }}\n"
     )
     library = made.with_name("libkrun.so")
-    command = ["cc", "-shared", "-fPIC", "-pthread", "-o", library, made]
+    command = ["cc", "-shared", "-fPIC", "-pthread", "-o", str(library), str(made)]
     subprocess.run(command, check=True)
     fleet.command[fleet.command.index("--libkrun") + 1] = str(library)
 
