@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from krunc_launcher._krun import ffi, libc
 from krunc_launcher.errors import LaunchError, plain
 
 TYPE_CHECKING = False
@@ -52,6 +51,8 @@ def put(text: str) -> None:
 
 def _takes() -> bool:
     """Tell whether standard error takes something; what is wrong with it, writing tells."""
+    from krunc_launcher._krun import ffi, libc  # help has nothing to say
+
     asked = ffi.new("struct pollfd *", {"fd": 2, "events": _POLLOUT})
     takes = int(libc.poll(asked, 1, _patience_ms[0])) != 0
     _patience_ms[0] = _PATIENCE_MS if takes else 0

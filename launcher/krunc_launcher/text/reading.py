@@ -124,20 +124,17 @@ _CONTEXT: Any = _NAMESPACE(
 
 
 def parse(text: str, may_be_deep: bool = False) -> Any:
-    """Return the JSON value of TEXT: no key twice, only whole numbers, nothing behind it. It is
-    nested too deep only where it MAY_BE_DEEP and is short: `verify` takes no such plan. Raises
-    PlanRefused."""
+    """Return the JSON value of TEXT: no key twice, only whole numbers, nothing behind it. Only one
+    that is short and MAY_BE_DEEP is nested too deep: `verify` takes none. Raises PlanRefused."""
     start = len(text) - len(text.lstrip(_BLANKS))
     try:
         value, end = make_scanner(_CONTEXT)(text, start)
     except (StopIteration, ValueError, RecursionError, SystemError):
         # SystemError: the scanner has something to say, for which it would need json.decoder.
         raise _refused(text) from None
-    # A value takes two characters or more, so few texts need counting.
+    # A value takes two characters or more, so few texts need counting: what was found shallow.
     counts = len(text) > 2 * LIMITS["plan_values"]
-    # Only what was found shallow is counted, for that walks down into it.
-    looks = counts or not may_be_deep
-    if text[end:].strip(_BLANKS) or (looks and _is_too_deep(value)):
+    if text[end:].strip(_BLANKS) or ((counts or not may_be_deep) and _is_too_deep(value)):
         raise _refused(text)
     if counts and _count(value) > LIMITS["plan_values"]:
         raise PlanRefused([((), f"the plan has more than {LIMITS['plan_values']} values")])
@@ -165,8 +162,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _count(value: Any) -> int:
-    """Return the values in VALUE, which is not too deep, itself and the keys of objects among
-    them."""
+    """Return the values in VALUE, not too deep, itself and the keys of objects among them."""
     if isinstance(value, dict):
         return 1 + len(value) + sum(map(_count, value.values()))
     return 1 + sum(map(_count, value)) if isinstance(value, list) else 1
