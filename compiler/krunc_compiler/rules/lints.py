@@ -59,7 +59,9 @@ def _directories(box: Box) -> list[_Directory]:
     root = box.rootfs
     if isinstance(root, DirectoryRoot):
         key: Path = ("rootfs", "path")
-        directories.append(_Directory(root.path, normal(root.path), key, not root.read_only))
+        is_kept_out = root.changes is not None and root.changes.keep != "host"
+        writes = not (root.read_only or is_kept_out)
+        directories.append(_Directory(root.path, normal(root.path), key, writes))
     for i, share in enumerate(box.shares):
         key = ("shares", i, "path")
         directories.append(_Directory(share.path, normal(share.path), key, not share.read_only))
