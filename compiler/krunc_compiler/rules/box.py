@@ -104,7 +104,7 @@ def _windows(box: Box) -> Iterator[Finding]:
         if size % _DAX_MIB:
             yield Finding(
                 "KR104",
-                f"{size} MiB is no multiple of {_DAX_MIB} MiB, in which the guest maps the window",
+                f"{size} MiB is not a multiple of {_DAX_MIB} MiB, as the guest maps a window",
                 where,
                 hint=f"write {size - size % _DAX_MIB or _DAX_MIB}MiB or {size + 1}MiB",
             )

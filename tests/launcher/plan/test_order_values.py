@@ -207,14 +207,22 @@ def test_a_review_reads_no_such_plan_either() -> None:
         read_plan("box.plan.json", json.dumps(plan))
 
 
-DISK = {"id": "d", "path": "./d.img", "format": "raw"}
-STATED = [
+DISK: dict[str, Any] = {"id": "d", "path": "./d.img", "format": "raw"}
+_ROOTS: list[dict[str, Any]] = [
+    {}, {"options": "ro"}, {"options": "noatime,ro"}, {"read_only": True}, {"changes": "host"},
+    {"changes": "discard"}, {"changes": "discard", "options": "ro"},
+]  # fmt: skip
+
+
+def _rooted(more: dict[str, Any], read_only: bool) -> dict[str, Any]:
+    root: dict[str, Any] = {"disk": "d", **more}
+    return {"rootfs": root, "disks": [{**DISK, "read_only": read_only}]}
+
+
+STATED: list[dict[str, Any]] = [
     *({"entrypoint": {"executable": "/bin/a", "workdir": path}}
       for path in ("/a/", "/a//b", "/.", "//", "//a", "/a/../b", "/a/./b/", "/..", "/a/b/../../..")),
-    *({"rootfs": {"disk": "d", **more}, "disks": [{**DISK, "read_only": read_only}]}
-      for read_only in (True, False)
-      for more in ({}, {"options": "ro"}, {"options": "noatime,ro"}, {"read_only": True},
-                   {"changes": "host"}, {"changes": "discard"}, {"changes": "discard", "options": "ro"})),
+    *(_rooted(more, read_only) for read_only in (True, False) for more in _ROOTS),
     *({"rootfs": {"disk": "d", "device": f"/dev/vda{part}"}, "disks": [DISK]}
       for part in ("", "1", "15", "0", "01", "\u0661", "\u00b2", "1a", "99999999999999", "p1", " 1")),
     *({"disks": [{"id": f"d{i}", "path": f"./{i}.img", "format": "raw", "mount": f"/m{i}"}
@@ -232,7 +240,7 @@ def test_what_the_compiler_makes_the_launcher_takes(stated: dict[str, Any], targ
         "entrypoint": {"executable": "/a"},
         "network": {"mode": "none"},
     }
-    box = {**staged, **small, **stated}
+    box: dict[str, Any] = {**staged, **small, **stated}
     try:
         text = _text(json.dumps(box), target)
     except Rejected:
