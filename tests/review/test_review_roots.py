@@ -120,7 +120,7 @@ def test_what_is_kept_on_a_disk_of_the_host_reaches_the_host() -> None:
     assert "changes" in {change.kind for change in compare(kept, discarded).of("narrows")}
 
 
-BOXES = {
+BOXES: dict[str, dict[str, Any]] = {
     "share of the root": {"shares": [{"tag": "s", "path": "./root", "read_only": False}]},
     "share above": {"shares": [{"tag": "s", "path": "..", "read_only": False}]},
     "share of /": {"shares": [{"tag": "s", "path": "/", "read_only": False}]},

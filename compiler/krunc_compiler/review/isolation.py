@@ -128,15 +128,20 @@ def _taken(facts: list[Fact]) -> dict[str, Fact]:
     that does; among them what `_setuid` is told by."""
     found: dict[str, Fact] = {}
     for fact in facts:
-        for verb, noun, target in fact.reach:
-            for name in _lost_by(verb, noun):
+        for reach in fact.reach:
+            for name in taken_by(reach):
                 found.setdefault(name, fact)
-            if verb == "user" and noun == "uid" and target is not None:
-                found.setdefault(_USER, fact)
-            if verb in ("read", "write") and isinstance(target, str):
-                for name, lost_at in _AT_PATHS:
-                    if name not in found and lost_at(target):
-                        found[name] = fact
+    return found
+
+
+def taken_by(reach: Reach) -> list[str]:
+    """Return the names of what REACH takes away by itself."""
+    verb, noun, target = reach
+    found = [*_lost_by(verb, noun)]
+    if verb == "user" and noun == "uid" and target is not None:
+        found.append(_USER)
+    if verb in ("read", "write") and isinstance(target, str):
+        found += [name for name, lost_at in _AT_PATHS if lost_at(target)]
     return found
 
 
