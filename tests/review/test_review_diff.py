@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import EFFECTS, FOLLOWING, compare
-from krunc_compiler.review.fact import KINDS
+from krunc_compiler.review.fact import KINDS, Fact
+from krunc_compiler.review.isolation import taken_by
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.review.words import plain
@@ -271,7 +272,8 @@ def test_what_opens_is_never_called_anything_else(
 def test_a_lost_isolation_is_told_by_the_host_access_that_takes_it(
     old: dict[str, Any], new: dict[str, Any], target: str
 ) -> None:
-    """It has no line of its own, so the change behind it has to widen."""
+    """It has no line of its own, so the change behind it has to widen. The roots of these boxes can
+    always be written."""
     one, two = reviewed_box(old, target), reviewed_box(new, target)
     changes = compare(one, two).changes
     had = {fact.subject: fact.held for fact in one.isolation}
@@ -280,6 +282,73 @@ def test_a_lost_isolation_is_told_by_the_host_access_that_takes_it(
             causes = [c for c in changes if c.new and c.new.operation == fact.operation]
             assert [change for change in causes if change.effect == "widens"]
     assert not {(c.new.kind, c.new.subject) for c in changes if c.new} & FOLLOWING
+
+
+def _root(path: str) -> dict[str, Any]:
+    args = {"tag": "/dev/root", "path": path, "shm_size": 0, "read_only": True}
+    return call("krun_add_virtiofs3", **args)
+
+
+def _disk(name: str, path: str, read_only: bool) -> dict[str, Any]:
+    return call("krun_add_disk", block_id=name, disk_path=path, read_only=read_only)
+
+
+def _by(device: str) -> dict[str, Any]:
+    """The root is on a disk that the guest calls DEVICE."""
+    args = {"device": f"/dev/vd{device}", "fstype": "ext4", "options": None}
+    return call("krun_set_root_disk_remount", **args)
+
+
+# For each isolation, operations that take it away; those in front are in the old plan, too, so that
+# nothing new is reached.
+_OUT = call("krun_add_virtiofs", tag="out", path="out")
+TAKING: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]]] = {
+    "network": [([], [], [{"implicit": "vsock_with_tsi"}])],
+    "ports": [([], [], [call("krun_set_port_map", port_map=["1:1"])])],
+    "sockets": [([], [], [call("krun_set_control_socket", socket_path="/c")])],
+    "files": [([], [], [_OUT])],
+    "root": [
+        ([_OUT], [_root("root")], [_root("out")]),
+        ([_OUT], [_root("root")], [_root("out/a")]),
+        ([_OUT, _disk("b", "out/x", True)], [_root("root")], [_by("a")]),
+        ([_disk("a", "a", True), _disk("b", "b", False), _disk("c", "b", True)], [_by("a")], [_by("c")]),
+        ([_root("root")], [], [call("krun_add_virtiofs", tag="out", path="..")]),
+        ([], [], [_OUT, _root("out")]),
+        ([], [], [call("krun_set_root", root_path="out")]),
+    ],
+    "guest_user": [([], [], [call("krun_set_exec", exec_path="/a", argv=[], envp={})])],
+    "secrets": [([], [], [call("krun_set_env", envp={"A": {"from_env": "B"}})])],
+    "devices": [
+        ([], [], [call("krun_set_snd_device", enable=True)]),
+        ([], [], [_disk("a", "/dev/sda", True)]),
+    ],
+    "kernel": [([], [], [call("krun_set_firmware", firmware_path="f")])],
+    "nesting": [([], [], [call("krun_set_nested_virt", enabled=True)])],
+    "environment": [([], [], [_root("/")])],
+}  # fmt: skip
+
+
+def test_each_isolation_that_follows_from_access_has_a_row() -> None:
+    assert {("isolation", (name,)) for name in TAKING} == FOLLOWING
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, i) for name in TAKING for i in range(len(TAKING[name]))])  # fmt: skip
+def test_a_lost_isolation_widens(name: str, number: int) -> None:
+    """By the access that takes it, or, where that is no news, by a line of its own."""
+    both, old, new = TAKING[name][number]
+    one, two = reviewed(*both, *old), reviewed(*both, *new)
+    was, now = ({fact.subject[0]: fact for fact in side.isolation}[name] for side in (one, two))
+    assert was.held
+    assert not now.held
+    told = compare(one, two).of("widens")
+    assert {name} & {part for change in told if change.new for part in _takes(change.new)}
+
+
+def _takes(fact: Fact) -> set[str]:
+    """The isolations that a fact tells of, or takes away by itself."""
+    if fact.kind == "isolation":
+        return {fact.subject[0]}
+    return {name for reach in fact.reach for name in taken_by(reach)}
 
 
 @settings(max_examples=60)

@@ -102,6 +102,16 @@ def test_what_is_laid_over_what_runs_is_told_and_opens(path: str, what: str) -> 
     assert effects([PROGRAM, laid(path)], [PROGRAM, other]) == {"alters"}
 
 
+def test_other_files_of_the_host_that_change_their_places_open() -> None:
+    """Both are read all along, but other code runs."""
+    one, two = ({"file": name} for name in ("one", "two"))
+    old = [PROGRAM, laid("/opt/app/run", data=one), laid("/data", 0o644, data=two)]
+    new = [PROGRAM, laid("/opt/app/run", data=two), laid("/data", 0o644, data=one)]
+    assert "widens" in effects(old, new)
+    (text,) = [fact.text for fact in reviewed(*old).machine if fact.kind == "run"]
+    assert text == "/opt/app/run, merged onto the root from one: the program"
+
+
 @pytest.mark.parametrize(
     "path", ["/usr/bin/busybox", "/bin/busybox", "/sbin/busybox", "/bin", "/usr"]
 )

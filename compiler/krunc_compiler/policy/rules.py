@@ -7,6 +7,7 @@ from typing import Any
 
 from krunc_compiler.box.from_value import seconds
 from krunc_compiler.box.storage_from_value import mebibytes
+from krunc_compiler.files.hostpath import holds_devices
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.policy import ports
 from krunc_compiler.policy.paths import allows, named, spend
@@ -116,6 +117,10 @@ def _sockets(review: Review, paths: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "listen", "connect"):
         if reach.noun not in ports.NOUNS and not _is_allowed(reach, paths, place):
             yield fact, for_path(reach.target)
+    for fact, reach in _reaches(review, "network"):
+        # The guest connects to whatever socket of the host it names.
+        if reach.noun == "TSI for Unix" and not allows("/", place.plan, paths, place.policy):
+            yield fact, for_path("/")
 
 
 def _networks(review: Review, modes: list[str], place: Place) -> Found:
@@ -153,11 +158,14 @@ def _is_path_of(path: str, names: list[str], place: Place) -> bool:
 
 def _devices(review: Review, names: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "device"):
+    for fact, reach in _reaches(review, "device", "read", "write"):
         target = str(reach.target or "")
         if reach.noun == "input" and target.startswith("the device "):
             continue  # the step that opens it is asked
-        is_path = reach.noun in ("read", "write")
+        is_attached = reach.verb != "device"
+        if is_attached and not holds_devices(target):
+            continue
+        is_path = is_attached or reach.noun in ("read", "write")
         fits = _is_path_of(target, names, place) if is_path else named(reach.noun, names)
         if fact not in seen and not fits:
             seen.add(fact)

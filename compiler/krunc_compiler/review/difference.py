@@ -8,17 +8,16 @@ else is neutral. The kinds in fact.KINDS order the changes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
-from krunc_compiler.review.change_text import changed, removed
+from krunc_compiler.review.change_text import brief, changed, differing, removed
 from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
-from krunc_compiler.review.isolation import TOPICS
+from krunc_compiler.review.isolation import TOPICS, taken_by
 from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
@@ -27,7 +26,7 @@ from krunc_compiler.review.words import plain, word
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
-# Isolations that follow from the host access alone: a change of that is told once, as access.
+# Isolations that follow from the host access: a change of that is told once, as access.
 FOLLOWING = frozenset(("isolation", (topic.name,)) for topic in TOPICS)
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "preflight", "metadata")
@@ -96,6 +95,8 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         else Reached(())
         for side in (old, new)
     ]
+    told: set[str] = set()
+    lost = []
     for was, now in paired(old, new):
         moved = renamed and now is not None and any(map(_runtime, now.reach))
         if was and now and (was is now or same(was, now)) and not moved:
@@ -103,10 +104,17 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
         if _is_isolation_of_access(now or was):
-            continue  # the host access that takes it away, or no longer does, is told
+            # The host access that takes it away, or no longer does, is told.
+            lost += [(was, now)] if now and not now.held else []
+            continue
         change = _change(was, now, *reached)
+        if now and change.effect == "widens":
+            told.update(*(taken_by(one) for one in now.reach if not reached[0].covers(one)))
         note = "; runtime: is the directory of another box" if moved and was else ""
         yield change._replace(sentence=change.sentence + note)
+    # But where nothing is reached that was not: as where the root becomes a directory that a share
+    # could write all along.
+    yield from (_change(was, now, *reached) for was, now in lost if now.subject[0] not in told)
 
 
 def _is_isolation_of_access(fact: Fact | None) -> bool:
@@ -228,7 +236,7 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
             sign = "removed: " if now is None else "added: "
             yield Change(_silent(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
-            text = f"{named(now)}: {_differing(was, now)}"
+            text = f"{named(now)}: {differing(was, now)}"
             change = Change(_silent(now), "operation", text, now["from"])
             texts = text_changes(was.get("args", {}), now.get("args", {}))
             said = named_in(text)
@@ -270,30 +278,15 @@ def _demand(row: dict[str, Any]) -> str:
     return " ".join([row["step"], *(word(str(value)) for value in row.get("args", {}).values())])
 
 
-def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
-    old, new = ({**row, **row.get("args", {})} for row in (was, now))
-    parts = [
-        f"{name} {_brief(old.get(name))} -> {_brief(new.get(name))}"
-        for name in dict.fromkeys([*new, *old])
-        if name not in ("args", "from") and old.get(name) != new.get(name)
-    ]
-    return "; ".join(parts) or "another order of keys"
-
-
-def _brief(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return word(text)
-
-
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     was, now = ({**value, **value["requires"]} for value in (old, new))
     for name in dict.fromkeys([*now, *was]):
         if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            texts = (_brief(one.get(name)) for one in (was, now))
+            texts = (brief(one.get(name)) for one in (was, now))
             if name == "features":
-                texts = (", ".join(map(_brief, one[name])) or "none" for one in (was, now))
+                texts = (", ".join(map(brief, one[name])) or "none" for one in (was, now))
             text = f"{word(name)} {' -> '.join(texts)}"
             effect: Effect = "alters" if name == "api" else "neutral"
             yield Change(effect, "metadata", text, "")

@@ -156,7 +156,7 @@ KINDS = (
     _machine("user", "user"),
     _machine("guest user", "as"),
     _machine("root", "change"),
-    _machine("changes"),
+    _machine("changes", "change"),
     _machine("mount"),
     *map(
         _machine,

@@ -12,7 +12,8 @@ from krunc_schema import load
 
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
+from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
+from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT, same
 from krunc_compiler.review.words import word
 
 INIT = "/init.krun"
@@ -50,6 +51,7 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
     if not telling:
         return
     programs = list(_programs(operations))
+    attached = _attached(operations)
     roots = {ROOT_TAG, *(row["args"]["tag"] for row in operations if "root_share" in row.values())}
     for index, row in telling:
         args = row.args
@@ -57,11 +59,13 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
             path = posixpath.normpath("/" + args["path"].lstrip("/"))
             what = _what(path, row, programs)
             if what:
-                reach = frozenset({Reach("run", what, path)})
-                text = f"{word(path)}, merged onto the root: {what}"
+                host = _of_host(args)
+                reach = frozenset({Reach("run", what, f"{path} from {host}" if host else path)})
+                source = f" from {word(host)}" if host else ""
+                text = f"{word(path)}, merged onto the root{source}: {what}"
                 yield Fact("run", ("run", path), text, row["from"], index, reach)
         if row.get("order") in _MOUNTS:
-            yield from _mounted(row, index, programs)
+            yield from _mounted(row, index, programs, attached)
         for name, value in row.once(_variables).items():
             told = value if isinstance(value, str) else " ".join(*value.items())
             reach = frozenset({Reach("run", name, str(told))})
@@ -70,16 +74,39 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
             yield Fact("run", ("run", name), text, row["from"], index, reach)
 
 
-def _mounted(row: Ordered, index: int, programs: list[_Program]) -> Iterator[Fact]:
+def _attached(operations: Sequence[Ordered]) -> dict[str, tuple[str, str]]:
+    """Return the paths of the host by what the guest calls them: a share's tag, a disk's device."""
+    devices = guest_devices(operations)
+    found = {}
+    for index, row in enumerate(operations):
+        if row.kind == "call" and "tag" in row.args and "path" in row.args:
+            found[str(row.args["tag"])] = ("directory", same(str(row.args["path"])))
+        elif index in devices and "disk_path" in row.args:
+            found[devices[index]] = ("disk", same(str(row.args["disk_path"])))
+    return found
+
+
+def _mounted(
+    row: Ordered, index: int, programs: list[_Program], attached: dict[str, tuple[str, str]]
+) -> Iterator[Fact]:
     """Yield what of the root's own code a share or a disk takes the place of. What else is mounted
     runs when something asks for it, as it could be asked for without the mount."""
     path = posixpath.normpath(row.args["path"])
     what = _hidden(path, programs)
     if what:
         source = row.args[_MOUNTS[row["order"]]]
-        text = f"{word(path)}, where {word(source)} is mounted over the root: {what}"
-        reach = frozenset({Reach("mount", what, f"{path} from {source}")})
+        # Two shares can change their places: what the guest calls it is not which code it is.
+        noun, host = attached.get(disk_of(source) or source, ("nothing", ""))
+        shown = f"{noun} {word(host)}" if host else "nothing of this plan"
+        text = f"{word(path)}, where {word(source)} ({shown}) is mounted over the root: {what}"
+        reach = frozenset({Reach("mount", what, f"{path} from {source}, {noun} {host}")})
         yield Fact("run", ("run", "mounted", path), text, row["from"], index, reach)
+
+
+def _of_host(args: dict[str, Any]) -> str:
+    """Return the file of the host that is the content of an overlay; "" if it is none."""
+    data = args.get("data")
+    return same(str(data["file"])) if isinstance(data, dict) and "file" in data else ""
 
 
 def _variables(row: Ordered) -> dict[str, Any]:
