@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import TYPE_CHECKING
 
 from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only
 
-if TYPE_CHECKING:
-    from subprocess import CompletedProcess
 
-
-def has_form(name: str) -> bool:
-    """Tell whether NAME can be REV:path."""
-    revision, colon, path = name.partition(":")
-    return bool(colon and revision and path)
+def is_asked(name: str) -> bool:
+    """Tell whether the argument NAME asks for REV:path. Raises UsageError when there is a file of
+    that name, whatever git has: a branch could bring it, to be read in the place of a revision."""
+    if not _has_form(name):
+        return False
+    if os.path.lexists(name):
+        raise UsageError(
+            f"{name} has the form REV:PATH of a revision, and is a file here, too; write ./{name} "
+            "for the file, or rename it"
+        )
+    return True
 
 
 def is_one(name: str) -> bool:
-    """Tell whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that
-    name could stand for what git has."""
-    if not has_form(name) or name.startswith("-") or not _has_git():
-        return False
-    there = _git("-e", name).returncode == 0
-    if there and os.path.exists(name):
-        raise UsageError(f"{name} is a file and in git; write ./{name} for the file")
-    return there
+    """Tell whether the text that is called NAME is of a revision, and of no file."""
+    return _has_form(name) and not os.path.lexists(name)
+
+
+def _has_form(name: str) -> bool:
+    revision, colon, _ = name.partition(":")
+    # No revision starts so: a path that does is a file's, whatever it has behind.
+    return bool(colon and revision) and not name.startswith(("/", "./", "../"))
 
 
 def read(name: str) -> str:
     """Return the text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
-    if name.startswith("-"):
-        raise UsageError(f"{name}: a revision does not start with -")
-    if not _has_git():
-        raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
+    _admit(name)
     data, said = _blob(name)
     if data is None:
         finding = Finding(
@@ -60,15 +60,22 @@ def _blob(name: str) -> tuple[bytes | None, str]:
         if len(data) > MAX_BYTES:
             process.kill()
             return data, ""
-        said = process.stderr.read().decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        said = _words(process.stderr.read())
         return (None if process.wait() else data), said
 
 
 def is_directory(name: str) -> bool:
-    """Tell whether NAME, which has the form REV:path, is a directory in git."""
-    if name.startswith("-") or not _has_git():
-        return False
-    return _git("-t", name).stdout.strip() == b"tree"
+    """Tell whether NAME, which has the form REV:path, is a directory in git. Raises UsageError."""
+    from subprocess import run
+
+    _admit(name)
+    done = run(["git", "cat-file", "-t", name], capture_output=True, check=False)
+    return done.stdout.strip() == b"tree"
+
+
+def below(name: str, path: str) -> str:
+    """Return the name of PATH, which starts at the directory NAME."""
+    return f"{name}{path}" if name.endswith((":", "/")) else f"{name}/{path}"
 
 
 def files(name: str) -> list[tuple[str, str]]:
@@ -79,7 +86,7 @@ def files(name: str) -> list[tuple[str, str]]:
     told = ["git", "ls-tree", "-r", "-z", "--full-tree", name]
     done = run(told, capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        said = _words(done.stderr)
         raise Rejected(only(name, Finding("KR001", f"git cannot list it: {said}")))
     rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     found = []
@@ -100,13 +107,14 @@ def beside(name: str, other: str) -> str:
     return f"{revision}:{whole}"
 
 
-def _has_git() -> bool:
+def _admit(name: str) -> None:
     from shutil import which
 
-    return which("git") is not None
+    if name.startswith("-"):
+        raise UsageError(f"{name}: a revision does not start with -")
+    if which("git") is None:
+        raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
 
 
-def _git(*args: str) -> CompletedProcess[bytes]:
-    from subprocess import run
-
-    return run(["git", "cat-file", *args], capture_output=True, check=False)
+def _words(said: bytes) -> str:
+    return said.decode("utf-8", "replace").strip().removeprefix("fatal: ")

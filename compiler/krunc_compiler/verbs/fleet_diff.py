@@ -106,13 +106,13 @@ def _texts(side: str) -> dict[str, Text]:
     """Return the files below SIDE that may be plans, by their names without the ending."""
     if side == NOTHING:
         return {}
-    if os.path.isdir(side):
+    if not git.is_asked(side):
         tree = all_below(side)
         if tree.closed:
             raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
         found = [(_below(side, path), Text(path)) for path in tree.files]
     else:
-        found = [(path, Text(f"{side}/{path}", one)) for path, one in git.files(side)]
+        found = [(path, Text(git.below(side, path), one)) for path, one in git.files(side)]
     paths = {path for path, _ in found}
     return {_short(path, paths): text for path, text in found if not is_box_name(path)}
 
@@ -135,7 +135,10 @@ def _ways(old: str, new: str) -> tuple[str, str] | None:
     and not the same."""
     if NOTHING in (old, new):
         return None
-    places = [directory_of(f"{one.rstrip('/')}/.") for one in (old, new)]
+    places = [
+        directory_of(git.below(one, ".") if git.is_asked(one) else os.path.join(one, "."))
+        for one in (old, new)
+    ]
     tops = {repository(place) for place in places if place}
     if None in places or len(set(places)) < 2 or len(tops) > 1 or (top := tops.pop()) is None:
         return None
@@ -259,7 +262,7 @@ def _renamed(
 def _variables(side: str) -> dict[str, Mapping[str, str]]:
     """Return the variables of the plans below the directory SIDE that are of a matrix, by their
     names. They are only what a text is told with, so a box that is wrong tells none."""
-    if not os.path.isdir(side):
+    if side == NOTHING or git.is_asked(side):
         return {}
     found: dict[str, Mapping[str, str]] = {}
     within = around([side], (), ())
