@@ -211,7 +211,7 @@ def _compared(
 def _text(side: Text) -> str | None:
     """Return the text of a plan; None when it is none."""
     if side.identity:
-        data = _objects(os.getpid()).start(side.path, side.identity)
+        data = _objects(os.getpid(), os.getcwd()).start(side.path, side.identity)
         if not side.path.endswith(ENDING) and not is_plan(side.path, data):
             return None
         return decode(side.path, data)
@@ -221,10 +221,10 @@ def _text(side: Text) -> str | None:
 
 
 @cache
-def _objects(process: int) -> Objects:
-    """Return git's objects as they are told to this PROCESS: each worker asks a git of its own,
-    which ends with it."""
-    del process
+def _objects(process: int, directory: str) -> Objects:
+    """Return git's objects as they are told to this PROCESS in its DIRECTORY: each worker asks a
+    git of its own, which ends with it."""
+    del process, directory
     return Objects().__enter__()
 
 
