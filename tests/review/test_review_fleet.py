@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from krunc_compiler.review.alike import Said, alike
 from krunc_compiler.review.names import are_all_told, in_words
 from krunc_compiler.review.words import plain
 from krunc_schema import load
+from reviews import BOX as ONE
+from reviews import compiled
 
 PLANS = 250
 BOX = """\
@@ -289,10 +292,133 @@ def test_a_path_that_a_matrix_gives_is_told_in_each_form(
         assert re.search(rf"\b{word}\b", text), word
 
 
+EVIL = {**ONE, "network": {"mode": "tsi"}}
+
+
+def of_two_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """A repository with the plan boxes/web and an evil one elsewhere; then CHANGE, in a shell."""
+    monkeypatch.chdir(tmp_path)
+    Path("boxes").mkdir()
+    Path("other/deep").mkdir(parents=True)
+    for name in ("web", "kept"):
+        Path(f"boxes/{name}.plan.json").write_text(compiled(ONE))
+    Path("other/evil.plan.json").write_text(compiled(EVIL))
+    Path("other/plain.txt").write_text("text")
+    committed(".", "")
+    subprocess.run(["bash", "-c", change], check=True)
+    committed(".", "")
+
+
+# What is done to boxes/, and what krunc diff must say of it.
+HIDDEN = {
+    "a plan called .yaml": ("cp other/evil.plan.json boxes/run.yaml", "(TSI)"),
+    "a plan called .yml": ("cp other/evil.plan.json boxes/run.yml", "(TSI)"),
+    "a plan called .YAML": ("cp other/evil.plan.json boxes/run.YAML", "(TSI)"),
+    "a plan with no ending": ("cp other/evil.plan.json boxes/run", "(TSI)"),
+    "a link to a plan": ("ln -s ../other/evil.plan.json boxes/run.plan.json", "(TSI)"),
+    "a link without an ending": ("ln -s ../other/evil.plan.json boxes/run", "(TSI)"),
+    "a link of links": ("ln -s evil.plan.json other/l; ln -s ../other/l boxes/run", "(TSI)"),
+    "a link in the place of a plan": (
+        "rm boxes/web.plan.json; ln -s ../other/evil.plan.json boxes/web.plan.json", "(TSI)"),
+    "a link to a directory": ("ln -s ../other boxes/prod", "a link to ../other, which"),
+    "a link to one for a plan": (
+        "rm boxes/web.plan.json; ln -s ../other boxes/web.plan.json", "a link to ../other, which"),
+    "a link out of the repository": ("ln -s /etc/passwd boxes/run", "a link to /etc/passwd, which"),
+    "a link to nothing": ("ln -s ../nothing boxes/run", "a link to ../nothing, which"),
+    "a link to itself": ("ln -s run boxes/run", "a link to run, which"),
+    "a link with a name of two lines": (
+        "mkdir -p $'boxes/a\nHEAD:other'; ln -s ../other $'boxes/a\nHEAD:other/plain.txt'", "a link to ../other, which"),
+    "a link that a stranger named": ("ln -s $'\x1b[2J\u202e`' boxes/run", "a link to \"\\u001b[2J"),
+    "a link to a file that is no plan": ("ln -s ../other/plain.txt boxes/run", ""),
+    "a file that is no plan": ("cp other/plain.txt boxes/run.yaml", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sides", ["HEAD~1:boxes HEAD:boxes", "HEAD~1:boxes boxes"])
+@pytest.mark.parametrize("case", HIDDEN)
+def test_nothing_that_a_launch_takes_is_left_out(
+    case: str,
+    sides: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change, said = HIDDEN[case]
+    of_two_commits(tmp_path, monkeypatch, change)
+    status, text = diffed(capsys, *sides.split(), "--format", "json")
+    value = json.loads(text)
+    assert status == bool(said)
+    widens = [row["text"] for row in value["changes"] if row["effect"] == "widens"]
+    assert any(said in one for one in widens) or not said, widens
+    assert bool(widens) == bool(said)
+    for form in ("text", "markdown", "html") if said else ():
+        assert diffed(capsys, *sides.split(), "--format", form)[0] == 1
+    # The same, once it is there on both sides, is no change.
+    assert diffed(capsys, "HEAD:boxes", "boxes") == (0, "")
+    assert diffed(capsys, "HEAD:boxes", "HEAD:boxes") == (0, "")
+    assert diffed(capsys, "boxes", "boxes") == (0, "")
+
+
+def test_a_link_that_leads_elsewhere_now_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_two_commits(tmp_path, monkeypatch, "ln -s ../other boxes/prod")
+    Path("boxes/prod").unlink()
+    Path("boxes/prod").symlink_to("../other/deep")
+    status, text = diffed(capsys, "HEAD:boxes", "boxes")
+    assert status == 1
+    assert "a link to ../other/deep, which" in text
+    Path("boxes/prod").unlink()
+    Path("boxes/prod").write_text(compiled(EVIL))
+    status, text = diffed(capsys, "HEAD:boxes", "boxes")
+    assert status == 1
+    assert "WIDENS" in text
+    assert "(TSI)" in text
+
+
+def test_what_a_link_leads_to_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_two_commits(tmp_path, monkeypatch, "ln -s ../other/evil.plan.json boxes/run")
+    wide = {**EVIL, "network": {"mode": "tsi", "ports": ["22:22"]}}
+    Path("other/evil.plan.json").write_text(compiled(wide))
+    status, text = diffed(capsys, "HEAD:boxes", "boxes")
+    assert status == 1
+    assert "host port 22" in text
+    committed(".", "")
+    of_git = diffed(capsys, "HEAD~1:boxes", "HEAD:boxes")[1]
+    assert of_git.split("\n\n")[1:] == text.split("\n\n")[1:]
+
+
+def test_a_pipe_and_a_submodule_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_two_commits(tmp_path, monkeypatch, "true")
+    os.mkfifo("boxes/run")
+    status, text = diffed(capsys, "HEAD:boxes", "boxes")
+    assert status == 1
+    assert "a pipe, socket or device, which" in text
+    Path("boxes/run").unlink()
+    what = f"160000,{'1' * 40},boxes/sub"
+    subprocess.run(["git", "update-index", "--add", "--cacheinfo", what], check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"], check=True
+    )
+    status, text = diffed(capsys, "HEAD~1:boxes", "HEAD:boxes")
+    assert status == 1
+    assert f"a submodule at {'1' * 40}, which" in text.replace("\n               ", " ")
+    assert diffed(capsys, "HEAD:boxes", "HEAD:boxes") == (0, "")
+    assert diffed(capsys, "HEAD:boxes", "boxes") == (0, "")
+
+
 def committed(what: str, name: str) -> str:
     """NAME, after a commit of WHAT."""
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    for words in (["init", "-q", "-b", "main"], ["add", what], ["commit", "-qm", "plans"]):
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", what],
+        ["commit", "-q", "--allow-empty", "-m", "plans"],
+    ):
         subprocess.run([*git, *words], check=True)
     return name
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
+from typing import NamedTuple
 
+from krunc_compiler.files.commits import LINK, SUBMODULE, Objects, followed
 from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only
@@ -78,9 +80,18 @@ def below(name: str, path: str) -> str:
     return f"{name}{path}" if name.endswith((":", "/")) else f"{name}/{path}"
 
 
-def files(name: str) -> list[tuple[str, str]]:
-    """Return the files in the directory NAME, which has the form REV:path, each with the name of
-    its object; links and submodules are none."""
+class Below(NamedTuple):
+    """What git has below a directory: a file, or what a link leads to that is one at the same
+    revision, with its object. Of another link, or a submodule, there is the `target` instead."""
+
+    path: str
+    identity: str
+    target: str = ""
+    is_link: bool = False
+
+
+def files(name: str) -> list[Below]:
+    """Return what is below the directory NAME, which has the form REV:path. Raises Rejected."""
     from subprocess import run
 
     told = ["git", "ls-tree", "-r", "-z", "--full-tree", name]
@@ -90,10 +101,21 @@ def files(name: str) -> list[tuple[str, str]]:
         raise Rejected(only(name, Finding("KR001", f"git cannot list it: {said}")))
     rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     found = []
+    links = []
     for head, _, path in (row.partition("\t") for row in rows if row):
         mode, _, identity = head.split(" ")
-        if mode.startswith("100"):
-            found.append((path, identity))
+        if mode == LINK:
+            links.append((path, identity))
+        elif mode == SUBMODULE:
+            found.append(Below(path, "", identity))
+        else:
+            found.append(Below(path, identity))
+    if links:
+        ends = followed([below(name, path) for path, _ in links])
+        with Objects() as objects:
+            for (path, identity), end in zip(links, ends, strict=True):
+                target = objects.start(path, identity).decode("utf-8", "surrogateescape")
+                found.append(Below(path, end) if end else Below(path, "", target, is_link=True))
     return found
 
 
