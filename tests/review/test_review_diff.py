@@ -417,3 +417,34 @@ def test_what_libkrun_is_built_with_is_told_by_names() -> None:
     made = compare(old, new).changes
     told = {plain(change.sentence) for change in made if change.kind == "metadata"}
     assert "features blk -> none" in told
+
+
+PASST = {"mode": "passt"}
+# The keys of the old and of the new box, and the keys beside what widens.
+AT: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
+    ({}, {"confine": "off"}, {"confine"}),
+    ({"confine": "required"}, {"confine": "off"}, {"confine"}),
+    ({"run_as": {"uid": 1000, "gid": 1000}}, {}, {"run_as.uid", "rootfs.path"}),
+    (
+        {"network": PASST},
+        {"network": {**PASST, "ports": ["8080:80"], "host_loopback": True}},
+        {"network.ports", "network.host_loopback"},
+    ),
+    ({"network": PASST}, {"network": {**PASST, "ports": ["8080:80/udp"]}}, {"network.ports"}),
+    ({}, {"network": PASST}, {"network"}),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "keys"), AT)
+def test_what_widens_has_its_key(old: dict[str, Any], new: dict[str, Any], keys: set[str]) -> None:
+    sides = [reviewed_box(box(**one), "2") for one in (old, new)]
+    widens = [one for one in compare(*sides).of("widens") if one.kind != "launcher"]
+    assert {one.origin for one in widens} == keys
+
+
+def test_another_libkrun_changes_nothing_into_itself() -> None:
+    difference = compare(*(reviewed_box(BOX, target) for target in ("1", "2")))
+    assert difference.changes
+    for one in difference.changes:
+        before, arrow, after = one.text.partition(" -> ")
+        assert not arrow or before != after

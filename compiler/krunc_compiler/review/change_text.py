@@ -28,11 +28,11 @@ def changed(was: Fact | None, now: Fact) -> str:
         return f"{topic}{' -> '.join(states)}: {now.sentence}"
     if was is None:
         return topic + now.sentence
-    if (was.kind, was.sentence) == (now.kind, now.sentence):
+    if (was.kind, was.text) == (now.kind, now.text):
         return topic + now.sentence + _of_another_reach(was, now)
     if was.kind == now.kind:
         return f"{topic}{was.sentence} -> {now.sentence}"
-    if was.sentence == now.sentence:
+    if was.text == now.text:
         return f"{now.sentence}: {was.kind} -> {now.kind}"
     return f"{was.kind} {was.sentence} -> {now.kind} {now.sentence}"
 

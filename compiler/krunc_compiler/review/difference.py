@@ -141,7 +141,17 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     if now is None:
         assert was is not None
         return Change(effect, was.kind, removed(was), was.origin, was, now)
-    return Change(effect, now.kind, changed(was, now), now.origin, was, now)
+    origin = now.origin or (_key_of(was) if was else "")
+    return Change(effect, now.kind, changed(was, now), origin, was, now)
+
+
+# The keys of isolations that are lost when the plan no longer asks for them.
+_KEYS = {"confinement": "confine", "user": "run_as"}
+
+
+def _key_of(was: Fact) -> str:
+    """Return the key of WAS, in the place of which nothing has a key."""
+    return was.origin if was.origin != "default" else _KEYS.get(was.subject[0], "")
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:

@@ -181,7 +181,8 @@ def started(row: Row) -> Iterator[Fact]:
     else:
         localhost = "except localhost"
     text = f"any IPv4 address that the host user can reach, {localhost} (passt)"
-    yield row.fact("network", "passt", text, *reach)
+    fact = row.fact("network", "passt", text, *reach)
+    yield _at(fact, "host_loopback") if args["host_loopback"] else fact
     if same(args["program"]) != USUAL:
         text = (
             f"through {word(args['program'])}, a program that runs on the host as its user, "
@@ -194,7 +195,12 @@ def started(row: Row) -> Iterator[Fact]:
     yield row.fact("network device", ("network device", "passt"), text)
     for protocol in ("TCP", "UDP"):
         for one in args[f"{protocol.lower()}_ports"]:
-            yield _opened(row, protocol, one)
+            yield _at(_opened(row, protocol, one), "ports")
+
+
+def _at(fact: Fact, key: str) -> Fact:
+    """Return FACT at the KEY of the device that asks for it."""
+    return fact._replace(origin=f"{fact.origin}.{key}")
 
 
 def _opened(row: Row, protocol: str, one: str) -> Fact:
