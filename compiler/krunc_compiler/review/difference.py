@@ -8,7 +8,6 @@ else is neutral. The kinds in fact.KINDS order the changes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -17,12 +16,13 @@ from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.isolation import TOPICS
 from krunc_compiler.review.matching import Pair, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
+from krunc_compiler.review.unshown import between, brief, by_itself, demand, differing
 from krunc_compiler.review.words import plain, word
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
@@ -221,15 +221,15 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
         row: dict[str, Any] = now or was or {}
         if row.get("step") in SILENT:
             if was:
-                demands[False].append(_demand(was))
+                demands[False].append(demand(was))
             if now:
-                demands[True].append(_demand(now))
+                demands[True].append(demand(now))
         elif was is None or now is None:
             sign = "removed: " if now is None else "added: "
-            yield Change(_silent(row), "operation", sign + named(row), row["from"])
+            yield Change(by_itself(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
-            text = f"{named(now)}: {_differing(was, now)}"
-            change = Change(_silent(now), "operation", text, now["from"])
+            text = f"{named(now)}: {differing(was, now)}"
+            change = Change(between(was, now), "operation", text, now["from"])
             texts = text_changes(was.get("args", {}), now.get("args", {}))
             said = named_in(text)
             shown = [one for one in texts if one.shown_in(said, said)]
@@ -259,41 +259,15 @@ def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
 _NAMED = 40
 
 
-def _silent(row: dict[str, Any]) -> Effect:
-    """Tell what a change of an operation is that no fact shows."""
-    kind = kind_of(row)
-    # What is read is shown by its facts; what tells nothing has a reason.
-    return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"
-
-
-def _demand(row: dict[str, Any]) -> str:
-    return " ".join([row["step"], *(word(str(value)) for value in row.get("args", {}).values())])
-
-
-def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
-    old, new = ({**row, **row.get("args", {})} for row in (was, now))
-    parts = [
-        f"{name} {_brief(old.get(name))} -> {_brief(new.get(name))}"
-        for name in dict.fromkeys([*new, *old])
-        if name not in ("args", "from") and old.get(name) != new.get(name)
-    ]
-    return "; ".join(parts) or "another order of keys"
-
-
-def _brief(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return word(text)
-
-
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     was, now = ({**value, **value["requires"]} for value in (old, new))
     for name in dict.fromkeys([*now, *was]):
         if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            texts = (_brief(one.get(name)) for one in (was, now))
+            texts = (brief(one.get(name)) for one in (was, now))
             if name == "features":
-                texts = (", ".join(map(_brief, one[name])) or "none" for one in (was, now))
+                texts = (", ".join(map(brief, one[name])) or "none" for one in (was, now))
             text = f"{word(name)} {' -> '.join(texts)}"
             effect: Effect = "alters" if name == "api" else "neutral"
             yield Change(effect, "metadata", text, "")

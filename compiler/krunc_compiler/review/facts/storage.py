@@ -12,12 +12,11 @@ from typing import Any
 from krunc_schema import load
 
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE, plain
-from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.image import is_shown
 from krunc_compiler.review.facts.process import program
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import digest_of, word
 
 ROOT_TAG = "/dev/root"
 # The size of the memory window that libkrun itself gives a root.
@@ -159,7 +158,7 @@ def _size(data: dict[str, Any]) -> str:
         content = base64.b64decode(str(data.get("base64", "")), validate=True)
     except (binascii.Error, ValueError):
         return "bytes that cannot be decoded"
-    return f"{len(content)} bytes, sha256 {hexdigest(content)[:12]}"
+    return f"{len(content)} bytes, {digest_of(content)}"
 
 
 def _mode(row: Row) -> str:
