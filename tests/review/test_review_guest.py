@@ -34,7 +34,7 @@ def test_localhost_is_promised_where_the_library_reaches_it() -> None:
 
 # Networks that have an address of the host's loopback, however they are written.
 LOOPED = ["127.0.0.0/8", "127.0.0.1/32", "127.9.9.9", "0.0.0.0/0", "0.0.0.0", "126.0.0.0/7", "::1", "::/0", "::ffff:127.0.0.1", "no address"]  # fmt: skip
-OTHERS = ["10.0.0.0/8", "192.168.1.1", "128.0.0.0/1", "2000::/3"]
+OTHERS = ["10.0.0.0/8", "192.168.1.1", "128.0.0.0/3", "2000::/3"]
 
 
 @pytest.mark.parametrize("network", LOOPED)

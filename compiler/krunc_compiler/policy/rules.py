@@ -19,6 +19,8 @@ from krunc_compiler.review.words import bare, plain, words
 _NETWORKS = {
     "TSI": "tsi",
     "TSI to localhost": "tsi",
+    "TSI to 169.254.0.0/16": "tsi",
+    "TSI resolver": "tsi",
     "TSI for Unix": "tsi_unix",
     "stream socket": "unixstream",
     "datagram socket": "unixgram",
