@@ -18,12 +18,12 @@ from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
 from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.isolation import TOPICS
-from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.matching import Pair, identity, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
 from krunc_compiler.review.unshown import between, brief, by_itself, demand, differing
-from krunc_compiler.review.words import plain, word
+from krunc_compiler.review.words import plain, word, words
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
@@ -245,9 +245,17 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
-    """Tell what stands in another order. That of the host's steps says what is held when."""
+    """Tell what stands in another order. That of the host's steps says what is held when; that of
+    a file's lines, which of them the guest follows."""
     steps = turned(old.operations, new.operations)
     indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
+    for name, kind in _LINES.items():
+        lines = [index for index in indexes if new.operations[index].get("order") == name]
+        if lines:
+            indexes = [index for index in indexes if index not in lines]
+            rows = [row for row in new.operations if row.get("order") == name]
+            text = f"in another order: {words([identity(row)[2] for row in rows])}"
+            yield Change("alters", kind, text, new.operations[lines[0]]["from"])
     if indexes:
         names = [named(new.operations[index]) for index in indexes]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -257,6 +265,9 @@ def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
 
 # How many of the moved operations are named.
 _NAMED = 40
+# The orders that write a line of a file in which programs take the first that fits, and the kinds
+# of their facts: resolv.conf(5), hosts(5).
+_LINES = {"nameserver": "name server", "host": "hosts"}
 
 
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:

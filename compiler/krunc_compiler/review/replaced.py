@@ -12,7 +12,7 @@ from krunc_schema import load
 
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
+from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT, laid_at
 from krunc_compiler.review.words import word
 
 INIT = "/init.krun"
@@ -54,7 +54,7 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
     for index, row in telling:
         args = row.args
         if row.get("call") in _OVERLAYS and args["fs_tag"] in roots:
-            path = posixpath.normpath("/" + args["path"].lstrip("/"))
+            path = laid_at(args["path"])
             what = _what(path, row, programs)
             if what:
                 reach = frozenset({Reach("run", what, path)})

@@ -232,9 +232,17 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
-    """Check that there is one program, and nothing else in the file in which init finds it."""
+    """Check that there is one program, and nothing else in the file in which init finds it; and
+    that no two calls lay something at one place."""
     stated = 0
+    places: dict[tuple[str, str], int] = {}
     for i, row in () if names.isdisjoint(MEANT["laid_at"]) else enumerate(operations):
+        if row.get("call") not in MEANT["laid_at"]:
+            continue
+        if (first := places.setdefault(_place(row), i)) != i:
+            at = MEANT["laid_at"][row["call"]]
+            sentence = f"the path {shown(row['args'][at])} is that of operations[{first}]"
+            found.append((("operations", i, "args", at), sentence))
         data = content(row)
         if data is None:
             continue
@@ -264,10 +272,14 @@ def content(row: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 def is_configuration(row: dict[str, Any]) -> bool:
     """Tell whether what the call of ROW lays over a directory is init's configuration file."""
+    return _place(row) == (GUEST_CONFIGURATION["fs_tag"], GUEST_CONFIGURATION["path"])
+
+
+def _place(row: dict[str, Any]) -> tuple[str, str]:
+    """Return the tag of the directory over which the call of ROW lays something, and the path in
+    it, however that is written."""
     tag, path = (row["args"][MEANT[meaning][row["call"]]] for meaning in ("laid_in", "laid_at"))
-    return bool(
-        path.lstrip("/") == GUEST_CONFIGURATION["path"] and tag == GUEST_CONFIGURATION["fs_tag"]
-    )
+    return tag, system.normpath("/" + path).lstrip("/")
 
 
 def devices(names: list[str]) -> int:
