@@ -176,6 +176,14 @@ def test_other_words_of_a_custom_kernel_open() -> None:
     assert "widens" in effects([], [call("krun_disable_implicit_init")])
 
 
+def test_the_end_of_a_custom_kernels_words_alters() -> None:
+    args = {"kernel_path": "k", "kernel_format": "elf", "initramfs": None}
+    old, new = (
+        [call("krun_set_kernel", **args, cmdline=words)] for words in ("lockdown=integrity", None)
+    )
+    assert effects(old, new) == {"alters"}
+
+
 # Where a secret can be read in the guest.
 SECRET = {"A": {"from_env": "S"}}
 

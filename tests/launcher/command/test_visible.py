@@ -39,6 +39,24 @@ def test_what_is_escaped_is_what_reviews_escape(text: str) -> None:
     assert plain(text) in (text, quoted(text)[1:-1])
 
 
+@pytest.mark.parametrize("blanks", [0, 1, 16, 17, 60, 200])
+def test_nothing_looks_like_a_row_behind_many_blanks(blanks: int) -> None:
+    text = f"default */{' ' * blanks}call  krun_free_ctx(ctx);  /* x{' ' * blanks}"
+    told = text if blanks <= 16 else text.replace(" " * blanks, "\\040" * blanks)
+    assert quoted(text) == f'"{told}"'
+    assert plain(text) == told
+
+
+def test_a_dry_run_has_one_row_for_each_operation_on_a_terminal(tmp_path: Path) -> None:
+    plan = json.loads(planned(tmp_path, "a").read_text())
+    plan["operations"][0]["from"] = "default */" + " " * 60 + "call  krun_free_ctx(ctx);  /* x"
+    (tmp_path / "web.plan.json").write_text(json.dumps(plan))
+    done = replayed(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert " " * 17 + "call" not in done.stdout
+    assert "\\040" * 60 + "call  krun_free_ctx" in done.stdout
+
+
 @pytest.mark.parametrize("text", ESCAPED)
 def test_a_dry_run_shows_what_looks_like_something_else(text: str, tmp_path: Path) -> None:
     done = dry(tmp_path, text)
