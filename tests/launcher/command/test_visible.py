@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,10 +49,11 @@ def test_nothing_looks_like_a_row_behind_many_blanks(blanks: int) -> None:
 
 
 def test_a_dry_run_has_one_row_for_each_operation_on_a_terminal(tmp_path: Path) -> None:
-    plan = json.loads(planned(tmp_path, "a").read_text())
+    file = planned(tmp_path, "a")
+    plan = json.loads(file.read_text())
     plan["operations"][0]["from"] = "default */" + " " * 60 + "call  krun_free_ctx(ctx);  /* x"
-    (tmp_path / "web.plan.json").write_text(json.dumps(plan))
-    done = replayed(tmp_path)
+    file.write_text(json.dumps(plan))
+    done = replayed(file)
     assert done.returncode == 0, done.stderr
     assert " " * 17 + "call" not in done.stdout
     assert "\\040" * 60 + "call  krun_free_ctx" in done.stdout
@@ -82,14 +84,24 @@ def test_a_launch_in_ascii_has_no_use_for_the_rule() -> None:
 
 def dry(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
     """A dry run of a plan that has TEXT among the arguments of the program."""
+    return replayed(planned(directory, text))
+
+
+def planned(directory: Path, text: str) -> Path:
+    """Such a plan."""
     (directory / "box.yaml").write_text(
         "krunc: 1\nname: box\nrootfs: {path: ./rootfs}\nnetwork: {mode: none}\n"
         f'entrypoint: {{executable: /bin/a, env: {{A: "{text}"}}}}\n',
         "utf-8",
     )
     assert main(["compile", "--target", "1.19", str(directory / "box.yaml")]) == 0
+    return directory / "box.plan.json"
+
+
+def replayed(plan: Path) -> subprocess.CompletedProcess[str]:
+    """A dry run of PLAN."""
     return subprocess.run(
-        [*LAUNCHER, "--dry-run", str(directory / "box.plan.json")],
+        [*LAUNCHER, "--dry-run", str(plan)],
         capture_output=True,
         encoding="utf-8",
         timeout=PATIENCE,
