@@ -59,6 +59,18 @@ def test_a_dry_run_has_one_row_for_each_operation_on_a_terminal(tmp_path: Path) 
     assert "\\040" * 60 + "call  krun_free_ctx" in done.stdout
 
 
+@pytest.mark.parametrize("text", ["\x1b[2J", "\u200b", " " * 60, "\u202e"])
+def test_where_a_secret_comes_from_is_told_as_visibly(text: str, tmp_path: Path) -> None:
+    file = planned(tmp_path, "a")
+    plan = json.loads(file.read_text())
+    (args,) = (row["args"] for row in plan["operations"] if "envp" in row.get("args", {}))
+    args["envp"] = {"A": {"from_file": f"t{text}x"}}
+    file.write_text(json.dumps(plan))
+    done = replayed(file)
+    assert "secret  <from_file t\\" in done.stdout
+    assert text not in done.stdout
+
+
 @pytest.mark.parametrize("text", ESCAPED)
 def test_a_dry_run_shows_what_looks_like_something_else(text: str, tmp_path: Path) -> None:
     done = dry(tmp_path, text)
