@@ -59,7 +59,7 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
         if label not in labels:
             yield Finding("KR501", f"the box has no label {bare(label)}", (), f"labels: {label}")
         elif is_blank(labels[label]):
-            text = f"this label is blank: {bare(labels[label])}"
+            text = f"this label shows nothing: {bare(labels[label])}"
             yield Finding("KR501", text, ("labels", label), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
