@@ -522,6 +522,10 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
             ],
         ),
         ("team: me", "", 1, ["error[KR501]: the box has no label owner", "krunc: 2 errors"]),
+        # An owner in which a reader sees nothing is none.
+        ('owner: " "', "", 1, ['error[KR501]: labels.owner: this label shows nothing: " "']),
+        ('owner: "\\u3164"', "", 1, ["error[KR501]: labels.owner: this label shows nothing"]),
+        ("owner: أحمد", "", 1, ["krunc: 1 error"]),
         (
             "owner: me",
             "{rule: allow.networks, reason: a demo}",

@@ -98,7 +98,7 @@ UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([call("krun_surprise", a=1)], [], "narrows removed: unknown call krun_surprise {a: 1}"),
     ([step("open_device", path="/dev/x", name="n", access="read")], [step("open_device", path="/dev/x", name="n", access="read-write")], "widens /dev/x (n, read) -> /dev/x (n, read-write)"),
     ([{"implicit": "vsock_with_tsi"}], [{"implicit": "vsock_with_tsi"}, call("krun_set_egress_policy", cidrs=["10.0.0.0/8"])], "narrows any address that the host user can reach, including localhost (TSI) -> only to 10.0.0.0/8 (TSI)"),
-    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "widens only to a (TSI); localhost is among them -> only to a, b (TSI); localhost is among them"),
+    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "widens only to a (TSI); localhost and 169.254.0.0/16 are among them -> only to a, b (TSI); localhost and 169.254.0.0/16 are among them"),
     ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "widens host port 1 to guest port 1, on the address that the guest binds (0.0.0.0: *:1)"),
     ([step("require_directory", path="a", access="read")], [], "neutral host checks: removed require_directory a read"),
     ([call("krun_create_ctx"), step("require_hypervisor")], [step("require_hypervisor"), call("krun_create_ctx")], "neutral in another order: krun_create_ctx"),

@@ -9,6 +9,7 @@ from krunc_compiler.box.from_value import seconds
 from krunc_compiler.box.storage_from_value import mebibytes
 from krunc_compiler.files.hostpath import holds_devices
 from krunc_compiler.findings.finding import Finding
+from krunc_compiler.findings.report import is_blank
 from krunc_compiler.policy import ports
 from krunc_compiler.policy.paths import allows, named, spend
 from krunc_compiler.policy.roots import image_tags, images, is_root_image, roots
@@ -20,6 +21,8 @@ from krunc_compiler.review.words import bare, plain, words
 _NETWORKS = {
     "TSI": "tsi",
     "TSI to localhost": "tsi",
+    "TSI to 169.254.0.0/16": "tsi",
+    "TSI resolver": "tsi",
     "TSI for Unix": "tsi_unix",
     "stream socket": "unixstream",
     "datagram socket": "unixgram",
@@ -52,9 +55,13 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
             ("box",),
             f"allow.names: {bare(allow['names'])}",
         )
+    labels = review.value.get("labels", {})
     for label in policy.get("labels", ()):
-        if label not in review.value.get("labels", {}):
+        if label not in labels:
             yield Finding("KR501", f"the box has no label {bare(label)}", (), f"labels: {label}")
+        elif is_blank(labels[label]):
+            text = f"this label shows nothing: {bare(labels[label])}"
+            yield Finding("KR501", text, ("labels", label), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
             less = WayOut("remove", (fact.subject[0],)).words(place)

@@ -5,9 +5,6 @@ A fact has no arrow of its own outside of quotes, and no word of a plan ends in 
 (words.word), so a plan cannot fake either.
 """
 
-import json
-from typing import Any
-
 from krunc_compiler.review.fact import Fact
 from krunc_compiler.review.words import word
 
@@ -44,20 +41,3 @@ def _of_another_reach(was: Fact, now: Fact) -> str:
     nouns = {"another": gone & come, "now also": come - gone, "no longer": gone - come}
     said = [f"{how} {', '.join(map(word, sorted(found)))}" for how, found in nouns.items() if found]
     return "".join(f"; {one}" for one in said)
-
-
-def differing(was: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return what is different in the operation NOW."""
-    old, new = ({**row, **row.get("args", {})} for row in (was, now))
-    parts = [
-        f"{name} {brief(old.get(name))} -> {brief(new.get(name))}"
-        for name in dict.fromkeys([*new, *old])
-        if name not in ("args", "from") and old.get(name) != new.get(name)
-    ]
-    return "; ".join(parts) or "another order of keys"
-
-
-def brief(value: Any) -> str:
-    """Return VALUE of an operation as a sentence has it."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return word(text)

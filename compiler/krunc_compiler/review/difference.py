@@ -14,15 +14,16 @@ from typing import Any, Literal, NamedTuple
 from krunc_compiler.files.hostpath import RUNTIME
 from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
-from krunc_compiler.review.change_text import brief, changed, differing, removed
+from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
+from krunc_compiler.review.facts.table import SILENT, STATED
 from krunc_compiler.review.isolation import TOPICS, taken_by
-from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.matching import Pair, identity, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import plain, word
+from krunc_compiler.review.unshown import between, brief, by_itself, demand, differing
+from krunc_compiler.review.words import plain, word, words
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
@@ -239,33 +240,39 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
         row: dict[str, Any] = now or was or {}
         if row.get("step") in SILENT:
             if was:
-                demands[False].append(_demand(was))
+                demands[False].append(demand(was))
             if now:
-                demands[True].append(_demand(now))
+                demands[True].append(demand(now))
         elif was is None or now is None:
             sign = "removed: " if now is None else "added: "
-            yield Change(_silent(row), "operation", sign + named(row), row["from"])
+            yield Change(by_itself(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
             text = f"{named(now)}: {differing(was, now)}"
-            change = Change(_silent(now), "operation", text, now["from"])
+            change = Change(between(was, now), "operation", text, now["from"])
             texts = text_changes(was.get("args", {}), now.get("args", {}))
             said = named_in(text)
             shown = [one for one in texts if one.shown_in(said, said)]
             yield _telling(change, shown, [one for one in texts if one not in shown])
-    comes = [text for text in demands[True] if text not in demands[False]]
-    goes = [text for text in demands[False] if text not in demands[True]]
-    if comes or goes:
-        parts = [
-            f"{sign} {'; '.join(rows)}" for sign, rows in (("added", comes), ("removed", goes))
-        ]
-        told = ", ".join(part for part, rows in zip(parts, (comes, goes), strict=True) if rows)
-        yield Change("neutral", "preflight", f"host checks: {told}", "")
+    parts = []
+    for sign, comes in (("added", True), ("removed", False)):
+        if rows := [text for text in demands[comes] if text not in demands[not comes]]:
+            parts.append(f"{sign} {'; '.join(rows)}")
+    if parts:
+        yield Change("neutral", "preflight", f"host checks: {', '.join(parts)}", "")
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
-    """Tell what stands in another order. That of the host's steps says what is held when."""
+    """Tell what stands in another order. That of the host's steps says what is held when; that of
+    a file's lines, which of them the guest follows."""
     steps = turned(old.operations, new.operations)
     indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
+    for name, kind in _LINES.items():
+        lines = [index for index in indexes if new.operations[index].get("order") == name]
+        if lines:
+            indexes = [index for index in indexes if index not in lines]
+            rows = [row for row in new.operations if row.get("order") == name]
+            text = f"in another order: {words([identity(row)[2] for row in rows])}"
+            yield Change("alters", kind, text, new.operations[lines[0]]["from"])
     if indexes:
         names = [named(new.operations[index]) for index in indexes]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -273,19 +280,10 @@ def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
         yield Change("alters" if steps else "neutral", "order", text, "")
 
 
-# How many of the moved operations are named.
-_NAMED = 40
-
-
-def _silent(row: dict[str, Any]) -> Effect:
-    """Tell what a change of an operation is that no fact shows."""
-    kind = kind_of(row)
-    # What is read is shown by its facts; what tells nothing has a reason.
-    return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"
-
-
-def _demand(row: dict[str, Any]) -> str:
-    return " ".join([row["step"], *(word(str(value)) for value in row.get("args", {}).values())])
+_NAMED = 40  # of the operations that moved
+# The orders that write a line of a file in which programs take the first that fits, and the kinds
+# of their facts: resolv.conf(5), hosts(5).
+_LINES = {"nameserver": "name server", "host": "hosts"}
 
 
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
