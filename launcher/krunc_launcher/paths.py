@@ -93,7 +93,7 @@ class Directories:
         except OSError as error:
             if error.errno not in (_ELOOP, _ENOSYS, _EPERM):
                 raise
-        found, _ = self._followed(path, not flags & system.O_NOFOLLOW)
+        found, _, _ = self._followed(path, not flags & system.O_NOFOLLOW)
         try:
             return without_links(found, flags, mode)
         except OSError as error:
@@ -121,9 +121,10 @@ class Directories:
         raises OSError."""
         return self._followed(path, last)[0]
 
-    def is_written(self, path: str) -> bool:
-        """Tell whether a guest may replace PATH by another file; raises OSError."""
-        return self._followed(system.dirname(path), True)[1]
+    def is_written(self, path: str, follow: bool = True) -> bool:
+        """Tell whether a guest may have PATH lead to another file: by a name on the way to what it
+        leads to, or without FOLLOW to its last name; raises OSError."""
+        return self._followed(path, follow)[2]
 
     def is_written_by_own(self, directory: str) -> bool:
         """Tell whether the guest may write DIRECTORY, or one that it lies in; raises OSError."""
@@ -143,17 +144,17 @@ class Directories:
         last: bool,
         own: list[str] | None = None,
         others: Identities | None = None,
-    ) -> tuple[str, bool]:
-        """Return PATH without its links, of which the last name is one only with LAST, and whether
-        it lies in one of the directories OWN and OTHERS, by default what guests may write. What is
-        missing at its end is no error."""
+    ) -> tuple[str, bool, bool]:
+        """Return PATH without its links, of which the last name is one only with LAST; whether it
+        lies in one of the directories OWN and OTHERS, by default what guests may write; and whether
+        a name on the way to it does. What cannot be reached at its end is no error."""
         # Of others there may be thousands, which are looked at once for all plans of a run.
         guests = set(map(_identity, self.written if own is None else own))
         more = self.others[0] if others is None else others
         top = _identity("/")
         trail = [("", top in guests or top in more)]
         rest = path.split("/")[::-1]
-        links = 0
+        links, replaceable = 0, False
         while rest:
             name = rest.pop()
             if name == "..":
@@ -162,10 +163,12 @@ class Directories:
                 continue
             above, written = trail[-1]
             here = f"{above}/{name}"
+            replaceable = replaceable or written
             try:
                 status = system.lstat(here)
-            except FileNotFoundError:
-                return "/".join((here, *rest[::-1])), written
+            except OSError:
+                # A guest may open what it has closed, and make what is missing.
+                return "/".join((here, *rest[::-1])), written, replaceable
             if system.S_ISLNK(status.st_mode) and (rest or last):
                 links += 1
                 if _proc_has(above or "/"):
@@ -179,7 +182,7 @@ class Directories:
             else:
                 it = status.st_dev, status.st_ino
                 trail.append((here, written or it in guests or it in more))
-        return trail[-1][0] or "/", trail[-1][1]
+        return trail[-1][0] or "/", trail[-1][1], replaceable
 
 
 def without_links(path: str, flags: int, mode: int = 0) -> int:
