@@ -15,7 +15,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import KINDS
+from krunc_launcher._rules import KINDS, NAMING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, STORE, lies_in
 
@@ -45,8 +45,8 @@ _LED = (
 )
 
 _RULES = KINDS["host_path"]
-# The steps that demand what a call opens: each path of a call has one.
-_CONDITIONS = ("require_directory", "require_file")
+# What only krunc makes is looked at by who asks for it.
+_OWN = (LAUNCH, STORE)
 
 
 class Directories:
@@ -223,16 +223,19 @@ def holds_devices(path: str) -> bool:
 
 def untold(rows: list[dict[str, Any]], directories: Directories) -> Iterator[str]:
     """Yield why devices of the host would be the guest's though no text of the plan's ROWS says so,
-    and so no review: by a link, or by a relative path."""
+    and so no review: by a link, or by a relative path. Each path that a call opens has a step."""
     for row in rows:
-        if row.get("step") not in _CONDITIONS or holds_devices(row["args"]["path"]):
+        if row.get("step") not in NAMING:
             continue
-        path = absolute(row["args"]["path"], directories)
+        named = row["args"][NAMING[row["step"]]]
+        if named.startswith(_OWN) or holds_devices(named):
+            continue
+        path = absolute(named, directories)
         try:
             real, mode = directories.real(path, True), directories.status(path).st_mode
         except OSError:
             continue  # what it is demanded for tells
-        if holds_devices(real) or system.S_ISBLK(mode):
+        if holds_devices(real) or system.S_ISBLK(mode) or system.S_ISCHR(mode):
             what = f"leads to {plain(real)}" if real != path else "is a host device"
             yield (
                 f"{plain(path)} {what}, which no review of this plan shows as a device: name it by "
