@@ -124,7 +124,14 @@ class Directories:
     def is_written(self, path: str, follow: bool = True) -> bool:
         """Tell whether a guest may have PATH lead to another file: by a name on the way to what it
         leads to, or without FOLLOW to its last name; raises OSError."""
-        return self._followed(path, follow)[2]
+        found, _, through = self._followed(path, follow)
+        if any(through.values()):
+            return True
+        from krunc_launcher.mounts import elsewhere
+
+        # A file can be mounted, too.
+        shown = [*elsewhere(through), *map(system.dirname, elsewhere([found]))]
+        return _lie_in(shown, set(map(_identity, self.written)), self.others[0])
 
     def is_written_by_own(self, directory: str) -> bool:
         """Tell whether the guest may write DIRECTORY, or one that it lies in; raises OSError."""
@@ -144,17 +151,18 @@ class Directories:
         last: bool,
         own: list[str] | None = None,
         others: Identities | None = None,
-    ) -> tuple[str, bool, bool]:
+    ) -> tuple[str, bool, dict[str, bool]]:
         """Return PATH without its links, of which the last name is one only with LAST; whether it
-        lies in one of the directories OWN and OTHERS, by default what guests may write; and whether
-        a name on the way to it does. What cannot be reached at its end is no error."""
+        lies in one of the directories OWN and OTHERS, by default what guests may write; and of each
+        directory that has a name on the way whether that does. What cannot be reached at its end is
+        no error."""
         # Of others there may be thousands, which are looked at once for all plans of a run.
         guests = set(map(_identity, self.written if own is None else own))
         more = self.others[0] if others is None else others
         top = _identity("/")
         trail = [("", top in guests or top in more)]
         rest = path.split("/")[::-1]
-        links, replaceable = 0, False
+        links, through = 0, dict[str, bool]()
         while rest:
             name = rest.pop()
             if name == "..":
@@ -163,18 +171,24 @@ class Directories:
                 continue
             above, written = trail[-1]
             here = f"{above}/{name}"
-            replaceable = replaceable or written
+            through[above or "/"] = written
             try:
                 status = system.lstat(here)
             except OSError:
                 # A guest may open what it has closed, and make what is missing.
-                return "/".join((here, *rest[::-1])), written, replaceable
+                return "/".join((here, *rest[::-1])), written, through
             if system.S_ISLNK(status.st_mode) and (rest or last):
                 links += 1
                 if _proc_has(above or "/"):
                     raise OSError(_EACCES, _RULES["views_why"])
-                if written or links > _MOST_LINKS:
-                    raise OSError(_ELOOP, _LED if written else system.strerror(_ELOOP))
+                if links > _MOST_LINKS:
+                    raise OSError(_ELOOP, system.strerror(_ELOOP))
+                if not written and (guests or more):
+                    from krunc_launcher.mounts import elsewhere
+
+                    written = _lie_in(elsewhere([above or "/"]), guests, more)
+                if written:
+                    raise OSError(_ELOOP, _LED)
                 target = system.readlink(here)
                 if target.startswith("/"):
                     del trail[1:]
@@ -182,7 +196,7 @@ class Directories:
             else:
                 it = status.st_dev, status.st_ino
                 trail.append((here, written or it in guests or it in more))
-        return trail[-1][0] or "/", trail[-1][1], replaceable
+        return trail[-1][0] or "/", trail[-1][1], through
 
 
 def without_links(path: str, flags: int, mode: int = 0) -> int:
@@ -260,6 +274,18 @@ def _proc_has(directory: str) -> bool:
         return _is_of_proc(handle)
     finally:
         system.close(handle)
+
+
+def _lie_in(paths: Iterable[str], guests: Identities, more: Identities) -> bool:
+    """Tell whether one of PATHS, which are there and have no link, is in one of GUESTS or MORE."""
+    for path in paths:
+        above = path
+        while above:
+            it = _identity(above)
+            if it in guests or it in more:
+                return True
+            above = system.dirname(above) if above != "/" else ""
+    return False
 
 
 def _identity(path: str) -> tuple[int, int]:
