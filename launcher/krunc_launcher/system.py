@@ -106,6 +106,10 @@ def S_ISSOCK(mode: int) -> bool:
     return mode & _KIND == 0o140000
 
 
+def S_ISFIFO(mode: int) -> bool:
+    return mode & _KIND == 0o010000
+
+
 def S_ISCHR(mode: int) -> bool:
     return mode & _KIND == 0o020000
 
