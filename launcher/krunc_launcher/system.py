@@ -67,6 +67,7 @@ from posix import (
     readv,
     replace,
     rmdir,
+    scandir,
     set_blocking,
     setsid,
     stat,

@@ -22,7 +22,7 @@ _LOOKS = {
     "S_ISBLK", "S_ISCHR", "S_ISDIR", "S_ISFIFO", "S_ISLNK", "S_ISREG", "S_ISSOCK", "variable",
     "access", "close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat",
     "get_blocking", "get_inheritable", "getcwd", "geteuid", "getegid", "getgroups", "getpid",
-    "getppid", "isatty", "listdir", "lstat", "major", "minor", "pread", "read", "readlink", "stat",
+    "getppid", "isatty", "listdir", "lstat", "major", "minor", "pread", "read", "readlink", "scandir", "stat",
     "strerror", "sysconf", "uname", "WEXITSTATUS", "WIFEXITED", "WIFSIGNALED", "WTERMSIG",
 }  # fmt: skip
 # What system.open may be told without making or changing a file.
