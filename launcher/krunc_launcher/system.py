@@ -74,6 +74,7 @@ from posix import (
     stat_result,
     strerror,
     sysconf,
+    umask,
     uname,
     unlink,
     unsetenv,
