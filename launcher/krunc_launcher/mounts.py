@@ -18,10 +18,11 @@ _DEVICE, _ROOT, _POINT = 2, 3, 4
 _ESCAPED = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
-def elsewhere(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the other paths of what PATHS, which are whole and have no link, lead to."""
+def elsewhere(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each of PATHS, which are whole and have no link, with each other path of the same."""
     mounts = _mounts()
-    for path in (path.rstrip("/") for path in paths):
+    for asked in paths:
+        path = asked.rstrip("/")
         mine = _identity(path)
         # The file system of a path is that of the mount which is the last one on its way. Which of
         # several this is, and what another one hides, the files themselves tell.
@@ -34,7 +35,7 @@ def elsewhere(paths: Iterable[str]) -> Iterator[str]:
                     continue
                 found = at + place[len(top) :]
                 if found != path and _identity(found) == mine:
-                    yield found or "/"
+                    yield asked, found or "/"
 
 
 def _mounts() -> list[tuple[str, str, str]]:

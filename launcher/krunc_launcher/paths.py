@@ -129,9 +129,10 @@ class Directories:
             return True
         from krunc_launcher.mounts import elsewhere
 
-        # A file can be mounted, too.
-        shown = [*elsewhere(through), *map(system.dirname, elsewhere([found]))]
-        return _lie_in(shown, set(map(_identity, self.written)), self.others[0])
+        # A file can be mounted, too: whoever writes what is above it may replace it.
+        pairs = [*elsewhere([*through, found])]
+        shown = [other if one in through else system.dirname(other) for one, other in pairs]
+        return bool(shown) and _lie_in(shown, set(map(_identity, self.written)), self.others[0])
 
     def is_written_by_own(self, directory: str) -> bool:
         """Tell whether the guest may write DIRECTORY, or one that it lies in; raises OSError."""
@@ -186,7 +187,8 @@ class Directories:
                 if not written and (guests or more):
                     from krunc_launcher.mounts import elsewhere
 
-                    written = _lie_in(elsewhere([above or "/"]), guests, more)
+                    shown = [other for _, other in elsewhere([above or "/"])]
+                    written = _lie_in(shown, guests, more)
                 if written:
                     raise OSError(_ELOOP, _LED)
                 target = system.readlink(here)
