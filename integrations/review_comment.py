@@ -33,6 +33,7 @@ from krunc_compiler.files.commits import (
     GitError,
     Objects,
     changed,
+    followed,
     head,
 )
 from krunc_compiler.files.source import decode
@@ -226,6 +227,14 @@ def _compare(one: Changed, objects: Objects, found: Compared) -> Compared:
     if one.modes[1] == SUBMODULE and not named:
         found.uncompared.append((one.path, "a submodule: plans in it are not compared"))
         return found
+    if one.modes[1] == LINK and not named:
+        (end,) = followed([f"HEAD:{one.path}"])
+        if not end:
+            why = "a symbolic link that leads to no file: plans behind it are not compared"
+            found.uncompared.append((one.path, why))
+        elif is_plan(one.path, objects.start(one.path, end)):
+            found.uncompared.append((one.path, "a symbolic link to a plan, no file"))
+            found = found._replace(is_wrong=True)
     sides: list[Review | None] = []
     wrong: list[str] = []
     for mode, name in zip(one.modes, one.objects, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 # linux/bpf_common.h: a word at an offset of seccomp_data; jumps; the end
@@ -12,16 +13,21 @@ _EPERM, _EACCES, _ENOSYS = 1, 13, 38
 _X32 = 0x40000000  # asm/unistd.h: the bit of the calls of x86-64's other ABI
 _NAMESPACES = 0x7E020000  # linux/sched.h: CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET
 _UNIX = 1  # linux/socket.h
+# asm-generic/ioctls.h: TIOCSTI types into a terminal, as TIOCLINUX pastes; TIOCSETD and TIOCCONS
+# take what is written to it elsewhere.
+_ON_TERMINALS = (0x5412, 0x541C, 0x5423, 0x541D)
 # linux/stat.h: what kind of file is made
 _KIND, _CHARACTERS, _BLOCKS = 0o170000, 0o020000, 0o060000
 
 
 def filters(table: dict[str, Any]) -> dict[str, Any]:
-    """seccomp's filters by machine, and by the sockets that may be made: all, unix or none."""
+    """seccomp's filters by machine, and by the sockets that may be made: all, unix or none. That of
+    "attributes" comes on top where the guest may write no directory."""
     return {
         machine: {
             "seccomp": row["seccomp"],
             **{sockets: _program(table, machine, sockets) for sockets in ("all", "unix", "none")},
+            "attributes": _attributes(table, machine),
         }
         for machine, row in table["machines"].items()
     }
@@ -54,6 +60,19 @@ def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
         ]
     lines += _devices(special["mknod"], 1, end[_EPERM])
     lines += _devices(special["mknodat"], 2, end[_EPERM])
+    # Of a process that is named, which may be another: 0 is this one.
+    lines += [
+        _line(_EQUAL, special["prlimit64"], 0, 4),
+        _line(_LOAD, _FIRST),
+        _line(_EQUAL, 0, 1, 0),
+        end[_EPERM],
+        _line(_RETURN, _ALLOW),
+        _line(_EQUAL, special["ioctl"], 0, len(_ON_TERMINALS) + 3),
+        _line(_LOAD, _FIRST + _BETWEEN),
+        *_among(_ON_TERMINALS),
+        _line(_RETURN, _ALLOW),
+        end[_EPERM],
+    ]
     if sockets == "unix":
         lines += [
             _line(_EQUAL, special["socket"], 0, 4),
@@ -64,10 +83,31 @@ def _program(table: dict[str, Any], machine: str, sockets: str) -> bytes:
         ]
     elif sockets == "none":
         lines += [_line(_EQUAL, special["socket"], 0, 1), end[_EACCES]]
-    denied = [numbers[column] for numbers in table["denied"].values()]
-    denied = [number for number in denied if number is not None]
-    lines += [_line(_EQUAL, number, len(denied) - i, 0) for i, number in enumerate(denied)]
+    lines += _among(_numbers(table["denied"], column))
     return b"".join([*lines, _line(_RETURN, _ALLOW), end[_EPERM]])
+
+
+def _attributes(table: dict[str, Any], machine: str) -> bytes:
+    """Return the filter that lets nobody change what stands beside the content of a file. It is
+    never alone: the other one refuses the calls of another architecture."""
+    column = list(table["machines"]).index(machine)
+    return b"".join(
+        [
+            _line(_LOAD, _NUMBER),
+            *_among(_numbers(table["attributes"], column)),
+            _line(_RETURN, _ALLOW),
+            _line(_RETURN, _ERROR | _EPERM),
+        ]
+    )
+
+
+def _numbers(calls: dict[str, list[int | None]], column: int) -> list[int]:
+    return [found for numbers in calls.values() if (found := numbers[column]) is not None]
+
+
+def _among(values: Sequence[int]) -> list[bytes]:
+    """Lines that go on behind the next line if what was loaded is one of VALUES, else with it."""
+    return [_line(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
 
 
 def _devices(number: int | None, mode: int, refuse: bytes) -> list[bytes]:

@@ -117,6 +117,13 @@ def rules(table: dict[str, Any]) -> dict[str, str]:
         },
         # The steps that demand a path and open it to the VM, and those that every plan has.
         "OPENED": list(_with("admits", steps["steps"])),
+        # The steps that open a path of the host, and its name; what is made is a regular file.
+        "NAMING": {
+            name: param["name"]
+            for name, row in steps["steps"].items()
+            for param in row["params"]
+            if param["kind"] == "host_path" and param.get("opens") != "make"
+        },
         "REQUIRED": [name for name, row in steps["steps"].items() if row.get("required")],
         "FUNCTIONS": {name: row for name, row in functions.items() if name in _COMMON},
         "STEPS": {name: row for name, row in host.items() if name in _COMMON},

@@ -269,3 +269,14 @@ def _implied(era: str, tokens: frozenset[str]) -> tuple[str, ...]:
         and not tokens.intersection(row.get("unless", ()))
         and all(tokens.intersection(group) for group in row.get("when", ()))
     )
+
+
+def disk_name(number: int) -> str:
+    """Return the guest's name of a disk by its number from 0, as Linux counts: vda to vdz, then
+    vdaa (virtblk_name_format of drivers/block/virtio_blk.c)."""
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return f"/dev/vd{letters}"

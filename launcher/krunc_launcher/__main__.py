@@ -78,6 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     if given.dry_run:
         return _dry_run(paths[0], given)
     harmless()
+    # What krunc makes for its user that user may read, whatever the umask closes.
+    system.umask(system.umask(0o077) & ~0o700)
     # A launch leaves nothing to collect. Looking for it takes a twentieth of a launch and, below a
     # fork, writes into memory that would stay shared.
     gc.disable()

@@ -66,6 +66,10 @@ def returned(result: int) -> str:
     return f"returned {result}" + (f", {name}, {system.strerror(-result).lower()}" if name else "")
 
 
+# So many spaces side by side are escaped, as in reviews.
+_SPACES = " " * 17
+
+
 def quoted(text: str) -> str:
     """Return TEXT in double quotes as C and JSON write it, with escapes for what a terminal would
     obey, and for what a reader would not see, or take for something else: the same as in reviews
@@ -102,12 +106,18 @@ def plain(text: str) -> str:
 
 
 def _hidden(text: str) -> set[int]:
-    """Return the indexes of what a reader of TEXT does not see as itself; in ASCII all is."""
+    """Return the indexes of what a reader of TEXT does not see as itself; in ASCII that is only a
+    run of spaces, behind which something looks like a row of its own."""
+    found: set[int] = set()
+    end = 0
+    while (start := text.find(_SPACES, end)) >= 0:
+        end = len(text) - len(text[start:].lstrip(" "))
+        found.update(range(start, end))
     if text.isascii():
-        return set()
+        return found
     from krunc_launcher._look_alikes import hidden
 
-    return hidden(text)
+    return found | hidden(text)
 
 
 def asked_by(origin: str) -> str:

@@ -15,7 +15,7 @@ import sys
 
 from krunc_launcher import system
 from krunc_launcher._krun import ffi, libc
-from krunc_launcher._rules import KINDS
+from krunc_launcher._rules import KINDS, NAMING
 from krunc_launcher.errors import asked_by, plain
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, STORE, lies_in
 
@@ -45,8 +45,8 @@ _LED = (
 )
 
 _RULES = KINDS["host_path"]
-# The steps that demand what a call opens: each path of a call has one.
-_CONDITIONS = ("require_directory", "require_file")
+# What only krunc makes is looked at by who asks for it.
+_OWN = (LAUNCH, STORE)
 
 
 class Directories:
@@ -93,7 +93,7 @@ class Directories:
         except OSError as error:
             if error.errno not in (_ELOOP, _ENOSYS, _EPERM):
                 raise
-        found, _ = self._followed(path, not flags & system.O_NOFOLLOW)
+        found, _, _ = self._followed(path, not flags & system.O_NOFOLLOW)
         try:
             return without_links(found, flags, mode)
         except OSError as error:
@@ -121,9 +121,18 @@ class Directories:
         raises OSError."""
         return self._followed(path, last)[0]
 
-    def is_written(self, path: str) -> bool:
-        """Tell whether a guest may replace PATH by another file; raises OSError."""
-        return self._followed(system.dirname(path), True)[1]
+    def is_written(self, path: str, follow: bool = True) -> bool:
+        """Tell whether a guest may have PATH lead to another file: by a name on the way to what it
+        leads to, or without FOLLOW to its last name; raises OSError."""
+        found, _, through = self._followed(path, follow)
+        if any(through.values()):
+            return True
+        from krunc_launcher.mounts import elsewhere
+
+        # A file can be mounted, too: whoever writes what is above it may replace it.
+        pairs = [*elsewhere([*through, found])]
+        shown = [other if one in through else system.dirname(other) for one, other in pairs]
+        return bool(shown) and _lie_in(shown, set(map(_identity, self.written)), self.others[0])
 
     def is_written_by_own(self, directory: str) -> bool:
         """Tell whether the guest may write DIRECTORY, or one that it lies in; raises OSError."""
@@ -143,17 +152,18 @@ class Directories:
         last: bool,
         own: list[str] | None = None,
         others: Identities | None = None,
-    ) -> tuple[str, bool]:
-        """Return PATH without its links, of which the last name is one only with LAST, and whether
-        it lies in one of the directories OWN and OTHERS, by default what guests may write. What is
-        missing at its end is no error."""
+    ) -> tuple[str, bool, dict[str, bool]]:
+        """Return PATH without its links, of which the last name is one only with LAST; whether it
+        lies in one of the directories OWN and OTHERS, by default what guests may write; and of each
+        directory that has a name on the way whether that does. What cannot be reached at its end is
+        no error."""
         # Of others there may be thousands, which are looked at once for all plans of a run.
         guests = set(map(_identity, self.written if own is None else own))
         more = self.others[0] if others is None else others
         top = _identity("/")
         trail = [("", top in guests or top in more)]
         rest = path.split("/")[::-1]
-        links = 0
+        links, through = 0, dict[str, bool]()
         while rest:
             name = rest.pop()
             if name == "..":
@@ -162,16 +172,25 @@ class Directories:
                 continue
             above, written = trail[-1]
             here = f"{above}/{name}"
+            through[above or "/"] = written
             try:
                 status = system.lstat(here)
-            except FileNotFoundError:
-                return "/".join((here, *rest[::-1])), written
+            except OSError:
+                # A guest may open what it has closed, and make what is missing.
+                return "/".join((here, *rest[::-1])), written, through
             if system.S_ISLNK(status.st_mode) and (rest or last):
                 links += 1
                 if _proc_has(above or "/"):
                     raise OSError(_EACCES, _RULES["views_why"])
-                if written or links > _MOST_LINKS:
-                    raise OSError(_ELOOP, _LED if written else system.strerror(_ELOOP))
+                if links > _MOST_LINKS:
+                    raise OSError(_ELOOP, system.strerror(_ELOOP))
+                if not written and (guests or more):
+                    from krunc_launcher.mounts import elsewhere
+
+                    shown = [other for _, other in elsewhere([above or "/"])]
+                    written = _lie_in(shown, guests, more)
+                if written:
+                    raise OSError(_ELOOP, _LED)
                 target = system.readlink(here)
                 if target.startswith("/"):
                     del trail[1:]
@@ -179,7 +198,7 @@ class Directories:
             else:
                 it = status.st_dev, status.st_ino
                 trail.append((here, written or it in guests or it in more))
-        return trail[-1][0] or "/", trail[-1][1]
+        return trail[-1][0] or "/", trail[-1][1], through
 
 
 def without_links(path: str, flags: int, mode: int = 0) -> int:
@@ -220,16 +239,19 @@ def holds_devices(path: str) -> bool:
 
 def untold(rows: list[dict[str, Any]], directories: Directories) -> Iterator[str]:
     """Yield why devices of the host would be the guest's though no text of the plan's ROWS says so,
-    and so no review: by a link, or by a relative path."""
+    and so no review: by a link, or by a relative path. Each path that a call opens has a step."""
     for row in rows:
-        if row.get("step") not in _CONDITIONS or holds_devices(row["args"]["path"]):
+        if row.get("step") not in NAMING:
             continue
-        path = absolute(row["args"]["path"], directories)
+        named = row["args"][NAMING[row["step"]]]
+        if named.startswith(_OWN) or holds_devices(named):
+            continue
+        path = absolute(named, directories)
         try:
             real, mode = directories.real(path, True), directories.status(path).st_mode
         except OSError:
             continue  # what it is demanded for tells
-        if holds_devices(real) or system.S_ISBLK(mode):
+        if holds_devices(real) or system.S_ISBLK(mode) or system.S_ISCHR(mode):
             what = f"leads to {plain(real)}" if real != path else "is a host device"
             yield (
                 f"{plain(path)} {what}, which no review of this plan shows as a device: name it by "
@@ -254,6 +276,18 @@ def _proc_has(directory: str) -> bool:
         return _is_of_proc(handle)
     finally:
         system.close(handle)
+
+
+def _lie_in(paths: Iterable[str], guests: Identities, more: Identities) -> bool:
+    """Tell whether one of PATHS, which are there and have no link, is in one of GUESTS or MORE."""
+    for path in paths:
+        above = path
+        while above:
+            it = _identity(above)
+            if it in guests or it in more:
+                return True
+            above = system.dirname(above) if above != "/" else ""
+    return False
 
 
 def _identity(path: str) -> tuple[int, int]:

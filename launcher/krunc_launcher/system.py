@@ -67,12 +67,14 @@ from posix import (
     readv,
     replace,
     rmdir,
+    scandir,
     set_blocking,
     setsid,
     stat,
     stat_result,
     strerror,
     sysconf,
+    umask,
     uname,
     unlink,
     unsetenv,
@@ -104,6 +106,10 @@ def S_ISLNK(mode: int) -> bool:
 
 def S_ISSOCK(mode: int) -> bool:
     return mode & _KIND == 0o140000
+
+
+def S_ISFIFO(mode: int) -> bool:
+    return mode & _KIND == 0o010000
 
 
 def S_ISCHR(mode: int) -> bool:

@@ -19,10 +19,10 @@ BUDGETS = {"text": 290, "plan": 980, "approval": 170, "resolve": 550, "vm": 710}
 # Functions of system.py that only look, or reach nothing but memory of this process.
 _LOOKS = {
     "abspath", "basename", "dirname", "exists", "isdir", "isfile", "join", "lexists", "normpath",
-    "S_ISBLK", "S_ISCHR", "S_ISDIR", "S_ISLNK", "S_ISREG", "S_ISSOCK", "variable",
+    "S_ISBLK", "S_ISCHR", "S_ISDIR", "S_ISFIFO", "S_ISLNK", "S_ISREG", "S_ISSOCK", "variable",
     "access", "close", "cpu_count", "dup", "fsdecode", "fsencode", "fspath", "fstat",
     "get_blocking", "get_inheritable", "getcwd", "geteuid", "getegid", "getgroups", "getpid",
-    "getppid", "isatty", "listdir", "lstat", "major", "minor", "pread", "read", "readlink", "stat",
+    "getppid", "isatty", "listdir", "lstat", "major", "minor", "pread", "read", "readlink", "scandir", "stat",
     "strerror", "sysconf", "uname", "WEXITSTATUS", "WIFEXITED", "WIFSIGNALED", "WTERMSIG",
 }  # fmt: skip
 # What system.open may be told without making or changing a file.

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 from krunc_compiler.__main__ import main
+from krunc_compiler.findings.finding import Finding
 from krunc_compiler.policy.paths import allowed
 from krunc_compiler.policy.rules import judge
 from krunc_compiler.policy.schemas import judge as judge_schema
@@ -88,6 +89,35 @@ def test_rules(keys: dict[str, Any], allow: dict[str, Any], found: list[str], ta
         assert finding.path == ("box",) or finding.path[0] == "operations"
 
 
+# What a guest is given of the host's devices as a disk or a share, and what allows it.
+ATTACHED: list[tuple[dict[str, Any], list[str]]] = [
+    ({"disks": [{"id": "d", "path": "/dev/sda", "format": "raw", "read_only": True}]}, ["/dev/sd*"]),
+    ({"disks": [{"id": "d", "path": "/dev/vg/lv", "format": "raw"}]}, ["/dev/vg"]),
+    ({"shares": [{"tag": "s", "path": "/dev", "read_only": False}]}, ["/dev"]),
+    ({"shares": [{"tag": "s", "path": "/"}]}, ["/"]),
+    ({"shares": [{"tag": "s", "path": "/sys/class"}]}, ["*"]),
+    ({"shares": [{"tag": "s", "path": "../../../.."}]}, ["*"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "allowed"), ATTACHED, ids=range(len(ATTACHED)))
+def test_devices_that_are_disks_or_shares(keys: dict[str, Any], allowed: list[str]) -> None:
+    def found(names: list[str]) -> list[Finding]:
+        policy = {"krunc_policy": 1, "allow": {"devices": names}}
+        return list(judge(policy, reviewed_box({**BOX, **keys}, "2"), PLACE))
+
+    (finding,) = found([])
+    assert finding.path[0] == "operations"
+    assert len(found(["GPU", "/dev/null"])) == 1
+    assert found(allowed) == []
+
+
+def test_other_disks_and_shares_are_no_devices() -> None:
+    keys = {"disks": [{**DISK, "path": "/dev/shm/a.img"}], "shares": [SHARE]}
+    policy = {"krunc_policy": 1, "allow": {"devices": []}}
+    assert not list(judge(policy, reviewed_box({**BOX, **keys}, "2"), PLACE))
+
+
 def test_rules_of_calls_that_no_box_makes() -> None:
     def found(allow: dict[str, Any], *operations: dict[str, Any]) -> list[str]:
         return [one.message for one in judge({"allow": allow}, reviewed(*operations), PLACE)]
@@ -107,6 +137,10 @@ def test_rules_of_calls_that_no_box_makes() -> None:
         assert found({"secrets": names}, file) == [
             "secret: file APP_x/../t as A (in the guest's /proc/cmdline)"
         ]
+    bare = call("krun_add_vsock", tsi_features=["hijack_unix"])
+    any_socket = "network: host Unix sockets by their paths (TSI)"
+    assert found({"sockets": []}, bare) == found({"sockets": ["/run"]}, bare) == [any_socket]
+    assert found({"sockets": ["/"]}, bare) == []
     assert found({"devices": ["/dev/*"]}, inherited) == [
         "device: input from the inherited file descriptor 4"
     ]
@@ -488,6 +522,10 @@ STRICT = "krunc_policy: 1\nallow: {networks: [], writes: [boxes/rootfs]}\nlabels
             ],
         ),
         ("team: me", "", 1, ["error[KR501]: the box has no label owner", "krunc: 2 errors"]),
+        # An owner in which a reader sees nothing is none.
+        ('owner: " "', "", 1, ['error[KR501]: labels.owner: this label shows nothing: " "']),
+        ('owner: "\\u3164"', "", 1, ["error[KR501]: labels.owner: this label shows nothing"]),
+        ("owner: أحمد", "", 1, ["krunc: 1 error"]),
         (
             "owner: me",
             "{rule: allow.networks, reason: a demo}",

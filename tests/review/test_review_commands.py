@@ -126,19 +126,89 @@ def test_the_markdown_of_a_plan_is_whole(
     assert len(capsys.readouterr().out.encode()) <= 65536
 
 
+# A revision that is there, two that are not in a clone without its history, and none.
+REVISIONS = ["HEAD~1", "HEAD", "origin/main", "v9", "a b", "HEAD^{tree}"]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
 def test_no_file_stands_for_a_revision(
-    repository: Path, capsys: pytest.CaptureFixture[str]
+    revision: str, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A branch could bring a file with such a name, and hide what it changes."""
-    path = "HEAD~1:boxes/one.plan.json"
-    Path("HEAD~1:boxes").mkdir()
+    directory = f"{revision}:boxes"
+    path = f"{directory}/one.plan.json"
+    Path(directory).mkdir(parents=True)
     Path(path).write_text(compiled(OPEN))
-    assert main(["diff", path, "boxes/one.plan.json"]) == 2
-    assert f"{path} is a file and in git; write ./{path} for the file" in capsys.readouterr().err
+    Path(f"{revision}:link.plan.json").symlink_to("nowhere")
+    Path(f"{revision}:").mkdir(exist_ok=True)
+    for words in (
+        ["diff", path, "boxes/one.plan.json"],
+        ["diff", "boxes/one.plan.json", path],
+        ["diff", directory, "boxes"],
+        ["diff", "boxes", directory],
+        ["diff", f"{directory}/", "boxes"],
+        ["diff", f"{revision}:", "."],
+        ["diff", f"{revision}:link.plan.json", "boxes/one.plan.json"],
+        ["diff", directory],
+        ["diff", path],
+        ["show", path],
+        ["show", "--effective", path],
+    ):
+        assert main(words) == 2, words
+        said = capsys.readouterr()
+        assert said.out == "", words
+        asked = next(word for word in words if word.startswith(revision))
+        assert f"{asked} has the form REV:PATH" in said.err, words
+        assert f"write ./{asked} for the file" in said.err, words
     names = ["--names", "one.plan.json", "one.plan.json"]
     assert main(["diff", *names, f"./{path}", "boxes/one.plan.json"]) == 0
+    assert (
+        main(["diff", f"./{directory}", "boxes", "--format", "json"]) == 1
+    )  # its root is elsewhere
+
+
+@pytest.mark.parametrize("revision", ["origin/main", "v9"])
+def test_a_revision_that_is_not_in_the_clone_is_told(
+    revision: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        [f"{revision}:boxes", "boxes"],
+        ["boxes", f"{revision}:boxes"],
+        [f"{revision}:boxes"],
+        [f"{revision}:boxes/one.plan.json", "boxes/one.plan.json"],
+    ):
+        assert main(["diff", *words]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "neither a file nor in git: " in said.err
+        assert f"{revision}" in said.err
+
+
+def test_a_name_with_a_colon_is_a_file_s_where_it_says_so(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("a:b.yaml").write_text(json.dumps(BOX))
-    assert main(["show", "a:b.yaml"]) == 0
+    assert main(["show", "a:b.yaml"]) == 2
+    assert "write ./a:b.yaml for the file" in capsys.readouterr().err
+    assert main(["show", "./a:b.yaml"]) == 0
+    assert main(["show", str(repository / "a:b.yaml")]) == 0
+    assert main(["compile", "a:b.yaml", "-o", "-"]) == 0  # which takes no revision
+    capsys.readouterr()
+    assert main(["diff", "./a:c.yaml", "./a:b.yaml"]) == 2
+    assert "./a:c.yaml: error[KR001]: the file cannot be read" in capsys.readouterr().err
+
+
+def test_a_revision_s_whole_tree_is_a_directory(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", "HEAD:", "."]) == 0
+    assert main(["diff", "HEAD:"]) == 0
+    Path("boxes/one.plan.json").write_text(
+        compiled(OPEN | {"network": {"mode": "tsi", "ports": ["80:80"]}})
+    )
+    for words in (["HEAD:", "."], ["HEAD:"], ["HEAD:boxes/"], ["HEAD:./boxes", "boxes"]):
+        assert main(["diff", *words]) == 1
+        assert "WIDENS HOST ACCESS" in capsys.readouterr().out
 
 
 def test_a_box_is_compiled_for_the_plan_beside_it(repository: Path) -> None:

@@ -223,3 +223,19 @@ def test_a_hostile_path_or_value_stays_text(kind: str, most: int) -> None:
     for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
         for child in token.children or ():
             assert EVIL not in child.content or child.type == "code_inline"
+
+
+@pytest.mark.parametrize("count", [0, 3, 60])
+def test_no_word_is_behind_the_name_of_a_plan(count: int) -> None:
+    """Names that are not told could hide what they stand for."""
+    many = [f"{a}{b}z" for a in "abcdefgh" for b in "abcdefgh"]
+    words = [*many[:count], "etc", "root"]
+    boxes = [
+        (f"boxes/{word}.plan.json", compare(reviewed_box(BOX), reviewed_box({**BOX, "shares": [
+            {**SHARE, "path": f"/{word}", "read_only": False}]})))
+        for word in words
+    ]  # fmt: skip
+    told = "\n".join(
+        line for line in comment(boxes).split("\n") if line.startswith("- **write**")
+    ) or comment(boxes)
+    assert all(re.search(rf"\b{word}\b", told) for word in words)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from krunc_compiler.plan.reading import read_plan
 from krunc_compiler.review.change_sheet import change_sheet, difference_document
 from krunc_compiler.review.difference import EFFECTS, FOLLOWING, compare
-from krunc_compiler.review.fact import KINDS
+from krunc_compiler.review.fact import KINDS, Fact
+from krunc_compiler.review.isolation import taken_by
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.review.words import plain
@@ -97,7 +98,7 @@ UNDERNEATH: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
     ([call("krun_surprise", a=1)], [], "narrows removed: unknown call krun_surprise {a: 1}"),
     ([step("open_device", path="/dev/x", name="n", access="read")], [step("open_device", path="/dev/x", name="n", access="read-write")], "widens /dev/x (n, read) -> /dev/x (n, read-write)"),
     ([{"implicit": "vsock_with_tsi"}], [{"implicit": "vsock_with_tsi"}, call("krun_set_egress_policy", cidrs=["10.0.0.0/8"])], "narrows any address that the host user can reach, including localhost (TSI) -> only to 10.0.0.0/8 (TSI)"),
-    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "widens only to a (TSI); localhost is among them -> only to a, b (TSI); localhost is among them"),
+    ([call("krun_set_egress_policy", cidrs=["a"])], [call("krun_set_egress_policy", cidrs=["a", "b"])], "widens only to a (TSI); localhost and 169.254.0.0/16 are among them -> only to a, b (TSI); localhost and 169.254.0.0/16 are among them"),
     ([call("krun_set_port_map", port_map=["*"])], [call("krun_set_port_map", port_map=["*", "1:1"])], "widens host port 1 to guest port 1, on the address that the guest binds (0.0.0.0: *:1)"),
     ([step("require_directory", path="a", access="read")], [], "neutral host checks: removed require_directory a read"),
     ([call("krun_create_ctx"), step("require_hypervisor")], [step("require_hypervisor"), call("krun_create_ctx")], "neutral in another order: krun_create_ctx"),
@@ -271,7 +272,8 @@ def test_what_opens_is_never_called_anything_else(
 def test_a_lost_isolation_is_told_by_the_host_access_that_takes_it(
     old: dict[str, Any], new: dict[str, Any], target: str
 ) -> None:
-    """It has no line of its own, so the change behind it has to widen."""
+    """It has no line of its own, so the change behind it has to widen. The roots of these boxes can
+    always be written."""
     one, two = reviewed_box(old, target), reviewed_box(new, target)
     changes = compare(one, two).changes
     had = {fact.subject: fact.held for fact in one.isolation}
@@ -280,6 +282,73 @@ def test_a_lost_isolation_is_told_by_the_host_access_that_takes_it(
             causes = [c for c in changes if c.new and c.new.operation == fact.operation]
             assert [change for change in causes if change.effect == "widens"]
     assert not {(c.new.kind, c.new.subject) for c in changes if c.new} & FOLLOWING
+
+
+def _root(path: str) -> dict[str, Any]:
+    args = {"tag": "/dev/root", "path": path, "shm_size": 0, "read_only": True}
+    return call("krun_add_virtiofs3", **args)
+
+
+def _disk(name: str, path: str, read_only: bool) -> dict[str, Any]:
+    return call("krun_add_disk", block_id=name, disk_path=path, read_only=read_only)
+
+
+def _by(device: str) -> dict[str, Any]:
+    """The root is on a disk that the guest calls DEVICE."""
+    args = {"device": f"/dev/vd{device}", "fstype": "ext4", "options": None}
+    return call("krun_set_root_disk_remount", **args)
+
+
+# For each isolation, operations that take it away; those in front are in the old plan, too, so that
+# nothing new is reached.
+_OUT = call("krun_add_virtiofs", tag="out", path="out")
+TAKING: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]]] = {
+    "network": [([], [], [{"implicit": "vsock_with_tsi"}])],
+    "ports": [([], [], [call("krun_set_port_map", port_map=["1:1"])])],
+    "sockets": [([], [], [call("krun_set_control_socket", socket_path="/c")])],
+    "files": [([], [], [_OUT])],
+    "root": [
+        ([_OUT], [_root("root")], [_root("out")]),
+        ([_OUT], [_root("root")], [_root("out/a")]),
+        ([_OUT, _disk("b", "out/x", True)], [_root("root")], [_by("a")]),
+        ([_disk("a", "a", True), _disk("b", "b", False), _disk("c", "b", True)], [_by("a")], [_by("c")]),
+        ([_root("root")], [], [call("krun_add_virtiofs", tag="out", path="..")]),
+        ([], [], [_OUT, _root("out")]),
+        ([], [], [call("krun_set_root", root_path="out")]),
+    ],
+    "guest_user": [([], [], [call("krun_set_exec", exec_path="/a", argv=[], envp={})])],
+    "secrets": [([], [], [call("krun_set_env", envp={"A": {"from_env": "B"}})])],
+    "devices": [
+        ([], [], [call("krun_set_snd_device", enable=True)]),
+        ([], [], [_disk("a", "/dev/sda", True)]),
+    ],
+    "kernel": [([], [], [call("krun_set_firmware", firmware_path="f")])],
+    "nesting": [([], [], [call("krun_set_nested_virt", enabled=True)])],
+    "environment": [([], [], [_root("/")])],
+}  # fmt: skip
+
+
+def test_each_isolation_that_follows_from_access_has_a_row() -> None:
+    assert {("isolation", (name,)) for name in TAKING} == FOLLOWING
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, i) for name in TAKING for i in range(len(TAKING[name]))])  # fmt: skip
+def test_a_lost_isolation_widens(name: str, number: int) -> None:
+    """By the access that takes it, or, where that is no news, by a line of its own."""
+    both, old, new = TAKING[name][number]
+    one, two = reviewed(*both, *old), reviewed(*both, *new)
+    was, now = ({fact.subject[0]: fact for fact in side.isolation}[name] for side in (one, two))
+    assert was.held
+    assert not now.held
+    told = compare(one, two).of("widens")
+    assert {name} & {part for change in told if change.new for part in _takes(change.new)}
+
+
+def _takes(fact: Fact) -> set[str]:
+    """The isolations that a fact tells of, or takes away by itself."""
+    if fact.kind == "isolation":
+        return {fact.subject[0]}
+    return {name for reach in fact.reach for name in taken_by(reach)}
 
 
 @settings(max_examples=60)
@@ -348,3 +417,34 @@ def test_what_libkrun_is_built_with_is_told_by_names() -> None:
     made = compare(old, new).changes
     told = {plain(change.sentence) for change in made if change.kind == "metadata"}
     assert "features blk -> none" in told
+
+
+PASST = {"mode": "passt"}
+# The keys of the old and of the new box, and the keys beside what widens.
+AT: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
+    ({}, {"confine": "off"}, {"confine"}),
+    ({"confine": "required"}, {"confine": "off"}, {"confine"}),
+    ({"run_as": {"uid": 1000, "gid": 1000}}, {}, {"run_as.uid", "rootfs.path"}),
+    (
+        {"network": PASST},
+        {"network": {**PASST, "ports": ["8080:80"], "host_loopback": True}},
+        {"network.ports", "network.host_loopback"},
+    ),
+    ({"network": PASST}, {"network": {**PASST, "ports": ["8080:80/udp"]}}, {"network.ports"}),
+    ({}, {"network": PASST}, {"network"}),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "keys"), AT)
+def test_what_widens_has_its_key(old: dict[str, Any], new: dict[str, Any], keys: set[str]) -> None:
+    sides = [reviewed_box(box(**one), "2") for one in (old, new)]
+    widens = [one for one in compare(*sides).of("widens") if one.kind != "launcher"]
+    assert {one.origin for one in widens} == keys
+
+
+def test_another_libkrun_changes_nothing_into_itself() -> None:
+    difference = compare(*(reviewed_box(BOX, target) for target in ("1", "2")))
+    assert difference.changes
+    for one in difference.changes:
+        before, arrow, after = one.text.partition(" -> ")
+        assert not arrow or before != after

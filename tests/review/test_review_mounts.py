@@ -122,7 +122,7 @@ def test_a_mount_over_the_program_is_told() -> None:
     assert ("widens", "run") in changes({**program, "shares": [SHARE]}, there)
     facts = reviewed_box({**BOX, **there}, "2").machine
     assert [fact.text for fact in facts if fact.kind == "run"] == [
-        "/srv/app, where s is mounted over the root: the program"
+        "/srv/app, where s (directory data) is mounted over the root: the program"
     ]
     assert not [
         fact
@@ -137,3 +137,21 @@ def test_another_share_over_code_widens() -> None:
     new = {"shares": [SHARE, {**OTHER, "mount": "/opt"}]}
     assert ("widens", "run") in changes(old, new)
     assert ("widens", "run") in changes({"shares": both}, new)
+
+
+def test_what_is_attached_under_the_name_of_what_is_over_code_widens() -> None:
+    """The mount says the same, and nothing is attached that was not: but other code runs."""
+    shares = [{**SHARE, "mount": "/opt"}, {**OTHER, "mount": "/data"}]
+    swapped = [{**one, "path": two["path"]} for one, two in zip(shares, shares[::-1], strict=True)]
+    disks = [{**DISK, "mount": "/opt"}, {**DISK, "id": "e", "path": "e.img", "mount": "/data"}]
+    turned = [{**one, "path": two["path"]} for one, two in zip(disks, disks[::-1], strict=True)]
+    for old, new in (({"shares": shares}, {"shares": swapped}), ({"disks": disks}, {"disks": turned})):  # fmt: skip
+        found = changes(old, new)
+        assert ("widens", "run") in found
+        assert ("widens", "run") in changes(new, old)
+
+
+def test_another_spelling_of_what_is_over_code_is_no_other_code() -> None:
+    mounted = {**SHARE, "mount": "/opt"}
+    found = changes({"shares": [mounted]}, {"shares": [{**mounted, "path": "./x/../data/."}]})
+    assert not {effect for effect, _ in found} - {"neutral"}

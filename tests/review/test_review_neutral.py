@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
 import pytest
 from krunc_compiler import libkrun as api
+from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.libkrun import Param
-from krunc_compiler.review.difference import compare
+from krunc_compiler.review import words
+from krunc_compiler.review.difference import Change, compare
+from krunc_compiler.review.fact import BY_NAME
 from operations import CALLED
-from reviews import reviewed
+from reviews import call, reviewed
 
 # What no change of it can reach, by the reason; a name of "*" is the argument of any operation.
 # It alters, though: the guest finds something else.
@@ -137,6 +142,85 @@ def test_a_changed_argument(kind: str, name: str, param: Param) -> None:
         assert effects == {"other_code"}
     else:
         assert ("widens" in effects) != _is_in(NEUTRAL, name, param)
+
+
+LONG = "set -eu\n" + "a" * 600 + "\nexec /bin/b\n"
+
+
+def large(param: Param) -> list[Any]:
+    """Arguments for a parameter of which no sentence shows all."""
+    match param.kind:
+        case "bytes":
+            process = {"args": [LONG] * 60, "env": {f"V{i}": LONG for i in range(60)}, "cwd": LONG}
+            content = base64.b64encode(LONG.encode()).decode()
+            return [{"text": LONG}, {"base64": content}, {"file": LONG}, {"process": process}]
+        case "env":
+            return [{f"V{i}": LONG for i in range(60)}]
+        case "texts":
+            return [[f"s{i}" for i in range(60)], [LONG] * 60]
+        case "rlimits":
+            return [{f"n{i}": "1:1" for i in range(60)}]
+        case "port_map":
+            return [[f"{i}:{i}" for i in range(60)]]
+        case "published":
+            return [[f"127.0.0.1:{i}:{i}" for i in range(60)]]
+        case "u16s":
+            return [list(range(60))]
+        case "int" | "bool" | "fd" | "enum" | "mac" | "flags":
+            return []  # short, and test_a_changed_argument has them
+        case _:
+            return [LONG]
+
+
+def mutated(value: Any) -> Iterator[Any]:
+    """VALUE with one thing in it changed, at any depth."""
+    match value:
+        case str():
+            at = len(value) // 2
+            yield value[:at] + ("b" if value[at] != "b" else "c") + value[at + 1 :]
+        case int():
+            yield value + 100
+        case list():
+            for i, one in enumerate(value):
+                yield from ([*value[:i], other, *value[i + 1 :]] for other in mutated(one))
+        case dict():
+            for key, one in value.items():
+                yield from ({**value, key: other} for other in mutated(one))
+
+
+@pytest.mark.parametrize(("kind", "name", "param"), ARGUMENTS, ids=lambda value: value if isinstance(value, str) else value.name)  # fmt: skip
+def test_what_no_sentence_shows_is_not_neutral_for_that(
+    kind: str, name: str, param: Param, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another content with the same first digits of its digest can be found: 12 of them in seconds.
+    monkeypatch.setattr(words, "hexdigest", lambda data: "0" * 32 + hexdigest(data)[32:])
+    params = api.params(kind, name)
+    args = {one.name: values(one)[0] for one in params if one.kind not in ("context", "length")}
+    for value in large(param):
+        one = reviewed({kind: name, "args": {**args, param.name: value}})
+        for other in mutated(value):
+            two = reviewed({kind: name, "args": {**args, param.name: other}})
+            changes = compare(one, two).changes
+            assert changes
+            unjudged = all(
+                change.effect == "neutral" and not _is_still(change) for change in changes
+            )
+            assert not unjudged or _is_in(NEUTRAL, name, param)
+
+
+def _is_still(change: Change) -> bool:
+    return change.kind in BY_NAME and BY_NAME[change.kind].still
+
+
+def test_one_descriptor_less_is_told_where_others_lead_to_the_same() -> None:
+    fds = {"input_fd": "stdin", "output_fd": "stdout", "err_fd": "stdout"}
+    one, two = (
+        reviewed(call("krun_add_virtio_console_default", **{**fds, "err_fd": err}))
+        for err in ("stdout", "none")
+    )
+    ((effect, text),) = ((one.effect, one.text) for one in compare(one, two).changes)
+    expected = "krun_add_virtio_console_default: err_fd stdout -> none"
+    assert (effect, text) == ("alters", expected)
 
 
 def _is_in(table: dict[str, list[tuple[str, str]]], name: str, param: Param) -> bool:

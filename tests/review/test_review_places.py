@@ -361,6 +361,8 @@ STRANGE: dict[str, tuple[Callable[[], None], str]] = {
     "a link to nothing": (lambda: tree("120000", "boxes/sub.plan.json", "/dev/zero"), "a symbolic link, no file"),
     "upper case": (lambda: tree("120000", "boxes/Sub.Plan.JSON", "x"), "a symbolic link, no file"),
     "in place of a plan": (lambda: tree("120000", "boxes/same.plan.json", "web.plan.json"), "a symbolic link, no file"),
+    "a link to a plan": (lambda: tree("120000", "net", "boxes/web.plan.json"), "a symbolic link to a plan"),
+    "a link called as a box": (lambda: tree("120000", "boxes/run.yaml", "web.plan.json"), "a symbolic link to a plan"),
     "a submodule in place of a plan": (lambda: tree("160000", "boxes/same.plan.json"), "a submodule, no file"),
     "no JSON": (lambda: commit("x", {"boxes/sub.plan.json": "{"}), "this is not JSON"),
     "deep": (lambda: commit("x", {"boxes/sub.plan.json": "[" * 100_000}), "nested too deeply"),
@@ -409,6 +411,27 @@ def test_a_submodule_is_told_whatever_it_says_of_itself(
         done = run(sys.executable, str(SCRIPT), check=False, given=environment(service, "github"))
         assert done.returncode == code
         assert f"- `{path}`: `a submodule" in service.comments[-1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("to", "is_told"),
+    [
+        ("boxes", True),
+        ("../boxes", True),
+        ("/etc", True),
+        ("nothing", True),
+        ("link", True),
+        ("boxes/web.yaml", False),
+    ],
+)
+def test_a_link_that_may_lead_to_plans_is_told(
+    to: str, is_told: bool, service: Any, repository: Path
+) -> None:
+    commit("a box", {"boxes/web.yaml": json.dumps(BOX)})
+    tree("120000", "link", to)
+    run(sys.executable, str(SCRIPT), given=environment(service, "github"))
+    told = "- `link`: `a symbolic link that leads to no file: plans behind it are not compared`"
+    assert (told in service.comments[-1]["body"]) == is_told
 
 
 @pytest.mark.parametrize("name", ["net.json", "plans/a", "WEB.PLAN.JSON", "x.yaml"])

@@ -5,6 +5,7 @@ No file is opened, no link followed, and nothing is run that a repository can na
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,6 +16,10 @@ from krunc_compiler.findings.report import only
 
 # Git's modes of what is no file.
 NOTHING, LINK, SUBMODULE = "000000", "120000", "160000"
+# What git says of a link that leads to a file.
+_FILE = re.compile(rb"[0-9a-f]{40,64} blob [0-9]+")
+# What it says of one that leads to nothing at its revision; as many bytes come behind.
+_ELSEWHERE = (b"symlink", b"dangling", b"loop", b"notdir")
 
 
 class GitError(Exception):
@@ -96,6 +101,24 @@ class Objects:
         while rest:
             rest -= len(self._told.read(min(rest, MAX_BYTES)))
         return data
+
+
+def followed(names: list[str]) -> list[str]:
+    """Return the object of the file to which each of NAMES, a link as REV:path, leads at the same
+    revision; "" where it leads to none."""
+    told = ["git", "cat-file", "--batch-check", "--follow-symlinks"]
+    # A name of several lines would be several names.
+    asked = [name if "\n" not in name else ":" for name in names]
+    lines = "".join(f"{name}\n" for name in asked).encode("utf-8", "surrogateescape")
+    said = subprocess.run(told, input=lines, capture_output=True, check=False).stdout
+    found = []
+    for _ in asked:
+        head, _, said = said.partition(b"\n")
+        first, _, rest = head.partition(b" ")
+        found.append(first.decode() if _FILE.fullmatch(head) else "")
+        if first in _ELSEWHERE and rest.isdigit():
+            said = said[int(rest) + 1 :]
+    return found
 
 
 def _git(*args: str) -> bytes:

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import os
 import posixpath
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from krunc_compiler.files.commits import LINK, SUBMODULE, Objects, followed
 from krunc_compiler.files.source import MAX_BYTES, decode
 from krunc_compiler.findings.finding import Finding, Rejected, UsageError
 from krunc_compiler.findings.report import only
 
-if TYPE_CHECKING:
-    from subprocess import CompletedProcess
 
-
-def has_form(name: str) -> bool:
-    """Tell whether NAME can be REV:path."""
-    revision, colon, path = name.partition(":")
-    return bool(colon and revision and path)
+def is_asked(name: str) -> bool:
+    """Tell whether the argument NAME asks for REV:path. Raises UsageError when there is a file of
+    that name, whatever git has: a branch could bring it, to be read in the place of a revision."""
+    if not _has_form(name):
+        return False
+    if os.path.lexists(name):
+        raise UsageError(
+            f"{name} has the form REV:PATH of a revision, and is a file here, too; write ./{name} "
+            "for the file, or rename it"
+        )
+    return True
 
 
 def is_one(name: str) -> bool:
-    """Tell whether NAME is REV:path and no file. Raises UsageError when it is both: a file of that
-    name could stand for what git has."""
-    if not has_form(name) or name.startswith("-") or not _has_git():
-        return False
-    there = _git("-e", name).returncode == 0
-    if there and os.path.exists(name):
-        raise UsageError(f"{name} is a file and in git; write ./{name} for the file")
-    return there
+    """Tell whether the text that is called NAME is of a revision, and of no file."""
+    return _has_form(name) and not os.path.lexists(name)
+
+
+def _has_form(name: str) -> bool:
+    revision, colon, _ = name.partition(":")
+    # No revision starts so: a path that does is a file's, whatever it has behind.
+    return bool(colon and revision) and not name.startswith(("/", "./", "../"))
 
 
 def read(name: str) -> str:
     """Return the text of NAME, which has the form REV:path. Raises Rejected and UsageError."""
-    if name.startswith("-"):
-        raise UsageError(f"{name}: a revision does not start with -")
-    if not _has_git():
-        raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
+    _admit(name)
     data, said = _blob(name)
     if data is None:
         finding = Finding(
@@ -60,33 +62,60 @@ def _blob(name: str) -> tuple[bytes | None, str]:
         if len(data) > MAX_BYTES:
             process.kill()
             return data, ""
-        said = process.stderr.read().decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        said = _words(process.stderr.read())
         return (None if process.wait() else data), said
 
 
 def is_directory(name: str) -> bool:
-    """Tell whether NAME, which has the form REV:path, is a directory in git."""
-    if name.startswith("-") or not _has_git():
-        return False
-    return _git("-t", name).stdout.strip() == b"tree"
+    """Tell whether NAME, which has the form REV:path, is a directory in git. Raises UsageError."""
+    from subprocess import run
+
+    _admit(name)
+    done = run(["git", "cat-file", "-t", name], capture_output=True, check=False)
+    return done.stdout.strip() == b"tree"
 
 
-def files(name: str) -> list[tuple[str, str]]:
-    """Return the files in the directory NAME, which has the form REV:path, each with the name of
-    its object; links and submodules are none."""
+def below(name: str, path: str) -> str:
+    """Return the name of PATH, which starts at the directory NAME."""
+    return f"{name}{path}" if name.endswith((":", "/")) else f"{name}/{path}"
+
+
+class Below(NamedTuple):
+    """What git has below a directory: a file, or what a link leads to that is one at the same
+    revision, with its object. Of another link, or a submodule, there is the `target` instead."""
+
+    path: str
+    identity: str
+    target: str = ""
+    is_link: bool = False
+
+
+def files(name: str) -> list[Below]:
+    """Return what is below the directory NAME, which has the form REV:path. Raises Rejected."""
     from subprocess import run
 
     told = ["git", "ls-tree", "-r", "-z", "--full-tree", name]
     done = run(told, capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        said = _words(done.stderr)
         raise Rejected(only(name, Finding("KR001", f"git cannot list it: {said}")))
     rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     found = []
+    links = []
     for head, _, path in (row.partition("\t") for row in rows if row):
         mode, _, identity = head.split(" ")
-        if mode.startswith("100"):
-            found.append((path, identity))
+        if mode == LINK:
+            links.append((path, identity))
+        elif mode == SUBMODULE:
+            found.append(Below(path, "", identity))
+        else:
+            found.append(Below(path, identity))
+    if links:
+        ends = followed([below(name, path) for path, _ in links])
+        with Objects() as objects:
+            for (path, identity), end in zip(links, ends, strict=True):
+                target = objects.start(path, identity).decode("utf-8", "surrogateescape")
+                found.append(Below(path, end) if end else Below(path, "", target, is_link=True))
     return found
 
 
@@ -100,13 +129,14 @@ def beside(name: str, other: str) -> str:
     return f"{revision}:{whole}"
 
 
-def _has_git() -> bool:
+def _admit(name: str) -> None:
     from shutil import which
 
-    return which("git") is not None
+    if name.startswith("-"):
+        raise UsageError(f"{name}: a revision does not start with -")
+    if which("git") is None:
+        raise UsageError(f"{name}: there is no such file, and no git to ask for a revision")
 
 
-def _git(*args: str) -> CompletedProcess[bytes]:
-    from subprocess import run
-
-    return run(["git", "cat-file", *args], capture_output=True, check=False)
+def _words(said: bytes) -> str:
+    return said.decode("utf-8", "replace").strip().removeprefix("fatal: ")

@@ -49,41 +49,69 @@ def plain(path: str) -> str:
 
 def is_view(path: str) -> bool:
     """Tell whether PATH, by its text, is of proc, which shows processes and has no files."""
-    return _lies_in(path, _RULES["views"])
+    return path.startswith("/") and _lies_in(path, _RULES["views"])
 
 
 @lru_cache(_KEPT)
 def holds_devices(path: str) -> bool:
-    """Tell whether PATH, by its text, is a device of the host or a directory that holds some."""
+    """Tell whether PATH, by its text, is or can be a device of the host or a directory that holds
+    some."""
     devices = _lies_in(path, _RULES["devices"]) and not _lies_in(path, _RULES["no_devices"])
-    return devices or _is_top(path)
+    return devices or _may_be_top(path)
 
 
 @lru_cache(_KEPT)
 def holds_views(path: str) -> bool:
-    """Tell whether PATH, by its text, is of proc or a directory that holds it."""
-    return is_view(path) or _is_top(path)
+    """Tell whether PATH, by its text, is or can be of proc or a directory that holds it."""
+    return _lies_in(path, _RULES["views"]) or _may_be_top(path)
 
 
-def _is_top(path: str) -> bool:
-    return path.startswith("/") and normal(path) == "/"
+def _may_be_top(path: str) -> bool:
+    start, ups, names = _steps(path)
+    return not names and (start == "/" or ups > _FEW)
 
 
 def _lies_in(path: str, directories: list[str]) -> bool:
-    if not path.startswith("/"):
-        return False
-    whole = normal(path)
-    return any(within(whole, directory) for directory in directories)
+    return any(may_lie_in(path, directory) for directory in directories)
 
 
-def within(inner: str, outer: str) -> bool:
-    """Tell whether the path INNER is OUTER or below it, both as `normal` returns them, as far as
-    their texts tell."""
-    if inner.startswith("/") != outer.startswith("/"):
-        return False
-    if outer == ".":
-        return not inner.startswith("..")
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+# What goes up by more steps than these, from a place that is not known, may have come to /.
+_FEW = 2
+
+
+def may_lie_in(inner: str, outer: str) -> bool:
+    """Tell whether the path INNER can be OUTER or below it, for all that their texts tell.
+
+    A path that goes up by `..` further than another passes directories of any name on its way
+    down. One that only goes up can hold whatever is named from elsewhere. Of other paths that
+    start at different places the texts tell nothing: they are taken for apart.
+    """
+    (start, ups, names), (outer_start, outer_ups, outer_names) = _steps(inner), _steps(outer)
+    if start != outer_start:
+        if not outer_names and (outer_start == "/" or (outer_start == "" and outer_ups)):
+            return True
+        # What goes up far may have come to /, where the other starts.
+        if {start, outer_start} != {"/", ""} or max(ups, outer_ups) <= _FEW:
+            return False
+        ups = outer_ups = 0
+    further = outer_ups - ups
+    if further >= 0:
+        rest = outer_names[further:]
+        return names[: len(rest)] == rest
+    return len(names) >= len(outer_names) - further and (
+        names[-further : len(outer_names) - further] == outer_names
+    )
+
+
+@lru_cache(_KEPT)
+def _steps(path: str) -> tuple[str, int, tuple[str, ...]]:
+    """Return where PATH starts (`/`, a directory that the launcher knows, or ""), by how many
+    steps it goes up from there, and the names on its way down."""
+    start = next((one for one in ("/", *_NAMED) if path.startswith(one)), "")
+    text = normal(path)
+    names = [one for one in text.removeprefix(start).split("/") if one not in ("", ".")]
+    ups = names.count("..")
+    return start, ups, tuple(names[ups:])
 
 
 # The directory of a box and those above it, as `normal` writes them.

@@ -176,12 +176,16 @@ def printable(text: str) -> str:
 
 def is_seen(c: str) -> bool:
     """Tell whether a reader sees the character C as itself, and nothing else because of it."""
-    return (
-        c.isprintable()
-        and unicodedata.category(c)[0] != "M"
-        and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
-        and c not in _BLANK
-    )
+    return _is_drawn(c) and unicodedata.bidirectional(c) not in ("R", "AL", "AN")
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a reader sees nothing of TEXT."""
+    return not any(_is_drawn(c) and not c.isspace() for c in text)
+
+
+def _is_drawn(c: str) -> bool:
+    return c.isprintable() and unicodedata.category(c)[0] != "M" and c not in _BLANK
 
 
 def _escape(character: str) -> str:

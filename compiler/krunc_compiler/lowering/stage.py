@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from posixpath import normpath
 from typing import Any
 
 from krunc_schema import load
@@ -70,14 +71,11 @@ def asked(box: Box) -> Path:
     return ("stop", "on_sigterm") if box.stop.on_sigterm == "terminate" else ()
 
 
-def _unset(box: Box) -> int | None:
-    """Return the number of the network device that the stage sets up: passt's, unless libkrun's
-    init asks it for an address."""
+def _passt(box: Box) -> list[tuple[int, PasstDevice]]:
+    """Return the network devices that are passt's, with their numbers. The stage sets up the first,
+    unless libkrun's init asks for its address."""
     devices = box.network.devices if isinstance(box.network, NetworkDevices) else ()
-    for i, device in enumerate(devices):
-        if isinstance(device, PasstDevice) and not device.dhcp:
-            return i
-    return None
+    return [(i, device) for i, device in enumerate(devices) if isinstance(device, PasstDevice)]
 
 
 def possible(box: Box) -> bool:
@@ -94,14 +92,14 @@ def outer(box: Box, target: Target) -> Box:
     if isinstance(box.rootfs, DirectoryRoot):
         root = box.rootfs
         read_only = root.read_only or _is_kept_out(root.changes)
-        window = root.dax_mib if root.dax_mib != ROOT_WINDOW else 0
+        window = root.dax_mib if box.origin("rootfs", "dax") else 0
         share = Share(table["share"], root.path, read_only, window, "complete", root.overlay, None)
         shares = (*shares, share)
     # A family without a version has libkruns that are older than the function that forbids writing.
-    known = target.family == 2 or target.version is not None
-    forbids = known and lacks(functions()["krun_add_virtiofs3"], target) is None
     # Where the plan needs that function anyway, nothing is lost by using it.
-    forbids = forbids or any(share.read_only for share in shares)
+    known = target.family == 2 or target.version is not None
+    forbids = known or any(share.read_only for share in shares)
+    forbids = forbids and lacks(functions()["krun_add_virtiofs3"], target) is None
     program, orders = table["program"]
     return box._replace(
         shares=shares,
@@ -172,7 +170,7 @@ def orders(box: Box, because: Path) -> Iterator[Operation]:
     yield _order(
         "workdir",
         workdir,
-        {"workdir_path": entrypoint.workdir},
+        {"workdir_path": normpath("/" + entrypoint.workdir.lstrip("/"))},
         {"workdir_path": workdir or ("entrypoint", "workdir")},
     )
     args, places = process.started(box, entrypoint.script)
@@ -187,8 +185,7 @@ def _order(
 
 def _root(box: Box) -> Iterator[Operation]:
     changes = box.rootfs.changes
-    kept_out = _is_kept_out(changes)
-    access = "read" if box.rootfs.read_only or kept_out else "read-write"
+    access = _access(box.rootfs.read_only or _is_kept_out(changes) or _is_on_read_only(box))
     match box.rootfs:
         case DirectoryRoot():
             args = {"tag": _table()["share"], "access": access}
@@ -213,6 +210,14 @@ def _root(box: Box) -> Iterator[Operation]:
         # A disk that is not there is found by the rules.
         for fstype in [disk.fstype for disk in box.disks if disk.id == changes.disk][:1]:
             yield _order("keep_changes", where, {"device": device, "fstype": fstype})
+
+
+def _is_on_read_only(box: Box) -> bool:
+    """Tell whether the root is on a disk that is read-only, which the rules let be mounted so."""
+    root = box.rootfs
+    return isinstance(root, DiskRoot) and any(
+        disk.read_only for disk in box.disks if disk.id == root.disk
+    )
 
 
 def _mounts(box: Box) -> Iterator[Operation]:
@@ -251,7 +256,8 @@ def _access(read_only: bool) -> str:
 
 
 def _names(box: Box) -> Iterator[Operation]:
-    device = _unset(box)
+    passt = _passt(box)
+    device = next((i for i, one in passt if not one.dhcp), None)
     if device is not None:
         given = {name: PASST[name] for name in ("address", "prefix", "gateway")}
         yield _order("interface", ("network",), {"name": f"eth{device}", **given})
@@ -264,7 +270,8 @@ def _names(box: Box) -> Iterator[Operation]:
     for i, address in enumerate(box.dns):
         at = ("dns", i)
         yield _order("nameserver", at, {"address": address}, {"address": at})
-    if device is not None and not box.dns:
+    # Also where libkrun's init asks for the address: what it writes is not in the program's root.
+    if passt and not box.dns:
         yield _order("nameserver", ("network",), {"address": PASST["resolver"]})
 
 

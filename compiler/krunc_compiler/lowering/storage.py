@@ -7,7 +7,7 @@ from typing import Any
 
 from krunc_compiler.box.box import Box, DirectoryRoot, Disk, DiskRoot, Overlay, Share
 from krunc_compiler.findings.finding import Path
-from krunc_compiler.libkrun import Target
+from krunc_compiler.libkrun import Target, disk_name
 from krunc_compiler.plan.operation import Operation
 
 # KRUN_FS_ROOT_TAG, and the DAX window in MiB that krun_set_root gives the root since 1.9.5.
@@ -87,7 +87,7 @@ def _disk(disk: Disk, target: Target) -> tuple[str, dict[str, Any], str]:
 def device_of(box: Box, disk: str) -> str | None:
     """Return the guest's device of the disk with that id; None when no disk has it."""
     ids = [candidate.id for candidate in box.disks]
-    return f"/dev/vd{chr(ord('a') + ids.index(disk))}" if disk in ids else None
+    return disk_name(ids.index(disk)) if disk in ids else None
 
 
 def root(box: Box, target: Target) -> Iterator[Operation]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from krunc_compiler.box.from_value import seconds
 from krunc_compiler.box.storage_from_value import mebibytes
+from krunc_compiler.files.hostpath import holds_devices
 from krunc_compiler.findings.finding import Finding
+from krunc_compiler.findings.report import is_blank
 from krunc_compiler.policy import ports
 from krunc_compiler.policy.paths import allows, named, spend
 from krunc_compiler.policy.roots import image_tags, images, is_root_image, roots
@@ -19,6 +21,8 @@ from krunc_compiler.review.words import bare, plain, words
 _NETWORKS = {
     "TSI": "tsi",
     "TSI to localhost": "tsi",
+    "TSI to 169.254.0.0/16": "tsi",
+    "TSI resolver": "tsi",
     "TSI for Unix": "tsi_unix",
     "stream socket": "unixstream",
     "datagram socket": "unixgram",
@@ -51,9 +55,13 @@ def judge(policy: dict[str, Any], review: Review, place: Place) -> Iterator[Find
             ("box",),
             f"allow.names: {bare(allow['names'])}",
         )
+    labels = review.value.get("labels", {})
     for label in policy.get("labels", ()):
-        if label not in review.value.get("labels", {}):
+        if label not in labels:
             yield Finding("KR501", f"the box has no label {bare(label)}", (), f"labels: {label}")
+        elif is_blank(labels[label]):
+            text = f"this label shows nothing: {bare(labels[label])}"
+            yield Finding("KR501", text, ("labels", label), f"labels: {label}")
     for fact in review.isolation:
         if fact.subject[0] in policy.get("isolation", ()) and not fact.held:
             less = WayOut("remove", (fact.subject[0],)).words(place)
@@ -116,6 +124,10 @@ def _sockets(review: Review, paths: list[str], place: Place) -> Found:
     for fact, reach in _reaches(review, "listen", "connect"):
         if reach.noun not in ports.NOUNS and not _is_allowed(reach, paths, place):
             yield fact, for_path(reach.target)
+    for fact, reach in _reaches(review, "network"):
+        # The guest connects to whatever socket of the host it names.
+        if reach.noun == "TSI for Unix" and not allows("/", place.plan, paths, place.policy):
+            yield fact, for_path("/")
 
 
 def _networks(review: Review, modes: list[str], place: Place) -> Found:
@@ -153,11 +165,14 @@ def _is_path_of(path: str, names: list[str], place: Place) -> bool:
 
 def _devices(review: Review, names: list[str], place: Place) -> Found:
     seen = set()
-    for fact, reach in _reaches(review, "device"):
+    for fact, reach in _reaches(review, "device", "read", "write"):
         target = str(reach.target or "")
         if reach.noun == "input" and target.startswith("the device "):
             continue  # the step that opens it is asked
-        is_path = reach.noun in ("read", "write")
+        is_attached = reach.verb != "device"
+        if is_attached and not holds_devices(target):
+            continue
+        is_path = is_attached or reach.noun in ("read", "write")
         fits = _is_path_of(target, names, place) if is_path else named(reach.noun, names)
         if fact not in seen and not fits:
             seen.add(fact)

@@ -3,17 +3,24 @@
 A text that differs from plan to plan only by what the plan's own name or its variables say stands
 with the variable in its place: `TCP port {n+8000}`. That is not guessed: it holds for each plan of
 the group, which the text with its own variables is made from again. A number that no variable
-tells stands as {a}, and all its values are told behind, in order.
+tells stands as {a}.
+
+What stands for a value hides it, and the author of a plan chooses names and variables. So all words
+that stand behind a variable are told, in as many texts as that takes; of numbers the least and the
+greatest, with what is between. Only what the plans' own names say is not told twice.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from krunc_compiler.review.names import PARTS, ranges, shape_of, words_of
+from krunc_compiler.review.words import marked
 
 # What a part of a text is in all plans of a group: ("=", TEXT), ("word", PLACE), ("variable",
 # NAME), ("line", PLACE, FACTOR, SUM), ("any",).
@@ -29,6 +36,10 @@ _RARE = 50
 # So few plans with a number of their own are told one by one.
 _APART = 5
 _VALUES = 24
+# Of one text at most so many characters of words are told: a comment cuts longer ones.
+_WORDS = 400
+# What the parts of a plan's name are called: no variable is told by these.
+_OWN = re.compile(r"(n|name)[0-9]*")
 
 
 class Said(NamedTuple):
@@ -48,11 +59,13 @@ class Alike(NamedTuple):
 
 
 Variables = Mapping[str, Mapping[str, str]]
+# Whether all plans with these names are named where the text stands.
+AreNamed = Callable[[Sequence[str]], bool]
 
 
-def alike(said: Sequence[Said], variables: Variables) -> Iterator[Alike]:
+def alike(said: Sequence[Said], variables: Variables, are_named: AreNamed) -> Iterator[Alike]:
     """Yield what is SAID, each text once with its plans; VARIABLES are those of each plan, as far
-    as they are known."""
+    as they are known. What a plan's name tells is only told by it where the plans ARE NAMED."""
     plans: dict[str, list[str]] = {}
     for plan, text in said:
         plans.setdefault(text, []).append(plan)
@@ -66,10 +79,10 @@ def alike(said: Sequence[Said], variables: Variables) -> Iterator[Alike]:
         for name in names:
             shapes.setdefault((shape, shape_of(name)), []).append(Said(name, text))
     for rows in shapes.values():
-        yield from _of_shape(rows, variables)
+        yield from _of_shape(rows, variables, are_named)
 
 
-def _of_shape(rows: list[Said], variables: Variables) -> Iterator[Alike]:
+def _of_shape(rows: list[Said], variables: Variables, are_named: AreNamed) -> Iterator[Alike]:
     """Group ROWS, which differ in words and numbers alone."""
     if len(rows) == 1:
         yield _alone(rows[0])
@@ -85,10 +98,36 @@ def _of_shape(rows: list[Said], variables: Variables) -> Iterator[Alike]:
     for key, group in groups.items():
         if _ANY in key and len(group) <= _APART:
             yield from (_alone(rows[i]) for i in group)
-        else:
-            text = _told(key, [parts[i] for i in group], [names[i] for i in group])
-            texts = frozenset(rows[i].text for i in group)
-            yield Alike(text, tuple(rows[i].plan for i in group), texts)
+            continue
+        for some in _readable([parts[i] for i in group], group):
+            plans = tuple(rows[i].plan for i in some)
+            seen = [parts[i] for i in some], [names[i] for i in some]
+            text = _told(key, *seen, are_named(list(dict.fromkeys(plans))))
+            yield Alike(text, plans, frozenset(rows[i].text for i in some))
+
+
+def _readable(parts: list[list[str]], group: list[int]) -> Iterator[list[int]]:
+    """Yield GROUP, of which PARTS are the texts, in pieces: of none are more words told than one
+    text has room for."""
+    columns = list(zip(*parts, strict=True))
+    words = [place for place, column in enumerate(columns) if _are_words(set(column))]
+    found: list[int] = []
+    told: set[tuple[int, str]] = set()
+    for own, i in sorted(
+        (([row[at] for at in words], i) for row, i in zip(parts, group, strict=True))
+    ):
+        new = told | set(zip(words, own, strict=True))
+        if found and sum(len(word) + 2 for _, word in new) > _WORDS:
+            yield sorted(found)
+            found, new = [], set(zip(words, own, strict=True))
+        found.append(i)
+        told = new
+    yield sorted(found)
+
+
+def _are_words(seen: set[str]) -> bool:
+    """Tell whether what was SEEN is told one by one, for it has no ranges."""
+    return len(seen) > 1 and any(_number(part) is None for part in seen)
 
 
 def _alone(row: Said) -> Alike:
@@ -110,7 +149,7 @@ def _labels(
         found.append((sum(fits), ("word", place), fits))
         if column[0].isdigit() and at[0].isdigit():
             found += _lines(place, column, names)
-    for name in dict.fromkeys(key for one in own for key in one):
+    for name in dict.fromkeys(key for one in own for key in one if not _OWN.fullmatch(key)):
         fits = [part == one.get(name) for part, one in zip(column, own, strict=True)]
         found.append((sum(fits), ("variable", name), fits))
     # Of two that hold for as many, the variable's own name says the most.
@@ -158,15 +197,20 @@ def _lines(
 
 def _number(text: str) -> int | None:
     """Return the number that is written as TEXT, where nothing else is written so."""
-    plain = len(text) <= 15 and (text == "0" or not text.startswith("0"))
+    plain = text.isdigit() and len(text) <= 15 and (text == "0" or not text.startswith("0"))
     return int(text) if plain else None
 
 
-def _told(key: tuple[Label, ...], rows: list[list[str]], names: list[tuple[str, ...]]) -> str:
-    """Return the text of a group, of which KEY tells the parts."""
+def _told(
+    key: tuple[Label, ...], rows: list[list[str]], names: list[tuple[str, ...]], are_named: bool
+) -> str:
+    """Return the text of a group, of which KEY tells the parts. Its values are behind it, but for
+    what its plans' names tell, which ARE NAMED."""
     called = variable_names(names)
     told: list[str] = []
-    values: list[str] = []
+    values: dict[str, str] = {}
+    taken = {label[1] for label in key if label[0] == "variable"}
+    letters = (one for one in _letters() if one not in taken)
     has_variable = False
     for i, label in enumerate(key):
         seen = {row[i] for row in rows}
@@ -176,18 +220,31 @@ def _told(key: tuple[Label, ...], rows: list[list[str]], names: list[tuple[str, 
             continue
         has_variable = True
         if label == _ANY:
-            letter = f"{{{chr(ord('a') + len(values) % 26)}}}"
-            told.append(letter)
-            values.append(f"{letter}: {ranges(map(int, seen), _VALUES)}")
+            name = f"{{{next(letters)}}}"
         elif label[0] == "variable":
-            told.append(f"{{{label[1]}}}")
+            name = f"{{{label[1]}}}"
         elif label[0] == "word":
-            told.append(f"{{{called[int(label[1])]}}}")
+            name = f"{{{called[int(label[1])]}}}"
         else:
-            told.append(_line(called[int(label[1])], int(label[2]), int(label[3])))
+            name = _line(called[int(label[1])], int(label[2]), int(label[3]))
+        told.append(name)
+        if label[0] in ("any", "variable") or not are_named:
+            values[name] = f"{name}: {_values(seen)}"
     if not has_variable:
         return "".join(rows[0])
-    return "; ".join(["".join(told), *values])
+    return "; ".join(["".join(told), *values.values()])
+
+
+def _letters() -> Iterator[str]:
+    """Yield a to m, and then a1 to m1: n is that of a plan's name."""
+    for i in itertools.count():
+        yield f"{chr(ord('a') + i % 13)}{i // 13 or ''}"
+
+
+def _values(seen: set[str]) -> str:
+    if _are_words(seen):
+        return marked(", ".join(sorted(seen)))
+    return ranges(map(int, seen), _VALUES)
 
 
 def _line(name: str, slope: int, total: int) -> str:

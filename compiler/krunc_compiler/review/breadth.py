@@ -8,6 +8,8 @@ from krunc_compiler.review.fact import Fact, Reach
 
 # All of a kind, then absolute paths from the top down, then what leaves the plan's directory.
 _ALL, _TOP, _UP, _INSIDE = range(4)
+# That of what nobody has looked at.
+WIDEST = (_ALL, 0)
 
 
 def breadth(was: Fact | None, now: Fact | None) -> tuple[int, int]:

@@ -1,4 +1,5 @@
-"""The sentence about one changed fact: `old -> new`, `removed: old`, or the new fact alone.
+"""The sentence about one changed fact: `old -> new`, `removed: old`, or the new fact alone. Also
+about an operation of which no fact tells.
 
 A fact has no arrow of its own outside of quotes, and no word of a plan ends in a colon there
 (words.word), so a plan cannot fake either.
@@ -24,11 +25,11 @@ def changed(was: Fact | None, now: Fact) -> str:
         return f"{topic}{' -> '.join(states)}: {now.sentence}"
     if was is None:
         return topic + now.sentence
-    if (was.kind, was.sentence) == (now.kind, now.sentence):
+    if (was.kind, was.text) == (now.kind, now.text):
         return topic + now.sentence + _of_another_reach(was, now)
     if was.kind == now.kind:
         return f"{topic}{was.sentence} -> {now.sentence}"
-    if was.sentence == now.sentence:
+    if was.text == now.text:
         return f"{now.sentence}: {was.kind} -> {now.kind}"
     return f"{was.kind} {was.sentence} -> {now.kind} {now.sentence}"
 

@@ -259,7 +259,7 @@ def _grouped(changed: Changed) -> list[_Opening]:
             wide[key] = min(reached, wide.get(key, reached))
     found = []
     for (kind, origin), said in plans.items():
-        for group in alike(said, {}):
+        for group in alike(said, {}, lambda names: len(names) <= _NAMED):
             width = min(wide[kind, origin, text] for text in group.texts)
             paths = list(dict.fromkeys(group.plans))
             found.append(_Opening(RANK[kind], width, -len(paths), kind, group.text, origin, paths))

@@ -8,7 +8,6 @@ else is neutral. The kinds in fact.KINDS order the changes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -17,17 +16,18 @@ from krunc_compiler.plan.ordered import kind_of
 from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_text import changed, removed
 from krunc_compiler.review.fact import BY_NAME, LASTING, RANK, Fact, Reach, Reached
-from krunc_compiler.review.facts.table import READINGS, SILENT, STATED
-from krunc_compiler.review.isolation import TOPICS
-from krunc_compiler.review.matching import Pair, match, named, turned
+from krunc_compiler.review.facts.table import SILENT, STATED
+from krunc_compiler.review.isolation import TOPICS, taken_by
+from krunc_compiler.review.matching import Pair, identity, match, named, turned
 from krunc_compiler.review.pairing import paired, same
 from krunc_compiler.review.strings import Sides, TextChange, named_in, shared_out, text_changes
 from krunc_compiler.review.summary import Review
-from krunc_compiler.review.words import plain, word
+from krunc_compiler.review.unshown import between, brief, by_itself, demand, differing
+from krunc_compiler.review.words import plain, word, words
 
 Effect = Literal["widens", "other_code", "alters", "narrows", "neutral"]
 EFFECTS: tuple[Effect, ...] = ("widens", "other_code", "alters", "narrows", "neutral")
-# Isolations that follow from the host access alone: a change of that is told once, as access.
+# Isolations that follow from the host access: a change of that is told once, as access.
 FOLLOWING = frozenset(("isolation", (topic.name,)) for topic in TOPICS)
 # Behind the kinds of facts: changes that no fact shows.
 MORE_KINDS = ("operation", "order", "preflight", "metadata")
@@ -96,6 +96,8 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         else Reached(())
         for side in (old, new)
     ]
+    told: set[str] = set()
+    lost = []
     for was, now in paired(old, new):
         moved = renamed and now is not None and any(map(_runtime, now.reach))
         if was and now and (was is now or same(was, now)) and not moved:
@@ -103,10 +105,17 @@ def _facts(old: Review | None, new: Review | None) -> Iterator[Change]:
         if not (was and now) and (was or now).held:  # type: ignore[union-attr]
             continue
         if _is_isolation_of_access(now or was):
-            continue  # the host access that takes it away, or no longer does, is told
+            # The host access that takes it away, or no longer does, is told.
+            lost += [(was, now)] if now and not now.held else []
+            continue
         change = _change(was, now, *reached)
+        if now and change.effect == "widens":
+            told.update(*(taken_by(one) for one in now.reach if not reached[0].covers(one)))
         note = "; runtime: is the directory of another box" if moved and was else ""
         yield change._replace(sentence=change.sentence + note)
+    # But where nothing is reached that was not: as where the root becomes a directory that a share
+    # could write all along.
+    yield from (_change(was, now, *reached) for was, now in lost if now.subject[0] not in told)
 
 
 def _is_isolation_of_access(fact: Fact | None) -> bool:
@@ -133,7 +142,17 @@ def _change(was: Fact | None, now: Fact | None, old: Reached, new: Reached) -> C
     if now is None:
         assert was is not None
         return Change(effect, was.kind, removed(was), was.origin, was, now)
-    return Change(effect, now.kind, changed(was, now), now.origin, was, now)
+    origin = now.origin or (_key_of(was) if was else "")
+    return Change(effect, now.kind, changed(was, now), origin, was, now)
+
+
+# The keys of isolations that are lost when the plan no longer asks for them.
+_KEYS = {"confinement": "confine", "user": "run_as"}
+
+
+def _key_of(was: Fact) -> str:
+    """Return the key of WAS, in the place of which nothing has a key."""
+    return was.origin if was.origin != "default" else _KEYS.get(was.subject[0], "")
 
 
 def _with_texts(changes: list[Change], old: Review | None, new: Review | None) -> Iterator[Change]:
@@ -221,33 +240,39 @@ def _rest(old: Review, new: Review, rest: list[Pair]) -> Iterator[Change]:
         row: dict[str, Any] = now or was or {}
         if row.get("step") in SILENT:
             if was:
-                demands[False].append(_demand(was))
+                demands[False].append(demand(was))
             if now:
-                demands[True].append(_demand(now))
+                demands[True].append(demand(now))
         elif was is None or now is None:
             sign = "removed: " if now is None else "added: "
-            yield Change(_silent(row), "operation", sign + named(row), row["from"])
+            yield Change(by_itself(row), "operation", sign + named(row), row["from"])
         elif pair.changed:
-            text = f"{named(now)}: {_differing(was, now)}"
-            change = Change(_silent(now), "operation", text, now["from"])
+            text = f"{named(now)}: {differing(was, now)}"
+            change = Change(between(was, now), "operation", text, now["from"])
             texts = text_changes(was.get("args", {}), now.get("args", {}))
             said = named_in(text)
             shown = [one for one in texts if one.shown_in(said, said)]
             yield _telling(change, shown, [one for one in texts if one not in shown])
-    comes = [text for text in demands[True] if text not in demands[False]]
-    goes = [text for text in demands[False] if text not in demands[True]]
-    if comes or goes:
-        parts = [
-            f"{sign} {'; '.join(rows)}" for sign, rows in (("added", comes), ("removed", goes))
-        ]
-        told = ", ".join(part for part, rows in zip(parts, (comes, goes), strict=True) if rows)
-        yield Change("neutral", "preflight", f"host checks: {told}", "")
+    parts = []
+    for sign, comes in (("added", True), ("removed", False)):
+        if rows := [text for text in demands[comes] if text not in demands[not comes]]:
+            parts.append(f"{sign} {'; '.join(rows)}")
+    if parts:
+        yield Change("neutral", "preflight", f"host checks: {', '.join(parts)}", "")
 
 
 def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
-    """Tell what stands in another order. That of the host's steps says what is held when."""
+    """Tell what stands in another order. That of the host's steps says what is held when; that of
+    a file's lines, which of them the guest follows."""
     steps = turned(old.operations, new.operations)
     indexes = sorted(steps.union(pair.new for pair in moved if pair.new is not None))
+    for name, kind in _LINES.items():
+        lines = [index for index in indexes if new.operations[index].get("order") == name]
+        if lines:
+            indexes = [index for index in indexes if index not in lines]
+            rows = [row for row in new.operations if row.get("order") == name]
+            text = f"in another order: {words([identity(row)[2] for row in rows])}"
+            yield Change("alters", kind, text, new.operations[lines[0]]["from"])
     if indexes:
         names = [named(new.operations[index]) for index in indexes]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -255,34 +280,10 @@ def _order(old: Review, new: Review, moved: list[Pair]) -> Iterator[Change]:
         yield Change("alters" if steps else "neutral", "order", text, "")
 
 
-# How many of the moved operations are named.
-_NAMED = 40
-
-
-def _silent(row: dict[str, Any]) -> Effect:
-    """Tell what a change of an operation is that no fact shows."""
-    kind = kind_of(row)
-    # What is read is shown by its facts; what tells nothing has a reason.
-    return "neutral" if row[kind] in READINGS[kind] or row[kind] in SILENT else "alters"
-
-
-def _demand(row: dict[str, Any]) -> str:
-    return " ".join([row["step"], *(word(str(value)) for value in row.get("args", {}).values())])
-
-
-def _differing(was: dict[str, Any], now: dict[str, Any]) -> str:
-    old, new = ({**row, **row.get("args", {})} for row in (was, now))
-    parts = [
-        f"{name} {_brief(old.get(name))} -> {_brief(new.get(name))}"
-        for name in dict.fromkeys([*new, *old])
-        if name not in ("args", "from") and old.get(name) != new.get(name)
-    ]
-    return "; ".join(parts) or "another order of keys"
-
-
-def _brief(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return word(text)
+_NAMED = 40  # of the operations that moved
+# The orders that write a line of a file in which programs take the first that fits, and the kinds
+# of their facts: resolv.conf(5), hosts(5).
+_LINES = {"nameserver": "name server", "host": "hosts"}
 
 
 def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
@@ -291,9 +292,9 @@ def _head(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
         if name in ("box_digest", "operations", "requires", "because", "labels", "waivers"):
             continue
         if was.get(name) != now.get(name):
-            texts = (_brief(one.get(name)) for one in (was, now))
+            texts = (brief(one.get(name)) for one in (was, now))
             if name == "features":
-                texts = (", ".join(map(_brief, one[name])) or "none" for one in (was, now))
+                texts = (", ".join(map(brief, one[name])) or "none" for one in (was, now))
             text = f"{word(name)} {' -> '.join(texts)}"
             effect: Effect = "alters" if name == "api" else "neutral"
             yield Change(effect, "metadata", text, "")

@@ -141,7 +141,7 @@ KINDS = (
     _access("device", True, "device"),
     _access("connect", True, "connect"),
     _access("vmm-only", True, "admit"),
-    Kind("run", "machine", True, ("run", "mount")),
+    Kind("run", "machine", True, ("run", "mount", "boot")),
     _access("waiver", True, "waive"),
     Kind("isolation", "isolation", True, ("without", "user")),
     _access("read", False, "read without"),
@@ -156,7 +156,7 @@ KINDS = (
     _machine("user", "user"),
     _machine("guest user", "as"),
     _machine("root", "change"),
-    _machine("changes"),
+    _machine("changes", "change"),
     _machine("mount"),
     *map(
         _machine,
@@ -173,9 +173,9 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 RANK = {kind.name: rank for rank, kind in enumerate(KINDS)}
 
 
-# Their end takes nothing from the guest: its root can use what was mounted as long as it is
-# attached.
-LASTING = frozenset({"mount"})
+# Their end takes nothing from the guest, as far as a plan can tell: its root can use what was
+# mounted as long as it is attached, and a parameter of the kernel can be what held it (lockdown=).
+LASTING = frozenset({"mount", "boot"})
 
 
 class Reached:

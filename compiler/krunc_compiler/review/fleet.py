@@ -15,15 +15,17 @@ from krunc_compiler.review.breadth import breadth
 from krunc_compiler.review.change_sheet import details
 from krunc_compiler.review.difference import EFFECTS, MORE_KINDS, Difference, Effect
 from krunc_compiler.review.fact import RANK
-from krunc_compiler.review.names import family_of
+from krunc_compiler.review.names import are_all_told, family_of
 from krunc_compiler.review.sheet import Detail
 
 Status = Literal["changed", "added", "removed", "renamed", "unchanged"]
 STATUSES: tuple[Status, ...] = ("changed", "added", "removed", "renamed", "unchanged")
 # In fewer plans there is no rest to differ from.
 _REST = 3
-# Of one key and kind that many are told; the others are counted.
+# Of one key and kind that many are told; the others are counted. Not so of what widens or changes
+# what runs: one that matters could stand behind many that do not.
 _MOST = 20
+_COUNTED: tuple[Effect, ...] = ("narrows", "neutral")
 _RANK = {**RANK, **{kind: len(RANK) + i for i, kind in enumerate(MORE_KINDS)}}
 
 
@@ -139,7 +141,7 @@ def _rows(status: Status, plans: Sequence[PlanChange], variables: Variables) -> 
             wide[at] = min(one.breadth, wide.get(at, one.breadth))
     for key, said in found.items():
         one = first[key]
-        for group in alike(said, variables):
+        for group in alike(said, variables, are_all_told):
             names = tuple(dict.fromkeys(group.plans))
             # A text with variables is as wide as the widest that it stands for.
             width = min(wide[key, text] for text in group.texts)
@@ -193,7 +195,8 @@ def _folded(rows: list[Row]) -> Iterator[Row]:
         groups.setdefault((*_subject(row), row.unlike), []).append(row)
     for group in groups.values():
         group.sort(key=_order)
-        yield from group[:_MOST]
-        if left := group[_MOST:]:
+        most = _MOST if group[0].effect in _COUNTED else len(group)
+        yield from group[:most]
+        if left := group[most:]:
             names = tuple(dict.fromkeys(name for row in left for name in row.plans))
             yield left[0]._replace(plans=names, details=(), others=len(left) - 1)

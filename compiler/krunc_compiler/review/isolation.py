@@ -1,14 +1,13 @@
 """What isolates a VM from its host, and what exposes the host."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from krunc_schema import load
-
-from krunc_compiler.files.hostpath import holds_devices, holds_views, normal, within
+from krunc_compiler.files.hostpath import holds_devices, holds_views
+from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import ROOT_TAG
+from krunc_compiler.review.roots import written_root
 
 
 class Topic(NamedTuple):
@@ -94,16 +93,17 @@ TOPICS = (
     ),
 )
 
-# The root's directory in facts that are no change of it.
-_ROOT_TAGS = (ROOT_TAG, load("orders")["share"])
 # Besides topics: that the guest writes to a directory, and that the VMM has a user of its own.
 _SETUID, _USER = "written directory", "own user"
 _AT_PATHS = [(topic.name, topic.lost_at) for topic in TOPICS if topic.lost_at is not None]
 
 
-def isolation(facts: list[Fact]) -> Iterator[Fact]:
-    """Yield one fact a topic, held or not, with the operation that takes it away."""
+def isolation(facts: list[Fact], operations: Sequence[Ordered]) -> Iterator[Fact]:
+    """Yield one fact a topic of what FACTS tell of OPERATIONS, held or not, with the operation that
+    takes it away."""
     taken = _taken(facts)
+    if "root" not in taken and (written := written_root(facts, operations)) is not None:
+        taken["root"] = written
     for topic in TOPICS:
         lost = taken.get(topic.name)
         yield _held(topic) if lost is None else _lost(topic, lost.origin, lost.operation)
@@ -128,38 +128,21 @@ def _taken(facts: list[Fact]) -> dict[str, Fact]:
     that does; among them what `_setuid` is told by."""
     found: dict[str, Fact] = {}
     for fact in facts:
-        for verb, noun, target in fact.reach:
-            for name in _lost_by(verb, noun):
+        for reach in fact.reach:
+            for name in taken_by(reach):
                 found.setdefault(name, fact)
-            if verb == "user" and noun == "uid" and target is not None:
-                found.setdefault(_USER, fact)
-            if verb in ("read", "write") and isinstance(target, str):
-                for name, lost_at in _AT_PATHS:
-                    if name not in found and lost_at(target):
-                        found[name] = fact
-    if "root" not in found and (written := _written_root(facts)) is not None:
-        found["root"] = written
     return found
 
 
-def _written_root(facts: list[Fact]) -> Fact | None:
-    """Return the fact that lets the guest write to the directory that is its root, or to a part of
-    it, by another share."""
-    roots = _directories(facts, "read", lambda fact: fact.subject[-1] in _ROOT_TAGS)
-    for _, root in roots:
-        for fact, path in _directories(facts, "write", lambda _: True):
-            if within(path, root) or within(root, path):
-                return fact
-    return None
-
-
-def _directories(
-    facts: list[Fact], by: str, wanted: Callable[[Fact], bool]
-) -> Iterator[tuple[Fact, str]]:
-    for fact in facts:
-        for verb, noun, target in fact.reach:
-            if (verb, noun) == (by, "directory") and isinstance(target, str) and wanted(fact):
-                yield fact, normal(target)
+def taken_by(reach: Reach) -> list[str]:
+    """Return the names of what REACH takes away by itself."""
+    verb, noun, target = reach
+    found = [*_lost_by(verb, noun)]
+    if verb == "user" and noun == "uid" and target is not None:
+        found.append(_USER)
+    if verb in ("read", "write") and isinstance(target, str):
+        found += [name for name, lost_at in _AT_PATHS if lost_at(target)]
+    return found
 
 
 @lru_cache(256)  # few, but for what krunc cannot read

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from krunc_compiler import libkrun as api
 from krunc_compiler.libkrun import Param
 from krunc_compiler.plan.ordered import kind_of
+from krunc_compiler.review.facts.storage import laid_at
 from krunc_compiler.review.words import word
 
 Identity = tuple[str, ...]
@@ -45,7 +46,7 @@ def identity(row: dict[str, Any]) -> Identity:
     if kind == "step" and "path" in args and name != "require_image":
         return (kind, name, str(args["path"]))
     if "fs_tag" in args:
-        return (kind, name, str(args["fs_tag"]), str(args.get("path")))
+        return (kind, name, str(args["fs_tag"]), laid_at(str(args.get("path"))))
     return (kind, name)
 
 

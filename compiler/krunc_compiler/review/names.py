@@ -37,7 +37,8 @@ def family_of(name: str) -> str:
 
 
 def ranges(numbers: Iterable[int], most: int = MOST) -> str:
-    """Return NUMBERS as 1-16,18-1000; what is beyond MOST ranges is counted."""
+    """Return NUMBERS as 1-16,18-1000; what is beyond MOST ranges is counted, up to the
+    greatest."""
     found: list[list[int]] = []
     for number in sorted(set(numbers)):
         if found and found[-1][1] == number - 1:
@@ -46,15 +47,21 @@ def ranges(numbers: Iterable[int], most: int = MOST) -> str:
             found.append([number, number])
     told = [str(a) if a == b else f"{a}-{b}" for a, b in found[:most]]
     left = sum(b - a + 1 for a, b in found[most:])
-    return ",".join(told) + (f" and {left} more" if left else "")
+    return ",".join(told) + (f" and {left} more up to {found[-1][1]}" if left else "")
+
+
+def are_all_told(names: Sequence[str]) -> bool:
+    """Tell whether each of NAMES can be read from what `in_words` says of them."""
+    series = _series(names)
+    return len(series) <= MOST and all(
+        " " not in ranges(numbers) for numbers in series.values() if numbers[0] >= 0
+    )
 
 
 def in_words(names: Sequence[str]) -> str:
     """Return NAMES in a few words: those that differ in their last number alone as
     web-{1-16,18-1000}. Braces are krunc's own: a name with one of its own stands in quotes."""
-    series: dict[tuple[str, str], list[int]] = {}
-    for name in names:
-        series.setdefault(_around(name), []).append(_number(name))
+    series = _series(names)
     told = []
     for i, ((before, after), numbers) in enumerate(series.items()):
         if i == MOST:
@@ -68,6 +75,14 @@ def in_words(names: Sequence[str]) -> str:
         else:
             told.append(marked(f"{before}{{{ranges(numbers)}}}{after}"))
     return ", ".join(told).replace(", and ", " and ")
+
+
+def _series(names: Iterable[str]) -> dict[tuple[str, str], list[int]]:
+    """Return the last numbers of NAMES, by what stands around them."""
+    series: dict[tuple[str, str], list[int]] = {}
+    for name in names:
+        series.setdefault(_around(name), []).append(_number(name))
+    return series
 
 
 def _around(name: str) -> tuple[str, str]:

@@ -45,10 +45,11 @@ def _subjects(review: Review | None) -> dict[tuple[Any, ...], Fact]:
 
 
 def same(was: Fact, now: Fact) -> bool:
-    """Tell whether both say and reach the same."""
-    return (was.kind, was.sentence, was.reach, was.held) == (
+    """Tell whether both say and reach the same. What of the sentence is a value is no difference
+    that a reader sees."""
+    return (was.kind, was.text, was.reach, was.held) == (
         now.kind,
-        now.sentence,
+        now.text,
         now.reach,
         now.held,
     )

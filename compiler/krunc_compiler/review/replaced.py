@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from krunc_schema import load
-
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.fact import Fact, Reach
-from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT
+from krunc_compiler.review.facts.guest_devices import disk_of, guest_devices
+from krunc_compiler.review.facts.storage import PROGRAM_FILE, ROOT_TAG, SCRIPT, laid_at, same
+from krunc_compiler.review.variables import homes, in_home, loading
 from krunc_compiler.review.words import word
 
 INIT = "/init.krun"
@@ -45,24 +45,33 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
     telling = [
         (index, row)
         for index, row in enumerate(operations)
-        if row.get("call") in _OVERLAYS or row.get("order") in _MOUNTS or row.once(_variables)
+        if row.get("call") in _OVERLAYS
+        or row.get("order") in _MOUNTS
+        or row.once(loading)
+        or row.once(homes)
     ]
     if not telling:
         return
     programs = list(_programs(operations))
+    attached = _attached(operations)
     roots = {ROOT_TAG, *(row["args"]["tag"] for row in operations if "root_share" in row.values())}
+    places = list(_places(operations, roots))
     for index, row in telling:
         args = row.args
         if row.get("call") in _OVERLAYS and args["fs_tag"] in roots:
-            path = posixpath.normpath("/" + args["path"].lstrip("/"))
+            path = laid_at(args["path"])
             what = _what(path, row, programs)
             if what:
-                reach = frozenset({Reach("run", what, path)})
-                text = f"{word(path)}, merged onto the root: {what}"
+                host = _of_host(args)
+                reach = frozenset({Reach("run", what, f"{path} from {host}" if host else path)})
+                source = f" from {word(host)}" if host else ""
+                text = f"{word(path)}, merged onto the root{source}: {what}"
                 yield Fact("run", ("run", path), text, row["from"], index, reach)
         if row.get("order") in _MOUNTS:
-            yield from _mounted(row, index, programs)
-        for name, value in row.once(_variables).items():
+            yield from _mounted(row, index, programs, attached)
+        for name, value in row.once(homes).items():
+            yield from _home(row, index, name, value, places)
+        for name, value in row.once(loading).items():
             told = value if isinstance(value, str) else " ".join(*value.items())
             reach = frozenset({Reach("run", name, str(told))})
             text = f"{word(name)}={word(value)}" if isinstance(value, str) else word(name)
@@ -70,45 +79,64 @@ def replaced(operations: Sequence[Ordered]) -> Iterator[Fact]:
             yield Fact("run", ("run", name), text, row["from"], index, reach)
 
 
-def _mounted(row: Ordered, index: int, programs: list[_Program]) -> Iterator[Fact]:
+def _attached(operations: Sequence[Ordered]) -> dict[str, tuple[str, str]]:
+    """Return the paths of the host by what the guest calls them: a share's tag, a disk's device."""
+    devices = guest_devices(operations)
+    found = {}
+    for index, row in enumerate(operations):
+        if row.kind == "call" and "tag" in row.args and "path" in row.args:
+            found[str(row.args["tag"])] = ("directory", same(str(row.args["path"])))
+        elif index in devices and "disk_path" in row.args:
+            found[devices[index]] = ("disk", same(str(row.args["disk_path"])))
+    return found
+
+
+def _places(operations: Sequence[Ordered], roots: set[str]) -> Iterator[str]:
+    """Yield where in the guest the plan mounts something of the host's or merges something."""
+    for row in operations:
+        if row.get("order") in _MOUNTS:
+            yield posixpath.normpath(row.args["path"])
+        elif row.get("call") in _OVERLAYS and row.args["fs_tag"] in roots:
+            yield laid_at(row.args["path"])
+
+
+def _home(row: Ordered, index: int, name: str, value: Any, places: list[str]) -> Iterator[Fact]:
+    """Yield a directory in which programs look for settings, where it is not the root's own alone,
+    as far as the plan can tell: a secret can lead anywhere."""
+    if isinstance(value, str):
+        place = in_home(value, places)
+        if place is None:
+            return
+        text, told = f"{word(name)}={word(value)}", f"{value} with {place}"
+        text += f", where programs look for settings that name code: the plan has {word(place)}"
+    else:
+        told = " ".join(map(str, *value.items()))
+        text = f"{word(name)}, where programs look for settings that name code"
+    reach = frozenset({Reach("run", name, told)})
+    yield Fact("run", ("run", name), text, row["from"], index, reach)
+
+
+def _mounted(
+    row: Ordered, index: int, programs: list[_Program], attached: dict[str, tuple[str, str]]
+) -> Iterator[Fact]:
     """Yield what of the root's own code a share or a disk takes the place of. What else is mounted
     runs when something asks for it, as it could be asked for without the mount."""
     path = posixpath.normpath(row.args["path"])
     what = _hidden(path, programs)
     if what:
         source = row.args[_MOUNTS[row["order"]]]
-        text = f"{word(path)}, where {word(source)} is mounted over the root: {what}"
-        reach = frozenset({Reach("mount", what, f"{path} from {source}")})
+        # Two shares can change their places: what the guest calls it is not which code it is.
+        noun, host = attached.get(disk_of(source) or source, ("nothing", ""))
+        shown = f"{noun} {word(host)}" if host else "nothing of this plan"
+        text = f"{word(path)}, where {word(source)} ({shown}) is mounted over the root: {what}"
+        reach = frozenset({Reach("mount", what, f"{path} from {source}, {noun} {host}")})
         yield Fact("run", ("run", "mounted", path), text, row["from"], index, reach)
 
 
-def _variables(row: Ordered) -> dict[str, Any]:
-    """Return the variables that ROW sets by which programs find other code."""
-    env = _environment(row.args)
-    return {name: value for name, value in env.items() if _loads_code(name)} if env else {}
-
-
-def _loads_code(name: str) -> bool:
-    """Tell whether programs find other code by the variable NAME."""
-    names, starts = _known()
-    return name in names or name.startswith(starts)
-
-
-@cache
-def _known() -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the variables of schema/krunc_schema/variables.json, and how the names of others
-    start."""
-    rows = load("variables")["programs"]
-    names = [name for row in rows for name in row.get("names", ())]
-    return frozenset(names), tuple(start for row in rows for start in row.get("starts", ()))
-
-
-def _environment(args: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables that arguments set, of a call or of the file that init reads."""
+def _of_host(args: dict[str, Any]) -> str:
+    """Return the file of the host that is the content of an overlay; "" if it is none."""
     data = args.get("data")
-    process = data.get("process", {}) if isinstance(data, dict) else {}
-    found: dict[str, Any] = args.get("envp") or process.get("env") or {}
-    return found
+    return same(str(data["file"])) if isinstance(data, dict) and "file" in data else ""
 
 
 def _programs(operations: Sequence[dict[str, Any]]) -> Iterator[_Program]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from krunc_compiler.review.lines import Hunk, changed_part, hunks, lines, matched
-from krunc_compiler.review.words import MOST, bare, part, word
+from krunc_compiler.review.words import MOST, bare, digest_of, part, word
 
 # A row with longer strings is hard to compare by eye.
 _ROW = 160
@@ -68,8 +68,7 @@ def _ends(one: str) -> list[str]:
 
 def _mark(text: str) -> str:
     """Return the word that stands in a sentence for TEXT alone."""
-    whole = bare(text)
-    return whole[-13:-1] if len(text) > MOST else whole
+    return digest_of(text).split()[1] if len(text) > MOST else bare(text)
 
 
 class Sides(NamedTuple):

@@ -70,7 +70,7 @@ def review(plan: Plan, known: str = "") -> Review:
         known,
         tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "machine"),
         tuple(fact for fact in ranked if BY_NAME[fact.kind].group == "host_access"),
-        tuple(sorted(isolation(found), key=lambda fact: bool(fact.held))),
+        tuple(sorted(isolation(found, rows), key=lambda fact: bool(fact.held))),
     )
 
 

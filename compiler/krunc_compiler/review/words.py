@@ -10,6 +10,7 @@ those are escaped, so whoever shows the sentence knows krunc's words from the pl
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9._/:=+@%~\[\]-]*[A-Za-z0-9._/=+@%~\[\]-]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 # What stands in a sentence; a longer text is there with its ends, and whole in its operation.
 MOST, _HEAD, _TAIL = 240, 140, 60
+# So many strings of a list stand in a sentence.
+_LISTED = 40
 # What is shown around the changed part of such a text.
 _NEAR = 20
 # What stands around a value of a sentence.
@@ -55,10 +58,20 @@ def quoted(text: str) -> str:
 def word(text: str) -> str:
     """Return TEXT as one word of a sentence, marked as a value."""
     if len(text) > MOST:
-        digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
         ends = f"{quoted(text[:_HEAD])}...{quoted(text[-_TAIL:])}"
-        return f"{marked(ends)} ({len(text)} characters, sha256 {digest})"
+        return f"{marked(ends)} ({len(text)} characters, {digest_of(text)})"
     return marked(text if _PLAIN.fullmatch(text) else quoted(text))
+
+
+def digest_of(content: str | bytes) -> str:
+    """Return what stands in a sentence for what it does not show of CONTENT.
+
+    Facts are compared by their sentences, so it is all of the digest: for 12 digits of it,
+    somebody finds another content within seconds.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogatepass")
+    return f"sha256 {hexdigest(content)}"
 
 
 def bare(text: str) -> str:
@@ -96,18 +109,18 @@ def part(text: str, start: int, end: int) -> str:
     """Return a long TEXT as one word of a sentence, by what stands from START to END and around
     it."""
     start, end = max(0, start - _NEAR), min(len(text), end + _NEAR)
-    digest = hexdigest(text.encode("utf-8", "surrogatepass"))[:12]
     shown_ = quoted(text[start:end])
     if end - start > MOST:
         shown_ = f"{quoted(text[start : start + _HEAD])}...{quoted(text[end - _TAIL : end])}"
     before, after = "..." if start else "", "..." if end < len(text) else ""
-    return f"{marked(before + shown_ + after)} ({len(text)} characters, sha256 {digest})"
+    return f"{marked(before + shown_ + after)} ({len(text)} characters, {digest_of(text)})"
 
 
 def words(texts: list[str]) -> str:
     """Return TEXTS as a list in a sentence, cut when it is long."""
-    shown = ", ".join(map(word, texts[:40]))
-    return shown + (f" and {len(texts) - 40} more" if len(texts) > 40 else "")
+    shown = ", ".join(map(word, texts[:_LISTED]))
+    rest = texts[_LISTED:]
+    return shown + (f" and {len(rest)} more ({digest_of(json.dumps(rest))})" if rest else "")
 
 
 def shown(value: Any) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from krunc_compiler.box.box import Box, DiskRoot
+from krunc_compiler.box.box import Box, DirectoryRoot, DiskRoot
 from krunc_compiler.box.networks import NetworkDevices, PasstDevice, Published, Tsi
 from krunc_compiler.files.hostpath import normal
 from krunc_compiler.findings.finding import Finding, Path
@@ -15,6 +16,8 @@ from krunc_compiler.lowering.storage import device_of
 from krunc_compiler.plan.kinds import rules
 from krunc_compiler.rules import conflicts, guest_paths, image, mount_options, scripts, stage
 
+_DAX_MIB = 2
+
 
 def check(box: Box, target: Target) -> list[Finding]:
     """Tell what is wrong with the keys of the box."""
@@ -22,6 +25,7 @@ def check(box: Box, target: Target) -> list[Finding]:
         *conflicts.check(box),
         *_root_disk(box),
         *_disks(box),
+        *_windows(box),
         *_ports(box),
         *_published(box),
         *_limits(box, target),
@@ -62,7 +66,7 @@ def _root_disk(box: Box) -> Iterator[Finding]:
         )
         return
     part = (root.device or whole).removeprefix(whole)
-    if part and not part.isdigit():
+    if part and not re.fullmatch("[1-9][0-9]{0,2}", part):
         yield Finding(
             "KR206",
             f"{root.device!r} is not on the disk {root.disk!r}, which the guest sees as {whole}",
@@ -70,14 +74,40 @@ def _root_disk(box: Box) -> Iterator[Finding]:
             hint=f"write {whole}, or {whole}1 for its first partition",
         )
     disk = next(disk for disk in box.disks if disk.id == root.disk)
+    writes = root.changes is not None and root.changes.keep == "host"
     mounts_it = root.changes is not None or root.read_only
-    if disk.read_only and not mounts_it and "ro" not in (root.options or "").split(","):
+    if disk.read_only and writes:
+        yield Finding(
+            "KR206",
+            f"the disk {root.disk!r} is read-only, and changes are written to it",
+            ("rootfs", "changes"),
+            hint="write `changes: discard`, or `read_only: false` for the disk",
+        )
+    elif disk.read_only and not mounts_it and "ro" not in (root.options or "").split(","):
         yield Finding(
             "KR206",
             f"the disk {root.disk!r} is read-only, but the root on it is mounted for writing",
             ("rootfs",),
             hint="write `options: ro` under rootfs, or `read_only: false` for the disk",
         )
+
+
+def _windows(box: Box) -> Iterator[Finding]:
+    """Yield DAX windows that the guest's kernel does not map: it does so in pieces of 2 MiB
+    (PMD_SIZE; seen with libkrun 2.0-dev), and the mount fails."""
+    windows: list[tuple[int, Path]] = [
+        (share.dax_mib, ("shares", i, "dax")) for i, share in enumerate(box.shares)
+    ]
+    if isinstance(box.rootfs, DirectoryRoot):
+        windows.append((box.rootfs.dax_mib, ("rootfs", "dax")))
+    for size, where in windows:
+        if size % _DAX_MIB:
+            yield Finding(
+                "KR104",
+                f"{size} MiB is not a multiple of {_DAX_MIB} MiB, as the guest maps a window",
+                where,
+                hint=f"write {size - size % _DAX_MIB or _DAX_MIB}MiB or {size + 1}MiB",
+            )
 
 
 def _disks(box: Box) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def _unreached(box: Box) -> Iterator[Finding]:
     for address, where in addresses if has_none or is_passt else ():
         is_own = address.startswith("127.") or address in ("::1", "::", "0.0.0.0")
         # A name may have any address, as long as nothing says that it leads somewhere.
-        if is_own or (":" not in address if is_passt else where[0] == "hosts"):
+        if is_own or (address.count(":") < 2 if is_passt else where[0] == "hosts"):
             continue
         why = (
             "with mode: passt the guest has IPv4 alone" if is_passt else "the guest has no network"

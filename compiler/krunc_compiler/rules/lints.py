@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from krunc_compiler.box.box import Box, DirectoryRoot
-from krunc_compiler.files.hostpath import RUNTIME, normal, within
+from krunc_compiler.files.hostpath import RUNTIME, may_lie_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.rules import image, inside, program_words, written
 
@@ -59,7 +59,9 @@ def _directories(box: Box) -> list[_Directory]:
     root = box.rootfs
     if isinstance(root, DirectoryRoot):
         key: Path = ("rootfs", "path")
-        directories.append(_Directory(root.path, normal(root.path), key, not root.read_only))
+        is_kept_out = root.changes is not None and root.changes.keep != "host"
+        writes = not (root.read_only or is_kept_out)
+        directories.append(_Directory(root.path, normal(root.path), key, writes))
     for i, share in enumerate(box.shares):
         key = ("shares", i, "path")
         directories.append(_Directory(share.path, normal(share.path), key, not share.read_only))
@@ -127,7 +129,7 @@ def _tilde(directories: list[_Directory]) -> Iterator[Finding]:
 def _daemons(box: Box, directories: list[_Directory]) -> Iterator[Finding]:
     for _, path, key, _ in directories:
         reached = _DAEMONS if path.startswith("/") and path != "/" else ()
-        for socket in [one for one in reached if within(one, path)][:1]:
+        for socket in [one for one in reached if may_lie_in(one, path)][:1]:
             yield _commands(socket, key)
     for i, port in enumerate(box.vsock):
         if not port.listen and normal(port.socket) in _DAEMONS:

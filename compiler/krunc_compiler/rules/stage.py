@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krunc_compiler.box.box import Box, Disk, DiskRoot
+from krunc_compiler.box.box import Box, DirectoryRoot, Disk, DiskRoot
+from krunc_compiler.files.hostpath import lying_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
 from krunc_compiler.lowering import stage
 from krunc_compiler.rules import guest_paths
@@ -47,6 +48,8 @@ def _changes(box: Box) -> Iterator[Finding]:
         yield Finding("KR209", "read_only: true and changes are mutually exclusive", where, hint)
     if isinstance(root, DiskRoot):
         yield from _root_disk(box, root)
+    elif isinstance(root, DirectoryRoot):
+        yield from _written_root(box, root)
     size = box.origin("rootfs", "size")
     if size and (changes is None or changes.keep != "discard"):
         hint = "write `changes: discard`, or remove it: it bounds discarded changes"
@@ -77,6 +80,22 @@ def _root_disk(box: Box, root: DiskRoot) -> Iterator[Finding]:
             hint=f"write `read_only: true` for it, for {dotted(stage.asked(box))} keeps changes "
             "out of it",
         )
+
+
+def _written_root(box: Box, root: DirectoryRoot) -> Iterator[Finding]:
+    """Yield the shares by which the guest would write a root of which the box says that it does
+    not; the launcher refuses them, also where a link leads there."""
+    kept_out = root.read_only or (root.changes is not None and root.changes.keep != "host")
+    above = {normal(root.path), *lying_in(root.path)} if kept_out else set()
+    key = "rootfs.read_only" if root.read_only else "rootfs.changes"
+    for i, share in enumerate(box.shares):
+        if not share.read_only and normal(share.path) in above:
+            yield Finding(
+                "KR209",
+                f"{key} keeps the guest from writing {root.path}, and this share lets it",
+                ("shares", i, "path"),
+                hint="write `read_only: true` for the share, or share a directory beside the root",
+            )
 
 
 def _disk(box: Box, name: str) -> Disk | None:

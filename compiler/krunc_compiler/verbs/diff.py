@@ -100,19 +100,19 @@ def run(args: Namespace) -> int:
 def _there(old: str) -> str:
     """Return the path of what is there of OLD, which has the form REV:path."""
     _, _, path = old.partition(":")
-    if not revision.has_form(old) or os.path.exists(old):
+    if not revision.is_asked(old):
         raise UsageError("NEW is missing: it is required unless OLD is REV:path")
     if path.startswith(("./", "../")):
         return path
-    return os.path.relpath(os.path.join(repository(".") or ".", path))
+    there = os.path.relpath(os.path.join(repository(".") or ".", path))
+    # Such a name would be read as a revision, or as standard input.
+    return f"./{there}" if ":" in there or there.startswith("-") else there
 
 
 def _is_directory(side: str) -> bool:
     if side in ("-", NOTHING):
         return False
-    if os.path.exists(side) or not revision.has_form(side):
-        return os.path.isdir(side)
-    return revision.is_directory(side)
+    return revision.is_directory(side) if revision.is_asked(side) else os.path.isdir(side)
 
 
 def _of_directories(args: Namespace) -> int:
@@ -120,6 +120,8 @@ def _of_directories(args: Namespace) -> int:
 
     for side in (args.old, args.new):
         if side != NOTHING and not _is_directory(side):
+            if side != "-":
+                text_of(side)  # what is not there at all is told as that
             raise UsageError(f"{side} is not a directory, and the other side is one")
     if args.names:
         raise UsageError("--names is for plans, not for directories")

@@ -5,42 +5,36 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from typing import NamedTuple
 
 from krunc_compiler.files import git
-from krunc_compiler.files.boxfiles import ENDING, all_below, is_box_name
+from krunc_compiler.files.boxfiles import ENDING
 from krunc_compiler.files.commits import Objects
 from krunc_compiler.files.sha256 import for_many
 from krunc_compiler.files.source import decode, read
-from krunc_compiler.files.tree import unlisted
-from krunc_compiler.files.within import Within, around, repository
+from krunc_compiler.files.within import repository
 from krunc_compiler.findings.containing import contained
 from krunc_compiler.findings.finding import Located, Rejected, UsageError
 from krunc_compiler.pipeline.parallel import MANY, spread
 from krunc_compiler.plan.digest import digest
 from krunc_compiler.plan.many import Rows
 from krunc_compiler.plan.plan import Plan, moved, value_of
+from krunc_compiler.review.breadth import WIDEST
 from krunc_compiler.review.difference import Difference, compare
-from krunc_compiler.review.fleet import Fleet, PlanChange, Status, fleet, told
+from krunc_compiler.review.fleet import Fleet, PlanChange, Status, Told, fleet, told
 from krunc_compiler.review.fleet_sheet import fleet_document, fleet_sheet
 from krunc_compiler.review.markdown import to_markdown
 from krunc_compiler.review.summary import review
 from krunc_compiler.review.text import to_text
 from krunc_compiler.values.kind import is_plan, kind_of_file
+from krunc_compiler.verbs.fleet_sides import Text, texts, variables
 from krunc_compiler.verbs.reviewed import NOTHING, directory_of, terminal
 
 # Of the plans that this process, or worker, reads.
 _ROWS = Rows()
-
-
-class Text(NamedTuple):
-    """Where a plan's text is: the file or the name in git, and git's object."""
-
-    path: str
-    identity: str = ""
 
 
 class Pair(NamedTuple):
@@ -82,7 +76,7 @@ def run(old: str, new: str, form: str) -> int:
 def changes(old: str, new: str) -> Fleet:
     """Return what changes from the plans below OLD to those below NEW. Raises Rejected with all
     that is wrong."""
-    sides = (_texts(old), _texts(new))
+    sides = (texts(old), texts(new))
     names = sorted({*sides[0], *sides[1]})
     ways = _ways(old, new)
     pairs = [Pair(name, sides[0].get(name), sides[1].get(name), _of(ways, name)) for name in names]
@@ -99,35 +93,7 @@ def changes(old: str, new: str) -> Fleet:
     if not found:
         empty = " and ".join(side for side in (old, new) if side != NOTHING)
         raise UsageError(f"no plan below {empty}")
-    return fleet(found, _variables(new))
-
-
-def _texts(side: str) -> dict[str, Text]:
-    """Return the files below SIDE that may be plans, by their names without the ending."""
-    if side == NOTHING:
-        return {}
-    if os.path.isdir(side):
-        tree = all_below(side)
-        if tree.closed:
-            raise Rejected([one for path, said in tree.closed for one in unlisted(path, said)])
-        found = [(_below(side, path), Text(path)) for path in tree.files]
-    else:
-        found = [(path, Text(f"{side}/{path}", one)) for path, one in git.files(side)]
-    paths = {path for path, _ in found}
-    return {_short(path, paths): text for path, text in found if not is_box_name(path)}
-
-
-def _below(side: str, path: str) -> str:
-    """Return the way from the directory SIDE to PATH, which was listed below it."""
-    home = os.path.normpath(side)
-    return path if home == "." else path[len(home.rstrip("/")) + 1 :]
-
-
-def _short(path: str, paths: set[str]) -> str:
-    """Return the name of the plan PATH: without the ending, where no other of PATHS is called
-    so."""
-    name = path.removesuffix(ENDING)
-    return path if name in paths or not name else name
+    return fleet(found, variables(new))
 
 
 def _ways(old: str, new: str) -> tuple[str, str] | None:
@@ -135,7 +101,10 @@ def _ways(old: str, new: str) -> tuple[str, str] | None:
     and not the same."""
     if NOTHING in (old, new):
         return None
-    places = [directory_of(f"{one.rstrip('/')}/.") for one in (old, new)]
+    places = [
+        directory_of(git.below(one, ".") if git.is_asked(one) else os.path.join(one, "."))
+        for one in (old, new)
+    ]
     tops = {repository(place) for place in places if place}
     if None in places or len(set(places)) < 2 or len(tops) > 1 or (top := tops.pop()) is None:
         return None
@@ -162,7 +131,9 @@ def judge(pair: Pair) -> Judged:
 
 
 def _judged(pair: Pair) -> PlanChange | None:
-    texts = [_text(side) if side else None for side in (pair.old, pair.new)]
+    if pair.new and pair.new.unread:
+        return _unread(pair, pair.new.unread)
+    texts = [_text(side) if side and not side.unread else None for side in (pair.old, pair.new)]
     if pair.ways is None and texts[0] == texts[1] and texts[0] is not None:
         same = _digest(_ROWS.read(*_named(pair.new, texts[0])))
         return PlanChange(pair.name, "unchanged", same, same)
@@ -187,6 +158,17 @@ def _judged(pair: Pair) -> PlanChange | None:
     return PlanChange(pair.name, status, was, now, changed, pair.before)
 
 
+def _unread(pair: Pair, what: str) -> PlanChange | None:
+    """Tell that the new side has WHAT is not read in the place of a plan, unless it had before."""
+    if pair.old and pair.old.unread == what:
+        return None
+    text = _text(pair.old) if pair.old and not pair.old.unread else None
+    was = _digest(_ROWS.read(*_named(pair.old, text))) if text is not None else None
+    said = f"{what}, which is not followed: no plan behind it is compared"
+    told = Told("widens", "other", said, "", WIDEST)
+    return PlanChange(pair.name, "changed" if was else "added", was, None, (told,))
+
+
 def _named(side: Text | None, text: str) -> tuple[str, str]:
     return (side.path if side else "", text)
 
@@ -208,7 +190,7 @@ def _compared(
 def _text(side: Text) -> str | None:
     """Return the text of a plan; None when it is none."""
     if side.identity:
-        data = _objects(os.getpid()).start(side.path, side.identity)
+        data = _objects(os.getpid(), os.getcwd()).start(side.path, side.identity)
         if not side.path.endswith(ENDING) and not is_plan(side.path, data):
             return None
         return decode(side.path, data)
@@ -218,10 +200,10 @@ def _text(side: Text) -> str | None:
 
 
 @cache
-def _objects(process: int) -> Objects:
-    """Return git's objects as they are told to this PROCESS: each worker asks a git of its own,
-    which ends with it."""
-    del process
+def _objects(process: int, directory: str) -> Objects:
+    """Return git's objects as they are told to this PROCESS in its DIRECTORY: each worker asks a
+    git of its own, which ends with it."""
+    del process, directory
     return Objects().__enter__()
 
 
@@ -254,32 +236,3 @@ def _renamed(
             kept.append(one.change._replace(status="renamed", before=pair.before))
     kept.sort(key=lambda plan: plan.name)
     return kept, [finding for one in judged for finding in one.findings]
-
-
-def _variables(side: str) -> dict[str, Mapping[str, str]]:
-    """Return the variables of the plans below the directory SIDE that are of a matrix, by their
-    names. They are only what a text is told with, so a box that is wrong tells none."""
-    if not os.path.isdir(side):
-        return {}
-    found: dict[str, Mapping[str, str]] = {}
-    within = around([side], (), ())
-    for path in filter(is_box_name, all_below(side).files):
-        for name, row in _rows(path, within):
-            home = os.path.dirname(_below(side, path))
-            found[os.path.normpath(os.path.join(home, name))] = row
-    return found
-
-
-def _rows(path: str, within: Within) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the names of the boxes that a matrix in the file PATH makes, and their variables."""
-    with contained(path, []):
-        name, text = read(path, within)
-        if "matrix" in text:
-            from krunc_compiler.pipeline.compiling import load_box, named_rows
-            from krunc_compiler.values.inputs import Inputs
-
-            for box, row in named_rows(load_box(name, text, Inputs(None, within=within))):
-                yield (
-                    str(box),
-                    {key: str(value) for key, value in row.items() if isinstance(value, str | int)},
-                )

@@ -65,11 +65,9 @@ def is_box(name: str, text: str) -> bool:
 
 def text_of(argument: str) -> tuple[str, str]:
     """Return the name and the text of what ARGUMENT names. Raises Rejected and UsageError."""
-    if argument == "-" or not revision.has_form(argument):
-        return read(argument)
-    if os.path.exists(argument) and not revision.is_one(argument):
-        return read(argument)
-    return argument, revision.read(argument)
+    if revision.is_asked(argument):
+        return argument, revision.read(argument)
+    return read(argument)
 
 
 def directory_of(argument: str) -> str | None:
@@ -78,7 +76,7 @@ def directory_of(argument: str) -> str | None:
     if argument in ("-", NOTHING):
         return None
     path = argument
-    if revision.has_form(argument) and not os.path.exists(argument):
+    if revision.is_asked(argument):
         path = argument.partition(":")[2]
         if not path.startswith(("./", "../")):
             path = os.path.join(repository(".") or ".", path)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from krunc_launcher import system
 from krunc_launcher.accept import accept
 from krunc_launcher.as_c import listing
-from krunc_launcher.errors import PlanRefused
+from krunc_launcher.errors import PlanRefused, plain
 from krunc_launcher.host.program import sentence, unstarted
 from krunc_launcher.messages import say
 from krunc_launcher.plan.verify import keyed
@@ -30,7 +30,10 @@ def dry_run(path: str, options: Options) -> str:
     operations, found = resolve(accepted.plan, accepted.directories, _teller(accepted, origins))
     if found:
         raise PlanRefused(keyed(accepted.plan, found), text=accepted.text)
-    lines = (f"secret  {secret}: {place}".replace("*/", "* /") for secret, place in origins.items())
+    lines = (
+        f"secret  {plain(secret)}: {place}".replace("*/", "* /")
+        for secret, place in origins.items()
+    )
     wrong = unstarted(accepted.plan, operations, accepted.directories)
     say(f"warning: {sentence(one)}" for one in wrong)
     return "".join([listing(accepted.plan, operations), *(f"/* {line} */\n" for line in lines)])

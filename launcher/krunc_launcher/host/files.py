@@ -94,7 +94,7 @@ def left_to_guests(option: str, directory: str, directories: Directories) -> str
     """Tell why the launcher must not write files in DIRECTORY, which OPTION names: a guest could
     have them lead elsewhere; empty where none can."""
     try:
-        if not directories.is_written(system.join(system.abspath(directory), "file")):
+        if not directories.is_written(system.join(system.abspath(directory), "file"), follow=False):
             return ""
     except OSError as error:
         if error.errno != _ELOOP:

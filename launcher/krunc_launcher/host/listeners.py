@@ -107,9 +107,9 @@ def replaceable(operation: Operation, directories: Directories) -> Iterator[str]
         # What somebody has to serve is connected to before the guest runs.
         if how == "connect" and "served" not in rule and _is_written(path, directories):
             yield (
-                f"{plain(path)} is in a directory that a guest may write, and libkrun connects to "
-                "it while the guest runs, through any link that the guest puts in its place; keep "
-                "the socket out of what guests write"
+                f"{plain(path)} is in a directory that a guest may write, or a link leads there, "
+                "and libkrun connects to it while the guest runs, through any link that the guest "
+                "puts in its place; keep the socket out of what guests write"
             )
 
 

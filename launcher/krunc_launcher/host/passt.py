@@ -36,4 +36,7 @@ def unfit_program(path: str, directories: Directories) -> Iterator[str]:
     if not system.S_ISREG(mode) or not system.access(path, system.X_OK):
         yield f"{plain(path)} is not a program that uid {system.geteuid()} may run; {_INSTALL}"
     elif replaceable:
-        yield f"{plain(path)} is in a directory that a guest may write, who could replace it"
+        yield (
+            f"{plain(path)} is in a directory that a guest may write, or a link leads there: the "
+            "guest could replace it"
+        )

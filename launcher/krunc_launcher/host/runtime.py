@@ -61,7 +61,7 @@ def exposed(directories: Directories) -> Iterator[str]:
     """Tell why a guest gets the runtime directory: the orders of other VMs are there, with their
     secrets, and the stage, which they start with."""
     try:
-        if not directories.is_shared(directories.runtime):
+        if not directories.is_shared(directories.real(directories.runtime, True)):
             return
         is_written = directories.is_written(directories.launch)
     except OSError:

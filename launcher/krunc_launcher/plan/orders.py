@@ -130,6 +130,10 @@ def _named(
 
 def _disk(device: str, disks: list[bool]) -> bool | None:
     """Tell whether the disk with DEVICE, or the partition on it, is read-only; None without one."""
-    letter = device.removeprefix("/dev/vd").rstrip("0123456789")
-    place = ord(letter) - ord("a") if len(letter) == 1 else -1
-    return disks[place] if device.startswith("/dev/vd") and 0 <= place < len(disks) else None
+    letters = device.removeprefix("/dev/vd").rstrip("0123456789")
+    place = 0  # vda to vdz, then vdaa
+    for letter in letters:
+        place = place * 26 + (
+            ord(letter) - ord("a") + 1 if "a" <= letter <= "z" else len(disks) + 1
+        )
+    return disks[place - 1] if device.startswith("/dev/vd") and 0 < place <= len(disks) else None

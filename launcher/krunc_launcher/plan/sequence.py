@@ -232,22 +232,28 @@ def opening(rule: dict[str, Any], args: dict[str, Any]) -> str:
 
 
 def _configuration(operations: list[dict[str, Any]], names: set[str], found: Findings) -> None:
-    """Check that there is one program, and nothing else in the file in which init finds it."""
-    stated = 0
+    """Check that no two calls lay something at one place, and that init's file has the program."""
+    stated, of_init = 0, (GUEST_CONFIGURATION["fs_tag"], GUEST_CONFIGURATION["path"])
+    places: dict[tuple[str, str], int] = {}
     for i, row in () if names.isdisjoint(MEANT["laid_at"]) else enumerate(operations):
-        data = content(row)
-        if data is None:
+        if (at := MEANT["laid_at"].get(row.get("call"))) is None:
+            continue
+        args = row["args"]
+        place = args[MEANT["laid_in"][row["call"]]], system.normpath("/" + args[at]).lstrip("/")
+        if (first := places.setdefault(place, i)) != i:
+            what = f"the path {shown(args[at])} is that of operations[{first}]"
+            found.append((("operations", i, "args", at), what))
+        if (data := content(row)) is None:
             continue
         argument, given = data
         where: Path = ("operations", i, "args", argument)
         if "process" not in given:
-            if is_configuration(row):
+            if place == of_init:
                 found.append((where, "a process is needed here"))
             continue
         stated += 1
-        if not is_configuration(row):
-            name = f"{GUEST_CONFIGURATION['fs_tag']} {GUEST_CONFIGURATION['path']}"
-            found.append((where, f"a process is allowed only in {name}"))
+        if place != of_init:
+            found.append((where, f"a process is allowed only in {' '.join(of_init)}"))
         if not names.isdisjoint(MEANT["program"]) or stated > 1:
             found.append((("operations", i), "the plan names more than one program"))
 
@@ -260,14 +266,6 @@ def content(row: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
             if rule["kind"] == "bytes":
                 return rule["name"], row["args"][rule["name"]]
     return None
-
-
-def is_configuration(row: dict[str, Any]) -> bool:
-    """Tell whether what the call of ROW lays over a directory is init's configuration file."""
-    tag, path = (row["args"][MEANT[meaning][row["call"]]] for meaning in ("laid_in", "laid_at"))
-    return bool(
-        path.lstrip("/") == GUEST_CONFIGURATION["path"] and tag == GUEST_CONFIGURATION["fs_tag"]
-    )
 
 
 def devices(names: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import GUEST_CONFIGURATION
+from krunc_launcher.errors import plain
 from krunc_launcher.paths import absolute
 from krunc_launcher.plan import secrets
 from krunc_launcher.plan.contents import readable
@@ -57,7 +58,7 @@ def _configuration(
             place = (*where, "process", "env", name)
             text = given(item, place, found) or ""
             if not readable(text) or not _encodable(text):
-                sentence = f"the value of {secrets.shown(item)} cannot reach the guest"
+                sentence = f"the value of {plain(secrets.shown(item))} cannot reach the guest"
                 found.append((place, f"{sentence}; {GUEST_CONFIGURATION['doc']}"))
                 text = ""
         env.append(encode_basestring(f"{name}={text}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from krunc_launcher._rules import CHARSETS, ENUMS, FLAGS, LIMITS
+from krunc_launcher.errors import plain
 from krunc_launcher.paths import absolute
 from krunc_launcher.plan.rows import ROWS, kind_of
 from krunc_launcher.plan.text import LAUNCH, RUNTIME, text
@@ -151,5 +152,6 @@ def _variable(
     if value is not None and not text(value, rule, where, unsaid):
         # What was found would show the secret.
         allowed = CHARSETS[rule["charset"]][1] if "charset" in rule else "a string without NUL"
-        found.append((where, f"the value of {secret} cannot reach the guest; allowed: {allowed}"))
+        sentence = f"the value of {plain(secret)} cannot reach the guest; allowed: {allowed}"
+        found.append((where, sentence))
     return Variable(name, value or "", secret)

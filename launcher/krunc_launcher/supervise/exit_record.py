@@ -7,6 +7,7 @@ from _json import encode_basestring_ascii as text
 from krunc_launcher import system
 from krunc_launcher._rules import VERSION
 from krunc_launcher.errors import LaunchError, plain, why
+from krunc_launcher.paths import Directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ _HEAD = '{"krunc_exit": '
 
 
 def require(paths: Iterable[str]) -> None:
-    """Raise LaunchError for those of PATHS that are something else than what `write` replaces: a
-    record, or nothing. It might be a plan."""
+    """Raise LaunchError for those of PATHS that `write` would leave as they are: what is there
+    might be a plan, or a disk."""
     taken = []
     for path in paths:
         try:
-            _check(path)
+            _is_written_into(path)
         except OSError as error:
             taken.append(f"the exit record {plain(path)} cannot be written: {why(error)}")
     if taken:
@@ -33,7 +34,7 @@ def require(paths: Iterable[str]) -> None:
 
 def write(path: str, end: End) -> None:
     """Write the record of END to the file PATH, whole or not at all, and only over another record
-    or an empty file; raises OSError."""
+    or an empty file, or into a pipe, a device or an open file; raises OSError."""
     fields = {
         "krunc": text(VERSION),
         "status": str(end.exit_status()),
@@ -48,11 +49,16 @@ def write(path: str, end: End) -> None:
     }
     rest = "".join(f', "{name}": {value}' for name, value in fields.items())
     data = f"{_HEAD}{FORMAT}{rest}}}\n".encode("ascii")
-    if system.exists(path) and not system.isfile(path):
-        # A device or a pipe is written to; a rename would put a file in its place.
-        # A pipe that nobody reads would be waited for without end.
+    if _is_written_into(path):
+        # A pipe that nobody reads would be waited for without end. An open file has what the guest
+        # printed before.
         handle = system.open(
-            path, system.O_WRONLY | system.O_CLOEXEC | system.O_NONBLOCK | system.O_NOCTTY
+            path,
+            system.O_WRONLY
+            | system.O_APPEND
+            | system.O_CLOEXEC
+            | system.O_NONBLOCK
+            | system.O_NOCTTY,
         )
         try:
             system.set_blocking(handle, True)
@@ -60,7 +66,6 @@ def write(path: str, end: End) -> None:
         finally:
             system.close(handle)
         return
-    _check(path)
     # A name of its own, which nobody knows before, and which is as short as that of any record.
     made = system.join(system.dirname(path), f".krunc-{system.urandom(8).hex()}")
     handle = system.open(
@@ -78,10 +83,20 @@ def write(path: str, end: End) -> None:
         raise
 
 
-def _check(path: str) -> None:
-    """Raise OSError where the file PATH has something else in it than a record."""
-    if not system.isfile(path):
-        return
+def _is_written_into(path: str) -> bool:
+    """Tell whether a record goes into what PATH leads to, and not into its place: a rename would
+    put a file where a pipe, a device or the link /dev/stdout was. Raises OSError where it must do
+    neither; what is missing is made."""
+    try:
+        mode = system.stat(path).st_mode
+    except OSError:
+        return False
+    if system.S_ISFIFO(mode) or system.S_ISCHR(mode):
+        return True
+    if not system.S_ISREG(mode):
+        raise OSError("this is neither a file nor a pipe, a terminal or the like; name another one")
+    if _is_open_file(path):
+        return True
     handle = system.open(path, system.O_RDONLY | system.O_CLOEXEC | system.O_NONBLOCK)
     try:
         head = system.read(handle, len(_HEAD))
@@ -89,3 +104,13 @@ def _check(path: str) -> None:
         system.close(handle)
     if head not in (b"", _HEAD.encode()):
         raise OSError("the file that is there is not an exit record; name another one")
+    return False
+
+
+def _is_open_file(path: str) -> bool:
+    """Tell whether PATH, which leads to a file, does so by a link of proc: /dev/stdout is one."""
+    try:
+        Directories("/", "/").real(system.abspath(path), True)
+    except OSError:
+        return True
+    return False

@@ -29,7 +29,7 @@ MODE = 0o1700
 # What the launcher makes in it, before a guest can.
 CONTENT = (STAGE["root"].partition(":")[2], STAGE["socket"].partition(":")[2])
 _LOCK_EX = 2  # asm-generic/fcntl.h
-_EEXIST = 17  # asm-generic/errno-base.h
+_EACCES, _EEXIST = 13, 17  # asm-generic/errno-base.h
 _TRIES = 100
 # linux/un.h, linux/net.h, asm-generic/socket.h
 _UNIX, _STREAM, _CLOEXEC, _NONBLOCK = 1, 1, 0o2000000, 0o4000
@@ -114,7 +114,12 @@ def _made(path: str) -> int:
         system.mkdir(path, MODE)
         handle = opened(path)
         if handle < 0:
-            continue
+            try:
+                system.rmdir(path)
+            except FileNotFoundError:
+                continue
+            # As by an access control list that new directories there have.
+            raise OSError(_EACCES, "it was made and cannot be opened")
         locked(handle, _LOCK_EX)
         if is_at(handle, path):
             return handle

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _ENOENT = 2
 _MOST_SHOWN = 256
-_BEFORE = (
-    "the guest ended before its program was started: its kernel panicked or gave up, or the stage "
-    f"could not run; what the kernel said is {CONSOLE}"
+_BEFORE = "the guest ended before its program was started: "
+_WHY = (
+    f"its kernel panicked or gave up, or the stage could not run; what the kernel said is {CONSOLE}"
 )
+_BY_SCRIPT = "the script of entrypoint.before ended the VM, or "
 _UNDER = (
     "the guest ended under its program: its kernel panicked, or it was reset; what the kernel said "
     f"is {CONSOLE}"
@@ -37,7 +38,9 @@ def told(end: End, report: Report, entered: bool) -> None:
         _fail(end, *report.failed, report)
     elif report.ended is None:
         end.reason, end.status = "guest_kernel", NOT_STARTED
-        end.words = (_BEFORE if report.started is None else _UNDER,)
+        has_script = any(row["order"] == "before" for row in report.orders)
+        before = f"{_BEFORE}{_BY_SCRIPT if has_script else ''}{_WHY}"
+        end.words = (before if report.started is None else _UNDER,)
     else:
         word, number = report.ended
         end.reason, end.words = "exited", ()

@@ -3,8 +3,9 @@
 Landlock (Documentation/userspace-api/landlock.rst, ABI 2 of Linux 5.19 and newer): files and
 directories only as the plan has them, from ABI 4 no TCP where the plan has no TSI, from ABI 6 no
 abstract Unix sockets and no signals to other processes. Besides: no new privileges, and by seccomp
-no system calls that libkrun does not make, no sockets that the plan has no use for. Connecting to a
-Unix socket by its path is not Landlock's, and files that are open already stay open.
+no system calls that libkrun does not make, no sockets that the plan has no use for, and no owner,
+mode or attribute of a file is changed where the guest may write no directory. Connecting to a Unix
+socket by its path is not Landlock's, and files that are open already stay open.
 """
 
 from __future__ import annotations
@@ -87,13 +88,15 @@ def confine(done: list[Operation], directories: Directories) -> None:
         raise _failed("landlock_restrict_self")
     system.close(ruleset)
     _filter(_sockets(done, tsi))
+    if not directories.written:
+        _filter("attributes")
 
 
-def _filter(sockets: str) -> None:
+def _filter(name: str) -> None:
     row = FILTERS[system.uname().machine]
-    lines = ffi.new("uint8_t[]", row[sockets])
+    lines = ffi.new("uint8_t[]", row[name])
     # struct sock_fprog: the number of lines in 16 bits, then where they are.
-    table = ffi.new("uint64_t[2]", [len(row[sockets]) // 8, int(ffi.cast("uintptr_t", lines))])
+    table = ffi.new("uint64_t[2]", [len(row[name]) // 8, int(ffi.cast("uintptr_t", lines))])
     if call(row["seccomp"], _SET_FILTER, _ALL_THREADS | _WITHOUT_SLOWING, table):
         raise _failed("seccomp")
 

@@ -132,6 +132,14 @@ def test_run_is_shared(
     assert (done.returncode, done.calls) == (125, [])
     does = "read, and with it the secrets of other VMs" if read_only else "write to"
     assert f"{tmp_path}/run/box is in a directory that a guest may {does}" in done.stderr
+    # By a link that lies in the share itself, too: what is read-only has none of a guest's.
+    if read_only:
+        (tmp_path / "run/way").symlink_to("box")
+        by_link = ("--runtime-dir", str(tmp_path / "run/way"))
+        done = launched(tmp_path, launch, {**STARTS[start], "shares": shares}, *by_link)
+        assert (done.returncode, done.calls) == (125, [])
+        assert "is in a directory that a guest may read" in done.stderr
+        (tmp_path / "run/way").unlink()
     (tmp_path / "run/other").mkdir()
     shares[0]["path"] = "./run/other"
     done = launched(tmp_path, launch, {**STARTS[start], "shares": shares}, *options)

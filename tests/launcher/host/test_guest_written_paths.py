@@ -147,6 +147,65 @@ def test_a_socket_that_a_running_guest_could_replace(
         assert ("in a directory that a guest may write" in done.stderr) == (status == 125)
 
 
+# Links of the host's own that lead to `end` where a guest may write, each a name and its target, in
+# the order in which they are made: the path in the box is the last of them, or goes through it.
+LEADING = {
+    "a link": (("way", "../share/end"),),
+    "a link to a directory below": (("way", "../share/sub/end"),),
+    "an absolute link": (("way", "{place}/share/end"),),
+    "a link to a link": (("first", "../share/end"), ("way", "first")),
+    "a link to an absolute link": (("first", "{place}/share/end"), ("way", "./first")),
+    "a link to the directory": (("first", "../share"), ("way", "first/end")),
+    "a link through a link of another name": (("way", "../also/sub/../end"),),
+    "a link out and in again": (("way", "../share/sub/../../share/end"),),
+    "a link into the root": (("way", "../rootfs/run/end"),),
+    "a link through what it may write": (("way", "../share/sub/../../kept/end"),),
+}
+
+
+def leading(place: Path, way: str) -> tuple[str, Path]:
+    """Make the links of WAY: the path for the box, and what it leads to."""
+    (place / "opt").mkdir()
+    for name, target in LEADING[way]:
+        (place / "opt" / name).symlink_to(target.format(place=place))
+    return "./opt/way", Path(os.path.realpath(place / "opt/way"))
+
+
+@pytest.mark.parametrize("way", LEADING)
+def test_a_program_that_a_guest_could_replace_behind_a_link(
+    way: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    """It would run on the host."""
+    path, end = leading(place, way)
+    end.write_text(f"#!/bin/sh\ntouch {place}/ran\n")
+    end.chmod(0o755)
+    network = f"{{mode: passt, program: {place / path}}}"
+    done = launched(place, launch, BOX.replace("{mode: none}", network) + PROGRAM)
+    assert (done.returncode, done.calls) == (125, [])
+    assert "the guest could replace it" in done.stderr
+    assert not (place / "ran").exists()
+
+
+@pytest.mark.parametrize("what", ["a socket", "nothing", "a file on its way", "a closed directory"])
+@pytest.mark.parametrize("way", LEADING)
+def test_a_socket_that_a_guest_could_replace_behind_a_link(
+    way: str, what: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    """Also where it is missing or out of reach until the guest changes that."""
+    path, end = leading(place, way)
+    with socket.socket(socket.AF_UNIX) as server:
+        if what == "a socket":
+            server.bind(str(end))
+        elif what == "a file on its way":
+            end.write_text("")
+        elif what == "a closed directory":
+            end.mkdir(0o000)
+        box = BOX + PROGRAM + f"vsock: [{{port: 9, socket: {path}/s, listen: false}}]\n"
+        done = launched(place, launch, box.replace("/s,", ",") if what == "a socket" else box)
+    assert (done.returncode, done.calls) == (125, [])
+    assert "a directory that a guest may write, or a link leads there" in done.stderr
+
+
 def test_the_runtime_directory(place: Path, launch: Callable[..., Launch]) -> None:
     """Where --runtime-dir lies in what the guest may write."""
     (place / "share/run").symlink_to("../kept")
@@ -192,6 +251,20 @@ def test_which_paths_a_guest_may_replace(place: Path) -> None:
     (place / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="symbolic links"):
         directories.open(str(place / "loop/x"), os.O_RDONLY)
+
+
+@pytest.mark.parametrize("way", LEADING)
+def test_every_name_on_the_way_is_asked_for(way: str, place: Path) -> None:
+    directories = Directories(
+        str(place), str(place / "run"), [str(place / "share"), str(place / "rootfs")]
+    )
+    path, _ = leading(place, way)
+    assert directories.is_written(str(place / path))
+    assert directories.is_written(f"{place / path}/below")
+    # Nobody but the host replaces the link itself.
+    assert not directories.is_written(str(place / path), follow=False)
+    alone = Directories(str(place), str(place / "run"), [str(place / "none")])
+    assert not alone.is_written(str(place / path))
 
 
 def test_a_path_costs_no_look_at_what_others_write(

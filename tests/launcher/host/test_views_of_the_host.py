@@ -4,6 +4,7 @@ whichever key names it and however the path gets there. Devices are named as suc
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ KEYS = {
     "kernel": PROGRAM + "boot: {kernel: {path: PATH, format: elf}}\n",
     "console": PROGRAM + "console: {output: PATH}\nstop: {on_sigterm: kill}\n",
     "device": PROGRAM + "input_devices: [{device: PATH}]\n",
+    "terminal": PROGRAM
+    + "console: {devices: [{type: multiport, ports: [{name: p, terminal: PATH}]}]}\n",
     "socket": PROGRAM + "vsock: [{port: 9, socket: PATH, listen: true}]\n",
 }
 # Ways to write a path of proc; each is one at its first look.
@@ -143,6 +146,58 @@ def test_devices_that_no_review_could_show_are_refused(
     done = launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
     assert done.returncode == 125, done.stderr
     assert "which no review of this plan shows as a device" in done.stderr
+
+
+# Ways to a device that is opened itself, each the path in the box and the links on it.
+LED = {
+    "a link": ("./way", {"way": "/dev/null"}),
+    "a relative link": ("./way", {"way": "{up}/dev/null"}),
+    "a link to a link": ("./way", {"way": "first", "first": "/dev/null"}),
+    "a link to its directory": ("./way/null", {"way": "/dev"}),
+    "an absolute path of a link": ("{place}/way", {"way": "/dev/null"}),
+    "a relative path": ("{up}/dev/null", {}),
+}
+
+
+@pytest.mark.parametrize("key", ["device", "terminal"])
+@pytest.mark.parametrize("way", LED)
+def test_a_device_that_is_opened_is_named(
+    way: str, key: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    up = "/".join([".."] * (str(place).count("/")))
+    path, links = LED[way]
+    for name, target in links.items():
+        (place / name).symlink_to(target.format(up=up))
+    (place / "box.yaml").write_text(box(key, path.format(up=up, place=place)))
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    done = launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    assert (done.returncode, done.calls) == (125, []), done.stderr
+    assert "/dev/null, which no review of this plan shows as a device" in done.stderr or (
+        "/dev/null is a host device, which no review of this plan shows as a device" in done.stderr
+    )
+
+
+@pytest.mark.parametrize("key", ["device", "terminal"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device_elsewhere_than_in_dev_is_refused(
+    key: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    os.mknod(place / "mine", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    (place / "box.yaml").write_text(box(key, "./mine"))
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    done = launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    assert (done.returncode, done.calls) == (125, []), done.stderr
+    assert f"{place}/mine is a host device, which no review of this plan shows" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["device", "terminal"])
+def test_a_device_by_its_own_name_is_opened(
+    key: str, place: Path, launch: Callable[..., Launch]
+) -> None:
+    (place / "box.yaml").write_text(box(key, "/dev/null"))
+    assert main(["compile", str(place / "box.yaml")]) == 0
+    done = launch(place / "box.plan.json", KRUN_RECORDER_EXIT="7")
+    assert done.returncode == 7, done.stderr
 
 
 def test_devices_that_the_plan_names_are_given(place: Path, launch: Callable[..., Launch]) -> None:

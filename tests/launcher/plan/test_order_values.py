@@ -90,10 +90,10 @@ CASES = [(*row, value) for row, (values, _) in BAD.items() for value in values]
 
 
 @cache
-def _text(box: str) -> str:
-    target = api.target("2")
-    assert target is not None
-    return to_text(compile_box("box.yaml", box, Inputs(target)))
+def _text(box: str, target: str = "2") -> str:
+    chosen = api.target(target)
+    assert chosen is not None
+    return to_text(compile_box("box.yaml", box, Inputs(chosen)))
 
 
 def plan_of(box: dict[str, Any]) -> dict[str, Any]:
@@ -205,3 +205,57 @@ def test_a_review_reads_no_such_plan_either() -> None:
             row["args"]["name"] = "a\nb"
     with pytest.raises(Rejected):
         read_plan("box.plan.json", json.dumps(plan))
+
+
+DISK: dict[str, Any] = {"id": "d", "path": "./d.img", "format": "raw"}
+_ROOTS: list[dict[str, Any]] = [
+    {}, {"options": "ro"}, {"options": "noatime,ro"}, {"read_only": True}, {"changes": "host"},
+    {"changes": "discard"}, {"changes": "discard", "options": "ro"},
+]  # fmt: skip
+
+
+def _rooted(more: dict[str, Any], read_only: bool) -> dict[str, Any]:
+    root: dict[str, Any] = {"disk": "d", **more}
+    return {"rootfs": root, "disks": [{**DISK, "read_only": read_only}]}
+
+
+STATED: list[dict[str, Any]] = [
+    *({"entrypoint": {"executable": "/bin/a", "workdir": path}}
+      for path in ("/a/", "/a//b", "/.", "//", "//a", "/a/../b", "/a/./b/", "/..", "/a/b/../../..")),
+    *(_rooted(more, read_only) for read_only in (True, False) for more in _ROOTS),
+    *({"rootfs": {"disk": "d", "device": f"/dev/vda{part}"}, "disks": [DISK]}
+      for part in ("", "1", "15", "0", "01", "\u0661", "\u00b2", "1a", "99999999999999", "p1", " 1")),
+    *({"disks": [{"id": f"d{i}", "path": f"./{i}.img", "format": "raw", "mount": f"/m{i}"}
+                 for i in range(number)], "arch": "arm64"} for number in (26, 27, 28, 54)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stated", STATED, ids=json.dumps)
+@pytest.mark.parametrize("target", ["1", "2"])
+def test_what_the_compiler_makes_the_launcher_takes(stated: dict[str, Any], target: str) -> None:
+    """Or it says at the key what is wrong: no plan is made that is refused later."""
+    staged = {key: BOX[key] for key in ("krunc", "name", "target", "hostname")}
+    small = {
+        "rootfs": {"path": "./r"},
+        "entrypoint": {"executable": "/a"},
+        "network": {"mode": "none"},
+    }
+    box: dict[str, Any] = {**staged, **small, **stated}
+    try:
+        text = _text(json.dumps(box), target)
+    except Rejected:
+        return
+    assert refused(json.loads(text)) == ""
+
+
+def test_disks_are_named_as_linux_counts() -> None:
+    disks = [
+        {"id": f"d{i}", "path": f"./{i}.img", "format": "raw", "mount": f"/m{i}"} for i in range(54)
+    ]
+    box = {**BOX, "rootfs": {"path": "./r"}, "disks": disks, "arch": "arm64"}
+    plan = json.loads(_text(json.dumps(box)))
+    rows = [row["args"] for row in plan["operations"] if row.get("order") == "mount_disk"]
+    names = {row["path"]: row["device"] for row in rows}
+    assert [names[f"/m{i}"] for i in (0, 25, 26, 27, 51, 52)] == [
+        "/dev/vda", "/dev/vdz", "/dev/vdaa", "/dev/vdab", "/dev/vdaz", "/dev/vdba",
+    ]  # fmt: skip

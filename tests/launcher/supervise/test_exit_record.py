@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from krunc_compiler.__main__ import main
+from processes import wait_until
 from recorder.fixtures import LAUNCHER, Launch
 from roots import runnable
 
@@ -54,6 +57,78 @@ def test_an_exit_record_goes_into_a_pipe(plan: Path, launch: Callable[..., Launc
     assert path.is_fifo()
 
 
+# What cannot be replaced, and is written into; the redirections of a shell that make it so.
+STREAMS = {
+    "/dev/stdout": ">>out",
+    "/dev/stderr": "2>>out",
+    "/dev/fd/1": ">>out",
+    "/proc/self/fd/7": "7>>out",
+    "//dev/./stdout": ">>out",
+    "way/stdout": ">>out",
+    "first": ">>out",
+    "/dev/fd/8": "8> >(cat >>out)",
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_an_exit_record_goes_into_an_open_file(
+    name: str, plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """Behind what is in it: the guest may have printed that. The link stays."""
+    at = plan.parent
+    (at / "way").symlink_to("/dev")
+    (at / "first").symlink_to("/dev/stdout")
+    (at / "out").write_text("")
+    words = [*LAUNCHER, "--libkrun", str(build("v1")), "--runtime-dir", str(at / "run")]
+    words += ["--exit-record", name, str(plan)]
+    script = f'export LD_PRELOAD={fake_kvm}; exec "$@" {STREAMS[name]}'
+    done = subprocess.run(
+        ["bash", "-c", f"echo printed >>out; {script}", "bash", *words],
+        env={**os.environ, **WELL}, cwd=at, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: (at / "out").read_text().endswith("}\n"))
+    printed, record = (at / "out").read_text().splitlines()
+    assert (printed, json.loads(record)["status"]) == ("printed", 0)
+    assert os.readlink("/dev/stdout") == "/proc/self/fd/1"
+    assert (at / "first").is_symlink()
+    assert left(at) == []
+
+
+def made_a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+NO_PLACE: dict[str, Callable[[Path], object]] = {
+    "a directory": lambda path: path.mkdir(),
+    "a link to a directory": lambda path: path.symlink_to("."),
+    "a socket": made_a_socket,
+    "a block device": lambda path: os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(7, 0)),
+}
+
+
+@pytest.mark.parametrize("what", NO_PLACE)
+def test_what_a_record_can_neither_replace_nor_go_into(
+    what: str, plan: Path, launch: Callable[..., Launch]
+) -> None:
+    """Before the start, not behind the VM: of a disk its first bytes would be lost."""
+    if what == "a block device" and os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+    ends = plan.with_name("ends")
+    ends.mkdir()
+    NO_PLACE[what](ends / "box.json")
+    said = (
+        f"krunc: the exit record {ends}/box.json cannot be written: this is neither a file nor a "
+        "pipe, a terminal or the like; name another one\n"
+    )
+    done = launch(plan, "--exit-record", str(ends / "box.json"), **WELL)
+    assert (done.returncode, done.stderr, done.calls) == (125, said, [])
+    logs = ("--log-dir", str(plan.with_name("logs")))
+    done = launch(plan, *logs, "--exit-record", str(ends), **WELL)
+    assert (done.returncode, done.stderr, done.calls) == (2, said, [])
+
+
 def test_an_exit_record_that_cannot_be_written_is_told(
     plan: Path, launch: Callable[..., Launch]
 ) -> None:
@@ -72,7 +147,8 @@ def test_a_record_that_is_lost_is_no_success(plan: Path, launch: Callable[..., L
     assert launch(plan, "--exit-record", "/nowhere/x", **WELL).returncode == 1
     logs = ("--log-dir", str(plan.with_name("logs")))
     ends = plan.with_name("ends")
-    (ends / "box.json").mkdir(parents=True)
+    ends.mkdir()
+    os.mkfifo(ends / "box.json")  # that nobody reads
     done = launch(plan, *logs, "--exit-record", str(ends), **WELL)
     assert (done.returncode, "box.json cannot be written" in done.stderr) == (1, True), done.stderr
 

@@ -242,6 +242,36 @@ def _much_below_others(at: Path) -> None:
             (at / f"{i}/a/{j}").touch()
 
 
+def test_of_what_is_much_the_names_are_not_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million of them would take half a second and a hundred megabytes."""
+    read = 0
+
+    class Counted:
+        def __init__(self, handle: int) -> None:
+            self._entries = os.scandir(handle)
+
+        def __enter__(self) -> Iterator[Any]:
+            nonlocal read
+            for entry in self._entries:
+                read += 1
+                yield entry
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+    lock = make(str(tmp_path / DEAD))
+    (tmp_path / DEAD / "stage").mkdir()
+    _many_files(tmp_path / DEAD / "stage")
+    monkeypatch.setattr(system, "scandir", Counted)
+    monkeypatch.setattr(system, "listdir", None)
+    monkeypatch.setattr(system, "fork", lambda: 1)
+    assert remove(str(tmp_path / DEAD), lock) == []
+    assert 490 < read <= 501
+    assert len(list((tmp_path / DEAD).rglob("*"))) > 990
+
+
 @pytest.mark.parametrize("fill", [_many_files, _many_directories, _much_below_others])
 @pytest.mark.parametrize("by", ["its own launch", "the next launch"])
 def test_for_what_is_much_no_signal_and_no_other_vm_waits(

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from krunc_compiler.__main__ import main
 from krunc_launcher import system
+from krunc_launcher.errors import LaunchError
+from krunc_launcher.supervise import launch_directory
 from krunc_launcher.supervise.launch_directory import make
 from krunc_launcher.supervise.removal import remove, remove_dead
 from processes import entered, started
@@ -73,6 +75,42 @@ def launching(
 
 def left(plan: Path) -> list[str]:
     return sorted(path.name for path in (plan.parent / "run").glob("launch-*"))
+
+
+# Root may open what its mode closes to it, but for this.
+AS_OWNER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277, 0o477, 0o577, 0o777])
+@pytest.mark.parametrize("runtime", ["made", "there"])
+def test_the_umask_closes_nothing_to_its_owner(
+    runtime: str, umask: int, plan: Path, build: Callable[..., Path], fake_kvm: Path
+) -> None:
+    """The VM reads the stage and its orders as this user."""
+    record = plan.parent / "exit.json"
+    options = ["--libkrun", str(build("1")), "--runtime-dir", str(plan.parent / "run")]
+    if runtime == "there":
+        (plan.parent / "run").mkdir(mode=0o700)
+    done = subprocess.run(
+        [*AS_OWNER, *LAUNCHER, *options, "--exit-record", str(record), str(plan)],
+        env={**os.environ, "LD_PRELOAD": str(fake_kvm), "KRUN_RECORDER_SAYS": SAYS},
+        umask=umask, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert left(plan) == []
+    assert stat.S_IMODE(record.stat().st_mode) == 0o644 & ~umask | 0o600
+    assert stat.S_IMODE((plan.parent / "run").stat().st_mode) == 0o700
+
+
+def test_a_directory_that_cannot_be_opened_does_not_stay(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_directory, "opened", lambda path: -1)
+    with pytest.raises(LaunchError) as failed:
+        make(str(runtime / DEAD))
+    said = "the launch has no directory of its own: it was made and cannot be opened"
+    assert failed.value.lines == (said,)
+    assert list(runtime.iterdir()) == []
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

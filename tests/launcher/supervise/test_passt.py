@@ -272,7 +272,7 @@ PROGRAMS = {
     "/nowhere/passt": "/nowhere/passt: no such file or directory; install passt",
     "/etc/passwd": "/etc/passwd is not a program that uid",
     "/usr/bin": "/usr/bin is not a program that uid",
-    "./rootfs/passt": "is in a directory that a guest may write, who could replace it",
+    "./rootfs/passt": "is in a directory that a guest may write, or a link leads there",
 }
 
 

@@ -87,6 +87,20 @@ def test_what_is_believed(
     assert not list(plan.parent.rglob("launch-*"))
 
 
+@pytest.mark.parametrize(("before", "told"), [("poweroff -f", True), (None, False)])
+def test_a_script_before_the_program_may_have_ended_the_guest(
+    before: str | None, told: bool, tmp_path: Path, launch: Callable[..., Launch]
+) -> None:
+    runnable(tmp_path / "rootfs")
+    script = {} if before is None else {"before": before}
+    box = {**BOX, "entrypoint": {"executable": "/bin/a", **script}}
+    (tmp_path / "box.yaml").write_text(json.dumps(box))
+    assert main(["compile", str(tmp_path / "box.yaml")]) == 0
+    done = launch(tmp_path / "box.plan.json", KRUN_RECORDER_EXIT="0", KRUN_RECORDER_SAYS="")
+    assert (done.returncode, BEFORE in done.stderr) == (125, True)
+    assert ("the script of entrypoint.before ended the VM" in done.stderr) is told
+
+
 @pytest.mark.parametrize("begins", ["", "started\n"])
 @pytest.mark.parametrize("floods", ["\n", "x\n", "x", " ", "started\n", "exit\n", "exit 256\n"])
 def test_a_guest_that_never_stops_talking_is_left_alone(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from krunc_compiler import libkrun as api
-from krunc_compiler.libkrun import Function
+from krunc_compiler.libkrun import Function, disk_name
 from krunc_compiler.plan.ordered import Ordered
 from krunc_compiler.review.words import word
 
@@ -110,16 +110,6 @@ def _adding_ports() -> frozenset[str]:
         for function in api.functions().values()
         if any(param.name == "console_id" and param.kind == "int" for param in function.params)
     )
-
-
-def disk_name(number: int) -> str:
-    """Return the name of a disk by its number from 0, as Linux counts: vda to vdz, then vdaa."""
-    letters = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(ord("a") + rest) + letters
-    return f"/dev/vd{letters}"
 
 
 def disk_of(device: str) -> str | None:

@@ -54,7 +54,7 @@ def kernel(row: Row) -> Iterator[Fact]:
     shape = word(str(args["kernel_format"]))
     yield row.fact("kernel", "kernel", f"{word(args['kernel_path'])}, {shape}{line}")
     if args["cmdline"]:
-        reach = Reach("run", "kernel command line", args["cmdline"])
+        reach = Reach("boot", "kernel command line", args["cmdline"])
         text = f"the kernel's command line {word(args['cmdline'])}"
         yield row.fact("run", ("run", "kernel command line"), text, reach)
     own = Reach("without", "libkrunfw's kernel")

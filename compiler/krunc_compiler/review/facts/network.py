@@ -14,6 +14,9 @@ from krunc_compiler.review.words import marked, plain, word, words
 _COMPAT = ["csum", "guest_csum", "guest_tso4", "guest_ufo", "host_tso4", "host_ufo"]
 TSI = Reach("network", "TSI", None)
 LOOPBACK = Reach("network", "TSI to localhost", None)
+LINK_LOCAL = Reach("network", "TSI to 169.254.0.0/16", None)
+# Who tells the guest where a name leads: another one leads the same names elsewhere.
+RESOLVER = Reach("network", "TSI resolver", None)
 # The passt of a box that names none, as box.schema.json has it.
 USUAL = "/usr/bin/passt"
 _LOCAL, _EVERY = "127.0.0.1", "0.0.0.0"
@@ -22,6 +25,10 @@ _LOOPBACK = (
     *("127.0.0.0/8", "0.0.0.0/32", "::1/128", "::/128"),
     *("::ffff:127.0.0.0/104", "::ffff:0.0.0.0/128"),
 )
+# Where clouds have the credentials of a host, among others.
+_LINK_LOCAL = ("169.254.0.0/16", "::ffff:169.254.0.0/112")
+# What a libkrun may refuse until an egress policy names it, and the networks that it is.
+_NAMED = {LOOPBACK: _LOOPBACK, LINK_LOCAL: _LINK_LOCAL}
 
 
 def tsi(row: Row) -> Iterator[Fact]:
@@ -32,10 +39,12 @@ def tsi(row: Row) -> Iterator[Fact]:
     """
     where = "any address that the host user can reach"
     if row.api == "v1":
-        yield row.fact("network", "TSI", f"{where}, including localhost (TSI)", TSI, LOOPBACK)
+        yield row.fact(
+            "network", "TSI", f"{where}, including localhost (TSI)", TSI, *_NAMED, RESOLVER
+        )
     else:
         text = f"{where}, except localhost, which smolmachines' libkrun refuses (TSI)"
-        yield row.fact("network", "TSI", text, TSI)
+        yield row.fact("network", "TSI", text, TSI, RESOLVER)
 
 
 def vsock(row: Row) -> Iterator[Fact]:
@@ -65,23 +74,31 @@ def allowed(row: Row) -> Iterator[Fact]:
     if not targets:
         # Nobody has seen what libkrun makes of it, so it limits nothing.
         text = "TSI: an egress policy that names no network"
-        yield row.fact("network", "TSI", text, TSI, LOOPBACK)
+        yield row.fact("network", "TSI", text, TSI, *_NAMED, RESOLVER)
         return
     # All of them: what is reached may not be behind an "and 5 more".
     to = f"only to {', '.join(map(word, targets))}"
     names = f", names resolved by {', '.join(map(word, resolvers))}" if resolvers else ""
-    reach = [Reach("network", "TSI", target) for target in [*targets, *resolvers]]
-    inside = [target for target in [*addresses, *resolvers] if _is_loopback(target)]
-    reach += [LOOPBACK._replace(target=target) for target in [*inside, *hosts]]
+    reach = [TSI._replace(target=target) for target in targets]
+    if hosts or resolvers:
+        # Nobody has seen who answers when none is named.
+        reach += [RESOLVER._replace(target=one) for one in resolvers or [""]]
+    among = []
+    for place, networks in _NAMED.items():
+        inside = [one for one in [*addresses, *resolvers] if _overlaps(one, networks)]
+        among += [place.noun.removeprefix("TSI to ")] if inside else []
+        reach += [place._replace(target=target) for target in [*inside, *hosts]]
     note = ""
-    if inside or hosts:
-        note = "; localhost is among them" if inside else "; a name can lead to localhost"
+    if among:
+        note = f"; {' and '.join(among)} {'is' if len(among) == 1 else 'are'} among them"
+    elif hosts:
+        note = "; a name can lead to localhost"
     yield row.fact("network", "TSI", f"{to}{names} (TSI){note}", *reach)
 
 
-def _is_loopback(network: str) -> bool:
-    """Tell whether a NETWORK of an egress policy has an address of the host's loopback, as far as
-    it can be read."""
+def _overlaps(network: str, others: tuple[str, ...]) -> bool:
+    """Tell whether a NETWORK of an egress policy has an address of OTHERS, as far as it can be
+    read."""
     from ipaddress import ip_network  # few plans have a policy
 
     try:
@@ -90,7 +107,7 @@ def _is_loopback(network: str) -> bool:
         return True
     return any(
         one.overlaps(named)
-        for one in map(ip_network, _LOOPBACK)
+        for one in map(ip_network, others)
         if one.version == named.version  # those of different versions cannot be compared
     )
 
@@ -181,7 +198,8 @@ def started(row: Row) -> Iterator[Fact]:
     else:
         localhost = "except localhost"
     text = f"any IPv4 address that the host user can reach, {localhost} (passt)"
-    yield row.fact("network", "passt", text, *reach)
+    fact = row.fact("network", "passt", text, *reach)
+    yield _at(fact, "host_loopback") if args["host_loopback"] else fact
     if same(args["program"]) != USUAL:
         text = (
             f"through {word(args['program'])}, a program that runs on the host as its user, "
@@ -194,7 +212,12 @@ def started(row: Row) -> Iterator[Fact]:
     yield row.fact("network device", ("network device", "passt"), text)
     for protocol in ("TCP", "UDP"):
         for one in args[f"{protocol.lower()}_ports"]:
-            yield _opened(row, protocol, one)
+            yield _at(_opened(row, protocol, one), "ports")
+
+
+def _at(fact: Fact, key: str) -> Fact:
+    """Return FACT at the KEY of the device that asks for it."""
+    return fact._replace(origin=f"{fact.origin}.{key}")
 
 
 def _opened(row: Row, protocol: str, one: str) -> Fact:

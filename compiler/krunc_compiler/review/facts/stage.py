@@ -72,12 +72,12 @@ def discarded(row: Row) -> Iterator[Fact]:
 
 
 def kept(row: Row) -> Iterator[Fact]:
-    """Tell that the guest's changes to its root are kept on a disk."""
+    """Tell that the guest's changes to its root are kept on a disk, which is the host's."""
     device = row.args["device"]
     image = row.disks.get(disk_of(device) or "")
     where = word(image) if image is not None else "no disk of this plan"
     text = f"to the root: kept on the disk {word(device)} ({where}), {word(row.args['fstype'])}"
-    yield row.fact("changes", "changes", text)
+    yield row.fact("changes", "changes", text, Reach("change", "root"))
 
 
 def tmpfs(row: Row) -> Iterator[Fact]:

@@ -12,12 +12,11 @@ from typing import Any
 from krunc_schema import load
 
 from krunc_compiler.files.hostpath import LAUNCH, RUNTIME, STORE, plain
-from krunc_compiler.files.sha256 import hexdigest
 from krunc_compiler.review.fact import Fact, Reach, Row
 from krunc_compiler.review.facts.guest_devices import disk_of
 from krunc_compiler.review.facts.image import is_shown
 from krunc_compiler.review.facts.process import program
-from krunc_compiler.review.words import word
+from krunc_compiler.review.words import digest_of, word
 
 ROOT_TAG = "/dev/root"
 # The size of the memory window that libkrun itself gives a root.
@@ -118,23 +117,30 @@ def volumes(row: Row) -> Iterator[Fact]:
         yield row.fact("write", ("volume", text), f"directory {word(host)} (mapped volume)", *reach)
 
 
+def laid_at(path: str) -> str:
+    """Return where in its directory something lies that is laid at PATH, however that is
+    written."""
+    return "/" + posixpath.normpath("/" + path).lstrip("/")
+
+
 def overlay(row: Row) -> Iterator[Fact]:
     """Yield a file that the guest sees in a share though no file of the host is there."""
     tag, path, data = row.args["fs_tag"], row.args["path"], row.args["data"]
     root = root_tag(row)
     where = f"{word(path)} in " + ("the root" if tag == root else f"share {word(tag)}")
-    is_program = tag == ROOT_TAG and posixpath.normpath("/" + path).lstrip("/") == PROGRAM_FILE
+    subject = ("overlay", tag, laid_at(path))
+    is_program = tag == ROOT_TAG and laid_at(path) == f"/{PROGRAM_FILE}"
     if is_program and "process" in data:
         seen = None if row.args.get("one_shot") else f"{where}, which stays"
         yield from program(row, data["process"], None, seen)
     else:
-        yield from content(row, ("overlay", tag, path), data, where)
+        yield from content(row, subject, data, where)
     if is_program and "process" not in data:
         yield row.fact("program", "program", f"as the file {where} says: {_size(data)}")
     is_usual = row.args.get("one_shot") and row.args["mode"] & 0o7777 == 0o600
     if not (is_program and "process" in data and is_usual):
-        kind = "program" if tag == ROOT_TAG and path.strip("/") == SCRIPT else "overlay"
-        yield row.fact(kind, ("overlay", tag, path), f"{where}: {_size(data)}{_mode(row)}")
+        kind = "program" if tag == ROOT_TAG and laid_at(path) == f"/{SCRIPT}" else "overlay"
+        yield row.fact(kind, subject, f"{where}: {_size(data)}{_mode(row)}")
 
 
 def content(row: Row, subject: tuple[str, ...], data: dict[str, Any], where: str) -> Iterator[Fact]:
@@ -159,7 +165,7 @@ def _size(data: dict[str, Any]) -> str:
         content = base64.b64decode(str(data.get("base64", "")), validate=True)
     except (binascii.Error, ValueError):
         return "bytes that cannot be decoded"
-    return f"{len(content)} bytes, sha256 {hexdigest(content)[:12]}"
+    return f"{len(content)} bytes, {digest_of(content)}"
 
 
 def _mode(row: Row) -> str:
@@ -172,4 +178,4 @@ def overlay_directory(row: Row) -> Iterator[Fact]:
     tag, path = row.args["fs_tag"], row.args["path"]
     where = "the root" if tag == root_tag(row) else f"share {word(tag)}"
     text = f"{word(path)} in {where}: an empty directory{_mode(row)}"
-    yield row.fact("overlay", ("overlay", tag, path), text)
+    yield row.fact("overlay", ("overlay", tag, laid_at(path)), text)

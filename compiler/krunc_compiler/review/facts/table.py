@@ -148,7 +148,13 @@ SILENT: dict[str, str] = {
     "vsock": "a device without TSI; each of its ports is read",
     "no_network": "the isolation list is made from what reaches a network",
 }
-# Those of them that come and go with a fact: a difference names them where no fact shows it.
+# The arguments of what is read that no fact shows, and why the guest cannot tell one from another.
+UNSHOWN: dict[tuple[str, str], str] = {
+    ("krun_add_vhost_user_device", "num_queues"): "how a device works, not what is behind it",
+    ("krun_add_vhost_user_device", "queue_sizes"): "how a device works, not what is behind it",
+    ("require_image", "layer_bytes"): "what an image weighs in a registry",
+}
+# Those of SILENT that come and go with a fact: a difference names them where no fact shows it.
 STATED = frozenset(name for name, why in SILENT.items() if why == _STATED) | {"no_network", "vsock"}
 READINGS: dict[str, dict[str, Reading]] = {
     "call": CALLS,
