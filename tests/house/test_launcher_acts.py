@@ -15,7 +15,7 @@ from places import GENERATED, GOLDEN, ROOT
 PACKAGE = ROOT / "launcher/krunc_launcher"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in GENERATED)
 # Lines that are not blank, which an auditor reads. SECURITY.md names the same figures.
-BUDGETS = {"text": 290, "plan": 980, "approval": 170, "resolve": 550, "vm": 710}
+BUDGETS = {"text": 290, "plan": 990, "approval": 170, "resolve": 550, "vm": 710}
 # Functions of system.py that only look, or reach nothing but memory of this process.
 _LOOKS = {
     "abspath", "basename", "dirname", "exists", "isdir", "isfile", "join", "lexists", "normpath",

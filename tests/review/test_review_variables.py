@@ -93,7 +93,7 @@ def test_a_home_opens_where_the_plan_has_something(home: str, other: Operation) 
         ("/home/app", mounted("/src")),
         ("/srcs", mounted("/src")),
         ("/", mounted("/src")),
-        ("/work", merged("/work/main.c")),
+        ("/srv", merged("/srv/main.c")),
         # krunc's own file: the program's environment, and no settings of programs.
         ("/", merged("/.krunc_script")),
         ("/tmp", order("mount_tmpfs", path="/tmp", size_mib=None, mode="1777")),
