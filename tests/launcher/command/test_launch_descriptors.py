@@ -17,7 +17,7 @@ from krunc_compiler.__main__ import main
 from krunc_launcher.paths import Directories
 from krunc_launcher.resolve.operation import read
 from passts import script
-from processes import entered, started
+from processes import entered, started, wait_until
 from recorder.fixtures import LAUNCHER
 from roots import runnable
 
@@ -110,6 +110,11 @@ def _open_files(
                 ended += 1
             elif not line.startswith("krunc:   "):
                 assert said in line or "did not start" in line, line
+        # What it does behind the fork is done when it waits for signals; "0" is a kernel that hides it.
+        waits = Path(f"/proc/{launcher.pid}/wchan")
+        wait_until(
+            lambda: waits.read_text() == "0" or "sigtimedwait" in waits.read_text(), launcher
+        )
         found = []
         for name in os.listdir(f"/proc/{launcher.pid}/fd"):
             found.append(os.readlink(f"/proc/{launcher.pid}/fd/{name}").partition(":")[0])

@@ -90,7 +90,7 @@ KEPT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("root", KEPT)
-@pytest.mark.parametrize("share", ["./rootfs", "./link", "./above", "."])
+@pytest.mark.parametrize("share", ["./link", "./above", "./above/rootfs", "./above/above"])
 def test_a_root_that_another_share_lets_the_guest_write(
     share: str, root: str, tmp_path: Path, launch: Callable[..., Launch]
 ) -> None:
