@@ -6,7 +6,6 @@ No file is opened, no link followed, and nothing is run that a repository can na
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -73,9 +72,9 @@ class Objects:
     """The objects of a repository, which one process of git tells."""
 
     def __enter__(self) -> Objects:
-        self._git = subprocess.Popen(
-            ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        from subprocess import PIPE, Popen
+
+        self._git = Popen(["git", "cat-file", "--batch"], stdin=PIPE, stdout=PIPE)
         assert self._git.stdin is not None
         assert self._git.stdout is not None
         self._asked, self._told = self._git.stdin, self._git.stdout
@@ -106,11 +105,13 @@ class Objects:
 def followed(names: list[str]) -> list[str]:
     """Return the object of the file to which each of NAMES, a link as REV:path, leads at the same
     revision; "" where it leads to none."""
+    from subprocess import run
+
     told = ["git", "cat-file", "--batch-check", "--follow-symlinks"]
     # A name of several lines would be several names.
     asked = [name if "\n" not in name else ":" for name in names]
     lines = "".join(f"{name}\n" for name in asked).encode("utf-8", "surrogateescape")
-    said = subprocess.run(told, input=lines, capture_output=True, check=False).stdout
+    said = run(told, input=lines, capture_output=True, check=False).stdout
     found = []
     for _ in asked:
         head, _, said = said.partition(b"\n")
@@ -122,7 +123,9 @@ def followed(names: list[str]) -> list[str]:
 
 
 def _git(*args: str) -> bytes:
-    done = subprocess.run(["git", *args], capture_output=True, check=False)
+    from subprocess import run
+
+    done = run(["git", *args], capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
         raise GitError(f"git {args[0]}: {said or 'no commit in common; clone the whole history'}")
