@@ -438,7 +438,7 @@ def test_an_extended_image_starts_at_its_own_directory() -> None:
     assert row(rows, "require_image")["args"]["reference"] == "app:1.4"
 
 
-@pytest.mark.parametrize("root", ["{path: ./r, dax: 1MiB}", "{disk: a, fstype: xfs}"])
+@pytest.mark.parametrize("root", ["{path: ./r, dax: 2MiB}", "{disk: a, fstype: xfs}"])
 def test_an_image_takes_the_place_of_another_root(root: str) -> None:
     Path("base.yaml").write_text(HEAD + f"rootfs: {root}\nentrypoint: {{executable: /a}}\n")
     rows, said = compiled("extends: base.yaml\nrootfs: {image: 'app:1.4'}\n", image())

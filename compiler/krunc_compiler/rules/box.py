@@ -106,7 +106,7 @@ def _windows(box: Box) -> Iterator[Finding]:
                 "KR104",
                 f"{size} MiB is not a multiple of {_DAX_MIB} MiB, as the guest maps a window",
                 where,
-                hint=f"write {size - size % _DAX_MIB or _DAX_MIB}MiB or {size + 1}MiB",
+                hint=f"write {f'{size - 1}MiB or ' if size > 1 else ''}{size + 1}MiB",
             )
 
 
