@@ -17,10 +17,10 @@ from krunc_schema import load
 from krunc_compiler.box.box import (
     IMAGE,
     Box,
-    Changes,
     DirectoryRoot,
     DiskRoot,
     Entrypoint,
+    NoRoot,
     Share,
     VsockPort,
 )
@@ -91,7 +91,7 @@ def outer(box: Box, target: Target) -> Box:
     read_only = True
     if isinstance(box.rootfs, DirectoryRoot):
         root = box.rootfs
-        read_only = root.read_only or _is_kept_out(root.changes)
+        read_only = is_kept(root)
         window = root.dax_mib if box.origin("rootfs", "dax") else 0
         share = Share(table["share"], root.path, read_only, window, "complete", root.overlay, None)
         shares = (*shares, share)
@@ -109,9 +109,9 @@ def outer(box: Box, target: Target) -> Box:
     )
 
 
-def _is_kept_out(changes: Changes | None) -> bool:
-    """Tell whether the guest's changes stay out of the host's root."""
-    return changes is not None and changes.keep != "host"
+def is_kept(root: DirectoryRoot | DiskRoot | NoRoot) -> bool:
+    """Tell whether the guest's changes to ROOT stay out of what the host has of it."""
+    return root.read_only or (root.changes is not None and root.changes.keep != "host")
 
 
 def placed(operation: Operation, box: Box, because: Path) -> Operation:
@@ -185,7 +185,7 @@ def _order(
 
 def _root(box: Box) -> Iterator[Operation]:
     changes = box.rootfs.changes
-    access = _access(box.rootfs.read_only or _is_kept_out(changes) or _is_on_read_only(box))
+    access = _access(is_kept(box.rootfs) or _is_on_read_only(box))
     match box.rootfs:
         case DirectoryRoot():
             args = {"tag": _table()["share"], "access": access}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krunc_compiler.box.box import Box, DirectoryRoot
 from krunc_compiler.files.hostpath import RUNTIME, may_lie_in, normal
 from krunc_compiler.findings.finding import Finding, Path, dotted
+from krunc_compiler.lowering.stage import is_kept
 from krunc_compiler.rules import image, inside, program_words, written
 
 # When it is first used: most runs use none of them.
@@ -59,9 +60,7 @@ def _directories(box: Box) -> list[_Directory]:
     root = box.rootfs
     if isinstance(root, DirectoryRoot):
         key: Path = ("rootfs", "path")
-        is_kept_out = root.changes is not None and root.changes.keep != "host"
-        writes = not (root.read_only or is_kept_out)
-        directories.append(_Directory(root.path, normal(root.path), key, writes))
+        directories.append(_Directory(root.path, normal(root.path), key, not is_kept(root)))
     for i, share in enumerate(box.shares):
         key = ("shares", i, "path")
         directories.append(_Directory(share.path, normal(share.path), key, not share.read_only))

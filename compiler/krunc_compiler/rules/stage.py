@@ -70,8 +70,7 @@ def _changes(box: Box) -> Iterator[Finding]:
 
 def _root_disk(box: Box, root: DiskRoot) -> Iterator[Finding]:
     disk = _disk(box, root.disk)
-    kept_out = root.read_only or (root.changes is not None and root.changes.keep != "host")
-    if disk is not None and kept_out and not disk.read_only:
+    if disk is not None and stage.is_kept(root) and not disk.read_only:
         i = box.disks.index(disk)
         yield Finding(
             "KR206",
@@ -85,8 +84,7 @@ def _root_disk(box: Box, root: DiskRoot) -> Iterator[Finding]:
 def _written_root(box: Box, root: DirectoryRoot) -> Iterator[Finding]:
     """Yield the shares by which the guest would write a root of which the box says that it does
     not; the launcher refuses them, also where a link leads there."""
-    kept_out = root.read_only or (root.changes is not None and root.changes.keep != "host")
-    above = {normal(root.path), *lying_in(root.path)} if kept_out else set()
+    above = {normal(root.path), *lying_in(root.path)} if stage.is_kept(root) else set()
     key = "rootfs.read_only" if root.read_only else "rootfs.changes"
     for i, share in enumerate(box.shares):
         if not share.read_only and normal(share.path) in above:
