@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from krunc_compiler import libkrun as api
 from krunc_compiler.__main__ import main
 from krunc_compiler.findings.finding import Rejected
-from krunc_compiler.importing.boxlite import convert
+from krunc_compiler.importing.boxlite import _root, convert
 from krunc_compiler.importing.boxtext import to_yaml
 from krunc_compiler.pipeline.compiling import compile_box
 from krunc_compiler.text.parsing import parse
@@ -422,3 +422,13 @@ def test_another_engine_is_refused(engine: object) -> None:
     _, (found,) = convert(spec(engine=engine))
     assert (found.code, found.path) == ("KR511", ("engine",))
     assert found.hint == "write Libkrun"
+
+
+@pytest.mark.parametrize(
+    ("device", "disk"),
+    [("/dev/vda", "d0"), ("/dev/vdz", "d25"), ("/dev/vdaa", "d26"), ("/dev/vdab1", "d27")],
+)
+def test_a_root_disk_is_found_as_linux_counts(device: str, disk: str) -> None:
+    disks = [{"block_id": f"d{i}", "disk_path": f"/{i}.img"} for i in range(28)]
+    root = {"path": "/r", "strategy": {"Disk": {"device_path": device}}}
+    assert _root(root, disks, [], []) == {"disk": disk, "device": device, "fstype": "ext4"}

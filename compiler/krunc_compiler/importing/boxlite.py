@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from krunc_compiler.files.hostpath import plain
 from krunc_compiler.findings.finding import Finding
 from krunc_compiler.findings.wording import shown
+from krunc_compiler.libkrun import disk_name
 
 # What BoxLite's engine uses where the spec says nothing, and its fixed working directory.
 _CPUS, _MEMORY_MIB, _WORKDIR = 4, 4096, "/boxlite"
@@ -106,14 +107,15 @@ def _root(
     if disk is None or device is None:
         notes.append(f"guest_rootfs.strategy: {kind}: the directory is taken unchanged")
         return {"path": plain(root["path"])}
-    number = ord(device[7]) - ord("a") if re.match(r"/dev/vd[a-z]", device) else -1
-    if not 0 <= number < len(disks):
+    names = [disk_name(i) for i in range(len(disks))]
+    whole = re.match("/dev/vd[a-z]+", device)
+    number = names.index(whole[0]) if whole and whole[0] in names else -1
+    if number < 0:
         paths = [candidate["disk_path"] for candidate in disks]
         number = paths.index(disk["disk_path"]) if disk.get("disk_path") in paths else -1
     if number < 0:
         where = ("guest_rootfs", "strategy", "Disk", "device_path")
-        known = ", ".join(f"/dev/vd{chr(ord('a') + i)}" for i in range(min(len(disks), 26)))
-        hint = f"name one of the block devices: {known or 'none'}"
+        hint = f"name one of the block devices: {', '.join(names) or 'none'}"
         findings.append(Finding("KR511", f"no block device is {device}", where, hint))
         return {"path": plain(root["path"])}
     return {"disk": disks[number]["block_id"], "device": device, "fstype": "ext4"}
